@@ -1,0 +1,6 @@
+"""What a trial does: train a target, attack it, judge the reconstructions.
+
+Needs torch, torchvision, numpy, pydantic and yaml; never ray, optuna or mlflow (only ``tune.py`` does).
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,88 @@
+"""What every classifier here is: ordered named stages, a neck, a linear head."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+Trace = dict[str, Tensor]
+
+
+class Classifier(nn.Module):
+    """A chain of named stages, a neck that ends in the penultimate feature, and a head that gives logits.
+
+    stages: ordered name -> module; a freeze point is the name of the last frozen stage.
+    neck: last stage's output -> penultimate feature (N, F).  head: feature -> logits (N, K).
+    hooks: names (of stages, or ``"neck"``) whose outputs BiDO regularises, in order.
+    mean, std: pixel normalisation applied first; (0, 0, 0) and (1, 1, 1) leave [0, 1] pixels as they are.
+    A head that reports more than logits writes it into the trace it is given, and sets ``traces = True``.
+    """
+
+    def __init__(
+        self,
+        stages: Mapping[str, nn.Module],
+        neck: nn.Module,
+        head: nn.Module,
+        hooks: tuple[str, ...] = (),
+        mean: tuple[float, float, float] = (0.0, 0.0, 0.0),
+        std: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    ) -> None:
+        super().__init__()
+        unknown = [hook for hook in hooks if hook != "neck" and hook not in stages]
+        if unknown:
+            raise ValueError(f"hooks must name stages or 'neck', got {unknown}; stages are {list(stages)}")
+        self.stages = nn.ModuleDict(dict(stages))
+        self.neck = neck
+        self.head = head
+        self.hooks = hooks
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+
+    @property
+    def freeze_points(self) -> tuple[str, ...]:
+        """Return every freeze point in order, ``"none"`` first."""
+        return ("none", *self.stages)
+
+    def run(self, x: Tensor, start: int = 0, stop: int | None = None, trace: Trace | None = None) -> Tensor:
+        """Return the output of stages `start` to `stop`; `x` is images (N, 3, S, S) if `start` is 0."""
+        if start == 0:
+            x = (x - self.mean) / self.std
+        for name, stage in list(self.stages.items())[start:stop]:
+            x = stage(x)
+            if trace is not None and name in self.hooks:
+                trace[name] = x
+        return x
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return penultimate features (N, F) of images (N, 3, S, S) in [0, 1]."""
+        return self.neck(self.run(x))
+
+    def forward(self, x: Tensor, start: int = 0, trace: Trace | None = None) -> Tensor:
+        """Return logits (N, K). `x` is images, or the output of the first `start` stages.
+
+        `trace`, if given, is filled with the outputs of the hooks that ran, and with what the head reports.
+        """
+        feature = self.neck(self.run(x, start, None, trace))
+        if trace is not None and "neck" in self.hooks:
+            trace["neck"] = feature
+        if getattr(self.head, "traces", False):
+            return self.head(feature, trace)
+        return self.head(feature)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A registry entry: what it is, where it was published, and how to build it."""
+
+    summary: str
+    source: str
+    build: "Build"
+    torchvision_weights: str | None = None  # torchvision's name of the ImageNet weights, if it has them
+
+
+class Build(Protocol):
+    """``build(classes, image_size) -> Classifier`` with random weights."""
+
+    def __call__(self, classes: int, image_size: int) -> Classifier: ...

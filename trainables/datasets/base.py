@@ -1,0 +1,60 @@
+"""What every data set gives: labelled images in memory, with a record of where each came from."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """Labelled images.
+
+    pixels: uint8 (N, 3, S, S).  labels: int64 (N,) in 0 .. K-1.  names: K identity names, in label order.
+    files: N origins (a path, or a description for rendered images), used in errors and overlap checks.
+    reserved: bool (N,), True for images that the data set itself keeps for testing; None if it has no say.
+    """
+
+    pixels: Tensor
+    labels: Tensor
+    names: tuple[str, ...]
+    files: tuple[str, ...]
+    reserved: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def classes(self) -> int:
+        """Return the number of identities, K."""
+        return len(self.names)
+
+    def select(self, index: Tensor) -> "Images":
+        """Return the images at `index` (int64 or bool); names stay, so labels keep their meaning."""
+        if index.dtype == torch.bool:
+            index = index.nonzero().flatten()
+        return Images(
+            pixels=self.pixels[index],
+            labels=self.labels[index],
+            names=self.names,
+            files=tuple(self.files[i] for i in index.tolist()),
+            reserved=None if self.reserved is None else self.reserved[index],
+        )
+
+
+def as_float(pixels: Tensor) -> Tensor:
+    """Return uint8 pixels (N, 3, S, S) as float32 in [0, 1], the range of every network here."""
+    return pixels.float().div_(255)
+
+
+class Dataset(Protocol):
+    """A frozen dataclass of knobs with one verb. Register it in ``datasets.DATASETS``."""
+
+    kind: ClassVar[str]
+    summary: ClassVar[str]
+    source: ClassVar[str]
+
+    def load(self, image_size: int) -> Images:
+        """Return all images at `image_size`; raise `ConfigError` for anything missing or unreadable."""
+        ...

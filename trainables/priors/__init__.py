@@ -1,0 +1,6 @@
+"""Priors: generators trained on public images. Add one: a file here, a line below."""
+
+from trainables.priors.base import Prior
+from trainables.priors.gmi import GMIPrior
+
+PRIORS: dict[str, type[Prior]] = {"gmi": GMIPrior}

@@ -1,0 +1,172 @@
+"""The prior of GMI: a 64-pixel WGAN-GP, here for any power-of-two image size from 32."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from trainables.datasets.base import Images, as_float
+from trainables.errors import ConfigError, TrialError
+from trainables.priors.base import PriorNetworks, settle
+from trainables.progress import Report
+from trainables.randomness import derive, stream
+
+
+def generator(latent_size: int, width: int, image_size: int) -> nn.Module:
+    """Return latents (N, latent_size) -> images (N, 3, S, S) in [0, 1]; width 64 at S = 64 is the published net."""
+    doublings = image_size.bit_length() - 4  # 4x4 doubled up to S/2 by blocks, then once more to pixels
+    channels = width * 2**doublings
+    layers: list[nn.Module] = [
+        nn.Linear(latent_size, channels * 16, bias=False),
+        nn.BatchNorm1d(channels * 16),
+        nn.ReLU(),
+        nn.Unflatten(1, (channels, 4, 4)),
+    ]
+    for _ in range(doublings):
+        layers += [
+            nn.ConvTranspose2d(channels, channels // 2, 5, stride=2, padding=2, output_padding=1, bias=False),
+            nn.BatchNorm2d(channels // 2),
+            nn.ReLU(),
+        ]
+        channels //= 2
+    layers += [nn.ConvTranspose2d(channels, 3, 5, stride=2, padding=2, output_padding=1), nn.Sigmoid()]
+    return nn.Sequential(*layers)
+
+
+def critic(width: int, image_size: int) -> nn.Module:
+    """Return images (N, 3, S, S) -> scores (N,), unbounded; width 64 at S = 64 is the published net."""
+    layers: list[nn.Module] = [nn.Conv2d(3, width, 5, stride=2, padding=2), nn.LeakyReLU(0.2)]
+    channels = width
+    for _ in range(image_size.bit_length() - 4):
+        layers += [
+            nn.Conv2d(channels, channels * 2, 5, stride=2, padding=2),
+            nn.InstanceNorm2d(channels * 2, affine=True),
+            nn.LeakyReLU(0.2),
+        ]
+        channels *= 2
+    return nn.Sequential(*layers, nn.Conv2d(channels, 1, 4), nn.Flatten(0))
+
+
+def critic_loss(
+    critic: nn.Module, real: Tensor, fake: Tensor, alpha: Tensor, penalty_weight: float = 10.0
+) -> Tensor:
+    """Return -(mean D(real) - mean D(fake)) + penalty; WGAN-GP (Gulrajani et al. 2017, eq. 3).
+
+    real, fake: (B, 3, S, S); alpha: (B, 1, 1, 1) in [0, 1], the place between real and fake where the
+    gradient norm is drawn to 1.
+    """
+    between = (real + alpha * (fake - real)).requires_grad_(True)
+    (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    penalty = ((slope.flatten(1).norm(dim=1) - 1) ** 2).mean()
+    return critic(fake).mean() - critic(real).mean() + penalty_weight * penalty
+
+
+def adversarial_steps(
+    generator: nn.Module,
+    critic: nn.Module,
+    batches: Iterator[Tensor],
+    draw_z: Callable[[int], Tensor],
+    draw_alpha: Callable[[int], Tensor],
+    *,
+    learning_rate: float,
+    critic_steps: int,
+) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Train both networks, one critic step per batch and one generator step every `critic_steps` batches.
+
+    Yields the critic's and, when it stepped, the generator's loss (detached). Adam, betas (0.5, 0.999).
+    """
+    settings = {"lr": learning_rate, "betas": (0.5, 0.999)}
+    critic_optimizer = torch.optim.Adam(critic.parameters(), **settings)
+    generator_optimizer = torch.optim.Adam(generator.parameters(), **settings)
+    for number, real in enumerate(batches, start=1):
+        with torch.no_grad():
+            fake = generator(draw_z(len(real)))
+        loss = critic_loss(critic, real, fake, draw_alpha(len(real)))
+        critic_optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        critic_optimizer.step()
+        generator_loss = None
+        if number % critic_steps == 0:
+            critic.requires_grad_(False)  # the generator's step needs no gradients of the critic's weights
+            generator_loss = -critic(generator(draw_z(len(real)))).mean()
+            generator_optimizer.zero_grad(set_to_none=True)
+            generator_loss.backward()
+            generator_optimizer.step()
+            critic.requires_grad_(True)
+        yield loss.detach(), None if generator_loss is None else generator_loss.detach()
+
+
+@dataclass(frozen=True, kw_only=True)
+class GMIPrior:
+    """GMI's WGAN-GP: Zhang et al. 2020, "The Secret Revealer"; released training loop (facts: lr 2e-4, no diversity term).
+
+    width: channels before the last layer; 64 is the published net at 64 pixels (5.1 M and 4.3 M weights).
+    epochs: passes over the public images, one critic step per batch.
+    critic_steps: critic steps per generator step.
+    """
+
+    kind: ClassVar[str] = "gmi"
+    summary: ClassVar[str] = "WGAN-GP generator and critic with 5x5 convolutions"
+    source: ClassVar[str] = "Zhang et al., CVPR 2020 (GMI); Gulrajani et al., NeurIPS 2017 (WGAN-GP)"
+
+    latent_size: int = 100
+    width: int = 64
+    epochs: int = 280
+    batch_size: int = 64
+    learning_rate: float = 2e-4
+    critic_steps: int = 5
+
+    def build(self, image_size: int) -> PriorNetworks:
+        """Return the untrained networks; `image_size` must be a power of two, at least 32."""
+        if image_size < 32 or image_size & (image_size - 1):
+            raise ConfigError(
+                f"prior 'gmi' expects an image_size that is a power of two from 32; got {image_size} "
+                "(image_size); choose 32, 64 or 128"
+            )
+        return PriorNetworks(
+            generator(self.latent_size, self.width, image_size),
+            critic(self.width, image_size),
+            self.latent_size,
+        )
+
+    def train(self, public: Images, *, seed: int, device: str, report: Report) -> PriorNetworks:
+        """Return the networks trained on all public images; their labels are not used."""
+        torch.manual_seed(derive(seed, "prior", "weights"))
+        networks = self.build(public.pixels.shape[-1])
+        networks.generator.to(device).train()
+        networks.discriminator.to(device).train()
+        noise = stream(seed, "prior", "noise")
+
+        def draw_z(count: int) -> Tensor:
+            return torch.randn(count, self.latent_size, generator=noise).to(device)
+
+        def draw_alpha(count: int) -> Tensor:
+            return torch.rand(count, 1, 1, 1, generator=noise).to(device)
+
+        steps = adversarial_steps(
+            networks.generator,
+            networks.discriminator,
+            self._batches(public, seed, device),
+            draw_z,
+            draw_alpha,
+            learning_rate=self.learning_rate,
+            critic_steps=self.critic_steps,
+        )
+        total = self.epochs * max(1, len(public) // self.batch_size)
+        for done, (critic_value, generator_value) in enumerate(steps, start=1):
+            if generator_value is not None or done == total:
+                value = critic_value.item()
+                if value != value:
+                    raise TrialError(f"the prior's critic loss is not a number at step {done} of {total}")
+                report("prior", done, total, critic_loss=value)
+        return settle(networks)
+
+    def _batches(self, public: Images, seed: int, device: str) -> Iterator[Tensor]:
+        order = stream(seed, "prior", "order")
+        size = min(self.batch_size, len(public))
+        for _ in range(self.epochs):
+            shuffled = torch.randperm(len(public), generator=order)
+            for first in range(0, len(public) - size + 1, size):
+                yield as_float(public.pixels[shuffled[first : first + size]].to(device))
