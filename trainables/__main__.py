@@ -1,0 +1,65 @@
+"""One trial without a sweep: ``python -m trainables trial.yaml``. JSON on stdout, progress on stderr."""
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from trainables.config import load_trial
+from trainables.errors import ConfigError
+from trainables.store import Store
+from trainables.trial import run_trial
+
+
+class _Lines:
+    """Print a line when a stage starts and ends, and every few seconds between, with the time left."""
+
+    def __init__(self) -> None:
+        self.stage, self.started, self.printed = "", 0.0, 0.0
+
+    def __call__(self, stage: str, done: int, total: int, **metrics: float) -> None:
+        now = time.monotonic()
+        if stage != self.stage:
+            self.stage, self.started, self.printed = stage, now, 0.0
+        if done < total and now - self.printed < 5:
+            return
+        self.printed = now
+        left = f", {(now - self.started) / done * (total - done):.0f} s left" if 0 < done < total else ""
+        figures = "".join(f", {name} {value:.4g}" for name, value in metrics.items())
+        print(f"{stage}: {done} of {total}{left}{figures}", file=sys.stderr, flush=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the trial and return the exit code: 0 done, 1 failed, 2 a mistake in the file or the data."""
+    parser = argparse.ArgumentParser(
+        prog="python -m trainables",
+        description="Run one trial: train a target, attack it, judge the reconstructions.",
+        epilog="example: python -m trainables trial.yaml --home sweeps > result.json",
+    )
+    parser.add_argument("trial", type=Path, help="YAML file that describes the trial")
+    home = os.environ.get("SWEEPER_HOME", "sweeps")
+    parser.add_argument("--home", type=Path, default=Path(home), help="where finished stages are kept")
+    default = "cuda" if torch.cuda.is_available() else "cpu"
+    parser.add_argument("--device", default=default, help=f"torch device (here: {default})")
+    options = parser.parse_args(arguments)
+    try:
+        config = load_trial(options.trial)
+        result = run_trial(
+            config, store=Store(options.home / "store"), device=options.device, report=_Lines()
+        )
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except (RuntimeError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(result, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

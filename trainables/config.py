@@ -1,0 +1,181 @@
+"""One trial in a document: YAML or dict in, frozen dataclasses out, every mistake with its path."""
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from trainables.attacks import ATTACKS
+from trainables.attacks.base import Attack
+from trainables.check import at_least, fraction
+from trainables.datasets import DATASETS
+from trainables.datasets.base import Dataset
+from trainables.defenses import DEFENSES
+from trainables.defenses.base import Defense
+from trainables.errors import ConfigError
+from trainables.judges import JUDGES
+from trainables.judges.base import Judge
+from trainables.pretraining import PRETRAININGS, Pretraining
+from trainables.priors import PRIORS
+from trainables.priors.base import Prior
+from trainables.target import Target
+
+FAMILIES: dict[Any, dict[str, Any]] = {
+    Dataset: DATASETS,
+    Defense: DEFENSES,
+    Prior: PRIORS,
+    Attack: ATTACKS,
+    Judge: JUDGES,
+    Pretraining: PRETRAININGS,
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrialConfig:
+    """Everything that one trial depends on.
+
+    private, public: the images to protect, and those that an attacker has. They share no one and no file.
+    validation, test: shares of each identity's private images held out (test is ignored where the data set
+    reserves its own test images).
+    identities: how many identities are attacked, the first in label order; None attacks all.
+    seed: of everything. replicate: repeats training and attack with fresh randomness, on the same shared
+    stages (backbone, prior, judge).
+    """
+
+    image_size: int = 64
+    private: Dataset
+    public: Dataset
+    validation: float = 0.1
+    test: float = 0.2
+    pretraining: Pretraining
+    target: Target
+    defense: Defense
+    prior: Prior
+    attack: Attack
+    judge: Judge
+    identities: int | None = None
+    seed: int = 0
+    replicate: int = 0
+
+    def __post_init__(self) -> None:
+        at_least(self, 32, "image_size")
+        at_least(self, 1, "identities")
+        fraction(self, "validation", "test")
+        if self.validation + self.test >= 1:
+            raise ValueError(
+                f"validation + test must leave images to train on; got {self.validation} + {self.test}"
+            )
+
+
+def load_trial(document: dict[str, Any] | Path, where: str = "trial") -> TrialConfig:
+    """Return the configuration that `document` (a dict, or the path of a YAML file) describes.
+
+    Raises ConfigError with the path of the first mistake: an unknown key or kind, a value out of range.
+    """
+    if isinstance(document, Path):
+        where = str(document)
+        document = read_yaml(document)
+    config: TrialConfig = _build(TrialConfig, document, where, "")
+    return config
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the mapping in a YAML file; raise ConfigError if it is missing or is no mapping."""
+    try:
+        content = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"expected a YAML file, found nothing at {path}; check the path") from None
+    except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
+        raise ConfigError(f"expected YAML in {path}, got: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"expected a mapping of names to values in {path}, got {type(content).__name__}")
+    return content
+
+
+def merge(document: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy of `document` with each dotted path of `params` set.
+
+    A changed ``….kind`` starts that part afresh, so that no knob of the old kind is left behind.
+    """
+    merged: dict[str, Any] = {k: merge(v, {}) if isinstance(v, dict) else v for k, v in document.items()}
+    for path, value in sorted(params.items(), key=lambda item: (not item[0].endswith(".kind"), item[0])):
+        *parents, last = path.split(".")
+        node = merged
+        for part in parents:
+            child = node.get(part)
+            if not isinstance(child, dict):
+                child = node[part] = {}
+            node = child
+        if last == "kind" and node.get("kind") != value:
+            node.clear()
+        node[last] = value
+    return merged
+
+
+def suggestion(name: str, valid: Iterable[str]) -> str:
+    """Return "; did you mean 'x'?" if something in `valid` is near, else an empty string."""
+    near = difflib.get_close_matches(name, list(valid), n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def _build(wanted: Any, document: Any, where: str, path: str) -> Any:
+    """Return `document` as the dataclass `wanted`, or as the member of the family `wanted` it names."""
+    place = f"({where}: {path})" if path else f"({where})"
+    if not isinstance(document, dict):
+        raise ConfigError(f"expected a mapping, got {document!r} {place}")
+    document = dict(document)
+    if wanted in FAMILIES:
+        registry = FAMILIES[wanted]
+        kind = document.pop("kind", None)
+        if kind not in registry:
+            raise ConfigError(
+                f"kind must be one of {', '.join(registry)}; got {kind!r}{suggestion(str(kind), registry)} "
+                f"({where}: {_join(path, 'kind')})"
+            )
+        wanted = registry[kind]
+    fields = {f.name: f for f in dataclasses.fields(wanted)}
+    for key in document:
+        if key not in fields:
+            raise ConfigError(
+                f"unknown key '{key}'{suggestion(str(key), fields)} ({where}: {_join(path, str(key))}); "
+                f"known keys: {', '.join(fields) or 'none'}"
+            )
+    hints = typing.get_type_hints(wanted)
+    values: dict[str, Any] = {}
+    for name, field in fields.items():
+        if name in document:
+            values[name] = _value(hints[name], document[name], where, _join(path, name))
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise ConfigError(f"'{_join(path, name)}' is missing ({where})")
+    try:
+        return wanted(**values)
+    except ConfigError as error:
+        raise ConfigError(f"{error} {place}") from None
+    except ValueError as error:
+        raise ConfigError(f"{error} {place}") from None
+
+
+def _value(hint: Any, value: Any, where: str, path: str) -> Any:
+    if hint in FAMILIES or dataclasses.is_dataclass(hint):
+        return _build(hint, value, where, path)
+    try:
+        return _adapter(hint).validate_python(value)
+    except ValidationError as error:
+        problem = error.errors()[0]["msg"].replace("Input should be", "must be")
+        raise ConfigError(f"{path.rpartition('.')[2]} {problem}; got {value!r} ({where}: {path})") from None
+
+
+def _adapter(hint: Any) -> TypeAdapter[Any]:
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is not None:
+        return TypeAdapter(hint)
+    return TypeAdapter(hint, config=ConfigDict(allow_inf_nan=False))
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
