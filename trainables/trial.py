@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainables.attacks.base import Reconstructions
 from trainables.architectures.base import Classifier
+from trainables.attacks.base import Reconstructions
 from trainables.config import TrialConfig
 from trainables.datasets.base import Dataset, Images, as_float
 from trainables.errors import TrialError
@@ -18,6 +18,7 @@ from trainables.freeze import count_parameters, freeze
 from trainables.judges.base import JudgeModel
 from trainables.metrics.attack_accuracy import attack_accuracy
 from trainables.metrics.knn_distance import knn_distance
+from trainables.origin import with_content
 from trainables.overlap import check_disjoint
 from trainables.pretraining import load_stages
 from trainables.priors.base import PriorNetworks, restore, state
@@ -153,12 +154,12 @@ def make_shared(
 def _shared_parts(config: TrialConfig, name: str) -> dict[str, Any]:
     parts: dict[str, Any] = {"version": VERSIONS[name], "seed": config.seed, "image_size": config.image_size}
     if name == "pretrained":
-        return {**parts, "pretraining": config.pretraining, "architecture": config.target.architecture}
+        return {**parts, "pretraining": with_content(config.pretraining), "architecture": config.target.architecture}
     data = load_data(config)
     if name == "prior":
-        return {**parts, "prior": config.prior, "public": data.public_key}
+        return {**parts, "prior": with_content(config.prior), "public": data.public_key}
     held_out = {"validation": config.validation, "test": config.test}
-    return {**parts, "judge": config.judge, "private": data.private_key, **held_out}
+    return {**parts, "judge": with_content(config.judge), "private": data.private_key, **held_out}
 
 
 def make_target(
@@ -210,8 +211,8 @@ def new_target(config: TrialConfig, classes: int) -> Classifier:
 def _target_parts(config: TrialConfig, data: Data) -> dict[str, Any]:
     return {
         "version": VERSIONS["target"],
-        "target": config.target,
-        "defense": config.defense,
+        "target": with_content(config.target),
+        "defense": with_content(config.defense),
         "backbone": content_key(**_shared_parts(config, "pretrained")),
         "private": data.private_key,
         "validation": config.validation,
@@ -252,7 +253,7 @@ def make_attack(
 
     parts = {
         "version": VERSIONS["attack"],
-        "attack": config.attack,
+        "attack": with_content(config.attack),
         "prior": content_key(**_shared_parts(config, "prior")),
         "target": content_key(**_target_parts(config, data)),
         "identities": config.identities,
