@@ -1,0 +1,6 @@
+"""Attacks: what an attacker does with a trained target. Add one: a file here, a line below."""
+
+from trainables.attacks.base import Attack
+from trainables.attacks.gmi import GMI
+
+ATTACKS: dict[str, type[Attack]] = {"gmi": GMI}

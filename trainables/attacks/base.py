@@ -1,0 +1,132 @@
+"""What every attack is: from a target and a prior to images of the attacked identities."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from trainables.architectures.base import Classifier
+from trainables.errors import ConfigError, TrialError
+from trainables.priors.base import PriorNetworks
+from trainables.progress import Report
+
+ThreatModel = Literal["white-box", "scores", "labels"]
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconstructions:
+    """What an attack found, on the CPU; R restarts of N identities.
+
+    latents: float32 (R, N, Z).  images: uint8 (R, N, 3, S, S), the generator's images in 8 bits.
+    history: some 50 points of ``{"iteration", "identity_loss", "prior_loss"}``, means over all rows, taken
+    before the step of that iteration.
+    """
+
+    latents: Tensor
+    images: Tensor
+    history: list[dict[str, float]]
+
+
+class Attack(Protocol):
+    """A frozen dataclass of knobs with one verb. Register it in ``attacks.ATTACKS``.
+
+    threat_model: what the attacker sees of the target: its gradients, its scores, or only its labels.
+    """
+
+    kind: ClassVar[str]
+    summary: ClassVar[str]
+    source: ClassVar[str]
+    threat_model: ClassVar[ThreatModel]
+
+    def invert(
+        self,
+        target: Classifier,
+        prior: PriorNetworks,
+        identities: Tensor,
+        *,
+        seed: int,
+        device: str,
+        report: Report,
+        batch_size: int = 300,
+    ) -> Reconstructions:
+        """Return reconstructions of `identities`, int64 (N,) labels of the target.
+
+        The networks lie on `device`; their weights, modes and ``requires_grad`` come back as they were.
+        At most `batch_size` images are worked on at once; its value does not change the result beyond the
+        rounding of floats. An identity's result does not depend on which others are attacked.
+        Raises `ConfigError` for identities that the target does not have or a prior that does not fit it,
+        `TrialError` if a loss is not finite or one image does not fit into memory.
+        """
+        ...
+
+
+@contextmanager
+def attackable(*networks: nn.Module) -> Iterator[None]:
+    """Put `networks` into eval mode without weight gradients; restore every mode and flag afterwards.
+
+    Only latents are optimised: the gradients of weights would cost about a third of the work for nothing.
+    """
+    modes = [(module, module.training) for network in networks for module in network.modules()]
+    flags = [(weight, weight.requires_grad) for network in networks for weight in network.parameters()]
+    try:
+        for network in networks:
+            network.eval().requires_grad_(False)
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+        for weight, flag in flags:
+            weight.requires_grad_(flag)
+
+
+def in_chunks(rows: int, size: int, work: Callable[[int, int], Result]) -> list[Result]:
+    """Return ``[work(first, stop), ...]`` over `rows` rows in chunks of `size`, smaller where memory ends.
+
+    A chunk that runs out of GPU memory is started again with half as many rows.
+    """
+    results: list[Result] = []
+    first = 0
+    while first < rows:
+        stop = min(first + size, rows)
+        try:
+            results.append(work(first, stop))
+        except torch.OutOfMemoryError as error:
+            if stop - first == 1:
+                raise TrialError(
+                    "not even one image of the attack fits into the memory of the GPU"
+                ) from error
+            size = (stop - first + 1) // 2
+        else:
+            first = stop
+            continue
+        torch.cuda.empty_cache()  # outside the handler, where the failed chunk's tensors are gone
+    return results
+
+
+def check_fit(target: Classifier, prior: PriorNetworks, identities: Tensor, device: str) -> None:
+    """Raise `ConfigError` unless the target takes the prior's images and has all `identities`."""
+    with torch.no_grad(), attackable(target, prior.generator, prior.discriminator):
+        images = prior.generator(torch.zeros(1, prior.latent_size, device=device))
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise ConfigError(
+                f"the attack expects a prior of images (N, 3, S, S), got {tuple(images.shape)} (prior); "
+                "choose another prior"
+            )
+        classes = target(images).shape[1]
+    if len(identities) == 0 or identities.min() < 0 or identities.max() >= classes:
+        raise ConfigError(
+            f"the attack expects identities from 0 to {classes - 1}, the target's classes; got "
+            f"{identities.tolist()[:8]} (identities); ask for at most {classes} identities"
+        )
+
+
+def to_pixels(images: Tensor) -> Tensor:
+    """Return images in [0, 1] as uint8, rounded to the nearest level.
+
+    The published evaluation also goes through 8 bits, but cuts fractions off: half a level darker on average.
+    """
+    return images.mul(255).round().clamp(0, 255).to(torch.uint8)

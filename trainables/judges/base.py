@@ -1,0 +1,58 @@
+"""What every judge is: a model independent of the target that says whom an image shows."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+from trainables.datasets.base import Images, as_float
+from trainables.progress import Report
+from trainables.split import Split
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeModel:
+    """A judge ready for use, on its device, in eval mode.
+
+    logits: images (N, 3, S, S) in [0, 1] on that device -> (N, K), higher is more likely; no gradients.
+    features: the same images -> (N, F), the space of `knn_distance`; no gradients.
+    test_accuracy: top-1 on the private test images, in [0, 1]; a judge that is often wrong says little.
+    """
+
+    logits: Callable[[Tensor], Tensor]
+    features: Callable[[Tensor], Tensor]
+    test_accuracy: float
+
+
+class Judge(Protocol):
+    """A frozen dataclass of knobs. Register it in ``judges.JUDGES``."""
+
+    kind: ClassVar[str]
+    summary: ClassVar[str]
+    source: ClassVar[str]
+
+    def fit(self, split: Split, *, seed: int, device: str, report: Report) -> dict[str, Any]:
+        """Return what `restore` needs, fit for ``torch.save`` and weights-only loading.
+
+        Learns from the private training images alone; the validation images may choose among epochs.
+        Raises `ConfigError` for a missing or unfit file.
+        """
+        ...
+
+    def restore(self, saved: dict[str, Any], split: Split, device: str) -> JudgeModel:
+        """Return the model that `fit` left in `saved`, for the identities and image size of `split`."""
+        ...
+
+
+def outputs(function: Callable[[Tensor], Tensor], pixels: Tensor, device: str, size: int = 256) -> Tensor:
+    """Return `function` of uint8 pixels (N, 3, S, S), worked through `size` at a time, on the CPU."""
+    with torch.no_grad():
+        return torch.cat([function(as_float(part.to(device))).cpu() for part in torch.split(pixels, size)])
+
+
+def top1(logits: Callable[[Tensor], Tensor], images: Images, device: str) -> float:
+    """Return the share of `images`, in [0, 1], whose highest logit is their label."""
+    chosen = outputs(logits, images.pixels, device).argmax(1)
+    return (chosen == images.labels).double().mean().item()

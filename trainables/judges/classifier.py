@@ -1,0 +1,100 @@
+"""The usual judge: a classifier of the private identities, trained apart from the target."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from torch import nn
+
+from trainables.architectures.base import Classifier
+from trainables.check import above, at_least
+from trainables.defenses.none import NoDefense
+from trainables.judges.base import JudgeModel
+from trainables.progress import Report
+from trainables.randomness import derive
+from trainables.split import Split
+from trainables.target import Target, accuracy, build_classifier, train_classifier
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierJudge:
+    """An evaluation classifier, trained on the private training images, shifted and mirrored.
+
+    Choose another `architecture` than the target's: what fools the target then fools the judge less.
+    The epoch with the best validation accuracy is kept. Its features are the penultimate layer's.
+
+    input_size: images are enlarged to this size first (bilinear); None leaves them as they are. The published
+    evaluator of 64-pixel faces sees them at 112.
+    The other knobs are those of a target's recipe.
+    """
+
+    kind: ClassVar[str] = "classifier"
+    summary: ClassVar[str] = "classifier of another architecture, trained on the private images"
+    source: ClassVar[str] = "Zhang et al., CVPR 2020 (GMI), evaluation classifier"
+
+    architecture: str
+    epochs: int = 30
+    batch_size: int = 64
+    optimizer: Literal["sgd", "adam"] = "adam"
+    learning_rate: float = 1e-3
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    schedule: Literal["constant", "cosine"] = "cosine"
+    augmentation: Literal["none", "flip", "crop_flip"] = "crop_flip"
+    normalization: Literal["none", "imagenet", "half"] = "half"
+    input_size: int | None = None
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "epochs", "batch_size", "input_size")
+        above(self, 0, "learning_rate")
+        at_least(self, 0, "momentum", "weight_decay")
+
+    def fit(self, split: Split, *, seed: int, device: str, report: Report) -> dict[str, Any]:
+        """Return the weights and the accuracies on the validation and the test images."""
+        classifier = self._network(split, derive(seed, "judge", "weights")).to(device)
+        trained = train_classifier(
+            classifier,
+            self._recipe(),
+            NoDefense(),
+            split.train,
+            split.validation,
+            seed=derive(seed, "judge"),
+            device=device,
+            report=report,
+            stage="judge",
+        )
+        return {
+            "state": {name: value.detach().cpu() for name, value in classifier.state_dict().items()},
+            "validation_accuracy": trained.validation_accuracy,
+            "test_accuracy": accuracy(classifier, split.test, device=device),
+        }
+
+    def restore(self, saved: dict[str, Any], split: Split, device: str) -> JudgeModel:
+        """Return the model with the weights in `saved`."""
+        classifier = self._network(split, seed=0)
+        classifier.load_state_dict(saved["state"])
+        classifier.to(device).eval().requires_grad_(False)
+        return JudgeModel(
+            logits=classifier, features=classifier.features, test_accuracy=saved["test_accuracy"]
+        )
+
+    def _recipe(self) -> Target:
+        return Target(
+            architecture=self.architecture,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            optimizer=self.optimizer,
+            learning_rate=self.learning_rate,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            schedule=self.schedule,
+            augmentation=self.augmentation,
+            normalization=self.normalization,
+        )
+
+    def _network(self, split: Split, seed: int) -> Classifier:
+        size = self.input_size or split.train.pixels.shape[-1]
+        classifier = build_classifier(self.architecture, split.train.classes, size, self.normalization, seed)
+        if self.input_size is not None:
+            enlarge = nn.Upsample(size=(size, size), mode="bilinear")
+            classifier.stages = nn.ModuleDict({"enlarge": enlarge, **classifier.stages})
+        return classifier

@@ -1,0 +1,97 @@
+"""A judge that needs no training: a face embedder and the mean embedding of every identity."""
+
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trainables.architectures.mobilefacenet import HEIGHT, WIDTH, MobileFaceNet
+from trainables.errors import ConfigError
+from trainables.judges.base import JudgeModel, outputs, top1
+from trainables.progress import Report
+from trainables.split import Split
+
+EMBEDDERS: dict[str, Callable[[], nn.Module]] = {"mobilefacenet": MobileFaceNet}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedderJudge:
+    """Takes an image for the identity whose mean training embedding has the highest cosine to its own.
+
+    It shares neither training nor task with the target, so it does not accept what merely fools classifiers.
+    Its features are unit embeddings, so squared distances lie in [0, 4].
+
+    path: the embedder's weights, a state dict saved by torch.
+    architecture: the network that the weights belong to. "mobilefacenet": RGB faces aligned to the common
+    112-pixel template.
+    """
+
+    kind: ClassVar[str] = "embedder"
+    summary: ClassVar[str] = "face embedder and nearest class mean, no training"
+    source: ClassVar[str] = "Chen et al., CCBR 2018 (MobileFaceNets)"
+
+    path: str
+    architecture: Literal["mobilefacenet"] = "mobilefacenet"
+
+    def fit(self, split: Split, *, seed: int, device: str, report: Report) -> dict[str, Any]:
+        """Return the embedder's weights, the class means (K, F) and the accuracy on the test images."""
+        state = self._weights()
+        embed = self._embedder(state, device)
+        train = split.train
+        report("judge", 0, 2)
+        embeddings = outputs(embed, train.pixels, device)
+        sums = torch.zeros(train.classes, embeddings.shape[1]).index_add_(0, train.labels, embeddings)
+        means = functional.normalize(sums)
+        report("judge", 1, 2)
+        model = _model(embed, means.to(device), test_accuracy=0.0)
+        accuracy = top1(model.logits, split.test, device)
+        report("judge", 2, 2, test_accuracy=accuracy)
+        return {"state": state, "means": means, "test_accuracy": accuracy}
+
+    def restore(self, saved: dict[str, Any], split: Split, device: str) -> JudgeModel:
+        """Return the model; `path` is not read again."""
+        embed = self._embedder(saved["state"], device)
+        return _model(embed, saved["means"].to(device), saved["test_accuracy"])
+
+    def _weights(self) -> dict[str, Tensor]:
+        if not Path(self.path).is_file():
+            raise ConfigError(
+                f"judge 'embedder' expects {self.architecture} weights, got {self.path!r}: no such file "
+                "(judge.path); give the path of a state dict, or use judge 'classifier'"
+            )
+        try:
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
+            self._network().load_state_dict(state)
+        except (pickle.UnpicklingError, RuntimeError, TypeError, AttributeError, EOFError) as error:
+            raise ConfigError(
+                f"judge 'embedder' expects a plain state dict of {self.architecture}, got {self.path!r} "
+                f"(judge.path): {error}; save one with torch.save(network.state_dict(), path)"
+            ) from error
+        return dict(state)
+
+    def _network(self) -> nn.Module:
+        return EMBEDDERS[self.architecture]()
+
+    def _embedder(self, state: dict[str, Tensor], device: str) -> Callable[[Tensor], Tensor]:
+        network = self._network()
+        network.load_state_dict(state)
+        network.to(device).eval().requires_grad_(False)
+
+        def embed(images: Tensor) -> Tensor:
+            faces = functional.interpolate(images, size=(HEIGHT, HEIGHT), mode="bilinear")
+            margin = (HEIGHT - WIDTH) // 2
+            faces = (faces[..., margin:-margin] * 255 - 127.5) / 128
+            return functional.normalize(network(faces) + network(faces.flip(-1)))
+
+        return embed
+
+
+def _model(embed: Callable[[Tensor], Tensor], means: Tensor, test_accuracy: float) -> JudgeModel:
+    return JudgeModel(
+        logits=lambda images: embed(images) @ means.T, features=embed, test_accuracy=test_accuracy
+    )
