@@ -1,0 +1,104 @@
+"""The embedded data: drawn people, and drawn shapes as the far pre-training domain."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from trainables.datasets.base import Images
+from trainables.datasets.portraits import portraits
+from trainables.datasets.shapes import CLASS, KINDS, VIEW, assign_kind, shapes
+from trainables.datasets.traits import PERSON, PICTURE, named, sample
+from trainables.errors import ConfigError
+from trainables.randomness import stream
+
+Population = Literal["private", "public", "near", "far"]
+SMALLEST = 32
+BATCH = 16  # pictures painted at once; small enough for the planes of one batch to stay in a core's cache
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyntheticFaces:
+    """Rendered portraits: no download, no privacy cost, as many people as wanted.
+
+    population: ``private``, ``public`` and ``near`` are different people of one distribution; ``far`` holds
+        rendered shapes instead (an identity is one shape, texture and colour), as far from portraits as
+        ImageNet's objects are from photographed faces.
+    identities, images_per_identity: how many, each at least 1. The picture of one identity does not change
+        with either number.
+    seed: draws other people.
+    """
+
+    kind: ClassVar[str] = "synthetic_faces"
+    summary: ClassVar[str] = "drawn portraits (private, public, near) and drawn shapes (far), of any size"
+    source: ClassVar[str] = "this project"
+
+    population: Population
+    identities: int
+    images_per_identity: int
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.population not in get_args(Population):
+            raise ConfigError(
+                f"population of synthetic_faces must be one of {', '.join(get_args(Population))}; "
+                f"got {self.population!r}"
+            )
+        for knob in ("identities", "images_per_identity"):
+            if getattr(self, knob) < 1:
+                raise ConfigError(f"{knob} of synthetic_faces must be at least 1; got {getattr(self, knob)}")
+
+    def load(self, image_size: int) -> Images:
+        """Return all images, one identity after another. They are shared among callers: do not write to them."""
+        if image_size < SMALLEST:
+            raise ConfigError(
+                f"synthetic_faces expects an image_size of at least {SMALLEST}; got {image_size} (image_size)"
+            )
+        return _render(self, image_size)
+
+
+@lru_cache(maxsize=6)
+def _render(data: SyntheticFaces, image_size: int) -> Images:
+    """Return the rendered data; the last few are kept, so that later trials in one process need not wait."""
+    far = data.population == "far"
+    each, total = data.images_per_identity, data.identities * data.images_per_identity
+    order = torch.randperm(KINDS, generator=stream(data.seed, data.population, "kinds"))
+
+    def draws_of(number: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what identity `number` is, what its pictures vary in, and their noise, from its own streams."""
+        streams = [
+            stream(data.seed, data.population, number, name) for name in ("identity", "views", "noise")
+        ]
+        fixed = sample(CLASS if far else PERSON, 1, streams[0])
+        if far:
+            fixed = assign_kind(fixed, number, order)
+        views = sample(VIEW if far else PICTURE, each, streams[1])
+        noise = torch.rand(each, 3, image_size, image_size, generator=streams[2]).mul_(2).sub_(1)
+        return fixed.expand(each, -1), views, noise
+
+    pixels = torch.empty(total, 3, image_size, image_size, dtype=torch.uint8)
+    group = -(-BATCH // each)
+    for first in range(0, data.identities, group):
+        drawn = [draws_of(number) for number in range(first, min(first + group, data.identities))]
+        fixed, views, noise = (torch.cat(part) for part in zip(*drawn, strict=True))
+        target = pixels[first * each : first * each + len(fixed)]
+        for rows in torch.arange(len(fixed)).split(BATCH):
+            if far:
+                target[rows] = shapes(
+                    image_size, named(CLASS, fixed[rows]), named(VIEW, views[rows]), noise[rows]
+                )
+            else:
+                target[rows] = portraits(
+                    image_size, named(PERSON, fixed[rows]), named(PICTURE, views[rows]), noise[rows]
+                )
+    names = tuple(f"{data.population}-{number:04d}" for number in range(data.identities))
+    return Images(
+        pixels=pixels,
+        labels=torch.arange(data.identities).repeat_interleave(each),
+        names=names,
+        files=tuple(
+            f"synthetic_faces:seed {data.seed}/{name}/{i:04d}" for name in names for i in range(each)
+        ),
+    )
