@@ -1,0 +1,83 @@
+"""What there is to choose from, read from the registries: the rows of ``sweeper list``."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from trainables.errors import ConfigError
+
+Row = dict[str, str]
+
+PRESETS = Path(__file__).parent / "presets"
+
+
+def rows(what: str) -> list[Row]:
+    """Return ``[{"name", "summary", "source"}]`` of `what`, one of `KINDS`; else `ConfigError`."""
+    if what not in KINDS:
+        raise ConfigError(f"list expects one of {', '.join(KINDS)}; got '{what}'")
+    return KINDS[what]()
+
+
+def _registry(registry: Mapping[str, Any]) -> list[Row]:
+    return [
+        {"name": name, "summary": entry.summary, "source": entry.source} for name, entry in registry.items()
+    ]
+
+
+# The registries are imported when they are asked for: most of them import torch, which takes seconds.
+
+
+def _attacks() -> list[Row]:
+    from trainables.attacks import ATTACKS
+
+    return _registry(ATTACKS)
+
+
+def _defenses() -> list[Row]:
+    from trainables.defenses import DEFENSES
+
+    return _registry(DEFENSES)
+
+
+def _architectures() -> list[Row]:
+    from trainables.architectures import ARCHITECTURES
+
+    return _registry(ARCHITECTURES)
+
+
+def _datasets() -> list[Row]:
+    from trainables.datasets import DATASETS
+
+    return _registry(DATASETS)
+
+
+def _spaces() -> list[Row]:
+    from search_spaces import SPACES
+
+    return _registry(SPACES)
+
+
+def _presets() -> list[Row]:
+    return [preset(path) for path in sorted(PRESETS.glob("*.yaml"))]
+
+
+def preset(path: Path) -> Row:
+    """Return the row of a study file: its ``# summary:`` and ``# source:`` among the comments at its top."""
+    found = {"name": path.stem, "summary": "", "source": ""}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        key, _, text = line.lstrip("# ").partition(":")
+        if key in ("summary", "source"):
+            found[key] = text.strip()
+    return found
+
+
+KINDS: dict[str, Callable[[], list[Row]]] = {
+    "attacks": _attacks,
+    "defenses": _defenses,
+    "architectures": _architectures,
+    "datasets": _datasets,
+    "spaces": _spaces,
+    "presets": _presets,
+}
