@@ -8,7 +8,7 @@ from trainables.datasets.traits import EYES, FRAMES, HAIR, LIPS, SKIN, Traits, h
 
 
 def portraits(size: int, person: Traits, picture: Traits, noise: Tensor) -> Tensor:
-    """Return uint8 pixels (N, 3, size, size), one per row of the traits; noise (N, 3, size, size) in [-1, 1]."""
+    """Return uint8 pixels (N, 3, size, size), one per row of traits; noise: the same shape, -1 to 1."""
     p = person | picture
     backdrop = hue(p["backdrop_hue"], 0.22, p["backdrop_value"])
     canvas = blank(size, backdrop, (p["shift_x"], p["shift_y"] + 0.08), p["turn"], p["scale"])
@@ -19,13 +19,12 @@ def portraits(size: int, person: Traits, picture: Traits, noise: Tensor) -> Tens
     canvas.paint(canvas.cover(hair), strands * 0.82)
     _body(canvas, p, colours)
     head = _head(canvas, p, colours)
-    face = canvas.window(-0.72, -0.5, 0.72, 0.98)
     _beard(canvas, p, colours, head)
-    _mouth(face, p, colours)
-    _nose(face, p, colours)
-    _eyes(face, p, colours)
-    _fringe(canvas, p, hair, strands)
-    _glasses(face, p, colours)
+    _mouth(canvas.window(-0.62, 0.02, 0.62, 0.98), p, colours)
+    _nose(canvas.window(-0.46, -0.28, 0.46, 0.66), p, colours)
+    _eyes(canvas.window(-0.7, -0.54, 0.7, 0.42), p, colours)
+    _fringe(canvas.window(-1, -1, 1, 0.8), p, hair, strands)
+    _glasses(canvas.window(-0.78, -0.45, 0.78, 0.55), p, colours)
     return develop(canvas, p["gain"], (p["light_x"], p["light_y"]), noise * p["grain"])
 
 
@@ -53,30 +52,31 @@ def _colours(p: Traits) -> Traits:
 def _hair_outline(canvas: Canvas, p: Traits) -> Tensor:
     """Return the signed distance to all hair, an upright capsule cut off where the hair ends.
 
-    Length: the shortest fifth is cropped, the longest reaches the shoulders; volume grows fastest at its end.
+    Length: the shortest ends above the ears, the longest on the shoulders. Volume: few have very much.
     """
     x, y = canvas.x, canvas.y
     volume = 1.07 + 0.1 * p["hair_volume"] + 0.28 * p["hair_volume"] ** 6
-    below = y - y.clamp(-0.05, None).clamp_(max=1.5)
-    radius = ellipse(x, below, p["face_width"] * volume, p["face_height"] * volume)
-    outline = (radius - 1) * p["face_width"]
+    below = (y + 0.05).clamp_(max=0)
+    outline = ellipse(x, below, p["face_width"] * volume, p["face_height"] * volume)
+    outline.sub_(1).mul_(p["face_width"])
     curl = p["hair_curl"].clamp(min=0)
-    outline += curl * torch.sin(23 * x + 4) * torch.sin(21 * y)
+    if curl.any():
+        outline += torch.sin(23 * x + 4).mul_(torch.sin(21 * y)).mul_(curl)
     end = -0.2 + 1.15 * p["hair_length"] ** 1.4
-    return torch.maximum(outline, y - end + 0.6 * x * x)
+    return torch.maximum(outline, (x * x).mul_(0.6).add_(y).sub_(end))
 
 
 def _strands(canvas: Canvas, p: Traits, colour: Tensor) -> Tensor:
     """Return the hair's colour (N, 3, H, W): the base with strands and a band of shine."""
-    strands = torch.sin(34 * canvas.x + 9 * canvas.y).mul_(0.07).add_(1)
-    shine = (1 - (canvas.y + 0.5).abs() * 5).clamp_(min=0) * p["hair_shine"]
-    return colour * strands + shine
+    strands = torch.sin((34 * canvas.x).add_(canvas.y, alpha=9)).mul_(0.07).add_(1)
+    shine = (canvas.y + 0.5).abs_().mul_(-5).add_(1).clamp_(min=0).mul_(p["hair_shine"])
+    return torch.addcmul(shine, colour, strands)
 
 
 def _body(canvas: Canvas, p: Traits, colours: Traits) -> None:
     """Paint shoulders, collar and neck."""
     low = canvas.window(-1, 0.1, 1, 1)
-    shoulders = ellipse(low.x, low.y - 1.3, 0.86, 0.5)
+    shoulders = ellipse(low.x, low.y - 1.22, 0.86, 0.5)
     low.paint(low.cover((shoulders - 1) * 0.5), colours["clothes"])
     width = p["face_width"] * 0.5
     throat = ellipse(low.x, low.y - low.y.clamp(0.3, 0.76), width, 0.15)
@@ -124,22 +124,21 @@ def _mouth_level(p: Traits) -> Tensor:
 def _mouth(face: Canvas, p: Traits, colours: Traits) -> None:
     """Paint lips, and the open mouth with teeth between them."""
     u = face.x - p["yaw"] * 1.1
-    bend = face.y - _mouth_level(p) + p["smile"] * (u * u) - p["smile"] * 0.006
+    square = u * u
+    bend = (square * p["smile"]).add_(face.y).sub_(_mouth_level(p) + 0.006 * p["smile"])
     width = p["mouth_width"] * (1 + 0.04 * p["smile"])
-    profile = (1 - (u / width).square_()).clamp_(min=0)
+    profile = (1 - square / width**2).clamp_(min=0)
+    within = (profile > 0).float()
     gap = p["mouth_open"].clamp(min=0) * 0.5
-    dip = 1 - 0.3 * (1 - (u.abs() * 14)).clamp_(min=0)  # the cupid's bow
-    lips = torch.maximum(
-        bend - (p["lip_lower"] + gap) * profile, -bend - (p["lip_upper"] * dip + gap) * profile
-    )
-    lips = torch.where(profile > 0, lips, 1.0)
-    face.paint(face.cover(lips), colours["lip"])
-    opening = face.cover(bend.abs() - gap * profile) * (profile > 0)
-    face.paint(opening * (gap > 0.008), colours["gum"])
-    teeth = torch.maximum(bend.abs() - gap * profile, bend + 0.1 * gap)
-    face.paint(face.cover(teeth) * (profile > 0) * (gap > 0.012), colours["white"])
-    line = face.cover(bend.abs() - 0.007) * (profile > 0.02) * (gap <= 0.008)
-    face.paint(line * 0.75, colours["lip"] * 0.45)
+    dip = (u.abs_().mul_(-4.2).add_(0.3)).clamp_(min=0).neg_().add_(1)  # the cupid's bow
+    lower, upper = (p["lip_lower"] + gap) * profile, (dip * p["lip_upper"] + gap) * profile
+    face.paint(face.cover(torch.maximum(bend - lower, -bend - upper)) * within, colours["lip"])
+    opening = bend.abs() - gap * profile
+    face.paint(face.cover(opening) * within * (gap > 0.008), colours["gum"])
+    teeth = torch.maximum(opening, bend + 0.1 * gap)
+    face.paint(face.cover(teeth) * within * (gap > 0.012), colours["white"])
+    line = face.cover(bend.abs_() - 0.007) * within
+    face.paint(line * (gap <= 0.008) * 0.75, colours["lip"] * 0.45)
 
 
 def _nose(face: Canvas, p: Traits, colours: Traits) -> None:
@@ -160,35 +159,35 @@ def _nose(face: Canvas, p: Traits, colours: Traits) -> None:
 
 def _eyes(face: Canvas, p: Traits, colours: Traits) -> None:
     """Paint both eyes at once in mirrored coordinates: socket, white, iris, pupil, glint, lid, brow."""
-    band = face
-    u = (band.x - p["yaw"]).abs() - p["eye_spacing"]
-    v = band.y - p["eye_level"] + p["eye_tilt"] * u
+    u = (face.x - p["yaw"]).abs_().sub_(p["eye_spacing"])
+    v = (u * p["eye_tilt"]).add_(face.y).sub_(p["eye_level"])
     height = p["eye_height"] * p["eye_open"]
     socket = ellipse(u, v + 0.015, p["eye_width"] * 1.55, p["eye_height"] * 2.1)
-    band.paint((1 - socket).clamp_(min=0) * 0.65, colours["shade"])
-    almond = (ellipse(u, v, p["eye_width"], height) - 1) * height
-    white = band.cover(almond)
-    band.paint(white, colours["white"])
-    iris = ellipse(u, v + 0.006, 0.056, 0.056)
-    band.paint(band.cover((iris - 1) * 0.056) * white, colours["eye"])
-    band.paint(band.cover((iris - 0.48) * 0.056) * white, colours["dark"])
-    glint = ellipse(u + 0.018, v + 0.024, 0.015, 0.015)
-    band.paint(band.cover((glint - 1) * 0.015) * white, colours["white"])
-    lid = band.cover(almond.abs_() - p["lash"]) * (v < 0.004)
-    band.paint(lid, colours["dark"] * 2)
-    w = u - 0.012
-    arch = v + p["brow_gap"] + p["brow_lift"] - (p["eye_tilt"] + p["brow_tilt"]) * w + 3.2 * w * w - 0.02
+    face.paint((1 - socket).clamp_(min=0).mul_(0.65), colours["shade"])
+    almond = ellipse(u, v, p["eye_width"], height).sub_(1).mul_(height)
+    white = face.cover(almond)
+    face.paint(white, colours["white"])
+    iris = ellipse(u, v + 0.006, 1, 1)
+    face.paint(face.cover(iris - 0.056).mul_(white), colours["eye"])
+    face.paint(face.cover(iris - 0.027).mul_(white), colours["dark"])
+    glint = ellipse(u + 0.018, v + 0.024, 1, 1)
+    face.paint(face.cover(glint - 0.015).mul_(white), colours["white"])
+    lid = face.cover(almond.abs_() - p["lash"]) * (v < 0.004)
+    face.paint(lid, colours["dark"] * 2)
+    w = u.sub_(0.012)
+    tilt = p["eye_tilt"] + p["brow_tilt"]
+    arch = (w * 3.2).sub_(tilt).mul_(w).add_(v).add_(p["brow_gap"] + p["brow_lift"] - 0.02)
     thick = p["brow_thickness"] * (1 - 0.35 * w / p["brow_length"])
-    brow = torch.maximum(arch.abs_() - thick, w.abs() - p["brow_length"])
-    band.paint(band.cover(brow) * 0.92, colours["brow"])
+    brow = torch.maximum(arch.abs_().sub_(thick), w.abs_().sub_(p["brow_length"]))
+    face.paint(face.cover(brow).mul_(0.92), colours["brow"])
 
 
 def _fringe(canvas: Canvas, p: Traits, hair: Tensor, strands: Tensor) -> None:
-    """Paint the hair before the face: everything of it above the hairline; every twelfth person has none."""
-    x = canvas.x - p["parting"]
-    line = p["hairline"] + p["parting_slope"] * x.abs() + p["parting_bend"] * x * x
-    line += p["hair_curl"].clamp(min=0) * 0.6 * torch.sin(30 * canvas.x)
-    canvas.paint(canvas.cover(torch.maximum(hair, canvas.y - line)), strands)
+    """Paint the hair before the face: all of it that lies above the hairline."""
+    rows = canvas.y.shape[2]
+    x = (canvas.x - p["parting"]).abs_()
+    line = (x * p["parting_bend"]).add_(p["parting_slope"]).mul_(x).add_(p["hairline"])
+    canvas.paint(canvas.cover(torch.maximum(hair[:, :, :rows], canvas.y - line)), strands[:, :, :rows])
 
 
 def _glasses(face: Canvas, p: Traits, colours: Traits) -> None:

@@ -1,6 +1,7 @@
-"""Drawn shapes: a pre-training domain far from portraits. A class is one shape, one texture and one colour."""
+"""Drawn shapes, a pre-training domain far from portraits: a class is a shape, a texture and a colour."""
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -75,7 +76,7 @@ def assign_kind(draws: Tensor, number: int, order: Tensor) -> Tensor:
 
 
 def shapes(size: int, kind: Traits, view: Traits, noise: Tensor) -> Tensor:
-    """Return uint8 pixels (N, 3, size, size), one per row of the traits; noise (N, 3, size, size) in [-1, 1]."""
+    """Return uint8 pixels (N, 3, size, size), one per row of traits; noise: the same shape, -1 to 1."""
     p = kind | view
     backdrop = hue(p["backdrop_hue"], 0.4, p["backdrop_value"])
     canvas = blank(size, backdrop, (p["shift_x"], p["shift_y"]), p["turn"], p["scale"])
@@ -90,7 +91,7 @@ def shapes(size: int, kind: Traits, view: Traits, noise: Tensor) -> Tensor:
     return develop(canvas, p["gain"], (p["light_x"], p["light_y"]), noise * p["grain"])
 
 
-def _rows(table: dict[str, tuple[float, ...]], place: Tensor) -> list[Tensor]:
+def _rows(table: Mapping[str, tuple[float, ...]], place: Tensor) -> list[Tensor]:
     """Return the table's columns, (N, 1, 1, 1) each, at the rows that `place` (N, 1, 1, 1) points to."""
     rows = torch.tensor(list(table.values()))[place.flatten().long()]
     return [column.view(-1, 1, 1, 1) for column in rows.unbind(1)]

@@ -51,7 +51,7 @@ class SyntheticFaces:
                 raise ConfigError(f"{knob} of synthetic_faces must be at least 1; got {getattr(self, knob)}")
 
     def load(self, image_size: int) -> Images:
-        """Return all images, one identity after another. They are shared among callers: do not write to them."""
+        """Return all images, one identity after another, shared among callers: do not write to them."""
         if image_size < SMALLEST:
             raise ConfigError(
                 f"synthetic_faces expects an image_size of at least {SMALLEST}; got {image_size} (image_size)"
@@ -62,43 +62,36 @@ class SyntheticFaces:
 @lru_cache(maxsize=6)
 def _render(data: SyntheticFaces, image_size: int) -> Images:
     """Return the rendered data; the last few are kept, so that later trials in one process need not wait."""
-    far = data.population == "far"
-    each, total = data.images_per_identity, data.identities * data.images_per_identity
+    far, each = data.population == "far", data.images_per_identity
+    fixed_ranges, view_ranges, paint = (CLASS, VIEW, shapes) if far else (PERSON, PICTURE, portraits)
     order = torch.randperm(KINDS, generator=stream(data.seed, data.population, "kinds"))
 
-    def draws_of(number: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return what identity `number` is, what its pictures vary in, and their noise, from its own streams."""
-        streams = [
-            stream(data.seed, data.population, number, name) for name in ("identity", "views", "noise")
-        ]
-        fixed = sample(CLASS if far else PERSON, 1, streams[0])
+    def draw(number: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what identity `number` is, how its pictures vary, and their noise, from its own streams."""
+        identity, view, grain = (
+            stream(data.seed, data.population, number, part) for part in ("identity", "view", "grain")
+        )
+        fixed = sample(fixed_ranges, 1, identity)
         if far:
             fixed = assign_kind(fixed, number, order)
-        views = sample(VIEW if far else PICTURE, each, streams[1])
-        noise = torch.rand(each, 3, image_size, image_size, generator=streams[2]).mul_(2).sub_(1)
-        return fixed.expand(each, -1), views, noise
+        noise = torch.rand(each, 3, image_size, image_size, generator=grain).mul_(2).sub_(1)
+        return fixed.expand(each, -1), sample(view_ranges, each, view), noise
 
-    pixels = torch.empty(total, 3, image_size, image_size, dtype=torch.uint8)
+    pixels = torch.empty(data.identities * each, 3, image_size, image_size, dtype=torch.uint8)
     group = -(-BATCH // each)
     for first in range(0, data.identities, group):
-        drawn = [draws_of(number) for number in range(first, min(first + group, data.identities))]
+        drawn = [draw(number) for number in range(first, min(first + group, data.identities))]
         fixed, views, noise = (torch.cat(part) for part in zip(*drawn, strict=True))
-        target = pixels[first * each : first * each + len(fixed)]
-        for rows in torch.arange(len(fixed)).split(BATCH):
-            if far:
-                target[rows] = shapes(
-                    image_size, named(CLASS, fixed[rows]), named(VIEW, views[rows]), noise[rows]
-                )
-            else:
-                target[rows] = portraits(
-                    image_size, named(PERSON, fixed[rows]), named(PICTURE, views[rows]), noise[rows]
-                )
+        for row in range(0, len(fixed), BATCH):
+            rows = slice(row, min(row + BATCH, len(fixed)))
+            person, picture = named(fixed_ranges, fixed[rows]), named(view_ranges, views[rows])
+            start = first * each + row
+            pixels[start : start + rows.stop - row] = paint(image_size, person, picture, noise[rows])
     names = tuple(f"{data.population}-{number:04d}" for number in range(data.identities))
+    origin = f"synthetic_faces:{data.seed}"
     return Images(
         pixels=pixels,
         labels=torch.arange(data.identities).repeat_interleave(each),
         names=names,
-        files=tuple(
-            f"synthetic_faces:seed {data.seed}/{name}/{i:04d}" for name in names for i in range(each)
-        ),
+        files=tuple(f"{origin}/{name}/{number:04d}" for name in names for number in range(each)),
     )

@@ -9,7 +9,7 @@ from torch import Tensor
 Traits = dict[str, Tensor]  # name -> (N, 1, 1, 1)
 Ranges = dict[str, tuple[float, float]]
 
-# Lengths are in halves of the picture: the head is about 0.95 wide and 1.25 high. Colours are places on a palette.
+# Lengths are in halves of the picture: a head is about 0.9 wide, 1.2 high. Colours are places on a palette.
 PERSON: Ranges = {
     "skin": (0.0, 1.0),
     "skin_warmth": (-0.03, 0.03),
@@ -31,12 +31,12 @@ PERSON: Ranges = {
     "eye_spacing": (0.165, 0.235),
     "eye_width": (0.082, 0.122),
     "eye_height": (0.042, 0.074),
-    "eye_tilt": (-0.22, 0.18),
+    "eye_tilt": (-0.16, 0.2),
     "eye_level": (-0.1, 0.02),
     "lash": (0.008, 0.024),
     "brow_thickness": (0.013, 0.042),
     "brow_length": (0.09, 0.135),
-    "brow_tilt": (-0.3, 0.2),
+    "brow_tilt": (-0.12, 0.24),
     "brow_gap": (0.105, 0.175),
     "nose_length": (0.17, 0.3),
     "nose_width": (0.055, 0.115),
