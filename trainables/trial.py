@@ -126,7 +126,12 @@ def make_shared(
 
     def pretrained(folder: Path) -> dict[str, Any]:
         weights = config.pretraining.stages_state(
-            config.target.architecture, config.image_size, seed=config.seed, device=device, report=report
+            config.target.architecture,
+            config.image_size,
+            normalization=config.target.normalization,
+            seed=config.seed,
+            device=device,
+            report=report,
         )
         torch.save(weights, folder / "stages.pt")
         return {"weights": weights is not None}
@@ -154,7 +159,8 @@ def make_shared(
 def _shared_parts(config: TrialConfig, name: str) -> dict[str, Any]:
     parts: dict[str, Any] = {"version": VERSIONS[name], "seed": config.seed, "image_size": config.image_size}
     if name == "pretrained":
-        return {**parts, "pretraining": with_content(config.pretraining), "architecture": config.target.architecture}
+        used_by = {"architecture": config.target.architecture, "normalization": config.target.normalization}
+        return {**parts, "pretraining": with_content(config.pretraining), **used_by}
     data = load_data(config)
     if name == "prior":
         return {**parts, "prior": with_content(config.prior), "public": data.public_key}

@@ -1,6 +1,6 @@
 """What every classifier here is: ordered named stages, a neck, a linear head."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +19,9 @@ class Classifier(nn.Module):
     mean, std: pixel normalisation applied first; (0, 0, 0) and (1, 1, 1) leave [0, 1] pixels as they are.
     A head that reports more than logits writes it into the trace it is given, and sets ``traces = True``.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self,
@@ -57,7 +60,8 @@ class Classifier(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """Return penultimate features (N, F) of images (N, 3, S, S) in [0, 1]."""
-        return self.neck(self.run(x))
+        feature: Tensor = self.neck(self.run(x))
+        return feature
 
     def forward(self, x: Tensor, start: int = 0, trace: Trace | None = None) -> Tensor:
         """Return logits (N, K). `x` is images, or the output of the first `start` stages.
@@ -67,19 +71,24 @@ class Classifier(nn.Module):
         feature = self.neck(self.run(x, start, None, trace))
         if trace is not None and "neck" in self.hooks:
             trace["neck"] = feature
-        if getattr(self.head, "traces", False):
-            return self.head(feature, trace)
-        return self.head(feature)
+        reports = getattr(self.head, "traces", False)
+        logits: Tensor = self.head(feature, trace) if reports else self.head(feature)
+        return logits
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A registry entry: what it is, where it was published, and how to build it."""
+    """A registry entry: what it is, where it was published, and how to build it.
+
+    torchvision_weights: torchvision's name of the ImageNet weights, as ``VGG16_BN_Weights``, if it has them.
+    torchvision_key: name of a weight in ``stages.state_dict()`` -> its name in torchvision's state dict.
+    """
 
     summary: str
     source: str
     build: "Build"
-    torchvision_weights: str | None = None  # torchvision's name of the ImageNet weights, if it has them
+    torchvision_weights: str | None = None
+    torchvision_key: Callable[[str], str] | None = None
 
 
 class Build(Protocol):

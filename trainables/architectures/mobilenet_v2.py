@@ -1,0 +1,37 @@
+"""MobileNetV2 in torchvision's shape: 19 units, light enough to fine-tune on a CPU."""
+
+from torch import nn
+
+from trainables.architectures.base import Architecture, Classifier
+
+
+def build(classes: int, image_size: int) -> Classifier:
+    """Return MobileNetV2 with random weights; feature 1280 numbers at any image size from 32.
+
+    Stages: features_0 … features_18 (torchvision's features.0 … features.18; no dot is allowed in a module's
+    name). torchvision's dropout before the head is left out: a head is one linear layer in every target.
+    Hooks: the last unit at each resolution and the pooled feature; five terms, like BiDO's for VGG16.
+    """
+    from torchvision.models import mobilenet_v2
+
+    units = mobilenet_v2(weights=None, num_classes=1).features
+    return Classifier(
+        {f"features_{number}": unit for number, unit in enumerate(units)},
+        neck=nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+        head=nn.Linear(1280, classes),
+        hooks=("features_1", "features_3", "features_6", "features_13", "neck"),
+    )
+
+
+def torchvision_key(key: str) -> str:
+    """Return torchvision's name of the stage weight `key`: ``features_1.conv.…`` -> ``features.1.conv.…``."""
+    return key.replace("features_", "features.", 1)
+
+
+MOBILENET_V2 = Architecture(
+    summary="MobileNetV2: 19 inverted-bottleneck units",
+    source="Sandler et al., CVPR 2018",
+    build=build,
+    torchvision_weights="MobileNet_V2_Weights",
+    torchvision_key=torchvision_key,
+)

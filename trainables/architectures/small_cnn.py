@@ -1,0 +1,37 @@
+"""A small plain CNN: a target that trains in seconds on one CPU core."""
+
+from torch import nn
+
+from trainables.architectures.base import Architecture, Classifier
+
+WIDTHS = (32, 32, 64, 64, 128, 128)  # every second unit, from the first, halves the resolution
+
+
+def build(classes: int, image_size: int) -> Classifier:
+    """Return the small CNN with random weights; feature 128 numbers at any image size from 32.
+
+    Stages: conv1 … conv6, each a 3x3 convolution, batch norm and ReLU; 0.29 M weights, 10 M multiplications
+    per image at 32 pixels, 39 M at 64. Hooks: the last unit at the first two resolutions, the pooled feature.
+    """
+    stages: dict[str, nn.Module] = {}
+    channels = 3
+    for number, width in enumerate(WIDTHS):
+        stages[f"conv{number + 1}"] = nn.Sequential(
+            nn.Conv2d(channels, width, 3, stride=2 - number % 2, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(inplace=True),
+        )
+        channels = width
+    return Classifier(
+        stages,
+        neck=nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+        head=nn.Linear(channels, classes),
+        hooks=("conv2", "conv4", "neck"),
+    )
+
+
+SMALL_CNN = Architecture(
+    summary="six 3x3 convolution units for 32 to 64 pixels on a CPU",
+    source="this project",
+    build=build,
+)

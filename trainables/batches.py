@@ -1,0 +1,98 @@
+"""Which training images meet in a batch, and how each is varied."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Augmentation = Literal["none", "flip", "crop_flip"]
+
+
+def shuffled(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Yield index batches (B,) that pass once over 0 .. count-1; a partial last batch is dropped.
+
+    With fewer images than a batch holds, the one batch holds them all.
+    """
+    size = min(batch_size, count)
+    order = torch.randperm(count, generator=generator)
+    for first in range(0, count - size + 1, size):
+        yield order[first : first + size]
+
+
+def by_identity(
+    labels: Tensor, batch_size: int, images_per_identity: int, generator: torch.Generator
+) -> Iterator[Tensor]:
+    """Yield index batches of batch_size // images_per_identity identities with that many images each.
+
+    One pass: each identity's images are shuffled and cut into groups, a rest is dropped; an identity with too
+    few images repeats some. Identities of a batch differ, and those with most groups left go first, so that
+    few groups remain when no full batch can be made. (BiDO's training on CelebA: 16 identities x 4 images.)
+    """
+    groups: list[list[Tensor]] = []
+    for label in range(int(labels.max()) + 1):
+        own = (labels == label).nonzero().flatten()
+        if len(own) == 0:
+            continue
+        repeats = -(-images_per_identity // len(own))
+        own = own.repeat(repeats)[: max(len(own), images_per_identity)]
+        own = own[torch.randperm(len(own), generator=generator)]
+        whole = len(own) // images_per_identity * images_per_identity
+        groups.append(list(torch.split(own[:whole], images_per_identity)))
+    identities = min(max(1, batch_size // images_per_identity), len(groups))
+    left = torch.tensor([len(group) for group in groups], dtype=torch.float64)
+    while int((left > 0).sum()) >= identities:
+        chosen = (left + torch.rand(len(groups), generator=generator)).topk(identities).indices
+        left[chosen] -= 1
+        yield torch.cat([groups[i].pop() for i in chosen.tolist()])
+
+
+@dataclass(frozen=True)
+class Views:
+    """How each image of a batch is seen.
+
+    flips: bool (B,), mirrored or not.  shifts: int64 (B, 2), rows and columns in pixels.
+    """
+
+    flips: Tensor
+    shifts: Tensor
+
+
+def unvaried(count: int) -> Views:
+    """Return views that show `count` images as they are."""
+    return Views(torch.zeros(count, dtype=torch.bool), torch.zeros(count, 2, dtype=torch.int64))
+
+
+def draw_views(count: int, size: int, augmentation: Augmentation, generator: torch.Generator) -> Views:
+    """Draw views: mirrored with probability 1/2, shifted by up to size/8 pixels each way; on the CPU."""
+    if augmentation == "none":
+        return unvaried(count)
+    flips = torch.rand(count, generator=generator) < 0.5
+    if augmentation == "flip":
+        return Views(flips, torch.zeros(count, 2, dtype=torch.int64))
+    return Views(flips, torch.randint(-(size // 8), size // 8 + 1, (count, 2), generator=generator))
+
+
+def see(pixels: Tensor, index: Tensor, views: Views) -> Tensor:
+    """Return the images `index` of pixels (N, 3, S, S) as `views` show them, (B, 3, S, S).
+
+    Where a shift leaves the image, the image is mirrored at its border.
+    """
+    if not bool(views.flips.any()) and not bool(views.shifts.any()):
+        return pixels[index.to(pixels.device)]
+    size = pixels.shape[-1]
+    place = torch.arange(size)
+    rows = _inside(place + views.shifts[:, :1], size)
+    columns = _inside(torch.where(views.flips[:, None], place.flip(0), place) + views.shifts[:, 1:], size)
+    where = pixels.device
+    return pixels[
+        index.view(-1, 1, 1, 1).to(where),
+        torch.arange(pixels.shape[1], device=where).view(1, -1, 1, 1),
+        rows[:, None, :, None].to(where),
+        columns[:, None, None, :].to(where),
+    ]
+
+
+def _inside(place: Tensor, size: int) -> Tensor:
+    return (size - 1) - ((size - 1) - place.abs()).abs()

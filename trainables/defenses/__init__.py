@@ -1,0 +1,8 @@
+"""Defenses: what changes in the training of a target. Add one: a file here, a line below."""
+
+from trainables.defenses.base import Defense
+from trainables.defenses.bido import BiDO
+from trainables.defenses.mid import MID
+from trainables.defenses.none import NoDefense
+
+DEFENSES: dict[str, type[Defense]] = {"none": NoDefense, "bido": BiDO, "mid": MID}

@@ -1,0 +1,31 @@
+"""No defense: plain cross-entropy."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+from torch.nn import functional
+
+from trainables.architectures.base import Classifier, Trace
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoDefense:
+    """Cross-entropy and nothing else; with a freeze point this is TL-DMI (Ho et al., CVPR 2024)."""
+
+    kind: ClassVar[str] = "none"
+    summary: ClassVar[str] = "plain cross-entropy; with a freeze point, TL-DMI"
+    source: ClassVar[str] = "Ho et al., CVPR 2024 (TL-DMI)"
+
+    @property
+    def images_per_identity(self) -> int | None:
+        """Return None: batches are shuffled plainly."""
+        return None
+
+    def prepare(self, classifier: Classifier) -> Classifier:
+        """Return the classifier as it came."""
+        return classifier
+
+    def loss(self, logits: Tensor, labels: Tensor, images: Tensor, trace: Trace) -> Tensor:
+        """Return the mean cross-entropy."""
+        return functional.cross_entropy(logits, labels)
