@@ -1,0 +1,217 @@
+"""The command line: results to stdout, progress to stderr; exit 0 done, 1 failure, 2 a mistake to correct."""
+
+import csv
+import errno
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, Literal, ParamSpec, TypeVar
+
+import click
+
+from trainables import __version__
+from trainables.errors import ConfigError, DiskError, TrialError
+
+LISTS = ("attacks", "defenses", "architectures", "datasets", "spaces", "presets")
+
+_home = click.option("--home", metavar="DIR", help="Folder of all state (SWEEPER_HOME; default ./sweeps).")
+_set = click.option(
+    "-S", "overrides", metavar="PATH.TO.KEY=VALUE", multiple=True, help="Override a value of the study file."
+)
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def errors(command: Callable[P, R]) -> Callable[P, R]:
+    """Turn the errors that a user can cause or meet into one message and an exit code."""
+
+    @wraps(command)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except ConfigError as error:
+            _fail(str(error), 2)
+        except (DiskError, TrialError) as error:
+            _fail(str(error.strerror or error) if isinstance(error, DiskError) else str(error), 1)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            _fail("the disk is full; free space and start again: finished work is kept", 1)
+        raise AssertionError("unreachable")
+
+    return guarded
+
+
+def _fail(text: str, code: int) -> None:
+    click.echo(f"error: {text}", err=True)
+    sys.exit(code)
+
+
+@click.group(epilog="Example: sweeper quickstart")
+@click.version_option(__version__, prog_name="sweeper")
+def main() -> None:
+    """Search freeze depths and defenses of a classifier against model-inversion attacks."""
+
+
+@main.command(epilog="Example: sweeper run quickstart --trials 4 -S search.sampler=random --dry-run")
+@click.argument("study")
+@click.option("--trials", type=click.IntRange(min=1), help="How many results (overrides search.trials).")
+@click.option("--address", help="An existing Ray cluster, host:port or auto (RAY_ADDRESS).")
+@_home
+@_set
+@click.option("--dry-run", is_flag=True, help="Show the resolved study and its cost, and stop.")
+@errors
+def run(
+    study: str,
+    trials: int | None,
+    address: str | None,
+    home: str | None,
+    overrides: tuple[str, ...],
+    dry_run: bool,
+) -> None:
+    """Run STUDY (a YAML file or a preset), or take it up where it stopped."""
+    _run(study, trials, address, home, overrides, dry_run)
+
+
+@main.command(epilog="Example: sweeper quickstart --home /tmp/first-sweep")
+@_home
+@errors
+def quickstart(home: str | None) -> None:
+    """Run a small complete sweep on rendered faces: minutes on a laptop, nothing to download."""
+    _run("quickstart", None, None, home, (), False)
+    click.echo("\nNext: `sweeper list presets`, or write a study file of your own and `sweeper run` it.")
+
+
+def _run(
+    reference: str,
+    trials: int | None,
+    address: str | None,
+    home: str | None,
+    overrides: tuple[str, ...],
+    dry_run: bool,
+) -> None:
+    from sweeper.home import open_home
+    from sweeper.progress import display
+    from sweeper.study import load_study
+    from sweeper.summary import show
+
+    place = open_home(home)
+    if not dry_run:
+        place.prepare()
+    study = load_study(reference, overrides=overrides, trials=trials)
+    if dry_run:
+        from sweeper.plan import show_plan
+
+        show_plan(study, place)
+        return
+    from sweeper.sweep import sweep
+
+    try:
+        with display() as shown:
+            outcome = sweep(study, place, address=address, display=shown)
+    except KeyboardInterrupt:
+        words = ["sweeper", "run", reference, *(f"-S {item}" for item in overrides)]
+        words += [f"--trials {trials}"] if trials else []
+        words += [f"--home {home}"] if home else []
+        click.echo(f"stopped; finished trials are kept. Go on with: {' '.join(words)}", err=True)
+        sys.exit(130)
+    show(outcome, study, place)
+
+
+@main.command(epilog="Example: sweeper front quickstart -f csv > front.csv")
+@click.argument("study")
+@click.option("-f", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
+@_home
+@errors
+def front(study: str, form: Literal["table", "json", "csv"], home: str | None) -> None:
+    """Show the trials of STUDY that no other trial beats, and the hypervolume."""
+    from sweeper.home import open_home
+    from sweeper.records import flat_row, study_records
+
+    records = study_records(open_home(home), study_name(study), history=False)
+    if form == "json":
+        click.echo(json.dumps(records, indent=1))
+        return
+    if form == "csv":
+        rows = [flat_row(trial) for trial in records["trials"]]
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        writer = csv.DictWriter(sys.stdout, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+        return
+    from sweeper.summary import show_front
+
+    show_front(records)
+
+
+@main.command(epilog="Example: sweeper compare freeze_faces bido_faces -o comparison.html")
+@click.argument("studies", nargs=-1, required=True)
+@click.option("-o", "output", type=click.Path(dir_okay=False, path_type=Path), help="Write an HTML report.")
+@click.option("-f", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@_home
+@errors
+def compare(
+    studies: tuple[str, ...], output: Path | None, form: Literal["table", "json"], home: str | None
+) -> None:
+    """Compare the fronts of STUDIES against one reference point."""
+    from sweeper.compare import compare as comparison
+    from sweeper.home import open_home
+    from sweeper.records import study_records
+
+    place = open_home(home)
+    records = [study_records(place, study_name(name)) for name in studies]
+    found = comparison(records)
+    if output is not None:
+        from sweeper.report import write_report
+
+        write_report(records, output, images=False)
+        click.echo(f"report: {output.resolve()}", err=True)
+    if form == "json":
+        click.echo(json.dumps(found, indent=1))
+        return
+    from sweeper.summary import show_comparison
+
+    show_comparison(found)
+
+
+@main.command("list", epilog="Example: sweeper list defenses -f json")
+@click.argument("what", type=click.Choice(LISTS))
+@click.option("-f", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@errors
+def list_(what: str, form: Literal["table", "json"]) -> None:
+    """List what there is: names, one-line summaries, source papers."""
+    from sweeper.listing import rows
+
+    found: list[dict[str, Any]] = rows(what)
+    if form == "json":
+        click.echo(json.dumps(found, indent=1))
+        return
+    from sweeper.summary import show_rows
+
+    show_rows(found)
+
+
+@main.command(epilog="Example: sweeper ui --port 5001")
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
+@_home
+@errors
+def ui(port: int, home: str | None) -> None:
+    """Open MLflow on this home, at 127.0.0.1 only. Ctrl-C ends it."""
+    from sweeper.home import open_home
+    from sweeper.ui import serve
+
+    serve(open_home(home), port)
+
+
+def study_name(reference: str) -> str:
+    """Return the name of the stored study that `reference` means: itself, or the name in a study file."""
+    path = Path(reference)
+    if path.suffix not in (".yaml", ".yml"):
+        return reference
+    from trainables.config import read_yaml
+
+    return str(read_yaml(path).get("name", path.stem))

@@ -1,0 +1,98 @@
+"""Where a sweep keeps its state: one folder, or the databases that the environment names."""
+
+import json
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from trainables.errors import ConfigError
+from trainables.store import Store
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder of everything that sweeps leave behind; `root` is absolute.
+
+    ``optuna.db`` (the studies, the only truth), ``mlflow.db`` and ``mlartifacts/`` (a view of them),
+    ``store/`` (finished stages), ``studies/<name>/`` (study file, histories, report, lock).
+    """
+
+    root: Path
+
+    @property
+    def storage(self) -> str:
+        """Return the URL of Optuna's database; OPTUNA_STORAGE overrides it."""
+        return os.environ.get("OPTUNA_STORAGE") or f"sqlite:///{self.root / 'optuna.db'}"
+
+    @property
+    def tracking(self) -> str:
+        """Return the URI of MLflow; MLFLOW_TRACKING_URI overrides it."""
+        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow.db'}"
+
+    @property
+    def artifacts(self) -> Path:
+        """Return the folder of MLflow's artifacts (used with the home's own MLflow database)."""
+        return self.root / "mlartifacts"
+
+    @property
+    def store(self) -> Store:
+        """Return the store of finished stages."""
+        return Store(self.root / "store")
+
+    def study(self, name: str) -> Path:
+        """Return the folder of the study `name`."""
+        return self.root / "studies" / name
+
+    def report(self, name: str) -> Path:
+        """Return the path of the HTML report of the study `name`."""
+        return self.study(name) / "report.html"
+
+    def prepare(self) -> None:
+        """Create the folder; raise `ConfigError` if nothing can be written there."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root):
+                pass
+        except OSError as error:
+            raise ConfigError(
+                f"expected a home that can be written, got {self.root} ({error.strerror}); "
+                "choose another with --home or SWEEPER_HOME"
+            ) from None
+
+    @contextmanager
+    def driver(self, name: str) -> Iterator[None]:
+        """Hold the study `name` as its only driver; raise `ConfigError` saying who holds it otherwise."""
+        folder = self.study(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        note = folder / "driver.json"
+        lock = FileLock(folder / "lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            try:
+                who = json.loads(note.read_text())
+                holder = f"process {who['pid']} on {who['host']}"
+            except (OSError, ValueError, KeyError):
+                holder = "another process"
+            raise ConfigError(
+                f"expected study '{name}' to be free, but {holder} is running it ({folder}); "
+                "wait for it or stop it, then start again"
+            ) from None
+        try:
+            note.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+            yield
+        finally:
+            note.unlink(missing_ok=True)
+            lock.release()
+
+
+def open_home(root: str | Path | None = None) -> Home:
+    """Return the home at `root`, else at SWEEPER_HOME, else at ``./sweeps``. Nothing is created."""
+    chosen = root or os.environ.get("SWEEPER_HOME") or "sweeps"
+    return Home(Path(chosen).expanduser().resolve())

@@ -1,0 +1,299 @@
+"""The ledger of a sweep: one Optuna study, asked and told. The only importer of optuna."""
+
+import json
+import math
+import os
+import random
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from search_spaces.space import anchors, decode, draw, grid, size
+from sweeper.study import Study
+from trainables.errors import ConfigError, DiskError
+from trainables.store import disk_errors
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+
+State = optuna.trial.TrialState
+Assignment = dict[str, Any]
+
+REASKS = 4  # proposals of an assignment already tried, before one is picked from what is left
+LISTABLE = 20_000  # a finite space up to this size is listed to find what is left of it
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A trial to run: its number in the study, and path -> value."""
+
+    number: int
+    assignment: Assignment
+
+
+class Ledger:
+    """The Optuna study of a sweep: the one truth about what was tried and what came out.
+
+    Opening creates the study, or checks that the stored one is the same (`ConfigError` naming the differing
+    keys) and takes up what a killed driver left: its running trials are handed out first, under their own
+    numbers. histories: the folder for what is too long for a database, ``<number>.json`` a trial.
+    """
+
+    def __init__(self, study: Study, url: str, histories: Path) -> None:
+        self.study = study
+        self._url, self._histories = url, histories
+        directions = list(study.objectives.values())
+        with storage_errors(url):
+            self._optuna = optuna.create_study(
+                storage=open_storage(url),
+                study_name=study.name,
+                directions=directions,
+                sampler=optuna.samplers.RandomSampler(seed=0),
+                load_if_exists=True,
+            )
+            self._check_identity()
+            trials = self._optuna.get_trials(deepcopy=False)
+            self._optuna.sampler = _sampler(study, len(trials))
+            self._dice = random.Random(study.search.seed + len(trials))
+            self._left_running = [t for t in trials if t.state == State.RUNNING]
+            self.complete = sum(t.state == State.COMPLETE for t in trials)
+            self.failed = sum(t.state == State.FAIL and "duplicate_of" not in t.user_attrs for t in trials)
+            self.failed_now = 0
+            self._handles: dict[int, optuna.trial.Trial] = {}
+            self._used_up = False
+            self._tried: dict[str, int] = {}
+            for trial in trials:
+                if trial.state in (State.COMPLETE, State.RUNNING) and trial.params:
+                    self._tried.setdefault(_key(decode(study.domains, trial.params)), trial.number)
+            self._enqueue()
+
+    @property
+    def finished(self) -> bool:
+        """Return whether the study has all the results that it wants or can get."""
+        return self.complete >= self.study.budget or self.gave_up or (self._used_up and not self._handles)
+
+    @property
+    def gave_up(self) -> bool:
+        """Return whether ``max(10, budget)`` trials have failed since this start."""
+        return self.failed_now >= max(10, self.study.budget)
+
+    def ask(self) -> Asked | None:
+        """Return the next trial to run, or None while the running ones may still fill the budget."""
+        with storage_errors(self._url):
+            if self._left_running:
+                return self._start(optuna.trial.Trial(self._optuna, self._left_running.pop(0)._trial_id))
+            if self.finished or self.complete + len(self._handles) >= self.study.budget:
+                return None
+            return self._propose()
+
+    def _propose(self) -> Asked | None:
+        """Return a trial with an assignment that was not tried yet, if there is one."""
+        for _ in range(REASKS if self.study.search.sampler != "grid" or not self._tried else 1):
+            trial = self._optuna.ask()
+            assignment = draw(self.study.domains, trial)
+            twin = self._tried.get(_key(assignment))
+            if twin is None:
+                return self._start(trial, assignment)
+            trial.set_user_attr("duplicate_of", twin)  # the same seed would give the same result
+            self._optuna.tell(trial, state=State.FAIL)
+        if self._listable:
+            space = self.study.domains
+            untried = [raw for raw in grid(space) if _key(decode(space, raw)) not in self._tried]
+            if not untried:
+                self._used_up = True
+                return None
+            self._optuna.enqueue_trial(self._dice.choice(untried))
+        return self._start(self._optuna.ask())
+
+    @property
+    def _listable(self) -> bool:
+        available = size(self.study.domains)
+        return available is not None and available <= LISTABLE
+
+    def tell(self, number: int, result: Mapping[str, Any]) -> str:
+        """Record what trial `number` gave; return "" or the reason why it counts as failed.
+
+        The history goes into its own file first, so that a complete trial always has one.
+        """
+        values = [result.get("values", {}).get(name) for name in self.study.objectives]
+        missing = [n for n, v in zip(self.study.objectives, values, strict=True) if not _finite(v)]
+        if missing:
+            given = {name: result.get("values", {}).get(name) for name in missing}
+            reason = f"objectives must be finite numbers; got {given}"
+            self.fail(number, result.get("params", {}), reason)
+            return reason
+        record = dict(result)
+        write_history(self._histories, number, record.pop("history", {}))
+        self._finish(number, record, values)
+        self.complete += 1
+        return ""
+
+    def fail(self, number: int, assignment: Assignment, reason: str, trace: str = "") -> None:
+        """Record that trial `number` gave no result, and why."""
+        self._finish(number, {"params": assignment, "reason": reason, "trace": trace}, None)
+        self.failed += 1
+        self.failed_now += 1
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """Return what was kept with the study."""
+        return dict(self._optuna.user_attrs)
+
+    def note(self, key: str, value: Any) -> None:
+        """Keep a JSON-ready value with the study."""
+        self._optuna.set_user_attr(key, value)
+
+    def _start(self, trial: optuna.trial.Trial, assignment: Assignment | None = None) -> Asked:
+        if assignment is None:
+            assignment = draw(self.study.domains, trial)
+        self._handles[trial.number] = trial
+        self._tried.setdefault(_key(assignment), trial.number)
+        return Asked(trial.number, assignment)
+
+    def _finish(self, number: int, record: dict[str, Any], values: list[Any] | None) -> None:
+        trial = self._handles.pop(number)
+        with storage_errors(self._url):
+            trial.set_user_attr("result", record)  # before the end: a finished trial cannot be changed
+            if values is None:
+                self._optuna.tell(trial, state=State.FAIL)
+            else:
+                self._optuna.tell(trial, values)
+
+    def _check_identity(self) -> None:
+        now = self.study.identity()
+        stored = self._optuna.user_attrs.get("identity")
+        if stored is None:
+            if self._optuna.get_trials(deepcopy=False):
+                raise ConfigError(
+                    f"the database already has a study '{self.study.name}' that this program did not make; "
+                    "give the study another name"
+                )
+            self._optuna.set_user_attr("identity", now)
+            return
+        before, after = _flat(stored), _flat(json.loads(json.dumps(now)))
+        changed = sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))
+        if changed:
+            shown = "; ".join(f"{k}: {before.get(k)!r} -> {after.get(k)!r}" for k in changed[:6])
+            more = f" and {len(changed) - 6} more" if len(changed) > 6 else ""
+            raise ConfigError(
+                f"study '{self.study.name}' must keep its trial, space and objectives; changed since it "
+                f"began: {shown}{more}; undo the change or give the study another name (-S name=...)"
+            )
+
+    def _enqueue(self) -> None:
+        """Queue the anchors, or the whole grid. Killed in between, the next start queues the rest."""
+        search = self.study.search
+        if search.sampler == "grid":
+            wanted = list(grid(self.study.domains))[: self.study.budget]
+        else:
+            wanted = anchors(self.study.domains)[: self.study.budget] if search.anchors else []
+        if self._optuna.user_attrs.get("enqueued", 0) >= len(wanted):
+            return
+        for raw in wanted:
+            self._optuna.enqueue_trial(raw, skip_if_exists=True)
+        self._optuna.set_user_attr("enqueued", len(wanted))
+
+
+def write_history(folder: Path, number: int, history: Mapping[str, Any]) -> None:
+    """Write the per-epoch history of a trial, at once and complete."""
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = folder / f".{number}.json"
+        draft.write_text(json.dumps(history))
+        os.replace(draft, folder / f"{number}.json")
+
+
+def open_storage(url: str) -> Any:
+    """Return Optuna's storage at `url`; SQLite is put into WAL mode, once."""
+    with storage_errors(url):
+        if url.startswith("sqlite"):
+            storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
+            with storage.engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+        else:
+            storage = optuna.storages.RDBStorage(url)
+        return storage
+
+
+@contextmanager
+def storage_errors(url: str) -> Iterator[None]:
+    """Turn what a database says into a `DiskError` (full) or a `ConfigError` (unreachable, unusable)."""
+    from sqlalchemy.exc import ArgumentError, DBAPIError
+
+    try:
+        yield
+    except (DBAPIError, ArgumentError, ImportError, optuna.exceptions.StorageInternalError) as error:
+        text = " ".join(str(error.__cause__ or error).split())[:300]
+        if "disk is full" in text or "disk I/O error" in text:
+            raise DiskError(
+                f"the database {url} could not be written: {text}; free space, start again"
+            ) from error
+        raise ConfigError(
+            f"expected a database for the study at {url}, got: {text}; check OPTUNA_STORAGE and --home"
+        ) from error
+
+
+def stored_studies(url: str) -> list[str]:
+    """Return the names of all stored studies."""
+    return sorted(optuna.study.get_all_study_names(open_storage(url)))
+
+
+def stored_trials(url: str, name: str) -> tuple[dict[str, str], list[dict[str, Any]]]:
+    """Return objectives (name -> direction) and the trials as plain dicts, by number."""
+    study = optuna.load_study(study_name=name, storage=open_storage(url))
+    identity = study.user_attrs.get("identity", {})
+    found = []
+    for trial in study.get_trials(deepcopy=False):
+        if trial.state == State.WAITING or "duplicate_of" in trial.user_attrs:
+            continue
+        found.append(
+            {
+                "number": trial.number,
+                "state": {State.COMPLETE: "complete", State.RUNNING: "running"}.get(trial.state, "failed"),
+                "params": trial.params,
+                "values": trial.values,
+                "result": trial.user_attrs.get("result", {}),
+                "started": _iso(trial.datetime_start),
+                "finished": _iso(trial.datetime_complete),
+            }
+        )
+    return identity.get("objectives", {}), found
+
+
+def _sampler(study: Study, trials: int) -> optuna.samplers.BaseSampler:
+    """Return the sampler; its seed moves with the trials so far, or a restart would repeat proposals."""
+    seed = study.search.seed + trials
+    if study.search.sampler == "tpe":
+        return optuna.samplers.TPESampler(
+            seed=seed, multivariate=True, group=True, warn_independent_sampling=False
+        )
+    return optuna.samplers.RandomSampler(seed=seed)
+
+
+def _key(assignment: Mapping[str, Any]) -> str:
+    return json.dumps(assignment, sort_keys=True)
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    """Return nested mappings as dotted path -> value."""
+    if not isinstance(value, dict) or not value:
+        return {path: value}
+    return {
+        k: v
+        for key, inner in value.items()
+        for k, v in _flat(inner, f"{path}.{key}" if path else key).items()
+    }

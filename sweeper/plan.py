@@ -1,0 +1,36 @@
+"""A sweep before it runs: the resolved study, how many trials, what they will cost here."""
+
+from dataclasses import asdict
+
+import yaml
+
+from sweeper.home import Home
+from sweeper.progress import spell
+from sweeper.study import Study
+
+
+def show_plan(study: Study, home: Home) -> None:
+    """Print the resolved study as YAML, the trials, and the estimated seconds of one trial's stages."""
+    from search_spaces.space import anchors, size
+    from trainables.config import load_trial
+    from trainables.cost import estimate
+
+    print(yaml.safe_dump(asdict(study), sort_keys=False).rstrip())
+    available = size(study.domains)
+    wide = "endless" if available is None else f"{available} assignments"
+    first = 0 if study.search.sampler == "grid" or not study.search.anchors else len(anchors(study.domains))
+    print(f"\n# home: {home.root}")
+    print(f"# trials: {study.budget} (space: {wide}; {min(first, study.budget)} anchors first)")
+    device = _device()
+    seconds = estimate(load_trial(study.trial), device)
+    shown = ", ".join(f"{stage} {spell(value)}" for stage, value in seconds.items())
+    once = sum(value for stage, value in seconds.items() if stage in ("pretrained", "prior", "judge"))
+    each = sum(seconds.values()) - once
+    print(f"# estimated on {device}, undefended and alone on the machine: {shown}")
+    print(f"# in all about {spell(once + study.budget * each)} of work, before trials share the machine")
+
+
+def _device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,133 @@
+"""What a person sees while a sweep runs, on stderr: how far it is, what is running, how long it takes."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+LINE_SECONDS = 15.0  # between two lines about the same stage where there is no terminal
+
+
+class Display(Protocol):
+    """Shows the sweep. Calls come from one thread."""
+
+    def total(self, done: int, total: int, seconds_left: float | None) -> None:
+        """Show that `done` of `total` trials are finished."""
+        ...
+
+    def stage(self, who: str, stage: str, done: int, total: int, seconds: float) -> None:
+        """Show that `who` has done `done` of `total` units of `stage` in `seconds`."""
+        ...
+
+    def ended(self, who: str, text: str) -> None:
+        """Show that `who` ended, and how."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Show a line of text."""
+        ...
+
+
+def spell(seconds: float | None) -> str:
+    """Return a duration for people: "8 s", "3 min 20 s", "2 h 05 min"."""
+    if seconds is None:
+        return ""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def left(done: int, total: int, seconds: float) -> float | None:
+    """Return the seconds left if the rest goes as the part done went; None if nothing is done yet."""
+    return seconds / done * (total - done) if 0 < done <= total and seconds > 0 else None
+
+
+class Bars:
+    """Bars on a terminal: one for the sweep, one for each trial or shared stage that is running."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._overall: TaskID | None = None
+        self._tasks: dict[str, TaskID] = {}
+
+    def total(self, done: int, total: int, seconds_left: float | None) -> None:
+        note = f"{done} of {total}" + (f", {spell(seconds_left)} left" if seconds_left else "")
+        if self._overall is None:
+            self._overall = self._progress.add_task("[bold]trials", total=total, note=note)
+        self._progress.update(self._overall, completed=done, total=total, note=note)
+
+    def stage(self, who: str, stage: str, done: int, total: int, seconds: float) -> None:
+        remaining = left(done, total, seconds)
+        note = f"{spell(remaining)} left" if remaining else ""
+        label = f"{who}: {stage}" if stage and stage != who else who
+        if who not in self._tasks:
+            self._tasks[who] = self._progress.add_task(label, total=max(total, 1), note=note)
+        self._progress.update(
+            self._tasks[who], description=label, completed=done, total=max(total, 1), note=note
+        )
+
+    def ended(self, who: str, text: str) -> None:
+        if who in self._tasks:
+            self._progress.remove_task(self._tasks.pop(who))
+        self._progress.console.print(f"{who}: {text}", highlight=False, markup=False)
+
+    def say(self, text: str) -> None:
+        self._progress.console.print(text, highlight=False, markup=False)
+
+
+class Lines:
+    """Plain lines where stderr is no terminal: when a stage begins, every now and then, and at each end."""
+
+    def __init__(self) -> None:
+        self._shown: dict[str, tuple[str, float]] = {}
+
+    def total(self, done: int, total: int, seconds_left: float | None) -> None:
+        self.say(f"{done} of {total} trials" + (f", {spell(seconds_left)} left" if seconds_left else ""))
+
+    def stage(self, who: str, stage: str, done: int, total: int, seconds: float) -> None:
+        now = time.monotonic()
+        before, when = self._shown.get(who, ("", 0.0))
+        if not total or (before == stage and now - when < LINE_SECONDS):
+            return
+        self._shown[who] = (stage, now)
+        remaining = left(done, total, seconds)
+        label = f"{who}: {stage}" if stage and stage != who else who
+        self.say(f"{label} {100 * done // total} %" + (f", {spell(remaining)} left" if remaining else ""))
+
+    def ended(self, who: str, text: str) -> None:
+        self._shown.pop(who, None)
+        self.say(f"{who}: {text}")
+
+    def say(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+
+class Silent:
+    """Shows nothing; for tests and notebooks."""
+
+    def total(self, done: int, total: int, seconds_left: float | None) -> None: ...
+
+    def stage(self, who: str, stage: str, done: int, total: int, seconds: float) -> None: ...
+
+    def ended(self, who: str, text: str) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+
+@contextmanager
+def display() -> Iterator[Display]:
+    """Show bars if stderr is a terminal, else lines."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield Lines()
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), TextColumn("{task.fields[note]}"))
+    with Progress(*columns, console=console, refresh_per_second=4) as progress:
+        yield Bars(progress)

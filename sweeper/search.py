@@ -1,0 +1,101 @@
+"""Ray Tune's view of a ledger: a thin searcher that hands out its trials and reports how they ended."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from sweeper.ledger import Asked, Ledger
+from trainables.errors import DiskError
+
+
+class StudySearch(Searcher):
+    """Ray Tune's view of a ledger: suggests its trials, and tells it how they ended.
+
+    settings: what every Tune configuration gets beside number and trial. at_most: trials at once.
+    on_start, on_step, on_end: told of each trial that starts, where it stands, and how it ended.
+    failure: set to the first error that must end the sweep (a full disk, a lost database).
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        settings: Mapping[str, Any],
+        *,
+        at_most: int,
+        on_start: Callable[[Asked], None],
+        on_step: Callable[[Asked, dict[str, Any]], None],
+        on_end: Callable[[Asked, dict[str, Any]], None],
+    ) -> None:
+        super().__init__()
+        self._ledger, self._settings, self._at_most = ledger, dict(settings), at_most
+        self._on_start, self._on_step, self._on_end = on_start, on_step, on_end
+        self._asked: dict[str, Asked] = {}
+        self.failure: Exception | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles its searcher; the study is the truth, so there is nothing to keep
+
+    def save(self, checkpoint_path: str) -> None:
+        """Save nothing: the study is the truth."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Restore nothing: the study is the truth."""
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """Return the next configuration, None to be asked later, or FINISHED."""
+        later = None if self._asked else str(Searcher.FINISHED)
+        if self.failure is not None or len(self._asked) >= self._at_most:
+            return later
+        try:
+            asked = self._ledger.ask()
+        except Exception as error:
+            self.failure = error
+            return later
+        if asked is None:
+            return later
+        self._asked[trial_id] = asked
+        self._on_start(asked)
+        trial = self._ledger.study.document(asked.assignment)
+        return {**self._settings, "number": asked.number, "trial": trial}
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Show where the trial stands."""
+        if trial_id in self._asked:
+            self._on_step(self._asked[trial_id], result)
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Tell the ledger how the trial ended. On a full disk the trial stays open, for the next start."""
+        asked = self._asked.pop(trial_id, None)
+        if asked is None or self.failure is not None:
+            return
+        outcome = (result or {}).get("outcome") or {
+            "state": "failed",
+            "reason": "its worker died (killed, or out of memory), also when tried again",
+        }
+        if outcome.get("cause") == "disk":
+            self.failure = DiskError(outcome["reason"])
+            return
+        try:
+            record = self._tell(asked, outcome)
+        except Exception as problem:
+            self.failure = problem
+            return
+        self._on_end(asked, record)
+
+    def _tell(self, asked: Asked, outcome: dict[str, Any]) -> dict[str, Any]:
+        """Tell the ledger, and return the trial as the tracker and the progress need it."""
+        reason, record = outcome.get("reason", ""), {"params": asked.assignment}
+        if outcome["state"] == "complete":
+            record = {**outcome["result"], **record}
+            reason = self._ledger.tell(asked.number, record)
+        else:
+            self._ledger.fail(asked.number, asked.assignment, reason, outcome.get("trace", ""))
+        return {
+            **record,
+            "number": asked.number,
+            "state": "failed" if reason else "complete",
+            "reason": reason,
+        }

@@ -1,0 +1,290 @@
+"""A study file: what to try, on which data, how often, with which resources. Every mistake found here."""
+
+import dataclasses
+import random
+import re
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import yaml
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from trainables.errors import ConfigError
+
+Direction = Literal["maximize", "minimize"]
+Sampler = Literal["tpe", "random", "grid"]
+
+PRESETS = Path(__file__).parent / "presets"
+OBJECTIVES: dict[str, Direction] = {"test_accuracy": "maximize", "attack_accuracy": "minimize"}
+DEFAULT_TRIALS = 16
+
+_CHECKED_DRAWS = 20
+
+
+class _Strict:
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Search(_Strict):
+    """How trials are chosen.
+
+    sampler: tpe (multivariate, grouped), random, or grid (every assignment of a finite space, in order).
+    trials: how many results are wanted; None means 16, or the whole grid for the sampler grid.
+    anchors: begin with the undefended trial, the ends of each axis and the published settings.
+    """
+
+    sampler: Sampler = "tpe"
+    trials: Annotated[int, Field(ge=1)] | None = None
+    anchors: bool = True
+    seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Resources(_Strict):
+    """What one trial gets, and how many run at once; auto divides what the machine or the cluster has.
+
+    cpus_per_trial: cores, also the threads of torch. gpus_per_trial: a share of one GPU, or whole ones.
+    """
+
+    cpus_per_trial: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
+    gpus_per_trial: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"
+    concurrent: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Tracking(_Strict):
+    """Whether MLflow is written, and whether images (also private ones) may go into it and the report."""
+
+    mlflow: bool = True
+    images: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Study(_Strict):
+    """A sweep: `trial` is the template that each assignment of `space` is merged into.
+
+    name: of the stored study. space: names from ``sweeper list spaces`` and domains of single paths.
+    objectives: result name -> direction.
+    """
+
+    name: str
+    trial: dict[str, Any]
+    space: list[str | dict[str, Any]] | str | dict[str, Any]
+    objectives: dict[str, Direction] = dataclasses.field(default_factory=lambda: dict(OBJECTIVES))
+    search: Search = dataclasses.field(default_factory=Search)
+    resources: Resources = dataclasses.field(default_factory=Resources)
+    tracking: Tracking = dataclasses.field(default_factory=Tracking)
+
+    @cached_property
+    def domains(self) -> Mapping[str, Any]:
+        """Return the search space; raise `ConfigError` if it is empty or makes no sense."""
+        from search_spaces.parse import parse
+
+        items = [self.space] if isinstance(self.space, str) else self.space
+        named = any(isinstance(item, str) for item in items) and not isinstance(items, dict)
+        try:
+            return parse(self.space, _freeze_points(self.trial) if named else ("none",))
+        except ValueError as error:
+            raise ConfigError(f"{error} ({self.name}: space)") from None
+
+    @cached_property
+    def budget(self) -> int:
+        """Return how many results the study wants: never more than its space has assignments."""
+        from search_spaces.space import size
+
+        available = size(self.domains)
+        if self.search.sampler == "grid" and available is None:
+            raise ConfigError(
+                f"search.sampler 'grid' needs a finite space, and this one has real-valued domains "
+                f"({self.name}: search.sampler); take tpe or random, or a space such as bido_grid"
+            )
+        default = available if self.search.sampler == "grid" else DEFAULT_TRIALS
+        wanted = self.search.trials or default or DEFAULT_TRIALS
+        return wanted if available is None else min(wanted, available)
+
+    def document(self, assignment: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the trial that `assignment` (path -> value) makes of the template."""
+        from trainables.config import merge
+
+        return merge(self.trial, dict(assignment))
+
+    def identity(self) -> dict[str, Any]:
+        """Return what must not change while a study lives: template, space, objectives; JSON-ready."""
+        from search_spaces.space import describe
+
+        return {
+            "trial": self.trial,
+            "space": describe(self.domains),
+            "objectives": dict(self.objectives),
+        }
+
+
+def load_study(
+    reference: str, *, overrides: Sequence[str] = (), trials: int | None = None, check: bool = True
+) -> Study:
+    """Return the study that `reference` (a YAML path, or the name of a preset) describes.
+
+    overrides: ``path.to.key=value`` items, values read as YAML. trials: overrides ``search.trials``.
+    check: also try the template with anchors and random draws. The study's template is returned with every
+    default filled in. Raises `ConfigError` for every mistake.
+    """
+    from trainables.config import load_trial
+    from trainables.store import plain
+
+    path = find_study(reference)
+    document = _read(path)
+    document.setdefault("name", path.stem)
+    for item in overrides:
+        _override(document, item)
+    if trials is not None:
+        document["search"] = {**(document.get("search") or {}), "trials": trials}
+    study = parse_study(document, reference)
+    study = dataclasses.replace(study, trial=plain(load_trial(study.trial, f"{reference}: trial")))
+    if check:
+        check_study(study)
+    return study
+
+
+def find_study(reference: str) -> Path:
+    """Return the file of a study; raise `ConfigError` naming the nearest presets if there is none."""
+    path = Path(reference)
+    if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
+        if not path.is_file():
+            others = [p.name for folder in {path.parent} if folder.is_dir() for p in folder.glob("*.y*ml")]
+            raise ConfigError(f"expected a study file, found nothing at {path}{_nearest(path.name, others)}")
+        return path
+    presets = {p.stem: p for p in sorted(PRESETS.glob("*.yaml"))}
+    if reference not in presets:
+        raise ConfigError(
+            f"study must be a YAML file or one of the presets {', '.join(presets)}; "
+            f"got '{reference}'{_nearest(reference, presets)}"
+        )
+    return presets[reference]
+
+
+def parse_study(document: dict[str, Any], where: str) -> Study:
+    """Return the study in `document`; raise `ConfigError` with the path of the first mistake."""
+    try:
+        study: Study = TypeAdapter(Study).validate_python(document)
+    except ValidationError as error:
+        raise ConfigError(_first_mistake(error, where)) from None
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", study.name):
+        raise ConfigError(
+            f"name must be letters, digits, '_', '-' and '.' (it names a folder); got {study.name!r} "
+            f"({where}: name)"
+        )
+    if not study.objectives:
+        raise ConfigError(
+            f"objectives must name at least one result, as in {OBJECTIVES} ({where}: objectives)"
+        )
+    return study
+
+
+def check_study(study: Study) -> None:
+    """Raise `ConfigError` unless the template, the space and every path in it hold together.
+
+    The anchors and some random draws are merged into the template and read as trials, so that a path that no
+    trial has, or a value that no trial takes, is found before any training.
+    """
+    from search_spaces.space import anchors, decode, draw
+    from trainables.config import load_trial
+
+    space, _ = study.domains, study.budget
+    drawn = [decode(space, raw) for raw in anchors(space)]
+    drawn += [draw(space, _Dice(seed)) for seed in range(_CHECKED_DRAWS)]
+    for assignment in drawn:
+        try:
+            load_trial(study.document(assignment), f"{study.name}: space")
+        except ConfigError as error:
+            shown = ", ".join(f"{path}={value}" for path, value in assignment.items())
+            raise ConfigError(f"{error}, in the trial with {shown}") from None
+
+
+class _Dice:
+    """Uniform choices, for checking a space."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        return self.random.uniform(low, high)
+
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
+        return self.random.randint(low, high)
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        return self.random.choice(choices)
+
+
+def _freeze_points(trial: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the freeze points of the template's architecture, ``"none"`` first."""
+    import torch
+
+    from trainables.architectures import ARCHITECTURES
+    from trainables.config import load_trial
+
+    config = load_trial(dict(trial))
+    with torch.device("meta"):  # names only: no weights are made
+        return ARCHITECTURES[config.target.architecture].build(2, config.image_size).freeze_points
+
+
+def _read(path: Path) -> dict[str, Any]:
+    from trainables.config import read_yaml
+
+    return read_yaml(path)
+
+
+def _override(document: dict[str, Any], item: str) -> None:
+    """Set ``path.to.key=value`` in `document`; below ``trial`` a changed kind drops the old kind's knobs."""
+    from trainables.config import merge
+
+    path, sign, text = item.partition("=")
+    if not sign or not path.strip():
+        raise ConfigError(f"an override must be path.to.key=value; got {item!r} (-S)")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"the value of an override must be YAML; got {text!r} (-S {path})") from None
+    if isinstance(value, str):
+        value = _number(value)
+    changed = merge(document, {path.strip(): value})
+    document.clear()
+    document.update(changed)
+
+
+def _number(text: str) -> str | float:
+    """Return a number that YAML 1.1 reads as text (``1e-4``) as a number, other text as it is."""
+    if re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", text):
+        return float(text)
+    return text
+
+
+def _first_mistake(error: ValidationError, where: str) -> str:
+    first = error.errors()[0]
+    keys = [
+        str(part) for part in first["loc"] if part in _KEYS or not isinstance(part, str) or "[" not in part
+    ]
+    path = ".".join(keys)
+    if first["type"] == "unexpected_keyword_argument":
+        owner = {"search": Search, "resources": Resources, "tracking": Tracking}.get(keys[0], Study)
+        known = [f.name for f in dataclasses.fields(owner)]
+        return (
+            f"unknown key '{keys[-1]}'{_nearest(keys[-1], known)} ({where}: {path}); "
+            f"known keys: {', '.join(known)}"
+        )
+    if first["type"] in ("missing", "missing_argument"):
+        return f"'{path}' is missing ({where})"
+    problem = first["msg"].replace("Input should be", "must be")
+    return f"{path} {problem}; got {first['input']!r} ({where}: {path})"
+
+
+_KEYS = {f.name for owner in (Study, Search, Resources, Tracking) for f in dataclasses.fields(owner)}
+
+
+def _nearest(word: str, words: Sequence[str] | Mapping[str, Any]) -> str:
+    near = get_close_matches(word, list(words), 1)
+    return f"; did you mean '{near[0]}'?" if near else ""

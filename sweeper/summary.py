@@ -1,0 +1,112 @@
+"""What a person reads at the end: the front as a table, its hypervolume, what to beware of, where to look."""
+
+import shlex
+from collections import Counter
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from sweeper import words
+from sweeper.home import Home
+from sweeper.study import Study
+from sweeper.sweep import Outcome
+
+WIDTH = 110  # where stdout is no terminal
+
+
+def show(outcome: Outcome, study: Study, home: Home) -> None:
+    """Print the outcome of a sweep to stdout, and warnings to stderr."""
+    records = outcome.records
+    complete = [t for t in records["trials"] if t["state"] == "complete"]
+    if outcome.before >= study.budget:
+        print(f"study '{study.name}' is complete: {len(complete)} trials; nothing to run")
+    show_front(records)
+    show_warnings(records, outcome.problems)
+    if outcome.report is not None:
+        print(f"report:  {outcome.report}")
+    if study.tracking.mlflow:
+        print(f"browse:  sweeper ui --home {shlex.quote(str(home.root))}")
+
+
+def show_front(records: dict[str, Any]) -> None:
+    """Print the front as a table, and the hypervolume with its reference point."""
+    objectives = list(records["objectives"])
+    best = [t for t in records["trials"] if t["on_front"]]
+    best.sort(key=lambda t: t["values"][objectives[0]], reverse=True)
+    table = Table(title=f"Front of '{records['study']}'", title_justify="left")
+    for name in ("trial", *(o.replace("_", " ") for o in objectives), "freeze point", "defense"):
+        table.add_column(name)
+    table.add_column("trained parameters", justify="right")
+    for trial in best:
+        table.add_row(
+            str(trial["number"]),
+            *(_value(trial, name) for name in objectives),
+            str(trial["freeze_point"] or ""),
+            words.defense(trial),
+            _parameters(trial),
+        )
+    _console().print(table)
+    point = ", ".join(f"{name} {value:g}" for name, value in records["reference_point"].items())
+    print(f"hypervolume {records['hypervolume']:.4f} (reference point: {point})")
+
+
+def show_warnings(records: dict[str, Any], problems: list[str]) -> None:
+    """Print to stderr what a reader must know before believing the front."""
+    console = Console(stderr=True, width=None if Console(stderr=True).is_terminal else WIDTH, highlight=False)
+    counts = Counter(w for t in records["trials"] for w in t["warnings"])
+    for text, count in counts.items():
+        console.print(f"WARNING: {text} ({count} trials)", style="bold red", markup=False)
+    for text in problems:
+        console.print(f"WARNING: {text}", style="bold red", markup=False)
+    failed = Counter(str(t["reason"]) for t in records["trials"] if t["state"] == "failed")
+    if failed:
+        console.print(f"{failed.total()} failed trials:", style="yellow")
+        for reason, count in failed.most_common(5):
+            console.print(f"  {count} x {reason}", markup=False)
+
+
+def show_comparison(found: dict[str, Any]) -> None:
+    """Print a comparison of studies as a table."""
+    names = [study["study"] for study in found["studies"]]
+    point = ", ".join(f"{name} {value:g}" for name, value in found["reference_point"].items())
+    table = Table(title=f"Hypervolume against {point}", title_justify="left")
+    for column in ("study", "trials", "front", "hypervolume", *(f"dominated by {name}" for name in names)):
+        table.add_column(column)
+    for study in found["studies"]:
+        shares = (found["dominated"].get(study["study"], {}).get(name) for name in names)
+        table.add_row(
+            study["study"],
+            str(study["trials"]),
+            str(len(study["front"])),
+            f"{study['hypervolume']:.4f}",
+            *("" if share is None else f"{share:.0%}" for share in shares),
+        )
+    _console().print(table)
+
+
+def show_rows(rows: list[dict[str, Any]]) -> None:
+    """Print what `sweeper list` found."""
+    table = Table()
+    for name in ("name", "summary", "source"):
+        table.add_column(name, no_wrap=name == "name")
+    for row in rows:
+        table.add_row(row["name"], row["summary"], row["source"])
+    _console().print(table)
+
+
+def _value(trial: dict[str, Any], name: str) -> str:
+    interval = trial["interval"].get(name)
+    spread = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
+    return f"{trial['values'][name]:.3f}{spread}"
+
+
+def _parameters(trial: dict[str, Any]) -> str:
+    if trial["trained_params"] is None:
+        return ""
+    return f"{trial['trained_params']:,} of {trial['total_params']:,}"
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=WIDTH)

@@ -1,0 +1,346 @@
+"""The sweep, top to bottom: check, prepare, search, record. The one place where all parts meet."""
+
+import errno
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sweeper.home import Home
+from sweeper.ledger import Asked, Ledger
+from sweeper.progress import Display, Silent, spell
+from sweeper.records import study_records
+from sweeper.study import Resources, Study
+from trainables.errors import ConfigError, DiskError, TrialError
+
+Run = Callable[..., dict[str, Any]]
+
+OBJECT_STORE_BYTES = 200_000_000  # results are small; Ray's default would take a third of the memory
+WORKER_RETRIES = 2
+AT_ONCE_PER_GPU = 4
+AT_ONCE_ON_CPU = 4
+
+
+@dataclass(frozen=True)
+class Allotment:
+    """What one trial gets, how many run at once, and what there is in all."""
+
+    cpus: float
+    gpus: float
+    concurrent: int
+    total_cpus: float
+    total_gpus: float
+
+    @property
+    def threads(self) -> int:
+        """Return the threads of torch in one trial."""
+        return max(1, int(self.cpus))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a sweep ended. before: results there at the start. problems: what a reader should know."""
+
+    records: dict[str, Any]
+    before: int
+    report: Path | None
+    problems: list[str]
+
+
+def sweep(
+    study: Study,
+    home: Home,
+    *,
+    run: Run | None = None,
+    make: Run | None = None,
+    address: str | None = None,
+    display: Display | None = None,
+    shared: bool = True,
+) -> Outcome:
+    """Run `study` until it has its results, taking up what an earlier start left; return what it found.
+
+    run, make: what runs a trial and makes a shared stage (default: ``trainables.tune``). address: of a Ray
+    cluster; None starts one here. shared: make the shared stages first. Raises `ConfigError` before any work
+    for what can be known before, `DiskError` if the disk is full, `TrialError` if a shared stage fails.
+    """
+    display = display or Silent()
+    home.prepare()
+    with home.driver(study.name), full_disk(home):
+        if study.tracking.mlflow:
+            from sweeper.tracking import check_reachable
+
+            check_reachable(home.tracking)
+        ledger = Ledger(study, home.storage, home.study(study.name) / "history")
+        before = ledger.complete
+        closed = ledger.finished and ledger.notes.get("closed") == ledger.complete
+        tracker = None if closed else _tracker(study, home)
+        if not ledger.finished:
+            _keep(study, home)
+            try:
+                with cluster(address) as (cpus, gpus):
+                    allotment = allot(study.resources, cpus, gpus)
+                    if shared:
+                        _prepare(study, home, allotment, display, make)
+                    _search(study, home, ledger, allotment, display, run, tracker)
+            finally:
+                if tracker is not None and not ledger.finished:
+                    tracker.close()
+        return _close(study, home, ledger, before, tracker)
+
+
+def _search(
+    study: Study,
+    home: Home,
+    ledger: Ledger,
+    allotment: Allotment,
+    display: Display,
+    run: Run | None,
+    tracker: Any,
+) -> None:
+    """Let Ray Tune run the ledger's trials until it has enough."""
+    from ray import tune
+
+    from sweeper.search import StudySearch
+    from trainables.tune import TuneTrial, run_document
+
+    began: dict[int, float] = {}
+    took: list[float] = []
+
+    def on_start(asked: Asked) -> None:
+        began[asked.number] = time.time()
+
+    def on_step(asked: Asked, step: dict[str, Any]) -> None:
+        if "stage_total" in step:
+            display.stage(
+                f"trial {asked.number}",
+                step["stage"],
+                step["stage_done"],
+                step["stage_total"],
+                step["stage_seconds"],
+            )
+
+    def on_end(asked: Asked, record: dict[str, Any]) -> None:
+        now = time.time()
+        took.append(now - began[asked.number])
+        display.ended(f"trial {asked.number}", summary(study, record, took[-1]))
+        remaining = max(0, study.budget - ledger.complete)
+        abreast = max(1, min(allotment.concurrent, remaining))
+        display.total(ledger.complete, study.budget, sum(took) / len(took) * remaining / abreast)
+        if tracker is not None:
+            tracker.trial(record | {"started": _iso(began[asked.number]), "finished": _iso(now)})
+
+    searcher = StudySearch(
+        ledger,
+        {"store_root": str(home.store.root), "threads": allotment.threads},
+        at_most=allotment.concurrent,
+        on_start=on_start,
+        on_step=on_step,
+        on_end=on_end,
+    )
+    display.total(ledger.complete, study.budget, None)
+    trainable = tune.with_parameters(TuneTrial, run=run or run_document)
+    folder = home.root / "ray"
+    shutil.rmtree(folder / study.name, ignore_errors=True)  # of a killed driver; nothing in there is needed
+    try:
+        tune.Tuner(
+            tune.with_resources(trainable, {"cpu": allotment.cpus, "gpu": allotment.gpus}),
+            tune_config=tune.TuneConfig(search_alg=searcher, num_samples=-1, reuse_actors=True),
+            run_config=tune.RunConfig(
+                name=study.name,
+                storage_path=str(folder),
+                failure_config=tune.FailureConfig(max_failures=WORKER_RETRIES),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+                verbose=0,
+            ),
+        ).fit()
+    finally:
+        shutil.rmtree(folder / study.name, ignore_errors=True)
+    if searcher.failure is not None:
+        raise searcher.failure
+    if not ledger.finished:
+        raise TrialError("Ray stopped before the study had its results; start again to go on")
+
+
+def _prepare(study: Study, home: Home, allotment: Allotment, display: Display, make: Run | None) -> None:
+    from sweeper.prepare import prepare
+    from trainables.tune import make_stage
+
+    prepare(
+        study,
+        str(home.store.root),
+        display,
+        cpus=allotment.total_cpus,
+        gpus=allotment.total_gpus,
+        make=make or make_stage,
+    )
+
+
+def _tracker(study: Study, home: Home) -> Any:
+    """Start to write MLflow, which takes seconds at first touch; None if it is off."""
+    if not study.tracking.mlflow:
+        return None
+    from sweeper.tracking import Tracker
+
+    return Tracker(study, home)
+
+
+def _close(study: Study, home: Home, ledger: Ledger, before: int, tracker: Any) -> Outcome:
+    """Write the report and finish MLflow; return the outcome."""
+    records = study_records(home, study.name)
+    report = None
+    problems = []
+    try:
+        from sweeper.report import write_report
+
+        report = home.report(study.name)
+        write_report([records], report, images=study.tracking.images)
+    finally:
+        if tracker is not None:
+            tracker.finish(records, report)
+            if tracker.problem:
+                problems.append(tracker.problem)
+            else:
+                ledger.note("closed", ledger.complete)
+    if ledger.gave_up:
+        problems.append(f"gave up after {ledger.failed_now} failed trials; see their reasons")
+    return Outcome(records, before, report, problems)
+
+
+def allot(resources: Resources, cpus: float, gpus: float) -> Allotment:
+    """Return what each trial gets of `cpus` cores and `gpus` GPUs; raise `ConfigError` if it cannot fit."""
+    auto = "auto"
+    cores = None if resources.cpus_per_trial == auto else float(resources.cpus_per_trial)
+    share = None if resources.gpus_per_trial == auto else float(resources.gpus_per_trial)
+    if cores is not None and cores > cpus:
+        raise ConfigError(
+            f"resources.cpus_per_trial must be at most the {cpus:g} cores that there are; got {cores:g}"
+        )
+    if share is not None and share > gpus:
+        raise ConfigError(
+            f"resources.gpus_per_trial must be at most the {gpus:g} GPUs that there are; got {share:g}"
+        )
+    if resources.concurrent != auto:
+        concurrent = int(resources.concurrent)
+    else:
+        concurrent = int(AT_ONCE_PER_GPU * gpus) if gpus >= 1 and share != 0 else AT_ONCE_ON_CPU
+        if share:
+            concurrent = int(gpus / share)
+        concurrent = max(1, min(concurrent, int(cpus / (cores or 1))))
+    if share is None:
+        share = min(1.0, int(100 * gpus / concurrent) / 100) if gpus >= 1 else 0.0
+    if cores is None:
+        cores = float(max(1, int(cpus // concurrent)))
+    return Allotment(cores, share, concurrent, cpus, gpus)
+
+
+def summary(study: Study, record: dict[str, Any], seconds: float) -> str:
+    """Return one line about a trial that ended."""
+    if record["state"] != "complete":
+        return f"failed: {record['reason']}"
+    values = ", ".join(f"{name} {record['values'][name]:.3f}" for name in study.objectives)
+    shown = ", ".join(f"{path}={_short(value)}" for path, value in record["params"].items())
+    return f"{values} ({shown}) after {spell(seconds)}"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+@contextmanager
+def cluster(address: str | None) -> Iterator[tuple[float, float]]:
+    """Connect to a Ray cluster, or start one here; yield its cores and GPUs. One that is connected stays."""
+    os.environ |= {
+        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+        "TUNE_DISABLE_SIGINT_HANDLER": "1",  # we stop ourselves, and say how to go on
+        "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Tune's snapshots grow with the trials and are never read
+        "TUNE_WARN_THRESHOLD_S": "60",
+        "RAY_AIR_NEW_OUTPUT": "0",
+    }
+    import ray
+
+    for noisy in ("ray", "ray.tune", "ray.data", "ray._private.worker"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    connected = ray.is_initialized()
+    if not connected:
+        address = address or os.environ.get("RAY_ADDRESS")
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+        if address:
+            _check_address(address)
+            try:
+                ray.init(address=address, runtime_env={"py_modules": _own_packages()}, **quiet)
+            except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+                raise ConfigError(_no_cluster(address, error)) from None
+        else:
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                _node_ip_address="127.0.0.1",
+                **quiet,
+            )
+    try:
+        have = ray.cluster_resources()
+        yield have.get("CPU", 1.0), have.get("GPU", 0.0)
+    finally:
+        if not connected:
+            ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    """Raise `ConfigError` soon if nothing listens at ``host:port``; Ray itself waits for minutes."""
+    import socket
+
+    host, _, port = address.rpartition("://")[2].partition(":")
+    if not port.isdigit():
+        return  # "auto", or a scheme of its own
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise ConfigError(_no_cluster(address, error)) from None
+
+
+def _no_cluster(address: str, error: Exception) -> str:
+    text = " ".join(str(error).split())[:200]
+    return f"expected a Ray cluster at {address}, got: {text}; check --address and RAY_ADDRESS"
+
+
+def _own_packages() -> list[str]:
+    """Return the folders of our packages, for the workers of a cluster that does not have them."""
+    import search_spaces
+    import sweeper
+    import trainables
+
+    return [str(Path(package.__file__ or "").parent) for package in (search_spaces, sweeper, trainables)]
+
+
+@contextmanager
+def full_disk(home: Home) -> Iterator[None]:
+    """Turn a full disk, whoever met it, into one `DiskError`."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, DiskError) or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise DiskError(
+            error.errno,
+            f"the disk below {home.root} is full; free space and start again: finished work is kept",
+        ) from error
+
+
+def _keep(study: Study, home: Home) -> None:
+    """Write the resolved study file beside what it leads to."""
+    from dataclasses import asdict
+
+    (home.study(study.name) / "study.yaml").write_text(yaml.safe_dump(asdict(study), sort_keys=False))
+
+
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")

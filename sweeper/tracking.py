@@ -1,0 +1,248 @@
+"""MLflow as a view of a study: a parent run the study, a child run the trial. The only importer of mlflow."""
+
+import functools
+import hashlib
+import logging
+import os
+import queue
+import threading
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sweeper.home import Home
+from sweeper.study import Study
+from trainables.errors import ConfigError
+
+EXPERIMENT = "sweeper"
+REACH_SECONDS = 10.0
+
+_BATCH_METRICS, _BATCH_PARAMS, _PARAM_LENGTH = 1000, 100, 500
+
+
+def check_reachable(uri: str) -> None:
+    """Raise `ConfigError` within seconds if nothing answers at the tracking URI."""
+    parts = urllib.parse.urlsplit(uri)
+    if parts.scheme in ("http", "https"):
+        try:
+            with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=REACH_SECONDS):
+                return
+        except urllib.error.HTTPError:
+            return  # somebody is there; what it refuses shows when it is used
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"expected an MLflow server at {uri}, got: {getattr(error, 'reason', error)}; "
+                "start it, correct MLFLOW_TRACKING_URI, or set tracking.mlflow to false"
+            ) from None
+    if parts.scheme == "sqlite" and not Path(parts.path[1:] or ".").resolve().parent.is_dir():
+        raise ConfigError(f"expected a folder for the database {uri} (MLFLOW_TRACKING_URI); create it")
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A child run that MLflow already has."""
+
+    run: str
+    ended: bool
+    on_front: bool
+
+
+class Tracker:
+    """Writes a study into MLflow from a thread of its own, so that no trial waits for it.
+
+    Trials are written when they end, whole and once: a run that a killed driver left half written is deleted
+    and written again. If the server goes away, `problem` says so and the rest is left to the next start.
+    """
+
+    def __init__(self, study: Study, home: Home) -> None:
+        self._study, self._home = study, home
+        self._queue: queue.Queue[Callable[[], None] | None] = queue.Queue()
+        self._known: dict[int, _Known] = {}
+        self.problem = ""
+        self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
+        self._thread.start()
+
+    def trial(self, record: Mapping[str, Any]) -> None:
+        """Write a trial that ended (an item of ``study_records()["trials"]``) unless MLflow has it."""
+        self._queue.put(functools.partial(self._trial, record))
+
+    def finish(self, records: Mapping[str, Any], report: Path | None) -> None:
+        """Write what is missing, mark the front, put tables and the report on the parent run; wait for it."""
+        for trial in records["trials"]:
+            if trial["state"] != "running":
+                self.trial(trial)
+        self._queue.put(functools.partial(self._finish, records, report))
+        self.close()
+
+    def close(self) -> None:
+        """Wait until everything handed over is written."""
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
+
+    def _work(self) -> None:
+        """Write what comes through the queue. After a first failure nothing more is tried."""
+        try:
+            self._open()
+            while (step := self._queue.get()) is not None:
+                step()
+        except Exception as error:
+            text = " ".join(str(error).split())[:200]
+            self.problem = (
+                f"MLflow at {self._home.tracking} failed ({type(error).__name__}: {text}); "
+                "the study is safe, and what MLflow lacks is written at the next start"
+            )
+
+    def _open(self) -> None:
+        for noisy in ("mlflow", "alembic"):
+            logging.getLogger(noisy).setLevel(logging.ERROR)
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+        from mlflow import MlflowClient
+
+        uri = self._home.tracking
+        self._client = MlflowClient(tracking_uri=uri)
+        found = self._client.get_experiment_by_name(EXPERIMENT)
+        if found is None:
+            own = None if os.environ.get("MLFLOW_TRACKING_URI") else self._home.artifacts.as_uri()
+            self._experiment = self._client.create_experiment(EXPERIMENT, artifact_location=own)
+        else:
+            self._experiment = found.experiment_id
+        if uri.startswith("sqlite:///"):
+            _write_ahead(uri.removeprefix("sqlite:///"))
+        self._parent = self._find_parent()
+        for run in self._search(f"tags.`mlflow.parentRunId` = '{self._parent}'"):
+            number = int(run.data.tags["trial.number"])
+            ended = run.info.status in ("FINISHED", "FAILED")
+            self._known[number] = _Known(run.info.run_id, ended, run.data.tags.get("on_front") == "true")
+
+    def _find_parent(self) -> str:
+        storage = hashlib.sha256(self._home.storage.encode()).hexdigest()[:12]
+        found = self._search(f"tags.study = '{self._study.name}' and tags.storage = '{storage}'")
+        if found:
+            self._client.update_run(found[0].info.run_id, status="RUNNING")
+            return str(found[0].info.run_id)
+        tags = {"study": self._study.name, "storage": storage, "kind": "study"}
+        run = self._client.create_run(self._experiment, tags=tags, run_name=self._study.name).info.run_id
+        self._client.log_dict(run, self._study.identity(), "study.json")
+        return str(run)
+
+    def _search(self, condition: str) -> list[Any]:
+        found, token = [], None
+        while True:
+            page = self._client.search_runs(
+                [self._experiment], filter_string=condition, max_results=1000, page_token=token
+            )
+            found += list(page)
+            token = page.token
+            if not token:
+                return found
+
+    def _trial(self, record: Mapping[str, Any]) -> None:
+        known = self._known.get(record["number"])
+        if known is not None:
+            if known.ended:
+                return
+            self._client.delete_run(known.run)
+        from mlflow.entities import Metric, Param
+
+        now = _milliseconds(record.get("finished"))
+        tags = {
+            "mlflow.parentRunId": self._parent,
+            "trial.number": str(record["number"]),
+            "kind": "trial",
+            "state": record["state"],
+            "on_front": "false",
+        }
+        for name in ("freeze_point", "defense", "reason"):
+            if record.get(name):
+                tags[name] = str(record[name])[:_PARAM_LENGTH]
+        attack = record["params"].get("attack.kind") or self._study.trial.get("attack", {}).get("kind")
+        if attack:
+            tags["attack"] = str(attack)
+        run = self._client.create_run(
+            self._experiment,
+            start_time=_milliseconds(record.get("started")),
+            tags=tags,
+            run_name=f"{self._study.name} {record['number']}",
+        ).info.run_id
+        params = [Param(name, str(value)[:_PARAM_LENGTH]) for name, value in record["params"].items()]
+        metrics = [Metric(name, value, now, step) for name, value, step in figures(record)]
+        for first in range(0, max(len(metrics), 1), _BATCH_METRICS):
+            self._client.log_batch(
+                run, metrics[first : first + _BATCH_METRICS], params[:_BATCH_PARAMS] if first == 0 else ()
+            )
+        status = "FINISHED" if record["state"] == "complete" else "FAILED"
+        self._client.set_terminated(run, status, now)
+        self._known[record["number"]] = _Known(run, True, False)
+
+    def _finish(self, records: Mapping[str, Any], report: Path | None) -> None:
+        from mlflow.entities import Metric
+
+        from sweeper.records import flat_row
+
+        for trial in records["trials"]:
+            known = self._known.get(trial["number"])
+            if known is None or known.on_front == trial["on_front"]:
+                continue
+            self._client.set_tag(known.run, "on_front", str(trial["on_front"]).lower())
+            if self._study.tracking.images and trial["on_front"]:
+                self._reconstructions(known.run, trial)
+        complete = sum(t["state"] == "complete" for t in records["trials"])
+        now = _milliseconds(None)
+        figures = {"hypervolume": records["hypervolume"], "trials": float(complete)}
+        self._client.log_batch(self._parent, [Metric(k, v, now, complete) for k, v in figures.items()])
+        rows = [flat_row(trial) for trial in records["trials"]]
+        self._client.log_dict(self._parent, {"trials": rows}, "trials.json")
+        self._client.log_dict(self._parent, {"front": [r for r in rows if r["on_front"]]}, "front.json")
+        if report is not None and report.exists():
+            self._client.log_artifact(self._parent, str(report))
+        self._client.set_terminated(self._parent, "FINISHED")
+
+    def _reconstructions(self, run: str, trial: Mapping[str, Any]) -> None:
+        """Log the first restart's reconstructions as one row of images; only if the study allows images."""
+        import torch
+
+        path = Path((trial["artifacts"] or {}).get("attack", "")) / "reconstructions.pt"
+        if path.is_file():
+            images = torch.load(path, weights_only=True)["images"][0, :12]
+            row = torch.cat(list(images), dim=-1).permute(1, 2, 0).contiguous().numpy()
+            self._client.log_image(run, row, artifact_file="reconstructions.png")
+
+
+def figures(record: Mapping[str, Any]) -> list[tuple[str, float, int]]:
+    """Return every number of a trial as (name, value, step): finals at step 0, curves by epoch."""
+    finals: dict[str, Any] = {**(record.get("metrics") or {}), **(record.get("values") or {})}
+    for name, interval in (record.get("interval") or {}).items():
+        finals[f"{name}_low"], finals[f"{name}_high"] = interval
+    finals |= {f"seconds.{stage}": value for stage, value in (record.get("seconds") or {}).items()}
+    for name in ("trained_params", "total_params"):
+        finals[name] = record.get(name)
+    found = [(name, float(value), 0) for name, value in finals.items() if _number(value)]
+    for stage, epochs in (record.get("history") or {}).items():
+        for step, epoch in enumerate(epochs):
+            found += [(f"{stage}.{k}", float(v), step) for k, v in epoch.items() if _number(v)]
+    return found
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _milliseconds(moment: str | None) -> int:
+    when = datetime.fromisoformat(moment) if moment else datetime.now().astimezone()
+    return int(when.timestamp() * 1000)
+
+
+def _write_ahead(path: str) -> None:
+    """Put MLflow's SQLite database into WAL mode: one fsync a commit, and readers never wait."""
+    import sqlite3
+
+    connection = sqlite3.connect(path, timeout=20)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.close()

@@ -1,0 +1,93 @@
+"""The Ray Tune trainable around a trial; the one file in here that imports ray."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from trainables.background import Background, Standing
+from trainables.progress import Report
+from trainables.store import Store
+
+Run = Callable[..., dict[str, Any]]
+
+POLL_SECONDS = 1.0
+
+
+class TuneTrial(tune.Trainable):
+    """Runs ``run(trial, store_root=, device=, report=)`` in a thread and reports where it stands.
+
+    The configuration is ``{"trial": document, "store_root": str, "threads": int | None, ...}``. Each step
+    returns after a second at most; the last one holds ``outcome``: ``{"state": "complete", "result"}`` or
+    ``{"state": "failed", "reason", "cause", "trace"}``. Nothing that happens inside a trial kills the actor,
+    so the only actors lost are those that the machine killed.
+    """
+
+    def setup(self, config: dict[str, Any], run: Run | None = None) -> None:
+        """Start the first trial of this actor; `run` comes through ``tune.with_parameters``."""
+        if run is None:
+            raise ValueError("TuneTrial expects `run`; wrap it in tune.with_parameters(TuneTrial, run=...)")
+        self._run_trial = run
+        self._background = Background(config.get("threads"))
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Start the next trial in the same process: what torch and the data cost to load is paid once."""
+        self._begin(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Return where the trial stands after waiting up to `POLL_SECONDS` for its end."""
+        standing = self._background.poll(POLL_SECONDS)
+        if standing.state != "running":
+            return {"done": True, "outcome": outcome(standing)}
+        return {
+            "stage": standing.stage,
+            "stage_done": standing.done,
+            "stage_total": standing.total,
+            "stage_seconds": standing.seconds,
+        }
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        run, device = self._run_trial, device_here()
+        self._background.start(
+            lambda report: run(config["trial"], store_root=config["store_root"], device=device, report=report)
+        )
+
+
+def run_document(trial: dict[str, Any], *, store_root: str, device: str, report: Report) -> dict[str, Any]:
+    """Run the trial that a document describes, with its stages in the store at `store_root`."""
+    from trainables.config import load_trial
+    from trainables.trial import run_trial
+
+    return run_trial(load_trial(trial), store=Store(Path(store_root)), device=device, report=report)
+
+
+def make_stage(
+    trial: dict[str, Any], stage: str, *, store_root: str, device: str, report: Report
+) -> dict[str, Any]:
+    """Make the shared stage `stage` of a trial document, or find it in the store."""
+    from trainables.config import load_trial
+    from trainables.trial import make_shared
+
+    made = make_shared(load_trial(trial), stage, store=Store(Path(store_root)), device=device, report=report)
+    return {"path": str(made.path), "seconds": made.seconds, "made_now": made.made_now}
+
+
+def outcome(standing: Standing) -> dict[str, Any]:
+    """Return the end of a piece of work as plain data, for the driver."""
+    if standing.state == "complete":
+        return {"state": "complete", "result": standing.result}
+    return {"state": "failed", "reason": standing.reason, "cause": standing.cause, "trace": standing.trace}
+
+
+def device_here() -> str:
+    """Return "cuda" in a worker to which Ray gave (a part of) a GPU, else "cpu"."""
+    import ray
+
+    if not ray.get_gpu_ids():
+        return "cpu"
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
