@@ -22,7 +22,7 @@ class Split:
 
 
 def split(images: Images, *, validation: float = 0.1, test: float = 0.2, seed: int = 0) -> Split:
-    """Return a seeded split of every identity: shares `validation` and `test` of its images, at least one each.
+    """Return a seeded split of every identity: shares `validation` and `test`, at least one image each.
 
     Where the data set reserves images for testing, exactly those are the test set and `test` is not used;
     `validation` is then a share of the rest. Within a part, images keep their order. One identity's split

@@ -60,7 +60,7 @@ def ellipse(x: Tensor, y: Tensor, width: Tensor | float, height: Tensor | float)
 def develop(canvas: Canvas, gain: Tensor, slope: tuple[Tensor, Tensor], noise: Tensor) -> Tensor:
     """Return uint8 pixels (N, 3, S, S): averaged to size, lit, with `noise` (N, 3, S, S) added.
 
-    gain: brightness, (N, 1, 1, 1).  slope: how it grows to the right and downwards.
+    gain: brightness, (N, 1 or 3, 1, 1).  slope: how it grows to the right and downwards.
     """
     pixels = functional.avg_pool2d(canvas.pixels, SUPERSAMPLE)
     size = pixels.shape[-1]

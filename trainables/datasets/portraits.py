@@ -25,7 +25,12 @@ def portraits(size: int, person: Traits, picture: Traits, noise: Tensor) -> Tens
     _eyes(canvas.window(-0.7, -0.54, 0.7, 0.42), p, colours)
     _fringe(canvas.window(-1, -1, 1, 0.8), p, hair, strands)
     _glasses(canvas.window(-0.78, -0.45, 0.78, 0.55), p, colours)
-    return develop(canvas, p["gain"], (p["light_x"], p["light_y"]), noise * p["grain"])
+    return develop(canvas, _light(p), (p["light_x"], p["light_y"]), noise * p["grain"])
+
+
+def _light(p: Traits) -> Tensor:
+    """Return the light's colour (N, 3, 1, 1), from cool to warm."""
+    return p["gain"] * (1 + p["warmth"] * torch.tensor([1.0, 0.1, -1.0]).view(1, 3, 1, 1))
 
 
 def _colours(p: Traits) -> Traits:
@@ -36,8 +41,8 @@ def _colours(p: Traits) -> Traits:
         "skin": skin,
         "shade": skin * torch.tensor([0.74, 0.64, 0.6]).view(1, 3, 1, 1),
         "light": 1 - (1 - skin) * 0.72,
-        "hair": palette(HAIR, p["hair"] ** 1.5),
-        "brow": palette(HAIR, p["hair"] ** 1.5) * 0.62,
+        "hair": palette(HAIR, p["hair"] ** 2),
+        "brow": palette(HAIR, p["hair"] ** 2) * 0.62,
         "eye": palette(EYES, p["eye_colour"]),
         "lip": torch.lerp(skin * 0.7, palette(LIPS, p["lip_colour"]), 0.62),
         "frame": palette(FRAMES, p["glasses_shade"]),

@@ -10,7 +10,7 @@ from torch import Tensor
 from trainables.datasets.base import Images
 from trainables.datasets.portraits import portraits
 from trainables.datasets.shapes import CLASS, KINDS, VIEW, assign_kind, shapes
-from trainables.datasets.traits import PERSON, PICTURE, named, sample
+from trainables.datasets.traits import PERSON, PICTURE, named, sample, waver
 from trainables.errors import ConfigError
 from trainables.randomness import stream
 
@@ -68,14 +68,17 @@ def _render(data: SyntheticFaces, image_size: int) -> Images:
 
     def draw(number: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return what identity `number` is, how its pictures vary, and their noise, from its own streams."""
-        identity, view, grain = (
-            stream(data.seed, data.population, number, part) for part in ("identity", "view", "grain")
+        identity, drift, view, grain = (
+            stream(data.seed, data.population, number, part)
+            for part in ("identity", "drift", "view", "grain")
         )
         fixed = sample(fixed_ranges, 1, identity)
         if far:
-            fixed = assign_kind(fixed, number, order)
+            fixed = assign_kind(fixed, number, order).expand(each, -1)
+        else:
+            fixed = waver(fixed, sample(fixed_ranges, each, drift))
         noise = torch.rand(each, 3, image_size, image_size, generator=grain).mul_(2).sub_(1)
-        return fixed.expand(each, -1), sample(view_ranges, each, view), noise
+        return fixed, sample(view_ranges, each, view), noise
 
     pixels = torch.empty(data.identities * each, 3, image_size, image_size, dtype=torch.uint8)
     group = -(-BATCH // each)

@@ -57,9 +57,10 @@ PICTURE: Ranges = {
     "turn": (-0.13, 0.13),
     "scale": (1.05, 1.22),
     "yaw": (-0.085, 0.085),
-    "gain": (0.78, 1.12),
-    "light_x": (-0.26, 0.26),
-    "light_y": (-0.16, 0.1),
+    "gain": (0.62, 1.15),
+    "warmth": (-0.1, 0.1),
+    "light_x": (-0.4, 0.4),
+    "light_y": (-0.2, 0.12),
     "backdrop_hue": (0.0, 1.0),
     "backdrop_value": (0.35, 0.9),
     "backdrop_fade": (-0.25, 0.25),
@@ -72,6 +73,8 @@ PICTURE: Ranges = {
     "grain": (0.0, 0.025),
 }
 
+WAVER = 0.25  # a person's traits differ by up to an eighth of their range to either side between pictures
+
 SKIN = ("#ffe3d0", "#f6cfae", "#e6b48c", "#c98f62", "#9c6840", "#6f4529", "#4c2e1e")
 HAIR = ("#17130f", "#33231a", "#573821", "#8a5527", "#b5562a", "#c99a4f", "#e8d19a", "#a9a6a3", "#dcdcdc")
 EYES = ("#3a2414", "#6b4423", "#7c7434", "#4f7a4a", "#4a86a8", "#6c93b8", "#7d8790")
@@ -82,6 +85,11 @@ FRAMES = ("#1c1c22", "#5a3320", "#8a1f2d", "#c2a14a", "#28456b")
 def sample(ranges: Ranges, count: int, generator: torch.Generator) -> Tensor:
     """Return draws (count, traits); row i is the same whatever the count."""
     return torch.rand(count, len(ranges), generator=generator, dtype=torch.float64)
+
+
+def waver(person: Tensor, draws: Tensor) -> Tensor:
+    """Return a person's draws (1, traits) as they waver from picture to picture: (N, traits) in [0, 1]."""
+    return (person + WAVER * (draws - 0.5)).clamp_(0, 1)
 
 
 def named(ranges: Ranges, draws: Tensor) -> Traits:
