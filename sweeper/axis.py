@@ -1,0 +1,59 @@
+"""A linear axis with round ticks, from what was measured to pixels."""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+Trial = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A linear axis of one objective, from data `low` .. `high` to pixels `start` .. `end`."""
+
+    name: str
+    direction: str
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def __call__(self, value: float) -> float:
+        return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
+
+    @property
+    def ticks(self) -> list[float]:
+        """Return round values inside the axis."""
+        step = _step(self.high - self.low)
+        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        return [i * step for i in range(first, last + 1)]
+
+    def word(self, value: float) -> str:
+        """Return `value` as a tick label."""
+        return f"{100 * value:.4g} %" if self.name.endswith("accuracy") else f"{value:.4g}"
+
+
+def _step(span: float) -> float:
+    """Return the 1-2-5 step that cuts `span` into five to ten parts."""
+    power = 10.0 ** math.floor(math.log10(span / 5))
+    return next(power * m for m in (1, 2, 5, 10) if span / (power * m) <= 10)
+
+
+def axis_for(name: str, direction: str, trials: Iterable[Trial], start: float, end: float) -> Axis:
+    """Return an axis over what the finished `trials` and their intervals reach in the objective `name`."""
+    numbers = [number for trial in trials for number in _reach(trial, name)]
+    low, high = (min(numbers), max(numbers)) if numbers else (0.0, 1.0)
+    if direction == "minimize" and low >= 0:
+        low = 0.0  # the wish is zero: show how far it is
+    span = max(high - low, 1e-3, abs(high) * 0.05)
+    step = _step(span * 1.08)
+    low, high = math.floor((low - 0.02 * span) / step) * step, high + 0.06 * span
+    if min(numbers, default=0.0) >= 0:
+        low = max(low, 0.0)
+    return Axis(name, direction, low, high, start, end)
+
+
+def _reach(trial: Trial, name: str) -> Iterator[float]:
+    yield float(trial["values"][name])
+    yield from map(float, trial.get("interval", {}).get(name) or ())

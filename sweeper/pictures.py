@@ -1,0 +1,52 @@
+"""Reconstructions beside the people they give away, as small PNGs inside the page."""
+
+import base64
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+IDENTITIES, RESTARTS = 6, 2
+LARGEST = 128  # pixels; larger pictures are made smaller, so that a report stays small
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Pictures of one trial as data URIs: per identity its number, its private example, its restarts."""
+
+    identities: list[int]
+    private: list[str]
+    restarts: list[list[str]]
+
+
+def sheet(artifacts: dict[str, Any]) -> Sheet | None:
+    """Return the pictures of a trial from its stage folders, or None where its files are not there."""
+    if not {"attack", "judge"} <= artifacts.keys():
+        return None
+    attack = Path(artifacts["attack"]) / "reconstructions.pt"
+    judge = Path(artifacts["judge"]) / "examples.pt"
+    if not (attack.is_file() and judge.is_file()):
+        return None
+    made = torch.load(attack, map_location="cpu", weights_only=True)
+    examples: Tensor = torch.load(judge, map_location="cpu", weights_only=True)["images"]
+    identities = [int(i) for i in made["identities"][:IDENTITIES]]
+    rows: Tensor = made["images"][:RESTARTS]
+    return Sheet(
+        identities=identities,
+        private=[png(examples[i]) for i in identities],
+        restarts=[[png(row[place]) for place in range(len(identities))] for row in rows],
+    )
+
+
+def png(pixels: Tensor) -> str:
+    """Return uint8 (3, S, S) as a PNG data URI."""
+    image = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
+    if max(image.size) > LARGEST:
+        image.thumbnail((LARGEST, LARGEST))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

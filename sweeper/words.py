@@ -1,0 +1,87 @@
+"""How reports write numbers, settings and trials."""
+
+from typing import Any
+
+Trial = dict[str, Any]
+
+_SYMBOLS = {"lambda_x": "λx", "lambda_y": "λy", "beta": "β", "alpha": "α"}
+
+
+def objective(name: str) -> str:
+    """Return the name of an objective or metric in words."""
+    return name.replace("_", " ")
+
+
+def value(name: str, number: Any) -> str:
+    """Return a measured `number` in the unit of `name`: accuracies and shares in percent."""
+    if not isinstance(number, int | float):
+        return "–" if number is None else str(number)
+    if name.endswith(("accuracy", "share", "chance", "confidence")) or "accuracy" in name:
+        return percent(number)
+    return plain(number)
+
+
+def percent(fraction: float) -> str:
+    """Return a fraction as per cent with one decimal."""
+    return f"{100 * fraction:.1f} %"
+
+
+def plain(number: Any) -> str:
+    """Return a setting or a number with at most four significant digits."""
+    return f"{number:.4g}" if isinstance(number, float) else str(number)
+
+
+def count(number: int | None) -> str:
+    """Return a count with three significant digits and k or M."""
+    if number is None:
+        return "–"
+    for size, unit in ((1_000_000, "M"), (1_000, "k")):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return str(number)
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as the two largest units that matter."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def defense(trial: Trial) -> str:
+    """Return the defense and its searched weights: ``bido hsic, λx 0.05, λy 0.5``."""
+    prefix = "defense."
+    knobs = {k.removeprefix(prefix): v for k, v in trial["params"].items() if k.startswith(prefix)}
+    head = [str(trial.get("defense") or knobs.get("kind", "none"))]
+    knobs.pop("kind", None)
+    if "measure" in knobs:
+        head.append(str(knobs.pop("measure")))
+    return ", ".join([" ".join(head), *(f"{_SYMBOLS.get(k, k)} {plain(v)}" for k, v in knobs.items())])
+
+
+def family(trial: Trial) -> str:
+    """Return the kind of defense, the word that plots group by."""
+    return str(trial.get("defense") or trial["params"].get("defense.kind") or "none")
+
+
+def freeze_point(trial: Trial) -> str:
+    """Return the trial's freeze point, ``none`` if nothing is known of it."""
+    return str(trial.get("freeze_point") or trial["params"].get("target.freeze_point") or "none")
+
+
+def undefended(trial: Trial) -> bool:
+    """Return whether nothing protects this trial: no defense and nothing frozen."""
+    return family(trial) == "none" and freeze_point(trial) == "none"
+
+
+def short(trial: Trial) -> str:
+    """Return the label of a point: its freeze point, or that it has none."""
+    if undefended(trial):
+        return "undefended"
+    point = freeze_point(trial)
+    return "unfrozen" if point == "none" else point
