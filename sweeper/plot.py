@@ -58,7 +58,7 @@ def front_svg(records: Sequence[Record], *, links: bool = False, title: str | No
     everyone = [trial for record in records for trial in finished(record)]
     x = axis_for(x_name, objectives[x_name], everyone, LEFT, WIDTH - RIGHT)
     y = axis_for(y_name, objectives[y_name], everyone, HEIGHT - BOTTOM, TOP)
-    kinds = _kinds(records)
+    kinds = families(records)
     several = len(records) > 1
     crowd = len(everyone) > FAINT_BARS
     below: list[str] = []
@@ -72,18 +72,19 @@ def front_svg(records: Sequence[Record], *, links: bool = False, title: str | No
         for trial in finished(record):
             on_front = trial["number"] in numbers
             colour = f"var(--c{(number + 1 if several else kinds[words.family(trial)]) % 8})"
-            mark = _trial(trial, record, x, y, colour, kinds, on_front, bars=on_front or not crowd)
+            name = f"{number}-{int(trial['number'])}"
+            mark = _trial(trial, record, name, x, y, colour, kinds, on_front, bars=on_front or not crowd)
             if links and not several:
                 mark = f'<a href="#trial-{int(trial["number"])}">{mark}</a>'
             (above if on_front else below).append(mark)
             labels.avoid(x(trial["values"][x_name]), y(trial["values"][y_name]))
     for trial in [] if several else _labelled(records[0]):
         labels.add(x(trial["values"][x_name]), y(trial["values"][y_name]), words.short(trial))
-    name = title or "Front of " + ", ".join(str(record["study"]) for record in records)
+    label = title or "Front of " + ", ".join(str(record["study"]) for record in records)
     return "".join(
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" class="plot" role="img" '
-            f"aria-label={quoteattr(name)}><style>{style()}</style>",
+            f"aria-label={quoteattr(label)}><style>{style()}</style>",
             f'<rect width="{WIDTH}" height="{HEIGHT}" fill="var(--paper)"/>',
             *_frame(x, y),
             *_chance(everyone, x),
@@ -105,7 +106,7 @@ def _labelled(record: Record) -> list[Trial]:
     return best
 
 
-def _kinds(records: Sequence[Record]) -> dict[str, int]:
+def families(records: Sequence[Record]) -> dict[str, int]:
     """Return each defense's place among colours and shapes."""
     met = {words.family(trial) for record in records for trial in finished(record)}
     order = [*FIRST, *sorted(met - set(FIRST))]
@@ -191,6 +192,7 @@ def _staircase(best: Sequence[Trial], x: Axis, y: Axis, colour: str) -> Iterator
 def _trial(
     trial: Trial,
     record: Record,
+    name: str,
     x: Axis,
     y: Axis,
     colour: str,
@@ -200,7 +202,7 @@ def _trial(
 ) -> str:
     px, py = x(trial["values"][x.name]), y(trial["values"][y.name])
     off = "" if on_front else " off"
-    parts = [f'<g class="trial" data-trial="{int(trial["number"])}">']
+    parts = [f'<g class="trial" data-trial="{name}">']
     for axis in (x, y):
         ends = trial.get("interval", {}).get(axis.name)
         if ends and bars:

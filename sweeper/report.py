@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from sweeper import words
 from sweeper.compare import check_comparable, compare, finished, front
-from sweeper.plot import DARK, LIGHT, front_svg
+from sweeper.plot import DARK, LIGHT, families, front_svg
 from sweeper.spark import spark_svg
 from trainables.store import disk_errors
 
@@ -42,8 +42,9 @@ def render(records: list[Record], *, images: bool) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(words=words, light=LIGHT, dark=DARK, spark=_spark)
     several = len(records) > 1
+    colours = {} if several else families(records)  # among several studies a colour means a study
+    environment.globals.update(words=words, light=LIGHT, dark=DARK, colours=colours, spark=_spark)
     return environment.get_template("report.html.j2").render(
         title=", ".join(str(record["study"]) for record in records),
         plot=Markup(front_svg(records, links=not several)),  # escapes what it is given itself
@@ -58,6 +59,7 @@ def _study(record: Record, number: int, several: bool, images: bool) -> dict[str
     done, best = finished(record), front(record)
     return {
         "name": record["study"],
+        "number": number,
         "colour": f"var(--c{(number + 1) % 8})",
         "prefix": f"study-{number}-trial-" if several else "trial-",
         "record": record,

@@ -26,9 +26,9 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:.1f} %"
 
 
-def plain(number: Any) -> str:
-    """Return a setting or a number with at most four significant digits."""
-    return f"{number:.4g}" if isinstance(number, float) else str(number)
+def plain(number: Any, digits: int = 4) -> str:
+    """Return a setting or a number with at most `digits` significant digits."""
+    return f"{number:.{digits}g}" if isinstance(number, float) else str(number)
 
 
 def count(number: int | None) -> str:
@@ -61,7 +61,7 @@ def defense(trial: Trial) -> str:
     knobs.pop("kind", None)
     if "measure" in knobs:
         head.append(str(knobs.pop("measure")))
-    return ", ".join([" ".join(head), *(f"{_SYMBOLS.get(k, k)} {plain(v)}" for k, v in knobs.items())])
+    return ", ".join([" ".join(head), *(f"{_SYMBOLS.get(k, k)} {plain(v, 3)}" for k, v in knobs.items())])
 
 
 def family(trial: Trial) -> str:
