@@ -1,12 +1,11 @@
 """What every attack is: from a target and a prior to images of the attacked identities."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from trainables.architectures.base import Classifier
 from trainables.errors import ConfigError, TrialError
@@ -51,36 +50,23 @@ class Attack(Protocol):
         seed: int,
         device: str,
         report: Report,
-        batch_size: int = 300,
+        batch_size: int | None = None,
     ) -> Reconstructions:
         """Return reconstructions of `identities`, int64 (N,) labels of the target.
 
-        The networks lie on `device`; their weights, modes and ``requires_grad`` come back as they were.
-        At most `batch_size` images are worked on at once; its value does not change the result beyond the
-        rounding of floats. An identity's result does not depend on which others are attacked.
+        The networks lie on `device` and are left as they are: weights, modes, ``requires_grad``.
+        At most `batch_size` images are worked on at once (None: `rows_at_once`); that does not change the
+        result beyond the rounding of floats. An identity's result does not depend on which others are
+        attacked.
         Raises `ConfigError` for identities that the target does not have or a prior that does not fit it,
         `TrialError` if a loss is not finite or one image does not fit into memory.
         """
         ...
 
 
-@contextmanager
-def attackable(*networks: nn.Module) -> Iterator[None]:
-    """Put `networks` into eval mode without weight gradients; restore every mode and flag afterwards.
-
-    Only latents are optimised: the gradients of weights would cost about a third of the work for nothing.
-    """
-    modes = [(module, module.training) for network in networks for module in network.modules()]
-    flags = [(weight, weight.requires_grad) for network in networks for weight in network.parameters()]
-    try:
-        for network in networks:
-            network.eval().requires_grad_(False)
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-        for weight, flag in flags:
-            weight.requires_grad_(flag)
+def rows_at_once(device: str) -> int:
+    """Return how many images to work on at once: what a CPU's cache likes, or what fills a GPU."""
+    return 60 if device == "cpu" else 1024
 
 
 def in_chunks(rows: int, size: int, work: Callable[[int, int], Result]) -> list[Result]:
@@ -107,9 +93,23 @@ def in_chunks(rows: int, size: int, work: Callable[[int, int], Result]) -> list[
     return results
 
 
+def row_noise(generators: list[torch.Generator], size: int, device: str) -> Iterator[Tensor]:
+    """Yield, for ever, standard normal noise (n, size) on `device`, row i from ``generators[i]``.
+
+    Every row has a stream of its own, so what it gets does not depend on the rows beside it.
+    """
+    block = 16  # steps drawn at once; a different number would give other draws
+    while True:
+        drawn = [torch.randn(block, size, generator=generator) for generator in generators]
+        yield from torch.stack(drawn, dim=1).to(device)
+
+
 def check_fit(target: Classifier, prior: PriorNetworks, identities: Tensor, device: str) -> None:
-    """Raise `ConfigError` unless the target takes the prior's images and has all `identities`."""
-    with torch.no_grad(), attackable(target, prior.generator, prior.discriminator):
+    """Raise `ConfigError` unless the target takes the prior's images and has all `identities`.
+
+    The networks are in eval mode.
+    """
+    with torch.no_grad():
         images = prior.generator(torch.zeros(1, prior.latent_size, device=device))
         if images.ndim != 4 or images.shape[1] != 3:
             raise ConfigError(

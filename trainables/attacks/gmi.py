@@ -1,7 +1,7 @@
 """GMI: descend in the latent space of a GAN towards images that the target gives to an identity."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,14 +12,17 @@ from trainables.architectures.base import Classifier
 from trainables.attacks.base import (
     Reconstructions,
     ThreatModel,
-    attackable,
     check_fit,
     in_chunks,
+    row_noise,
+    rows_at_once,
     to_pixels,
 )
+from trainables.attacks.lean import lean
 from trainables.check import above, at_least
 from trainables.errors import TrialError
 from trainables.identity_loss import cross_entropy
+from trainables.noise import head_noise, noise_size
 from trainables.priors.base import PriorNetworks
 from trainables.progress import Report
 from trainables.randomness import stream
@@ -81,16 +84,26 @@ class GMI:
         seed: int,
         device: str,
         report: Report,
-        batch_size: int = 300,
+        batch_size: int | None = None,
     ) -> Reconstructions:
         """Return (restarts, N) reconstructions; see `Attack.invert`.
 
         All restarts of all identities are rows of one batch, worked through in chunks of `batch_size`.
         """
+        target = lean(target, device)
+        prior = PriorNetworks(
+            lean(prior.generator, device), lean(prior.discriminator, device), prior.latent_size
+        )
         check_fit(target, prior, identities, device)
+        identities = identities.cpu()
         labels = identities.repeat(self.restarts)  # row r * N + i is restart r of identity i
-        starts = self.start(identities, prior.latent_size, seed)
         rows = len(labels)
+        starts = torch.stack(
+            [
+                torch.randn(prior.latent_size, generator=self._stream(seed, row, identities, "start"))
+                for row in range(rows)
+            ]
+        )
         finished = 0
 
         def work(first: int, stop: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -101,16 +114,21 @@ class GMI:
                 total = rows * self.iterations
                 report("attack", done, total, identity_loss=identity_loss, prior_loss=prior_loss)
 
+            generators = [self._stream(seed, row, identities, "head") for row in range(first, stop)]
             latents, losses = self.descend(
-                target, prior, starts[first:stop].to(device), labels[first:stop].to(device), progress
+                target,
+                prior,
+                starts[first:stop].to(device),
+                labels[first:stop].to(device),
+                row_noise(generators, noise_size(target), device),
+                progress,
             )
             with torch.no_grad():
                 pixels = to_pixels(prior.generator(latents))
             finished += (stop - first) * self.iterations
             return latents.cpu(), pixels.cpu(), losses * (stop - first)
 
-        with attackable(target, prior.generator, prior.discriminator):
-            chunks = in_chunks(rows, batch_size, work)
+        chunks = in_chunks(rows, batch_size or rows_at_once(device), work)
         shape = (self.restarts, len(identities))
         images = torch.cat([pixels for _, pixels, _ in chunks])
         mean = torch.stack([losses for _, _, losses in chunks]).sum(0) / rows
@@ -123,15 +141,10 @@ class GMI:
             ],
         )
 
-    def start(self, identities: Tensor, latent_size: int, seed: int) -> Tensor:
-        """Return the first latents (R * N, Z), N(0, 1), each from the stream of its restart and identity."""
-        return torch.stack(
-            [
-                torch.randn(latent_size, generator=stream(seed, "gmi", restart, identity))
-                for restart in range(self.restarts)
-                for identity in identities.tolist()
-            ]
-        )
+    @staticmethod
+    def _stream(seed: int, row: int, identities: Tensor, use: str) -> torch.Generator:
+        restart, position = divmod(row, len(identities))
+        return stream(seed, "gmi", use, restart, int(identities[position]))
 
     def sampled(self) -> list[int]:
         """Return the iterations whose losses are kept, from 0 to the last."""
@@ -144,22 +157,25 @@ class GMI:
         prior: PriorNetworks,
         latents: Tensor,
         labels: Tensor,
+        noise: Iterator[Tensor],
         progress: Callable[[int, float, float], None],
     ) -> tuple[Tensor, Tensor]:
         """Return the last latents (n, Z) and the mean (identity, prior) losses at `sampled` points, (P, 2).
 
-        latents: (n, Z), labels: (n,), both on the device. ``progress(iteration, identity_loss, prior_loss)``
-        is called about once a second: reading a loss waits for the device, so it is not read in between.
+        latents: (n, Z), labels: (n,), both on the device; noise: for a target with a stochastic head, its
+        draws (n, size) of every step. ``progress(iteration, identity_loss, prior_loss)`` is called about once a
+        second: reading a loss waits for the device, so it is not read in between.
         """
         velocity = torch.zeros_like(latents)
         keep = set(self.sampled())
         kept: list[Tensor] = []
         last_report = time.monotonic()
         for iteration in range(self.iterations):
-            latents.requires_grad_(True)
+            latents = latents.detach().requires_grad_(True)
             images = prior.generator(latents)
             prior_loss = -prior.discriminator(images).sum()
-            identity_loss = cross_entropy(target(images), labels).sum()
+            with head_noise(target, next(noise)):
+                identity_loss = cross_entropy(target(images), labels).sum()
             total = (prior_loss + self.identity_weight * identity_loss) / self.group
             (gradient,) = torch.autograd.grad(total, latents)
             latents, velocity = momentum_step(

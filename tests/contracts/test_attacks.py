@@ -1,0 +1,122 @@
+"""What every attack must keep, whatever it is. A new one needs an entry in `SMALL`."""
+
+import pytest
+import torch
+from torch import nn
+
+from trainables.architectures.base import Classifier
+from trainables.attacks import ATTACKS
+from trainables.attacks.base import Attack, Reconstructions
+from trainables.attacks.gmi import GMI
+from trainables.errors import ConfigError
+from trainables.priors.base import PriorNetworks
+from trainables.priors.gmi import GMIPrior
+from trainables.progress import silent
+
+SMALL: dict[str, Attack] = {"gmi": GMI(iterations=6, restarts=2)}
+IDENTITIES = torch.tensor([3, 0, 2])
+CLASSES = 5
+
+pytestmark = pytest.mark.parametrize("name", ATTACKS)
+
+
+def victim() -> tuple[Classifier, PriorNetworks]:
+    """A small target with what real ones have (convolution, batch norm, dropout), and a small prior."""
+    torch.manual_seed(0)
+    stage = nn.Sequential(
+        nn.Conv2d(3, 4, 3, stride=4, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout()
+    )
+    target = Classifier({"conv": stage}, nn.Flatten(), nn.Linear(4 * 64, CLASSES))
+    target(torch.rand(8, 3, 32, 32))  # gives the batch norm statistics
+    return target, GMIPrior(width=4, latent_size=6).build(32)
+
+
+def invert(name: str, target: Classifier, prior: PriorNetworks, **options) -> Reconstructions:
+    arguments = {"seed": 0, "device": "cpu", "report": silent, "identities": IDENTITIES} | options
+    return SMALL[name].invert(target, prior, **arguments)
+
+
+def test_says_what_it_is(name):
+    attack = ATTACKS[name]
+    assert attack.kind == name and attack.summary and attack.source
+    assert attack.threat_model in ("white-box", "scores", "labels")
+    assert isinstance(SMALL[name], attack)
+
+
+def test_shapes_and_types(name):
+    found = invert(name, *victim())
+    restarts = len(found.latents)
+    assert found.latents.shape == (restarts, 3, 6) and found.latents.dtype == torch.float32
+    assert found.images.shape == (restarts, 3, 3, 32, 32) and found.images.dtype == torch.uint8
+    assert found.latents.device.type == found.images.device.type == "cpu"
+    assert torch.isfinite(found.latents).all()
+    assert all(set(point) == {"iteration", "identity_loss", "prior_loss"} for point in found.history)
+
+
+def test_images_are_those_of_the_latents(name):
+    target, prior = victim()
+    found = invert(name, target, prior)
+    with torch.no_grad():
+        images = prior.generator.eval()(found.latents.flatten(0, 1))
+    levels = (found.images.flatten(0, 1).float() - images * 255).abs()
+    assert levels.max() <= 0.51
+
+
+def test_same_seed_same_result(name):
+    torch.manual_seed(1)
+    first = invert(name, *victim())
+    torch.manual_seed(2)
+    again, other = invert(name, *victim()), invert(name, *victim(), seed=1)
+    assert torch.equal(first.latents, again.latents) and torch.equal(first.images, again.images)
+    assert first.history == again.history
+    assert not torch.equal(first.latents, other.latents)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 100])
+def test_batching_does_not_change_the_result(name, batch_size):
+    whole = invert(name, *victim())
+    parts = invert(name, *victim(), batch_size=batch_size)
+    torch.testing.assert_close(parts.latents, whole.latents, atol=1e-4, rtol=1e-4)
+
+
+def test_order_and_company_of_identities_do_not_matter(name):
+    whole = invert(name, *victim())
+    swapped = invert(name, *victim(), identities=torch.tensor([2, 3]))
+    torch.testing.assert_close(swapped.latents, whole.latents[:, [2, 0]], atol=1e-4, rtol=1e-4)
+
+
+def test_networks_stay_as_they_were(name):
+    target, prior = victim()
+    networks = (target.train(), prior.generator.eval(), prior.discriminator.eval().requires_grad_(False))
+    target.head.requires_grad_(False)
+    before = [{k: v.clone() for k, v in network.state_dict().items()} for network in networks]
+    flags = [weight.requires_grad for network in networks for weight in network.parameters()]
+    modes = [module.training for network in networks for module in network.modules()]
+    invert(name, target, prior)
+    for network, state in zip(networks, before, strict=True):
+        assert all(torch.equal(value, state[key]) for key, value in network.state_dict().items())
+    assert flags == [weight.requires_grad for network in networks for weight in network.parameters()]
+    assert modes == [module.training for network in networks for module in network.modules()]
+    assert all(weight.grad is None for network in networks for weight in network.parameters())
+
+
+def test_the_target_steers_the_latents(name):
+    """Attacks on two targets from one seed part: what the target says reaches the latents."""
+    target, prior = victim()
+    first = invert(name, target, prior)
+    with torch.no_grad():
+        target.head.weight.mul_(-1)
+    second = invert(name, target, prior)
+    assert ((first.latents - second.latents).abs().amax(2) > 0).all()
+
+
+def test_progress_ends_at_its_total(name):
+    reports = []
+    invert(name, *victim(), report=lambda *done, **_: reports.append(done))
+    assert reports and all(stage == "attack" for stage, _, _ in reports)
+    assert reports[-1][1] == reports[-1][2] > 0
+
+
+def test_identities_that_the_target_does_not_have(name):
+    with pytest.raises(ConfigError, match=f"from 0 to {CLASSES - 1}"):
+        invert(name, *victim(), identities=torch.tensor([0, CLASSES]))
