@@ -1,0 +1,132 @@
+"""What every architecture must do. A new one in the registry is tested by being there."""
+
+import itertools
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from trainables.architectures import ARCHITECTURES
+from trainables.architectures.base import Classifier
+from trainables.defenses.none import NoDefense
+from trainables.freeze import count_parameters, freeze, training_mode
+from trainables.target import Target, make_optimizer, training_step
+
+BATCHNORM = (nn.BatchNorm1d, nn.BatchNorm2d)
+
+every_architecture = pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+
+
+def few_points(classifier: Classifier) -> list[str]:
+    """Return the first, a middle and the last freeze point."""
+    stages = list(classifier.stages)
+    return [stages[0], stages[len(stages) // 2], stages[-1]]
+
+
+def state(module: nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def is_statistic(key: str) -> bool:
+    return key.endswith(("running_mean", "running_var", "num_batches_tracked"))
+
+
+def trained(name: str, point: str, batchnorm: str) -> tuple[Classifier, int, dict[str, Tensor]]:
+    """Return a classifier after two steps, the number of its frozen stages, and its state before."""
+    torch.manual_seed(0)
+    classifier = ARCHITECTURES[name].build(4, 32)
+    frozen = freeze(classifier, point, batchnorm)
+    before = state(classifier)
+    optimizer = make_optimizer(classifier, Target(architecture=name, learning_rate=0.1))
+    labels = torch.tensor([0, 1, 2, 3])
+    for _ in range(2):
+        training_mode(classifier, frozen, batchnorm)
+        images = torch.rand(4, 3, 32, 32)
+        with torch.no_grad():
+            inputs = classifier.run(images, 0, frozen) if frozen else images
+        training_step(classifier, optimizer, NoDefense(), images, labels, inputs, frozen)
+    return classifier, frozen, before
+
+
+@every_architecture
+def test_entry_says_what_it_is(name):
+    entry = ARCHITECTURES[name]
+    assert entry.summary
+    assert "\n" not in entry.summary
+    assert entry.source
+    assert (entry.torchvision_weights is None) == (entry.torchvision_key is None)
+
+
+@every_architecture
+@pytest.mark.parametrize("size", [32, 48, 64])
+def test_logits_features_and_stages_fit_at_any_size(name, size):
+    classifier = ARCHITECTURES[name].build(5, size).eval()
+    images = torch.rand(2, 3, size, size)
+    trace = {}
+    with torch.no_grad():
+        logits = classifier(images, trace=trace)
+        features = classifier.features(images)
+        middle = len(classifier.stages) // 2
+        resumed = classifier(classifier.run(images, 0, middle), middle)
+    assert logits.shape == (2, 5)
+    assert features.ndim == 2
+    assert features.shape[1] == classifier.head.in_features
+    assert torch.allclose(resumed, logits, atol=1e-5)
+    assert list(trace) == list(classifier.hooks)
+
+
+@every_architecture
+def test_freeze_points_are_ordered_and_none_freezes_nothing(name):
+    with torch.device("meta"):
+        classifier = ARCHITECTURES[name].build(5, 32)
+    assert classifier.freeze_points[0] == "none"
+    counts = []
+    for number, point in enumerate(classifier.freeze_points):
+        assert freeze(classifier, point) == number
+        counts.append(count_parameters(classifier))
+    assert counts[0].trained == counts[0].total
+    assert all(later.trained < earlier.trained for earlier, later in itertools.pairwise(counts))
+    assert counts[-1].trained > 0
+    assert len({count.total for count in counts}) == 1
+
+
+@every_architecture
+def test_none_moves_every_weight_that_can_move(name):
+    classifier, _, before = trained(name, "none", "eval")
+    for key, weight in classifier.named_parameters():
+        assert torch.equal(weight, before[key]) != weight.requires_grad, key
+
+
+@every_architecture
+@pytest.mark.parametrize(("place", "batchnorm"), [(0, "eval"), (1, "eval"), (1, "train"), (2, "train")])
+def test_frozen_stays_and_the_rest_moves(name, place, batchnorm):
+    with torch.device("meta"):
+        point = few_points(ARCHITECTURES[name].build(4, 32))[place]
+    classifier, frozen, before = trained(name, point, batchnorm)
+    moved = {key for key, value in classifier.state_dict().items() if not torch.equal(value, before[key])}
+    prefixes = tuple(f"stages.{stage}." for stage in list(classifier.stages)[:frozen])
+    inside = {key for key in before if key.startswith(prefixes)}
+    assert not {key for key in moved & inside if not is_statistic(key)}
+    statistics = {key for key in inside if is_statistic(key)}
+    assert moved & statistics == (statistics if batchnorm == "train" else set())
+    held = {key for key, weight in classifier.named_parameters() if not weight.requires_grad}
+    assert {key for key in before if key not in inside | held and key not in ("mean", "std")} <= moved
+
+
+@every_architecture
+def test_hooks_name_units_in_order_and_end_with_the_feature(name):
+    with torch.device("meta"):
+        classifier = ARCHITECTURES[name].build(5, 32)
+    places = [*classifier.stages, "neck"]
+    assert classifier.hooks[-1] == "neck"
+    assert [hook for hook in places if hook in classifier.hooks] == list(classifier.hooks)
+
+
+@every_architecture
+def test_one_seed_one_network(name):
+    def build() -> dict[str, Tensor]:
+        torch.manual_seed(7)
+        return ARCHITECTURES[name].build(3, 32).state_dict()
+
+    first, second = build(), build()
+    assert all(torch.equal(first[key], second[key]) for key in first)
