@@ -4,6 +4,7 @@ import io
 import os
 import threading
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,6 +23,9 @@ from trainables.errors import ConfigError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
 SHOWN = 5  # how many bad files an error names
+# What PIL and zipfile raise for damaged, truncated, encrypted or absurdly large files.
+UNREADABLE = (OSError, EOFError, ValueError, SyntaxError, RuntimeError)
+UNREADABLE += (zlib.error, zipfile.BadZipFile, Image.DecompressionBombError)
 Read = Callable[[str], bytes]
 
 
@@ -70,7 +74,10 @@ class ImageFolder:
             raise ConfigError(
                 f"image_folder expects a folder or a .zip; got the file {str(root)!r} (root), which is no zip"
             )
-        return _decode(self, root.resolve(), image_size, _listing(root))
+        listing = _listing(root)
+        if root.is_dir():
+            _no_empty_folders(root, [path for path, _, _ in listing])
+        return _decode(self, root.resolve(), image_size, listing)
 
 
 @dataclass(frozen=True)
@@ -120,6 +127,25 @@ def _listing(root: Path) -> tuple[tuple[str, int, int], ...]:
                 size, time = (stat.st_size, stat.st_mtime_ns) if stat else (0, 0)
                 found.append((path.relative_to(root).as_posix(), size, time))
     return tuple(sorted(item for item in found if _is_image(PurePosixPath(item[0]))))
+
+
+def _no_empty_folders(root: Path, paths: list[str]) -> None:
+    """Raise `ConfigError` for a folder beside those of identities that holds no image: someone is missing."""
+    parents = {parent for path in paths for parent in PurePosixPath(path).parents}
+    identities = {PurePosixPath(path).parent for path in paths} - {PurePosixPath(".")}
+    empty = [
+        folder.relative_to(root).as_posix()
+        for above in sorted({identity.parent for identity in identities})
+        for folder in sorted((root / above).iterdir())
+        if folder.is_dir()
+        and not folder.name.startswith(".")
+        and PurePosixPath(folder.relative_to(root).as_posix()) not in parents
+    ]
+    if empty:
+        raise ConfigError(
+            f"image_folder expects images in every folder; got {len(empty)} without any, such as "
+            f"{empty[0]!r} in {str(root)!r} (root); fill or remove them"
+        )
 
 
 def _is_image(path: PurePosixPath) -> bool:
@@ -185,7 +211,7 @@ def _pixels(root: Path, paths: list[str], crop: int | None, image_size: int) -> 
                 return "empty"
             with Image.open(io.BytesIO(content)) as image:
                 picture = _square(ImageOps.exif_transpose(image).convert("RGB"), crop)
-        except (OSError, ValueError, SyntaxError, zipfile.BadZipFile, Image.DecompressionBombError) as error:
+        except UNREADABLE as error:
             return f"unreadable, {type(error).__name__}"
         if picture is None:
             return f"smaller than the crop of {crop}"
