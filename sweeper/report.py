@@ -17,6 +17,19 @@ from trainables.store import disk_errors
 Record = dict[str, Any]
 Trial = dict[str, Any]
 
+# What a trial may leave out: one that failed early, or one read back from the JSON of `sweeper front`.
+_ABSENT: Trial = {
+    "interval": {},
+    "seconds": {},
+    "metrics": {},
+    "history": {},
+    "artifacts": {},
+    "warnings": [],
+    "trained_params": None,
+    "total_params": None,
+    "reason": None,
+}
+
 CARDS = 9  # trials whose reconstructions are shown: the undefended one and the front
 
 
@@ -35,6 +48,7 @@ def write_report(records: list[Record], path: Path, *, images: bool) -> None:
 def render(records: list[Record], *, images: bool) -> str:
     """Return the page about `records` as HTML; see `write_report`."""
     check_comparable(records)
+    records = [{**record, "trials": [_ABSENT | trial for trial in record["trials"]]} for record in records]
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,  # study names, parameters and reasons come from users

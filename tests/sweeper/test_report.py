@@ -154,6 +154,12 @@ def test_a_study_without_results_has_a_page(tmp_path, trials):
     assert "0 finished trials" in shown.text and "No trial has finished yet." in shown.text
 
 
+def test_trials_may_know_no_more_than_their_values(tmp_path):
+    values = {"test_accuracy": 0.9, "attack_accuracy": 0.3}
+    bare = {"number": 0, "state": "complete", "params": {}, "values": values}
+    assert "1 of 1 trials on the front" in Page(page([record("bare", [bare])], tmp_path, images=True)).text
+
+
 @pytest.fixture
 def artifacts(tmp_path):
     for name in ("attack", "judge"):
