@@ -48,17 +48,19 @@ def _dominated_by(costs: Floats, row: Floats) -> Flags:
 def hypervolume(values: ArrayLike, directions: Sequence[str], reference: Sequence[float]) -> float:
     """Return the exact volume dominated by the rows and bounded by `reference` (m,); higher is better.
 
-    For two or three objectives. Rows that are not better than the reference in every objective add nothing.
+    For one to three objectives. Rows that are not better than the reference in every objective add nothing.
     With the default reference and accuracies in [0, 1] the result lies in [0, 1].
     """
-    if len(directions) not in (2, 3):
-        raise ValueError(f"hypervolume is exact for 2 or 3 objectives; got {len(directions)}")
+    if len(directions) not in (1, 2, 3):
+        raise ValueError(f"hypervolume is exact for 1 to 3 objectives; got {len(directions)}")
     costs = _costs(values, directions)
     corner = _costs([list(reference)], directions)[0]
     costs = costs[np.isfinite(costs).all(axis=1)]
     costs = costs[(costs < corner).all(axis=1)]
     if not len(costs):
         return 0.0
+    if len(directions) == 1:
+        return float(corner[0] - costs.min())
     costs = np.unique(costs[non_dominated(costs, ["minimize"] * len(directions))], axis=0)
     return _area(costs, corner) if len(directions) == 2 else _volume(costs, corner)
 

@@ -64,6 +64,11 @@ def test_a_square_by_hand():
     assert hypervolume([[1.0, 0.0]], DIRECTIONS[2], [0.0, 1.0]) == 1.0
 
 
+def test_one_objective_is_a_length():
+    assert hypervolume([[0.2], [0.7]], ["maximize"], [0.1]) == pytest.approx(0.6)
+    assert non_dominated([[0.2], [0.7], [0.7]], ["maximize"]).tolist() == [False, True, True]
+
+
 def test_rows_without_a_result_count_for_nothing():
     nan, inf = float("nan"), float("inf")
     values = [[0.5, 0.5], [nan, 0.0], [inf, 0.0], [0.9, nan], [0.5, 0.5]]
@@ -84,7 +89,7 @@ def test_dominated_share():
 def test_mistakes_are_named():
     with pytest.raises(ValueError, match="maximize or minimize; got 'max'"):
         non_dominated([[1.0]], ["max"])
-    with pytest.raises(ValueError, match="2 or 3 objectives; got 4"):
+    with pytest.raises(ValueError, match="1 to 3 objectives; got 4"):
         hypervolume([[0.0] * 4], ["minimize"] * 4, [1.0] * 4)
 
 

@@ -115,6 +115,12 @@ def test_three_objectives_have_points_and_no_line():
     assert 'stroke-opacity=".8"' not in svg
 
 
+def test_one_objective_can_be_drawn():
+    record = study("one", 5)
+    record["objectives"] = {"attack_accuracy": "minimize"}
+    assert len(marks(ET.fromstring(front_svg([record])))) == 5
+
+
 def test_it_asks_for_nothing_outside():
     svg = front_svg([study("one", 5)])
     assert re.findall(r"https?://[^\"' ]*", svg) == ["http://www.w3.org/2000/svg"]
