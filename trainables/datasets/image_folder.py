@@ -24,8 +24,8 @@ from trainables.errors import ConfigError
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
 SHOWN = 5  # how many bad files an error names
 # What PIL and zipfile raise for damaged, truncated, encrypted or absurdly large files.
-UNREADABLE = (OSError, EOFError, ValueError, SyntaxError, RuntimeError)
-UNREADABLE += (zlib.error, zipfile.BadZipFile, Image.DecompressionBombError)
+DAMAGED = (OSError, EOFError, ValueError, SyntaxError, zlib.error, zipfile.BadZipFile)
+UNREADABLE: tuple[type[Exception], ...] = (*DAMAGED, RuntimeError, Image.DecompressionBombError)
 Read = Callable[[str], bytes]
 
 
