@@ -1,4 +1,4 @@
-"""One trial, top to bottom: data, backbone, target, prior, attack, judge. Every stage is made at most once."""
+"""One trial, top to bottom: data, backbone, target, prior, attack, judge. No stage is made twice."""
 
 import functools
 import hashlib
@@ -10,20 +10,21 @@ import torch
 from torch import Tensor
 
 from trainables.architectures.base import Classifier
-from trainables.attacks.base import Reconstructions
+from trainables.attacks.base import to_pixels
 from trainables.config import TrialConfig
-from trainables.datasets.base import Dataset, Images, as_float
+from trainables.datasets.base import Dataset, Images
 from trainables.errors import TrialError
 from trainables.freeze import count_parameters, freeze
-from trainables.judges.base import JudgeModel
+from trainables.judges.base import JudgeModel, outputs
 from trainables.metrics.attack_accuracy import attack_accuracy
 from trainables.metrics.knn_distance import knn_distance
+from trainables.noise import head_noise
 from trainables.origin import with_content
 from trainables.overlap import check_disjoint
 from trainables.pretraining import load_stages
 from trainables.priors.base import PriorNetworks, restore, state
 from trainables.progress import Report, silent
-from trainables.randomness import derive
+from trainables.randomness import derive, stream
 from trainables.split import Split, split
 from trainables.store import Stage, Store, content_key
 from trainables.target import accuracy, build_classifier, train_classifier
@@ -89,7 +90,9 @@ def run_trial(
 def judge_warnings(judge: float, target: float) -> list[str]:
     """Return what a reader must know of a judge with test accuracy `judge`; both in [0, 1]."""
     if judge < WEAK_JUDGE:
-        return [f"weak judge: its test accuracy is {judge:.3f}, below {WEAK_JUDGE}; attack accuracy is too low"]
+        return [
+            f"weak judge: its test accuracy is {judge:.3f}, below {WEAK_JUDGE}; attack accuracy is too low"
+        ]
     if judge < target:
         return [f"weak judge: its test accuracy {judge:.3f} is below the target's {target:.3f}"]
     return []
@@ -142,7 +145,7 @@ def make_shared(
         torch.save(state(networks), folder / "prior.pt")
         sample = torch.randn(64, networks.latent_size, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
-            torch.save(to_bytes(networks.generator(sample.to(device))), folder / "samples.pt")
+            torch.save(to_pixels(networks.generator(sample.to(device))).cpu(), folder / "samples.pt")
         return {"public_images": len(public)}
 
     def judge(folder: Path) -> dict[str, Any]:
@@ -235,7 +238,13 @@ def attacked_identities(config: TrialConfig, data: Data) -> Tensor:
 
 
 def make_attack(
-    config: TrialConfig, data: Data, trained: Stage, *, store: Store, device: str = "cpu", report: Report = silent
+    config: TrialConfig,
+    data: Data,
+    trained: Stage,
+    *,
+    store: Store,
+    device: str = "cpu",
+    report: Report = silent,
 ) -> Stage:
     """Return the reconstructions that the attack of `config` makes of the trained target."""
     prior = make_shared(config, "prior", store=store, device=device, report=report)
@@ -320,17 +329,17 @@ def score(
     """Return the judge's verdict on reconstructions: uint8 images (R, N, 3, S, S) of `identities` (N,)."""
     restarts, count = images.shape[:2]
     flat = images.flatten(0, 1)
-    logits = _batched(judge.logits, flat, device)
+    logits = outputs(judge.logits, flat, device)
     found = attack_accuracy(logits.unflatten(0, (restarts, count)), identities)
     own = private.select(torch.isin(private.labels, identities))
     distance = knn_distance(
-        _batched(judge.features, flat, device),
+        outputs(judge.features, flat, device),
         identities.repeat(restarts),
-        _batched(judge.features, own.pixels, device),
+        outputs(judge.features, own.pixels, device),
         own.labels,
     )
-    with torch.no_grad():
-        seen = _batched(target, flat, device).softmax(dim=1)
+    with head_noise(target, stream(0, "confidence")):  # a noisy head gives the same figure every time
+        seen = outputs(target, flat, device).softmax(dim=1)
     confidence = seen[torch.arange(len(flat)), identities.repeat(restarts)].mean().item()
     if not torch.isfinite(logits).all():
         raise TrialError("the judge's logits of the reconstructions are not finite")
@@ -348,20 +357,7 @@ def score(
     }
 
 
-def _batched(function: Any, pixels: Tensor, device: str, size: int = 256) -> Tensor:
-    with torch.no_grad():
-        return torch.cat([function(as_float(part.to(device))).cpu() for part in pixels.split(size)])
-
-
-def to_bytes(images: Tensor) -> Tensor:
-    """Return images in [0, 1] as uint8 on the CPU."""
-    return (images.clamp(0, 1) * 255).round().to(torch.uint8).cpu()
-
-
 def _examples(train: Images) -> Tensor:
     """Return one private image per identity, uint8 (K, 3, S, S): the first of each."""
     first = [int((train.labels == label).nonzero()[0]) for label in range(train.classes)]
     return train.pixels[torch.tensor(first)]
-
-
-__all__ = ["SHARED", "Reconstructions", "TrialConfig", "load_data", "make_shared", "run_trial", "score"]

@@ -15,7 +15,10 @@ from trainables.randomness import derive, stream
 
 
 def generator(latent_size: int, width: int, image_size: int) -> nn.Module:
-    """Return latents (N, latent_size) -> images (N, 3, S, S) in [0, 1]; width 64 at S = 64 is the published net."""
+    """Return latents (N, latent_size) -> images (N, 3, S, S) in [0, 1].
+
+    Width 64 at S = 64 is the published net, of 5.1 M weights.
+    """
     doublings = image_size.bit_length() - 4  # 4x4 doubled up to S/2 by blocks, then once more to pixels
     channels = width * 2**doublings
     layers: list[nn.Module] = [
@@ -100,7 +103,9 @@ def adversarial_steps(
 
 @dataclass(frozen=True, kw_only=True)
 class GMIPrior:
-    """GMI's WGAN-GP: Zhang et al. 2020, "The Secret Revealer"; released training loop (facts: lr 2e-4, no diversity term).
+    """GMI's WGAN-GP: Zhang et al. 2020, "The Secret Revealer", trained as the released code does.
+
+    The released code has learning rate 2e-4 and no diversity term.
 
     width: channels before the last layer; 64 is the published net at 64 pixels (5.1 M and 4.3 M weights).
     epochs: passes over the public images, one critic step per batch.
