@@ -18,10 +18,10 @@ from trainables.attacks.base import (
     rows_at_once,
     to_pixels,
 )
-from trainables.attacks.lean import lean
 from trainables.check import above, at_least
 from trainables.errors import TrialError
 from trainables.identity_loss import cross_entropy
+from trainables.lean import lean
 from trainables.noise import head_noise, noise_size
 from trainables.priors.base import PriorNetworks
 from trainables.progress import Report
@@ -163,8 +163,8 @@ class GMI:
         """Return the last latents (n, Z) and the mean (identity, prior) losses at `sampled` points, (P, 2).
 
         latents: (n, Z), labels: (n,), both on the device; noise: for a target with a stochastic head, its
-        draws (n, size) of every step. ``progress(iteration, identity_loss, prior_loss)`` is called about once a
-        second: reading a loss waits for the device, so it is not read in between.
+        draws (n, size) of every step. ``progress(iteration, identity_loss, prior_loss)`` is called about once
+        a second: reading a loss waits for the device, so it is not read in between.
         """
         velocity = torch.zeros_like(latents)
         keep = set(self.sampled())

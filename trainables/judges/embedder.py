@@ -13,6 +13,7 @@ from torch.nn import functional
 from trainables.architectures.mobilefacenet import HEIGHT, WIDTH, MobileFaceNet
 from trainables.errors import ConfigError
 from trainables.judges.base import JudgeModel, outputs, top1
+from trainables.lean import lean
 from trainables.progress import Report
 from trainables.split import Split
 
@@ -80,7 +81,7 @@ class EmbedderJudge:
     def _embedder(self, state: dict[str, Tensor], device: str) -> Callable[[Tensor], Tensor]:
         network = self._network()
         network.load_state_dict(state)
-        network.to(device).eval().requires_grad_(False)
+        network = lean(network.to(device), device)
 
         def embed(images: Tensor) -> Tensor:
             faces = functional.interpolate(images, size=(HEIGHT, HEIGHT), mode="bilinear")

@@ -1,5 +1,6 @@
 """GMI against the released code's trace, its update against hand-computed steps, batching and noise."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -180,7 +181,7 @@ def test_history_and_progress():
     assert iterations[0] == 0 and iterations[-1] == 119 and 50 <= len(iterations) <= 62
     assert found.history[-1]["identity_loss"] < found.history[0]["identity_loss"]
     assert reports[-1] == ("attack", 240, 240, {"identity_loss", "prior_loss"})
-    assert all(earlier[1] <= later[1] for earlier, later in zip(reports, reports[1:], strict=False))
+    assert all(earlier[1] <= later[1] for earlier, later in pairwise(reports))
 
 
 def test_a_loss_that_is_not_finite_fails_the_trial():

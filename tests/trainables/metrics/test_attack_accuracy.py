@@ -26,8 +26,7 @@ def test_published_evaluation():
 
 def logits_with(success: torch.Tensor, classes: int = 7) -> tuple[torch.Tensor, torch.Tensor]:
     """Return logits that put identity i first exactly where `success` (R, N) is true."""
-    restarts, count = success.shape
-    identities = torch.arange(count) % classes
+    identities = torch.arange(success.shape[1]) % classes
     wanted = torch.where(success, identities, (identities + 1) % classes)
     return torch.nn.functional.one_hot(wanted, classes).float(), identities
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from trainables.architectures import ARCHITECTURES
-from trainables.attacks.lean import fold_batchnorm, lean
+from trainables.lean import fold_batchnorm, lean
 from trainables.priors.gmi import generator
 
 

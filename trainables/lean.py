@@ -1,4 +1,4 @@
-"""Copies of networks that give the same outputs and the same gradients of their inputs for less work."""
+"""Copies of networks that give the same outputs, and gradients of their inputs, for less work."""
 
 import copy
 import itertools
@@ -14,9 +14,9 @@ Pair = tuple[str, str]
 
 
 def lean(network: Network, device: str) -> Network:
-    """Return a copy of `network` to descend through: eval mode, no weight gradients, batch norm folded.
+    """Return a copy of `network` to run or to descend through: eval, no weight gradients, batch norm folded.
 
-    An attack moves latents only: gradients of weights would cost a third of the work for nothing. In eval
+    An attack moves latents only: gradients of weights would cost a third of its work for nothing. In eval
     mode a batch norm is an affine map, which the layer before it can do. On the CPU, weights are laid out
     channels last, which its convolutions prefer. `network` itself is left alone.
     """

@@ -1,0 +1,148 @@
+"""The embedder's geometry on a stand-in network, its errors, and its accuracy on real faces."""
+
+import csv
+import io
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from trainables.architectures.mobilefacenet import MobileFaceNet
+from trainables.datasets.base import Images
+from trainables.errors import ConfigError
+from trainables.judges import embedder
+from trainables.judges.embedder import EmbedderJudge
+from trainables.progress import silent
+from trainables.split import Split
+
+FACES = Path(os.environ.get("SWEEPER_FACES", Path(__file__).parents[4] / "shared" / "data"))
+
+
+def as_images(pixels: torch.Tensor, labels: list[int]) -> Images:
+    names = tuple(f"id{label}" for label in range(max(labels) + 1))
+    files = tuple(f"{number}.png" for number in range(len(labels)))
+    return Images(pixels=pixels, labels=torch.tensor(labels), names=names, files=files)
+
+
+class Seen(nn.Module):
+    """Stands in for the embedder: keeps what it is shown and embeds a face as its mean colour and 1."""
+
+    shown: list[torch.Tensor]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.shown.append(x)
+        return torch.cat([x.mean((2, 3)), torch.ones(len(x), 1)], 1)
+
+
+@pytest.fixture
+def seen(monkeypatch) -> Seen:
+    network = Seen()
+    monkeypatch.setitem(embedder.EMBEDDERS, "mobilefacenet", lambda: network)
+    monkeypatch.setattr(embedder, "lean", lambda network, device: network)
+    return network
+
+
+@pytest.fixture
+def judge(seen, tmp_path) -> EmbedderJudge:
+    torch.save({}, tmp_path / "weights.pt")
+    return EmbedderJudge(path=str(tmp_path / "weights.pt"))
+
+
+def colours() -> Split:
+    """Two identities, bright and dark, of two training images each."""
+    pixels = torch.tensor([200, 180, 20, 40], dtype=torch.uint8).view(4, 1, 1, 1).repeat(1, 3, 64, 64)
+    train = as_images(pixels, [0, 0, 1, 1])
+    return Split(train=train, validation=train, test=train)
+
+
+def test_shows_the_network_a_cut_enlarged_face_and_its_mirror_image(seen, judge):
+    data = colours()
+    saved = judge.fit(data, seed=0, device="cpu", report=silent)
+    model = judge.restore(saved, data, "cpu")
+    seen.shown.clear()
+    ramp = (torch.arange(64) / 63).expand(1, 3, 64, 64)  # brighter to the right
+    model.features(ramp)
+    face, mirrored = seen.shown
+    assert face.shape == (1, 3, 112, 96)
+    assert torch.equal(mirrored, face.flip(-1))
+    # column c of 112 lies at (c + 0.5) * 64 / 112 - 0.5 of 64; the first shown is column 8
+    first = ((8.5 * 64 / 112 - 0.5) / 63 * 255 - 127.5) / 128
+    torch.testing.assert_close(face[0, :, 50, 0], torch.full((3,), first), atol=1e-4, rtol=0)
+
+
+def test_logits_are_cosines_to_class_means(seen, judge):
+    data = colours()
+    saved = judge.fit(data, seed=0, device="cpu", report=silent)
+    model = judge.restore(saved, data, "cpu")
+
+    def embedded(level: int) -> torch.Tensor:
+        point = torch.tensor([(level - 127.5) / 128] * 3 + [1.0])
+        return point / point.norm()
+
+    bright, dark = embedded(200) + embedded(180), embedded(20) + embedded(40)
+    means = torch.stack([bright / bright.norm(), dark / dark.norm()])
+    images = torch.full((1, 3, 64, 64), 90 / 255)
+    torch.testing.assert_close(model.features(images)[0], embedded(90), atol=1e-5, rtol=0)
+    torch.testing.assert_close(model.logits(images)[0], means @ embedded(90), atol=1e-5, rtol=0)
+    assert model.test_accuracy == 1.0
+
+
+def test_a_missing_file():
+    with pytest.raises(ConfigError, match=r"no such file \(judge.path\)"):
+        EmbedderJudge(path="nowhere.pt").fit(colours(), seed=0, device="cpu", report=silent)
+
+
+@pytest.mark.parametrize("content", [{"conv1.conv.weight": torch.zeros(1)}, [1, 2], b"not a checkpoint"])
+def test_a_file_that_does_not_fit(content, tmp_path):
+    path = tmp_path / "weights.pt"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(content, path)
+    with pytest.raises(ConfigError, match="expects a plain state dict of mobilefacenet"):
+        EmbedderJudge(path=str(path)).fit(colours(), seed=0, device="cpu", report=silent)
+
+
+class Harmful:
+    def __reduce__(self):
+        return (os.getcwd, ())
+
+
+def test_a_file_that_would_run_code_is_refused(tmp_path):
+    torch.save(Harmful(), tmp_path / "weights.pt")
+    judge = EmbedderJudge(path=str(tmp_path / "weights.pt"))
+    with pytest.raises(ConfigError, match="plain state dict"):
+        judge.fit(colours(), seed=0, device="cpu", report=silent)
+
+
+def real_faces(part: str, identities: int) -> Images:
+    with (FACES / "faces_private" / "index.csv").open() as index:
+        rows = [
+            row for row in csv.DictReader(index) if row["split"] == part and int(row["label"]) < identities
+        ]
+    with zipfile.ZipFile(FACES / "faces_private" / "celeba_private_64.zip") as pack:
+        inside = {Path(name).name: name for name in pack.namelist()}
+        arrays = [np.array(Image.open(io.BytesIO(pack.read(inside[Path(row["file"]).name])))) for row in rows]
+    pixels = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous()
+    return as_images(pixels, [int(row["label"]) for row in rows])
+
+
+@pytest.mark.golden_pack
+@pytest.mark.skipif(not (FACES / "weights").is_dir(), reason=f"no face pack at {FACES} (SWEEPER_FACES)")
+def test_tells_real_people_apart():
+    """0.987 over all 214 people; the first 8 take seconds."""
+    path = FACES / "weights" / "mobilefacenet_casia_state_dict.pt"
+    test = real_faces("test", 8)
+    data = Split(train=real_faces("train", 8), validation=test, test=test)
+    saved = EmbedderJudge(path=str(path)).fit(data, seed=0, device="cpu", report=silent)
+    assert saved["test_accuracy"] > 0.98
+    assert sum(weight.numel() for weight in MobileFaceNet().parameters()) == pytest.approx(1e6, rel=0.05)
