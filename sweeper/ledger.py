@@ -271,7 +271,7 @@ def _sampler(study: Study, trials: int) -> optuna.samplers.BaseSampler:
     seed = study.search.seed + trials
     if study.search.sampler == "tpe":
         return optuna.samplers.TPESampler(
-            seed=seed, multivariate=True, group=True, warn_independent_sampling=False
+            seed=seed, multivariate=True, group=True
         )
     return optuna.samplers.RandomSampler(seed=seed)
 

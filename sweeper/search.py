@@ -6,7 +6,10 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from sweeper.ledger import Asked, Ledger
+from trainables.background import Standing
 from trainables.errors import DiskError
+
+DIED = Standing("failed", reason="its worker died (killed, or out of memory), also when tried again")
 
 
 class StudySearch(Searcher):
@@ -24,7 +27,7 @@ class StudySearch(Searcher):
         *,
         at_most: int,
         on_start: Callable[[Asked], None],
-        on_step: Callable[[Asked, dict[str, Any]], None],
+        on_step: Callable[[Asked, Standing], None],
         on_end: Callable[[Asked, dict[str, Any]], None],
     ) -> None:
         super().__init__()
@@ -61,8 +64,8 @@ class StudySearch(Searcher):
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Show where the trial stands."""
-        if trial_id in self._asked:
-            self._on_step(self._asked[trial_id], result)
+        if trial_id in self._asked and not result["done"]:
+            self._on_step(self._asked[trial_id], result["standing"])
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -71,28 +74,25 @@ class StudySearch(Searcher):
         asked = self._asked.pop(trial_id, None)
         if asked is None or self.failure is not None:
             return
-        outcome = (result or {}).get("outcome") or {
-            "state": "failed",
-            "reason": "its worker died (killed, or out of memory), also when tried again",
-        }
-        if outcome.get("cause") == "disk":
-            self.failure = DiskError(outcome["reason"])
+        standing: Standing = (result or {}).get("standing") or DIED
+        if standing.cause == "disk":
+            self.failure = DiskError(standing.reason)
             return
         try:
-            record = self._tell(asked, outcome)
+            record = self._tell(asked, standing)
         except Exception as problem:
             self.failure = problem
             return
         self._on_end(asked, record)
 
-    def _tell(self, asked: Asked, outcome: dict[str, Any]) -> dict[str, Any]:
+    def _tell(self, asked: Asked, standing: Standing) -> dict[str, Any]:
         """Tell the ledger, and return the trial as the tracker and the progress need it."""
-        reason, record = outcome.get("reason", ""), {"params": asked.assignment}
-        if outcome["state"] == "complete":
-            record = {**outcome["result"], **record}
+        reason, record = standing.reason, {"params": asked.assignment}
+        if standing.state == "complete":
+            record = {**standing.result, **record}
             reason = self._ledger.tell(asked.number, record)
         else:
-            self._ledger.fail(asked.number, asked.assignment, reason, outcome.get("trace", ""))
+            self._ledger.fail(asked.number, asked.assignment, reason, standing.trace)
         return {
             **record,
             "number": asked.number,

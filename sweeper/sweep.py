@@ -19,6 +19,7 @@ from sweeper.ledger import Asked, Ledger
 from sweeper.progress import Display, Silent, spell
 from sweeper.records import study_records
 from sweeper.study import Resources, Study
+from trainables.background import Standing
 from trainables.errors import ConfigError, DiskError, TrialError
 
 Run = Callable[..., dict[str, Any]]
@@ -117,15 +118,8 @@ def _search(
     def on_start(asked: Asked) -> None:
         began[asked.number] = time.time()
 
-    def on_step(asked: Asked, step: dict[str, Any]) -> None:
-        if "stage_total" in step:
-            display.stage(
-                f"trial {asked.number}",
-                step["stage"],
-                step["stage_done"],
-                step["stage_total"],
-                step["stage_seconds"],
-            )
+    def on_step(asked: Asked, at: Standing) -> None:
+        display.stage(f"trial {asked.number}", at.stage, at.done, at.total, at.seconds)
 
     def on_end(asked: Asked, record: dict[str, Any]) -> None:
         now = time.time()
@@ -264,6 +258,7 @@ def cluster(address: str | None) -> Iterator[tuple[float, float]]:
         "TUNE_WARN_THRESHOLD_S": "60",
         "RAY_AIR_NEW_OUTPUT": "0",
     }
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")  # Ray gives a busy machine 30 s to start
     import ray
 
     for noisy in ("ray", "ray.tune", "ray.data", "ray._private.worker"):
@@ -274,6 +269,8 @@ def cluster(address: str | None) -> Iterator[tuple[float, float]]:
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if address:
             _check_address(address)
+            if Path("~/.ray/auth_token").expanduser().exists():  # a cluster that was started here asks for it
+                os.environ.setdefault("RAY_AUTH_MODE", "token")
             try:
                 ray.init(address=address, runtime_env={"py_modules": _own_packages()}, **quiet)
             except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:

@@ -1,6 +1,8 @@
 """One piece of work in a thread: ask where it stands, and get its result or the reason it has none."""
 
 import errno
+import os
+import sys
 import threading
 import time
 import traceback
@@ -60,14 +62,22 @@ def explain(error: BaseException) -> str:
     return text
 
 
+def _limit_threads(threads: int) -> None:
+    """Limit torch in this process, whether it is loaded already or will be by the work."""
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
+
+
 class Background:
     """Runs ``work(report)`` in a thread of this process, one piece of work at a time.
 
-    threads: intra-op threads that torch may use for the work; None leaves torch alone.
+    threads: intra-op threads that torch may use in this process; None leaves torch alone.
     """
 
     def __init__(self, threads: int | None = None) -> None:
-        self._threads = threads
+        if threads is not None:
+            _limit_threads(threads)
         self._thread: threading.Thread | None = None
         self._ended = threading.Event()
         self._standing = Standing("complete")
@@ -95,10 +105,6 @@ class Background:
 
     def _run(self, work: Work) -> None:
         try:
-            if self._threads is not None:
-                import torch  # here, so that work without torch starts at once
-
-                torch.set_num_threads(self._threads)
             self._standing = Standing("complete", result=work(self._report))
         except Exception as error:
             self._standing = Standing(

@@ -6,7 +6,7 @@ from typing import Any
 
 from ray import tune
 
-from trainables.background import Background, Standing
+from trainables.background import Background
 from trainables.progress import Report
 from trainables.store import Store
 
@@ -19,9 +19,8 @@ class TuneTrial(tune.Trainable):
     """Runs ``run(trial, store_root=, device=, report=)`` in a thread and reports where it stands.
 
     The configuration is ``{"trial": document, "store_root": str, "threads": int | None, ...}``. Each step
-    returns after a second at most; the last one holds ``outcome``: ``{"state": "complete", "result"}`` or
-    ``{"state": "failed", "reason", "cause", "trace"}``. Nothing that happens inside a trial kills the actor,
-    so the only actors lost are those that the machine killed.
+    returns after a second at most, with a `Standing` (whole: Tune would flatten a dict). Nothing that happens
+    inside a trial kills the actor, so the only actors lost are those that the machine killed.
     """
 
     def setup(self, config: dict[str, Any], run: Run | None = None) -> None:
@@ -40,14 +39,7 @@ class TuneTrial(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Return where the trial stands after waiting up to `POLL_SECONDS` for its end."""
         standing = self._background.poll(POLL_SECONDS)
-        if standing.state != "running":
-            return {"done": True, "outcome": outcome(standing)}
-        return {
-            "stage": standing.stage,
-            "stage_done": standing.done,
-            "stage_total": standing.total,
-            "stage_seconds": standing.seconds,
-        }
+        return {"done": standing.state != "running", "standing": standing}
 
     def _begin(self, config: dict[str, Any]) -> None:
         run, device = self._run_trial, device_here()
@@ -73,13 +65,6 @@ def make_stage(
 
     made = make_shared(load_trial(trial), stage, store=Store(Path(store_root)), device=device, report=report)
     return {"path": str(made.path), "seconds": made.seconds, "made_now": made.made_now}
-
-
-def outcome(standing: Standing) -> dict[str, Any]:
-    """Return the end of a piece of work as plain data, for the driver."""
-    if standing.state == "complete":
-        return {"state": "complete", "result": standing.result}
-    return {"state": "failed", "reason": standing.reason, "cause": standing.cause, "trace": standing.trace}
 
 
 def device_here() -> str:
