@@ -16,7 +16,7 @@ SPACES: dict[str, SpaceEntry] = {
     "bido": SpaceEntry("no defense or BiDO: measure, lambda_x, lambda_y", _BIDO, bido),
     "mid": SpaceEntry("no defense or MID: beta", _MID, mid),
     "defenses": SpaceEntry("no defense, BiDO-HSIC or MID, and their weights", f"{_BIDO}; {_MID}", defenses),
-    "bido_grid": SpaceEntry("the authors' 11 pairs of BiDO-HSIC weights", _BIDO, bido_grid),
+    "bido_grid": SpaceEntry("no defense and the authors' 11 pairs of BiDO-HSIC weights", _BIDO, bido_grid),
     "bido_coco_grid": SpaceEntry("the published 6 pairs of BiDO-COCO weights", _BIDO, bido_coco_grid),
     "mid_grid": SpaceEntry("no defense and 8 published values of MID's beta", _MID, mid_grid),
 }
