@@ -13,15 +13,15 @@ Network = TypeVar("Network", bound=nn.Module)
 Pair = tuple[str, str]
 
 
-def lean(network: Network, device: str) -> Network:
+def lean(network: Network, device: str, channels_last: bool = True) -> Network:
     """Return a copy of `network` to run or to descend through: eval, no weight gradients, batch norm folded.
 
     An attack moves latents only: gradients of weights would cost a third of its work for nothing. In eval
-    mode a batch norm is an affine map, which the layer before it can do. On the CPU, weights are laid out
-    channels last, which its convolutions prefer. `network` itself is left alone.
+    mode a batch norm is an affine map, which the layer before it can do. `channels_last` lays weights out as
+    the CPU's convolutions prefer; other devices keep their layout. `network` itself is left alone.
     """
     copied = fold_batchnorm(copy.deepcopy(network).eval()).requires_grad_(False)
-    return copied.to(memory_format=torch.channels_last) if device == "cpu" else copied
+    return copied.to(memory_format=torch.channels_last) if device == "cpu" and channels_last else copied
 
 
 def fold_batchnorm(network: Network) -> Network:
