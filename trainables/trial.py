@@ -310,7 +310,10 @@ def _verdict(
         found = torch.load(attacked.path / "reconstructions.pt", weights_only=True)
         target = load_target(config, data.split.train.classes, trained.path).to(device)
         report("judge", 0, 1)
-        result = score(judge, target, found["images"], found["identities"], data.split.train, device)
+        train = data.split.train
+        result = score(
+            judge, target, found["images"], found["identities"], saved["train_features"], train.labels, device
+        )
         report("judge", 1, 1, **result["metrics"])
         return result
 
@@ -324,19 +327,24 @@ def _verdict(
 
 
 def score(
-    judge: JudgeModel, target: Classifier, images: Tensor, identities: Tensor, private: Images, device: str
+    judge: JudgeModel,
+    target: Classifier,
+    images: Tensor,
+    identities: Tensor,
+    private_features: Tensor,
+    private_labels: Tensor,
+    device: str,
 ) -> dict[str, Any]:
-    """Return the judge's verdict on reconstructions: uint8 images (R, N, 3, S, S) of `identities` (N,)."""
+    """Return the judge's verdict on reconstructions: uint8 images (R, N, 3, S, S) of `identities` (N,).
+
+    private_features (M, F), private_labels (M,): of the private training images, as the judge sees them.
+    """
     restarts, count = images.shape[:2]
     flat = images.flatten(0, 1)
     logits = outputs(judge.logits, flat, device)
     found = attack_accuracy(logits.unflatten(0, (restarts, count)), identities)
-    own = private.select(torch.isin(private.labels, identities))
     distance = knn_distance(
-        outputs(judge.features, flat, device),
-        identities.repeat(restarts),
-        outputs(judge.features, own.pixels, device),
-        own.labels,
+        outputs(judge.features, flat, device), identities.repeat(restarts), private_features, private_labels
     )
     with head_noise(target, stream(0, "confidence")):  # a noisy head gives the same figure every time
         seen = outputs(target, flat, device).softmax(dim=1)
@@ -347,7 +355,7 @@ def score(
         "metrics": {
             "attack_accuracy_top1": found.top1,
             "attack_accuracy_top5": found.top5,
-            "attack_accuracy_std": found.std,
+            **({} if found.std is None else {"attack_accuracy_std": found.std}),  # needs two restarts
             "knn_distance": distance,
             "target_confidence": confidence,
             "chance": 1 / logits.shape[1],

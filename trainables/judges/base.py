@@ -36,6 +36,8 @@ class Judge(Protocol):
     def fit(self, split: Split, *, seed: int, device: str, report: Report) -> dict[str, Any]:
         """Return what `restore` needs, fit for ``torch.save`` and weights-only loading.
 
+        Beside what it needs itself it holds ``train_features``, float32 (N, F): the features of the private
+        training images in their order, so that no trial computes them again.
         Learns from the private training images alone; the validation images may choose among epochs.
         Raises `ConfigError` for a missing or unfit file.
         """

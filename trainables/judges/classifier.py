@@ -8,7 +8,7 @@ from torch import nn
 from trainables.architectures.base import Classifier
 from trainables.check import above, at_least
 from trainables.defenses.none import NoDefense
-from trainables.judges.base import JudgeModel
+from trainables.judges.base import JudgeModel, outputs
 from trainables.progress import Report
 from trainables.randomness import derive
 from trainables.split import Split
@@ -44,7 +44,8 @@ class ClassifierJudge:
     input_size: int | None = None
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "epochs", "batch_size", "input_size")
+        at_least(self, 1, "epochs", "input_size")
+        at_least(self, 2, "batch_size")  # batch norm needs two
         above(self, 0, "learning_rate")
         at_least(self, 0, "momentum", "weight_decay")
 
@@ -62,7 +63,9 @@ class ClassifierJudge:
             report=report,
             stage="judge",
         )
+        classifier.requires_grad_(False)
         return {
+            "train_features": outputs(classifier.features, split.train.pixels, device),
             "state": {name: value.detach().cpu() for name, value in classifier.state_dict().items()},
             "validation_accuracy": trained.validation_accuracy,
             "test_accuracy": accuracy(classifier, split.test, device=device),

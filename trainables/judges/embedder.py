@@ -52,7 +52,12 @@ class EmbedderJudge:
         model = _model(embed, means.to(device), test_accuracy=0.0)
         accuracy = top1(model.logits, split.test, device)
         report("judge", 2, 2, test_accuracy=accuracy)
-        return {"state": state, "means": means, "test_accuracy": accuracy}
+        return {
+            "state": state,
+            "means": means,
+            "train_features": embeddings,
+            "test_accuracy": accuracy,
+        }
 
     def restore(self, saved: dict[str, Any], split: Split, device: str) -> JudgeModel:
         """Return the model; `path` is not read again."""

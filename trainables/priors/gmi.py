@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from trainables.check import above, at_least
 from trainables.datasets.base import Images, as_float
 from trainables.errors import ConfigError, TrialError
 from trainables.priors.base import PriorNetworks, settle
@@ -122,6 +123,11 @@ class GMIPrior:
     batch_size: int = 64
     learning_rate: float = 2e-4
     critic_steps: int = 5
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "latent_size", "width", "epochs", "critic_steps")
+        at_least(self, 2, "batch_size")  # batch norm needs two
+        above(self, 0, "learning_rate")
 
     def build(self, image_size: int) -> PriorNetworks:
         """Return the untrained networks; `image_size` must be a power of two, at least 32."""

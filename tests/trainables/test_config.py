@@ -1,0 +1,111 @@
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+
+from trainables.attacks.gmi import GMI
+from trainables.config import load_trial, merge, read_yaml
+from trainables.datasets.synthetic_faces import SyntheticFaces
+from trainables.defenses.bido import BiDO
+from trainables.errors import ConfigError
+from trainables.pretraining import OnDataset
+from trainables.store import plain
+
+TRIAL = {
+    "image_size": 32,
+    "private": {
+        "kind": "synthetic_faces",
+        "population": "private",
+        "identities": 4,
+        "images_per_identity": 8,
+    },
+    "public": {
+        "kind": "synthetic_faces",
+        "population": "public",
+        "identities": 8,
+        "images_per_identity": 4,
+    },
+    "pretraining": {
+        "kind": "dataset",
+        "data": {
+            "kind": "synthetic_faces",
+            "population": "far",
+            "identities": 4,
+            "images_per_identity": 4,
+        },
+        "epochs": 1,
+    },
+    "target": {"architecture": "small_cnn", "epochs": 1},
+    "defense": {"kind": "bido", "lambda_x": "1e-2"},
+    "prior": {"kind": "gmi", "width": 2, "epochs": 1, "batch_size": 8},
+    "attack": {"kind": "gmi", "iterations": 2, "restarts": 2},
+    "judge": {"kind": "classifier", "architecture": "small_resnet", "epochs": 1},
+}
+
+
+def changed(**params):
+    return merge(TRIAL, {path.replace("__", "."): value for path, value in params.items()})
+
+
+def test_kinds_become_dataclasses_and_survive_a_round_trip():
+    config = load_trial(TRIAL)
+    assert config.private == SyntheticFaces(population="private", identities=4, images_per_identity=8)
+    assert config.defense == BiDO(lambda_x=0.01)  # YAML reads 1e-2 as text
+    assert config.attack == GMI(iterations=2, restarts=2)
+    assert isinstance(config.pretraining, OnDataset)
+    assert config.pretraining.data.population == "far"
+    assert load_trial(plain(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("params", "text"),
+    [
+        ({"attack__kind": "gmj"}, r"one of gmi; got 'gmj'; did you mean 'gmi'\? \(trial: attack.kind\)"),
+        ({"defense__lambdax": 1}, r"unknown key 'lambdax'; did you mean 'lambda_x'\? \(trial: defense.l"),
+        ({"attack__iterations": 0}, r"iterations must be at least 1; got 0 \(trial: attack\)"),
+        ({"attack__iterations": "many"}, r"iterations must be a valid integer.*got 'many'"),
+        ({"image_size": 16}, "image_size must be at least 32; got 16"),
+        ({"validation": 0.9}, r"validation \+ test must leave images"),
+        ({"target__schedule": "linear"}, r"schedule must be 'constant' or 'cosine'; got 'linear'"),
+        ({"target__learning_rate": float("nan")}, "learning_rate must be a finite number; got nan"),
+        ({"pretraining__data__kind": "faces"}, r"trial: pretraining.data.kind"),
+        ({"private": 3}, r"expected a mapping, got 3 \(trial: private\)"),
+        ({"sed": 3}, r"unknown key 'sed'; did you mean 'seed'\?"),
+    ],
+)
+def test_every_mistake_is_one_error_with_its_path(params, text):
+    with pytest.raises(ConfigError, match=text):
+        load_trial(changed(**params))
+
+
+def test_a_missing_part_is_named():
+    document = deepcopy(TRIAL)
+    del document["target"]["architecture"]
+    with pytest.raises(ConfigError, match=r"'target.architecture' is missing"):
+        load_trial(document)
+
+
+def test_merge_leaves_the_template_alone_and_nests():
+    before = deepcopy(TRIAL)
+    merged = changed(target__freeze_point="conv2")
+    assert before == TRIAL
+    assert merged["target"] == {"architecture": "small_cnn", "epochs": 1, "freeze_point": "conv2"}
+
+
+def test_a_changed_kind_drops_the_knobs_of_the_old_one():
+    merged = changed(defense__kind="mid", defense__beta=0.5)
+    assert merged["defense"] == {"kind": "mid", "beta": 0.5}
+    kept = changed(defense__kind="bido", defense__lambda_y=0.5)
+    assert kept["defense"] == {"kind": "bido", "lambda_x": "1e-2", "lambda_y": 0.5}
+
+
+def test_yaml_files(tmp_path: Path):
+    with pytest.raises(ConfigError, match="found nothing at"):
+        read_yaml(tmp_path / "none.yaml")
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("a: [1")
+    with pytest.raises(ConfigError, match=r"expected YAML in .*broken.yaml"):
+        read_yaml(broken)
+    broken.write_text("- 1")
+    with pytest.raises(ConfigError, match="expected a mapping"):
+        load_trial(broken)

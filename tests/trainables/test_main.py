@@ -1,0 +1,59 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from trainables.__main__ import main
+
+BLOCKED = "import sys; sys.modules.update(dict.fromkeys(['ray', 'optuna', 'mlflow', 'sweeper']))"
+FACES = {"kind": "synthetic_faces", "population": "private", "identities": 3, "images_per_identity": 6}
+DOCUMENT = {
+    "image_size": 32,
+    "private": FACES,
+    "public": {**FACES, "population": "public"},
+    "pretraining": {"kind": "none"},
+    "target": {"architecture": "small_cnn", "epochs": 1},
+    "defense": {"kind": "none"},
+    "prior": {"kind": "gmi", "width": 2, "epochs": 1, "batch_size": 8},
+    "attack": {"kind": "gmi", "iterations": 1, "restarts": 1},
+    "judge": {"kind": "classifier", "architecture": "small_resnet", "epochs": 1},
+}
+
+
+@pytest.fixture
+def trial_file(tmp_path: Path) -> Path:
+    path = tmp_path / "trial.yaml"
+    path.write_text(yaml.safe_dump(DOCUMENT))
+    return path
+
+
+def test_one_trial_runs_where_the_sweep_engine_is_absent(trial_file: Path, tmp_path: Path):
+    program = f"{BLOCKED}; from trainables.__main__ import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(trial_file), "--home", str(tmp_path / "home")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert set(json.loads(done.stdout)["values"]) == {"test_accuracy", "attack_accuracy"}
+    assert "target: 1 of 1" in done.stderr
+
+
+def test_mistakes_are_one_line_and_exit_code_2(trial_file: Path, tmp_path: Path, capsys):
+    trial_file.write_text(yaml.safe_dump({**DOCUMENT, "atack": {}}))
+    assert main([str(trial_file), "--home", str(tmp_path)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: unknown key 'atack'; did you mean 'attack'?")
+    assert len(captured.err.splitlines()) == 1
+
+
+def test_a_loss_that_is_not_finite_is_exit_code_1(trial_file: Path, tmp_path: Path, capsys):
+    target = {**DOCUMENT["target"], "learning_rate": 1e30}
+    trial_file.write_text(yaml.safe_dump({**DOCUMENT, "target": target}))
+    assert main([str(trial_file), "--home", str(tmp_path)]) == 1
+    assert "not finite" in capsys.readouterr().err

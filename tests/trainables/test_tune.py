@@ -1,0 +1,31 @@
+import pytest
+
+from trainables.tune import TuneTrial
+
+
+class Mine(TuneTrial):
+    def setup(self, config):
+        super().setup(config, run=run)
+
+
+def run(trial, *, store_root, device, report):
+    report("target", 1, 2)
+    return {"x": trial["x"], "store": store_root, "device": device}
+
+
+def test_one_actor_runs_trial_after_trial():
+    actor = Mine({"trial": {"x": 1}, "store_root": "here", "threads": None})
+    first = actor.train()
+    while not first["done"]:
+        first = actor.train()
+    assert first["standing"].result == {"x": 1, "store": "here", "device": "cpu"}
+    assert actor.reset_config({"trial": {"x": 2}, "store_root": "here"})
+    second = actor.train()
+    while not second["done"]:
+        second = actor.train()
+    assert second["standing"].result["x"] == 2
+
+
+def test_it_needs_something_to_run():
+    with pytest.raises(ValueError, match="with_parameters"):
+        TuneTrial({})
