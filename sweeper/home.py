@@ -3,9 +3,10 @@
 import json
 import os
 import socket
+import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,6 +91,13 @@ class Home:
         finally:
             note.unlink(missing_ok=True)
             lock.release()
+
+
+def write_ahead(url: str) -> None:
+    """Put a SQLite database into WAL mode: one fsync a commit, and readers never wait. Others stay."""
+    if url.startswith("sqlite:///"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=20)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
 
 
 def open_home(root: str | Path | None = None) -> Home:

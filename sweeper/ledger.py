@@ -4,6 +4,7 @@ import json
 import math
 import os
 import random
+import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,12 +16,12 @@ from typing import Any
 import optuna
 
 from search_spaces.space import anchors, decode, draw, grid, size
+from sweeper.home import write_ahead
 from sweeper.study import Study
 from trainables.errors import ConfigError, DiskError
 from trainables.store import disk_errors
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
-warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
 State = optuna.trial.TrialState
 Assignment = dict[str, Any]
@@ -212,13 +213,9 @@ def write_history(folder: Path, number: int, history: Mapping[str, Any]) -> None
 def open_storage(url: str) -> Any:
     """Return Optuna's storage at `url`; SQLite is put into WAL mode, once."""
     with storage_errors(url):
-        if url.startswith("sqlite"):
-            storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
-            with storage.engine.connect() as connection:
-                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-        else:
-            storage = optuna.storages.RDBStorage(url)
-        return storage
+        write_ahead(url)
+        waits = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else None
+        return optuna.storages.RDBStorage(url, engine_kwargs=waits)
 
 
 @contextmanager
@@ -228,7 +225,13 @@ def storage_errors(url: str) -> Iterator[None]:
 
     try:
         yield
-    except (DBAPIError, ArgumentError, ImportError, optuna.exceptions.StorageInternalError) as error:
+    except (
+        DBAPIError,
+        ArgumentError,
+        sqlite3.Error,
+        ImportError,
+        optuna.exceptions.StorageInternalError,
+    ) as error:
         text = " ".join(str(error.__cause__ or error).split())[:300]
         if "disk is full" in text or "disk I/O error" in text:
             raise DiskError(
@@ -270,9 +273,9 @@ def _sampler(study: Study, trials: int) -> optuna.samplers.BaseSampler:
     """Return the sampler; its seed moves with the trials so far, or a restart would repeat proposals."""
     seed = study.search.seed + trials
     if study.search.sampler == "tpe":
-        return optuna.samplers.TPESampler(
-            seed=seed, multivariate=True, group=True
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of `group`
+            return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
     return optuna.samplers.RandomSampler(seed=seed)
 
 

@@ -1,11 +1,11 @@
 """A study file: what to try, on which data, how often, with which resources. Every mistake found here."""
 
 import dataclasses
+import functools
 import random
 import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -79,19 +79,21 @@ class Study(_Strict):
     resources: Resources = dataclasses.field(default_factory=Resources)
     tracking: Tracking = dataclasses.field(default_factory=Tracking)
 
-    @cached_property
+    @functools.cached_property
     def domains(self) -> Mapping[str, Any]:
         """Return the search space; raise `ConfigError` if it is empty or makes no sense."""
         from search_spaces.parse import parse
 
-        items = [self.space] if isinstance(self.space, str) else self.space
-        named = any(isinstance(item, str) for item in items) and not isinstance(items, dict)
+        items = self.space if isinstance(self.space, list) else [self.space]
+        points: tuple[str, ...] = ("none",)
+        if any(isinstance(item, str) for item in items):  # the named spaces know freeze points
+            points = freeze_points(self.trial["target"]["architecture"], self.trial["image_size"])
         try:
-            return parse(self.space, _freeze_points(self.trial) if named else ("none",))
+            return parse(self.space, points)
         except ValueError as error:
             raise ConfigError(f"{error} ({self.name}: space)") from None
 
-    @cached_property
+    @functools.cached_property
     def budget(self) -> int:
         """Return how many results the study wants: never more than its space has assignments."""
         from search_spaces.space import size
@@ -198,7 +200,14 @@ def check_study(study: Study) -> None:
     drawn += [draw(space, _Dice(seed)) for seed in range(_CHECKED_DRAWS)]
     for assignment in drawn:
         try:
-            load_trial(study.document(assignment), f"{study.name}: space")
+            config = load_trial(study.document(assignment), f"{study.name}: space")
+            frozen = config.target.freeze_point
+            points = freeze_points(config.target.architecture, config.image_size)
+            if frozen not in points:
+                raise ConfigError(
+                    f"freeze_point must be one of {', '.join(points)}; got '{frozen}' "
+                    f"({study.name}: target.freeze_point)"
+                )
         except ConfigError as error:
             shown = ", ".join(f"{path}={value}" for path, value in assignment.items())
             raise ConfigError(f"{error}, in the trial with {shown}") from None
@@ -220,16 +229,20 @@ class _Dice:
         return self.random.choice(choices)
 
 
-def _freeze_points(trial: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the freeze points of the template's architecture, ``"none"`` first."""
+@functools.cache
+def freeze_points(architecture: str, image_size: int) -> tuple[str, ...]:
+    """Return the freeze points of an architecture, ``"none"`` first; raise `ConfigError` if it is unknown."""
     import torch
 
     from trainables.architectures import ARCHITECTURES
-    from trainables.config import load_trial
 
-    config = load_trial(dict(trial))
+    if architecture not in ARCHITECTURES:
+        raise ConfigError(
+            f"architecture must be one of {', '.join(ARCHITECTURES)}; "
+            f"got '{architecture}'{_nearest(architecture, ARCHITECTURES)} (target.architecture)"
+        )
     with torch.device("meta"):  # names only: no weights are made
-        return ARCHITECTURES[config.target.architecture].build(2, config.image_size).freeze_points
+        return ARCHITECTURES[architecture].build(2, image_size).freeze_points
 
 
 def _read(path: Path) -> dict[str, Any]:

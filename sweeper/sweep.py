@@ -85,6 +85,8 @@ def sweep(
         tracker = None if closed else _tracker(study, home)
         if not ledger.finished:
             _keep(study, home)
+            if shared and run is None and not before:
+                check_data(study)
             try:
                 with cluster(address) as (cpus, gpus):
                     allotment = allot(study.resources, cpus, gpus)
@@ -161,6 +163,14 @@ def _search(
         raise searcher.failure
     if not ledger.finished:
         raise TrialError("Ray stopped before the study had its results; start again to go on")
+
+
+def check_data(study: Study) -> None:
+    """Raise `ConfigError` for data that cannot be used: missing, too few, or both private and public."""
+    from trainables.config import load_trial
+    from trainables.trial import load_data
+
+    load_data(load_trial(study.trial))
 
 
 def _prepare(study: Study, home: Home, allotment: Allotment, display: Display, make: Run | None) -> None:

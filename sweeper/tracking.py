@@ -5,6 +5,7 @@ import hashlib
 import logging
 import os
 import queue
+import socket
 import threading
 import urllib.error
 import urllib.parse
@@ -15,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sweeper.home import Home
+from sweeper.home import Home, write_ahead
 from sweeper.study import Study
 from trainables.errors import ConfigError
 
@@ -39,8 +40,14 @@ def check_reachable(uri: str) -> None:
                 f"expected an MLflow server at {uri}, got: {getattr(error, 'reason', error)}; "
                 "start it, correct MLFLOW_TRACKING_URI, or set tracking.mlflow to false"
             ) from None
-    if parts.scheme == "sqlite" and not Path(parts.path[1:] or ".").resolve().parent.is_dir():
-        raise ConfigError(f"expected a folder for the database {uri} (MLFLOW_TRACKING_URI); create it")
+    if parts.hostname and parts.port:
+        try:
+            socket.create_connection((parts.hostname, parts.port), timeout=REACH_SECONDS).close()
+        except OSError as error:
+            raise ConfigError(
+                f"expected a database at {parts.hostname}:{parts.port} (MLFLOW_TRACKING_URI), got: {error}; "
+                "start it or correct the address"
+            ) from None
 
 
 @dataclass(frozen=True)
@@ -113,8 +120,7 @@ class Tracker:
             self._experiment = self._client.create_experiment(EXPERIMENT, artifact_location=own)
         else:
             self._experiment = found.experiment_id
-        if uri.startswith("sqlite:///"):
-            _write_ahead(uri.removeprefix("sqlite:///"))
+        write_ahead(uri)
         self._parent = self._find_parent()
         for run in self._search(f"tags.`mlflow.parentRunId` = '{self._parent}'"):
             number = int(run.data.tags["trial.number"])
@@ -237,12 +243,3 @@ def _number(value: Any) -> bool:
 def _milliseconds(moment: str | None) -> int:
     when = datetime.fromisoformat(moment) if moment else datetime.now().astimezone()
     return int(when.timestamp() * 1000)
-
-
-def _write_ahead(path: str) -> None:
-    """Put MLflow's SQLite database into WAL mode: one fsync a commit, and readers never wait."""
-    import sqlite3
-
-    connection = sqlite3.connect(path, timeout=20)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.close()

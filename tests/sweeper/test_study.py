@@ -1,0 +1,127 @@
+import json
+
+import pytest
+import yaml
+
+from sweeper.study import check_study, load_study, parse_study
+from trainables.errors import ConfigError
+
+TRIAL = {
+    "image_size": 32,
+    "private": {
+        "kind": "synthetic_faces",
+        "population": "private",
+        "identities": 4,
+        "images_per_identity": 6,
+    },
+    "public": {"kind": "synthetic_faces", "population": "public", "identities": 4, "images_per_identity": 6},
+    "pretraining": {"kind": "none"},
+    "target": {
+        "architecture": "small_cnn",
+        "epochs": 1,
+        "optimizer": "adam",
+        "learning_rate": 0.001,
+        "schedule": "constant",
+        "augmentation": "none",
+        "normalization": "none",
+    },
+    "defense": {"kind": "none"},
+    "prior": {"kind": "gmi", "width": 8, "epochs": 1},
+    "attack": {"kind": "gmi"},
+    "judge": {"kind": "classifier", "architecture": "small_resnet"},
+}
+
+
+@pytest.fixture
+def write(tmp_path):
+    def make(**changes):
+        document = {"trial": TRIAL, "space": ["freeze_depth", "defenses"]} | changes
+        path = tmp_path / "mine.yaml"
+        path.write_text(yaml.safe_dump({k: v for k, v in document.items() if v is not None}))
+        return str(path)
+
+    return make
+
+
+def test_a_study_gets_its_name_its_defaults_and_its_freeze_points(write):
+    study = load_study(write())
+    assert study.name == "mine"
+    assert study.budget == 16
+    assert study.objectives == {"test_accuracy": "maximize", "attack_accuracy": "minimize"}
+    assert study.trial["target"]["freeze_point"] == "none"  # every default is written out
+    assert study.domains["target.freeze_point"].values[0] == "none"
+    json.dumps(study.identity())
+
+
+def test_overrides_are_values_of_the_file(write):
+    path = write()
+    items = ["trial.attack.iterations=7", "search.seed=3", "trial.target.learning_rate=1e-4"]
+    study = load_study(path, overrides=items, trials=5)
+    assert study.trial["attack"]["iterations"] == 7
+    assert (study.search.seed, study.budget) == (3, 5)
+    assert study.trial["target"]["learning_rate"] == 1e-4
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"serach": {}}, r"unknown key 'serach'; did you mean 'search'\?"),
+        ({"search": {"sampler": "tep"}}, "search.sampler must be 'tpe', 'random' or 'grid'; got 'tep'"),
+        ({"search": {"trials": 0}}, "search.trials .*greater than or equal to 1; got 0"),
+        ({"search": {"anchor": True}}, r"unknown key 'anchor'; did you mean 'anchors'\?"),
+        ({"resources": {"concurrent": "many"}}, "resources.concurrent"),
+        ({"space": []}, "space must not be empty"),
+        ({"space": ["freeze_dept"]}, r"did you mean 'freeze_depth'\?"),
+        ({"space": [{"target.learnin_rate": {"float": [0.1, 0.2]}}]}, r"did you mean 'learning_rate'\?"),
+        ({"space": [{"target.epochs": {"choice": [0, 1]}}]}, "epochs"),
+        ({"space": [{"target.architecture": {"choice": ["small_cn"]}}]}, r"did you mean 'small_cnn'\?"),
+        (
+            {"space": [{"target.freeze_point": {"choice": ["none", "last"]}}]},
+            "freeze_point must be one of none, ",
+        ),
+        ({"search": {"sampler": "grid"}}, "grid.* needs a finite space"),
+        ({"trial": TRIAL | {"defence": {}}}, r"unknown key 'defence'; did you mean 'defense'\?"),
+        ({"trial": None}, "'trial' is missing"),
+        ({"name": "a/b"}, "name must be letters"),
+        ({"objectives": {"test_accuracy": "up"}}, "objectives.test_accuracy must be"),
+        ({"objectives": {}}, "objectives must name"),
+    ],
+)
+def test_each_mistake_is_one_clear_error(write, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        load_study(write(**changes))
+
+
+@pytest.mark.parametrize(("item", "message"), [("x", "path.to.key=value"), ("a=[", "must be YAML")])
+def test_overrides_that_make_no_sense(write, item, message):
+    with pytest.raises(ConfigError, match=message):
+        load_study(write(), overrides=[item])
+
+
+def test_studies_that_do_not_exist_name_the_nearest(write, tmp_path, monkeypatch):
+    write()
+    with pytest.raises(ConfigError, match=r"did you mean 'mine.yaml'\?"):
+        load_study(str(tmp_path / "mime.yaml"))
+    presets = tmp_path / "presets"
+    presets.mkdir()
+    (presets / "quickstart.yaml").write_text("{}")
+    monkeypatch.setattr("sweeper.study.PRESETS", presets)
+    with pytest.raises(
+        ConfigError, match=r"presets quickstart; got 'quickstat'; did you mean 'quickstart'\?"
+    ):
+        load_study("quickstat")
+
+
+def test_a_finite_space_bounds_the_budget(cheap):
+    space = [{"a": {"choice": [1, 2, 3]}}]
+    assert cheap(space=space, search={"trials": 50}).budget == 3
+    assert cheap(space=space, search={"trials": 2}).budget == 2
+    assert cheap(space=space, search={"sampler": "grid"}).budget == 3
+    assert cheap(search={}).budget == 16
+
+
+def test_every_branch_of_a_space_is_checked():
+    space = [{"defense.kind": {"choice": ["none", "nothing"]}}]
+    study = parse_study({"name": "s", "trial": TRIAL, "space": space}, "s")
+    with pytest.raises(ConfigError, match=r"kind must be one of .*'nothing'.*defense.kind=nothing"):
+        check_study(study)
