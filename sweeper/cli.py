@@ -212,6 +212,6 @@ def study_name(reference: str) -> str:
     path = Path(reference)
     if path.suffix not in (".yaml", ".yml"):
         return reference
-    from trainables.config import read_yaml
+    from trainables.document import read_yaml
 
     return str(read_yaml(path).get("name", path.stem))

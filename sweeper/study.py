@@ -110,7 +110,7 @@ class Study(_Strict):
 
     def document(self, assignment: Mapping[str, Any]) -> dict[str, Any]:
         """Return the trial that `assignment` (path -> value) makes of the template."""
-        from trainables.config import merge
+        from trainables.document import merge
 
         return merge(self.trial, dict(assignment))
 
@@ -246,14 +246,14 @@ def freeze_points(architecture: str, image_size: int) -> tuple[str, ...]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    from trainables.config import read_yaml
+    from trainables.document import read_yaml
 
     return read_yaml(path)
 
 
 def _override(document: dict[str, Any], item: str) -> None:
     """Set ``path.to.key=value`` in `document`; below ``trial`` a changed kind drops the old kind's knobs."""
-    from trainables.config import merge
+    from trainables.document import merge
 
     path, sign, text = item.partition("=")
     if not sign or not path.strip():

@@ -4,9 +4,10 @@ from pathlib import Path
 import pytest
 
 from trainables.attacks.gmi import GMI
-from trainables.config import load_trial, merge, read_yaml
+from trainables.config import load_trial
 from trainables.datasets.synthetic_faces import SyntheticFaces
 from trainables.defenses.bido import BiDO
+from trainables.document import merge, read_yaml
 from trainables.errors import ConfigError
 from trainables.pretraining import OnDataset
 from trainables.store import plain

@@ -1,7 +1,8 @@
 import pytest
 
-from trainables.config import load_trial, merge
+from trainables.config import load_trial
 from trainables.cost import estimate
+from trainables.document import merge
 
 FACES = {"kind": "synthetic_faces", "population": "private", "identities": 4, "images_per_identity": 8}
 DOCUMENT = {

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from trainables.attacks.base import to_pixels
-from trainables.config import load_trial, merge
+from trainables.config import load_trial
+from trainables.document import merge
 from trainables.errors import ConfigError
 from trainables.judges.base import JudgeModel
 from trainables.metrics.knn_distance import knn_distance

@@ -1,0 +1,49 @@
+"""Documents before they mean anything: read YAML, merge values at dotted paths, guess a misspelt name."""
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from trainables.errors import ConfigError
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the mapping in a YAML file; raise ConfigError if it is missing or is no mapping."""
+    try:
+        content = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"expected a YAML file, found nothing at {path}; check the path") from None
+    except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
+        raise ConfigError(f"expected YAML in {path}, got: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"expected a mapping of names to values in {path}, got {type(content).__name__}")
+    return content
+
+
+def merge(document: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy of `document` with each dotted path of `params` set.
+
+    A changed ``….kind`` starts that part afresh, so that no knob of the old kind is left behind.
+    """
+    merged: dict[str, Any] = {k: merge(v, {}) if isinstance(v, dict) else v for k, v in document.items()}
+    for path, value in sorted(params.items(), key=lambda item: (not item[0].endswith(".kind"), item[0])):
+        *parents, last = path.split(".")
+        node = merged
+        for part in parents:
+            child = node.get(part)
+            if not isinstance(child, dict):
+                child = node[part] = {}
+            node = child
+        if last == "kind" and node.get("kind") != value:
+            node.clear()
+        node[last] = value
+    return merged
+
+
+def suggestion(name: str, valid: Iterable[str]) -> str:
+    """Return "; did you mean 'x'?" if something in `valid` is near, else an empty string."""
+    near = difflib.get_close_matches(name, list(valid), n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""
