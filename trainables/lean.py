@@ -2,12 +2,12 @@
 
 import copy
 import itertools
+import sys
 from typing import TypeVar
 
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
-from torchvision.models.resnet import BasicBlock, Bottleneck
 
 Network = TypeVar("Network", bound=nn.Module)
 Pair = tuple[str, str]
@@ -43,7 +43,8 @@ def _neighbours(module: nn.Module) -> list[Pair]:
     if isinstance(module, nn.Sequential):
         names = [name for name, _ in module.named_children()]
         return list(itertools.pairwise(names))
-    if isinstance(module, BasicBlock | Bottleneck):
+    resnet = sys.modules.get("torchvision.models.resnet")  # loaded if a network has its blocks; else seconds
+    if resnet is not None and isinstance(module, resnet.BasicBlock | resnet.Bottleneck):
         return [(f"conv{n}", f"bn{n}") for n in (1, 2, 3) if hasattr(module, f"conv{n}")]
     return []
 

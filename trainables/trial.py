@@ -342,7 +342,7 @@ def score(
     restarts, count = images.shape[:2]
     flat = images.flatten(0, 1)
     logits = outputs(judge.logits, flat, device)
-    found = attack_accuracy(logits.unflatten(0, (restarts, count)), identities)
+    found = attack_accuracy(logits.reshape(restarts, count, -1), identities)
     distance = knn_distance(
         outputs(judge.features, flat, device), identities.repeat(restarts), private_features, private_labels
     )

@@ -1,5 +1,6 @@
 """What every data set gives: labelled images in memory, with a record of where each came from."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -48,7 +49,7 @@ def as_float(pixels: Tensor) -> Tensor:
     return pixels.float().div_(255)
 
 
-class Dataset(Protocol):
+class Dataset(Hashable, Protocol):
     """A frozen dataclass of knobs with one verb. Register it in ``datasets.DATASETS``."""
 
     kind: ClassVar[str]

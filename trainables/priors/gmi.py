@@ -64,7 +64,8 @@ def critic_loss(
     between = (real + alpha * (fake - real)).requires_grad_(True)
     (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
     penalty = ((slope.flatten(1).norm(dim=1) - 1) ** 2).mean()
-    return critic(fake).mean() - critic(real).mean() + penalty_weight * penalty
+    loss: Tensor = critic(fake).mean() - critic(real).mean() + penalty_weight * penalty
+    return loss
 
 
 def adversarial_steps(
@@ -81,22 +82,23 @@ def adversarial_steps(
 
     Yields the critic's and, when it stepped, the generator's loss (detached). Adam, betas (0.5, 0.999).
     """
-    settings = {"lr": learning_rate, "betas": (0.5, 0.999)}
-    critic_optimizer = torch.optim.Adam(critic.parameters(), **settings)
-    generator_optimizer = torch.optim.Adam(generator.parameters(), **settings)
+    critic_optimizer, generator_optimizer = (
+        torch.optim.Adam(network.parameters(), lr=learning_rate, betas=(0.5, 0.999))
+        for network in (critic, generator)
+    )
     for number, real in enumerate(batches, start=1):
         with torch.no_grad():
             fake = generator(draw_z(len(real)))
         loss = critic_loss(critic, real, fake, draw_alpha(len(real)))
         critic_optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         critic_optimizer.step()
         generator_loss = None
         if number % critic_steps == 0:
             critic.requires_grad_(False)  # the generator's step needs no gradients of the critic's weights
             generator_loss = -critic(generator(draw_z(len(real)))).mean()
             generator_optimizer.zero_grad(set_to_none=True)
-            generator_loss.backward()
+            generator_loss.backward()  # type: ignore[no-untyped-call]
             generator_optimizer.step()
             critic.requires_grad_(True)
         yield loss.detach(), None if generator_loss is None else generator_loss.detach()
