@@ -106,12 +106,12 @@ class Tracker:
             )
 
     def _open(self) -> None:
-        for noisy in ("mlflow", "alembic"):
-            logging.getLogger(noisy).setLevel(logging.ERROR)
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
         from mlflow import MlflowClient
 
+        for noisy in ("mlflow", "alembic"):  # after the import, which sets them itself
+            logging.getLogger(noisy).setLevel(logging.ERROR)
         uri = self._home.tracking
         self._client = MlflowClient(tracking_uri=uri)
         found = self._client.get_experiment_by_name(EXPERIMENT)

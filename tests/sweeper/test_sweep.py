@@ -49,6 +49,8 @@ DRIVER = textwrap.dedent(
     """
 )
 
+ALONE = {"concurrent": 1}  # one worker to start instead of two
+
 
 def counts(home, name):
     _, trials = stored_trials(home.storage, name)
@@ -127,7 +129,7 @@ def test_failed_trials_keep_their_reason_and_the_sweep_goes_on(home, cheap, resu
         return result(0.5)
 
     space = [{"a": {"choice": ["fine", "trial", "config", "memory", "nan", "also fine"]}}]
-    outcome = sweep(cheap(space=space), home, run=run, shared=False)
+    outcome = sweep(cheap(space=space, resources=ALONE), home, run=run, shared=False)
     reasons = {t["params"]["a"]: t["reason"] for t in outcome.records["trials"] if t["state"] == "failed"}
     assert reasons["trial"] == "the loss is not finite in epoch 3"
     assert reasons["config"] == "no such folder"
@@ -143,7 +145,7 @@ def test_a_full_disk_stops_the_sweep_and_the_next_start_goes_on(tmp_path, home, 
             raise OSError(errno.ENOSPC, "No space left on device")
         return result(trial["a"] / 10)
 
-    study = cheap(space=[{"a": {"ordered": [1, 2, 3]}}], resources={"concurrent": 1})
+    study = cheap(space=[{"a": {"ordered": [1, 2, 3]}}], resources=ALONE)
     with pytest.raises(DiskError):
         sweep(study, home, run=run, shared=False)
     before = counts(home, "cheap")
@@ -156,7 +158,7 @@ def test_a_full_disk_stops_the_sweep_and_the_next_start_goes_on(tmp_path, home, 
 
 
 def test_a_complete_study_starts_nothing(home, cheap, result, ray_address, monkeypatch):
-    study = cheap(search={"trials": 2})
+    study = cheap(search={"trials": 2}, resources=ALONE)
     sweep(study, home, run=lambda trial, **_: result(trial["x"]), shared=False)
 
     def refuse(address):
@@ -194,7 +196,7 @@ def test_shared_stages_come_first_and_their_failure_ends_the_sweep(
         sweep(cheap(), home, run=run, make=make)
     assert counts(home, "cheap") == []
     (tmp_path / "broken").unlink()
-    outcome = sweep(cheap(search={"trials": 2}), home, run=run, make=make, display=Silent())
+    outcome = sweep(cheap(search={"trials": 2}, resources=ALONE), home, run=run, make=make, display=Silent())
     assert [t["state"] for t in outcome.records["trials"]] == ["complete"] * 2
 
 
