@@ -3,6 +3,7 @@
 import csv
 import errno
 import json
+import shlex
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -114,10 +115,11 @@ def _run(
         with display() as shown:
             outcome = sweep(study, place, address=address, display=shown)
     except KeyboardInterrupt:
-        words = ["sweeper", "run", reference, *(f"-S {item}" for item in overrides)]
-        words += [f"--trials {trials}"] if trials else []
-        words += [f"--home {home}"] if home else []
-        click.echo(f"stopped; finished trials are kept. Go on with: {' '.join(words)}", err=True)
+        words = ["sweeper", "run", reference, *(word for item in overrides for word in ("-S", item))]
+        words += ["--trials", str(trials)] if trials else []
+        words += ["--address", address] if address else []
+        words += ["--home", home] if home else []
+        click.echo(f"stopped; finished trials are kept. Go on with: {shlex.join(words)}", err=True)
         sys.exit(130)
     show(outcome, study, place)
 

@@ -1,5 +1,6 @@
 """Where a sweep keeps its state: one folder, or the databases that the environment names."""
 
+import errno
 import json
 import os
 import socket
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from trainables.errors import ConfigError
+from trainables.errors import ConfigError, DiskError
 from trainables.store import Store
 
 
@@ -55,12 +56,16 @@ class Home:
         return self.study(name) / "report.html"
 
     def prepare(self) -> None:
-        """Create the folder; raise `ConfigError` if nothing can be written there."""
+        """Create the folder; raise `ConfigError` if it cannot be written, `DiskError` if the disk is full."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.root):
-                pass
+            with tempfile.TemporaryFile(dir=self.root) as probe:
+                probe.write(bytes(4096))
         except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise DiskError(
+                    error.errno, f"the disk of {self.root} is full; free space and start again"
+                ) from None
             raise ConfigError(
                 f"expected a home that can be written, got {self.root} ({error.strerror}); "
                 "choose another with --home or SWEEPER_HOME"

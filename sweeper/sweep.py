@@ -271,8 +271,8 @@ def cluster(address: str | None) -> Iterator[tuple[float, float]]:
     os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")  # Ray gives a busy machine 30 s to start
     import ray
 
-    for noisy in ("ray", "ray.tune", "ray.data", "ray._private.worker"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
+    for noisy in ("ray", "ray.tune", "ray.train", "ray._private.worker"):
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)  # a lost worker is our trial's reason, in words
     connected = ray.is_initialized()
     if not connected:
         address = address or os.environ.get("RAY_ADDRESS")

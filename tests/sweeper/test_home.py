@@ -1,3 +1,4 @@
+import errno
 import multiprocessing
 import os
 from pathlib import Path
@@ -5,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.home import Home, open_home
-from trainables.errors import ConfigError
+from trainables.errors import ConfigError, DiskError
 
 
 def test_paths_are_absolute_and_the_environment_wins(tmp_path, monkeypatch):
@@ -28,6 +29,15 @@ def test_a_home_that_cannot_be_written_is_refused(tmp_path):
         Home(tmp_path / "file" / "home").prepare()
     with pytest.raises(ConfigError, match="expected a home that can be written"):
         Home(Path("/proc/no-such-home")).prepare()
+
+
+def test_a_full_disk_is_no_mistake_of_the_user(tmp_path, monkeypatch):
+    def full(**_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
+    with pytest.raises(DiskError, match="is full"):
+        Home(tmp_path / "home").prepare()
 
 
 def _hold(root: Path, name: str, ready, release) -> None:
