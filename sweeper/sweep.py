@@ -290,7 +290,6 @@ def cluster(address: str | None) -> Iterator[tuple[float, float]]:
                 address="local",
                 include_dashboard=False,
                 object_store_memory=OBJECT_STORE_BYTES,
-                _node_ip_address="127.0.0.1",
                 **quiet,
             )
     try:

@@ -72,7 +72,6 @@ def ray_address() -> Iterator[str]:
         num_cpus=2,
         include_dashboard=False,
         object_store_memory=100_000_000,
-        _node_ip_address="127.0.0.1",
         log_to_driver=False,
     )
     yield ray.get_runtime_context().gcs_address
