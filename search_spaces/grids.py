@@ -6,7 +6,7 @@ Each starts with no defense and goes on with the setting that its authors chose.
 from search_spaces.domains import Rows, Space, Value
 
 # (lambda_x, lambda_y) of the VGG16 checkpoints released with BiDO, measure HSIC. (0, 0) is the authors' own
-# reference: cross-entropy on batches of several images of one identity. At (0.1, 0) their classifier collapsed.
+# reference: cross-entropy on batches of several images per identity. At (0.1, 0) their classifier collapsed.
 HSIC_PAIRS = (
     (0.05, 0.5),
     (0.0, 0.0),

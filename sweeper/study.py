@@ -87,7 +87,9 @@ class Study(_Strict):
         items = self.space if isinstance(self.space, list) else [self.space]
         points: tuple[str, ...] = ("none",)
         if any(isinstance(item, str) for item in items):  # the named spaces know freeze points
-            points = freeze_points(self.trial["target"]["architecture"], self.trial["image_size"])
+            from trainables.architectures import freeze_points
+
+            points = freeze_points(self.trial["target"]["architecture"])
         try:
             return parse(self.space, points)
         except ValueError as error:
@@ -200,14 +202,7 @@ def check_study(study: Study) -> None:
     drawn += [draw(space, _Dice(seed)) for seed in range(_CHECKED_DRAWS)]
     for assignment in drawn:
         try:
-            config = load_trial(study.document(assignment), f"{study.name}: space")
-            frozen = config.target.freeze_point
-            points = freeze_points(config.target.architecture, config.image_size)
-            if frozen not in points:
-                raise ConfigError(
-                    f"freeze_point must be one of {', '.join(points)}; got '{frozen}' "
-                    f"({study.name}: target.freeze_point)"
-                )
+            load_trial(study.document(assignment), f"{study.name}: space")
         except ConfigError as error:
             shown = ", ".join(f"{path}={value}" for path, value in assignment.items())
             raise ConfigError(f"{error}, in the trial with {shown}") from None
@@ -227,22 +222,6 @@ class _Dice:
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         return self.random.choice(choices)
-
-
-@functools.cache
-def freeze_points(architecture: str, image_size: int) -> tuple[str, ...]:
-    """Return the freeze points of an architecture, ``"none"`` first; raise `ConfigError` if it is unknown."""
-    import torch
-
-    from trainables.architectures import ARCHITECTURES
-
-    if architecture not in ARCHITECTURES:
-        raise ConfigError(
-            f"architecture must be one of {', '.join(ARCHITECTURES)}; "
-            f"got '{architecture}'{_nearest(architecture, ARCHITECTURES)} (target.architecture)"
-        )
-    with torch.device("meta"):  # names only: no weights are made
-        return ARCHITECTURES[architecture].build(2, image_size).freeze_points
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import typing
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from trainables.attacks import ATTACKS
@@ -69,6 +70,8 @@ class TrialConfig:
             raise ValueError(
                 f"validation + test must leave images to train on; got {self.validation} + {self.test}"
             )
+        with torch.device("meta"):  # a prior that does not fit the images is an error now, not after training
+            self.prior.build(self.image_size)
 
 
 def load_trial(document: dict[str, Any] | Path, where: str = "trial") -> TrialConfig:

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from trainables.architectures import ARCHITECTURES
+from trainables.architectures import ARCHITECTURES, freeze_points
 from trainables.architectures.base import Classifier, Trace
 from trainables.batches import Augmentation, by_identity, draw_views, shuffled, unvaried
 from trainables.check import above, at_least
@@ -59,6 +59,12 @@ class Target:
     normalization: Normalization = "none"
 
     def __post_init__(self) -> None:
+        points = freeze_points(self.architecture)
+        if self.freeze_point not in points:
+            raise ConfigError(
+                f"freeze_point of {self.architecture} must be one of {', '.join(points)}; "
+                f"got '{self.freeze_point}'"
+            )
         at_least(self, 1, "epochs")
         at_least(self, 2, "batch_size")  # batch norm needs two
         above(self, 0, "learning_rate")
@@ -85,11 +91,7 @@ def build_classifier(
 
     torch's global generator stays seeded, so new layers that a defense adds next are reproducible too.
     """
-    if architecture not in ARCHITECTURES:
-        raise ConfigError(
-            f"architecture must be one of {', '.join(ARCHITECTURES)}; got '{architecture}' "
-            "(target.architecture)"
-        )
+    freeze_points(architecture)  # an unknown name is an error that lists the known ones
     torch.manual_seed(derive(seed, "weights"))
     classifier = ARCHITECTURES[architecture].build(classes, image_size)
     mean, std = MEAN_AND_STD[normalization]

@@ -77,7 +77,7 @@ def test_overrides_are_values_of_the_file(write):
         ({"space": [{"target.architecture": {"choice": ["small_cn"]}}]}, r"did you mean 'small_cnn'\?"),
         (
             {"space": [{"target.freeze_point": {"choice": ["none", "last"]}}]},
-            "freeze_point must be one of none, ",
+            "freeze_point of small_cnn must be one of none, ",
         ),
         ({"search": {"sampler": "grid"}}, "grid.* needs a finite space"),
         ({"trial": TRIAL | {"defence": {}}}, r"unknown key 'defence'; did you mean 'defense'\?"),

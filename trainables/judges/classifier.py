@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from torch import nn
 
+from trainables.architectures import freeze_points
 from trainables.architectures.base import Classifier
 from trainables.check import above, at_least
 from trainables.defenses.none import NoDefense
@@ -44,6 +45,7 @@ class ClassifierJudge:
     input_size: int | None = None
 
     def __post_init__(self) -> None:
+        freeze_points(self.architecture)  # an unknown name is an error that lists the known ones
         at_least(self, 1, "epochs", "input_size")
         at_least(self, 2, "batch_size")  # batch norm needs two
         above(self, 0, "learning_rate")

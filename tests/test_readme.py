@@ -1,0 +1,114 @@
+"""Every code block of the README runs: on a small finished sweep of the same preset, as a user would."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+README = Path(__file__).parents[1] / "README.md"
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+SMALL = {
+    "trial.private.identities": 4,
+    "trial.private.images_per_identity": 8,
+    "trial.public.identities": 8,
+    "trial.pretraining.data.identities": 4,
+    "trial.pretraining.data.images_per_identity": 4,
+    "trial.pretraining.epochs": 1,
+    "trial.target.epochs": 1,
+    "trial.prior.width": 2,
+    "trial.prior.epochs": 1,
+    "trial.attack.iterations": 2,
+    "trial.judge.epochs": 1,
+    "search.trials": 2,
+}
+
+
+def blocks(language: str) -> list[str]:
+    return [text for found, text in BLOCKS if found == language]
+
+
+COMMANDS = [line for text in blocks("bash") for line in text.splitlines() if line.strip()]
+
+
+def sweeper(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "sweeper", *arguments],
+        env={**os.environ, "SWEEPER_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A home with the finished quickstart, made small; the real one is the same command without -S."""
+    place = tmp_path_factory.mktemp("home")
+    overrides = [word for item in SMALL.items() for word in ("-S", "{}={}".format(*item))]
+    done = sweeper("run", "quickstart", *overrides, home=place)
+    assert done.returncode == 0, done.stderr
+    assert "hypervolume" in done.stdout
+    return place
+
+
+def test_the_first_two_commands_do_all_their_set_up():
+    assert COMMANDS[0] == "pip install uv && uv run sweeper quickstart"
+    assert COMMANDS[1] == "pip install uv && uv run pytest"
+
+
+@pytest.mark.parametrize("command", COMMANDS[2:])
+def test_commands_run(command, home):
+    words = shlex.split(command)
+    assert words[:3] == ["uv", "run", "sweeper"], f"the test does not know how to run: {command}"
+    if words[3:4] == ["run"] and words[4].startswith("faces_") and not Path("faces").is_dir():
+        pytest.skip("needs the folder `faces` with real faces in the working directory")
+    done = sweeper(*words[3:], home=home)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+@pytest.mark.parametrize("block", blocks("python"))
+def test_python_blocks_run(block, home, monkeypatch, capsys):
+    monkeypatch.setenv("SWEEPER_HOME", str(home))
+    exec(compile(block, "README.md", "exec"), {})
+    assert "test_accuracy" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("block", blocks("yaml"))
+def test_yaml_blocks_are_valid(block, tmp_path, home):
+    document = yaml.safe_load(block)
+    path = tmp_path / "file.yaml"
+    path.write_text(block)
+    if "space" in document:
+        from sweeper.study import load_study
+
+        assert load_study(str(path)).name == document["name"]
+        return
+    from trainables.__main__ import main
+
+    assert main([str(path), "--home", str(tmp_path)]) == 0
+
+
+def test_the_tables_name_every_registered_method():
+    from search_spaces import SPACES
+    from trainables.architectures import ARCHITECTURES
+    from trainables.config import FAMILIES
+
+    text = README.read_text()
+    names = [name for registry in (*FAMILIES.values(), ARCHITECTURES, SPACES) for name in registry]
+    missing = [name for name in names if f"`{name}`" not in text]
+    assert missing == []
+
+
+def test_the_commands_of_the_table_exist():
+    from sweeper.cli import main
+
+    for name in re.findall(r"^\| `sweeper (\w+)", README.read_text(), re.MULTILINE):
+        done = CliRunner().invoke(main, [name, "--help"])
+        assert done.exit_code == 0 and "Example: sweeper" in done.output
