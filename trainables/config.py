@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from trainables.architectures import freeze_points
 from trainables.attacks import ATTACKS
 from trainables.attacks.base import Attack
 from trainables.check import at_least, fraction
@@ -69,6 +70,12 @@ class TrialConfig:
         if self.validation + self.test >= 1:
             raise ValueError(
                 f"validation + test must leave images to train on; got {self.validation} + {self.test}"
+            )
+        points = freeze_points(self.target.architecture)
+        if self.target.freeze_point not in points:
+            raise ValueError(
+                f"target.freeze_point of {self.target.architecture} must be one of {', '.join(points)}; "
+                f"got '{self.target.freeze_point}'"
             )
         with torch.device("meta"):  # a prior that does not fit the images is an error now, not after training
             self.prior.build(self.image_size)

@@ -59,12 +59,6 @@ class Target:
     normalization: Normalization = "none"
 
     def __post_init__(self) -> None:
-        points = freeze_points(self.architecture)
-        if self.freeze_point not in points:
-            raise ConfigError(
-                f"freeze_point of {self.architecture} must be one of {', '.join(points)}; "
-                f"got '{self.freeze_point}'"
-            )
         at_least(self, 1, "epochs")
         at_least(self, 2, "batch_size")  # batch norm needs two
         above(self, 0, "learning_rate")

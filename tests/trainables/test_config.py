@@ -70,7 +70,7 @@ def test_kinds_become_dataclasses_and_survive_a_round_trip():
         ({"target__schedule": "linear"}, r"schedule must be 'constant' or 'cosine'; got 'linear'"),
         ({"target__learning_rate": float("nan")}, "learning_rate must be a finite number; got nan"),
         ({"pretraining__data__kind": "faces"}, r"trial: pretraining.data.kind"),
-        ({"target__architecture": "vgg16"}, r"got 'vgg16'; did you mean 'vgg16_bn'\?.*\(trial: target\)"),
+        ({"target__architecture": "vgg16"}, r"got 'vgg16'; did you mean 'vgg16_bn'\?.*\(trial\)"),
         ({"target__freeze_point": "block9"}, "must be one of none, conv1, .* conv6; got 'block9'"),
         ({"judge__architecture": "resnet"}, r"got 'resnet'.*\(trial: judge\)"),
         ({"image_size": 48}, "a power of two from 32; got 48"),
