@@ -49,15 +49,13 @@ class Ledger:
     def __init__(self, study: Study, url: str, histories: Path) -> None:
         self.study = study
         self._url, self._histories = url, histories
-        directions = list(study.objectives.values())
         with storage_errors(url):
-            self._optuna = optuna.create_study(
-                storage=open_storage(url),
-                study_name=study.name,
-                directions=directions,
-                sampler=optuna.samplers.RandomSampler(seed=0),
-                load_if_exists=True,
-            )
+            storage = open_storage(url)
+            self._optuna = self._open(storage)
+            if not self._begun and self._changed():
+                # The first start ended before any trial, over data that were missing, say: start afresh.
+                optuna.delete_study(study_name=study.name, storage=storage)
+                self._optuna = self._open(storage)
             self._check_identity()
             trials = self._optuna.get_trials(deepcopy=False)
             self._optuna.sampler = _sampler(study, len(trials))
@@ -166,21 +164,41 @@ class Ledger:
             else:
                 self._optuna.tell(trial, values)
 
-    def _check_identity(self) -> None:
-        now = self.study.identity()
+    def _open(self, storage: optuna.storages.BaseStorage) -> optuna.Study:
+        return optuna.create_study(
+            storage=storage,
+            study_name=self.study.name,
+            directions=list(self.study.objectives.values()),
+            sampler=optuna.samplers.RandomSampler(seed=0),
+            load_if_exists=True,
+        )
+
+    @property
+    def _begun(self) -> bool:
+        """Return whether any trial was ever handed out."""
+        return any(t.state != State.WAITING for t in self._optuna.get_trials(deepcopy=False))
+
+    def _changed(self) -> list[str]:
+        """Return, for each key in which the stored study differs from this one, ``key: old -> new``."""
         stored = self._optuna.user_attrs.get("identity")
         if stored is None:
+            return []
+        before, after = _flat(stored), _flat(json.loads(json.dumps(self.study.identity())))
+        keys = sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))
+        return [f"{k}: {before.get(k)!r} -> {after.get(k)!r}" for k in keys]
+
+    def _check_identity(self) -> None:
+        if self._optuna.user_attrs.get("identity") is None:
             if self._optuna.get_trials(deepcopy=False):
                 raise ConfigError(
                     f"the database already has a study '{self.study.name}' that this program did not make; "
                     "give the study another name"
                 )
-            self._optuna.set_user_attr("identity", now)
+            self._optuna.set_user_attr("identity", self.study.identity())
             return
-        before, after = _flat(stored), _flat(json.loads(json.dumps(now)))
-        changed = sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))
+        changed = self._changed()
         if changed:
-            shown = "; ".join(f"{k}: {before.get(k)!r} -> {after.get(k)!r}" for k in changed[:6])
+            shown = "; ".join(changed[:6])
             more = f" and {len(changed) - 6} more" if len(changed) > 6 else ""
             raise ConfigError(
                 f"study '{self.study.name}' must keep its trial, space and objectives; changed since it "

@@ -62,11 +62,11 @@ def sweep(
         ledger = Ledger(study, home.storage, home.study(study.name) / "history")
         before = ledger.complete
         closed = ledger.finished and ledger.notes.get("closed") == ledger.complete
+        if shared and run is None and not before and not ledger.finished:
+            check_data(study)
         tracker = None if closed else _tracker(study, home)
         if not ledger.finished:
             _keep(study, home)
-            if shared and run is None and not before:
-                check_data(study)
             try:
                 with cluster(address) as (cpus, gpus):
                     allotment = allot(study.resources, cpus, gpus)

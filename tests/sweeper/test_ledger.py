@@ -115,8 +115,14 @@ def test_endless_failures_end_the_sweep(ledger):
     assert attempts == 10 and book.gave_up and book.finished
 
 
+def test_a_study_that_never_began_can_be_changed(ledger):
+    ledger()  # created and its anchors queued, but no trial was handed out
+    book = ledger(space=[{"x": {"float": [0.0, 2.0]}}])
+    assert book.ask().assignment == {"x": 1.0}
+
+
 def test_a_changed_study_is_refused_and_the_differing_keys_are_named(ledger):
-    ledger(trial={"target": {"epochs": 3}})
+    ledger(trial={"target": {"epochs": 3}}).ask()
     with pytest.raises(ConfigError, match=r"trial\.target\.epochs: 3 -> 4"):
         ledger(trial={"target": {"epochs": 4}})
     with pytest.raises(ConfigError, match=r"space\.x"):
