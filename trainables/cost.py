@@ -9,32 +9,47 @@ import torch
 
 from trainables.config import TrialConfig
 from trainables.datasets.base import Images
+from trainables.pretraining import OnDataset
+from trainables.priors.base import settle
 from trainables.progress import silent
+from trainables.split import Split
 from trainables.target import train_classifier
 from trainables.trial import attacked_identities, load_data, new_target
 
 
 def estimate(config: TrialConfig, device: str = "cpu") -> dict[str, float]:
-    """Return seconds for ``prior``, ``target`` and ``attack``, from a calibration of a few seconds.
-
-    Pre-training and a judge cost what their own recipes ask; they are not calibrated here. The target is
-    priced as the study's template describes it, before any stage is reused.
+    """Return seconds for ``pretrained``, ``judge``, ``prior``, ``target`` and ``attack``, after a calibration
+    of a few seconds. The target is priced as the template describes it; nothing stored is taken into account.
     """
     data = load_data(config)
-    classes = data.split.train.classes
-    target = new_target(config, classes).to(device)
+    train = data.split.train
+    target = new_target(config, train.classes).to(device)
+    few = _first(train, 2 * config.target.batch_size)
 
-    few = _first(data.split.train, 2 * config.target.batch_size)
-    recipe = dataclasses.replace(config.target, epochs=1)
-    batches = len(data.split.train) / len(few) * config.target.epochs
-    train = _seconds(
-        lambda: train_classifier(
-            target, recipe, config.defense, few, few, seed=0, device=device, report=silent
-        ),
-        device,
-    )
+    def one_epoch() -> None:
+        train_classifier(
+            target,
+            dataclasses.replace(config.target, epochs=1),
+            config.defense,
+            few,
+            few,
+            seed=0,
+            device=device,
+            report=silent,
+        )
 
-    public = _first(data.public, 2 * 64)
+    per_image = _seconds(one_epoch, device) / len(few)
+
+    pretrained = 0.0
+    if isinstance(config.pretraining, OnDataset):  # the same network on other images
+        images = len(config.pretraining.data.load(config.image_size))
+        pretrained = per_image * images * config.pretraining.epochs
+
+    judge, small = _replace(config.judge, epochs=1), Split(train=few, validation=few, test=few)
+    fit = _seconds(lambda: judge.fit(small, seed=0, device=device, report=silent), device)
+    judged = fit / len(few) * len(train) * getattr(config.judge, "epochs", 1)
+
+    public = _first(data.public, 2 * getattr(config.prior, "batch_size", 64))
     prior = _replace(config.prior, epochs=1)
     start = _seconds(lambda: prior.train(public, seed=0, device=device, report=silent), device)
     passes = len(data.public) / len(public) * getattr(config.prior, "epochs", 1)
@@ -42,14 +57,20 @@ def estimate(config: TrialConfig, device: str = "cpu") -> dict[str, float]:
     identities = attacked_identities(config, data)
     sample = identities[:16]
     short = _replace(config.attack, iterations=2)
-    networks = config.prior.build(config.image_size)
-    networks.generator.to(device).eval()
-    networks.discriminator.to(device).eval()
+    networks = settle(config.prior.build(config.image_size))
+    networks.generator.to(device)
+    networks.discriminator.to(device)
     invert = _seconds(
         lambda: short.invert(target, networks, sample, seed=0, device=device, report=silent), device
     )
     scale = len(identities) / len(sample) * getattr(config.attack, "iterations", 2) / 2
-    return {"prior": start * passes, "target": train * batches, "attack": invert * scale}
+    return {
+        "pretrained": pretrained,
+        "judge": judged,
+        "prior": start * passes,
+        "target": per_image * len(train) * config.target.epochs,
+        "attack": invert * scale,
+    }
 
 
 def _replace(knobs: Any, **changes: int) -> Any:
