@@ -12,12 +12,12 @@ from torch import Tensor
 from trainables.architectures import ARCHITECTURES
 from trainables.architectures.base import Classifier
 from trainables.batches import Augmentation
-from trainables.check import above, at_least
 from trainables.datasets.base import Dataset, Images
 from trainables.defenses.none import NoDefense
 from trainables.errors import ConfigError
 from trainables.progress import Report
 from trainables.randomness import derive, stream
+from trainables.recipe import Recipe
 from trainables.target import Normalization, Target, build_classifier, train_classifier
 
 StagesState = dict[str, Tensor]
@@ -74,10 +74,10 @@ class Scratch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OnDataset:
+class OnDataset(Recipe):
     """Train the whole network to classify `data`, whose identities are not the private ones.
 
-    The other knobs are those of a target's recipe. A tenth of the images chooses the epoch.
+    The other knobs are those of every recipe. A tenth of the images chooses the epoch.
     """
 
     kind: ClassVar[str] = "dataset"
@@ -86,19 +86,10 @@ class OnDataset:
 
     data: Dataset
     epochs: int = 30
-    batch_size: int = 64
-    optimizer: Literal["sgd", "adam"] = "sgd"
     learning_rate: float = 0.05
-    momentum: float = 0.9
     weight_decay: float = 5e-4
     schedule: Literal["constant", "cosine"] = "cosine"
     augmentation: Augmentation = "crop_flip"
-
-    def __post_init__(self) -> None:
-        at_least(self, 1, "epochs")
-        at_least(self, 2, "batch_size")
-        above(self, 0, "learning_rate")
-        at_least(self, 0, "momentum", "weight_decay")
 
     def stages_state(
         self,
@@ -121,18 +112,7 @@ class OnDataset:
         classifier = build_classifier(
             architecture, images.classes, image_size, normalization, derive(seed, "pretraining")
         )
-        recipe = Target(
-            architecture=architecture,
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            optimizer=self.optimizer,
-            learning_rate=self.learning_rate,
-            momentum=self.momentum,
-            weight_decay=self.weight_decay,
-            schedule=self.schedule,
-            augmentation=self.augmentation,
-            normalization=normalization,
-        )
+        recipe = Target(architecture=architecture, normalization=normalization, **self.shared())
         train_classifier(
             classifier,
             recipe,

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from trainables.architectures import ARCHITECTURES, freeze_points
 from trainables.architectures.base import Classifier, Trace
-from trainables.batches import Augmentation, by_identity, draw_views, shuffled, unvaried
-from trainables.check import above, at_least
+from trainables.batches import by_identity, draw_views, shuffled, unvaried
 from trainables.datasets.base import Images
 from trainables.defenses.base import Defense
 from trainables.errors import ConfigError, TrialError
@@ -20,6 +19,7 @@ from trainables.noise import head_noise, noise_size
 from trainables.prefix import Prefix, kept_views
 from trainables.progress import Report
 from trainables.randomness import derive, stream
+from trainables.recipe import Recipe
 
 Normalization = Literal["none", "imagenet", "half"]
 
@@ -31,38 +31,21 @@ MEAN_AND_STD: dict[str, tuple[tuple[float, float, float], tuple[float, float, fl
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
-    """A recipe: the network, what of it is frozen, and how the rest is trained.
+class Target(Recipe):
+    """A recipe and what it is for: the network, and what of it is frozen.
 
     The defaults are the undefended recipe of the KED-MI code: SGD 0.01, 50 epochs, batch 64, mirroring.
 
     freeze_point: name of the last frozen stage, or "none".
     frozen_batchnorm: "eval" keeps frozen batch norm as pre-training left it; "train" lets its running
         statistics follow the private images, as TL-DMI's code does.
-    optimizer: "sgd" (with momentum) or "adam" (momentum is not used); weight_decay is an L2 term in both.
-    schedule: learning rate "constant", or "cosine", falling epoch by epoch towards 0.
-    augmentation: "none"; "flip" mirrors half of the images; "crop_flip" also shifts by up to an eighth.
     normalization: pixel mean and deviation, inside the network: "none", "imagenet", or "half" for [-1, 1].
     """
 
     architecture: str
     freeze_point: str = "none"
     frozen_batchnorm: FrozenBatchnorm = "eval"
-    epochs: int = 50
-    batch_size: int = 64
-    optimizer: Literal["sgd", "adam"] = "sgd"
-    learning_rate: float = 0.01
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-    schedule: Literal["constant", "cosine"] = "constant"
-    augmentation: Augmentation = "flip"
     normalization: Normalization = "none"
-
-    def __post_init__(self) -> None:
-        at_least(self, 1, "epochs")
-        at_least(self, 2, "batch_size")  # batch norm needs two
-        above(self, 0, "learning_rate")
-        at_least(self, 0, "momentum", "weight_decay")
 
 
 @dataclass(frozen=True)

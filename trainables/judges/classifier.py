@@ -7,17 +7,19 @@ from torch import nn
 
 from trainables.architectures import freeze_points
 from trainables.architectures.base import Classifier
-from trainables.check import above, at_least
+from trainables.batches import Augmentation
+from trainables.check import at_least
 from trainables.defenses.none import NoDefense
 from trainables.judges.base import JudgeModel, outputs
 from trainables.progress import Report
 from trainables.randomness import derive
+from trainables.recipe import Recipe
 from trainables.split import Split
-from trainables.target import Target, accuracy, build_classifier, train_classifier
+from trainables.target import Normalization, Target, accuracy, build_classifier, train_classifier
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifierJudge:
+class ClassifierJudge(Recipe):
     """An evaluation classifier, trained on the private training images, shifted and mirrored.
 
     Choose another `architecture` than the target's: what fools the target then fools the judge less.
@@ -25,7 +27,7 @@ class ClassifierJudge:
 
     input_size: images are enlarged to this size first (bilinear); None leaves them as they are. The published
     evaluator of 64-pixel faces sees them at 112.
-    The other knobs are those of a target's recipe.
+    The other knobs are those of every recipe, and a target's normalization.
     """
 
     kind: ClassVar[str] = "classifier"
@@ -34,22 +36,17 @@ class ClassifierJudge:
 
     architecture: str
     epochs: int = 30
-    batch_size: int = 64
     optimizer: Literal["sgd", "adam"] = "adam"
     learning_rate: float = 1e-3
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
     schedule: Literal["constant", "cosine"] = "cosine"
-    augmentation: Literal["none", "flip", "crop_flip"] = "crop_flip"
-    normalization: Literal["none", "imagenet", "half"] = "half"
+    augmentation: Augmentation = "crop_flip"
+    normalization: Normalization = "half"
     input_size: int | None = None
 
     def __post_init__(self) -> None:
         freeze_points(self.architecture)  # an unknown name is an error that lists the known ones
-        at_least(self, 1, "epochs", "input_size")
-        at_least(self, 2, "batch_size")  # batch norm needs two
-        above(self, 0, "learning_rate")
-        at_least(self, 0, "momentum", "weight_decay")
+        super().__post_init__()
+        at_least(self, 1, "input_size")
 
     def fit(self, split: Split, *, seed: int, device: str, report: Report) -> dict[str, Any]:
         """Return the weights and the accuracies on the validation and the test images."""
@@ -83,18 +80,7 @@ class ClassifierJudge:
         )
 
     def _recipe(self) -> Target:
-        return Target(
-            architecture=self.architecture,
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            optimizer=self.optimizer,
-            learning_rate=self.learning_rate,
-            momentum=self.momentum,
-            weight_decay=self.weight_decay,
-            schedule=self.schedule,
-            augmentation=self.augmentation,
-            normalization=self.normalization,
-        )
+        return Target(architecture=self.architecture, normalization=self.normalization, **self.shared())
 
     def _network(self, split: Split, seed: int) -> Classifier:
         size = self.input_size or split.train.pixels.shape[-1]
