@@ -108,5 +108,5 @@ def _parameters(trial: dict[str, Any]) -> str:
 
 
 def _console() -> Console:
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=WIDTH)
+    width = None if Console().is_terminal else WIDTH
+    return Console(highlight=False, markup=False, width=width)  # brackets in a text are the text's own
