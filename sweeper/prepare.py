@@ -19,7 +19,7 @@ POLL_SECONDS = 0.5
 # The paths of a trial that a shared stage depends on. If the space varies one of them there are several such
 # stages; each is then made by the first trial that needs it, while the others wait for it.
 INGREDIENTS: Mapping[str, tuple[str, ...]] = {
-    "pretrained": ("image_size", "seed", "pretraining", "target.architecture"),
+    "pretrained": ("image_size", "seed", "pretraining", "target.architecture", "target.normalization"),
     "prior": ("image_size", "seed", "public", "prior"),
     "judge": ("image_size", "seed", "private", "validation", "test", "judge"),
 }
