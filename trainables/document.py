@@ -29,7 +29,7 @@ def merge(document: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
     A changed ``….kind`` starts that part afresh, so that no knob of the old kind is left behind.
     """
     merged: dict[str, Any] = {k: merge(v, {}) if isinstance(v, dict) else v for k, v in document.items()}
-    for path, value in sorted(params.items(), key=lambda item: (not item[0].endswith(".kind"), item[0])):
+    for path, value in sorted(params.items(), key=lambda item: _turn(item[0])):
         *parents, last = path.split(".")
         node = merged
         for part in parents:
@@ -41,6 +41,11 @@ def merge(document: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
             node.clear()
         node[last] = value
     return merged
+
+
+def _turn(path: str) -> tuple[bool, int, str]:
+    """Return when `path` is set: kinds before their knobs, and an outer kind before those inside it."""
+    return not path.endswith(".kind"), path.count("."), path
 
 
 def suggestion(name: str, valid: Iterable[str]) -> str:

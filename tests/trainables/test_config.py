@@ -2,12 +2,13 @@ from copy import deepcopy
 from pathlib import Path
 
 import pytest
+import yaml
 
 from trainables.attacks.gmi import GMI
 from trainables.config import load_trial
 from trainables.datasets.synthetic_faces import SyntheticFaces
 from trainables.defenses.bido import BiDO
-from trainables.document import merge, read_yaml
+from trainables.document import merge
 from trainables.errors import ConfigError
 from trainables.pretraining import OnDataset
 from trainables.store import plain
@@ -90,27 +91,10 @@ def test_a_missing_part_is_named():
         load_trial(document)
 
 
-def test_merge_leaves_the_template_alone_and_nests():
-    before = deepcopy(TRIAL)
-    merged = changed(target__freeze_point="conv2")
-    assert before == TRIAL
-    assert merged["target"] == {"architecture": "small_cnn", "epochs": 1, "freeze_point": "conv2"}
-
-
-def test_a_changed_kind_drops_the_knobs_of_the_old_one():
-    merged = changed(defense__kind="mid", defense__beta=0.5)
-    assert merged["defense"] == {"kind": "mid", "beta": 0.5}
-    kept = changed(defense__kind="bido", defense__lambda_y=0.5)
-    assert kept["defense"] == {"kind": "bido", "lambda_x": "1e-2", "lambda_y": 0.5}
-
-
-def test_yaml_files(tmp_path: Path):
-    with pytest.raises(ConfigError, match="found nothing at"):
-        read_yaml(tmp_path / "none.yaml")
-    broken = tmp_path / "broken.yaml"
-    broken.write_text("a: [1")
-    with pytest.raises(ConfigError, match=r"expected YAML in .*broken.yaml"):
-        read_yaml(broken)
-    broken.write_text("- 1")
-    with pytest.raises(ConfigError, match="expected a mapping"):
-        load_trial(broken)
+def test_a_file_is_read_and_named_in_errors(tmp_path: Path):
+    path = tmp_path / "trial.yaml"
+    path.write_text(yaml.safe_dump(TRIAL))
+    assert load_trial(path) == load_trial(TRIAL)
+    path.write_text(yaml.safe_dump(changed(seed="one")))
+    with pytest.raises(ConfigError, match=r"seed must be a valid integer.*trial.yaml: seed\)"):
+        load_trial(path)
