@@ -5,7 +5,6 @@ import dataclasses
 import pytest
 import torch
 
-from trainables.attacks.base import to_pixels
 from trainables.config import load_trial
 from trainables.document import merge
 from trainables.errors import ConfigError
@@ -146,10 +145,6 @@ def test_score_counts_what_the_judge_says():
         features(images.flatten(0, 1).float() / 255), identities.repeat(2), private_features, private.labels
     )
     assert found["metrics"]["knn_distance"] == pytest.approx(expected)
-
-
-def test_pixels_are_rounded():
-    assert to_pixels(torch.tensor([0.0, 0.5, 1.0])).tolist() == [0, 128, 255]
 
 
 def test_the_result_is_plain_data(finished):

@@ -1,0 +1,112 @@
+"""What attacks share: chunks that shrink where memory ends, noise of one's own, networks that fit."""
+
+import pytest
+import torch
+from torch import nn
+
+from trainables.architectures.base import Classifier
+from trainables.attacks.base import check_fit, in_chunks, row_noise, rows_at_once, to_pixels
+from trainables.errors import ConfigError, TrialError
+from trainables.priors.base import PriorNetworks
+
+
+def test_chunks_cover_every_row_once():
+    assert in_chunks(7, 3, lambda first, stop: (first, stop)) == [(0, 3), (3, 6), (6, 7)]
+    assert in_chunks(2, 100, lambda first, stop: (first, stop)) == [(0, 2)]
+    assert in_chunks(0, 3, lambda first, stop: (first, stop)) == []
+
+
+@pytest.mark.parametrize("room", [1, 2, 3, 5, 9])
+def test_a_chunk_that_does_not_fit_is_halved_until_it_does(room):
+    tried = []
+
+    def work(first, stop):
+        tried.append(stop - first)
+        if stop - first > room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return list(range(first, stop))
+
+    done = in_chunks(9, 9, work)
+    assert [row for rows in done for row in rows] == list(range(9))
+    assert tried == sorted(tried, reverse=True)  # what did not fit is not tried again
+
+
+def test_other_errors_are_not_taken_for_memory():
+    calls = []
+
+    def work(first, stop):
+        calls.append(first)
+        raise TrialError("not finite")
+
+    with pytest.raises(TrialError, match="not finite"):
+        in_chunks(8, 4, work)
+    assert calls == [0]
+
+
+def test_one_image_that_does_not_fit_is_a_trial_error():
+    def work(first, stop):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(TrialError, match="not even one image"):
+        in_chunks(4, 4, work)
+
+
+def seeded(*seeds: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+def test_a_rows_noise_is_its_own_stream_in_any_company():
+    together, alone = row_noise(seeded(5, 6, 7), 4, "cpu"), row_noise(seeded(6), 4, "cpu")
+    steps = [(next(together), next(alone)) for _ in range(40)]
+    assert all(many.shape == (3, 4) and torch.equal(many[1], one[0]) for many, one in steps)
+    drawn = torch.cat([many for many, _ in steps])
+    assert len(drawn.unique()) == drawn.numel()  # no step and no row repeats another
+
+
+def test_noise_is_standard_normal():
+    noise = row_noise(seeded(0), 1000, "cpu")
+    drawn = torch.cat([next(noise) for _ in range(20)])
+    assert abs(drawn.mean().item()) < 5 / 20000**0.5
+    assert drawn.std().item() == pytest.approx(1, abs=0.03)
+
+
+def test_a_gpu_takes_more_at_once():
+    assert 0 < rows_at_once("cpu") < rows_at_once("cuda")
+
+
+class Blank(nn.Module):
+    """A generator of images of one shape."""
+
+    def __init__(self, *shape: int) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(len(z), *self.shape)
+
+
+def pair(*shape: int) -> tuple[Classifier, PriorNetworks]:
+    target = Classifier({"flat": nn.Flatten()}, nn.Identity(), nn.Linear(48, 5))
+    return target.eval(), PriorNetworks(Blank(*shape), nn.Identity(), 6)
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 4), (48,)])
+def test_a_prior_of_no_colour_images_is_refused(shape):
+    with pytest.raises(ConfigError, match=r"expects a prior of images \(N, 3, S, S\)"):
+        check_fit(*pair(*shape), torch.tensor([0]), "cpu")
+
+
+@pytest.mark.parametrize(("identities", "fits"), [([0, 4], True), ([5], False), ([-1], False), ([], False)])
+def test_identities_are_classes_of_the_target(identities, fits):
+    labels = torch.tensor(identities, dtype=torch.int64)
+    if fits:
+        check_fit(*pair(3, 4, 4), labels, "cpu")
+        return
+    with pytest.raises(ConfigError, match="identities from 0 to 4"):
+        check_fit(*pair(3, 4, 4), labels, "cpu")
+
+
+def test_pixels_are_rounded_and_stay_in_range():
+    levels = torch.arange(256, dtype=torch.uint8)
+    assert torch.equal(to_pixels(levels.float() / 255), levels)  # 8 bits survive the way there and back
+    assert to_pixels(torch.tensor([-0.1, 0.0, 0.5, 1.0, 1.1])).tolist() == [0, 0, 128, 255, 255]
