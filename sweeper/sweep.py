@@ -63,11 +63,13 @@ def sweep(
         before = ledger.complete
         closed = ledger.finished and ledger.notes.get("closed") == ledger.complete
         if shared and run is None and not before and not ledger.finished:
+            display.say("checking the data")
             check_data(study)
         tracker = None if closed else _tracker(study, home)
         if not ledger.finished:
             _keep(study, home)
             try:
+                display.say("starting Ray" if address is None else f"connecting to Ray at {address}")
                 with cluster(address) as (cpus, gpus):
                     allotment = allot(study.resources, cpus, gpus)
                     if shared:
