@@ -157,6 +157,8 @@ def find_study(reference: str) -> Path:
     """Return the file of a study; raise `ConfigError` naming the nearest presets if there is none."""
     path = Path(reference)
     if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
+        if path.is_dir():
+            raise ConfigError(f"expected a study file, got the folder {path}")
         if not path.is_file():
             others = [p.name for folder in {path.parent} if folder.is_dir() for p in folder.glob("*.y*ml")]
             raise ConfigError(f"expected a study file, found nothing at {path}{_nearest(path.name, others)}")

@@ -1,9 +1,11 @@
 """One trial without a sweep: ``python -m trainables trial.yaml``. JSON on stdout, progress on stderr."""
 
 import argparse
+import errno
 import json
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -33,6 +35,25 @@ class _Lines:
         print(f"{stage}: {done} of {total}{left}{figures}", file=sys.stderr, flush=True)
 
 
+def _check_usable(home: Path, device: str) -> None:
+    """Raise `ConfigError` if `home` cannot be written or `device` is none of this machine."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=home):
+            pass
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise ConfigError(
+            f"expected a home that can be written, got {home} ({error.strerror}); choose another with --home"
+        ) from None
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(f"expected a torch device of this machine, got '{device}': {reason}") from None
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the trial and return the exit code: 0 done, 1 failed, 2 a mistake in the file or the data."""
     parser = argparse.ArgumentParser(
@@ -48,6 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         config = load_trial(options.trial)
+        _check_usable(options.home, options.device)
         result = run_trial(
             config, store=Store(options.home / "store"), device=options.device, report=_Lines()
         )

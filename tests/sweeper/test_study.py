@@ -102,6 +102,9 @@ def test_studies_that_do_not_exist_name_the_nearest(write, tmp_path, monkeypatch
     write()
     with pytest.raises(ConfigError, match=r"did you mean 'mine.yaml'\?"):
         load_study(str(tmp_path / "mime.yaml"))
+    (tmp_path / "folder.yaml").mkdir()
+    with pytest.raises(ConfigError, match=r"expected a study file, got the folder .*folder\.yaml$"):
+        load_study(str(tmp_path / "folder.yaml"))
     presets = tmp_path / "presets"
     presets.mkdir()
     (presets / "quickstart.yaml").write_text("{}")

@@ -57,3 +57,11 @@ def test_a_loss_that_is_not_finite_is_exit_code_1(trial_file: Path, tmp_path: Pa
     trial_file.write_text(yaml.safe_dump({**DOCUMENT, "target": target}))
     assert main([str(trial_file), "--home", str(tmp_path)]) == 1
     assert "not finite" in capsys.readouterr().err
+
+
+def test_a_home_or_a_device_that_cannot_be_used_is_exit_code_2(trial_file: Path, tmp_path: Path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main([str(trial_file), "--home", str(tmp_path / "file")]) == 2
+    assert "expected a home that can be written" in capsys.readouterr().err
+    assert main([str(trial_file), "--home", str(tmp_path), "--device", "gpuu"]) == 2
+    assert "expected a torch device" in capsys.readouterr().err
