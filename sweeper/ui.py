@@ -1,7 +1,9 @@
 """MLflow's pages for one home, on this machine only."""
 
 import os
+import sqlite3
 import sys
+from contextlib import closing
 
 from sweeper.home import Home
 from trainables.errors import ConfigError
@@ -18,7 +20,8 @@ def serve(home: Home, port: int) -> None:
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
-    print(f"MLflow on {home.root}: http://127.0.0.1:{port} (ready in about half a minute; Ctrl-C ends it)")
+    page = f"http://127.0.0.1:{port}{_runs_page(uri)}"
+    print(f"MLflow on {home.root}: {page} (ready in about half a minute; Ctrl-C ends it)")
     sys.stdout.flush()
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
     command += [
@@ -28,3 +31,17 @@ def serve(home: Home, port: int) -> None:
         str(home.artifacts),
     ]
     os.execv(sys.executable, [*command, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"])
+
+
+def _runs_page(uri: str) -> str:
+    """Return the address of the runs, for MLflow itself opens an empty page on traces; "" if unknown."""
+    if not uri.startswith("sqlite:///"):
+        return ""
+    try:
+        with closing(sqlite3.connect(f"file:{uri.removeprefix('sqlite:///')}?mode=ro", uri=True)) as database:
+            found = database.execute(
+                "SELECT experiment_id FROM experiments WHERE name = 'sweeper'"
+            ).fetchone()
+    except sqlite3.Error:
+        return ""
+    return f"/#/experiments/{found[0]}?workflowType=machine_learning" if found else ""

@@ -1,7 +1,9 @@
 """The server that `sweeper ui` turns into: where it listens, what it reads, that it calls nobody."""
 
 import os
+import sqlite3
 import sys
+from contextlib import closing
 
 import pytest
 
@@ -47,6 +49,15 @@ def test_serves_the_homes_records_on_this_machine_only(home, started, capsys):
     }
     assert switches == SWITCHES
     assert "http://127.0.0.1:5123" in capsys.readouterr().out
+
+
+def test_names_the_page_of_the_runs_where_mlflow_would_open_an_empty_one(home, started, capsys):
+    with closing(sqlite3.connect(home.root / "mlflow.db")) as database:
+        database.execute("CREATE TABLE experiments (experiment_id INTEGER, name TEXT)")
+        database.execute("INSERT INTO experiments VALUES (7, 'sweeper')")
+        database.commit()
+    serve(home, 5123)
+    assert "http://127.0.0.1:5123/#/experiments/7?workflowType=machine_learning " in capsys.readouterr().out
 
 
 def test_another_database_is_served_as_it_is_named(home, started, monkeypatch, tmp_path):
