@@ -170,7 +170,14 @@ def compare(
     if output is not None:
         from sweeper.report import write_report
 
-        write_report(records, output, images=False)
+        try:
+            write_report(records, output, images=False)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise ConfigError(
+                f"expected a report file that can be written, got {output} ({error.strerror})"
+            ) from None
         click.echo(f"report: {output.resolve()}", err=True)
     if form == "json":
         click.echo(json.dumps(found, indent=1))

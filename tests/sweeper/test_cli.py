@@ -172,3 +172,10 @@ def test_list_names_what_there_is(command):
 def test_ui_needs_records(command):
     found = command("ui")
     assert found.exit_code == 2 and "run a study there first" in found.stderr
+
+
+def test_a_report_that_cannot_be_written_is_a_mistake_to_correct(command, filled, tmp_path):
+    (tmp_path / "file").write_text("")
+    found = command("compare", "cheap", "-o", tmp_path / "file" / "report.html")
+    assert found.exit_code == 2
+    assert found.stderr.startswith("error: expected a report file that can be written, got ")
