@@ -12,8 +12,6 @@ from trainables.errors import ConfigError
 if TYPE_CHECKING:
     import pandas
 
-REFERENCE = {"test_accuracy": 0.0, "attack_accuracy": 1.0}
-
 _RESULT = ("interval", "trained_params", "total_params", "seconds")
 _EXTRAS = ("metrics", "freeze_point", "defense", "warnings", "artifacts", "reason")
 
@@ -27,7 +25,7 @@ def study_records(home: Home, name: str, *, history: bool = True) -> dict[str, A
     report ``metrics``, ``freeze_point``, ``defense``, ``warnings``, ``artifacts``, ``reason``, ``started``,
     ``finished`` and, if asked for, ``history``. Raises `ConfigError` naming the nearest studies.
     """
-    from sweeper.front import hypervolume, non_dominated
+    from sweeper.front import REFERENCE, hypervolume, non_dominated
     from sweeper.ledger import stored_trials
 
     check_exists(home, name)

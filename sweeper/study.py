@@ -5,13 +5,13 @@ import functools
 import random
 import re
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from trainables.document import suggestion
 from trainables.errors import ConfigError
 
 Direction = Literal["maximize", "minimize"]
@@ -161,13 +161,15 @@ def find_study(reference: str) -> Path:
             raise ConfigError(f"expected a study file, got the folder {path}")
         if not path.is_file():
             others = [p.name for folder in {path.parent} if folder.is_dir() for p in folder.glob("*.y*ml")]
-            raise ConfigError(f"expected a study file, found nothing at {path}{_nearest(path.name, others)}")
+            raise ConfigError(
+                f"expected a study file, found nothing at {path}{suggestion(path.name, others)}"
+            )
         return path
     presets = {p.stem: p for p in sorted(PRESETS.glob("*.yaml"))}
     if reference not in presets:
         raise ConfigError(
             f"study must be a YAML file or one of the presets {', '.join(presets)}; "
-            f"got '{reference}'{_nearest(reference, presets)}"
+            f"got '{reference}'{suggestion(reference, presets)}"
         )
     return presets[reference]
 
@@ -267,7 +269,7 @@ def _first_mistake(error: ValidationError, where: str) -> str:
         owner = {"search": Search, "resources": Resources, "tracking": Tracking}.get(keys[0], Study)
         known = [f.name for f in dataclasses.fields(owner)]
         return (
-            f"unknown key '{keys[-1]}'{_nearest(keys[-1], known)} ({where}: {path}); "
+            f"unknown key '{keys[-1]}'{suggestion(keys[-1], known)} ({where}: {path}); "
             f"known keys: {', '.join(known)}"
         )
     if first["type"] in ("missing", "missing_argument"):
@@ -277,8 +279,3 @@ def _first_mistake(error: ValidationError, where: str) -> str:
 
 
 _KEYS = {f.name for owner in (Study, Search, Resources, Tracking) for f in dataclasses.fields(owner)}
-
-
-def _nearest(word: str, words: Sequence[str] | Mapping[str, Any]) -> str:
-    near = get_close_matches(word, list(words), 1)
-    return f"; did you mean '{near[0]}'?" if near else ""

@@ -70,6 +70,11 @@ class Stage:
     seconds: float
     made_now: bool
 
+    @property
+    def key(self) -> str:
+        """Return the content key that the stage lies under, to name it in the parts of a later stage."""
+        return self.path.name
+
 
 @dataclasses.dataclass(frozen=True)
 class Store:

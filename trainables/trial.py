@@ -26,7 +26,7 @@ from trainables.priors.base import PriorNetworks, restore, state
 from trainables.progress import Report, silent
 from trainables.randomness import derive, stream
 from trainables.split import Split, split
-from trainables.store import Stage, Store, content_key
+from trainables.store import Stage, Store
 from trainables.target import accuracy, build_classifier, train_classifier
 
 SHARED = ("pretrained", "prior", "judge")
@@ -200,7 +200,18 @@ def make_target(
             "parameters": asdict(count_parameters(classifier)),
         }
 
-    return store.get("target", _target_parts(config, data), make)
+    parts = {
+        "version": VERSIONS["target"],
+        "target": with_content(config.target),
+        "defense": with_content(config.defense),
+        "backbone": backbone.key,
+        "private": data.private_key,
+        "validation": config.validation,
+        "test": config.test,
+        "seed": config.seed,
+        "replicate": config.replicate,
+    }
+    return store.get("target", parts, make)
 
 
 def new_target(config: TrialConfig, classes: int) -> Classifier:
@@ -215,20 +226,6 @@ def new_target(config: TrialConfig, classes: int) -> Classifier:
     classifier = config.defense.prepare(classifier)
     freeze(classifier, config.target.freeze_point, config.target.frozen_batchnorm)
     return classifier
-
-
-def _target_parts(config: TrialConfig, data: Data) -> dict[str, Any]:
-    return {
-        "version": VERSIONS["target"],
-        "target": with_content(config.target),
-        "defense": with_content(config.defense),
-        "backbone": content_key(**_shared_parts(config, "pretrained")),
-        "private": data.private_key,
-        "validation": config.validation,
-        "test": config.test,
-        "seed": config.seed,
-        "replicate": config.replicate,
-    }
 
 
 def attacked_identities(config: TrialConfig, data: Data) -> Tensor:
@@ -269,8 +266,8 @@ def make_attack(
     parts = {
         "version": VERSIONS["attack"],
         "attack": with_content(config.attack),
-        "prior": content_key(**_shared_parts(config, "prior")),
-        "target": content_key(**_target_parts(config, data)),
+        "prior": prior.key,
+        "target": trained.key,
         "identities": config.identities,
     }
     return store.get("attack", parts, make)
@@ -319,9 +316,9 @@ def _verdict(
 
     parts = {
         "version": VERSIONS["verdict"],
-        "attack": attacked.path.name,
-        "judge": judged.path.name,
-        "target": trained.path.name,
+        "attack": attacked.key,
+        "judge": judged.key,
+        "target": trained.key,
     }
     return store.get("verdict", parts, make)
 

@@ -1,6 +1,5 @@
 """Architectures of targets and evaluation classifiers. Add one: a file here, a line below."""
 
-import difflib
 from functools import lru_cache
 
 import torch
@@ -11,6 +10,7 @@ from trainables.architectures.resnet18 import RESNET18
 from trainables.architectures.small_cnn import SMALL_CNN
 from trainables.architectures.small_resnet import SMALL_RESNET
 from trainables.architectures.vgg16_bn import VGG16_BN
+from trainables.document import suggestion
 from trainables.errors import ConfigError
 
 ARCHITECTURES: dict[str, Architecture] = {
@@ -26,10 +26,9 @@ ARCHITECTURES: dict[str, Architecture] = {
 def freeze_points(architecture: str) -> tuple[str, ...]:
     """Return the freeze points of an architecture, ``"none"`` first; raise `ConfigError` if it is unknown."""
     if architecture not in ARCHITECTURES:
-        near = difflib.get_close_matches(architecture, ARCHITECTURES, n=1)
         raise ConfigError(
-            f"architecture must be one of {', '.join(ARCHITECTURES)}; got '{architecture}'"
-            + (f"; did you mean '{near[0]}'?" if near else "")
+            f"architecture must be one of {', '.join(ARCHITECTURES)}; "
+            f"got '{architecture}'{suggestion(architecture, ARCHITECTURES)}"
         )
     with torch.device("meta"):  # names only: no weights are made
         return ARCHITECTURES[architecture].build(2, 64).freeze_points
