@@ -18,26 +18,32 @@ POLL_SECONDS = 1.0
 class TuneTrial(tune.Trainable):
     """Runs ``run(trial, store_root=, device=, report=)`` in a thread and reports where it stands.
 
+    The thread starts with the first step, not with the actor: while an actor is being made for a trial, Tune may
+    give the trial to another that fell free, and keep the new one for later. A trial would then run twice.
+
     The configuration is ``{"trial": document, "store_root": str, "threads": int | None, ...}``. Each step
     returns after a second at most, with a `Standing` (whole: Tune would flatten a dict). Nothing that happens
     inside a trial kills the actor, so the only actors lost are those that the machine killed.
     """
 
     def setup(self, config: dict[str, Any], run: Run | None = None) -> None:
-        """Start the first trial of this actor; `run` comes through ``tune.with_parameters``."""
+        """Take the first trial of this actor; `run` comes through ``tune.with_parameters``."""
         if run is None:
             raise ValueError("TuneTrial expects `run`; wrap it in tune.with_parameters(TuneTrial, run=...)")
         self._run_trial = run
         self._background = Background(config.get("threads"))
-        self._begin(config)
+        self._waiting: dict[str, Any] | None = config
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Start the next trial in the same process: what torch and the data cost to load is paid once."""
-        self._begin(new_config)
+        """Take the next trial in the same process: what torch and the data cost to load is paid once."""
+        self._waiting = new_config
         return True
 
     def step(self) -> dict[str, Any]:
         """Return where the trial stands after waiting up to `POLL_SECONDS` for its end."""
+        if self._waiting is not None:
+            config, self._waiting = self._waiting, None
+            self._begin(config)
         standing = self._background.poll(POLL_SECONDS)
         return {"done": standing.state != "running", "standing": standing}
 

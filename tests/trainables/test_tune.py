@@ -26,6 +26,20 @@ def test_one_actor_runs_trial_after_trial():
     assert second["standing"].result["x"] == 2
 
 
+def test_an_actor_that_is_given_another_trial_before_its_first_step_runs_only_that_one():
+    ran = []
+
+    class Watched(TuneTrial):
+        def setup(self, config):
+            super().setup(config, run=lambda trial, **_: ran.append(trial["x"]) or {})
+
+    actor = Watched({"trial": {"x": 1}, "store_root": "here", "threads": None})
+    actor.reset_config({"trial": {"x": 2}, "store_root": "here"})
+    while not actor.train()["done"]:
+        pass
+    assert ran == [2]
+
+
 def test_it_needs_something_to_run():
     with pytest.raises(ValueError, match="with_parameters"):
         TuneTrial({})

@@ -1,13 +1,14 @@
 """The prior of GMI: a 64-pixel WGAN-GP, here for any power-of-two image size from 32."""
 
+import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from trainables.check import above, at_least
+from trainables.check import above, at_least, fraction
 from trainables.datasets.base import Images, as_float
 from trainables.errors import ConfigError, TrialError
 from trainables.priors.base import PriorNetworks, settle
@@ -104,15 +105,28 @@ def adversarial_steps(
         yield loss.detach(), None if generator_loss is None else generator_loss.detach()
 
 
+@torch.no_grad()
+def follow(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """Move the weights and statistics of `average` towards those of `network`: a <- decay a + (1 - decay) w."""
+    for ours, theirs in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+        if ours.is_floating_point():
+            ours.lerp_(theirs, 1 - decay)
+        else:
+            ours.copy_(theirs)
+
+
 @dataclass(frozen=True, kw_only=True)
 class GMIPrior:
     """GMI's WGAN-GP: Zhang et al. 2020, "The Secret Revealer", trained as the released code does.
 
-    The released code has learning rate 2e-4 and no diversity term.
+    The released code has learning rate 2e-4 and no diversity term. `averaging` is a departure, off by
+    default: a short training gives clearer images from the average of its late generators than from the last.
 
     width: channels before the last layer; 64 is the published net at 64 pixels (5.1 M and 4.3 M weights).
     epochs: passes over the public images, one critic step per batch.
     critic_steps: critic steps per generator step.
+    averaging: decay, per generator step, of the running average of the generator's weights that is kept;
+        0 keeps the last weights. It starts over from the weights after a tenth of the steps.
     """
 
     kind: ClassVar[str] = "gmi"
@@ -125,11 +139,14 @@ class GMIPrior:
     batch_size: int = 64
     learning_rate: float = 2e-4
     critic_steps: int = 5
+    averaging: float = 0.0
 
     def __post_init__(self) -> None:
         at_least(self, 1, "latent_size", "width", "epochs", "critic_steps")
         at_least(self, 2, "batch_size")  # batch norm needs two
         above(self, 0, "learning_rate")
+        if self.averaging:
+            fraction(self, "averaging")
 
     def build(self, image_size: int) -> PriorNetworks:
         """Return the untrained networks; `image_size` must be a power of two, at least 32."""
@@ -168,13 +185,16 @@ class GMIPrior:
             critic_steps=self.critic_steps,
         )
         total = self.epochs * max(1, len(public) // self.batch_size)
+        average = copy.deepcopy(networks.generator) if self.averaging else networks.generator
         for done, (critic_value, generator_value) in enumerate(steps, start=1):
+            if generator_value is not None and self.averaging:
+                follow(average, networks.generator, self.averaging if done > total // 10 else 0.0)
             if generator_value is not None or done == total:
                 value = critic_value.item()
                 if value != value:
                     raise TrialError(f"the prior's critic loss is not a number at step {done} of {total}")
                 report("prior", done, total, critic_loss=value)
-        return settle(networks)
+        return settle(replace(networks, generator=average))
 
     def _batches(self, public: Images, seed: int, device: str) -> Iterator[Tensor]:
         order = stream(seed, "prior", "order")
