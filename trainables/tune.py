@@ -18,8 +18,8 @@ POLL_SECONDS = 1.0
 class TuneTrial(tune.Trainable):
     """Runs ``run(trial, store_root=, device=, report=)`` in a thread and reports where it stands.
 
-    The thread starts with the first step, not with the actor: while an actor is being made for a trial, Tune may
-    give the trial to another that fell free, and keep the new one for later. A trial would then run twice.
+    The thread starts with the first step, not with the actor: while an actor is being made for a trial, Tune
+    may give the trial to another that fell free, and keep the new one for later. The trial would run twice.
 
     The configuration is ``{"trial": document, "store_root": str, "threads": int | None, ...}``. Each step
     returns after a second at most, with a `Standing` (whole: Tune would flatten a dict). Nothing that happens

@@ -1,5 +1,7 @@
 """What every attack must keep, whatever it is. A new one needs an entry in `SMALL`."""
 
+import dataclasses
+
 import pytest
 import torch
 from torch import nn
@@ -12,6 +14,7 @@ from trainables.errors import ConfigError
 from trainables.priors.base import PriorNetworks
 from trainables.priors.gmi import GMIPrior
 from trainables.progress import silent
+from trainables.resume import Resume
 
 SMALL: dict[str, Attack] = {"gmi": GMI(iterations=6, restarts=2)}
 IDENTITIES = torch.tensor([3, 0, 2])
@@ -120,3 +123,43 @@ def test_progress_ends_at_its_total(name):
 def test_identities_that_the_target_does_not_have(name):
     with pytest.raises(ConfigError, match=f"from 0 to {CLASSES - 1}"):
         invert(name, *victim(), identities=torch.tensor([0, CLASSES]))
+
+
+def test_presets_are_knobs_of_the_attack(name):
+    attack = ATTACKS[name]
+    assert {"paper", "cpu"} <= set(attack.presets)
+    for knobs in attack.presets.values():
+        attack(**knobs)
+
+
+def test_says_what_an_identity_costs(name):
+    costs = dataclasses.asdict(SMALL[name].passes())
+    assert all(isinstance(cost, int) and cost >= 0 for cost in costs.values())
+    assert costs["generator_forward"] > 0 and costs["target_forward"] > 0
+    if ATTACKS[name].threat_model != "white-box":
+        assert costs["target_backward"] == 0
+
+
+class Killed(Exception):
+    pass
+
+
+def test_a_killed_attack_goes_on_where_it_was(name, tmp_path):
+    whole = invert(name, *victim())
+    resume = Resume(tmp_path, every=0.0)  # writes whenever it may
+    calls = 0
+
+    class Dying(Resume):
+        def write(self, name, state):
+            nonlocal calls
+            super().write(name, state)
+            calls += 1
+            if calls == 2:
+                raise Killed
+
+    with pytest.raises(Killed):
+        invert(name, *victim(), resume=Dying(tmp_path, every=0.0))
+    assert list(tmp_path.glob("*.pt"))
+    again = invert(name, *victim(), resume=resume)
+    assert torch.equal(again.latents, whole.latents) and torch.equal(again.images, whole.images)
+    assert again.history == whole.history

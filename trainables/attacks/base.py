@@ -1,16 +1,18 @@
 """What every attack is: from a target and a prior to images of the attacked identities."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol, TypeVar
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
 from trainables.architectures.base import Classifier
+from trainables.datasets.base import Images
 from trainables.errors import ConfigError, TrialError
 from trainables.priors.base import PriorNetworks
 from trainables.progress import Report
+from trainables.resume import Resume
 
 ThreatModel = Literal["white-box", "scores", "labels"]
 Result = TypeVar("Result")
@@ -20,30 +22,68 @@ Result = TypeVar("Result")
 class Reconstructions:
     """What an attack found, on the CPU; R restarts of N identities.
 
-    latents: float32 (R, N, Z).  images: uint8 (R, N, 3, S, S), the generator's images in 8 bits.
+    latents: float32 (R, N, Z), whatever the attack searched in, flattened.
+    images: uint8 (R, N, 3, S, S), the generator's images in 8 bits.
     history: some 50 points of ``{"iteration", "identity_loss", "prior_loss"}``, means over all rows, taken
-    before the step of that iteration.
+    before the step of that iteration; an attack without losses gives what it has.
+    queries: how many images the target was asked about, where the attacker must ask (scores, labels).
     """
 
     latents: Tensor
     images: Tensor
     history: list[dict[str, float]]
+    queries: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passes:
+    """What an attack costs for one identity: images put forward through, and back through, the networks."""
+
+    generator_forward: int
+    generator_backward: int
+    target_forward: int
+    target_backward: int
+
+
+class Auxiliary(Protocol):
+    """What an attack learns from a target and public images before it knows whom to attack.
+
+    A frozen dataclass of knobs; what it makes is kept in the store under these, the target and the images.
+    """
+
+    kind: ClassVar[str]
+
+    def make(self, target: Any, public: Images, *, seed: int, device: str, report: Report) -> dict[str, Any]:
+        """Return tensors and plain values for ``torch.save``, on the CPU; reports as stage "auxiliary"."""
+        ...
 
 
 class Attack(Protocol):
     """A frozen dataclass of knobs with one verb. Register it in ``attacks.ATTACKS``.
 
     threat_model: what the attacker sees of the target: its gradients, its scores, or only its labels.
+    presets: name -> knobs; "paper" holds the published settings and "cpu" some for a machine without a GPU.
+    auxiliary: what it learns first of the target and public images, or None.
     """
 
     kind: ClassVar[str]
     summary: ClassVar[str]
     source: ClassVar[str]
     threat_model: ClassVar[ThreatModel]
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]]
+
+    @property
+    def auxiliary(self) -> Auxiliary | None:
+        """Return the recipe of what `invert` wants as `auxiliary`."""
+        ...
+
+    def passes(self) -> Passes:
+        """Return what one identity costs."""
+        ...
 
     def invert(
         self,
-        target: Classifier,
+        target: Any,
         prior: PriorNetworks,
         identities: Tensor,
         *,
@@ -51,15 +91,20 @@ class Attack(Protocol):
         device: str,
         report: Report,
         batch_size: int | None = None,
+        auxiliary: Mapping[str, Any] | None = None,
+        resume: Resume | None = None,
     ) -> Reconstructions:
         """Return reconstructions of `identities`, int64 (N,) labels of the target.
 
+        target: a `Classifier` for a white-box attack, else an oracle (``trainables.oracle``).
         The networks lie on `device` and are left as they are: weights, modes, ``requires_grad``.
         At most `batch_size` images are worked on at once (None: `rows_at_once`); that does not change the
         result beyond the rounding of floats. An identity's result does not depend on which others are
-        attacked.
-        Raises `ConfigError` for identities that the target does not have or a prior that does not fit it,
-        `TrialError` if a loss is not finite or one image does not fit into memory.
+        attacked, unless the docstring of the attack says which group its loss couples.
+        resume: where unfinished work is saved and found; a killed run then gives what it would have given.
+        Raises `ConfigError` for identities that the target does not have, a prior that does not fit it or a
+        target that shows too little; `TrialError` if a loss is not finite or not even one image fits into
+        memory.
         """
         ...
 

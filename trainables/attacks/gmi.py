@@ -1,15 +1,16 @@
 """GMI: descend in the latent space of a GAN towards images that the target gives to an identity."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from trainables.architectures.base import Classifier
 from trainables.attacks.base import (
+    Passes,
     Reconstructions,
     ThreatModel,
     check_fit,
@@ -26,6 +27,7 @@ from trainables.noise import head_noise, noise_size
 from trainables.priors.base import PriorNetworks
 from trainables.progress import Report
 from trainables.randomness import stream
+from trainables.resume import Resume
 
 HISTORY_POINTS = 50
 
@@ -61,6 +63,11 @@ class GMI:
     summary: ClassVar[str] = "gradient descent on GAN latents, cross-entropy and critic score"
     source: ClassVar[str] = "Zhang et al., CVPR 2020 (GMI)"
     threat_model: ClassVar[ThreatModel] = "white-box"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {},
+        "cpu": {"iterations": 300, "restarts": 1},
+    }
+    auxiliary: ClassVar[None] = None
 
     iterations: int = 2400
     restarts: int = 5
@@ -75,6 +82,16 @@ class GMI:
         above(self, 0, "learning_rate", "clip")
         at_least(self, 0, "momentum", "identity_weight")
 
+    def passes(self) -> Passes:
+        """Return what one identity costs."""
+        steps = self.iterations * self.restarts
+        return Passes(
+            generator_forward=steps + self.restarts,
+            generator_backward=steps,
+            target_forward=steps,
+            target_backward=steps,
+        )
+
     def invert(
         self,
         target: Classifier,
@@ -85,6 +102,8 @@ class GMI:
         device: str,
         report: Report,
         batch_size: int | None = None,
+        auxiliary: Mapping[str, Any] | None = None,
+        resume: Resume | None = None,
     ) -> Reconstructions:
         """Return (restarts, N) reconstructions; see `Attack.invert`.
 
@@ -125,6 +144,8 @@ class GMI:
                 labels[first:stop].to(device),
                 row_noise(generators, noise_size(target), device),
                 progress,
+                resume=resume or Resume(),
+                name=f"rows-{first}-{stop}",
             )
             with torch.no_grad():
                 pixels = to_pixels(prior.generator(latents))
@@ -162,18 +183,30 @@ class GMI:
         labels: Tensor,
         noise: Iterator[Tensor],
         progress: Callable[[int, float, float], None],
+        *,
+        resume: Resume | None = None,
+        name: str = "rows",
     ) -> tuple[Tensor, Tensor]:
         """Return the last latents (n, Z) and the mean (identity, prior) losses at `sampled` points, (P, 2).
 
         latents: (n, Z), labels: (n,), both on the device; noise: for a target with a stochastic head, its
         draws (n, size) of every step. ``progress(iteration, identity_loss, prior_loss)`` is called about once
-        a second: reading a loss waits for the device, so it is not read in between.
+        a second: reading a loss waits for the device, so it is not read in between. What `resume` holds under
+        `name` is taken up, and the state is saved there from time to time and at the end.
         """
+        resume = resume or Resume()
         velocity = torch.zeros_like(latents)
         keep = set(self.sampled())
         kept: list[Tensor] = []
+        begin = 0
+        saved = resume.read(name)
+        if saved is not None:
+            begin, kept = saved["iteration"], list(saved["kept"].to(latents))
+            latents, velocity = saved["latents"].to(latents), saved["velocity"].to(latents)
+            for _ in range(begin):
+                next(noise)  # the draws of the steps that were done
         last_report = time.monotonic()
-        for iteration in range(self.iterations):
+        for iteration in range(begin, self.iterations):
             latents = latents.detach().requires_grad_(True)
             images = prior.generator(latents)
             prior_loss = -prior.discriminator(images).sum()
@@ -200,4 +233,14 @@ class GMI:
                     )
                 progress(iteration + 1, *means.tolist())
                 last_report = time.monotonic()
+            if resume.due() or iteration == self.iterations - 1:
+                resume.write(
+                    name,
+                    {
+                        "iteration": iteration + 1,
+                        "latents": latents.detach().cpu(),
+                        "velocity": velocity.cpu(),
+                        "kept": torch.stack(kept).cpu(),
+                    },
+                )
         return latents, torch.stack(kept).cpu()

@@ -14,7 +14,8 @@ class PriorNetworks:
     """A trained prior in eval mode, gradients of its weights off.
 
     generator: latents (N, latent_size) -> images (N, 3, S, S) in [0, 1].
-    discriminator: images -> realism scores (N,), unbounded, higher is more real.
+    discriminator: images -> realism scores (N,), unbounded, higher is more real; ``nn.Identity()`` where the
+    attacks on this prior ask for none.
     """
 
     generator: nn.Module
@@ -23,18 +24,27 @@ class PriorNetworks:
 
 
 class Prior(Protocol):
-    """A frozen dataclass of knobs. Register it in ``priors.PRIORS``."""
+    """A frozen dataclass of knobs. Register it in ``priors.PRIORS``.
+
+    needs_target: whether it is trained with the help of one target, and so once for each.
+    """
 
     kind: ClassVar[str]
     summary: ClassVar[str]
     source: ClassVar[str]
+    needs_target: ClassVar[bool]
 
     def build(self, image_size: int) -> PriorNetworks:
         """Return the untrained networks; raise `ConfigError` if `image_size` does not fit."""
         ...
 
-    def train(self, public: Images, *, seed: int, device: str, report: Report) -> PriorNetworks:
-        """Return networks trained on `public`. Deterministic for one seed, device and thread count."""
+    def train(
+        self, public: Images, *, seed: int, device: str, report: Report, target: Any = None
+    ) -> PriorNetworks:
+        """Return networks trained on `public`. Deterministic for one seed, device and thread count.
+
+        target: the `Classifier` under attack, on `device`, if `needs_target`; it is left as it is.
+        """
         ...
 
 

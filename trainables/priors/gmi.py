@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -107,7 +107,7 @@ def adversarial_steps(
 
 @torch.no_grad()
 def follow(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Move the weights and statistics of `average` towards those of `network`: a <- decay a + (1 - decay) w."""
+    """Move weights and statistics of `average` towards those of `network`: a <- decay a + (1 - decay) w."""
     for ours, theirs in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
         if ours.is_floating_point():
             ours.lerp_(theirs, 1 - decay)
@@ -132,6 +132,7 @@ class GMIPrior:
     kind: ClassVar[str] = "gmi"
     summary: ClassVar[str] = "WGAN-GP generator and critic with 5x5 convolutions"
     source: ClassVar[str] = "Zhang et al., CVPR 2020 (GMI); Gulrajani et al., NeurIPS 2017 (WGAN-GP)"
+    needs_target: ClassVar[bool] = False
 
     latent_size: int = 100
     width: int = 64
@@ -161,7 +162,9 @@ class GMIPrior:
             self.latent_size,
         )
 
-    def train(self, public: Images, *, seed: int, device: str, report: Report) -> PriorNetworks:
+    def train(
+        self, public: Images, *, seed: int, device: str, report: Report, target: Any = None
+    ) -> PriorNetworks:
         """Return the networks trained on all public images; their labels are not used."""
         torch.manual_seed(derive(seed, "prior", "weights"))
         networks = self.build(public.pixels.shape[-1])

@@ -147,11 +147,11 @@ def test_memory_that_ends_halves_the_chunk(monkeypatch):
     plain = invert(attack, target, prior, [0, 1, 2])
     descend, sizes = GMI.descend, []
 
-    def small_memory(self, target, prior, latents, *rest):
+    def small_memory(self, target, prior, latents, *rest, **named):
         sizes.append(len(latents))
         if len(latents) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return descend(self, target, prior, latents, *rest)
+        return descend(self, target, prior, latents, *rest, **named)
 
     monkeypatch.setattr(GMI, "descend", small_memory)
     again = invert(attack, target, prior, [0, 1, 2])
@@ -162,7 +162,7 @@ def test_memory_that_ends_halves_the_chunk(monkeypatch):
 
 
 def test_memory_for_not_even_one_image_is_a_trial_error(monkeypatch):
-    def none_at_all(*_):
+    def none_at_all(*_, **__):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(GMI, "descend", none_at_all)
