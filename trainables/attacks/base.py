@@ -10,6 +10,7 @@ from torch import Tensor
 from trainables.architectures.base import Classifier
 from trainables.datasets.base import Images
 from trainables.errors import ConfigError, TrialError
+from trainables.oracle import Oracle, seen_as
 from trainables.priors.base import PriorNetworks
 from trainables.progress import Report
 from trainables.resume import Resume
@@ -149,11 +150,24 @@ def row_noise(generators: list[torch.Generator], size: int, device: str) -> Iter
         yield from torch.stack(drawn, dim=1).to(device)
 
 
-def check_fit(target: Classifier, prior: PriorNetworks, identities: Tensor, device: str) -> None:
-    """Raise `ConfigError` unless the target takes the prior's images and has all `identities`.
+def check_fit(
+    target: Classifier | Oracle,
+    prior: PriorNetworks,
+    identities: Tensor,
+    device: str,
+    threat_model: ThreatModel = "white-box",
+) -> None:
+    """Raise `ConfigError` unless the target takes the prior's images, has all `identities` and shows enough.
 
-    The networks are in eval mode.
+    The networks are in eval mode. threat_model: of the attack; the target must be a `Classifier` for a
+    white-box attack, else the oracle of that threat model, no more and no less.
     """
+    if seen_as(target) != threat_model:
+        shows = {"white-box": "a Classifier", "scores": "a ScoreOracle", "labels": "a LabelOracle"}
+        raise ConfigError(
+            f"a {threat_model} attack expects {shows[threat_model]}; got a {type(target).__name__} (target); "
+            "hand it observe(target, threat_model, device) of trainables.oracle"
+        )
     with torch.no_grad():
         images = prior.generator(torch.zeros(1, prior.latent_size, device=device))
         if images.ndim != 4 or images.shape[1] != 3:
@@ -161,7 +175,7 @@ def check_fit(target: Classifier, prior: PriorNetworks, identities: Tensor, devi
                 f"the attack expects a prior of images (N, 3, S, S), got {tuple(images.shape)} (prior); "
                 "choose another prior"
             )
-        classes = target(images).shape[1]
+        classes = target.classes if isinstance(target, Oracle) else target(images).shape[1]
     if len(identities) == 0 or identities.min() < 0 or identities.max() >= classes:
         raise ConfigError(
             f"the attack expects identities from 0 to {classes - 1}, the target's classes; got "
