@@ -4,7 +4,7 @@ import dataclasses
 import types
 import typing
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -24,6 +24,7 @@ from trainables.judges.base import Judge
 from trainables.pretraining import PRETRAININGS, Pretraining
 from trainables.priors import PRIORS
 from trainables.priors.base import Prior
+from trainables.store import plain
 from trainables.target import Target
 
 FAMILIES: dict[Any, dict[str, Any]] = {
@@ -37,12 +38,24 @@ FAMILIES: dict[Any, dict[str, Any]] = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Threat:
+    """An attack and the prior that it uses."""
+
+    attack: Attack
+    prior: Prior
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TrialConfig:
     """Everything that one trial depends on.
 
     private, public: the images to protect, and those that an attacker has. They share no one and no file.
     validation, test: shares of each identity's private images held out (test is ignored where the data set
     reserves its own test images).
+    prior: of every attack that does not name one of its own.
+    attack: one or several, each with its prior. A document has a mapping or a list of mappings; each takes
+    the knobs of the attack, `prior`, and `preset`, the name of a set of knobs that the others override.
+    suite: what several attacks say together: the accuracy of the "worst" for the defender, or their "mean".
     identities: how many identities are attacked, the first in label order; None attacks all.
     seed: of everything. replicate: repeats training and attack with fresh randomness, on the same shared
     stages (backbone, prior, judge).
@@ -57,8 +70,9 @@ class TrialConfig:
     target: Target
     defense: Defense
     prior: Prior
-    attack: Attack
+    attack: tuple[Threat, ...]
     judge: Judge
+    suite: Literal["worst", "mean"] = "worst"
     identities: int | None = None
     seed: int = 0
     replicate: int = 0
@@ -78,7 +92,18 @@ class TrialConfig:
                 f"got '{self.target.freeze_point}'"
             )
         with torch.device("meta"):  # a prior that does not fit the images is an error now, not after training
-            self.prior.build(self.image_size)
+            for threat in self.attack:
+                threat.prior.build(self.image_size)
+
+    @property
+    def threats(self) -> dict[str, Threat]:
+        """Return the attacks by name: its kind, numbered where several are of one kind."""
+        named: dict[str, Threat] = {}
+        for threat in self.attack:
+            kind = threat.attack.kind
+            count = sum(other.attack.kind == kind for other in named.values())
+            named[f"{kind}_{count + 1}" if count else kind] = threat
+        return named
 
 
 def load_trial(document: dict[str, Any] | Path, where: str = "trial") -> TrialConfig:
@@ -91,6 +116,19 @@ def load_trial(document: dict[str, Any] | Path, where: str = "trial") -> TrialCo
         document = read_yaml(document)
     config: TrialConfig = _build(TrialConfig, document, where, "")
     return config
+
+
+def document(config: TrialConfig) -> dict[str, Any]:
+    """Return the document of `config` with every default filled in, JSON-ready; `load_trial` reads it back.
+
+    A single attack stays a mapping, so that a path such as ``attack.iterations`` leads into it.
+    """
+    filled: dict[str, Any] = plain(config)
+    attacks = [
+        {**plain(threat.attack), **({} if threat.prior == config.prior else {"prior": plain(threat.prior)})}
+        for threat in config.attack
+    ]
+    return {**filled, "attack": attacks[0] if len(attacks) == 1 else attacks}
 
 
 def _build(wanted: Any, document: Any, where: str, path: str) -> Any:
@@ -118,7 +156,9 @@ def _build(wanted: Any, document: Any, where: str, path: str) -> Any:
     hints = typing.get_type_hints(wanted)
     values: dict[str, Any] = {}
     for name, field in fields.items():
-        if name in document:
+        if name in document and hints[name] == tuple[Threat, ...]:
+            values[name] = _threats(document[name], document.get("prior"), where, _join(path, name))
+        elif name in document:
             values[name] = _value(hints[name], document[name], where, _join(path, name))
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise ConfigError(f"'{_join(path, name)}' is missing ({where})")
@@ -128,6 +168,31 @@ def _build(wanted: Any, document: Any, where: str, path: str) -> Any:
         raise ConfigError(f"{error} {place}") from None
     except ValueError as error:
         raise ConfigError(f"{error} {place}") from None
+
+
+def _threats(documents: Any, default: Any, where: str, path: str) -> tuple[Threat, ...]:
+    """Return the attacks that a mapping or a list of mappings names, each with its prior or the default."""
+    listed = documents if isinstance(documents, list) else [documents]
+    if not listed:
+        raise ConfigError(f"expected an attack or a list of attacks, got an empty list ({where}: {path})")
+    found = []
+    for position, given in enumerate(listed):
+        place = f"{path}[{position}]" if isinstance(documents, list) else path
+        if not isinstance(given, dict):
+            raise ConfigError(f"expected a mapping, got {given!r} ({where}: {place})")
+        knobs = dict(given)
+        prior = _build(Prior, knobs.pop("prior", default), where, _join(place, "prior"))
+        preset = knobs.pop("preset", None)
+        if preset is not None:
+            presets = ATTACKS[knobs["kind"]].presets if knobs.get("kind") in ATTACKS else {}
+            if preset not in presets:
+                raise ConfigError(
+                    f"preset must be one of {', '.join(presets) or 'none'}; got {preset!r}"
+                    f"{suggestion(str(preset), presets)} ({where}: {_join(place, 'preset')})"
+                )
+            knobs = {**presets[preset], **knobs}
+        found.append(Threat(attack=_build(Attack, knobs, where, place), prior=prior))
+    return tuple(found)
 
 
 def _value(hint: Any, value: Any, where: str, path: str) -> Any:

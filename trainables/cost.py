@@ -1,25 +1,33 @@
 """What a trial will cost on this machine: each stage is run in miniature and scaled up."""
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from trainables.config import TrialConfig
+from trainables.architectures.base import Classifier
+from trainables.attacks.base import Auxiliary
+from trainables.config import Threat, TrialConfig
+from trainables.data import attacked_identities, load_data
 from trainables.datasets.base import Images
+from trainables.lean import lean
+from trainables.oracle import observe
 from trainables.pretraining import OnDataset
 from trainables.priors.base import settle
 from trainables.progress import silent
 from trainables.split import Split
+from trainables.stages import new_target
 from trainables.target import train_classifier
-from trainables.trial import attacked_identities, load_data, new_target
 
 
 def estimate(config: TrialConfig, device: str = "cpu") -> dict[str, float]:
     """Return seconds for ``pretrained``, ``judge``, ``prior``, ``target`` and ``attack``, after a calibration
     of a few seconds. The target is priced as the template describes it; nothing stored is taken into account.
+    ``attack`` holds all attacks of the trial with what they learn of the target first.
     """
     data = load_data(config)
     train = data.split.train
@@ -45,32 +53,79 @@ def estimate(config: TrialConfig, device: str = "cpu") -> dict[str, float]:
         images = len(config.pretraining.data.load(config.image_size))
         pretrained = per_image * images * config.pretraining.epochs
 
+    target.eval()
+    how: dict[str, Any] = {"seed": 0, "device": device, "report": silent}
     judge, small = _replace(config.judge, epochs=1), Split(train=few, validation=few, test=few)
     fit = _seconds(lambda: judge.fit(small, seed=0, device=device, report=silent), device)
     judged = fit / len(few) * len(train) * getattr(config.judge, "epochs", 1)
 
-    public = _first(data.public, 2 * getattr(config.prior, "batch_size", 64))
-    prior = _replace(config.prior, epochs=1)
-    start = _seconds(lambda: prior.train(public, seed=0, device=device, report=silent), device)
-    passes = len(data.public) / len(public) * getattr(config.prior, "epochs", 1)
-
-    identities = attacked_identities(config, data)
-    sample = identities[:16]
-    short = _replace(config.attack, iterations=2)
-    networks = settle(config.prior.build(config.image_size))
-    networks.generator.to(device)
-    networks.discriminator.to(device)
-    invert = _seconds(
-        lambda: short.invert(target, networks, sample, seed=0, device=device, report=silent), device
-    )
-    scale = len(identities) / len(sample) * getattr(config.attack, "iterations", 2) / 2
+    shared, own = 0.0, 0.0
+    for prior in dict.fromkeys(threat.prior for threat in config.attack):
+        price = _scaled(
+            prior, data.public, lambda knobs, images: knobs.train(images, **how, target=target), device
+        )
+        shared, own = (shared, own + price) if prior.needs_target else (shared + price, own)
+    for threat in config.attack:
+        recipe = threat.attack.auxiliary
+        if recipe is not None:
+            seen = observe(target, threat.attack.threat_model, device)
+            learn = functools.partial(_learn, seen=seen, **how)
+            own += _scaled(recipe, data.public, learn, device)
+    identities = len(attacked_identities(config, data))
     return {
         "pretrained": pretrained,
         "judge": judged,
-        "prior": start * passes,
+        "prior": shared,
         "target": per_image * len(train) * config.target.epochs,
-        "attack": invert * scale,
+        "attack": own + sum(_attack(config, threat, target, device) for threat in config.attack) * identities,
     }
+
+
+def _learn(recipe: Auxiliary, public: Images, *, seen: Any, **how: Any) -> dict[str, Any]:
+    return recipe.make(seen, public, **how)
+
+
+def _scaled(knobs: Any, public: Images, work: Callable[[Any, Images], object], device: str) -> float:
+    """Return the seconds of training on `public`, from one epoch over two batches."""
+    few = _first(public, 2 * getattr(knobs, "batch_size", 64))
+    short = _replace(knobs, epochs=1)
+    return _seconds(lambda: work(short, few), device) * len(public) / len(few) * getattr(knobs, "epochs", 1)
+
+
+def _attack(config: TrialConfig, threat: Threat, target: Classifier, device: str) -> float:
+    """Return the seconds of one identity: the price of each kind of pass, times how many there are."""
+    networks = settle(threat.prior.build(config.image_size, target(_blank(config, 1, device)).shape[1]))
+    generator, critic = lean(networks.generator, device), lean(networks.discriminator, device)
+    victim = lean(target, device)
+    rows = 16
+    latents = torch.randn(rows, networks.latent_size, device=device)
+    images = _blank(config, rows, device)
+
+    def draw(z: Tensor) -> Tensor:
+        made = generator(z)
+        total: Tensor = critic(made).sum() + made.sum()
+        return total
+
+    def there(network: Callable[[Tensor], Tensor], x: Tensor) -> float:
+        with torch.no_grad():
+            return _seconds(lambda: network(x), device)
+
+    def and_back(network: Callable[[Tensor], Tensor], x: Tensor) -> float:
+        x = x.clone().requires_grad_(True)
+        return _seconds(lambda: torch.autograd.grad(network(x).sum(), x), device)
+
+    passes = threat.attack.passes()
+    drawn, seen = there(draw, latents), there(victim, images)
+    return (
+        passes.generator_forward * drawn
+        + passes.generator_backward * max(0.0, and_back(draw, latents) - drawn)
+        + passes.target_forward * seen
+        + passes.target_backward * max(0.0, and_back(victim, images) - seen)
+    ) / rows
+
+
+def _blank(config: TrialConfig, count: int, device: str) -> Tensor:
+    return torch.full((count, 3, config.image_size, config.image_size), 0.5, device=device)
 
 
 def _replace(knobs: Any, **changes: int) -> Any:

@@ -1,5 +1,6 @@
 """Documents before they mean anything: read YAML, merge values at dotted paths, guess a misspelt name."""
 
+import copy
 import difflib
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,21 +27,38 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def merge(document: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
     """Return a copy of `document` with each dotted path of `params` set.
 
+    An item of a list is named by its index, as in ``attack.0.iterations``.
     A changed ``….kind`` starts that part afresh, so that no knob of the old kind is left behind.
     """
-    merged: dict[str, Any] = {k: merge(v, {}) if isinstance(v, dict) else v for k, v in document.items()}
+    merged: dict[str, Any] = copy.deepcopy(document)
     for path, value in sorted(params.items(), key=lambda item: _turn(item[0])):
         *parents, last = path.split(".")
         node = merged
         for part in parents:
-            child = node.get(part)
-            if not isinstance(child, dict):
-                child = node[part] = {}
-            node = child
+            node = _step(node, part, path)
+        if isinstance(node, list):
+            raise ConfigError(
+                f"'{path}' ends in a list of {len(node)}; name one of its items, as in "
+                f"'{'.'.join(parents)}.0.{last}'"
+            )
         if last == "kind" and node.get("kind") != value:
             node.clear()
         node[last] = value
     return merged
+
+
+def _step(node: Any, part: str, path: str) -> Any:
+    """Return what lies under `part` of a mapping, made where it is missing, or of a list, by its index."""
+    if isinstance(node, list):
+        if not (part.isdigit() and int(part) < len(node) and isinstance(node[int(part)], dict)):
+            raise ConfigError(
+                f"'{path}' goes through a list of {len(node)}, which has no mapping at '{part}'"
+            )
+        return node[int(part)]
+    child = node.get(part)
+    if not isinstance(child, dict | list):
+        child = node[part] = {}
+    return child
 
 
 def _turn(path: str) -> tuple[bool, int, str]:

@@ -12,7 +12,8 @@ from trainables.background import Standing
 from trainables.config import load_trial
 from trainables.document import merge
 from trainables.errors import ConfigError, DiskError, TrialError
-from trainables.trial import SHARED, _shared_parts
+from trainables.stages import judge_parts, pretrained_parts, prior_parts
+from trainables.trial import SHARED
 
 READY = Standing("complete")
 
@@ -133,7 +134,12 @@ def test_what_the_space_varies_is_left_to_trials(cheap, path, left_to_trials):
 )
 def test_ingredients_are_what_the_stages_keys_are_made_of(cheap, changes):
     before, after = load_trial(TRIAL), load_trial(merge(TRIAL, changes))
-    same = [stage for stage in SHARED if _shared_parts(before, stage) == _shared_parts(after, stage)]
+    parts = {
+        "pretrained": pretrained_parts,
+        "prior": lambda config: prior_parts(config, config.prior),
+        "judge": judge_parts,
+    }
+    same = [stage for stage in SHARED if parts[stage](before) == parts[stage](after)]
     space = [{path: {"choice": [value]}} for path, value in changes.items()]
     assert shared_stages(cheap(space=space)) == same
 

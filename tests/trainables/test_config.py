@@ -5,13 +5,12 @@ import pytest
 import yaml
 
 from trainables.attacks.gmi import GMI
-from trainables.config import load_trial
+from trainables.config import Threat, document, load_trial
 from trainables.datasets.synthetic_faces import SyntheticFaces
 from trainables.defenses.bido import BiDO
 from trainables.document import merge
 from trainables.errors import ConfigError
 from trainables.pretraining import OnDataset
-from trainables.store import plain
 
 TRIAL = {
     "image_size": 32,
@@ -53,10 +52,10 @@ def test_kinds_become_dataclasses_and_survive_a_round_trip():
     config = load_trial(TRIAL)
     assert config.private == SyntheticFaces(population="private", identities=4, images_per_identity=8)
     assert config.defense == BiDO(lambda_x=0.01)  # YAML reads 1e-2 as text
-    assert config.attack == GMI(iterations=2, restarts=2)
+    assert config.attack == (Threat(attack=GMI(iterations=2, restarts=2), prior=config.prior),)
     assert isinstance(config.pretraining, OnDataset)
     assert config.pretraining.data.population == "far"
-    assert load_trial(plain(config)) == config
+    assert load_trial(document(config)) == config
 
 
 @pytest.mark.parametrize(
@@ -98,3 +97,44 @@ def test_a_file_is_read_and_named_in_errors(tmp_path: Path):
     path.write_text(yaml.safe_dump(changed(seed="one")))
     with pytest.raises(ConfigError, match=r"seed must be a valid integer.*trial.yaml: seed\)"):
         load_trial(path)
+
+
+def test_several_attacks_each_with_its_prior_and_preset():
+    wide = {"kind": "gmi", "width": 3}
+    config = load_trial(
+        {**TRIAL, "attack": [{"kind": "gmi", "preset": "cpu", "restarts": 4}, {"kind": "gmi", "prior": wide}]}
+    )
+    first, second = config.attack
+    assert first.attack == GMI(**{**GMI.presets["cpu"], "restarts": 4}) and first.prior == config.prior
+    assert second.attack == GMI() and second.prior.width == 3
+    assert list(config.threats) == ["gmi", "gmi_2"]
+
+
+@pytest.mark.parametrize(
+    ("attack", "said"),
+    [
+        ([], "empty list"),
+        ([{"kind": "gmi"}, "gmi"], r"expected a mapping, got 'gmi' \(trial: attack\[1\]\)"),
+        ({"kind": "gmi", "preset": "papr"}, r"preset must be one of paper, cpu.*did you mean 'paper'"),
+        ([{"kind": "gmi", "iteration": 3}], r"unknown key 'iteration'.*attack\[0\].iteration"),
+        ({"kind": "gmi", "prior": {"kind": "gm"}}, r"kind must be one of.*attack.prior.kind"),
+    ],
+)
+def test_attacks_that_cannot_be_read(attack, said):
+    with pytest.raises(ConfigError, match=said):
+        load_trial({**TRIAL, "attack": attack})
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        {"kind": "gmi", "iterations": 7},
+        {"kind": "gmi", "prior": {"kind": "gmi", "width": 3}},
+        [{"kind": "gmi"}, {"kind": "gmi", "restarts": 2}],
+    ],
+)
+def test_a_configuration_becomes_a_document_and_back(attack):
+    config = load_trial({**TRIAL, "attack": attack})
+    filled = document(config)
+    assert load_trial(filled) == config
+    assert isinstance(filled["attack"], list) == isinstance(attack, list)

@@ -100,3 +100,16 @@ def test_what_is_merged_shares_no_mapping_with_the_template():
 )
 def test_the_nearest_name_is_suggested(name, expected):
     assert suggestion(name, iter(["seed", "epochs"])) == expected
+
+
+def test_items_of_a_list_have_their_index_as_name():
+    template = {"attack": [{"kind": "gmi", "iterations": 1}, {"kind": "gmi"}]}
+    merged = merge(template, {"attack.1.iterations": 5, "attack.0.kind": "other"})
+    assert merged == {"attack": [{"kind": "other"}, {"kind": "gmi", "iterations": 5}]}
+    assert template["attack"][1] == {"kind": "gmi"}
+
+
+@pytest.mark.parametrize("path", ["attack.iterations", "attack.2.iterations", "attack.x.iterations"])
+def test_a_path_that_misses_the_items_of_a_list(path):
+    with pytest.raises(ConfigError, match="list of 1"):
+        merge({"attack": [{"kind": "gmi"}]}, {path: 1})

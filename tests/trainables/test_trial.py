@@ -6,13 +6,12 @@ import pytest
 import torch
 
 from trainables.config import load_trial
+from trainables.data import load_data
 from trainables.document import merge
 from trainables.errors import ConfigError
-from trainables.judges.base import JudgeModel
-from trainables.metrics.knn_distance import knn_distance
+from trainables.metrics.attack_accuracy import interval95
 from trainables.store import Store
-from trainables.target import build_classifier
-from trainables.trial import judge_warnings, load_data, make_shared, run_trial, score
+from trainables.trial import average, make_shared, run_trial
 
 FACES = {"kind": "synthetic_faces", "population": "private", "identities": 4, "images_per_identity": 8}
 DOCUMENT = {
@@ -113,43 +112,54 @@ def test_private_and_public_may_not_overlap():
         load_data(config)
 
 
-def test_a_weak_judge_is_a_warning():
-    assert judge_warnings(0.95, 0.9) == []
-    assert "0.850, below 0.9" in judge_warnings(0.85, 0.5)[0]
-    assert "0.920 is below the target's 0.960" in judge_warnings(0.92, 0.96)[0]
-
-
-def test_score_counts_what_the_judge_says():
-    """The judge reads the label from the red channel, so the truth is known for every picture."""
-    config = load_trial(DOCUMENT)
-    private = load_data(config).split.train
-
-    def logits(images):
-        shown = (images[:, 0, 0, 0] * 255).round().long()
-        return torch.nn.functional.one_hot(shown, 4).float()
-
-    def features(images):
-        return images.mean(dim=(2, 3)).double()
-
-    judge = JudgeModel(logits=logits, features=features, test_accuracy=1.0)
-    private_features = features(private.pixels.float() / 255)
-    identities = torch.tensor([0, 2])
-    images = torch.zeros(2, 2, 3, 32, 32, dtype=torch.uint8)
-    images[0, 0, 0], images[0, 1, 0] = 0, 2  # both right
-    images[1, 0, 0], images[1, 1, 0] = 3, 2  # first wrong
-    target = build_classifier("small_cnn", 4, 32, "none", 0)
-    found = score(judge, target, images, identities, private_features, private.labels, "cpu")
-    assert found["metrics"]["attack_accuracy_top1"] == 0.75
-    assert found["per_identity"] == [0.5, 1.0]
-    expected = knn_distance(
-        features(images.flatten(0, 1).float() / 255), identities.repeat(2), private_features, private.labels
-    )
-    assert found["metrics"]["knn_distance"] == pytest.approx(expected)
-
-
 def test_the_result_is_plain_data(finished):
     import json
 
     _, result, _ = finished
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     assert dataclasses.is_dataclass(load_trial(DOCUMENT))
+
+
+SUITE = {
+    **DOCUMENT,
+    "attack": [
+        {"kind": "gmi", "iterations": 2, "restarts": 2},
+        {"kind": "gmi", "iterations": 1, "restarts": 1, "prior": {**DOCUMENT["prior"], "width": 1}},
+    ],
+}
+
+
+@pytest.mark.parametrize("suite", ["worst", "mean"])
+def test_several_attacks_give_one_figure_and_each_its_own(finished, suite):
+    store, single, _ = finished
+    stages = Stages()
+    found = run_trial(load_trial({**SUITE, "suite": suite}), store=store, report=stages)
+    assert "target" not in stages.seen
+    first, second = found["attacks"]["gmi"], found["attacks"]["gmi_2"]
+    assert first["metrics"] == single["attacks"]["gmi"]["metrics"]
+    reached = [first["metrics"]["attack_accuracy_top1"], second["metrics"]["attack_accuracy_top1"]]
+    wanted = max(reached) if suite == "worst" else sum(reached) / 2
+    assert found["values"]["attack_accuracy"] == pytest.approx(wanted)
+    low, high = found["interval"]["attack_accuracy"]
+    assert low <= wanted <= high
+    assert found["metrics"]["gmi_2.knn_distance"] == second["metrics"]["knn_distance"]
+    assert found["seconds"]["attack"] == pytest.approx(
+        first["seconds"]["attack"] + second["seconds"]["attack"]
+    )
+    strongest = found["strongest"]
+    assert found["artifacts"]["attack"] == found["artifacts"][f"attack.{strongest}"]
+    other = "gmi_2" if strongest == "gmi" else "gmi"
+    assert set(found["history"]) == {"target", "attack", f"attack.{other}"}
+
+
+def test_the_mean_of_attacks_has_an_interval_over_identities():
+    one = {"per_identity": [1.0, 0.0, 1.0, 0.0], "restarts": 1}
+    other = {"per_identity": [1.0, 0.5, 0.0, 0.0], "restarts": 2}
+    value, (low, high) = average([one, other])
+    assert value == pytest.approx((1.0 + 0.25 + 0.5 + 0.0) / 4)
+    assert [low, high] == list(interval95(torch.tensor([1.0, 0.25, 0.5, 0.0]), 3))
+
+
+def test_an_unfinished_attack_leaves_nothing_behind_when_it_is_done(finished):
+    store, _, _ = finished
+    assert not list((store.root / "attack").glob("*.unfinished"))

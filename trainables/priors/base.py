@@ -34,8 +34,11 @@ class Prior(Protocol):
     source: ClassVar[str]
     needs_target: ClassVar[bool]
 
-    def build(self, image_size: int) -> PriorNetworks:
-        """Return the untrained networks; raise `ConfigError` if `image_size` does not fit."""
+    def build(self, image_size: int, classes: int | None = None) -> PriorNetworks:
+        """Return the untrained networks; raise `ConfigError` if `image_size` does not fit.
+
+        classes: of the target, for a prior that needs one; None builds it for two, to see whether it fits.
+        """
         ...
 
     def train(

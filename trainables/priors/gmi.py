@@ -149,7 +149,7 @@ class GMIPrior:
         if self.averaging:
             fraction(self, "averaging")
 
-    def build(self, image_size: int) -> PriorNetworks:
+    def build(self, image_size: int, classes: int | None = None) -> PriorNetworks:
         """Return the untrained networks; `image_size` must be a power of two, at least 32."""
         if image_size < 32 or image_size & (image_size - 1):
             raise ConfigError(
