@@ -1,9 +1,8 @@
 """Where a target's stages start from: random weights, a data set, a file, or torchvision."""
 
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 from urllib.error import URLError
 
 import torch
@@ -19,6 +18,7 @@ from trainables.progress import Report
 from trainables.randomness import derive, stream
 from trainables.recipe import Recipe
 from trainables.target import Normalization, Target, build_classifier, train_classifier
+from trainables.weights import listed, read_weights
 
 StagesState = dict[str, Tensor]
 
@@ -151,18 +151,7 @@ class Checkpoint:
         report: Report,
     ) -> StagesState:
         """Return the file's weights under the names of our stages."""
-        if not Path(self.path).is_file():
-            raise ConfigError(
-                f"pretraining 'checkpoint' expects a state dict; got {self.path!r}, which is no file "
-                "(pretraining.path); check the path"
-            )
-        try:
-            saved = torch.load(self.path, map_location="cpu", weights_only=True)
-        except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-            raise ConfigError(
-                f"pretraining 'checkpoint' expects a state dict saved by torch; got {self.path!r} "
-                f"(pretraining.path), which cannot be read: {str(error).splitlines()[0]}"
-            ) from error
+        saved = read_weights(Path(self.path), "pretraining.path")
         return matched(architecture, image_size, saved, f"{self.path} (pretraining.path)")
 
 
@@ -232,19 +221,12 @@ def load_stages(classifier: Classifier, state: StagesState | None) -> None:
         classifier.stages.load_state_dict(state)
 
 
-def matched(architecture: str, image_size: int, saved: Any, where: str) -> StagesState:
-    """Return the stage weights in `saved`, a state dict in our names or torchvision's, under our names.
+def matched(architecture: str, image_size: int, found: dict[str, Tensor], where: str) -> StagesState:
+    """Return the stage weights in `found`, a state dict in our names or torchvision's, under our names.
 
     Raises `ConfigError` naming what is missing, surplus or of another shape. Counters of the batches
     that batch norm saw may be missing, as in old files.
     """
-    if isinstance(saved, dict) and isinstance(saved.get("state_dict"), dict):
-        saved = saved["state_dict"]
-    if not isinstance(saved, dict) or not all(isinstance(value, Tensor) for value in saved.values()):
-        raise ConfigError(
-            f"pretraining expects a state dict of tensors in {where}; got {type(saved).__name__}"
-        )
-    found = {str(name).removeprefix("module."): value for name, value in saved.items()}
     with torch.device("meta"):
         wanted = ARCHITECTURES[architecture].build(2, image_size).stages.state_dict()
     theirs = _names_in_file(architecture, list(wanted), found)
@@ -258,7 +240,7 @@ def matched(architecture: str, image_size: int, saved: Any, where: str) -> Stage
         if theirs[name] in found and found[theirs[name]].shape != value.shape
     ]
     problems = [
-        f"{what}: {', '.join(names[:4])}{f' and {len(names) - 4} more' if len(names) > 4 else ''}"
+        f"{what}: {listed(names)}"
         for what, names in (("missing", missing), ("surplus", surplus), ("other shape", shapes))
         if names
     ]

@@ -23,13 +23,19 @@ SHARED = ("pretrained", "prior", "judge")
 
 
 def run_trial(
-    config: TrialConfig, *, store: Store, device: str = "cpu", report: Report = silent
+    config: TrialConfig,
+    *,
+    store: Store,
+    device: str = "cpu",
+    report: Report = silent,
+    trained: Stage | None = None,
 ) -> dict[str, Any]:
     """Return what the trial measured, as JSON-ready data; see the README for its fields.
 
+    trained: a target to attack instead of one that is trained here, see `make_given_target`.
     Raises ConfigError for data that does not fit, TrialError for a trial that can give no result.
     """
-    trained = make_target(config, store=store, device=device, report=report)
+    trained = trained or make_target(config, store=store, device=device, report=report)
     reached = {
         name: assault(config, threat, trained, store=store, device=device, report=report)
         for name, threat in config.threats.items()
