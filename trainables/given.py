@@ -105,5 +105,5 @@ def _digest(classifier: Classifier) -> str:
     digest = hashlib.sha256()
     for name, value in sorted(classifier.state_dict().items()):
         digest.update(name.encode())
-        digest.update(value.contiguous().view(torch.uint8).numpy().tobytes() if value.numel() else b"")
+        digest.update(value.contiguous().numpy().tobytes())
     return digest.hexdigest()[:20]
