@@ -37,6 +37,10 @@ class Oracle:
         self._target = lean(target, device).to(device)
         self._device, self._stream = device, stream(seed, "oracle")
 
+    def __call__(self, images: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Return the answers, one row per image (n, 3, S, S) in [0, 1]; noise: (n, noise_size), see above."""
+        raise NotImplementedError
+
     @torch.no_grad()
     def _logits(self, images: Tensor, noise: Tensor | None) -> Tensor:
         self.queries += len(images)

@@ -1,6 +1,7 @@
 """Attacks: what an attacker does with a trained target. Add one: a file here, a line below."""
 
 from trainables.attacks.base import Attack
+from trainables.attacks.brep import BREP
 from trainables.attacks.gmi import GMI
 
-ATTACKS: dict[str, type[Attack]] = {"gmi": GMI}
+ATTACKS: dict[str, type[Attack]] = {"gmi": GMI, "brep": BREP}

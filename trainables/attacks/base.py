@@ -64,6 +64,7 @@ class Attack(Protocol):
 
     threat_model: what the attacker sees of the target: its gradients, its scores, or only its labels.
     presets: name -> knobs; "paper" holds the published settings and "cpu" some for a machine without a GPU.
+    An attack that asks for a prior of its own kind puts one under "prior".
     auxiliary: what it learns first of the target and public images, or None.
     """
 
@@ -148,6 +149,24 @@ def row_noise(generators: list[torch.Generator], size: int, device: str) -> Iter
     while True:
         drawn = [torch.randn(block, size, generator=generator) for generator in generators]
         yield from torch.stack(drawn, dim=1).to(device)
+
+
+def answers(
+    oracle: Oracle, prior: PriorNetworks, latents: Tensor, size: int, device: str, noise: Tensor | None = None
+) -> Tensor:
+    """Return what `oracle` says of the images of `latents` (n, Z), on the CPU, `size` images at once.
+
+    noise: (n, noise_size) for a target with a stochastic head, see `Oracle`.
+    """
+
+    def work(first: int, stop: int) -> Tensor:
+        images = prior.generator(latents[first:stop].to(device))
+        lent = None if noise is None else noise[first:stop]
+        said: Tensor = oracle(images, lent)
+        return said.cpu()
+
+    with torch.no_grad():
+        return torch.cat(in_chunks(len(latents), size, work))
 
 
 def check_fit(
