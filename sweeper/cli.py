@@ -124,6 +124,43 @@ def _run(
     show(outcome, study, place)
 
 
+@main.command(epilog="Example: sweeper attack model.pt --attack gmi:cpu --study quickstart")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option(
+    "--attack", "attacks", metavar="NAME[:PRESET]", multiple=True, help="An attack (default: the study's)."
+)
+@click.option(
+    "--study",
+    default="quickstart",
+    show_default=True,
+    help="A study file or preset: data, architecture, prior, judge.",
+)
+@click.option("-f", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@_home
+@_set
+@errors
+def attack(
+    checkpoint: Path,
+    attacks: tuple[str, ...],
+    study: str,
+    form: Literal["table", "json"],
+    home: str | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Attack one trained target: CHECKPOINT is a state dict, ours or torchvision's, or an exported folder."""
+    from sweeper.attack import attack as assault
+    from sweeper.attack import show_attack
+    from sweeper.home import open_home
+    from sweeper.progress import display
+
+    with display() as shown:
+        found = assault(checkpoint, attacks, study, open_home(home), shown, overrides)
+    if form == "json":
+        click.echo(json.dumps(found, indent=1))
+        return
+    show_attack(found)
+
+
 @main.command(epilog="Example: sweeper front quickstart -f csv > front.csv")
 @click.argument("study")
 @click.option("-f", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)

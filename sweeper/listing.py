@@ -30,7 +30,14 @@ def _registry(registry: Mapping[str, Any]) -> list[Row]:
 def _attacks() -> list[Row]:
     from trainables.attacks import ATTACKS
 
-    return _registry(ATTACKS)
+    rows = _registry(ATTACKS)
+    for row, attack in zip(rows, ATTACKS.values(), strict=True):
+        passes = attack().passes()
+        row["sees"] = attack.threat_model
+        row["per identity"] = (
+            f"{passes.target_forward:,} forward, {passes.target_backward:,} backward through the target"
+        )
+    return rows
 
 
 def _defenses() -> list[Row]:

@@ -181,7 +181,6 @@ def _threats(documents: Any, default: Any, where: str, path: str) -> tuple[Threa
         if not isinstance(given, dict):
             raise ConfigError(f"expected a mapping, got {given!r} ({where}: {place})")
         knobs = dict(given)
-        prior = _build(Prior, knobs.pop("prior", default), where, _join(place, "prior"))
         preset = knobs.pop("preset", None)
         if preset is not None:
             presets = ATTACKS[knobs["kind"]].presets if knobs.get("kind") in ATTACKS else {}
@@ -191,6 +190,7 @@ def _threats(documents: Any, default: Any, where: str, path: str) -> tuple[Threa
                     f"{suggestion(str(preset), presets)} ({where}: {_join(place, 'preset')})"
                 )
             knobs = {**presets[preset], **knobs}
+        prior = _build(Prior, knobs.pop("prior", default), where, _join(place, "prior"))
         found.append(Threat(attack=_build(Attack, knobs, where, place), prior=prior))
     return tuple(found)
 
