@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
+from trainables.errors import ConfigError
+
 Network = TypeVar("Network", bound=nn.Module)
 Pair = tuple[str, str]
 
@@ -18,8 +20,14 @@ def lean(network: Network, device: str, channels_last: bool = True) -> Network:
 
     An attack moves latents only: gradients of weights would cost a third of its work for nothing. In eval
     mode a batch norm is an affine map, which the layer before it can do. `channels_last` lays weights out as
-    the CPU's convolutions prefer; other devices keep their layout. `network` itself is left alone.
+    the CPU's convolutions prefer; other devices keep their layout. `network` itself is left alone. Raises
+    `ConfigError` for what is no network, as an oracle is.
     """
+    if not isinstance(network, nn.Module):
+        raise ConfigError(
+            f"a white-box attack expects a Classifier; got a {type(network).__name__} (target); choose a "
+            "threat model that shows gradients, or a black-box attack"
+        )
     copied = fold_batchnorm(copy.deepcopy(network).eval()).requires_grad_(False)
     return copied.to(memory_format=torch.channels_last) if device == "cpu" and channels_last else copied
 

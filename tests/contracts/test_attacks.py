@@ -11,6 +11,8 @@ from trainables.attacks import ATTACKS
 from trainables.attacks.base import Attack, Reconstructions
 from trainables.attacks.brep import BREP
 from trainables.attacks.gmi import GMI
+from trainables.attacks.rlb import RLB
+from trainables.attacks.vmi import VMI
 from trainables.errors import ConfigError
 from trainables.oracle import observe
 from trainables.priors.base import PriorNetworks
@@ -20,6 +22,8 @@ from trainables.resume import Resume
 
 SMALL: dict[str, Attack] = {
     "gmi": GMI(iterations=6, restarts=2),
+    "vmi": VMI(steps=5, batch=3, samples=2, kl_samples=4, learning_rate=0.1),
+    "rlb": RLB(episodes=8, hidden=5, replay=3, learning_rate=0.05),
     "brep": BREP(points=8, radius=0.5, iterations=6, calls=8, start_batch=32, start_queries=512),
 }
 IDENTITIES = torch.tensor([3, 0, 2])
@@ -130,6 +134,15 @@ def test_progress_ends_at_its_total(name):
     invert(name, *victim(), report=lambda *done, **_: reports.append(done))
     assert reports and all(stage == "attack" for stage, _, _ in reports)
     assert reports[-1][1] == reports[-1][2] > 0
+
+
+def test_an_attacker_gets_what_its_threat_model_shows_no_more_and_no_less(name):
+    target, prior = victim()
+    for threat_model in ("white-box", "scores", "labels"):
+        if threat_model != ATTACKS[name].threat_model:
+            seen, arguments = observe(target, threat_model, "cpu"), {"seed": 0, "device": "cpu"}
+            with pytest.raises(ConfigError, match="attack expects a"):
+                SMALL[name].invert(seen, prior, IDENTITIES, report=silent, **arguments)
 
 
 def test_identities_that_the_target_does_not_have(name):

@@ -1,0 +1,446 @@
+"""VMI: learn, for each identity, a distribution of latents whose images the target gives to it."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from trainables.architectures.base import Classifier
+from trainables.attacks.base import (
+    Passes,
+    Reconstructions,
+    ThreatModel,
+    check_fit,
+    in_chunks,
+    rows_at_once,
+    to_pixels,
+)
+from trainables.check import above, at_least
+from trainables.descent import Losses, Progress, State, descend, sampled
+from trainables.errors import ConfigError
+from trainables.lean import lean
+from trainables.noise import head_noise, noise_size
+from trainables.priors.base import PriorNetworks
+from trainables.progress import Report
+from trainables.randomness import stream
+from trainables.resume import Resume
+
+Draws = dict[str, Tensor]
+"""What one step draws, standard normal: ``z`` (n, B, Z) for the images, ``kl`` (n, Y, M, Z) for the
+divergence, ``head`` (n, B, size) for the target; with components C, from a Gumbel distribution:
+``gumbel`` (n, Y, B, C) and ``kl_gumbel`` (n, Y, M, C). Y is the number of layers."""
+
+
+def smoothed_cross_entropy(logits: Tensor, identities: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Return -sum_c t_c log softmax(logits)_c, (n,), with t = 1 - smoothing for the identity.
+
+    The rest of the mass is shared evenly by the other classes (released code of VMI).
+    """
+    log_p = logits.log_softmax(1)
+    own = log_p.gather(1, identities[:, None]).squeeze(1)
+    others = (log_p.sum(1) - own) / (logits.shape[1] - 1)
+    return -((1 - smoothing) * own + smoothing * others)
+
+
+class Gaussian:
+    """q = N(m, L Lᵀ) per layer, full covariance; parameters m (n, Y, Z) and L (n, Y, Z, Z).
+
+    The layers of an image share their draw.
+    """
+
+    components: ClassVar[int] = 0
+
+    def initial(self, generators: list[torch.Generator], layers: int, size: int) -> State:
+        """Return the standard normal distribution, for one row per generator."""
+        rows = len(generators)
+        return {
+            "m": torch.zeros(rows, layers, size),
+            "L": torch.eye(size).repeat(rows, layers, 1, 1),
+        }
+
+    def sample(self, parameters: State, draws: Draws) -> Tensor:
+        """Return latents (n, B, Y, Z): m + z Lᵀ."""
+        return self._at(parameters, draws["z"][:, None]).transpose(1, 2)
+
+    def divergence(self, parameters: State, draws: Draws) -> Tensor:
+        """Return (n,), KL(q || N(0, I)) without its constant Z / 2, summed over layers.
+
+        -½ ln det L Lᵀ + ½ mean ‖s‖² over the draws ``kl``; without draws the mean in closed form.
+        """
+        m, factor = parameters["m"], parameters["L"]
+        if draws["kl"].shape[2]:
+            square = self._at(parameters, draws["kl"]).square().sum(3).mean(2)
+        else:
+            square = m.square().sum(2) + factor.square().sum((2, 3))
+        each: Tensor = 0.5 * square - torch.linalg.slogdet(factor).logabsdet
+        return each.sum(1)
+
+    @staticmethod
+    def _at(parameters: State, z: Tensor) -> Tensor:
+        return parameters["m"][:, :, None] + z @ parameters["L"].mT
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """q = sum_c pi_c N(m_c, L_c L_cᵀ) per layer: m (n, Y, C, Z), L (n, Y, C, Z, Z), logits (n, Y, C) of pi.
+
+    A component is chosen by a hard Gumbel softmax, temperature 1: the choice itself forward, the gradient of
+    the soft weights backward.
+    """
+
+    components: int
+
+    def initial(self, generators: list[torch.Generator], layers: int, size: int) -> State:
+        """Return components of covariance I whose means are drawn from N(0, I) / 2, equally likely."""
+        means = [torch.randn(layers, self.components, size, generator=each) / 2 for each in generators]
+        return {
+            "m": torch.stack(means),
+            "L": torch.eye(size).repeat(len(means), layers, self.components, 1, 1),
+            "logits": torch.zeros(len(means), layers, self.components),
+        }
+
+    def sample(self, parameters: State, draws: Draws) -> Tensor:
+        """Return latents (n, B, Y, Z)."""
+        return self._at(parameters, draws["z"][:, None], draws["gumbel"]).transpose(1, 2)
+
+    def divergence(self, parameters: State, draws: Draws) -> Tensor:
+        """Return (n,): the mean over layers and draws of ln q(s) - ln N(s; 0, I).
+
+        ln q has ln C taken off, as in the released code; that shifts the value and changes no gradient.
+        """
+        s = self._at(parameters, draws["kl"], draws["kl_gumbel"])
+        factor = parameters["L"]
+        away = (s[:, :, None] - parameters["m"][:, :, :, None]).mT  # (n, Y, C, Z, M)
+        square = torch.linalg.solve(factor, away).square().sum(3)
+        constant = s.shape[-1] / 2 * math.log(2 * math.pi)
+        each = -0.5 * square - torch.linalg.slogdet(factor).logabsdet[..., None] - constant
+        log_pi = parameters["logits"].log_softmax(2)[..., None]
+        log_q = (each + log_pi).logsumexp(2) - math.log(self.components)
+        log_p = -0.5 * s.square().sum(3) - constant
+        mean: Tensor = (log_q - log_p).mean((1, 2))
+        return mean
+
+    @staticmethod
+    def _at(parameters: State, z: Tensor, gumbel: Tensor) -> Tensor:
+        soft = (parameters["logits"][:, :, None] + gumbel).softmax(3)
+        hard = functional.one_hot(soft.argmax(3), soft.shape[3]).to(soft.dtype)
+        weights = hard + soft - soft.detach()
+        each = parameters["m"][:, :, :, None] + z[:, :, None] @ parameters["L"].mT
+        return torch.einsum("nybc,nycbz->nybz", weights, each)
+
+
+@dataclass(frozen=True)
+class Flow:
+    """q is a normalizing flow of a standard normal per layer: `steps` additive couplings, then scales.
+
+    A step permutes the numbers, adds to the second half what a net of two hidden layers makes of the first,
+    and scales and shifts every number. It starts as a permutation, so q starts as N(0, I).
+    """
+
+    steps: int
+    hidden: int
+    seed: int
+
+    components: ClassVar[int] = 0
+
+    def initial(self, generators: list[torch.Generator], layers: int, size: int) -> State:
+        """Return the parameters, named by step."""
+        half, rest = size // 2, size - size // 2
+        rows: list[State] = []
+        for generator in generators:
+
+            def uniform(fan_in: int, fan_out: int, generator: torch.Generator = generator) -> Tensor:
+                drawn = torch.rand(layers, fan_in, fan_out, generator=generator)
+                scaled: Tensor = (2 * drawn - 1) / math.sqrt(max(1, fan_in))
+                return scaled
+
+            row: State = {}
+            for step in range(self.steps):
+                row |= {
+                    f"{step}.in": uniform(half, self.hidden),
+                    f"{step}.in_bias": torch.zeros(layers, 1, self.hidden),
+                    f"{step}.mid": uniform(self.hidden, self.hidden),
+                    f"{step}.mid_bias": torch.zeros(layers, 1, self.hidden),
+                    f"{step}.out": torch.zeros(layers, self.hidden, rest),
+                    f"{step}.out_bias": torch.zeros(layers, 1, rest),
+                    f"{step}.scale": torch.zeros(layers, 1, size),
+                    f"{step}.shift": torch.zeros(layers, 1, size),
+                }
+            rows.append(row)
+        return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+
+    def sample(self, parameters: State, draws: Draws) -> Tensor:
+        """Return latents (n, B, Y, Z)."""
+        layers = parameters["0.scale"].shape[1]
+        latents, _ = self._through(parameters, draws["z"][:, None].expand(-1, layers, -1, -1))
+        return latents.transpose(1, 2)
+
+    def divergence(self, parameters: State, draws: Draws) -> Tensor:
+        """Return (n,): the mean over layers and draws of ln q(s) - ln N(s; 0, I)."""
+        base = draws["kl"]
+        s, log_slope = self._through(parameters, base)
+        return (0.5 * (s.square() - base.square()).sum(3).mean(2) - log_slope).mean(1)
+
+    def _through(self, parameters: State, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what becomes of x (n, Y, B, Z), and the log of the volume change (n, Y), of all points."""
+        size, log_slope = x.shape[-1], x.new_zeros(())
+        for step in range(self.steps):
+            p = {name: parameters[f"{step}.{name}"] for name in ("in", "mid", "out", "scale", "shift")}
+            bias = {name: parameters[f"{step}.{name}_bias"] for name in ("in", "mid", "out")}
+            x = x[..., torch.randperm(size, generator=stream(self.seed, "vmi", "order", step)).to(x.device)]
+            fixed, moved = x[..., : size // 2], x[..., size // 2 :]
+            h = (fixed @ p["in"] + bias["in"]).relu()
+            h = (h @ p["mid"] + bias["mid"]).relu()
+            x = torch.cat((fixed, moved + h @ p["out"] + bias["out"]), -1) * p["scale"].exp() + p["shift"]
+            log_slope = log_slope + p["scale"].sum((2, 3))
+        return x, log_slope
+
+
+Posterior = Gaussian | Mixture | Flow
+
+
+@dataclass(frozen=True, kw_only=True)
+class VMI:
+    """VMI: Wang et al. 2021, "Variational Model Inversion Attacks"; follows the released code.
+
+    Minimises mean cross-entropy(T(G(s)), identity) + kl_weight * KL(q || N(0, I)) over the parameters of a
+    distribution q of latents s per identity, by SGD. The reconstructions are `samples` draws from q.
+
+    posterior: "gaussian" has a full covariance; "mixture" has `components` of them; "flow" is ours, see
+    `Flow`: the released flow is a Glow whose deeper levels draw fresh noise, which is not followed.
+    layers: for a prior whose latent is `layers` vectors of equal length, one per layer of its generator: each
+    has a distribution of its own and all share their draws. Released face settings have no layer outside q.
+    batch, steps: images per step; the published result is that of epoch 20 of 157 steps.
+    learning_rate, momentum: of SGD.  smoothing: of the labels, see `smoothed_cross_entropy`.
+    kl_samples: draws for the divergence of a Gaussian, published 1000; 0 takes its closed form, a departure
+    of the same mean and no noise. A mixture or a flow takes `batch` draws, as published.
+    The released loop works in float64, this one in float32.
+    """
+
+    kind: ClassVar[str] = "vmi"
+    summary: ClassVar[str] = "variational: a distribution of latents per identity, by gradients"
+    source: ClassVar[str] = "Wang et al., NeurIPS 2021 (VMI)"
+    threat_model: ClassVar[ThreatModel] = "white-box"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {},
+        # the same way as 3140 published steps, in fewer and longer ones
+        "cpu": {"steps": 60, "batch": 8, "samples": 5, "kl_samples": 0, "learning_rate": 5e-3},
+    }
+    auxiliary: ClassVar[None] = None
+
+    posterior: Literal["gaussian", "mixture", "flow"] = "gaussian"
+    layers: int = 1
+    components: int = 10
+    flow_steps: int = 10
+    hidden: int = 100
+    batch: int = 64
+    steps: int = 3140
+    samples: int = 50
+    learning_rate: float = 1e-4
+    momentum: float = 0.9
+    kl_weight: float = 1e-3
+    kl_samples: int = 1000
+    smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "layers", "components", "flow_steps", "hidden", "batch", "steps", "samples")
+        at_least(self, 0, "momentum", "kl_weight", "kl_samples", "smoothing")
+        above(self, 0, "learning_rate")
+
+    def passes(self) -> Passes:
+        """Return what one identity costs."""
+        images = self.steps * self.batch
+        return Passes(
+            generator_forward=images + self.samples,
+            generator_backward=images,
+            target_forward=images,
+            target_backward=images,
+        )
+
+    def family(self) -> Posterior:
+        """Return the distribution that the knobs name."""
+        if self.posterior == "mixture":
+            return Mixture(self.components)
+        return Flow(self.flow_steps, self.hidden, 0) if self.posterior == "flow" else Gaussian()
+
+    def invert(
+        self,
+        target: Classifier,
+        prior: PriorNetworks,
+        identities: Tensor,
+        *,
+        seed: int,
+        device: str,
+        report: Report,
+        batch_size: int | None = None,
+        auxiliary: Mapping[str, Any] | None = None,
+        resume: Resume | None = None,
+    ) -> Reconstructions:
+        """Return (samples, N) reconstructions; see `Attack.invert`.
+
+        `batch_size` counts images: a step of few identities is cut if even one has more.
+        history: its ``prior_loss`` is the divergence.
+        """
+        target = lean(target, device)
+        prior = PriorNetworks(lean(prior.generator, device), prior.discriminator, prior.latent_size)
+        check_fit(target, prior, identities, device, self.threat_model)
+        if prior.latent_size % self.layers:
+            raise ConfigError(
+                f"the attack expects a prior whose latent is {self.layers} vectors of equal length; got a "
+                f"latent of {prior.latent_size} numbers (attack.layers); choose a divisor of it"
+            )
+        identities, size = identities.cpu(), batch_size or rows_at_once(device)
+        rows, width, finished = len(identities), prior.latent_size // self.layers, 0
+        family = self.family()
+
+        def work(first: int, stop: int) -> tuple[Tensor, Tensor, Tensor]:
+            nonlocal finished
+
+            def progress(iteration: int, identity_loss: float, prior_loss: float) -> None:
+                done = finished + iteration * (stop - first)
+                report("attack", done, rows * self.steps, identity_loss=identity_loss, prior_loss=prior_loss)
+
+            chunk = identities[first:stop].tolist()
+            starts = [stream(seed, "vmi", "start", identity) for identity in chunk]
+            parameters, losses = self.fit(
+                target,
+                prior,
+                family,
+                {
+                    name: value.to(device)
+                    for name, value in family.initial(starts, self.layers, width).items()
+                },
+                identities[first:stop].to(device),
+                self.draws([stream(seed, "vmi", "draws", i) for i in chunk], target, width, device),
+                progress,
+                size=size,
+                resume=resume,
+                name=f"rows-{first}-{stop}",
+            )
+            last = [stream(seed, "vmi", "samples", identity) for identity in chunk]
+            final = {
+                name: value.to(device) for name, value in self._draw(last, self.samples, 0, width).items()
+            }
+            with torch.no_grad():
+                latents = family.sample(parameters, final).flatten(2)  # (n, samples, Y Z)
+                flat = latents.flatten(0, 1)
+                pixels = [
+                    to_pixels(prior.generator(flat[part : part + size])).cpu()
+                    for part in range(0, len(flat), size)
+                ]
+            finished += (stop - first) * self.steps
+            images = torch.cat(pixels)
+            return (
+                latents.cpu(),
+                images.reshape(*latents.shape[:2], *images.shape[1:]),
+                losses * (stop - first),
+            )
+
+        chunks = in_chunks(rows, max(1, size // self.batch), work)
+        mean = torch.stack([losses for _, _, losses in chunks]).sum(0) / rows
+        return Reconstructions(
+            latents=torch.cat([latents for latents, _, _ in chunks]).transpose(0, 1).contiguous(),
+            images=torch.cat([images for _, images, _ in chunks]).transpose(0, 1).contiguous(),
+            history=[
+                {"iteration": float(iteration), "identity_loss": identity_loss, "prior_loss": prior_loss}
+                for iteration, (identity_loss, prior_loss) in zip(
+                    sampled(self.steps), mean.tolist(), strict=True
+                )
+            ],
+        )
+
+    def draws(
+        self, generators: list[torch.Generator], target: Classifier, width: int, device: str
+    ) -> Iterator[Draws]:
+        """Yield the draws of every step, row i from ``generators[i]``."""
+        while True:
+            drawn = self._draw(generators, self.batch, noise_size(target), width)
+            yield {name: value.to(device) for name, value in drawn.items()}
+
+    def _draw(self, generators: list[torch.Generator], batch: int, noise: int, width: int) -> Draws:
+        family, rows = self.family(), []
+        count = self.kl_samples if self.posterior == "gaussian" else self.batch
+        for generator in generators:
+
+            def normal(*shape: int, generator: torch.Generator = generator) -> Tensor:
+                return torch.randn(*shape, generator=generator)
+
+            def gumbel(*shape: int, generator: torch.Generator = generator) -> Tensor:
+                uniform = torch.rand(*shape, generator=generator).clamp(1e-20, 1 - 1e-7)
+                return -(-uniform.log()).log()
+
+            row = {"z": normal(batch, width), "kl": normal(self.layers, count, width)}
+            row["head"] = normal(batch, noise)
+            if family.components:
+                row["gumbel"] = gumbel(self.layers, batch, family.components)
+                row["kl_gumbel"] = gumbel(self.layers, count, family.components)
+            rows.append(row)
+        return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+
+    def fit(
+        self,
+        target: Classifier,
+        prior: PriorNetworks,
+        family: Posterior,
+        parameters: State,
+        labels: Tensor,
+        draws: Iterator[Any],
+        progress: Progress,
+        *,
+        size: int,
+        resume: Resume | None = None,
+        name: str = "rows",
+    ) -> tuple[State, Tensor]:
+        """Return the fitted parameters and the mean (identity, prior) losses at `sampled` steps, (P, 2).
+
+        parameters: one row per label (n,), on the device.  size: images put through the networks at once.
+        """
+        names = list(parameters)
+
+        def step(state: State, iteration: int, draw: Draws) -> tuple[State, Losses]:
+            leaves = {key: state[key].detach().requires_grad_(True) for key in names}
+            latents = family.sample(leaves, draw)
+            divergence = family.divergence(leaves, draw)
+            slope, loss = self._attack(target, prior, latents.detach(), labels, draw["head"], size)
+            total = (latents * slope).sum() + self.kl_weight * divergence.sum()
+            gradients = torch.autograd.grad(total, [leaves[key] for key in names])
+            following: State = {}
+            for key, gradient in zip(names, gradients, strict=True):
+                velocity = self.momentum * state[f"velocity of {key}"] + gradient
+                following[key] = state[key] - self.learning_rate * velocity
+                following[f"velocity of {key}"] = velocity
+            return following, (loss, divergence.sum().detach())
+
+        state = parameters | {f"velocity of {key}": torch.zeros_like(parameters[key]) for key in names}
+        state, losses = descend(
+            step, state, len(labels), self.steps, [draws], progress, resume=resume, name=name
+        )
+        return {key: state[key] for key in names}, losses
+
+    def _attack(
+        self,
+        target: Classifier,
+        prior: PriorNetworks,
+        latents: Tensor,
+        labels: Tensor,
+        noise: Tensor,
+        size: int,
+    ) -> Losses:
+        """Return the gradient of the identity losses in `latents` (n, B, Y, Z), and their sum over rows."""
+        batch = latents.shape[1]
+        flat, lent = latents.flatten(2).flatten(0, 1), noise.flatten(0, 1)
+        repeated = labels.repeat_interleave(batch)
+        slopes, losses = [], []
+        for first in range(0, len(flat), size):
+            part = slice(first, first + size)
+            leaf = flat[part].requires_grad_(True)
+            with head_noise(target, lent[part]):
+                logits = target(prior.generator(leaf))
+            loss = smoothed_cross_entropy(logits, repeated[part], self.smoothing).sum() / batch
+            slopes.append(torch.autograd.grad(loss, leaf)[0])
+            losses.append(loss.detach())
+        return torch.cat(slopes).reshape(latents.shape), torch.stack(losses).sum()
