@@ -79,6 +79,29 @@ def decode(space: Mapping[str, Domain], raw: Mapping[str, Any]) -> Assignment:
     return draw(space, _Replay(raw))
 
 
+def parameters(space: Mapping[str, Domain]) -> Iterator[tuple[str, Float | Int | Choice | Ordered]]:
+    """Yield every parameter of every branch, as (the optimiser's name, what it is drawn from).
+
+    A switch is the choice of a branch, and a grid the choice of a row. An optimiser that cannot do with a
+    space whose parameters come and go draws all of them and lets `decode` take what counts.
+    """
+    for key, domain in space.items():
+        yield from _parameters(key, key, domain)
+
+
+def _parameters(name: str, key: str, domain: Domain) -> Iterator[tuple[str, Float | Int | Choice | Ordered]]:
+    match domain:
+        case Rows():
+            yield name, Choice(tuple(range(len(domain.rows))))
+        case Switch():
+            yield name, Choice(tuple(domain.branches))
+            for label, branch in domain.branches.items():
+                for path, inner in branch.space.items():
+                    yield from _parameters(_inner(name, key, label, path), path, inner)
+        case _:
+            yield name, domain
+
+
 def paths(space: Mapping[str, Domain]) -> tuple[str, ...]:
     """Return every path that some draw sets, sorted."""
     found: set[str] = set()

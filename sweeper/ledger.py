@@ -1,11 +1,10 @@
-"""The ledger of a sweep: one Optuna study, asked and told. The only importer of optuna."""
+"""The ledger of a sweep: one Optuna study, asked and told. Only this and `samplers` import optuna."""
 
 import json
 import math
 import os
 import random
 import sqlite3
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,8 +14,10 @@ from typing import Any
 
 import optuna
 
-from search_spaces.space import anchors, decode, draw, grid, size
+from search_spaces.space import anchors, decode, grid, size
 from sweeper.home import write_ahead
+from sweeper.measures import measured
+from sweeper.samplers import make_sampler, propose
 from sweeper.study import Study
 from trainables.errors import ConfigError, DiskError
 from trainables.store import disk_errors
@@ -58,7 +59,7 @@ class Ledger:
                 self._optuna = self._open(storage)
             self._check_identity()
             trials = self._optuna.get_trials(deepcopy=False)
-            self._optuna.sampler = _sampler(study, len(trials))
+            self._optuna.sampler = make_sampler(study, len(trials))
             self._dice = random.Random(study.search.seed + len(trials))
             self._left_running = [t for t in trials if t.state == State.RUNNING]
             self.complete = sum(t.state == State.COMPLETE for t in trials)
@@ -68,7 +69,9 @@ class Ledger:
             self._used_up = False
             self._tried: dict[str, int] = {}
             for trial in trials:
-                if trial.state in (State.COMPLETE, State.RUNNING) and trial.params:
+                if (
+                    trial.state == State.COMPLETE
+                ):  # a running one may lack parameters, and is handed out first
                     self._tried.setdefault(_key(decode(study.domains, trial.params)), trial.number)
             self._enqueue()
 
@@ -95,7 +98,7 @@ class Ledger:
         """Return a trial with an assignment that was not tried yet, if there is one."""
         for _ in range(REASKS if self.study.search.sampler != "grid" or not self._tried else 1):
             trial = self._optuna.ask()
-            assignment = draw(self.study.domains, trial)
+            assignment = propose(self.study, trial)
             twin = self._tried.get(_key(assignment))
             if twin is None:
                 return self._start(trial, assignment)
@@ -120,18 +123,27 @@ class Ledger:
 
         The history goes into its own file first, so that a complete trial always has one.
         """
-        values = [result.get("values", {}).get(name) for name in self.study.objectives]
-        missing = [n for n, v in zip(self.study.objectives, values, strict=True) if not _finite(v)]
+        values = self.values(result)
+        limits = {str(limit): limit.violation(result) for limit in self.study.limits}
+        missing = {name: value for name, value in values.items() if not _finite(value)}
+        unknown = [text for text, violation in limits.items() if violation is None]
+        reason = ""
         if missing:
-            given = {name: result.get("values", {}).get(name) for name in missing}
-            reason = f"objectives must be finite numbers; got {given}"
+            reason = f"objectives must be finite numbers; got {missing}"
+        elif unknown:
+            reason = f"a constraint needs a finite number; the trial gave none for '{unknown[0]}'"
+        if reason:
             self.fail(number, result.get("params", {}), reason)
             return reason
         record = dict(result)
         write_history(self._histories, number, record.pop("history", {}))
-        self._finish(number, record, values)
+        self._finish(number, record, list(values.values()), limits)
         self.complete += 1
         return ""
+
+    def values(self, result: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the objectives of what a trial gave, None for one that it lacks."""
+        return {name: measured(result, name) for name in self.study.objectives}
 
     def fail(self, number: int, assignment: Assignment, reason: str, trace: str = "") -> None:
         """Record that trial `number` gave no result, and why."""
@@ -150,14 +162,22 @@ class Ledger:
 
     def _start(self, trial: optuna.trial.Trial, assignment: Assignment | None = None) -> Asked:
         if assignment is None:
-            assignment = draw(self.study.domains, trial)
+            assignment = propose(self.study, trial)
         self._handles[trial.number] = trial
         self._tried.setdefault(_key(assignment), trial.number)
         return Asked(trial.number, assignment)
 
-    def _finish(self, number: int, record: dict[str, Any], values: list[Any] | None) -> None:
+    def _finish(
+        self,
+        number: int,
+        record: dict[str, Any],
+        values: list[Any] | None,
+        limits: Mapping[str, Any] | None = None,
+    ) -> None:
         trial = self._handles.pop(number)
         with storage_errors(self._url):
+            for text, violation in (limits or {}).items():  # samplers and dashboards read it from there
+                trial.set_constraint(text, violation)
             trial.set_user_attr("result", record)  # before the end: a finished trial cannot be changed
             if values is None:
                 self._optuna.tell(trial, state=State.FAIL)
@@ -279,22 +299,13 @@ def stored_trials(url: str, name: str) -> tuple[dict[str, str], list[dict[str, A
                 "state": {State.COMPLETE: "complete", State.RUNNING: "running"}.get(trial.state, "failed"),
                 "params": trial.params,
                 "values": trial.values,
+                "violations": dict(trial.constraints),
                 "result": trial.user_attrs.get("result", {}),
                 "started": _iso(trial.datetime_start),
                 "finished": _iso(trial.datetime_complete),
             }
         )
     return identity.get("objectives", {}), found
-
-
-def _sampler(study: Study, trials: int) -> optuna.samplers.BaseSampler:
-    """Return the sampler; its seed moves with the trials so far, or a restart would repeat proposals."""
-    seed = study.search.seed + trials
-    if study.search.sampler == "tpe":
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of `group`
-            return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
-    return optuna.samplers.RandomSampler(seed=seed)
 
 
 def _key(assignment: Mapping[str, Any]) -> str:

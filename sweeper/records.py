@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from sweeper.home import Home, open_home
+from sweeper.measures import reference_point
 from trainables.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,29 +20,33 @@ _EXTRAS = ("metrics", "freeze_point", "defense", "warnings", "artifacts", "reaso
 def study_records(home: Home, name: str, *, history: bool = True) -> dict[str, Any]:
     """Return the study `name` as JSON-ready data.
 
-    ``study``, ``objectives`` (name -> direction), ``reference_point``, ``hypervolume`` (of the complete
-    trials), ``trials``: each with ``number``, ``state`` (complete, failed or running), ``params``,
-    ``values``, ``interval``, ``on_front``, ``trained_params``, ``total_params``, ``seconds``, and for the
-    report ``metrics``, ``freeze_point``, ``defense``, ``warnings``, ``artifacts``, ``reason``, ``started``,
-    ``finished`` and, if asked for, ``history``. Raises `ConfigError` naming the nearest studies.
+    ``study``, ``objectives`` (name -> direction), ``reference_point`` (`measures.reference_point` of the
+    complete trials), ``hypervolume`` (of the complete trials that keep the constraints), ``trials``: each
+    with ``number``, ``state`` (complete, failed or running), ``params``, ``values``, ``interval``,
+    ``on_front``, ``trained_params``, ``total_params``, ``seconds``, ``feasible`` (whether it keeps
+    the constraints; None without a result), and for the report ``metrics``, ``freeze_point``, ``defense``,
+    ``warnings``, ``artifacts``, ``reason`` (of a failure, or what an infeasible trial misses), ``started``,
+    ``finished`` and, if asked for, ``history``. An infeasible trial is never on the front. Raises
+    `ConfigError` naming the nearest studies.
     """
-    from sweeper.front import REFERENCE, hypervolume, non_dominated
+    from sweeper.front import hypervolume, non_dominated
     from sweeper.ledger import stored_trials
 
     check_exists(home, name)
     objectives, stored = stored_trials(home.storage, name)
     trials = [_record(home, name, objectives, trial, history) for trial in stored]
     complete = [t for t in trials if t["state"] == "complete"]
+    feasible = [t for t in complete if t["feasible"]]
     directions = list(objectives.values())
-    reference = {o: REFERENCE.get(o, 0.0) for o in objectives}
+    reference = reference_point(objectives, [t["values"] for t in complete])
     volume = 0.0
-    if complete:
+    if feasible:
         import numpy as np
 
-        values = np.array([[t["values"][o] for o in objectives] for t in complete], dtype=float)
-        for trial, chosen in zip(complete, non_dominated(values, directions), strict=True):
+        values = np.array([[t["values"][o] for o in objectives] for t in feasible], dtype=float)
+        for trial, chosen in zip(feasible, non_dominated(values, directions), strict=True):
             trial["on_front"] = bool(chosen)
-        volume = float(hypervolume(values, directions, list(reference.values())))
+        volume = float(hypervolume(values, directions, [reference[o] for o in objectives]))
     return {
         "study": name,
         "objectives": objectives,
@@ -77,16 +82,20 @@ def _record(
     result = stored["result"]
     complete = stored["state"] == "complete"
     values = dict(zip(objectives, stored["values"], strict=True)) if complete else {}
+    missed = [text for text, violation in stored["violations"].items() if violation > 0]
     record: dict[str, Any] = {
         "number": stored["number"],
         "state": stored["state"],
         "params": result.get("params", stored["params"]),
         "values": values,
         "on_front": False,
+        "feasible": not missed if complete else None,
     }
     for key in (*_RESULT, *_EXTRAS):
         record[key] = result.get(key, {} if key in ("interval", "seconds", "metrics", "artifacts") else None)
     record["warnings"] = record["warnings"] or []
+    if complete and missed:
+        record["reason"] = f"misses {' and '.join(missed)}"
     record["started"], record["finished"] = stored["started"], stored["finished"]
     if history:
         try:
@@ -145,7 +154,7 @@ def flat_row(trial: dict[str, Any]) -> dict[str, Any]:
     row |= trial["values"]
     for name, interval in trial["interval"].items():
         row[f"{name}_low"], row[f"{name}_high"] = interval
-    for key in ("freeze_point", "defense", "trained_params", "total_params", "reason"):
+    for key in ("feasible", "freeze_point", "defense", "trained_params", "total_params", "reason"):
         row[key] = trial[key]
     row |= trial["params"]
     row |= {name: value for name, value in trial["metrics"].items() if name not in row}

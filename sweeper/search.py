@@ -89,7 +89,8 @@ class StudySearch(Searcher):
         """Tell the ledger, and return the trial as the tracker and the progress need it."""
         reason, record = standing.reason, {"params": asked.assignment}
         if standing.state == "complete":
-            record = {**standing.result, **record}
+            values = self._ledger.values(standing.result)
+            record = {**standing.result, **record, "values": {**standing.result.get("values", {}), **values}}
             reason = self._ledger.tell(asked.number, record)
         else:
             self._ledger.fail(asked.number, asked.assignment, reason, standing.trace)

@@ -11,15 +11,17 @@ from typing import Annotated, Any, ClassVar, Literal
 import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from sweeper.constraint import Constraint, parse_constraint
+from sweeper.measures import MEASURES, Direction
 from trainables.document import suggestion
 from trainables.errors import ConfigError
 
-Direction = Literal["maximize", "minimize"]
-Sampler = Literal["tpe", "random", "grid"]
+Sampler = Literal["tpe", "nsga2", "gp", "random", "sobol", "grid"]
 
 PRESETS = Path(__file__).parent / "presets"
 OBJECTIVES: dict[str, Direction] = {"test_accuracy": "maximize", "attack_accuracy": "minimize"}
 DEFAULT_TRIALS = 16
+MOST_OBJECTIVES = 3  # hypervolumes are exact up to three, and nobody reads a front of four
 
 _CHECKED_DRAWS = 20
 
@@ -32,7 +34,8 @@ class _Strict:
 class Search(_Strict):
     """How trials are chosen.
 
-    sampler: tpe (multivariate, grouped), random, or grid (every assignment of a finite space, in order).
+    sampler: tpe (multivariate, grouped), nsga2, gp (a Gaussian process: seconds a proposal), random, sobol (a
+    scrambled sequence that fills the space evenly), or grid (every assignment of a finite space, in order).
     trials: how many results are wanted; None means 16, or the whole grid for the sampler grid.
     anchors: begin with the undefended trial, the ends of each axis and the published settings.
     """
@@ -68,13 +71,15 @@ class Study(_Strict):
     """A sweep: `trial` is the template that each assignment of `space` is merged into.
 
     name: of the stored study. space: names from ``sweeper list spaces`` and domains of single paths.
-    objectives: result name -> direction.
+    objectives: result name -> direction, one to three of `MEASURES`. constraints: what a trial must keep to
+    be on the front, as ``test_accuracy >= 0.8``; samplers avoid what misses it.
     """
 
     name: str
     trial: dict[str, Any]
     space: list[str | dict[str, Any]] | str | dict[str, Any]
     objectives: dict[str, Direction] = dataclasses.field(default_factory=lambda: dict(OBJECTIVES))
+    constraints: list[str] = dataclasses.field(default_factory=list)
     search: Search = dataclasses.field(default_factory=Search)
     resources: Resources = dataclasses.field(default_factory=Resources)
     tracking: Tracking = dataclasses.field(default_factory=Tracking)
@@ -96,6 +101,14 @@ class Study(_Strict):
             raise ConfigError(f"{error} ({self.name}: space)") from None
 
     @functools.cached_property
+    def limits(self) -> tuple[Constraint, ...]:
+        """Return the constraints; raise `ConfigError` for one that makes no sense."""
+        return tuple(
+            parse_constraint(text, f"{self.name}: constraints[{position}]")
+            for position, text in enumerate(self.constraints)
+        )
+
+    @functools.cached_property
     def budget(self) -> int:
         """Return how many results the study wants: never more than its space has assignments."""
         from search_spaces.space import size
@@ -104,7 +117,7 @@ class Study(_Strict):
         if self.search.sampler == "grid" and available is None:
             raise ConfigError(
                 f"search.sampler 'grid' needs a finite space, and this one has real-valued domains "
-                f"({self.name}: search.sampler); take tpe or random, or a space such as bido_grid"
+                f"({self.name}: search.sampler); take another sampler, or a space such as bido_grid"
             )
         default = available if self.search.sampler == "grid" else DEFAULT_TRIALS
         wanted = self.search.trials or default or DEFAULT_TRIALS
@@ -117,13 +130,14 @@ class Study(_Strict):
         return merge(self.trial, dict(assignment))
 
     def identity(self) -> dict[str, Any]:
-        """Return what must not change while a study lives: template, space, objectives; JSON-ready."""
+        """Return what must not change while a study lives; JSON-ready. What was added later counts if set."""
         from search_spaces.space import describe
 
         return {
             "trial": self.trial,
             "space": describe(self.domains),
             "objectives": dict(self.objectives),
+            **({"constraints": [str(limit) for limit in self.limits]} if self.constraints else {}),
         }
 
 
@@ -136,8 +150,8 @@ def load_study(
     check: also try the template with anchors and random draws. The study's template is returned with every
     default filled in. Raises `ConfigError` for every mistake.
     """
+    from trainables.config import document as filled
     from trainables.config import load_trial
-    from trainables.store import plain
 
     path = find_study(reference)
     document = _read(path)
@@ -147,7 +161,7 @@ def load_study(
     if trials is not None:
         document["search"] = {**(document.get("search") or {}), "trials": trials}
     study = parse_study(document, reference)
-    study = dataclasses.replace(study, trial=plain(load_trial(study.trial, f"{reference}: trial")))
+    study = dataclasses.replace(study, trial=filled(load_trial(study.trial, f"{reference}: trial")))
     if check:
         check_study(study)
     return study
@@ -185,11 +199,24 @@ def parse_study(document: dict[str, Any], where: str) -> Study:
             f"name must be letters, digits, '_', '-' and '.' (it names a folder); got {study.name!r} "
             f"({where}: name)"
         )
-    if not study.objectives:
-        raise ConfigError(
-            f"objectives must name at least one result, as in {OBJECTIVES} ({where}: objectives)"
-        )
+    _check_objectives(study, where)
+    _ = study.limits
     return study
+
+
+def _check_objectives(study: Study, where: str) -> None:
+    count = len(study.objectives)
+    if not 1 <= count <= MOST_OBJECTIVES:
+        raise ConfigError(
+            f"objectives must name one to {MOST_OBJECTIVES} results, as in {OBJECTIVES}; got {count} "
+            f"({where}: objectives)"
+        )
+    for name in study.objectives:
+        if name not in MEASURES:
+            raise ConfigError(
+                f"an objective must be one of {', '.join(MEASURES)}; got '{name}'"
+                f"{suggestion(name, MEASURES)} ({where}: objectives)"
+            )
 
 
 def check_study(study: Study) -> None:

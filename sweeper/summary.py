@@ -1,7 +1,7 @@
 """What a person reads at the end: the front as a table, its hypervolume, what to beware of, where to look."""
 
 import shlex
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import Any
 
 from rich.console import Console
@@ -9,6 +9,7 @@ from rich.table import Table
 
 from sweeper import words
 from sweeper.home import Home
+from sweeper.measures import bound
 from sweeper.study import Study
 from sweeper.sweep import Outcome
 
@@ -30,10 +31,11 @@ def show(outcome: Outcome, study: Study, home: Home) -> None:
 
 
 def show_front(records: dict[str, Any]) -> None:
-    """Print the front as a table, and the hypervolume with its reference point."""
+    """Print the front as a table, the hypervolume with its reference point, and what is infeasible."""
     objectives = list(records["objectives"])
+    first, direction = next(iter(records["objectives"].items()))
     best = [t for t in records["trials"] if t["on_front"]]
-    best.sort(key=lambda t: t["values"][objectives[0]], reverse=True)
+    best.sort(key=lambda t: t["values"][first], reverse=direction == "maximize")
     table = Table(title=f"Front of '{records['study']}'", title_justify="left")
     for name in ("trial", *(o.replace("_", " ") for o in objectives), "freeze point", "defense"):
         table.add_column(name)
@@ -47,8 +49,13 @@ def show_front(records: dict[str, Any]) -> None:
             _parameters(trial),
         )
     _console().print(table)
-    point = ", ".join(f"{name} {value:g}" for name, value in records["reference_point"].items())
-    print(f"hypervolume {records['hypervolume']:.4f} (reference point: {point})")
+    print(f"hypervolume {records['hypervolume']:.4f} (reference point: {_point(records)})")
+    missed: dict[str, list[str]] = defaultdict(list)
+    for trial in records["trials"]:
+        if trial.get("feasible") is False:
+            missed[str(trial["reason"])].append(str(trial["number"]))
+    for reason, numbers in missed.items():
+        print(f"infeasible, {reason}: {len(numbers)} trials ({', '.join(numbers)})")
 
 
 def show_warnings(records: dict[str, Any], problems: list[str]) -> None:
@@ -88,10 +95,10 @@ def show_comparison(found: dict[str, Any]) -> None:
 def show_rows(rows: list[dict[str, Any]]) -> None:
     """Print what `sweeper list` found."""
     table = Table()
-    for name in ("name", "summary", "source"):
+    for name in rows[0] if rows else ("name", "summary", "source"):
         table.add_column(name, no_wrap=name == "name")
     for row in rows:
-        table.add_row(row["name"], row["summary"], row["source"])
+        table.add_row(*row.values())
     _console().print(table)
 
 
@@ -99,6 +106,15 @@ def _value(trial: dict[str, Any], name: str) -> str:
     interval = trial["interval"].get(name)
     spread = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
     return f"{trial['values'][name]:.3f}{spread}"
+
+
+def _point(records: dict[str, Any]) -> str:
+    """Return the reference point in words, with what is no natural bound marked as such."""
+    return ", ".join(
+        f"{name} {value:g}"
+        + ("" if bound(name, records["objectives"][name]) is not None else ", the worst measured")
+        for name, value in records["reference_point"].items()
+    )
 
 
 def _parameters(trial: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ import random
 import pytest
 
 from search_spaces.domains import Branch, Choice, Float, Int, Ordered, Rows, Switch
-from search_spaces.space import anchors, decode, describe, draw, grid, paths, size
+from search_spaces.space import anchors, decode, describe, draw, grid, parameters, paths, size
 
 SPACE = {
     "target.freeze_point": Ordered(("none", "stem", "middle", "last")),
@@ -162,3 +162,32 @@ def test_describe_is_json_and_sees_every_change():
     ):
         assert json.dumps(describe(SPACE | change), sort_keys=True) != text
     assert json.dumps(describe(dict(reversed(SPACE.items()))), sort_keys=True) == text
+
+
+@pytest.mark.parametrize("space", [SPACE, FINITE])
+def test_parameters_are_those_that_draws_ask_for(space):
+    asked = {}
+    for seed in range(60):
+        dice = Dice(seed)
+        draw(space, dice)
+        asked |= {name: how for name, (how, _) in dice.seen.items()}
+    listed = dict(parameters(space))
+    assert set(listed) == set(asked)
+    for name, domain in listed.items():
+        match domain:
+            case Float() | Int():
+                assert asked[name] == (domain.low, domain.high, domain.log)
+            case Ordered():
+                assert asked[name] == (0, len(domain.values) - 1, False)
+            case Choice():
+                assert asked[name] == domain.values
+
+
+def test_decode_takes_what_counts_of_all_parameters():
+    everything = {name: 1 for name, _ in parameters(SPACE)} | {"defense": "loud", "defense.loud.scale": 1.5}
+    assert decode(SPACE, everything) == {
+        "target.freeze_point": "stem",
+        "defense.kind": "noise",
+        "defense.scale": 1.5,
+        "target.batch_size": 1,
+    }

@@ -106,6 +106,61 @@ def test_a_finite_space_with_a_failure_ends_and_the_next_start_tries_it_again(le
     assert again.ask().assignment == one.assignment
 
 
+@pytest.mark.parametrize("sampler", ["nsga2", "sobol"])
+def test_flat_samplers_ask_again_for_what_was_tried(ledger, result, sampler):
+    space = [{"k": {"choice": ["a", "b"]}}, {"m": {"choice": [1, 2, 3]}}]
+    asked = run_all(ledger(space=space, search={"sampler": sampler}), result)
+    assert len({json.dumps(one.assignment) for one in asked}) == len(asked) == 6
+
+
+def test_a_driver_killed_in_the_midst_of_a_proposal_goes_on(ledger, home, result):
+    book = ledger(search={"trials": 2, "anchors": False})
+    trial = book._optuna.ask()
+    trial.suggest_float("x", 0, 1)  # and never came to "k"
+    again = ledger(search={"trials": 2, "anchors": False})
+    first = again.ask()
+    assert first.number == trial.number
+    assert first.assignment["x"] == trial.params["x"] and first.assignment["k"] in ("a", "b")
+
+
+def test_a_constraint_steers_the_sampler_and_marks_the_trial(ledger, home, result):
+    """Both objectives are best at x = 0, which the constraint forbids."""
+
+    def tell(book, count):
+        told = []
+        for _ in range(count):
+            one = book.ask()
+            x = told.append(one.assignment["x"]) or one.assignment["x"]
+            values = {"test_accuracy": 1 - x, "attack_accuracy": x}
+            book.tell(one.number, result(x, values=values, metrics={"knn_distance": x}))
+        return told
+
+    search = {"trials": 60, "anchors": False}
+    space = [{"x": {"float": [0, 1]}}]
+    free = tell(ledger(name="free", space=space, search=search), 24)
+    bound = tell(ledger(space=space, search=search, constraints=["knn_distance >= 0.7"]), 24)
+    assert sum(x < 0.3 for x in free[12:]) > 6  # without the constraint it goes where both are best
+    assert sum(x > 0.6 for x in bound[12:]) > 6
+    _, trials = stored_trials(home.storage, "cheap")
+    violations = [trial["violations"]["knn_distance >= 0.7"] for trial in trials]
+    assert violations == pytest.approx([0.7 - x for x in bound])
+
+
+def test_a_constraint_on_what_a_trial_does_not_measure_fails_it(ledger, result):
+    book = ledger(constraints=["knn_distance >= 1"])
+    one = book.ask()
+    assert "gave none for 'knn_distance >= 1'" in book.tell(one.number, result(0.5, metrics={}))
+    assert book.failed == 1
+
+
+def test_objectives_come_from_wherever_a_trial_measures_them(ledger, home, result):
+    objectives = {"test_accuracy": "maximize", "knn_distance": "maximize", "train_seconds": "minimize"}
+    book = ledger(objectives=objectives)
+    one = book.ask()
+    assert book.tell(one.number, result(0.5)) == ""
+    assert stored_trials(home.storage, "cheap")[1][0]["values"] == [0.5, 2.0, 0.5]
+
+
 def test_endless_failures_end_the_sweep(ledger):
     book = ledger()
     attempts = 0

@@ -66,7 +66,7 @@ def test_overrides_are_values_of_the_file(write):
     ("changes", "message"),
     [
         ({"serach": {}}, r"unknown key 'serach'; did you mean 'search'\?"),
-        ({"search": {"sampler": "tep"}}, "search.sampler must be 'tpe', 'random' or 'grid'; got 'tep'"),
+        ({"search": {"sampler": "tep"}}, "search.sampler must be 'tpe', 'nsga2', .* or 'grid'; got 'tep'"),
         ({"search": {"trials": 0}}, "search.trials .*greater than or equal to 1; got 0"),
         ({"search": {"anchor": True}}, r"unknown key 'anchor'; did you mean 'anchors'\?"),
         ({"resources": {"concurrent": "many"}}, "resources.concurrent"),
@@ -84,7 +84,24 @@ def test_overrides_are_values_of_the_file(write):
         ({"trial": None}, "'trial' is missing"),
         ({"name": "a/b"}, "name must be letters"),
         ({"objectives": {"test_accuracy": "up"}}, "objectives.test_accuracy must be"),
-        ({"objectives": {}}, "objectives must name"),
+        ({"objectives": {}}, "objectives must name one to 3 results.*got 0"),
+        (
+            {"objectives": {"test_acuracy": "maximize"}},
+            r"one of test_accuracy, .*; got 'test_acuracy'; did you mean 'test_accuracy'\?",
+        ),
+        (
+            {
+                "objectives": {
+                    "test_accuracy": "maximize",
+                    "attack_accuracy": "minimize",
+                    "knn_distance": "maximize",
+                    "train_seconds": "minimize",
+                }
+            },
+            "one to 3 results.*got 4",
+        ),
+        ({"constraints": ["test_accuracy > 0.8"]}, r"a measure, >= or <=, and a number.*constraints\[0\]"),
+        ({"constraints": "test_accuracy >= 0.8"}, "constraints must be a valid list"),
     ],
 )
 def test_each_mistake_is_one_clear_error(write, changes, message):
@@ -128,3 +145,10 @@ def test_every_branch_of_a_space_is_checked():
     study = parse_study({"name": "s", "trial": TRIAL, "space": space}, "s")
     with pytest.raises(ConfigError, match=r"kind must be one of .*'nothing'.*defense.kind=nothing"):
         check_study(study)
+
+
+def test_constraints_and_objectives_belong_to_the_identity(write):
+    plain = load_study(write()).identity()
+    assert "constraints" not in plain  # studies from before there were any stay what they were
+    limited = load_study(write(constraints=["attack_accuracy<=.50", "test_accuracy >= 0.8"])).identity()
+    assert limited == plain | {"constraints": ["attack_accuracy <= 0.5", "test_accuracy >= 0.8"]}

@@ -63,6 +63,25 @@ def test_the_front_is_a_table_the_most_accurate_first(capsys):
     assert "hypervolume 0.5679 (reference point: test_accuracy 0, attack_accuracy 1)" in out
 
 
+def test_the_table_follows_the_first_objective_and_names_what_is_infeasible(capsys):
+    seconds = {"train_seconds": 3.0}
+    found = records(
+        trial(0, 0.8, 0.2),
+        trial(1, 0.9, 0.1),
+        trial(2, 0.5, 0.1, on_front=False, feasible=False, reason="misses test_accuracy >= 0.8"),
+        trial(4, 0.6, 0.1, on_front=False, feasible=False, reason="misses test_accuracy >= 0.8"),
+    )
+    found["objectives"] = {"attack_accuracy": "minimize", "train_seconds": "minimize"}
+    found["reference_point"] = {"attack_accuracy": 1.0, "train_seconds": 7.5}
+    for one in found["trials"]:
+        one["values"] |= seconds
+    summary.show_front(found)
+    out = capsys.readouterr().out
+    assert [row[0] for row in rows(out)] == ["1", "0"]  # the lowest attack accuracy first
+    assert "(reference point: attack_accuracy 1, train_seconds 7.5, the worst measured)" in out
+    assert "infeasible, misses test_accuracy >= 0.8: 2 trials (2, 4)" in out
+
+
 def test_an_empty_front_is_an_empty_table(capsys):
     summary.show_front(records())
     assert rows(capsys.readouterr().out) == []
