@@ -11,8 +11,10 @@ from trainables.attacks import ATTACKS
 from trainables.attacks.base import Attack, Reconstructions
 from trainables.attacks.brep import BREP
 from trainables.attacks.gmi import GMI
+from trainables.attacks.lomma import LommaGMI
 from trainables.attacks.rlb import RLB
 from trainables.attacks.vmi import VMI
+from trainables.datasets.base import Images
 from trainables.errors import ConfigError
 from trainables.oracle import observe
 from trainables.priors.base import PriorNetworks
@@ -22,6 +24,7 @@ from trainables.resume import Resume
 
 SMALL: dict[str, Attack] = {
     "gmi": GMI(iterations=6, restarts=2),
+    "lomma_gmi": LommaGMI(iterations=6, restarts=2, students=("small_cnn",), student_epochs=1),
     "vmi": VMI(steps=5, batch=3, samples=2, kl_samples=4, learning_rate=0.1),
     "rlb": RLB(episodes=8, hidden=5, replay=3, learning_rate=0.05),
     "brep": BREP(points=8, radius=0.5, iterations=6, calls=8, start_batch=32, start_queries=512),
@@ -48,9 +51,19 @@ def victim() -> tuple[Classifier, PriorNetworks]:
     return target, prior
 
 
+def public() -> Images:
+    pixels = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8, generator=torch.manual_seed(0))
+    labels = torch.zeros(4, dtype=torch.int64)
+    return Images(pixels=pixels, labels=labels, names=("all",), files=("a", "b", "c", "d"))
+
+
 def invert(name: str, target: Classifier, prior: PriorNetworks, **options) -> Reconstructions:
     arguments = {"seed": 0, "device": "cpu", "report": silent, "identities": IDENTITIES} | options
     seen = observe(target, ATTACKS[name].threat_model, "cpu")
+    recipe = SMALL[name].auxiliary
+    if recipe is not None:
+        learnt = recipe.make(seen, public(), seed=0, device="cpu", report=silent)
+        arguments = {"auxiliary": learnt} | arguments
     return SMALL[name].invert(seen, prior, **arguments)
 
 

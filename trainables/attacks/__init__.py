@@ -3,7 +3,8 @@
 from trainables.attacks.base import Attack
 from trainables.attacks.brep import BREP
 from trainables.attacks.gmi import GMI
+from trainables.attacks.lomma import LommaGMI
 from trainables.attacks.rlb import RLB
 from trainables.attacks.vmi import VMI
 
-ATTACKS: dict[str, type[Attack]] = {"gmi": GMI, "brep": BREP, "rlb": RLB, "vmi": VMI}
+ATTACKS: dict[str, type[Attack]] = {"gmi": GMI, "lomma_gmi": LommaGMI, "brep": BREP, "rlb": RLB, "vmi": VMI}
