@@ -86,7 +86,15 @@ def _learn(recipe: Auxiliary, public: Images, *, seen: Any, **how: Any) -> dict[
 
 
 def _scaled(knobs: Any, public: Images, work: Callable[[Any, Images], object], device: str) -> float:
-    """Return the seconds of training on `public`, from one epoch over two batches."""
+    """Return the seconds of training on `public`, from one epoch over two batches.
+
+    Knobs whose work is not counted in epochs say in ``brief()`` what to run instead and how often it goes
+    into the whole.
+    """
+    brief = getattr(knobs, "brief", None)
+    if brief is not None:
+        short, times = brief()
+        return _seconds(lambda: work(short, public), device) * float(times)
     few = _first(public, 2 * getattr(knobs, "batch_size", 64))
     short = _replace(knobs, epochs=1)
     return _seconds(lambda: work(short, few), device) * len(public) / len(few) * getattr(knobs, "epochs", 1)

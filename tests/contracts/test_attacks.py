@@ -11,7 +11,9 @@ from trainables.attacks import ATTACKS
 from trainables.attacks.base import Attack, Reconstructions
 from trainables.attacks.brep import BREP
 from trainables.attacks.gmi import GMI
+from trainables.attacks.lokt import LOKT
 from trainables.attacks.lomma import LommaGMI
+from trainables.attacks.plg import PLG
 from trainables.attacks.rlb import RLB
 from trainables.attacks.vmi import VMI
 from trainables.datasets.base import Images
@@ -19,23 +21,38 @@ from trainables.errors import ConfigError
 from trainables.oracle import observe
 from trainables.priors.base import PriorNetworks
 from trainables.priors.gmi import GMIPrior
+from trainables.priors.lokt import LOKTPrior
+from trainables.priors.plg import PLGPrior
 from trainables.progress import silent
 from trainables.resume import Resume
 
 SMALL: dict[str, Attack] = {
     "gmi": GMI(iterations=6, restarts=2),
-    "lomma_gmi": LommaGMI(iterations=6, restarts=2, students=("small_cnn",), student_epochs=1),
     "vmi": VMI(steps=5, batch=3, samples=2, kl_samples=4, learning_rate=0.1),
     "rlb": RLB(episodes=8, hidden=5, replay=3, learning_rate=0.05),
+    "plg": PLG(iterations=5, restarts=2),
+    "lokt": LOKT(iterations=5, restarts=2),
     "brep": BREP(points=8, radius=0.5, iterations=6, calls=8, start_batch=32, start_queries=512),
+    "lomma_gmi": LommaGMI(iterations=6, restarts=2, students=("small_cnn",), student_epochs=1),
 }
 IDENTITIES = torch.tensor([3, 0, 2])
 CLASSES = 5
 
+
+def taught(target: Classifier) -> PriorNetworks:
+    """A prior of LOKT whose one surrogate is the target itself: the best that one can learn."""
+    prior = LOKTPrior(width=2, latent_size=5, surrogates=()).build(32, CLASSES)
+    prior.discriminator.surrogates.append(target)
+    return prior
+
+
+# attacks that want a prior of their own kind: how to make one for a target; its latents are 6 numbers
+PRIORS_OF = {"plg": lambda _: PLGPrior(width=2, latent_size=5).build(32, CLASSES), "lokt": taught}
+
 pytestmark = pytest.mark.parametrize("name", ATTACKS)
 
 
-def victim() -> tuple[Classifier, PriorNetworks]:
+def victim(name: str) -> tuple[Classifier, PriorNetworks]:
     """A small target with what real ones have (convolution, batch norm, dropout), and a small prior."""
     torch.manual_seed(0)
     stage = nn.Sequential(
@@ -43,7 +60,7 @@ def victim() -> tuple[Classifier, PriorNetworks]:
     )
     target = Classifier({"conv": stage}, nn.Flatten(), nn.Linear(4 * 64, CLASSES))
     target(torch.rand(8, 3, 32, 32))  # gives the batch norm statistics
-    prior = GMIPrior(width=4, latent_size=6).build(32)
+    prior = PRIORS_OF.get(name, lambda _: GMIPrior(width=4, latent_size=6).build(32))(target)
     with torch.no_grad():  # every label is that of some of the prior's images: attackers who ask need it
         logits = target.eval()(prior.generator.eval()(torch.randn(200, 6)))
         target.head.weight.div_(logits.std(0)[:, None])
@@ -75,7 +92,7 @@ def test_says_what_it_is(name):
 
 
 def test_shapes_and_types(name):
-    found = invert(name, *victim())
+    found = invert(name, *victim(name))
     restarts = len(found.latents)
     assert found.latents.shape == (restarts, 3, 6) and found.latents.dtype == torch.float32
     assert found.images.shape == (restarts, 3, 3, 32, 32) and found.images.dtype == torch.uint8
@@ -86,7 +103,7 @@ def test_shapes_and_types(name):
 
 
 def test_images_are_those_of_the_latents(name):
-    target, prior = victim()
+    target, prior = victim(name)
     found = invert(name, target, prior)
     with torch.no_grad():
         images = prior.generator.eval()(found.latents.flatten(0, 1))
@@ -96,9 +113,9 @@ def test_images_are_those_of_the_latents(name):
 
 def test_same_seed_same_result(name):
     torch.manual_seed(1)
-    first = invert(name, *victim())
+    first = invert(name, *victim(name))
     torch.manual_seed(2)
-    again, other = invert(name, *victim()), invert(name, *victim(), seed=1)
+    again, other = invert(name, *victim(name)), invert(name, *victim(name), seed=1)
     assert torch.equal(first.latents, again.latents) and torch.equal(first.images, again.images)
     assert first.history == again.history
     assert not torch.equal(first.latents, other.latents)
@@ -106,19 +123,19 @@ def test_same_seed_same_result(name):
 
 @pytest.mark.parametrize("batch_size", [1, 4, 100])
 def test_batching_does_not_change_the_result(name, batch_size):
-    whole = invert(name, *victim())
-    parts = invert(name, *victim(), batch_size=batch_size)
+    whole = invert(name, *victim(name))
+    parts = invert(name, *victim(name), batch_size=batch_size)
     torch.testing.assert_close(parts.latents, whole.latents, atol=1e-4, rtol=1e-4)
 
 
 def test_order_and_company_of_identities_do_not_matter(name):
-    whole = invert(name, *victim())
-    swapped = invert(name, *victim(), identities=torch.tensor([2, 3]))
+    whole = invert(name, *victim(name))
+    swapped = invert(name, *victim(name), identities=torch.tensor([2, 3]))
     torch.testing.assert_close(swapped.latents, whole.latents[:, [2, 0]], atol=1e-4, rtol=1e-4)
 
 
 def test_networks_stay_as_they_were(name):
-    target, prior = victim()
+    target, prior = victim(name)
     networks = (target.train(), prior.generator.eval(), prior.discriminator.eval().requires_grad_(False))
     target.head.requires_grad_(False)
     before = [{k: v.clone() for k, v in network.state_dict().items()} for network in networks]
@@ -134,7 +151,7 @@ def test_networks_stay_as_they_were(name):
 
 def test_the_target_steers_the_latents(name):
     """Attacks on two targets from one seed part: what the target says reaches the latents."""
-    target, prior = victim()
+    target, prior = victim(name)
     first = invert(name, target, prior)
     with torch.no_grad():
         target.head.weight.mul_(-1)
@@ -144,13 +161,13 @@ def test_the_target_steers_the_latents(name):
 
 def test_progress_ends_at_its_total(name):
     reports = []
-    invert(name, *victim(), report=lambda *done, **_: reports.append(done))
+    invert(name, *victim(name), report=lambda *done, **_: reports.append(done))
     assert reports and all(stage == "attack" for stage, _, _ in reports)
     assert reports[-1][1] == reports[-1][2] > 0
 
 
 def test_an_attacker_gets_what_its_threat_model_shows_no_more_and_no_less(name):
-    target, prior = victim()
+    target, prior = victim(name)
     for threat_model in ("white-box", "scores", "labels"):
         if threat_model != ATTACKS[name].threat_model:
             seen, arguments = observe(target, threat_model, "cpu"), {"seed": 0, "device": "cpu"}
@@ -160,7 +177,7 @@ def test_an_attacker_gets_what_its_threat_model_shows_no_more_and_no_less(name):
 
 def test_identities_that_the_target_does_not_have(name):
     with pytest.raises(ConfigError, match=f"from 0 to {CLASSES - 1}"):
-        invert(name, *victim(), identities=torch.tensor([0, CLASSES]))
+        invert(name, *victim(name), identities=torch.tensor([0, CLASSES]))
 
 
 def test_presets_are_knobs_of_the_attack(name):
@@ -173,7 +190,8 @@ def test_presets_are_knobs_of_the_attack(name):
 def test_says_what_an_identity_costs(name):
     costs = dataclasses.asdict(SMALL[name].passes())
     assert all(isinstance(cost, int) and cost >= 0 for cost in costs.values())
-    assert costs["generator_forward"] > 0 and costs["target_forward"] > 0
+    assert costs["generator_forward"] > 0
+    assert costs["target_forward"] > 0 or ATTACKS[name].threat_model == "labels"  # asked before, perhaps
     if ATTACKS[name].threat_model != "white-box":
         assert costs["target_backward"] == 0
 
@@ -183,7 +201,7 @@ class Killed(Exception):
 
 
 def test_a_killed_attack_goes_on_where_it_was(name, tmp_path):
-    whole = invert(name, *victim())
+    whole = invert(name, *victim(name))
     resume = Resume(tmp_path, every=0.0)  # writes whenever it may
     calls = 0
 
@@ -196,8 +214,8 @@ def test_a_killed_attack_goes_on_where_it_was(name, tmp_path):
                 raise Killed
 
     with pytest.raises(Killed):
-        invert(name, *victim(), resume=Dying(tmp_path, every=0.0))
+        invert(name, *victim(name), resume=Dying(tmp_path, every=0.0))
     assert list(tmp_path.glob("*.pt"))
-    again = invert(name, *victim(), resume=resume)
+    again = invert(name, *victim(name), resume=resume)
     assert torch.equal(again.latents, whole.latents) and torch.equal(again.images, whole.images)
     assert again.history == whole.history

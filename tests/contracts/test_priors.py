@@ -2,15 +2,33 @@
 
 import pytest
 import torch
+from torch import nn
 
+from trainables.architectures.base import Classifier
 from trainables.datasets.base import Images
 from trainables.priors import PRIORS
 from trainables.priors.base import Prior, restore, state
 from trainables.priors.gmi import GMIPrior
+from trainables.priors.lokt import LOKTPrior
+from trainables.priors.plg import PLGPrior
 from trainables.progress import silent
 
-SMALL: dict[str, Prior] = {"gmi": GMIPrior(width=2, latent_size=6, epochs=2, batch_size=4, critic_steps=2)}
-SIZE = 32
+TINY = {"width": 2, "latent_size": 6, "batch_size": 4, "critic_steps": 2}
+SMALL: dict[str, Prior] = {
+    "gmi": GMIPrior(epochs=2, **TINY),
+    "plg": PLGPrior(iterations=2, top=3, **TINY),
+    "lokt": LOKTPrior(
+        iterations=2,
+        warmup=1,
+        surrogates=("small_cnn",),
+        images_per_class=2,
+        surrogate_epochs=1,
+        epoch_images=4,
+        surrogate_batch=4,
+        **TINY,
+    ),
+}
+SIZE, CLASSES = 32, 3
 
 pytestmark = pytest.mark.parametrize("name", PRIORS)
 
@@ -21,8 +39,16 @@ def public() -> Images:
     return Images(pixels=pixels, labels=torch.zeros(9, dtype=torch.int64), names=("all",), files=files)
 
 
+def victim() -> Classifier:
+    """A target for the priors that are made for one."""
+    torch.manual_seed(0)
+    target = Classifier({"pool": nn.AvgPool2d(8)}, nn.Flatten(), nn.Linear(48, CLASSES))
+    return target.eval()
+
+
 def train(name: str, seed: int = 0):
-    return SMALL[name].train(public(), seed=seed, device="cpu", report=silent)
+    target = victim() if SMALL[name].needs_target else None
+    return SMALL[name].train(public(), seed=seed, device="cpu", report=silent, target=target)
 
 
 def weights(networks):
@@ -72,6 +98,6 @@ def test_saved_weights_restore(name, tmp_path):
     networks = train(name)
     torch.save(state(networks), tmp_path / "prior.pt")
     saved = torch.load(tmp_path / "prior.pt", weights_only=True)
-    restored = restore(SMALL[name].build(SIZE), saved)
+    restored = restore(SMALL[name].build(SIZE, CLASSES), saved)
     assert all(torch.equal(a, b) for a, b in zip(weights(networks), weights(restored), strict=True))
     assert not restored.generator.training

@@ -3,8 +3,18 @@
 from trainables.attacks.base import Attack
 from trainables.attacks.brep import BREP
 from trainables.attacks.gmi import GMI
+from trainables.attacks.lokt import LOKT
 from trainables.attacks.lomma import LommaGMI
+from trainables.attacks.plg import PLG
 from trainables.attacks.rlb import RLB
 from trainables.attacks.vmi import VMI
 
-ATTACKS: dict[str, type[Attack]] = {"gmi": GMI, "lomma_gmi": LommaGMI, "brep": BREP, "rlb": RLB, "vmi": VMI}
+ATTACKS: dict[str, type[Attack]] = {
+    "gmi": GMI,
+    "lomma_gmi": LommaGMI,
+    "brep": BREP,
+    "rlb": RLB,
+    "vmi": VMI,
+    "plg": PLG,
+    "lokt": LOKT,
+}

@@ -149,7 +149,7 @@ class BREP:
         check_fit(target, prior, identities, device, self.threat_model)
         identities, resume, size = identities.cpu(), resume or Resume(), batch_size or rows_at_once(device)
         latents, started, asked = self.search(
-            target, prior, identities, seed=seed, device=device, size=size, resume=resume
+            target, prior, identities, seed=seed, device=device, size=size, report=report, resume=resume
         )
 
         def draw(call: int, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -191,6 +191,7 @@ class BREP:
         seed: int,
         device: str,
         size: int,
+        report: Report,
         resume: Resume,
     ) -> tuple[Tensor, Tensor, int]:
         """Return a latent per identity (N, Z), whether the target gives it that identity (N,), and the cost.
@@ -209,6 +210,7 @@ class BREP:
             latents, started, batch, asked = (
                 saved[name] for name in ("latents", "started", "batch", "asked")
             )
+        last_report = time.monotonic()
         while not started.all() and asked < self.start_queries:
             count = min(self.start_batch, self.start_queries - asked)
             generator = stream(seed, "brep", "start", batch)
@@ -220,6 +222,9 @@ class BREP:
             latents[fresh] = drawn[hits.int().argmax(1)[fresh]]  # the first hit
             started |= fresh
             batch, asked = batch + 1, asked + count
+            if time.monotonic() - last_report > 1:
+                report("attack", 0, len(identities), started=started.double().mean().item())
+                last_report = time.monotonic()
             if resume.due():
                 resume.write(
                     "start", {"latents": latents, "started": started, "batch": batch, "asked": asked}

@@ -2,5 +2,7 @@
 
 from trainables.priors.base import Prior
 from trainables.priors.gmi import GMIPrior
+from trainables.priors.lokt import LOKTPrior
+from trainables.priors.plg import PLGPrior
 
-PRIORS: dict[str, type[Prior]] = {"gmi": GMIPrior}
+PRIORS: dict[str, type[Prior]] = {"gmi": GMIPrior, "plg": PLGPrior, "lokt": LOKTPrior}

@@ -1,0 +1,113 @@
+"""LOKT: what a label-only attacker learnt before, and then a search by the gradients of surrogates."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from trainables.attacks.base import Passes, Reconstructions, ThreatModel, check_fit
+from trainables.attacks.conditional_search import ConditionalSearch
+from trainables.conditional_gan import ClassifyingDiscriminator
+from trainables.descent import Guide
+from trainables.errors import ConfigError
+from trainables.identity_loss import max_margin
+from trainables.lean import lean
+from trainables.oracle import LabelOracle
+from trainables.priors.base import PriorNetworks
+from trainables.progress import Report
+from trainables.resume import Resume
+
+
+@dataclass(frozen=True, kw_only=True)
+class LOKT(ConditionalSearch):
+    """LOKT: Nguyen et al. 2023, "Label-Only Model Inversion Attacks via Knowledge Transfer".
+
+    Follows the released code: PLG-MI's search, with the mean of the max-margin losses of the surrogates that
+    the prior 'lokt' holds in place of the target's, each on two random views of its own; with no surrogates,
+    the head of its discriminator. The target is asked nothing here: the queries reported are those that the
+    prior was trained with, and are the same for any number of identities.
+    """
+
+    kind: ClassVar[str] = "lokt"
+    summary: ClassVar[str] = "label-only: gradients of surrogates that learnt the target's labels"
+    source: ClassVar[str] = "Nguyen et al., NeurIPS 2023 (LOKT)"
+    threat_model: ClassVar[ThreatModel] = "labels"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {"prior": {"kind": "lokt"}},
+        "cpu": {
+            "iterations": 100,
+            "restarts": 1,
+            "prior": {
+                "kind": "lokt",
+                "width": 16,
+                "iterations": 2000,
+                "warmup": 200,
+                "critic_steps": 2,
+                "batch_size": 32,
+                "surrogates": ["small_cnn"],
+                "images_per_class": 100,
+                "surrogate_epochs": 5,
+                "epoch_images": 5000,
+                "surrogate_rate": 0.02,
+            },
+        },
+    }
+    auxiliary: ClassVar[None] = None
+
+    def passes(self) -> Passes:
+        """Return what one identity costs; the surrogates' work is not in it, and the target has none."""
+        steps = self.iterations * self.restarts
+        return Passes(
+            generator_forward=steps + self.restarts,
+            generator_backward=steps,
+            target_forward=0,
+            target_backward=0,
+        )
+
+    def invert(
+        self,
+        target: LabelOracle,
+        prior: PriorNetworks,
+        identities: Tensor,
+        *,
+        seed: int,
+        device: str,
+        report: Report,
+        batch_size: int | None = None,
+        auxiliary: Mapping[str, Any] | None = None,
+        resume: Resume | None = None,
+    ) -> Reconstructions:
+        """Return (restarts, N) reconstructions; see `Attack.invert`. history: its ``prior_loss`` is 0."""
+        self.check_prior(prior)
+        critic = prior.discriminator
+        if not isinstance(critic, ClassifyingDiscriminator):
+            raise ConfigError(
+                f"attack 'lokt' expects a prior that learnt the target's labels; got one with a "
+                f"{type(critic).__name__} (prior); choose the prior 'lokt'"
+            )
+        critic = lean(critic, device)
+        prior = PriorNetworks(lean(prior.generator, device), critic, prior.latent_size)
+        check_fit(target, prior, identities, device, self.threat_model)
+        guides = [self._guide(network) for network in critic.surrogates] or [self._guide(critic.classify)]
+        found = self.search(
+            guides,
+            [0] * len(guides),
+            prior,
+            identities,
+            seed=seed,
+            device=device,
+            report=report,
+            batch_size=batch_size,
+            resume=resume,
+        )
+        return Reconstructions(
+            latents=found.latents, images=found.images, history=found.history, queries=int(critic.queries)
+        )
+
+    @staticmethod
+    def _guide(logits: Callable[[Tensor], Tensor]) -> Guide:
+        def loss(images: Tensor, labels: Tensor, noise: Tensor) -> Tensor:
+            return max_margin(logits(images), labels)
+
+        return loss

@@ -1,0 +1,86 @@
+"""PLG-MI: descend in the latent space of a GAN that was taught the target's classes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from trainables.architectures.base import Classifier
+from trainables.attacks.base import Passes, Reconstructions, ThreatModel, check_fit
+from trainables.attacks.conditional_search import VIEWS, ConditionalSearch
+from trainables.identity_loss import max_margin
+from trainables.lean import lean
+from trainables.noise import head_noise, noise_size
+from trainables.priors.base import PriorNetworks
+from trainables.progress import Report
+from trainables.resume import Resume
+
+
+@dataclass(frozen=True, kw_only=True)
+class PLG(ConditionalSearch):
+    """PLG-MI: Yuan et al. 2023, "Pseudo Label-Guided Model Inversion Attack"; follows the released code.
+
+    Minimises the sum over two random views of max-margin(T(view(G(z, identity))), identity) over z, with Adam
+    and no prior loss, from `restarts` starts. It wants the prior 'plg', or another that makes images of an
+    identity. See `views.random_view` for where views depart from the released ones.
+    """
+
+    kind: ClassVar[str] = "plg"
+    summary: ClassVar[str] = "gradient descent on latents of a GAN conditioned on the identity, max-margin"
+    source: ClassVar[str] = "Yuan et al., AAAI 2023 (PLG-MI)"
+    threat_model: ClassVar[ThreatModel] = "white-box"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {"prior": {"kind": "plg"}},
+        "cpu": {
+            "iterations": 100,
+            "restarts": 1,
+            "prior": {"kind": "plg", "width": 16, "iterations": 2000, "critic_steps": 2, "batch_size": 32},
+        },
+    }
+    auxiliary: ClassVar[None] = None
+
+    def passes(self) -> Passes:
+        """Return what one identity costs."""
+        steps = self.iterations * self.restarts
+        return Passes(
+            generator_forward=steps + self.restarts,
+            generator_backward=steps,
+            target_forward=VIEWS * steps,
+            target_backward=VIEWS * steps,
+        )
+
+    def invert(
+        self,
+        target: Classifier,
+        prior: PriorNetworks,
+        identities: Tensor,
+        *,
+        seed: int,
+        device: str,
+        report: Report,
+        batch_size: int | None = None,
+        auxiliary: Mapping[str, Any] | None = None,
+        resume: Resume | None = None,
+    ) -> Reconstructions:
+        """Return (restarts, N) reconstructions; see `Attack.invert`. history: its ``prior_loss`` is 0."""
+        self.check_prior(prior)
+        copy = lean(target, device)
+        prior = PriorNetworks(lean(prior.generator, device), prior.discriminator, prior.latent_size)
+        check_fit(copy, prior, identities, device, self.threat_model)
+
+        def guide(images: Tensor, labels: Tensor, noise: Tensor) -> Tensor:
+            with head_noise(copy, noise):
+                return max_margin(copy(images), labels)
+
+        return self.search(
+            [guide],
+            [noise_size(copy)],
+            prior,
+            identities,
+            seed=seed,
+            device=device,
+            report=report,
+            batch_size=batch_size,
+            resume=resume,
+        )

@@ -1,0 +1,237 @@
+"""The prior of LOKT: a conditional GAN and surrogates, taught by a target that shows only labels."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from trainables.architectures.base import Classifier
+from trainables.check import above, at_least
+from trainables.conditional_gan import (
+    ClassifyingDiscriminator,
+    ConditionalGenerator,
+    check_size,
+    gan_steps,
+    random_latents,
+    with_labels,
+)
+from trainables.datasets.base import Images, as_float
+from trainables.errors import ConfigError, TrialError
+from trainables.oracle import LabelOracle
+from trainables.priors.base import PriorNetworks, settle
+from trainables.progress import Report
+from trainables.randomness import derive, stream
+from trainables.surrogates import DENSENETS, build, check_names, teach
+
+
+@dataclass(frozen=True, kw_only=True)
+class LOKTPrior:
+    """LOKT's T-ACGAN and surrogates: Nguyen et al. 2023, "Label-Only Model Inversion Attacks via Knowledge
+    Transfer". Follows the released code, as far as it was to be had.
+
+    A residual GAN conditioned on the identity, whose discriminator has a second head that learns the label
+    which the target gives to what is generated; the generator is pulled towards images that this head gives
+    to the wanted identity. Then surrogates learn the target's labels on generated images. The target is asked
+    for labels alone. Latents end with the label, see `conditional_gan.ConditionalGenerator`.
+
+    width: channels at full resolution; 64 at 64 pixels is the published net.
+    iterations: generator steps, each with `critic_steps` of the discriminator; in the first `warmup` there
+        are no labels. Published 19,000 and a warm-up of 1,000 to 6,000 by data set.
+    class_weight: of the heads' cross-entropies.
+    surrogates: architectures, published three DenseNets; with none the discriminator's head does their work,
+        which the paper calls C∘D.
+    images_per_class: generated images whose labels are asked for, for the surrogates.
+    surrogate_epochs, epoch_images, surrogate_batch, surrogate_rate: of `surrogates.teach`.
+
+    Departures: surrogates start at random, where the released ones may start from ImageNet weights; the
+    discriminator is PLG-MI's with two heads under spectral norm, as the released one was not to be had.
+    """
+
+    kind: ClassVar[str] = "lokt"
+    summary: ClassVar[str] = "conditional GAN and surrogates that learn a target's labels (T-ACGAN)"
+    source: ClassVar[str] = "Nguyen et al., NeurIPS 2023 (LOKT)"
+    needs_target: ClassVar[bool] = True
+
+    latent_size: int = 128
+    width: int = 64
+    iterations: int = 20_000
+    warmup: int = 1000
+    class_weight: float = 1.5
+    critic_steps: int = 5
+    batch_size: int = 128
+    learning_rate: float = 2e-4
+    surrogates: tuple[str, ...] = DENSENETS
+    images_per_class: int = 500
+    surrogate_epochs: int = 200
+    epoch_images: int = 30_000
+    surrogate_batch: int = 256
+    surrogate_rate: float = 0.1
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "latent_size", "width", "iterations", "critic_steps", "images_per_class")
+        at_least(self, 1, "surrogate_epochs", "epoch_images")
+        at_least(self, 2, "batch_size", "surrogate_batch")  # batch norm needs two
+        at_least(self, 0, "warmup", "class_weight")
+        above(self, 0, "learning_rate", "surrogate_rate")
+        check_names(self.surrogates, "surrogates")
+
+    def brief(self) -> tuple["LOKTPrior", float]:
+        """Return a run of two iterations, and how often it goes into the whole: to price it."""
+        steps = self.surrogate_epochs * max(1, self.epoch_images // self.surrogate_batch)
+        few = max(1, round(2 * steps / self.iterations))
+        short = replace(
+            self,
+            iterations=2,
+            warmup=0,
+            images_per_class=1,
+            surrogate_epochs=1,
+            epoch_images=few * self.surrogate_batch,
+        )
+        return short, self.iterations / 2
+
+    def build(self, image_size: int, classes: int | None = None) -> PriorNetworks:
+        """Return the untrained networks; `image_size` must be a power of two, at least 32."""
+        check_size(self.kind, image_size)
+        count = 2 if classes is None else classes
+        surrogates = [build(name, count, image_size) for name in self.surrogates]
+        return PriorNetworks(
+            ConditionalGenerator(self.latent_size, self.width, image_size, count),
+            ClassifyingDiscriminator(self.width, image_size, count, surrogates),
+            self.latent_size + 1,
+        )
+
+    def train(
+        self, public: Images, *, seed: int, device: str, report: Report, target: Any = None
+    ) -> PriorNetworks:
+        """Return the networks; `target` is a `LabelOracle`, or a `Classifier` asked for labels alone."""
+        if isinstance(target, Classifier):
+            target = LabelOracle(target, device, seed)
+        if not isinstance(target, LabelOracle):
+            raise ConfigError(
+                f"prior 'lokt' expects a target that answers with labels; got {type(target).__name__} (prior)"
+            )
+        asked_before = target.queries
+        torch.manual_seed(derive(seed, "prior", "weights"))
+        networks = self.build(public.pixels.shape[-1], target.classes)
+        networks.generator.to(device).train()
+        networks.discriminator.to(device).train()
+        total = self.iterations + len(self.surrogates) * self.surrogate_epochs  # of two kinds of units
+        self._adversarial(networks, target, public, seed, device, report, total)
+        networks.generator.eval().requires_grad_(False)
+        self._surrogates(networks, target, seed, device, report, total)
+        networks.discriminator.queries.fill_(target.queries - asked_before)  # type: ignore[operator]
+        return settle(networks)
+
+    def _adversarial(
+        self,
+        networks: PriorNetworks,
+        target: LabelOracle,
+        public: Images,
+        seed: int,
+        device: str,
+        report: Report,
+        total: int,
+    ) -> None:
+        generator, critic = networks.generator, networks.discriminator
+        assert isinstance(critic, ClassifyingDiscriminator)
+        heads = [*critic.trunk.parameters(), *critic.score.parameters(), *critic.labels.parameters()]
+        generator_optimizer = torch.optim.Adam(
+            generator.parameters(), lr=self.learning_rate, betas=(0.0, 0.9)
+        )
+        critic_optimizer = torch.optim.Adam(heads, lr=self.learning_rate, betas=(0.0, 0.9))
+        noise, batches = stream(seed, "prior", "noise"), self._batches(public, seed, device)
+
+        def generator_step(iteration: int) -> Tensor:
+            latents, wanted = random_latents(self.batch_size, self.latent_size, target.classes, noise, device)
+            critic.requires_grad_(False)  # no gradients of weights that this step does not move
+            score, logits = critic.both(generator(latents))
+            loss = functional.softplus(-score).mean()  # -ln sigmoid: binary cross-entropy with "real"
+            if iteration > self.warmup:
+                loss = loss + self.class_weight * functional.cross_entropy(logits, wanted)
+            generator_optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            generator_optimizer.step()
+            critic.requires_grad_(True)
+            return loss.detach()
+
+        def critic_step(iteration: int) -> Tensor:
+            latents, _ = random_latents(self.batch_size, self.latent_size, target.classes, noise, device)
+            with torch.no_grad():
+                fake = generator(latents)
+            fake_score, logits = critic.both(fake)
+            loss = functional.softplus(fake_score).mean() + functional.softplus(-critic(next(batches))).mean()
+            if iteration > self.warmup:
+                loss = loss + self.class_weight * functional.cross_entropy(logits, target(fake))
+            critic_optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            critic_optimizer.step()
+            return loss.detach()
+
+        def progress(iteration: int, generator_loss: Tensor, critic_loss: Tensor) -> None:
+            if iteration % 20 == 0 or iteration == self.iterations:
+                values = {"generator_loss": generator_loss.item(), "critic_loss": critic_loss.item()}
+                if any(value != value for value in values.values()):
+                    raise TrialError(
+                        f"the prior's losses are not numbers at step {iteration} of {self.iterations}"
+                    )
+                report("prior", iteration, total, **values)
+
+        gan_steps(self.iterations, self.critic_steps, generator_step, critic_step, progress)
+
+    def _surrogates(
+        self,
+        networks: PriorNetworks,
+        target: LabelOracle,
+        seed: int,
+        device: str,
+        report: Report,
+        total: int,
+    ) -> None:
+        critic = networks.discriminator
+        assert isinstance(critic, ClassifyingDiscriminator)
+        if not len(critic.surrogates):
+            return
+        wanted = torch.arange(target.classes).repeat_interleave(self.images_per_class)
+        noise = stream(seed, "prior", "surrogate images")
+        latents = with_labels(torch.randn(len(wanted), self.latent_size, generator=noise), wanted)
+
+        @torch.no_grad()
+        def images(index: Tensor) -> Tensor:
+            made: Tensor = networks.generator(latents[index].to(device))
+            return made
+
+        size = self.surrogate_batch
+        order = torch.arange(len(wanted))
+        said = [target(images(order[first : first + size])) for first in range(0, len(wanted), size)]
+        labels = torch.cat(said)
+        for number, network in enumerate(critic.surrogates):
+            done = self.iterations + number * self.surrogate_epochs
+
+            def progress(epoch: int, loss: float, done: int = done) -> None:
+                report("prior", done + epoch, total, surrogate_loss=loss)
+
+            torch.manual_seed(derive(seed, "prior", "surrogate", number))  # for dropout
+            teach(
+                network,
+                images,
+                labels,
+                epochs=self.surrogate_epochs,
+                steps=max(1, self.epoch_images // size),
+                batch_size=size,
+                learning_rate=self.surrogate_rate,
+                generator=stream(seed, "prior", "surrogate", number),
+                progress=progress,
+            )
+
+    def _batches(self, public: Images, seed: int, device: str) -> Iterator[Tensor]:
+        """Yield, for ever, shuffled batches of public images; their labels are not used."""
+        order = stream(seed, "prior", "order")
+        waiting = torch.empty(0, dtype=torch.int64)
+        while True:
+            while len(waiting) < self.batch_size:
+                waiting = torch.cat((waiting, torch.randperm(len(public), generator=order)))
+            taken, waiting = waiting[: self.batch_size], waiting[self.batch_size :]
+            yield as_float(public.pixels[taken].to(device))

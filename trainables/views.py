@@ -1,0 +1,47 @@
+"""Random views of images, as attacks through augmentations and their GANs take them."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+VIEW_DRAWS = 9  # standard normal numbers that one view of one image takes
+
+
+def uniform(normal: Tensor) -> Tensor:
+    """Return standard normal numbers as numbers uniform in [0, 1], of the same shape."""
+    return 0.5 * (1 + torch.erf(normal / math.sqrt(2)))
+
+
+def random_view(images: Tensor, draws: Tensor, jitter_share: float = 1.0) -> Tensor:
+    """Return one random view (n, 3, S, S) of each image (n, 3, S, S) in [0, 1].
+
+    draws: standard normal (n, `VIEW_DRAWS`).  jitter_share: probability of a change of colours.
+    In this order: a square crop of 0.8 to 1 of the area, enlarged to S; brightness plus up to 0.2 either way,
+    then contrast times 0.8 to 1.2, each clipped to [0, 1]; a flip with probability 1/2; a rotation of up to 5
+    degrees with probability 1/2, black where the crop has no pixels. Settings of the released code of PLG-MI.
+    Departures: crop, flip and rotation are one bilinear sampling, not two, and a crop may lie between pixels;
+    the library used there changes contrast first in half of its batches.
+    """
+    area, across, down, bright, contrast, flip, angle, turn, jitter = uniform(draws).to(images).unbind(1)
+    side = (0.8 + 0.2 * area).sqrt()
+    radians = (2 * angle - 1) * math.radians(5) * (turn < 0.5)
+    cosine, sine = radians.cos(), radians.sin()
+    rotation = torch.stack((cosine, -sine, sine, cosine), 1).reshape(-1, 2, 2)
+    size = images.shape[-1]
+    steps = (torch.arange(size, device=images.device, dtype=images.dtype) + 0.5) * 2 / size - 1
+    y, x = torch.meshgrid(steps, steps, indexing="ij")
+    within = torch.stack((x, y), -1).reshape(1, -1, 2) @ rotation.mT  # the crop's own coordinates
+    seen = (within.abs() <= 1).all(2)
+    mirror = torch.where(flip < 0.5, -1.0, 1.0)
+    scale = torch.stack((side * mirror, side), 1)[:, None]
+    centre = torch.stack(((2 * across - 1) * (1 - side), (2 * down - 1) * (1 - side)), 1)[:, None]
+    grid = (within * scale + centre).reshape(-1, size, size, 2)
+    cut = functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    changed = jitter < jitter_share
+    added = (0.4 * bright - 0.2) * changed
+    times = torch.where(changed, 0.8 + 0.4 * contrast, 1.0)
+    cut = (cut + added[:, None, None, None]).clamp(0, 1)
+    cut = (cut * times[:, None, None, None]).clamp(0, 1)
+    return cut * seen.reshape(-1, 1, size, size)
