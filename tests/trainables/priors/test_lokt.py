@@ -1,0 +1,106 @@
+"""LOKT's GAN and surrogates: what they ask for, what they learn, and that labels are all they need."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from trainables.architectures.base import Classifier
+from trainables.datasets.base import Images
+from trainables.errors import ConfigError
+from trainables.oracle import LabelOracle, ScoreOracle
+from trainables.priors.lokt import LOKTPrior
+from trainables.progress import silent
+
+SMALL = {
+    "latent_size": 4,
+    "width": 2,
+    "critic_steps": 2,
+    "batch_size": 6,
+    "images_per_class": 5,
+    "epoch_images": 12,
+    "surrogate_batch": 6,
+    "surrogate_epochs": 2,
+}
+
+
+class Means(nn.Module):
+    """Images (n, 3, S, S) -> the means of their colours (n, 3)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((2, 3))
+
+
+def colours() -> Classifier:
+    """A target whose class is the strongest colour."""
+    target = Classifier({"mean": Means()}, nn.Identity(), nn.Linear(3, 3))
+    with torch.no_grad():
+        target.head.weight.copy_(20 * torch.eye(3))
+        target.head.bias.zero_()
+    return target.eval()
+
+
+def public(count: int = 20) -> Images:
+    drawn = torch.rand(count, 3, 1, 1, generator=torch.Generator().manual_seed(0)).expand(-1, -1, 32, 32)
+    pixels = (drawn * 255).to(torch.uint8).contiguous()
+    files = tuple(str(number) for number in range(count))
+    return Images(pixels=pixels, labels=torch.zeros(count, dtype=torch.int64), names=("all",), files=files)
+
+
+def train(target, **knobs):
+    reports = []
+    networks = LOKTPrior(**(SMALL | knobs)).train(
+        public(), seed=0, device="cpu", report=lambda *done, **_: reports.append(done), target=target
+    )
+    return networks, reports
+
+
+def test_every_question_is_counted():
+    oracle = LabelOracle(colours(), "cpu")
+    networks, reports = train(oracle, iterations=3, warmup=1, surrogates=("small_cnn",))
+    # two steps with labels of two discriminator batches each, then five images of three classes
+    assert oracle.queries == int(networks.discriminator.queries) == 2 * 2 * 6 + 3 * 5
+    assert reports[-1] == ("prior", 5, 5) and len(networks.discriminator.surrogates) == 1
+
+
+def test_the_heads_learn_the_targets_labels():
+    """With no pull on the generator's images but the labels' own, the second head comes to agree."""
+    networks, _ = train(
+        colours(), iterations=40, warmup=0, class_weight=5.0, surrogates=(), learning_rate=5e-3, batch_size=12
+    )
+    latents = torch.randn(90, 5)
+    latents[:, 4] = torch.arange(3).repeat(30)
+    with torch.no_grad():
+        images = networks.generator(latents)
+        agree = networks.discriminator.classify(images).argmax(1) == colours()(images).argmax(1)
+    assert agree.float().mean() > 0.6  # a third by chance
+
+
+def test_an_oracle_and_its_target_teach_the_same():
+    knobs = {"iterations": 2, "warmup": 0, "surrogates": ("small_cnn",)}
+    (first, _), (second, _) = train(colours(), **knobs), train(LabelOracle(colours(), "cpu"), **knobs)
+    weights = zip(
+        first.discriminator.state_dict().values(), second.discriminator.state_dict().values(), strict=True
+    )
+    assert all(torch.equal(a, b) for a, b in weights)
+
+
+def test_scores_are_more_than_is_asked_for():
+    for target in (None, ScoreOracle(colours(), "cpu")):
+        with pytest.raises(ConfigError, match="expects a target that answers with labels"):
+            LOKTPrior(surrogates=()).train(public(), seed=0, device="cpu", report=silent, target=target)
+
+
+def test_a_brief_run_keeps_the_share_of_the_surrogates():
+    whole = LOKTPrior(iterations=100, surrogate_epochs=10, epoch_images=60, surrogate_batch=2)
+    short, times = whole.brief()
+    assert short.iterations * times == 100
+    assert short.surrogate_epochs * (short.epoch_images // short.surrogate_batch) * times == 300
+    assert short.images_per_class == 1 and short.warmup == 0
+
+
+@pytest.mark.parametrize("knob", ["width", "iterations", "batch_size", "images_per_class", "surrogate_rate"])
+def test_impossible_knobs(knob):
+    with pytest.raises(ValueError, match=f"{knob} must be"):
+        LOKTPrior(**{knob: 0})
+    with pytest.raises(ValueError, match="surrogates must name"):
+        LOKTPrior(surrogates=("nobody",))
