@@ -34,13 +34,11 @@ MEASURES: dict[str, Measure] = {
 
 def measured(result: Mapping[str, Any], name: str) -> Any:
     """Return the figure `name` of what a trial gave (``run_trial``), or None if it has none."""
-    if name == "train_seconds":
-        return (result.get("seconds") or {}).get("target")
     for part in ("values", "metrics"):
         found = (result.get(part) or {}).get(name)
         if found is not None:
             return found
-    return None
+    return (result.get("seconds") or {}).get("target") if name == "train_seconds" else None
 
 
 def bound(name: str, direction: str) -> float | None:

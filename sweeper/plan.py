@@ -21,13 +21,18 @@ def show_plan(study: Study, home: Home) -> None:
     first = 0 if study.search.sampler == "grid" or not study.search.anchors else len(anchors(study.domains))
     print(f"\n# home: {home.root}")
     print(f"# trials: {study.budget} (space: {wide}; {min(first, study.budget)} anchors first)")
+    seeds = study.search.replicates
+    if seeds > 1:
+        print(f"# each trained and attacked under {seeds} seeds")
     device = _device()
     seconds = estimate(load_trial(study.trial), device)
     shown = ", ".join(f"{stage} {spell(value)}" for stage, value in seconds.items())
     once = sum(value for stage, value in seconds.items() if stage in ("pretrained", "prior", "judge"))
     each = sum(seconds.values()) - once
     print(f"# estimated on {device}, undefended and alone on the machine: {shown}")
-    print(f"# in all about {spell(once + study.budget * each)} of work, before trials share the machine")
+    print(
+        f"# in all about {spell(once + study.budget * seeds * each)} of work, before trials share the machine"
+    )
 
 
 def _device() -> str:

@@ -14,7 +14,17 @@ if TYPE_CHECKING:
     import pandas
 
 _RESULT = ("interval", "trained_params", "total_params", "seconds")
-_EXTRAS = ("metrics", "freeze_point", "defense", "warnings", "artifacts", "reason")
+_EXTRAS = (
+    "metrics",
+    "freeze_point",
+    "defense",
+    "attacks",
+    "strongest",
+    "replicates",
+    "warnings",
+    "artifacts",
+    "reason",
+)
 
 
 def study_records(home: Home, name: str, *, history: bool = True) -> dict[str, Any]:
@@ -23,11 +33,12 @@ def study_records(home: Home, name: str, *, history: bool = True) -> dict[str, A
     ``study``, ``objectives`` (name -> direction), ``reference_point`` (`measures.reference_point` of the
     complete trials), ``hypervolume`` (of the complete trials that keep the constraints), ``trials``: each
     with ``number``, ``state`` (complete, failed or running), ``params``, ``values``, ``interval``,
-    ``on_front``, ``trained_params``, ``total_params``, ``seconds``, ``feasible`` (whether it keeps
-    the constraints; None without a result), and for the report ``metrics``, ``freeze_point``, ``defense``,
-    ``warnings``, ``artifacts``, ``reason`` (of a failure, or what an infeasible trial misses), ``started``,
-    ``finished`` and, if asked for, ``history``. An infeasible trial is never on the front. Raises
-    `ConfigError` naming the nearest studies.
+    ``on_front``, ``trained_params``, ``total_params``, ``seconds``, ``feasible`` (whether it keeps the
+    constraints; None without a result), and for the report ``metrics``, ``freeze_point``, ``defense``,
+    ``attacks``, ``strongest``, ``replicates`` (what each seed gave, if several), ``warnings``, ``artifacts``,
+    ``reason`` (of a failure, or what an infeasible trial misses), ``started``, ``finished`` and, if asked
+    for, ``history``. An infeasible trial is never on the front. Raises `ConfigError` naming the nearest
+    studies.
     """
     from sweeper.front import hypervolume, non_dominated
     from sweeper.ledger import stored_trials

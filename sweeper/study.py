@@ -38,12 +38,14 @@ class Search(_Strict):
     scrambled sequence that fills the space evenly), or grid (every assignment of a finite space, in order).
     trials: how many results are wanted; None means 16, or the whole grid for the sampler grid.
     anchors: begin with the undefended trial, the ends of each axis and the published settings.
+    replicates: seeds that every trial is trained and attacked under; its values are their means.
     """
 
     sampler: Sampler = "tpe"
     trials: Annotated[int, Field(ge=1)] | None = None
     anchors: bool = True
     seed: int = 0
+    replicates: Annotated[int, Field(ge=1)] = 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -138,6 +140,7 @@ class Study(_Strict):
             "space": describe(self.domains),
             "objectives": dict(self.objectives),
             **({"constraints": [str(limit) for limit in self.limits]} if self.constraints else {}),
+            **({"replicates": self.search.replicates} if self.search.replicates > 1 else {}),
         }
 
 

@@ -1,6 +1,7 @@
 """The sweep, top to bottom: check, prepare, search, record. The one place where all parts meet."""
 
 import errno
+import functools
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from sweeper.home import Home
 from sweeper.ledger import Asked, Ledger
 from sweeper.progress import Display, Silent, spell
 from sweeper.records import study_records
+from sweeper.replicates import run_replicates
 from sweeper.study import Study
 from trainables.background import Standing
 from trainables.errors import DiskError, TrialError
@@ -124,7 +126,9 @@ def _search(
         on_end=on_end,
     )
     display.total(ledger.complete, study.budget, None)
-    trainable = tune.with_parameters(TuneTrial, run=run or run_document)
+    once, seeds = run or run_document, study.search.replicates
+    whole = once if seeds == 1 else functools.partial(run_replicates, run=once, count=seeds)
+    trainable = tune.with_parameters(TuneTrial, run=whole)
     folder = home.root / "ray"
     shutil.rmtree(folder / study.name, ignore_errors=True)  # of a killed driver; nothing in there is needed
     try:
@@ -150,7 +154,7 @@ def _search(
 def check_data(study: Study) -> None:
     """Raise `ConfigError` for data that cannot be used: missing, too few, or both private and public."""
     from trainables.config import load_trial
-    from trainables.trial import load_data
+    from trainables.data import load_data
 
     load_data(load_trial(study.trial))
 

@@ -69,3 +69,9 @@ def test_shared_stages_are_paid_once_and_the_rest_by_every_trial(plan, home):
     assert 5 + 10 + 60 + 4 * (2 + 3) == 95
     assert "in all about 1 min 35 s" in out
     assert list(home.root.iterdir()) == []
+
+
+def test_every_trial_pays_for_its_seeds(plan):
+    out = plan(search={"trials": 4, "replicates": 3})
+    assert "# each trained and attacked under 3 seeds\n" in out
+    assert "in all about 2 min 15 s" in out  # 75 s once, 4 x 3 x 5 s

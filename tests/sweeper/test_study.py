@@ -67,6 +67,7 @@ def test_overrides_are_values_of_the_file(write):
     [
         ({"serach": {}}, r"unknown key 'serach'; did you mean 'search'\?"),
         ({"search": {"sampler": "tep"}}, "search.sampler must be 'tpe', 'nsga2', .* or 'grid'; got 'tep'"),
+        ({"search": {"replicates": 0}}, "search.replicates .*greater than or equal to 1; got 0"),
         ({"search": {"trials": 0}}, "search.trials .*greater than or equal to 1; got 0"),
         ({"search": {"anchor": True}}, r"unknown key 'anchor'; did you mean 'anchors'\?"),
         ({"resources": {"concurrent": "many"}}, "resources.concurrent"),
@@ -150,5 +151,7 @@ def test_every_branch_of_a_space_is_checked():
 def test_constraints_and_objectives_belong_to_the_identity(write):
     plain = load_study(write()).identity()
     assert "constraints" not in plain  # studies from before there were any stay what they were
+    assert "replicates" not in plain
+    assert load_study(write(search={"replicates": 2})).identity() == plain | {"replicates": 2}
     limited = load_study(write(constraints=["attack_accuracy<=.50", "test_accuracy >= 0.8"])).identity()
     assert limited == plain | {"constraints": ["attack_accuracy <= 0.5", "test_accuracy >= 0.8"]}

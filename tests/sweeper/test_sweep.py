@@ -158,9 +158,17 @@ def test_a_full_disk_stops_the_sweep_and_the_next_start_goes_on(tmp_path, home, 
     assert outcome.report.exists()
 
 
-def test_a_complete_study_starts_nothing(home, cheap, result, ray_address, monkeypatch):
-    study = cheap(search={"trials": 2}, resources=ALONE)
-    sweep(study, home, run=lambda trial, **_: result(trial["x"]), shared=False)
+def test_every_trial_runs_under_its_seeds_and_a_complete_study_starts_nothing(
+    home, cheap, result, ray_address, monkeypatch
+):
+    study = cheap(search={"trials": 2, "replicates": 2}, resources=ALONE)
+    told = sweep(
+        study, home, run=lambda trial, **_: result(trial["x"] + trial["replicate"] / 10), shared=False
+    ).records
+    for trial in told["trials"]:
+        assert [one["replicate"] for one in trial["replicates"]] == [0, 1]
+        assert trial["values"]["test_accuracy"] == pytest.approx(trial["params"]["x"] + 0.05)
+        assert trial["interval"]["test_accuracy"][0] < trial["params"]["x"]
 
     def refuse(address):
         raise AssertionError("Ray was started")
