@@ -9,6 +9,7 @@ from trainables.datasets.base import Images
 from trainables.priors import PRIORS
 from trainables.priors.base import Prior, restore, state
 from trainables.priors.gmi import GMIPrior
+from trainables.priors.kedmi import KEDMIPrior
 from trainables.priors.lokt import LOKTPrior
 from trainables.priors.plg import PLGPrior
 from trainables.progress import silent
@@ -16,6 +17,7 @@ from trainables.progress import silent
 TINY = {"width": 2, "latent_size": 6, "batch_size": 4, "critic_steps": 2}
 SMALL: dict[str, Prior] = {
     "gmi": GMIPrior(epochs=2, **TINY),
+    "kedmi": KEDMIPrior(epochs=2, **TINY),
     "plg": PLGPrior(iterations=2, top=3, **TINY),
     "lokt": LOKTPrior(
         iterations=2,

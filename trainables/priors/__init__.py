@@ -2,7 +2,13 @@
 
 from trainables.priors.base import Prior
 from trainables.priors.gmi import GMIPrior
+from trainables.priors.kedmi import KEDMIPrior
 from trainables.priors.lokt import LOKTPrior
 from trainables.priors.plg import PLGPrior
 
-PRIORS: dict[str, type[Prior]] = {"gmi": GMIPrior, "plg": PLGPrior, "lokt": LOKTPrior}
+PRIORS: dict[str, type[Prior]] = {
+    "gmi": GMIPrior,
+    "kedmi": KEDMIPrior,
+    "plg": PLGPrior,
+    "lokt": LOKTPrior,
+}

@@ -10,34 +10,11 @@ from torch import Tensor, nn
 
 from trainables.check import above, at_least, fraction
 from trainables.datasets.base import Images, as_float
-from trainables.errors import ConfigError, TrialError
+from trainables.dcgan import check_size, follow, generator
+from trainables.errors import TrialError
 from trainables.priors.base import PriorNetworks, settle
 from trainables.progress import Report
 from trainables.randomness import derive, stream
-
-
-def generator(latent_size: int, width: int, image_size: int) -> nn.Module:
-    """Return latents (N, latent_size) -> images (N, 3, S, S) in [0, 1].
-
-    Width 64 at S = 64 is the published net, of 5.1 M weights.
-    """
-    doublings = image_size.bit_length() - 4  # 4x4 doubled up to S/2 by blocks, then once more to pixels
-    channels = width * 2**doublings
-    layers: list[nn.Module] = [
-        nn.Linear(latent_size, channels * 16, bias=False),
-        nn.BatchNorm1d(channels * 16),
-        nn.ReLU(),
-        nn.Unflatten(1, (channels, 4, 4)),
-    ]
-    for _ in range(doublings):
-        layers += [
-            nn.ConvTranspose2d(channels, channels // 2, 5, stride=2, padding=2, output_padding=1, bias=False),
-            nn.BatchNorm2d(channels // 2),
-            nn.ReLU(),
-        ]
-        channels //= 2
-    layers += [nn.ConvTranspose2d(channels, 3, 5, stride=2, padding=2, output_padding=1), nn.Sigmoid()]
-    return nn.Sequential(*layers)
 
 
 def critic(width: int, image_size: int) -> nn.Module:
@@ -105,16 +82,6 @@ def adversarial_steps(
         yield loss.detach(), None if generator_loss is None else generator_loss.detach()
 
 
-@torch.no_grad()
-def follow(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Move weights and statistics of `average` towards those of `network`: a <- decay a + (1 - decay) w."""
-    for ours, theirs in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-        if ours.is_floating_point():
-            ours.lerp_(theirs, 1 - decay)
-        else:
-            ours.copy_(theirs)
-
-
 @dataclass(frozen=True, kw_only=True)
 class GMIPrior:
     """GMI's WGAN-GP: Zhang et al. 2020, "The Secret Revealer", trained as the released code does.
@@ -151,11 +118,7 @@ class GMIPrior:
 
     def build(self, image_size: int, classes: int | None = None) -> PriorNetworks:
         """Return the untrained networks; `image_size` must be a power of two, at least 32."""
-        if image_size < 32 or image_size & (image_size - 1):
-            raise ConfigError(
-                f"prior 'gmi' expects an image_size that is a power of two from 32; got {image_size} "
-                "(image_size); choose 32, 64 or 128"
-            )
+        check_size(self.kind, image_size)
         return PriorNetworks(
             generator(self.latent_size, self.width, image_size),
             critic(self.width, image_size),

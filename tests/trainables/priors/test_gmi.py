@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from trainables.datasets.base import Images
 from trainables.errors import ConfigError
-from trainables.priors.gmi import GMIPrior, adversarial_steps, critic_loss, follow
+from trainables.priors.gmi import GMIPrior, adversarial_steps, critic_loss
 from trainables.progress import silent
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "01b_gmi_gan_a.npz"
@@ -143,18 +143,6 @@ def test_progress_ends_at_its_total():
     z = torch.randn(2, 100)
     assert torch.equal(networks.generator(z), again.generator(z))
     assert not torch.equal(networks.generator(z), other.generator(z))
-
-
-def test_the_average_follows_weights_and_statistics():
-    networks = GMIPrior(width=2, latent_size=3).build(32)
-    average, moving = networks.generator, GMIPrior(width=2, latent_size=3).build(32).generator
-    before = {name: value.clone() for name, value in average.state_dict().items()}
-    moving(torch.randn(4, 3))  # moves the batch norms' statistics
-    follow(average, moving, 0.9)
-    for name, value in average.state_dict().items():
-        theirs = moving.state_dict()[name]
-        wanted = 0.9 * before[name] + 0.1 * theirs if value.is_floating_point() else theirs
-        torch.testing.assert_close(value, wanted, msg=name)
 
 
 def test_averaging_is_off_by_default_and_changes_the_generator_alone():
