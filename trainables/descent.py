@@ -7,8 +7,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from trainables.architectures.base import Classifier
 from trainables.errors import TrialError
+from trainables.identity_loss import IdentityLoss
 from trainables.lean import lean
+from trainables.noise import head_noise
 from trainables.priors.base import PriorNetworks
 from trainables.resume import Resume
 
@@ -27,6 +30,15 @@ def sampled(iterations: int) -> list[int]:
     """Return the iterations whose losses are kept, some `HISTORY_POINTS` from 0 to the last."""
     every = max(1, iterations // HISTORY_POINTS)
     return sorted({*range(0, iterations, every), iterations - 1})
+
+
+def history(iterations: int, losses: Sequence[Tensor], rows: int) -> list[dict[str, float]]:
+    """Return an attack's history; losses: of each chunk, (P, 2), its means at `sampled` times its rows."""
+    mean = torch.stack(list(losses)).sum(0) / rows
+    return [
+        {"iteration": float(iteration), "identity_loss": identity_loss, "prior_loss": prior_loss}
+        for iteration, (identity_loss, prior_loss) in zip(sampled(iterations), mean.tolist(), strict=True)
+    ]
 
 
 def descend(
@@ -95,17 +107,35 @@ def momentum_step(
 
 
 def adam_step(
-    values: Tensor, first: Tensor, second: Tensor, gradient: Tensor, *, steps: int, learning_rate: float
+    values: Tensor,
+    first: Tensor,
+    second: Tensor,
+    gradient: Tensor,
+    *,
+    steps: int,
+    learning_rate: float,
+    decays: tuple[float, float] = (0.9, 0.999),
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the next values and moments of Adam (Kingma & Ba 2015, algorithm 1); all of one shape.
 
-    steps: how many were done, this one included. The decays are 0.9 and 0.999, epsilon is 1e-8. Each number
+    steps: how many were done, this one included. decays: of the moments; epsilon is 1e-8. Each number
     moves by itself, so rows may be split among chunks.
     """
-    first = 0.9 * first + 0.1 * gradient
-    second = 0.999 * second + 0.001 * gradient.square()
-    size = (second / (1 - 0.999**steps)).sqrt() + 1e-8
-    return values - learning_rate / (1 - 0.9**steps) * first / size, first, second
+    slow, slower = decays
+    first = slow * first + (1 - slow) * gradient
+    second = slower * second + (1 - slower) * gradient.square()
+    size = (second / (1 - slower**steps)).sqrt() + 1e-8
+    return values - learning_rate / (1 - slow**steps) * first / size, first, second
+
+
+def guided(target: Classifier, loss: IdentityLoss) -> Guide:
+    """Return `loss` of what `target` says as the identity loss of images."""
+
+    def guide(images: Tensor, labels: Tensor, noise: Tensor) -> Tensor:
+        with head_noise(target, noise):
+            return loss(target(images), labels)
+
+    return guide
 
 
 def lean_prior(prior: PriorNetworks, device: str) -> PriorNetworks:

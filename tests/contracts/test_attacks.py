@@ -11,8 +11,9 @@ from trainables.attacks import ATTACKS
 from trainables.attacks.base import Attack, Reconstructions
 from trainables.attacks.brep import BREP
 from trainables.attacks.gmi import GMI
+from trainables.attacks.kedmi import KEDMI
 from trainables.attacks.lokt import LOKT
-from trainables.attacks.lomma import LommaGMI
+from trainables.attacks.lomma import LommaGMI, LommaKEDMI
 from trainables.attacks.plg import PLG
 from trainables.attacks.rlb import RLB
 from trainables.attacks.vmi import VMI
@@ -21,6 +22,7 @@ from trainables.errors import ConfigError
 from trainables.oracle import observe
 from trainables.priors.base import PriorNetworks
 from trainables.priors.gmi import GMIPrior
+from trainables.priors.kedmi import KEDMIPrior
 from trainables.priors.lokt import LOKTPrior
 from trainables.priors.plg import PLGPrior
 from trainables.progress import silent
@@ -33,7 +35,9 @@ SMALL: dict[str, Attack] = {
     "plg": PLG(iterations=5, restarts=2),
     "lokt": LOKT(iterations=5, restarts=2),
     "brep": BREP(points=8, radius=0.5, iterations=6, calls=8, start_batch=32, start_queries=512),
+    "kedmi": KEDMI(iterations=6, restarts=2, group=1),  # a larger group couples the identities in it
     "lomma_gmi": LommaGMI(iterations=6, restarts=2, students=("small_cnn",), student_epochs=1),
+    "lomma_kedmi": LommaKEDMI(iterations=6, restarts=2, group=1, students=("small_cnn",), student_epochs=1),
 }
 IDENTITIES = torch.tensor([3, 0, 2])
 CLASSES = 5
@@ -47,7 +51,11 @@ def taught(target: Classifier) -> PriorNetworks:
 
 
 # attacks that want a prior of their own kind: how to make one for a target; its latents are 6 numbers
-PRIORS_OF = {"plg": lambda _: PLGPrior(width=2, latent_size=5).build(32, CLASSES), "lokt": taught}
+PRIORS_OF = {
+    "kedmi": lambda _: KEDMIPrior(width=2, latent_size=6).build(32, CLASSES),
+    "plg": lambda _: PLGPrior(width=2, latent_size=5).build(32, CLASSES),
+    "lokt": taught,
+}
 
 pytestmark = pytest.mark.parametrize("name", ATTACKS)
 

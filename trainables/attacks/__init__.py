@@ -3,15 +3,18 @@
 from trainables.attacks.base import Attack
 from trainables.attacks.brep import BREP
 from trainables.attacks.gmi import GMI
+from trainables.attacks.kedmi import KEDMI
 from trainables.attacks.lokt import LOKT
-from trainables.attacks.lomma import LommaGMI
+from trainables.attacks.lomma import LommaGMI, LommaKEDMI
 from trainables.attacks.plg import PLG
 from trainables.attacks.rlb import RLB
 from trainables.attacks.vmi import VMI
 
 ATTACKS: dict[str, type[Attack]] = {
     "gmi": GMI,
+    "kedmi": KEDMI,
     "lomma_gmi": LommaGMI,
+    "lomma_kedmi": LommaKEDMI,
     "brep": BREP,
     "rlb": RLB,
     "vmi": VMI,

@@ -9,10 +9,10 @@ from torch import Tensor
 from trainables.architectures.base import Classifier
 from trainables.attacks.base import Reconstructions, ThreatModel, check_fit
 from trainables.attacks.latent_search import LatentSearch
-from trainables.descent import Guide, lean_prior
+from trainables.descent import guided, lean_prior
 from trainables.identity_loss import cross_entropy
 from trainables.lean import lean
-from trainables.noise import head_noise, noise_size
+from trainables.noise import noise_size
 from trainables.priors.base import PriorNetworks
 from trainables.progress import Report
 from trainables.resume import Resume
@@ -53,7 +53,7 @@ class GMI(LatentSearch):
         target, prior = lean(target, device), lean_prior(prior, device)
         check_fit(target, prior, identities, device)
         return self.search(
-            self.guide(target),
+            guided(target, cross_entropy),
             prior,
             identities,
             noise_size=noise_size(target),
@@ -63,13 +63,3 @@ class GMI(LatentSearch):
             batch_size=batch_size,
             resume=resume,
         )
-
-    @staticmethod
-    def guide(target: Classifier) -> Guide:
-        """Return the identity loss of images, the cross-entropy of `target`."""
-
-        def loss(images: Tensor, labels: Tensor, noise: Tensor) -> Tensor:
-            with head_noise(target, noise):
-                return cross_entropy(target(images), labels)
-
-        return loss

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from trainables.attacks.base import Passes, Reconstructions, in_chunks, row_noise, rows_at_once, to_pixels
 from trainables.check import above, at_least
-from trainables.descent import Guide, Losses, Progress, State, descend, momentum_step, realism, sampled
+from trainables.descent import Guide, Losses, Progress, State, descend, history, momentum_step, realism
 from trainables.priors.base import PriorNetworks
 from trainables.progress import Report
 from trainables.randomness import stream
@@ -108,16 +108,10 @@ class LatentSearch:
         chunks = in_chunks(rows, batch_size or rows_at_once(device), work)
         shape = (self.restarts, len(identities))
         images = torch.cat([pixels for _, pixels, _ in chunks])
-        mean = torch.stack([losses for _, _, losses in chunks]).sum(0) / rows
         return Reconstructions(
             latents=torch.cat([latents for latents, _, _ in chunks]).reshape(*shape, -1),
             images=images.reshape(*shape, *images.shape[1:]),
-            history=[
-                {"iteration": float(iteration), "identity_loss": identity_loss, "prior_loss": prior_loss}
-                for iteration, (identity_loss, prior_loss) in zip(
-                    sampled(self.iterations), mean.tolist(), strict=True
-                )
-            ],
+            history=history(self.iterations, [losses for _, _, losses in chunks], rows),
         )
 
     def _stream(self, seed: int, row: int, identities: Tensor, use: str) -> torch.Generator:

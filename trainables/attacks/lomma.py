@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from trainables.architectures.base import Classifier
 from trainables.attacks.base import Passes, Reconstructions, ThreatModel, check_fit
+from trainables.attacks.gaussian_search import GaussianSearch
 from trainables.attacks.latent_search import LatentSearch
 from trainables.check import above, at_least
 from trainables.descent import Guide, lean_prior
@@ -22,7 +23,7 @@ from trainables.progress import Report
 from trainables.resume import Resume
 
 SOURCE = "Nguyen et al., CVPR 2023 (LOMMA)"
-CPU = {"iterations": 300, "restarts": 1, "students": ("small_cnn", "small_resnet")}
+CPU_STUDENTS = ("small_cnn", "small_resnet")
 
 
 def lomma_loss(
@@ -141,7 +142,10 @@ class LommaGMI(Lomma, LatentSearch):
     summary: ClassVar[str] = "GMI with the logit loss, a feature regulariser and distilled students"
     source: ClassVar[str] = SOURCE
     threat_model: ClassVar[ThreatModel] = "white-box"
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}, "cpu": CPU}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {},
+        "cpu": {"iterations": 300, "restarts": 1, "students": CPU_STUDENTS},
+    }
 
     def __post_init__(self) -> None:
         Lomma.__post_init__(self)
@@ -150,6 +154,63 @@ class LommaGMI(Lomma, LatentSearch):
     def passes(self) -> Passes:
         """Return what one identity costs."""
         return self.with_students(LatentSearch.passes(self))
+
+    def invert(
+        self,
+        target: Classifier,
+        prior: PriorNetworks,
+        identities: Tensor,
+        *,
+        seed: int,
+        device: str,
+        report: Report,
+        batch_size: int | None = None,
+        auxiliary: Mapping[str, Any] | None = None,
+        resume: Resume | None = None,
+    ) -> Reconstructions:
+        """Return (restarts, N) reconstructions; see `Attack.invert`."""
+        target, prior = lean(target, device), lean_prior(prior, device)
+        check_fit(target, prior, identities, device)
+        return self.search(
+            self.guide(target, *self.learnt(auxiliary, device)),
+            prior,
+            identities,
+            noise_size=noise_size(target),
+            seed=seed,
+            device=device,
+            report=report,
+            batch_size=batch_size,
+            resume=resume,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LommaKEDMI(Lomma, GaussianSearch):
+    """LOMMA on KEDMI: Nguyen et al. 2023, as `LommaGMI`; unlike KEDMI it clips latents before the generator.
+
+    Minimises softplus(-D(G(z))) + identity_weight * `lomma_loss` over the Gaussian that z is drawn from; the
+    knobs are those of `GaussianSearch` and `Lomma`. Published with the prior `kedmi`, whose discriminator
+    compares the identities of a `group`.
+    """
+
+    kind: ClassVar[str] = "lomma_kedmi"
+    summary: ClassVar[str] = "KEDMI with the logit loss, a feature regulariser and distilled students"
+    source: ClassVar[str] = SOURCE
+    threat_model: ClassVar[ThreatModel] = "white-box"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {},
+        "cpu": {"iterations": 300, "students": CPU_STUDENTS},
+    }
+
+    clip: float | None = 1.0
+
+    def __post_init__(self) -> None:
+        Lomma.__post_init__(self)
+        GaussianSearch.__post_init__(self)
+
+    def passes(self) -> Passes:
+        """Return what one identity costs."""
+        return self.with_students(GaussianSearch.passes(self))
 
     def invert(
         self,

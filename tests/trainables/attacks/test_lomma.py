@@ -9,11 +9,15 @@ from torch import Tensor, nn
 
 from trainables.architectures.base import Classifier
 from trainables.attacks.gmi import GMI
-from trainables.attacks.lomma import LommaGMI, lomma_loss
+from trainables.attacks.kedmi import KEDMI
+from trainables.attacks.lomma import LommaGMI, LommaKEDMI, lomma_loss
 from trainables.datasets.base import Images
 from trainables.defenses.mid import MID
+from trainables.descent import guided
 from trainables.errors import ConfigError
+from trainables.identity_loss import cross_entropy
 from trainables.priors.base import PriorNetworks
+from trainables.priors.kedmi import MinibatchLayer
 from trainables.progress import silent
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -41,6 +45,22 @@ class Score(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x.flatten(1) @ self.weight + self.bias
+
+
+class Judge(nn.Module):
+    """The trace's discriminator of KEDMI: a tanh layer, the minibatch layer, a linear layer."""
+
+    compares = True
+
+    def __init__(self, g: dict[str, Tensor]) -> None:
+        super().__init__()
+        self.hidden, self.head = affine(g["DK_U"], g["DK_u"]), affine(g["DK_V"], g["DK_v"])
+        self.minibatch = MinibatchLayer(*g["DK_M"].shape).double()
+        self.minibatch.load_state_dict({"weight": g["DK_M"]})
+
+    def forward(self, x: Tensor, group: int) -> Tensor:
+        features = self.hidden(x.flatten(1)).tanh()
+        return self.head(torch.cat([self.minibatch(part) for part in features.split(group)])).logsumexp(1)
 
 
 def recorded_classifier(g: dict[str, Tensor], name: str) -> Classifier:
@@ -114,6 +134,34 @@ def test_on_gmi_follows_the_released_code(named):
     torch.testing.assert_close(losses[:, 1], g[f"gmi_{named}_prior"], atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("named", LOSSES)
+def test_on_kedmi_follows_the_released_code(named):
+    g = golden("03b_lomma_traj_a.npz")
+    target, *students = (recorded_classifier(g, name) for name in ("T0", "T1", "T2"))
+    prior = PriorNetworks(recorded_generator(g), Judge(g), 100)
+    for iterations in (1, 2, 5, 10):
+        attack = LommaKEDMI(
+            iterations=iterations,
+            learning_rate=float(g["lr"]),
+            identity_weight=float(g["lamda"]),
+            group=len(g["ids"]),
+            identity_loss=LOSSES[named],
+            feature_weight=float(g["lam"]),
+        )
+        guide = attack.guide(target, students, g["reg_mean"])
+        draws = iter(g[f"kedmi_{named}_eps"])
+        gaussian, losses = attack.descend(guide, prior, g["ids"], draws, no_noise(), lambda *_: None)
+        for found, part in zip(gaussian, ("mu", "log_var"), strict=True):
+            recorded = g[f"kedmi_{named}_{part}"][iterations]
+            torch.testing.assert_close(found, recorded, atol=1e-4, rtol=0)
+        if iterations < 10:
+            into_generator = attack.draw(gaussian, g[f"kedmi_{named}_eps"][iterations])
+            recorded = g[f"kedmi_{named}_z_into_G"][iterations]
+            torch.testing.assert_close(into_generator, recorded, atol=1e-4, rtol=0)
+    torch.testing.assert_close(losses[:, 0], g[f"kedmi_{named}_iden"], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(losses[:, 1], g[f"kedmi_{named}_prior"], atol=1e-4, rtol=1e-4)
+
+
 def tiny() -> tuple[Classifier, PriorNetworks]:
     torch.manual_seed(0)
     generator = nn.Sequential(
@@ -157,15 +205,40 @@ def test_without_its_parts_it_is_gmi():
     start, labels = torch.randn(3, 6), torch.tensor([0, 3, 4])
     rest = (prior, start, labels, no_noise(), lambda *_: None)
     ours, _ = plain.descend(plain.guide(target, [], None), *rest)
-    theirs, _ = gmi.descend(gmi.guide(target), *rest)
+    theirs, _ = gmi.descend(guided(target, cross_entropy), *rest)
     torch.testing.assert_close(ours, theirs)
     assert invert(plain, target, prior).latents.shape == (2, 3, 6)
 
 
-def test_each_part_changes_the_result():
+def test_without_its_parts_it_is_kedmi():
+    target, prior = tiny()
+    plain = LommaKEDMI(identity_loss="cross_entropy", students=(), clip=None, **SHORT)
+    kedmi = KEDMI(iterations=8, restarts=2)
+    draws, labels = torch.randn(8, 3, 6), torch.tensor([0, 3, 4])
+    ours, theirs = (
+        attack.descend(guide, prior, labels, iter(draws), no_noise(), lambda *_: None)
+        for attack, guide in (
+            (plain, plain.guide(target, [], None)),
+            (kedmi, guided(target, cross_entropy)),
+        )
+    )
+    torch.testing.assert_close(ours, theirs)
+    assert invert(plain, target, prior).latents.shape == (2, 3, 6)
+
+
+def test_latents_on_kedmi_are_clipped():
+    target, prior = tiny()
+    found = invert(LommaKEDMI(students=(), **SHORT), target, prior).latents
+    assert found.abs().max() == 1 and found.min() < 0
+    free = invert(LommaKEDMI(students=(), clip=None, **SHORT), target, prior).latents
+    assert free.abs().max() > 1
+
+
+@pytest.mark.parametrize("kind", [LommaGMI, LommaKEDMI])
+def test_each_part_changes_the_result(kind):
     target, prior = tiny()
     found = [
-        invert(LommaGMI(**knobs, **SHORT), target, prior).latents
+        invert(kind(**knobs, **SHORT), target, prior).latents
         for knobs in (
             {"students": (), "identity_loss": "cross_entropy"},
             {"students": (), "feature_weight": 0.0},
