@@ -80,7 +80,7 @@ def prepare(
     began = {stage: time.monotonic() for stage in stages}
     try:
         for stage, actor in actors.items():
-            actor.start.remote(make, study.trial, stage, store_root)
+            actor.start.remote(make, study.document({}), stage, store_root)
         waiting = {actor.poll.remote(): stage for stage, actor in actors.items()}
         while waiting:
             ready, _ = ray.wait(list(waiting), num_returns=1)

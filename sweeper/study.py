@@ -126,10 +126,14 @@ class Study(_Strict):
         return wanted if available is None else min(wanted, available)
 
     def document(self, assignment: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the trial that `assignment` (path -> value) makes of the template."""
-        from trainables.document import merge
+        """Return the trial that `assignment` (path -> value) makes of the template.
 
-        return merge(self.trial, dict(assignment))
+        Relative paths in it are made absolute here: Ray's workers have directories of their own.
+        """
+        from trainables.document import located, merge
+
+        trial: dict[str, Any] = located(merge(self.trial, dict(assignment)))
+        return trial
 
     def identity(self) -> dict[str, Any]:
         """Return what must not change while a study lives; JSON-ready. What was added later counts if set."""

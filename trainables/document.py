@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 import yaml
 
 from trainables.errors import ConfigError
+
+
+FILE_KNOBS = ("path", "root")  # by convention, a knob of such a name holds the path of a file or folder
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -64,6 +68,23 @@ def _step(node: Any, part: str, path: str) -> Any:
 def _turn(path: str) -> tuple[bool, int, str]:
     """Return when `path` is set: kinds before their knobs, and an outer kind before those inside it."""
     return not path.endswith(".kind"), path.count("."), path
+
+
+def located(document: Any) -> Any:
+    """Return a copy of `document` whose relative paths are absolute, for work in another directory.
+
+    Knobs named in `FILE_KNOBS` hold paths, relative to the current directory.
+    """
+    if isinstance(document, list):
+        return [located(item) for item in document]
+    if not isinstance(document, dict):
+        return document
+    return {
+        key: os.path.abspath(value)
+        if key in FILE_KNOBS and isinstance(value, str) and value
+        else located(value)
+        for key, value in document.items()
+    }
 
 
 def suggestion(name: str, valid: Iterable[str]) -> str:

@@ -6,9 +6,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from trainables.document import FILE_KNOBS
 from trainables.store import plain
-
-FILE_KNOBS = ("path", "root")  # by convention, a knob of such a name holds the path of a file or folder
 
 
 def with_content(knobs: Any) -> dict[str, Any]:

@@ -88,6 +88,21 @@ def test_a_driver_that_is_killed_loses_nothing_and_repeats_nothing(tmp_path, hom
     assert len(starts) <= 12 + len(left)
 
 
+def test_relative_paths_of_a_study_reach_the_workers(tmp_path, home, cheap, result, ray_address, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "faces").mkdir()
+
+    def run(trial, *, store_root, device, report):
+        import os
+
+        return result(1.0 if os.path.isdir(trial["private"]["root"]) else 0.0)
+
+    study = cheap(trial={"private": {"root": "faces"}}, search={"trials": 2}, resources=ALONE)
+    outcome = sweep(study, home, run=run, shared=False)
+    assert [t["values"]["test_accuracy"] for t in outcome.records["trials"]] == [1.0, 1.0]
+    assert study.identity()["trial"] == {"private": {"root": "faces"}}  # a study may move with its data
+
+
 def test_a_killed_worker_is_replaced_and_its_trial_counts_once(
     tmp_path, home, cheap, result, ray_address, monkeypatch
 ):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from trainables.document import merge, read_yaml, suggestion
+from trainables.document import located, merge, read_yaml, suggestion
 from trainables.errors import ConfigError
 
 TRIAL = {
@@ -113,3 +113,17 @@ def test_items_of_a_list_have_their_index_as_name():
 def test_a_path_that_misses_the_items_of_a_list(path):
     with pytest.raises(ConfigError, match="list of 1"):
         merge({"attack": [{"kind": "gmi"}]}, {path: 1})
+
+
+def test_relative_paths_are_made_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    template = {
+        "private": {"root": "faces", "kind": "x"},
+        "attack": [{"prior": {"path": "a/w.pt"}}],
+        "path": None,
+    }
+    found = located(template)
+    assert found["private"] == {"root": str(tmp_path / "faces"), "kind": "x"}
+    assert found["attack"][0]["prior"]["path"] == str(tmp_path / "a" / "w.pt")
+    assert found["path"] is None and template["private"]["root"] == "faces"
+    assert located(found) == found
