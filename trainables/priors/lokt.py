@@ -93,10 +93,13 @@ class LOKTPrior:
         return short, self.iterations / 2
 
     def build(self, image_size: int, classes: int | None = None) -> PriorNetworks:
-        """Return the untrained networks; `image_size` must be a power of two, at least 32."""
+        """Return the untrained networks; `image_size` must be a power of two, at least 32.
+
+        Without `classes`, to see whether it fits, the surrogates are left out: DenseNets take seconds.
+        """
         check_size(self.kind, image_size)
         count = 2 if classes is None else classes
-        surrogates = [build(name, count, image_size) for name in self.surrogates]
+        surrogates = [] if classes is None else [build(name, count, image_size) for name in self.surrogates]
         return PriorNetworks(
             ConditionalGenerator(self.latent_size, self.width, image_size, count),
             ClassifyingDiscriminator(self.width, image_size, count, surrogates),
