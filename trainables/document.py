@@ -11,7 +11,6 @@ import yaml
 
 from trainables.errors import ConfigError
 
-
 FILE_KNOBS = ("path", "root")  # by convention, a knob of such a name holds the path of a file or folder
 
 
