@@ -241,6 +241,29 @@ def list_(what: str, form: Literal["table", "json"]) -> None:
     show_rows(found)
 
 
+@main.command(epilog="Example: sweeper log quickstart --rebuild")
+@click.argument("study")
+@click.option("--rebuild", is_flag=True, help="Delete the study's runs in MLflow and write all of them anew.")
+@_home
+@errors
+def log(study: str, rebuild: bool, home: str | None) -> None:
+    """Write what MLflow lacks of STUDY, from the stored study."""
+    from sweeper.home import open_home
+    from sweeper.records import study_records
+    from sweeper.study import stored_study
+    from sweeper.tracking import Tracker, check_reachable
+
+    place = open_home(home)
+    records = study_records(place, study_name(study))
+    check_reachable(place.tracking)
+    tracker = Tracker(stored_study(place.study(records["study"])), place, afresh=rebuild)
+    report = place.report(records["study"])
+    tracker.finish(records, report if report.exists() else None)
+    if tracker.problem:
+        _fail(tracker.problem, 1)
+    click.echo(f"MLflow at {place.tracking} has {len(records['trials'])} trials of '{records['study']}'")
+
+
 @main.command(epilog="Example: sweeper ui --port 5001")
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
 @_home

@@ -174,6 +174,14 @@ def load_study(
     return study
 
 
+def stored_study(folder: Path) -> Study:
+    """Return the study as it was last started; `folder` is the one that a home keeps for it."""
+    path = folder / "study.yaml"
+    if not path.is_file():
+        raise ConfigError(f"expected the study file of a sweep started here, found nothing at {path}")
+    return parse_study(_read(path), str(path))
+
+
 def find_study(reference: str) -> Path:
     """Return the file of a study; raise `ConfigError` naming the nearest presets if there is none."""
     path = Path(reference)

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import json
 import logging
 import os
 import queue
@@ -10,7 +11,7 @@ import threading
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ from trainables.errors import ConfigError
 EXPERIMENT = "sweeper"
 REACH_SECONDS = 10.0
 
+_TABLES = [{"path": f"{name}.json", "type": "table"} for name in ("trials", "front")]
 _BATCH_METRICS, _BATCH_PARAMS, _PARAM_LENGTH = 1000, 100, 500
 
 
@@ -64,10 +66,11 @@ class Tracker:
 
     Trials are written when they end, whole and once: a run that a killed driver left half written is deleted
     and written again. If the server goes away, `problem` says so and the rest is left to the next start.
+    afresh: delete the study's runs first, and write all of them anew.
     """
 
-    def __init__(self, study: Study, home: Home) -> None:
-        self._study, self._home = study, home
+    def __init__(self, study: Study, home: Home, *, afresh: bool = False) -> None:
+        self._study, self._home, self._afresh = study, home, afresh
         self._queue: queue.Queue[Callable[[], None] | None] = queue.Queue()
         self._known: dict[int, _Known] = {}
         self.problem = ""
@@ -121,19 +124,34 @@ class Tracker:
         else:
             self._experiment = found.experiment_id
         write_ahead(uri)
+        if self._afresh:
+            self._delete()
         self._parent = self._find_parent()
+        self._steps = len(self._client.get_metric_history(self._parent, "hypervolume"))
         for run in self._search(f"tags.`mlflow.parentRunId` = '{self._parent}'"):
             number = int(run.data.tags["trial.number"])
             ended = run.info.status in ("FINISHED", "FAILED")
             self._known[number] = _Known(run.info.run_id, ended, run.data.tags.get("on_front") == "true")
 
+    @property
+    def _storage(self) -> str:
+        return hashlib.sha256(self._home.storage.encode()).hexdigest()[:12]
+
+    def _parents(self) -> list[Any]:
+        return self._search(f"tags.study = '{self._study.name}' and tags.storage = '{self._storage}'")
+
+    def _delete(self) -> None:
+        for parent in self._parents():
+            for child in self._search(f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"):
+                self._client.delete_run(child.info.run_id)
+            self._client.delete_run(parent.info.run_id)
+
     def _find_parent(self) -> str:
-        storage = hashlib.sha256(self._home.storage.encode()).hexdigest()[:12]
-        found = self._search(f"tags.study = '{self._study.name}' and tags.storage = '{storage}'")
+        found = self._parents()
         if found:
             self._client.update_run(found[0].info.run_id, status="RUNNING")
             return str(found[0].info.run_id)
-        tags = {"study": self._study.name, "storage": storage, "kind": "study"}
+        tags = {"study": self._study.name, "storage": self._storage, "kind": "study"}
         run = self._client.create_run(self._experiment, tags=tags, run_name=self._study.name).info.run_id
         self._client.log_dict(run, self._study.identity(), "study.json")
         return str(run)
@@ -165,12 +183,14 @@ class Tracker:
             "state": record["state"],
             "on_front": "false",
         }
-        for name in ("freeze_point", "defense", "reason"):
+        for name in ("freeze_point", "defense", "reason", "version"):
             if record.get(name):
                 tags[name] = str(record[name])[:_PARAM_LENGTH]
-        attack = record["params"].get("attack.kind") or self._study.trial.get("attack", {}).get("kind")
-        if attack:
-            tags["attack"] = str(attack)
+        if record.get("strongest"):
+            tags["attack"] = record["strongest"]
+            tags["attacks"] = ", ".join(record.get("attacks") or {})
+        for name, fingerprint in (record.get("data") or {}).items():
+            tags[f"data.{name}"] = fingerprint
         run = self._client.create_run(
             self._experiment,
             start_time=_milliseconds(record.get("started")),
@@ -190,7 +210,9 @@ class Tracker:
     def _finish(self, records: Mapping[str, Any], report: Path | None) -> None:
         from mlflow.entities import Metric
 
+        from sweeper.plot import front_svg
         from sweeper.records import flat_row
+        from sweeper.volume import growth
 
         for trial in records["trials"]:
             known = self._known.get(trial["number"])
@@ -201,11 +223,19 @@ class Tracker:
                 self._reconstructions(known.run, trial)
         complete = sum(t["state"] == "complete" for t in records["trials"])
         now = _milliseconds(None)
-        figures = {"hypervolume": records["hypervolume"], "trials": float(complete)}
-        self._client.log_batch(self._parent, [Metric(k, v, now, complete) for k, v in figures.items()])
+        counted = {t["number"] for t in records["trials"] if t["state"] == "complete" and t["feasible"]}
+        corner = list(records["reference_point"].values())
+        steps = growth(records["trials"], counted, records["objectives"], corner)
+        curve = [Metric("hypervolume", step.volume, now, number) for number, step in enumerate(steps, 1)]
+        for first in range(self._steps, len(curve), _BATCH_METRICS):
+            self._client.log_batch(self._parent, curve[first : first + _BATCH_METRICS])
+        self._client.log_metric(self._parent, "trials", float(complete), now, len(steps))
         rows = [flat_row(trial) for trial in records["trials"]]
-        self._client.log_dict(self._parent, {"trials": rows}, "trials.json")
-        self._client.log_dict(self._parent, {"front": [r for r in rows if r["on_front"]]}, "front.json")
+        for name, chosen in (("trials", rows), ("front", [row for row in rows if row["on_front"]])):
+            self._client.log_dict(self._parent, _table(chosen), f"{name}.json")
+        self._client.set_tag(self._parent, "mlflow.loggedArtifacts", json.dumps(_TABLES))
+        if counted:
+            self._client.log_text(self._parent, front_svg([dict(records)]), "front.svg")
         if report is not None and report.exists():
             self._client.log_artifact(self._parent, str(report))
         self._client.set_terminated(self._parent, "FINISHED")
@@ -219,6 +249,12 @@ class Tracker:
             images = torch.load(path, weights_only=True)["images"][0, :12]
             row = torch.cat(list(images), dim=-1).permute(1, 2, 0).contiguous().numpy()
             self._client.log_image(run, row, artifact_file="reconstructions.png")
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return rows as MLflow keeps a table; ``log_table`` itself would append to one that is there."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    return {"columns": columns, "data": [[row.get(name) for name in columns] for row in rows]}
 
 
 def figures(record: Mapping[str, Any]) -> list[tuple[str, float, int]]:

@@ -4,7 +4,9 @@ from typing import Any
 
 import torch
 
+from trainables import __version__
 from trainables.config import Threat, TrialConfig
+from trainables.data import load_data
 from trainables.metrics.attack_accuracy import interval95
 from trainables.progress import Report, silent
 from trainables.stages import (
@@ -35,6 +37,7 @@ def run_trial(
     trained: a target to attack instead of one that is trained here, see `make_given_target`.
     Raises ConfigError for data that does not fit, TrialError for a trial that can give no result.
     """
+    data = load_data(config)
     trained = trained or make_target(config, store=store, device=device, report=report)
     reached = {
         name: assault(config, threat, trained, store=store, device=device, report=report)
@@ -66,6 +69,8 @@ def run_trial(
             for name, one in reached.items()
         },
         "strongest": strongest,
+        "data": {"private": data.private_key, "public": data.public_key},
+        "version": __version__,
         "trained_params": trained.result["parameters"]["trained"],
         "total_params": trained.result["parameters"]["total"],
         "parameters": trained.result["parameters"],

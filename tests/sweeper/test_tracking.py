@@ -1,4 +1,6 @@
+import json
 import time
+from pathlib import Path
 
 import pytest
 
@@ -18,7 +20,14 @@ def test_mlflow_gets_each_trial_once_also_after_a_crash(home, cheap, result):
 
     def one(x):
         asked = book.ask()
-        book.tell(asked.number, result(x) | {"params": asked.assignment})
+        extra = {
+            "params": asked.assignment,
+            "strongest": "gmi",
+            "attacks": {"gmi": {}, "kedmi": {}},
+            "data": {"private": "p", "public": "q"},
+            "version": "1",
+        }
+        book.tell(asked.number, result(x) | extra)
         return study_records(home, "cheap")["trials"][-1]
 
     def runs():
@@ -60,6 +69,9 @@ def test_mlflow_gets_each_trial_once_also_after_a_crash(home, cheap, result):
         "state": "complete",
         "on_front": "true",
         "attack": "gmi",
+        "attacks": "gmi, kedmi",
+        "data.private": "p",
+        "version": "1",
         "defense": "none",
         "freeze_point": "none",
     }
@@ -67,6 +79,21 @@ def test_mlflow_gets_each_trial_once_also_after_a_crash(home, cheap, result):
     assert children[2].info.status == "FAILED" and children[2].data.tags["reason"] == "out of memory"
     assert {a.path for a in client.list_artifacts(parent.info.run_id)} >= {"report.html", "front.json"}
     assert parent.info.status == "FINISHED" and parent.data.metrics["trials"] == 2
+    curve = client.get_metric_history(parent.info.run_id, "hypervolume")
+    first_strip, second_strip = 0.5 * 0.75, 0.1 * 0.64  # accuracies 0.5 and 0.6, attacks 0.25 and 0.36
+    wanted_volumes = [first_strip, first_strip + second_strip, first_strip + second_strip]
+    assert [m.step for m in curve] == [1, 2, 3]
+    assert [m.value for m in curve] == pytest.approx(wanted_volumes)
+    table = client.download_artifacts(parent.info.run_id, "front.json", str(home.root))
+    rows = json.loads(Path(table).read_text())
+    assert [row[rows["columns"].index("number")] for row in rows["data"]] == [0, 1]
+
+    renewed = Tracker(study, home, afresh=True)
+    renewed.finish(study_records(home, "cheap"), report)
+    assert renewed.problem == ""
+    (other,), children = runs()
+    assert other.info.run_id != parent.info.run_id and sorted(children) == [0, 1, 2]
+    assert children[0].info.run_id != first and children[0].data.metrics == run.data.metrics
 
 
 def test_figures_are_finals_and_curves():

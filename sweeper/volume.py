@@ -1,0 +1,59 @@
+"""How a study's hypervolume grew with the work that went into it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sweeper.front import hypervolume, non_dominated
+
+Trial = Mapping[str, Any]
+
+
+class Step(NamedTuple):
+    """What a study had when trial `number` ended: seconds of work in trials so far, and its hypervolume."""
+
+    number: int
+    seconds: float
+    volume: float
+
+
+def work(trial: Trial) -> float:
+    """Return the seconds that the stages of a trial took when they were made, whoever made them."""
+    return float(sum((trial.get("seconds") or {}).values()))
+
+
+def growth(
+    trials: Sequence[Trial], counted: set[int], objectives: Mapping[str, str], reference: Sequence[float]
+) -> list[Step]:
+    """Return a step for each of `trials` that ended, in the order of their ends.
+
+    counted: the numbers of those that have a result; the others only cost time.
+    """
+    directions = list(objectives.values())
+    ended = [trial for trial in trials if trial["state"] != "running"]
+    ended.sort(key=lambda trial: (str(trial.get("finished") or ""), trial["number"]))
+    best = np.empty((0, len(directions)))
+    seconds, volume = 0.0, 0.0
+    steps: list[Step] = []
+    for trial in ended:
+        seconds += work(trial)
+        if trial["number"] in counted:
+            row = np.array([[trial["values"][name] for name in objectives]], dtype=np.float64)
+            rows = np.concatenate([best, row])
+            front = non_dominated(rows, directions)
+            if front[-1]:
+                best = rows[front]
+                volume = hypervolume(best, directions, reference)
+        steps.append(Step(trial["number"], seconds, volume))
+    return steps
+
+
+def volume_after(steps: Sequence[Step], seconds: float) -> float:
+    """Return the hypervolume of the trials that had ended after `seconds` of work."""
+    volume = 0.0
+    for step in steps:
+        if step.seconds > seconds * (1 + 1e-9):
+            break
+        volume = step.volume
+    return volume
