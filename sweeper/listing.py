@@ -6,13 +6,13 @@ from typing import Any
 
 from trainables.errors import ConfigError
 
-Row = dict[str, str]
+Row = dict[str, Any]
 
 PRESETS = Path(__file__).parent / "presets"
 
 
 def rows(what: str) -> list[Row]:
-    """Return ``[{"name", "summary", "source"}]`` of `what`, one of `KINDS`; else `ConfigError`."""
+    """Return ``[{"name", "summary", "source", ...}]`` of `what`, one of `KINDS`; else `ConfigError`."""
     if what not in KINDS:
         raise ConfigError(f"list expects one of {', '.join(KINDS)}; got '{what}'")
     return KINDS[what]()
@@ -30,13 +30,11 @@ def _registry(registry: Mapping[str, Any]) -> list[Row]:
 def _attacks() -> list[Row]:
     from trainables.attacks import ATTACKS
 
-    rows = _registry(ATTACKS)
+    rows = _registry(ATTACKS)  # with the published settings' passes through the target, for one identity
     for row, attack in zip(rows, ATTACKS.values(), strict=True):
         passes = attack().passes()
-        row["sees"] = attack.threat_model
-        row["per identity"] = (
-            f"{passes.target_forward:,} forward, {passes.target_backward:,} backward through the target"
-        )
+        row["threat_model"] = attack.threat_model
+        row["target_forward"], row["target_backward"] = passes.target_forward, passes.target_backward
     return rows
 
 

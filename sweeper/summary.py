@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sweeper import words
+from sweeper.confirmed import LIKELY
 from sweeper.home import Home
 from sweeper.measures import bound
 from sweeper.study import Study
@@ -36,20 +37,28 @@ def show_front(records: dict[str, Any]) -> None:
     first, direction = next(iter(records["objectives"].items()))
     best = [t for t in records["trials"] if t["on_front"]]
     best.sort(key=lambda t: t["values"][first], reverse=direction == "maximize")
+    confirmed = records.get("confirmed")
     table = Table(title=f"Front of '{records['study']}'", title_justify="left")
-    for name in ("trial", *(o.replace("_", " ") for o in objectives), "freeze point", "defense"):
+    for name in ("trial", *(o.replace("_", " ") for o in objectives)):
+        table.add_column(name)
+    for name in (*(f"{o.replace('_', ' ')}, fresh" for o in objectives), "on front") if confirmed else ():
+        table.add_column(name)
+    for name in ("freeze point", "defense"):
         table.add_column(name)
     table.add_column("trained parameters", justify="right")
     for trial in best:
         table.add_row(
             str(trial["number"]),
             *(_value(trial, name) for name in objectives),
+            *(_fresh(trial, objectives) if confirmed else ()),
             str(trial["freeze_point"] or ""),
             words.defense(trial),
             _parameters(trial),
         )
     _console().print(table)
     print(f"hypervolume {records['hypervolume']:.4f} (reference point: {_point(records)})")
+    if confirmed:
+        _show_confirmed(records, confirmed)
     missed: dict[str, list[str]] = defaultdict(list)
     for trial in records["trials"]:
         if trial.get("feasible") is False:
@@ -96,9 +105,9 @@ def show_rows(rows: list[dict[str, Any]]) -> None:
     """Print what `sweeper list` found."""
     table = Table()
     for name in rows[0] if rows else ("name", "summary", "source"):
-        table.add_column(name, no_wrap=name == "name")
+        table.add_column(name.replace("_", " "), no_wrap=name == "name")
     for row in rows:
-        table.add_row(*row.values())
+        table.add_row(*(f"{v:,}" if isinstance(v, int) else str(v) for v in row.values()))
     _console().print(table)
 
 
@@ -106,6 +115,37 @@ def _value(trial: dict[str, Any], name: str) -> str:
     interval = trial["interval"].get(name)
     spread = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
     return f"{trial['values'][name]:.3f}{spread}"
+
+
+def _show_confirmed(records: dict[str, Any], confirmed: dict[str, Any]) -> None:
+    """Print what fresh seeds say of the front as a whole."""
+    more = ", ".join(str(attack.get("kind")) for attack in confirmed["attacks"] or ())
+    with_more = f", and further attacks: {more}" if more else ""
+    print(
+        f"measured again under at least {confirmed['seeds']} fresh seeds{with_more}: "
+        f"hypervolume {confirmed['hypervolume']:.4f}"
+    )
+    sure = {
+        trial["number"]: trial["confirmed"]["front_probability"]
+        for trial in records["trials"]
+        if trial.get("confirmed") and trial["confirmed"]["front_probability"] is not None
+    }
+    on_front = {trial["number"] for trial in records["trials"] if trial["on_front"]}
+    doubtful = [str(n) for n, p in sure.items() if n in on_front and p < LIKELY]
+    likely = [str(n) for n, p in sure.items() if n not in on_front and p >= LIKELY]
+    if doubtful:
+        print(f"probably not on the front: trials {', '.join(doubtful)}")
+    if likely:
+        print(f"probably on the front, though not by the search's own figures: trials {', '.join(likely)}")
+
+
+def _fresh(trial: dict[str, Any], objectives: list[str]) -> list[str]:
+    """Return the cells of what fresh seeds say of a trial."""
+    fresh = trial.get("confirmed")
+    if not fresh:
+        return ["" for _ in (*objectives, "on front")]
+    sure = fresh["front_probability"]
+    return [*(_value(fresh, name) for name in objectives), "" if sure is None else f"{sure:.0%}"]
 
 
 def _point(records: dict[str, Any]) -> str:
