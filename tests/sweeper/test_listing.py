@@ -8,13 +8,16 @@ from sweeper.listing import KINDS, PRESETS, preset, rows
 from trainables.errors import ConfigError
 
 
+ATTACKS_HAVE = {"threat_model", "target_forward", "target_backward"}
+
+
 @pytest.mark.parametrize("what", KINDS)
 def test_every_row_says_what_it_is_and_who_published_it(what):
     listed = rows(what)
     assert json.loads(json.dumps(listed)) == listed
     assert len({row["name"] for row in listed}) == len(listed)
     for row in listed:
-        assert set(row) - {"threat_model", "target_forward", "target_backward"} == {"name", "summary", "source"}
+        assert set(row) - ATTACKS_HAVE == {"name", "summary", "source"}
         assert row["name"] and row["summary"] and row["source"], row
         assert "\n" not in row["summary"]
 
@@ -26,7 +29,8 @@ def test_rows_are_those_of_the_registries():
 
     assert [row["name"] for row in rows("spaces")] == list(SPACES)
     assert [row["name"] for row in rows("attacks")] == list(ATTACKS)
-    assert [row["threat_model"] for row in rows("attacks")] == [attack.threat_model for attack in ATTACKS.values()]
+    seen = [(row["name"], row["threat_model"]) for row in rows("attacks")]
+    assert seen == [(name, attack.threat_model) for name, attack in ATTACKS.items()]
     assert [row["name"] for row in rows("defenses")] == list(DEFENSES)
     assert [row["name"] for row in rows("presets")] == sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
