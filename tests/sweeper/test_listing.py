@@ -7,7 +7,6 @@ import pytest
 from sweeper.listing import KINDS, PRESETS, preset, rows
 from trainables.errors import ConfigError
 
-
 ATTACKS_HAVE = {"threat_model", "target_forward", "target_backward"}
 
 
