@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Any, Literal, NoReturn, ParamSpec, TypeVar
 
 import click
 
@@ -115,12 +115,9 @@ def _run(
         with display() as shown:
             outcome = sweep(study, place, address=address, display=shown)
     except KeyboardInterrupt:
-        words = ["sweeper", "run", reference, *(word for item in overrides for word in ("-S", item))]
+        words = ["run", reference, *(word for item in overrides for word in ("-S", item))]
         words += ["--trials", str(trials)] if trials else []
-        words += ["--address", address] if address else []
-        words += ["--home", home] if home else []
-        click.echo(f"stopped; finished trials are kept. Go on with: {shlex.join(words)}", err=True)
-        sys.exit(130)
+        _stopped(words, address, home)
     show(outcome, study, place)
 
 
@@ -159,6 +156,70 @@ def attack(
         click.echo(json.dumps(found, indent=1))
         return
     show_attack(found)
+
+
+def _stopped(words: list[str], address: str | None, home: str | None) -> NoReturn:
+    """Say how to go on after Ctrl-C, and exit."""
+    words = ["sweeper", *words, *(["--address", address] if address else [])]
+    words += ["--home", home] if home else []
+    click.echo(f"stopped; finished trials are kept. Go on with: {shlex.join(words)}", err=True)
+    sys.exit(130)
+
+
+@main.command(epilog="Example: sweeper confirm quickstart --seeds 3")
+@click.argument("study")
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Fresh measurements that each trial shall have.",
+)
+@click.option(
+    "--attacks",
+    multiple=True,
+    metavar="ATTACK",
+    help="Further attacks: names, name:preset, or a YAML mapping such as '{kind: gmi, iterations: 300}'.",
+)
+@click.option(
+    "--near",
+    type=click.IntRange(min=0),
+    help="Trials beside the front, the nearest first (default: as many as are on it).",
+)
+@click.option("--address", help="An existing Ray cluster, host:port or auto (RAY_ADDRESS).")
+@_home
+@errors
+def confirm(
+    study: str, seeds: int, attacks: tuple[str, ...], near: int | None, address: str | None, home: str | None
+) -> None:
+    """Measure the front of STUDY again, under fresh seeds, and say who is truly on it."""
+    from sweeper.confirm import confirm as measure
+    from sweeper.confirm import parse_attacks
+    from sweeper.home import open_home
+    from sweeper.progress import display
+    from sweeper.records import check_exists
+    from sweeper.study import stored_study
+    from sweeper.summary import show_front, show_warnings
+
+    place, name = open_home(home), study_name(study)
+    check_exists(place, name)
+    template = stored_study(place.study(name))
+    further = parse_attacks(attacks)
+    try:
+        with display() as shown:
+            found = measure(
+                template, place, seeds=seeds, attacks=further, near=near, address=address, display=shown
+            )
+    except KeyboardInterrupt:
+        words = ["confirm", study, "--seeds", str(seeds), *(w for a in attacks for w in ("--attacks", a))]
+        words += ["--near", str(near)] if near is not None else []
+        _stopped(words, address, home)
+    show_front(found.records)
+    show_warnings(found.records, found.failures)
+    if found.left_out:
+        numbers = ", ".join(map(str, found.left_out))
+        click.echo(f"near the front within their intervals, but not measured (--near): trials {numbers}")
+    click.echo(f"report:  {place.report(name)}")
 
 
 @main.command(epilog="Example: sweeper front quickstart -f csv > front.csv")

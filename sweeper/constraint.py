@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sweeper.measures import MEASURES, measured
+from sweeper.measures import MEASURES, is_number, measured
 from trainables.document import suggestion
 from trainables.errors import ConfigError
 
@@ -27,9 +27,9 @@ class Constraint:
     def violation(self, result: Mapping[str, Any]) -> float | None:
         """Return by how much a trial's result misses the limit, 0 or less if it keeps it; None if unknown."""
         value = measured(result, self.name)
-        if not isinstance(value, int | float) or not math.isfinite(value):
+        if not is_number(value):
             return None
-        return self.limit - value if self.sign == ">=" else value - self.limit
+        return float(self.limit - value if self.sign == ">=" else value - self.limit)
 
 
 def parse_constraint(text: Any, where: str) -> Constraint:

@@ -1,22 +1,21 @@
 """The ledger of a sweep: one Optuna study, asked and told. Only this and `samplers` import optuna."""
 
 import json
-import math
 import os
 import random
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import optuna
 
 from search_spaces.space import anchors, decode, grid, size
 from sweeper.home import write_ahead
-from sweeper.measures import measured
+from sweeper.measures import is_number, measured
 from sweeper.samplers import make_sampler, propose
 from sweeper.study import Study
 from trainables.errors import ConfigError, DiskError
@@ -33,10 +32,49 @@ LISTABLE = 20_000  # a finite space up to this size is listed to find what is le
 
 @dataclass(frozen=True)
 class Asked:
-    """A trial to run: its number in the study, and path -> value."""
+    """A trial to run: its number, path -> value, the whole document, and its name for people.
+
+    options: what the worker gets beside the document.
+    """
 
     number: int
     assignment: Assignment
+    document: dict[str, Any]
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+class Book(Protocol):
+    """What hands out trials and is told how they ended: a `Ledger`, or a `Confirmation`.
+
+    complete: results so far. budget: results wanted.
+    """
+
+    complete: int
+
+    @property
+    def budget(self) -> int: ...
+
+    @property
+    def finished(self) -> bool:
+        """Return whether there is nothing more to hand out, now and later."""
+        ...
+
+    def ask(self) -> Asked | None:
+        """Return the next trial to run, or None while the running ones may still suffice."""
+        ...
+
+    def tell(self, number: int, result: Mapping[str, Any]) -> str:
+        """Record what trial `number` gave; return "" or the reason why it counts as failed."""
+        ...
+
+    def fail(self, number: int, assignment: Assignment, reason: str, trace: str = "") -> None:
+        """Record that trial `number` gave no result, and why."""
+        ...
+
+    def values(self, result: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the objectives of what a trial gave, None for one that it lacks."""
+        ...
 
 
 class Ledger:
@@ -76,21 +114,26 @@ class Ledger:
             self._enqueue()
 
     @property
+    def budget(self) -> int:
+        """Return how many results the study wants."""
+        return self.study.budget
+
+    @property
     def finished(self) -> bool:
         """Return whether the study has all the results that it wants or can get."""
-        return self.complete >= self.study.budget or self.gave_up or (self._used_up and not self._handles)
+        return self.complete >= self.budget or self.gave_up or (self._used_up and not self._handles)
 
     @property
     def gave_up(self) -> bool:
         """Return whether ``max(10, budget)`` trials have failed since this start."""
-        return self.failed_now >= max(10, self.study.budget)
+        return self.failed_now >= max(10, self.budget)
 
     def ask(self) -> Asked | None:
         """Return the next trial to run, or None while the running ones may still fill the budget."""
         with storage_errors(self._url):
             if self._left_running:
                 return self._start(optuna.trial.Trial(self._optuna, self._left_running.pop(0)._trial_id))
-            if self.finished or self.complete + len(self._handles) >= self.study.budget:
+            if self.finished or self.complete + len(self._handles) >= self.budget:
                 return None
             return self._propose()
 
@@ -125,7 +168,7 @@ class Ledger:
         """
         values = self.values(result)
         limits = {str(limit): limit.violation(result) for limit in self.study.limits}
-        missing = {name: value for name, value in values.items() if not _finite(value)}
+        missing = {name: value for name, value in values.items() if not is_number(value)}
         unknown = [text for text, violation in limits.items() if violation is None]
         reason = ""
         if missing:
@@ -165,7 +208,7 @@ class Ledger:
             assignment = propose(self.study, trial)
         self._handles[trial.number] = trial
         self._tried.setdefault(_key(assignment), trial.number)
-        return Asked(trial.number, assignment)
+        return Asked(trial.number, assignment, self.study.document(assignment), f"trial {trial.number}")
 
     def _finish(
         self,
@@ -229,9 +272,9 @@ class Ledger:
         """Queue the anchors, or the whole grid. Killed in between, the next start queues the rest."""
         search = self.study.search
         if search.sampler == "grid":
-            wanted = list(grid(self.study.domains))[: self.study.budget]
+            wanted = list(grid(self.study.domains))[: self.budget]
         else:
-            wanted = anchors(self.study.domains)[: self.study.budget] if search.anchors else []
+            wanted = anchors(self.study.domains)[: self.budget] if search.anchors else []
         if self._optuna.user_attrs.get("enqueued", 0) >= len(wanted):
             return
         for raw in wanted:
@@ -281,8 +324,8 @@ def storage_errors(url: str) -> Iterator[None]:
 
 
 def stored_studies(url: str) -> list[str]:
-    """Return the names of all stored studies."""
-    return sorted(optuna.study.get_all_study_names(open_storage(url)))
+    """Return the names of all stored studies, without their confirmations."""
+    return sorted(n for n in optuna.study.get_all_study_names(open_storage(url)) if "/" not in n)
 
 
 def stored_trials(url: str, name: str) -> tuple[dict[str, str], list[dict[str, Any]]]:
@@ -310,10 +353,6 @@ def stored_trials(url: str, name: str) -> tuple[dict[str, str], list[dict[str, A
 
 def _key(assignment: Mapping[str, Any]) -> str:
     return json.dumps(assignment, sort_keys=True)
-
-
-def _finite(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -1,5 +1,6 @@
 """What trials can be judged by: which way is better, how bad it can get, where a trial's result holds it."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -30,6 +31,11 @@ MEASURES: dict[str, Measure] = {
 }
 
 # The Δ ratio of the literature is not among them: it has no bound and grows for targets that cost nothing.
+
+
+def is_number(value: Any) -> bool:
+    """Return whether `value` is a finite number."""
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def measured(result: Mapping[str, Any], name: str) -> Any:

@@ -20,6 +20,8 @@ _EXTRAS = (
     "defense",
     "attacks",
     "strongest",
+    "data",
+    "version",
     "replicates",
     "warnings",
     "artifacts",
@@ -35,11 +37,14 @@ def study_records(home: Home, name: str, *, history: bool = True) -> dict[str, A
     with ``number``, ``state`` (complete, failed or running), ``params``, ``values``, ``interval``,
     ``on_front``, ``trained_params``, ``total_params``, ``seconds``, ``feasible`` (whether it keeps the
     constraints; None without a result), and for the report ``metrics``, ``freeze_point``, ``defense``,
-    ``attacks``, ``strongest``, ``replicates`` (what each seed gave, if several), ``warnings``, ``artifacts``,
+    ``attacks``, ``strongest``, ``data`` (fingerprints of the images), ``version`` (of this program),
+    ``replicates`` (what each seed gave, if several), ``warnings``, ``artifacts``,
     ``reason`` (of a failure, or what an infeasible trial misses), ``started``, ``finished`` and, if asked
-    for, ``history``. An infeasible trial is never on the front. Raises `ConfigError` naming the nearest
-    studies.
+    for, ``history``. An infeasible trial is never on the front. What ``sweeper confirm`` measured is added as
+    `add_confirmed` says. Raises `ConfigError` naming the nearest studies.
     """
+    from sweeper.confirmation import stored_confirmation
+    from sweeper.confirmed import add_confirmed
     from sweeper.front import hypervolume, non_dominated
     from sweeper.ledger import stored_trials
 
@@ -58,13 +63,16 @@ def study_records(home: Home, name: str, *, history: bool = True) -> dict[str, A
         for trial, chosen in zip(feasible, non_dominated(values, directions), strict=True):
             trial["on_front"] = bool(chosen)
         volume = float(hypervolume(values, directions, [reference[o] for o in objectives]))
-    return {
+    records = {
         "study": name,
         "objectives": objectives,
         "reference_point": reference,
         "hypervolume": volume,
         "trials": trials,
     }
+    add_confirmed(records, *stored_confirmation(home.storage, name))
+    clean: dict[str, Any] = _finite(records)
+    return clean
 
 
 def check_exists(home: Home, name: str) -> None:
@@ -115,8 +123,7 @@ def _record(
             )
         except FileNotFoundError:
             record["history"] = {}
-    clean: dict[str, Any] = _finite(record)
-    return clean
+    return record
 
 
 def _finite(value: Any) -> Any:
@@ -167,6 +174,12 @@ def flat_row(trial: dict[str, Any]) -> dict[str, Any]:
         row[f"{name}_low"], row[f"{name}_high"] = interval
     for key in ("feasible", "freeze_point", "defense", "trained_params", "total_params", "reason"):
         row[key] = trial[key]
+    fresh = trial.get("confirmed")
+    if fresh:
+        row |= {f"confirmed_{name}": value for name, value in fresh["values"].items()}
+        for name, (low, high) in fresh["interval"].items():
+            row[f"confirmed_{name}_low"], row[f"confirmed_{name}_high"] = low, high
+        row |= {"confirmed_seeds": fresh["seeds"], "front_probability": fresh["front_probability"]}
     row |= trial["params"]
     row |= {name: value for name, value in trial["metrics"].items() if name not in row}
     row |= {f"seconds.{stage}": value for stage, value in trial["seconds"].items()}

@@ -1,11 +1,11 @@
-"""Ray Tune's view of a ledger: a thin searcher that hands out its trials and reports how they ended."""
+"""Ray Tune's view of a book: a thin searcher that hands out its trials and reports how they ended."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ray.tune.search import Searcher
 
-from sweeper.ledger import Asked, Ledger
+from sweeper.ledger import Asked, Book
 from trainables.background import Standing
 from trainables.errors import DiskError
 
@@ -13,7 +13,7 @@ DIED = Standing("failed", reason="its worker died (killed, or out of memory), al
 
 
 class StudySearch(Searcher):
-    """Ray Tune's view of a ledger: suggests its trials, and tells it how they ended.
+    """Ray Tune's view of a book: suggests its trials, and tells it how they ended.
 
     settings: what every Tune configuration gets beside number and trial. at_most: trials at once.
     on_start, on_step, on_end: told of each trial that starts, where it stands, and how it ended.
@@ -22,7 +22,7 @@ class StudySearch(Searcher):
 
     def __init__(
         self,
-        ledger: Ledger,
+        book: Book,
         settings: Mapping[str, Any],
         *,
         at_most: int,
@@ -31,7 +31,7 @@ class StudySearch(Searcher):
         on_end: Callable[[Asked, dict[str, Any]], None],
     ) -> None:
         super().__init__()
-        self._ledger, self._settings, self._at_most = ledger, dict(settings), at_most
+        self._book, self._settings, self._at_most = book, dict(settings), at_most
         self._on_start, self._on_step, self._on_end = on_start, on_step, on_end
         self._asked: dict[str, Asked] = {}
         self.failure: Exception | None = None
@@ -51,7 +51,7 @@ class StudySearch(Searcher):
         if self.failure is not None or len(self._asked) >= self._at_most:
             return later
         try:
-            asked = self._ledger.ask()
+            asked = self._book.ask()
         except Exception as error:
             self.failure = error
             return later
@@ -59,8 +59,7 @@ class StudySearch(Searcher):
             return later
         self._asked[trial_id] = asked
         self._on_start(asked)
-        trial = self._ledger.study.document(asked.assignment)
-        return {**self._settings, "number": asked.number, "trial": trial}
+        return {**self._settings, "number": asked.number, "trial": asked.document}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Show where the trial stands."""
@@ -70,7 +69,7 @@ class StudySearch(Searcher):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Tell the ledger how the trial ended. On a full disk the trial stays open, for the next start."""
+        """Tell the book how the trial ended. On a full disk the trial stays open, for the next start."""
         asked = self._asked.pop(trial_id, None)
         if asked is None or self.failure is not None:
             return
@@ -86,14 +85,14 @@ class StudySearch(Searcher):
         self._on_end(asked, record)
 
     def _tell(self, asked: Asked, standing: Standing) -> dict[str, Any]:
-        """Tell the ledger, and return the trial as the tracker and the progress need it."""
+        """Tell the book, and return the trial as the tracker and the progress need it."""
         reason, record = standing.reason, {"params": asked.assignment}
         if standing.state == "complete":
-            values = self._ledger.values(standing.result)
+            values = self._book.values(standing.result)
             record = {**standing.result, **record, "values": {**standing.result.get("values", {}), **values}}
-            reason = self._ledger.tell(asked.number, record)
+            reason = self._book.tell(asked.number, record)
         else:
-            self._ledger.fail(asked.number, asked.assignment, reason, standing.trace)
+            self._book.fail(asked.number, asked.assignment, reason, standing.trace)
         return {
             **record,
             "number": asked.number,

@@ -41,19 +41,19 @@ def show_front(records: dict[str, Any]) -> None:
     table = Table(title=f"Front of '{records['study']}'", title_justify="left")
     for name in ("trial", *(o.replace("_", " ") for o in objectives)):
         table.add_column(name)
-    for name in (*(f"{o.replace('_', ' ')}, fresh" for o in objectives), "on front") if confirmed else ():
+    for name in (*(("in search", "on front") if confirmed else ()), "freeze point", "defense"):
         table.add_column(name)
-    for name in ("freeze point", "defense"):
-        table.add_column(name)
-    table.add_column("trained parameters", justify="right")
+    if not confirmed:  # the width is used up
+        table.add_column("trained parameters", justify="right")
     for trial in best:
+        fresh = trial.get("confirmed") if confirmed else None
         table.add_row(
             str(trial["number"]),
-            *(_value(trial, name) for name in objectives),
-            *(_fresh(trial, objectives) if confirmed else ()),
+            *(_value(fresh or trial, name) for name in objectives),
+            *(_searched(trial, objectives) if confirmed else ()),
             str(trial["freeze_point"] or ""),
             words.defense(trial),
-            _parameters(trial),
+            *(() if confirmed else (_parameters(trial),)),
         )
     _console().print(table)
     print(f"hypervolume {records['hypervolume']:.4f} (reference point: {_point(records)})")
@@ -139,13 +139,14 @@ def _show_confirmed(records: dict[str, Any], confirmed: dict[str, Any]) -> None:
         print(f"probably on the front, though not by the search's own figures: trials {', '.join(likely)}")
 
 
-def _fresh(trial: dict[str, Any], objectives: list[str]) -> list[str]:
-    """Return the cells of what fresh seeds say of a trial."""
+def _searched(trial: dict[str, Any], objectives: list[str]) -> tuple[str, str]:
+    """Return what the search measured, and how sure the trial is on the front, if it was measured again."""
     fresh = trial.get("confirmed")
     if not fresh:
-        return ["" for _ in (*objectives, "on front")]
+        return "not again", ""
     sure = fresh["front_probability"]
-    return [*(_value(fresh, name) for name in objectives), "" if sure is None else f"{sure:.0%}"]
+    before = ", ".join(f"{trial['values'][name]:.3f}" for name in objectives)
+    return before, "" if sure is None else f"{sure:.0%}"
 
 
 def _point(records: dict[str, Any]) -> str:

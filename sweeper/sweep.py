@@ -15,7 +15,7 @@ import yaml
 
 from sweeper.cluster import Allotment, allot, cluster
 from sweeper.home import Home
-from sweeper.ledger import Asked, Ledger
+from sweeper.ledger import Asked, Book, Ledger
 from sweeper.progress import Display, Silent, spell
 from sweeper.records import study_records
 from sweeper.replicates import run_replicates
@@ -76,23 +76,24 @@ def sweep(
                     allotment = allot(study.resources, cpus, gpus)
                     if shared:
                         _prepare(study, home, allotment, display, make)
-                    _search(study, home, ledger, allotment, display, run, tracker)
+                    whole = _repeated(run, study.search.replicates)
+                    run_book(study, home, ledger, allotment, display, whole, tracker)
             finally:
                 if tracker is not None and not ledger.finished:
                     tracker.close()
         return _close(study, home, ledger, before, tracker)
 
 
-def _search(
+def run_book(
     study: Study,
     home: Home,
-    ledger: Ledger,
+    book: Book,
     allotment: Allotment,
     display: Display,
     run: Run | None,
-    tracker: Any,
+    tracker: Any = None,
 ) -> None:
-    """Let Ray Tune run the ledger's trials until it has enough."""
+    """Let Ray Tune run the trials of `book` until it has enough; `run` (or `run_document`) runs one."""
     from ray import tune
 
     from sweeper.search import StudySearch
@@ -105,30 +106,28 @@ def _search(
         began[asked.number] = time.time()
 
     def on_step(asked: Asked, at: Standing) -> None:
-        display.stage(f"trial {asked.number}", at.stage, at.done, at.total, at.seconds)
+        display.stage(asked.name, at.stage, at.done, at.total, at.seconds)
 
     def on_end(asked: Asked, record: dict[str, Any]) -> None:
         now = time.time()
         took.append(now - began[asked.number])
-        display.ended(f"trial {asked.number}", summary(study, record, took[-1]))
-        remaining = max(0, study.budget - ledger.complete)
+        display.ended(asked.name, summary(study, record, took[-1]))
+        remaining = max(0, book.budget - book.complete)
         abreast = max(1, min(allotment.concurrent, remaining))
-        display.total(ledger.complete, study.budget, sum(took) / len(took) * remaining / abreast)
+        display.total(book.complete, book.budget, sum(took) / len(took) * remaining / abreast)
         if tracker is not None:
             tracker.trial(record | {"started": _iso(began[asked.number]), "finished": _iso(now)})
 
     searcher = StudySearch(
-        ledger,
+        book,
         {"store_root": str(home.store.root), "threads": allotment.threads},
         at_most=allotment.concurrent,
         on_start=on_start,
         on_step=on_step,
         on_end=on_end,
     )
-    display.total(ledger.complete, study.budget, None)
-    once, seeds = run or run_document, study.search.replicates
-    whole = once if seeds == 1 else functools.partial(run_replicates, run=once, count=seeds)
-    trainable = tune.with_parameters(TuneTrial, run=whole)
+    display.total(book.complete, book.budget, None)
+    trainable = tune.with_parameters(TuneTrial, run=run or run_document)
     folder = home.root / "ray"
     shutil.rmtree(folder / study.name, ignore_errors=True)  # of a killed driver; nothing in there is needed
     try:
@@ -147,8 +146,17 @@ def _search(
         shutil.rmtree(folder / study.name, ignore_errors=True)
     if searcher.failure is not None:
         raise searcher.failure
-    if not ledger.finished:
+    if not book.finished:
         raise TrialError("Ray stopped before the study had its results; start again to go on")
+
+
+def _repeated(run: Run | None, seeds: int) -> Run | None:
+    """Return what runs a trial under so many seeds."""
+    if seeds == 1:
+        return run
+    from trainables.tune import run_document
+
+    return functools.partial(run_replicates, run=run or run_document, count=seeds)
 
 
 def check_data(study: Study) -> None:

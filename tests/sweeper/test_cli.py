@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def filled(home, cheap, result):
     return home
 
 
-@pytest.mark.parametrize("name", ["run", "quickstart", "front", "compare", "list", "ui"])
+@pytest.mark.parametrize("name", ["run", "quickstart", "confirm", "front", "compare", "list", "ui"])
 def test_every_command_has_an_example(command, name):
     found = command(name, "--help")
     assert found.exit_code == 0
@@ -179,3 +180,39 @@ def test_a_report_that_cannot_be_written_is_a_mistake_to_correct(command, filled
     found = command("compare", "cheap", "-o", tmp_path / "file" / "report.html")
     assert found.exit_code == 2
     assert found.stderr.startswith("error: expected a report file that can be written, got ")
+
+
+def test_confirm_measures_the_stored_study_again(command, filled, cheap, monkeypatch):
+    from sweeper import confirm as module
+    from sweeper.records import study_records
+
+    wrong = command("confirm", "cheap")
+    assert wrong.exit_code == 2 and "expected the study file" in wrong.stderr
+    study = cheap(search={"trials": 2})
+    (filled.study("cheap") / "study.yaml").write_text(yaml.safe_dump(dataclasses.asdict(study)))
+    asked = {}
+
+    def measure(template, place, **options):
+        asked.update(options, name=template.name, budget=template.budget)
+        options["display"].say("measuring")
+        records = study_records(place, "cheap")
+        return module.Confirmed(records, 3, 4, [7, 9], ["trial 0 under seed 1: out of memory"])
+
+    monkeypatch.setattr(module, "confirm", measure)
+    found = command("confirm", "cheap", "--seeds", 2, "--attacks", "gmi:cpu", "--near", 3)
+    assert found.exit_code == 0, found.output
+    assert (asked["name"], asked["budget"], asked["seeds"], asked["near"]) == ("cheap", 2, 2, 3)
+    assert asked["attacks"] == [{"kind": "gmi", "preset": "cpu"}]
+    assert "not measured (--near): trials 7, 9" in found.stdout
+    assert "WARNING: trial 0 under seed 1: out of memory" in found.stderr
+
+    def stop(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "confirm", stop)
+    found = command("confirm", "cheap", "--attacks", "{kind: gmi}")
+    assert found.exit_code == 130
+    assert "sweeper confirm cheap --seeds 3 --attacks '{kind: gmi}'" in found.stderr
+    assert command("confirm", "cheap", "--attacks", "3").exit_code == 2
+    wrong = command("confirm", "cheep")
+    assert wrong.exit_code == 2 and "did you mean 'cheap'?" in wrong.stderr

@@ -82,6 +82,35 @@ def test_the_table_follows_the_first_objective_and_names_what_is_infeasible(caps
     assert "infeasible, misses test_accuracy >= 0.8: 2 trials (2, 4)" in out
 
 
+def test_fresh_seeds_are_columns_and_who_is_doubtful_is_named(capsys):
+    def fresh(accuracy, attack, sure):
+        return {
+            "seeds": 3,
+            "values": {"test_accuracy": accuracy, "attack_accuracy": attack},
+            "interval": {"attack_accuracy": [attack - 0.1, attack + 0.1]},
+            "front_probability": sure,
+        }
+
+    found = records(
+        trial(0, 0.8, 0.2, confirmed=fresh(0.79, 0.25, 0.31)),
+        trial(1, 0.9, 0.3, confirmed=None),
+        trial(2, 0.7, 0.2, on_front=False, confirmed=fresh(0.8, 0.2, 0.876)),
+        trial(3, 0.6, 0.2, on_front=False, confirmed=fresh(0.6, 0.2, 0.1)),
+    )
+    found["confirmed"] = {"attacks": [{"kind": "kedmi"}], "seeds": 3, "hypervolume": 0.5432}
+    summary.show_front(found)
+    out = capsys.readouterr().out
+    assert rows(out) == [
+        ["1", "0.900", "0.300 [0.200, 0.400]", "not again", "", "conv2", "none"],
+        ["0", "0.790", "0.250 [0.150, 0.350]", "0.800, 0.200", "31%", "conv2", "none"],
+    ]
+    assert (
+        "measured again under at least 3 fresh seeds, and further attacks: kedmi: hypervolume 0.5432" in out
+    )
+    assert "probably not on the front: trials 0\n" in out
+    assert "not by the search's own figures: trials 2\n" in out
+
+
 def test_an_empty_front_is_an_empty_table(capsys):
     summary.show_front(records())
     assert rows(capsys.readouterr().out) == []
