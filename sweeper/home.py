@@ -6,10 +6,12 @@ import os
 import socket
 import sqlite3
 import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -72,8 +74,12 @@ class Home:
             ) from None
 
     @contextmanager
-    def driver(self, name: str) -> Iterator[None]:
-        """Hold the study `name` as its only driver; raise `ConfigError` saying who holds it otherwise."""
+    def driver(self, name: str) -> Iterator[Callable[[], None]]:
+        """Hold the study `name` as its only driver; yield what raises `TrialError` once it is not ours.
+
+        Raises `ConfigError` saying who holds it otherwise. A lock on the study's folder is enough where the
+        database lies in this home; in a database that other homes can reach it takes a `Lease` as well.
+        """
         folder = self.study(name)
         folder.mkdir(parents=True, exist_ok=True)
         note = folder / "driver.json"
@@ -81,21 +87,50 @@ class Home:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            try:
-                who = json.loads(note.read_text())
-                holder = f"process {who['pid']} on {who['host']}"
-            except (OSError, ValueError, KeyError):
-                holder = "another process"
+            who = _read(note)
+            holder = f"process {who['pid']} on {who['host']}" if who else "another process"
             raise ConfigError(
                 f"expected study '{name}' to be free, but {holder} is running it ({folder}); "
                 "wait for it or stop it, then start again"
             ) from None
         try:
-            note.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
-            yield
+            # A note that is still there is a killed driver's. With its token its lease is ours at once.
+            token = _read(note).get("token") or uuid.uuid4().hex
+            me = {"pid": os.getpid(), "host": socket.gethostname(), "token": token}
+            draft = folder / ".driver.json"
+            draft.write_text(json.dumps(me))
+            os.replace(draft, note)
+            with self._lease(name, me) as check:
+                yield check
         finally:
             note.unlink(missing_ok=True)
             lock.release()
+
+    @contextmanager
+    def _lease(self, name: str, me: Mapping[str, Any]) -> Iterator[Callable[[], None]]:
+        if not os.environ.get("OPTUNA_STORAGE"):
+            yield lambda: None
+            return
+        from sweeper.lease import Lease
+        from sweeper.ledger import storage_errors
+
+        with storage_errors(self.storage):
+            write_ahead(self.storage)
+            holder = f"process {me['pid']} on {me['host']} (home {self.root})"
+            lease = Lease(self.storage, name, token=me["token"], holder=holder)
+        with ExitStack() as stack:
+            with storage_errors(self.storage):
+                stack.enter_context(lease)
+            yield lease.check
+
+
+def _read(note: Path) -> dict[str, Any]:
+    """Return what a driver wrote of itself, {} if there is nothing or half of it."""
+    try:
+        found = json.loads(note.read_text())
+        return {"pid": found["pid"], "host": found["host"], "token": found.get("token")}
+    except (OSError, ValueError, KeyError):
+        return {}
 
 
 def write_ahead(url: str) -> None:
