@@ -16,13 +16,14 @@ class ClassBatchNorm(nn.Module):
     def __init__(self, classes: int, channels: int) -> None:
         super().__init__()
         self.norm = nn.BatchNorm2d(channels, affine=False)
-        self.scale = nn.Embedding.from_pretrained(torch.ones(classes, channels), freeze=False)
-        self.shift = nn.Embedding.from_pretrained(torch.zeros(classes, channels), freeze=False)
+        self.scale = nn.Embedding(classes, channels, _weight=torch.ones(classes, channels))
+        self.shift = nn.Embedding(classes, channels, _weight=torch.zeros(classes, channels))
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
         """Return x (n, C, H, W), normalized, scaled and shifted by `labels` (n,)."""
         scaled: Tensor = self.norm(x) * self.scale(labels)[:, :, None, None]
-        return scaled + self.shift(labels)[:, :, None, None]
+        shifted: Tensor = scaled + self.shift(labels)[:, :, None, None]
+        return shifted
 
 
 class GeneratorBlock(nn.Module):
@@ -95,7 +96,8 @@ class DiscriminatorBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return (n, outputs, H / 2, W / 2) of x (n, inputs, H, W)."""
         h = self.conv2(self.conv1(x if self.first else x.relu()).relu())
-        return functional.avg_pool2d(h, 2) + self.shortcut(functional.avg_pool2d(x, 2))
+        halved: Tensor = functional.avg_pool2d(h, 2) + self.shortcut(functional.avg_pool2d(x, 2))
+        return halved
 
 
 class Trunk(nn.Module):
