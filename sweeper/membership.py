@@ -27,27 +27,31 @@ def front_probability(
 
     Drawing adds to means that are noisy already, so the figure errs low for a trial close to its rivals.
     """
-    rows = [np.asarray(one, dtype=np.float64).reshape(-1, len(directions)) for one in measured]
-    signs = np.array([-1.0 if d == "maximize" else 1.0 for d in directions])
-    costs = [row * signs for row in rows]
-    pool = [
-        (cost - cost.mean(axis=0)) * np.sqrt(len(cost) / (len(cost) - 1)) for cost in costs if len(cost) > 1
-    ]
+    drawn = drawn_means(measured, draws=draws, seed=seed)
+    if drawn is None:
+        return None
+    costs = drawn * np.array([-1.0 if d == "maximize" else 1.0 for d in directions])
+    step = max(1, _AT_ONCE // costs.shape[1] ** 2)
+    hits = sum(non_dominated_rows(costs[i : i + step]).sum(axis=0) for i in range(0, draws, step))
+    return np.asarray(hits / draws, dtype=np.float64)
+
+
+def drawn_means(measured: Sequence[ArrayLike], *, draws: int = DRAWS, seed: int = 0) -> Floats | None:
+    """Return the means of every draw, float (draws, n, m), as `front_probability` describes them."""
+    rows = [np.atleast_2d(np.asarray(one, dtype=np.float64)) for one in measured]
+    pool = [(row - row.mean(axis=0)) * np.sqrt(len(row) / (len(row) - 1)) for row in rows if len(row) > 1]
     if not pool:
         return None
     residuals = np.concatenate(pool)
-    means = np.stack([cost.mean(axis=0) for cost in costs])
     generator = np.random.default_rng(seed)
-    hits = np.zeros(len(costs))
-    step = max(1, _AT_ONCE // len(costs) ** 2)
-    for first in range(0, draws, step):
-        count = min(step, draws - first)
-        drawn = np.stack(
-            [residuals[generator.integers(len(residuals), size=(count, len(c)))].mean(axis=1) for c in costs],
-            axis=1,
-        )
-        hits += non_dominated_rows(means + drawn).sum(axis=0)
-    return hits / draws
+    return np.stack(
+        [
+            row.mean(axis=0)
+            + residuals[generator.integers(len(residuals), size=(draws, len(row)))].mean(axis=1)
+            for row in rows
+        ],
+        axis=1,
+    )
 
 
 def non_dominated_rows(costs: Floats) -> NDArray[np.bool_]:

@@ -244,3 +244,14 @@ def test_what_is_there_is_not_run_again(home, searched, monkeypatch):
     assert (found.measured, found.wanted, found.left_out) == (6, 6, left_out)
     assert found.records["confirmed"]["seeds"] == 2
     assert home.report(study.name).exists()
+
+
+def test_measurements_run_on_ray(home, searched, result, ray_address):
+    study = searched(search={"trials": 5}, resources={"concurrent": 1})
+
+    def run(trial, *, store_root, device, report):
+        return result(trial["x"], values={"test_accuracy": trial["replicate"] / 10, "attack_accuracy": 0.5})
+
+    found = confirm(study, home, seeds=2, near=0, run=run)
+    assert (found.measured, found.wanted, found.failures) == (4, 4, [])
+    assert found.records["trials"][0]["confirmed"]["values"]["test_accuracy"] == pytest.approx(0.25)

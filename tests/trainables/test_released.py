@@ -1,0 +1,113 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from trainables.defenses.mid import MID
+from trainables.defenses.none import NoDefense
+from trainables.errors import ConfigError
+from trainables.noise import head_noise
+from trainables.released import load_released, write_released
+from trainables.store import plain
+from trainables.target import build_classifier
+
+CONFIG = {"architecture": "small_cnn", "image_size": 32, "normalization": "half"}
+LABELS = ("Ada", "Grace", "Émilie")
+
+
+@pytest.fixture
+def release(tmp_path):
+    """Return a maker of (folder, the classifier in it)."""
+
+    def make(defense=None, **changes):
+        defense = defense or NoDefense()
+        classifier = defense.prepare(build_classifier("small_cnn", 3, 32, "half", seed=5)).eval()
+        config = {**CONFIG, "defense": plain(defense), **changes}
+        write_released(tmp_path, weights=classifier.state_dict(), labels=LABELS, config=config)
+        return tmp_path, classifier
+
+    return make
+
+
+def test_what_is_loaded_is_what_was_written(release):
+    folder, classifier = release()
+    found = load_released(folder)
+    images = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(found.logits(images), classifier(images))
+    assert found.labels == LABELS and found.image_size == 32
+    assert not found.classifier.training
+    assert not any(p.requires_grad for p in found.classifier.parameters())
+    assert torch.equal(found.classifier.mean, torch.full((1, 3, 1, 1), 0.5))
+    assert sorted(p.name for p in folder.iterdir()) == ["config.json", "labels.json", "target.safetensors"]
+
+
+def test_a_noisy_head_comes_with_its_noise(release):
+    folder, classifier = release(MID(beta=0.1, bottleneck=8))
+    found = load_released(folder)
+    images = torch.rand(2, 3, 32, 32)
+    noise = torch.randn(2, 8)
+    with head_noise(classifier, noise), torch.no_grad():
+        expected = classifier(images)
+    with head_noise(found.classifier, noise):
+        assert torch.equal(found.logits(images), expected)
+    assert not torch.equal(found.logits(images), found.logits(images))
+
+
+def test_an_image_is_read_as_the_training_images_were(release, tmp_path):
+    from trainables.datasets.image_folder import ImageFolder
+
+    folder, classifier = release(crop=40)
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 48, 3), dtype=np.uint8)
+    (tmp_path / "people" / "Ada").mkdir(parents=True)
+    (tmp_path / "people" / "Grace").mkdir(parents=True)
+    for name in ("Ada", "Grace"):
+        Image.fromarray(pixels).save(tmp_path / "people" / name / "1.png")
+    trained_on = ImageFolder(root=str(tmp_path / "people"), crop=40).load(32).pixels[:1]
+    found = load_released(folder)
+    path = tmp_path / "people" / "Ada" / "1.png"
+    assert torch.equal(found.read(path), trained_on.float() / 255)
+    with torch.no_grad():
+        best = int(classifier(trained_on.float() / 255).argmax())
+    assert found.identify(path) == LABELS[best]
+
+
+def test_each_mistake_is_named(release, tmp_path):
+    with pytest.raises(ConfigError, match=r"found nothing at .*nowhere.*config\.json"):
+        load_released(tmp_path / "nowhere")
+    folder, _ = release()
+    written = json.loads((folder / "config.json").read_text())
+
+    def broken(**changes):
+        config = {k: v for k, v in {**written, **changes}.items() if v is not None}
+        (folder / "config.json").write_text(json.dumps(config))
+        with pytest.raises(ConfigError) as error:
+            load_released(folder)
+        return str(error.value)
+
+    assert "format 1" in broken(format=2)
+    assert "'unknown'" in broken(defense={"kind": "unknown"})
+    assert "error over 'image_size'" in broken(image_size=None)
+    assert "expected a complete" in broken(defense={"kind": "mid", "no_such_knob": 1})
+    assert "architecture" in broken(architecture="small_cn")
+    assert "do not fit" in broken(defense=plain(MID(bottleneck=8)))
+    (folder / "config.json").write_text("{")
+    with pytest.raises(ConfigError, match="expected JSON"):
+        load_released(folder)
+    (folder / "config.json").write_text(json.dumps(written))
+    (folder / "labels.json").write_text("[]")
+    with pytest.raises(ConfigError, match="list of identity names"):
+        load_released(folder)
+    (folder / "labels.json").write_text('["Ada", "Grace"]')
+    with pytest.raises(ConfigError, match="for 2 identities"):
+        load_released(folder)
+
+
+def test_a_defense_is_rebuilt_from_its_json():
+    from trainables.defenses import DEFENSES
+
+    for defense in DEFENSES.values():
+        knobs = json.loads(json.dumps(plain(defense())))
+        assert plain(defense(**{k: v for k, v in knobs.items() if k != "kind"})) == plain(defense())

@@ -1,0 +1,134 @@
+"""A released target: a folder that holds all it takes to use it, and nothing of the data or the sweep.
+
+``target.safetensors`` (weights), ``config.json`` (what they are for), ``labels.json`` (identity names in
+label order). Nothing in it can run code.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from trainables.architectures.base import Classifier
+from trainables.datasets.base import as_float
+from trainables.defenses import DEFENSES
+from trainables.errors import ConfigError
+from trainables.target import MEAN_AND_STD, build_classifier
+from trainables.weights import listed, read_weights
+
+FORMAT = 1
+WEIGHTS, CONFIG, LABELS = "target.safetensors", "config.json", "labels.json"
+
+
+@dataclass(frozen=True)
+class Released:
+    """A released target, in eval mode, its weights without gradients.
+
+    labels: identity names; label k is ``labels[k]``. config: what ``config.json`` says.
+    """
+
+    classifier: Classifier
+    labels: tuple[str, ...]
+    config: Mapping[str, Any]
+
+    @property
+    def image_size(self) -> int:
+        """Return the side of the images that the target takes, in pixels."""
+        return int(self.config["image_size"])
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Return logits (N, K) of images (N, 3, S, S), float in [0, 1]; normalisation is inside.
+
+        A defense with a noisy head (MID) draws fresh noise in every call: it belongs to the defense.
+        """
+        with torch.no_grad():
+            found: Tensor = self.classifier(images)
+        return found
+
+    def identify(self, path: str | Path) -> str:
+        """Return the name that the target gives to the image at `path`, read as the training images were."""
+        return self.labels[int(self.logits(self.read(path)).argmax())]
+
+    def read(self, path: str | Path) -> Tensor:
+        """Return the image at `path` as (1, 3, S, S) in [0, 1]: the middle square, resized."""
+        with Image.open(path) as opened:
+            image = ImageOps.exif_transpose(opened).convert("RGB")
+        side = min(self.config.get("crop") or min(image.size), *image.size)
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        size = self.image_size
+        square = image.crop((left, top, left + side, top + side))
+        if square.size != (size, size):
+            square = square.resize((size, size), Image.Resampling.BILINEAR)
+        return as_float(torch.from_numpy(np.asarray(square).copy()).permute(2, 0, 1).unsqueeze(0))
+
+
+def load_released(folder: str | Path) -> Released:
+    """Return the target released into `folder`; raise `ConfigError` for what is missing or does not fit."""
+    place = Path(folder)
+    config = _json(place / CONFIG)
+    labels = _json(place / LABELS)
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        got = config.get("format") if isinstance(config, dict) else type(config).__name__
+        raise ConfigError(f"expected a released target of format {FORMAT} in {place / CONFIG}, got {got!r}")
+    if not isinstance(labels, list) or not labels:
+        raise ConfigError(f"expected a list of identity names in {place / LABELS}")
+    try:
+        defense = dict(config["defense"])
+        kind, normalization = defense.pop("kind"), config["normalization"]
+        if kind not in DEFENSES or normalization not in MEAN_AND_STD:
+            raise ConfigError(
+                f"{place / CONFIG} names the defense '{kind}' and the normalization '{normalization}', and "
+                "this version does not know both; use the version that wrote it"
+            )
+        classifier = build_classifier(
+            config["architecture"], len(labels), config["image_size"], normalization, seed=0
+        )
+        classifier = DEFENSES[kind](**defense).prepare(classifier)
+    except (KeyError, TypeError) as error:
+        raise ConfigError(f"expected a complete {place / CONFIG}, got an error over {error}") from None
+    weights = read_weights(place / WEIGHTS, "a released target")
+    wanted = classifier.state_dict()
+    wrong = [
+        name
+        for name in {**wanted, **weights}
+        if name not in wanted or name not in weights or wanted[name].shape != weights[name].shape
+    ]
+    if wrong:
+        raise ConfigError(
+            f"expected in {place / WEIGHTS} the weights of {config['architecture']} for {len(labels)} "
+            f"identities; these do not fit: {listed(wrong)}"
+        )
+    classifier.load_state_dict(weights)
+    return Released(classifier.eval().requires_grad_(False), tuple(map(str, labels)), config)
+
+
+def write_released(
+    folder: Path, *, weights: Mapping[str, Tensor], labels: tuple[str, ...], config: Mapping[str, Any]
+) -> None:
+    """Write what `load_released` reads. config: ``architecture``, ``image_size``, ``normalization``,
+    ``defense`` (its kind and knobs), and whatever else a user of the target should know.
+    """
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    # clones: tensors that share memory may not go into one file
+    save_file(
+        {name: value.detach().cpu().clone().contiguous() for name, value in weights.items()}, folder / WEIGHTS
+    )
+    (folder / CONFIG).write_text(json.dumps({"format": FORMAT, **config}, indent=1) + "\n")
+    (folder / LABELS).write_text(json.dumps(list(labels), indent=1, ensure_ascii=False) + "\n")
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"expected a released target, found nothing at {path}; check the folder") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"expected JSON in {path}, got: {' '.join(str(error).split())}") from None
