@@ -20,6 +20,8 @@ from trainables.resume import Resume
 class LatentSearch:
     """Minimises -D(G(z)) + identity_weight * identity loss of G(z) over z.
 
+    A discriminator that compares the images of a batch, as KEDMI's does, sees each image alone here.
+
     iterations, restarts: steps per start, independent starts per identity.
     learning_rate, momentum, clip: of `momentum_step`; the first latent is not clipped, as published.
     group: how many identities the published loop averages its loss over. The published gradient of a latent
