@@ -222,6 +222,57 @@ def confirm(
     click.echo(f"report:  {place.report(name)}")
 
 
+@main.command(epilog="Example: sweeper pick quickstart --max-attack-accuracy 0.4")
+@click.argument("study")
+@click.option("--max-attack-accuracy", type=float, help="Take the most accurate trial that leaks no more.")
+@click.option("--min-accuracy", type=float, help="Take the trial that leaks least and is as accurate.")
+@click.option("-f", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@_home
+@errors
+def pick(
+    study: str,
+    max_attack_accuracy: float | None,
+    min_accuracy: float | None,
+    form: Literal["text", "json"],
+    home: str | None,
+) -> None:
+    """Name the trial of STUDY to release under a limit, how sure that is, and what would make it surer."""
+    from sweeper.home import open_home
+    from sweeper.pick import pick as choose
+    from sweeper.pick import show_pick
+    from sweeper.records import study_records
+
+    records = study_records(open_home(home), study_name(study), history=False)
+    found = choose(records, max_attack_accuracy=max_attack_accuracy, min_accuracy=min_accuracy)
+    if form == "json":
+        click.echo(json.dumps(found, indent=1))
+    else:
+        show_pick(found)
+
+
+@main.command(epilog="Example: sweeper export quickstart --trial 3 -o release")
+@click.argument("study")
+@click.option("--trial", "number", type=click.IntRange(min=0), required=True, help="The trial to release.")
+@click.option(
+    "-o",
+    "output",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="A new or empty folder.",
+)
+@click.option("--seed", type=click.IntRange(min=0), help="Which of the seeds that it was trained under.")
+@_home
+@errors
+def export(study: str, number: int, output: Path, seed: int | None, home: str | None) -> None:
+    """Write a target of STUDY: weights, labels, and a model card with all that was measured."""
+    from sweeper.export import export as release
+    from sweeper.home import open_home
+
+    folder = release(open_home(home), study_name(study), number, output, replicate=seed)
+    click.echo(f"released: {folder.resolve()} (README.md says how to load it)")
+
+
 @main.command(epilog="Example: sweeper front quickstart -f csv > front.csv")
 @click.argument("study")
 @click.option("-f", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)

@@ -43,7 +43,9 @@ def filled(home, cheap, result):
     return home
 
 
-@pytest.mark.parametrize("name", ["run", "quickstart", "confirm", "front", "compare", "list", "ui"])
+@pytest.mark.parametrize(
+    "name", ["run", "quickstart", "confirm", "pick", "export", "front", "compare", "list", "ui"]
+)
 def test_every_command_has_an_example(command, name):
     found = command(name, "--help")
     assert found.exit_code == 0
@@ -216,3 +218,27 @@ def test_confirm_measures_the_stored_study_again(command, filled, cheap, monkeyp
     assert command("confirm", "cheap", "--attacks", "3").exit_code == 2
     wrong = command("confirm", "cheep")
     assert wrong.exit_code == 2 and "did you mean 'cheap'?" in wrong.stderr
+
+
+def test_pick_names_a_trial(command, filled):
+    found = json.loads(command("pick", "cheap", "--max-attack-accuracy", 0.5, "-f", "json").stdout)
+    assert found["trial"] == 0 and found["values"]["test_accuracy"] == 0.5
+    assert "trial 1: frozen to none" in command("pick", "cheap", "--min-accuracy", 0.8).stdout
+    wrong = command("pick", "cheap", "--min-accuracy", 0.95)
+    assert wrong.exit_code == 2 and "the nearest is trial 1" in wrong.stderr
+    assert command("pick", "cheap").exit_code == 2
+
+
+def test_export_hands_over_what_was_asked(command, filled, tmp_path, monkeypatch):
+    asked = []
+
+    def release(home, name, number, folder, *, replicate):
+        asked.append((home.root, name, number, folder, replicate))
+        return folder
+
+    wrong = command("export", "cheap", "--trial", 5, "-o", tmp_path / "out")
+    assert wrong.exit_code == 2 and "no such trial (--trial); finished: 0, 1" in wrong.stderr
+    monkeypatch.setattr("sweeper.export.export", release)
+    found = command("export", "cheap", "--trial", 1, "-o", tmp_path / "out", "--seed", 2)
+    assert found.exit_code == 0 and str(tmp_path / "out") in found.stdout
+    assert asked == [(filled.root, "cheap", 1, tmp_path / "out", 2)]
