@@ -5,7 +5,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from sweeper.measures import bound
+
 Trial = dict[str, Any]
+
+LEAST = 0.1
 
 
 @dataclass(frozen=True)
@@ -40,13 +44,39 @@ def _step(span: float) -> float:
     return next(power * m for m in (1, 2, 5, 10) if span / (power * m) <= 10)
 
 
+def round_values(low: float, high: float, most: int) -> list[float]:
+    """Return at most `most` round values (multiples of 1, 2 or 5 times a power of ten) from `low` to `high`.
+
+    Where none fits in between, `high` itself.
+    """
+    if not high > low:
+        return [high]
+    step = _step(high - low)
+    while math.floor(high / step + 1e-9) - math.ceil(low / step - 1e-9) + 1 > most:
+        step = _step(step * 10.001)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(i * step, 12) for i in range(first, last + 1)] or [high]
+
+
 def axis_for(name: str, direction: str, trials: Iterable[Trial], start: float, end: float) -> Axis:
-    """Return an axis over what the finished `trials` and their intervals reach in the objective `name`."""
+    """Return an axis over what the finished `trials` and their intervals reach in the objective `name`.
+
+    It spans at least a tenth of what a share can be, or of the values' size, so that values that are nearly
+    equal look nearly equal.
+    """
     numbers = [number for trial in trials for number in _reach(trial, name)]
     low, high = (min(numbers), max(numbers)) if numbers else (0.0, 1.0)
+    bottom, top = bound(name, "maximize"), bound(name, "minimize")
     if direction == "minimize" and low >= 0:
         low = 0.0  # the wish is zero: show how far it is
-    span = max(high - low, 1e-3, abs(high) * 0.05)
+    least = LEAST * (1.0 if bottom is not None and top is not None else max(abs(low), abs(high), 1e-9))
+    if high - low < least:
+        low, high = (low + high - least) / 2, (low + high + least) / 2
+        if top is not None and high > top:
+            low, high = top - least, top
+        if bottom is not None and low < bottom:
+            low, high = bottom, bottom + least
+    span = high - low
     step = _step(span * 1.08)
     low, high = math.floor((low - 0.02 * span) / step) * step, high + 0.06 * span
     if min(numbers, default=0.0) >= 0:

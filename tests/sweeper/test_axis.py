@@ -1,8 +1,9 @@
 import random
+from itertools import pairwise
 
 import pytest
 
-from sweeper.axis import Axis, axis_for
+from sweeper.axis import Axis, axis_for, round_values
 
 
 def trials(numbers, spread=0.0, name="attack_accuracy"):
@@ -34,3 +35,24 @@ def test_ticks_are_round_and_labelled_in_their_unit():
     assert axis.ticks == pytest.approx([0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
     assert axis.word(0.9) == "90 %"
     assert Axis("knn_distance", "maximize", 0, 2000, 0, 1).word(1500.0) == "1500"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "most"), [(0.15, 0.93, 9), (0.81, 0.83, 4), (600, 2000, 9), (0.3, 0.3, 5)]
+)
+def test_round_values_are_few_and_inside(low, high, most):
+    found = round_values(low, high, most)
+    assert 1 <= len(found) <= most
+    assert all(low - 1e-9 <= v <= high + 1e-9 for v in found)
+    steps = {round(b - a, 9) for a, b in pairwise(found)}
+    assert len(steps) <= 1
+
+
+@pytest.mark.parametrize("numbers", [[0.981, 0.982, 0.984], [1.0, 1.0], [0.0, 0.001], [0.5, 0.52]])
+def test_shares_that_are_nearly_equal_look_nearly_equal(numbers):
+    axis = axis_for("test_accuracy", "maximize", trials(numbers, name="test_accuracy"), 480.0, 60.0)
+    assert axis.high - axis.low >= 0.1
+    assert axis.low <= min(numbers) and max(numbers) <= axis.high
+    assert abs(axis(max(numbers)) - axis(min(numbers))) <= 420 * (max(numbers) - min(numbers)) / 0.1
+    wide = axis_for("knn_distance", "maximize", trials([900.0, 901.0], name="knn_distance"), 0, 1)
+    assert wide.high - wide.low >= 90

