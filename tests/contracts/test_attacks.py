@@ -14,7 +14,10 @@ from trainables.attacks.gmi import GMI
 from trainables.attacks.kedmi import KEDMI
 from trainables.attacks.lokt import LOKT
 from trainables.attacks.lomma import LommaGMI, LommaKEDMI
+from trainables.attacks.mirror import Mirror
+from trainables.attacks.mirror_blackbox import MirrorBlackbox
 from trainables.attacks.plg import PLG
+from trainables.attacks.ppa import PPA
 from trainables.attacks.rlb import RLB
 from trainables.attacks.vmi import VMI
 from trainables.datasets.base import Images
@@ -25,6 +28,7 @@ from trainables.priors.gmi import GMIPrior
 from trainables.priors.kedmi import KEDMIPrior
 from trainables.priors.lokt import LOKTPrior
 from trainables.priors.plg import PLGPrior
+from trainables.priors.stylegan2 import StyleGAN2Prior
 from trainables.progress import silent
 from trainables.resume import Resume
 
@@ -34,10 +38,19 @@ SMALL: dict[str, Attack] = {
     "rlb": RLB(episodes=8, hidden=5, replay=3, learning_rate=0.05),
     "plg": PLG(iterations=5, restarts=2),
     "lokt": LOKT(iterations=5, restarts=2),
+    "ppa": PPA(candidates=20, starts=3, iterations=5, rounds=2, kept=2),
+    "mirror": Mirror(pool=20, starts=2, iterations=5),
+    "mirror_blackbox": MirrorBlackbox(pool=20, population=6, generations=4),
     "brep": BREP(points=8, radius=0.5, iterations=6, calls=8, start_batch=32, start_queries=512),
     "kedmi": KEDMI(iterations=6, restarts=2, group=1),  # a larger group couples the identities in it
     "lomma_gmi": LommaGMI(iterations=6, restarts=2, students=("small_cnn",), student_epochs=1),
     "lomma_kedmi": LommaKEDMI(iterations=6, restarts=2, group=1, students=("small_cnn",), student_epochs=1),
+}
+# attacks whose latents are styles: how a generator draws those
+DRAWN = {
+    "ppa": lambda generator, styles: generator.synthesis(styles),
+    "mirror": lambda generator, styles: generator.synthesis(generator.truncate(styles, 0.7, 8)),
+    "mirror_blackbox": lambda generator, styles: generator.synthesis(generator.truncate(styles, 0.7, 8)),
 }
 IDENTITIES = torch.tensor([3, 0, 2])
 CLASSES = 5
@@ -50,8 +63,13 @@ def taught(target: Classifier) -> PriorNetworks:
     return prior
 
 
+def styled(_: Classifier) -> PriorNetworks:
+    return StyleGAN2Prior(width=2, widest=4, latent_size=6).build(32)
+
+
 # attacks that want a prior of their own kind: how to make one for a target; its latents are 6 numbers
 PRIORS_OF = {
+    **dict.fromkeys(DRAWN, styled),
     "kedmi": lambda _: KEDMIPrior(width=2, latent_size=6).build(32, CLASSES),
     "plg": lambda _: PLGPrior(width=2, latent_size=5).build(32, CLASSES),
     "lokt": taught,
@@ -114,7 +132,8 @@ def test_images_are_those_of_the_latents(name):
     target, prior = victim(name)
     found = invert(name, target, prior)
     with torch.no_grad():
-        images = prior.generator.eval()(found.latents.flatten(0, 1))
+        draw = DRAWN.get(name, lambda generator, latents: generator(latents))
+        images = draw(prior.generator.eval(), found.latents.flatten(0, 1)).clamp(0, 1)
     levels = (found.images.flatten(0, 1).float() - images * 255).abs()
     assert levels.max() <= 0.51
 

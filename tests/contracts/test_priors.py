@@ -12,12 +12,14 @@ from trainables.priors.gmi import GMIPrior
 from trainables.priors.kedmi import KEDMIPrior
 from trainables.priors.lokt import LOKTPrior
 from trainables.priors.plg import PLGPrior
+from trainables.priors.stylegan2 import StyleGAN2Prior
 from trainables.progress import silent
 
 TINY = {"width": 2, "latent_size": 6, "batch_size": 4, "critic_steps": 2}
 SMALL: dict[str, Prior] = {
     "gmi": GMIPrior(epochs=2, **TINY),
     "kedmi": KEDMIPrior(epochs=2, **TINY),
+    "stylegan2": StyleGAN2Prior(width=2, widest=4, latent_size=6, epochs=2, batch_size=4),
     "plg": PLGPrior(iterations=2, top=3, **TINY),
     "lokt": LOKTPrior(
         iterations=2,

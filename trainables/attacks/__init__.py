@@ -6,7 +6,10 @@ from trainables.attacks.gmi import GMI
 from trainables.attacks.kedmi import KEDMI
 from trainables.attacks.lokt import LOKT
 from trainables.attacks.lomma import LommaGMI, LommaKEDMI
+from trainables.attacks.mirror import Mirror
+from trainables.attacks.mirror_blackbox import MirrorBlackbox
 from trainables.attacks.plg import PLG
+from trainables.attacks.ppa import PPA
 from trainables.attacks.rlb import RLB
 from trainables.attacks.vmi import VMI
 
@@ -15,6 +18,9 @@ ATTACKS: dict[str, type[Attack]] = {
     "kedmi": KEDMI,
     "lomma_gmi": LommaGMI,
     "lomma_kedmi": LommaKEDMI,
+    "ppa": PPA,
+    "mirror": Mirror,
+    "mirror_blackbox": MirrorBlackbox,
     "brep": BREP,
     "rlb": RLB,
     "vmi": VMI,

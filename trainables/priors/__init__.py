@@ -5,10 +5,12 @@ from trainables.priors.gmi import GMIPrior
 from trainables.priors.kedmi import KEDMIPrior
 from trainables.priors.lokt import LOKTPrior
 from trainables.priors.plg import PLGPrior
+from trainables.priors.stylegan2 import StyleGAN2Prior
 
 PRIORS: dict[str, type[Prior]] = {
     "gmi": GMIPrior,
     "kedmi": KEDMIPrior,
     "plg": PLGPrior,
     "lokt": LOKTPrior,
+    "stylegan2": StyleGAN2Prior,
 }

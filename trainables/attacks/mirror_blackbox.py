@@ -1,0 +1,302 @@
+"""MIRROR's black-box variant: breed styles of a StyleGAN, knowing only the target's scores."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from trainables.attacks.base import (
+    Passes,
+    Reconstructions,
+    ThreatModel,
+    check_fit,
+    in_chunks,
+    row_noise,
+    rows_at_once,
+    to_pixels,
+)
+from trainables.attacks.style_pool import Meter, best, sample_styles, style_bounds, worked
+from trainables.check import at_least, fraction
+from trainables.descent import lean_prior
+from trainables.oracle import ScoreOracle
+from trainables.priors.base import PriorNetworks
+from trainables.progress import Report
+from trainables.randomness import stream
+from trainables.resume import Resume
+from trainables.styles import StyleGenerator, style_generator
+
+SMALLEST = 1e-38  # of a probability, so that its logarithm stays finite
+
+Crossover = Literal["released", "corrected"]
+
+
+def share(first: Tensor, second: Tensor, crossover: Crossover) -> Tensor:
+    """Return the chance that a gene comes from the first parent, of both parents' log probabilities.
+
+    released: f1 / (f1 + f2), as released; the logarithms are negative, so the *worse* parent gives more.
+    corrected: p1 / (p1 + p2), so that the better one does.
+    """
+    if crossover == "corrected":
+        return torch.sigmoid(first - second)
+    both = first + second
+    return torch.where(both < 0, first / both, 0.5)
+
+
+def mutated(styles: Tensor, mask: Tensor, noise: Tensor) -> Tensor:
+    """Return styles (n, W) with `noise` (W,) added in P space where `mask` (n, W) is set."""
+    before = functional.leaky_relu(styles, 5.0) + mask * noise
+    return functional.leaky_relu(before, 0.2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MirrorBlackbox:
+    """MIRROR's genetic attack: An et al. 2022; the defaults are those of the released script.
+
+    Each identity's first `population` are the samples of a pool with the highest score for it. In each
+    generation the best survives, and the others are children of parents drawn in proportion to their scores:
+    each gene (entry of the style) of one of them, some genes moved, then cut to the usual styles.
+
+    pool: samples, shared by all identities and asked about once; released code has 100,000.
+    psi, cutoff: truncation of all images, and in how many layers. The latents returned are styles before it.
+    generations: at most; an identity is done when its best score reaches `enough`.
+    crossover: see `share`. The default is what was released, which is not what was meant.
+    mutation_chance, mutation_size: share of genes moved, and by how many standard deviations of the pool in
+        P space at most; all children of a generation move along one direction, as released.
+    spread: standard deviations of the pool around its mean that styles are cut to, in P space.
+
+    The survivor's score is remembered, not asked again, which saves one query in each generation.
+    """
+
+    kind: ClassVar[str] = "mirror_blackbox"
+    summary: ClassVar[str] = "genetic search over StyleGAN2 styles from the target's scores"
+    source: ClassVar[str] = "An et al., NDSS 2022 (MIRROR)"
+    threat_model: ClassVar[ThreatModel] = "scores"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {},
+        "cpu": {"pool": 1000, "population": 40, "generations": 25},
+    }
+    auxiliary: ClassVar[None] = None
+
+    pool: int = 100_000
+    psi: float = 0.7
+    cutoff: int = 8
+    population: int = 1000
+    generations: int = 100
+    enough: float = 0.95
+    crossover: Crossover = "released"
+    mutation_chance: float = 0.1
+    mutation_size: float = 0.1
+    spread: float = 1.0
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "pool", "generations", "cutoff")
+        at_least(self, 2, "population")
+        at_least(self, 0, "psi", "mutation_size", "spread")
+        fraction(self, "enough", "mutation_chance")
+        if self.population > self.pool:
+            raise ValueError(f"population must be at most pool, {self.pool}; got {self.population}")
+
+    def passes(self) -> Passes:
+        """Return what one identity costs at most, without the pool, which all identities share."""
+        children = self.generations * (self.population - 1)
+        return Passes(
+            generator_forward=children + 1, generator_backward=0, target_forward=children, target_backward=0
+        )
+
+    def invert(
+        self,
+        target: ScoreOracle,
+        prior: PriorNetworks,
+        identities: Tensor,
+        *,
+        seed: int,
+        device: str,
+        report: Report,
+        batch_size: int | None = None,
+        auxiliary: Mapping[str, Any] | None = None,
+        resume: Resume | None = None,
+    ) -> Reconstructions:
+        """Return (1, N) reconstructions; see `Attack.invert`."""
+        prior = lean_prior(prior, device)
+        check_fit(target, prior, identities, device, self.threat_model)
+        generator = style_generator(prior, self.kind)
+        identities, resume = identities.cpu(), resume or Resume()
+        size, count = batch_size or rows_at_once(device), len(identities)
+        meter = Meter(report, self.pool + count * self.generations)
+
+        pool = sample_styles(
+            generator, prior.latent_size, self.pool, seed=seed, kind=self.kind, device=device
+        )
+
+        def rate(first: int, stop: int) -> Tensor:
+            streams = [stream(seed, self.kind, "pool head", row) for row in range(first, stop)]
+            noise = next(row_noise(streams, target.noise_size, device))
+            return target(self.images(generator, pool[first:stop].to(device)), noise)[
+                :, identities.to(device)
+            ]
+
+        scores = worked(self.pool, size, rate, resume=resume, name="pool", done=meter.add)
+        chosen = best(scores, self.population)  # (P, N)
+        fitness = scores.gather(0, chosen).clamp_min(SMALLEST).log().T  # (N, P), best first
+
+        def breed(first: int, stop: int) -> tuple[Tensor, Tensor]:
+            return self.evolve(
+                target,
+                generator,
+                pool[chosen.T[first:stop]],
+                fitness[first:stop],
+                pool,
+                identities[first:stop],
+                seed=seed,
+                device=device,
+                size=size,
+                meter=meter,
+                resume=resume,
+                name=f"identities-{first}-{stop}",
+            )
+
+        bred = in_chunks(count, max(1, size // self.population), breed)
+        latents = torch.cat([styles for styles, _ in bred])
+        course = torch.cat([kept for _, kept in bred])  # (N, generations + 1) the best log probabilities
+        asked = (course[:, :-1] < math.log(self.enough)).sum()  # generations that had children
+        images = self.pictures(prior, latents, device, size)
+        return Reconstructions(
+            latents=latents[None],
+            images=images[None],
+            history=[
+                {"iteration": float(generation), "identity_loss": -value, "prior_loss": 0.0}
+                for generation, value in enumerate(course.mean(0).tolist())
+            ],
+            queries=self.pool + int(asked) * (self.population - 1),
+        )
+
+    def images(self, generator: StyleGenerator, styles: Tensor) -> Tensor:
+        """Return what targets see of styles (n, W), (n, 3, S, S) in [0, 1]."""
+        return generator.view(generator.synthesis(generator.truncate(styles, self.psi, self.cutoff))).clamp(
+            0, 1
+        )
+
+    def pictures(self, prior: PriorNetworks, latents: Tensor, device: str = "cpu", size: int = 60) -> Tensor:
+        """Return the images of latents (n, W) that `invert` found, uint8 (n, 3, S, S) on the CPU."""
+        generator = style_generator(prior, self.kind)
+
+        def work(first: int, stop: int) -> Tensor:
+            return to_pixels(self.images(generator, latents[first:stop].to(device))).cpu()
+
+        with torch.no_grad():
+            return torch.cat(in_chunks(len(latents), size, work))
+
+    def evolve(
+        self,
+        target: ScoreOracle,
+        generator: StyleGenerator,
+        population: Tensor,
+        fitness: Tensor,
+        pool: Tensor,
+        identities: Tensor,
+        *,
+        seed: int,
+        device: str,
+        size: int,
+        meter: Meter,
+        resume: Resume,
+        name: str,
+    ) -> tuple[Tensor, Tensor]:
+        """Return the best styles (n, W), and each generation's best log probability, (n, generations + 1).
+
+        population: (n, P, W), fitness: (n, P), both on the CPU and the best first; pool: (M, W).
+        An identity that has `enough` stays as it is. Each has a random stream of its own in each generation.
+        """
+        low, high = style_bounds(pool, self.spread)
+        deviation = functional.leaky_relu(pool, 5.0).std(0, correction=0)
+        course, begin = [fitness[:, 0]], 0
+        saved = resume.read(name)
+        if saved is not None:
+            begin, population, fitness = saved["generation"], saved["population"], saved["fitness"]
+            course = list(saved["course"].T)
+            meter.add(begin * len(identities))
+        population, fitness = population.clone(), fitness.clone()
+        for generation in range(begin, self.generations):
+            left = (fitness[:, 0] < math.log(self.enough)).nonzero().flatten()
+            if len(left):
+                families = [
+                    self._children(
+                        population[i],
+                        fitness[i],
+                        low,
+                        high,
+                        deviation,
+                        stream(seed, self.kind, "breeding", int(identities[i]), generation),
+                        target.noise_size,
+                    )
+                    for i in left.tolist()
+                ]
+                children = torch.stack([styles for styles, _ in families])
+                noise = torch.cat([drawn for _, drawn in families])
+                labels = identities[left].repeat_interleave(self.population - 1)
+                scores = self._ask(target, generator, children.flatten(0, 1), noise, labels, device, size)
+                everyone = torch.cat((population[left, :1], children), dim=1)
+                ranked = torch.cat((fitness[left, :1], scores.reshape(len(left), -1)), dim=1).sort(
+                    dim=1, descending=True, stable=True
+                )
+                fitness[left] = ranked.values
+                population[left] = everyone[torch.arange(len(left))[:, None], ranked.indices]
+            course.append(fitness[:, 0].clone())
+            if resume.due() or generation == self.generations - 1:
+                resume.write(
+                    name,
+                    {
+                        "generation": generation + 1,
+                        "population": population,
+                        "fitness": fitness,
+                        "course": torch.stack(course, dim=1),
+                    },
+                )
+            meter.add(len(identities))
+        return population[:, 0], torch.stack(course, dim=1)
+
+    def _children(
+        self,
+        population: Tensor,
+        fitness: Tensor,
+        low: Tensor,
+        high: Tensor,
+        deviation: Tensor,
+        generator: torch.Generator,
+        noise_size: int,
+    ) -> tuple[Tensor, Tensor]:
+        """Return P - 1 children (P - 1, W) of a population (P, W), and noise for the target's head."""
+        count, width = len(population) - 1, population.shape[1]
+        drawn = torch.multinomial(fitness.softmax(0), 2 * count, replacement=True, generator=generator)
+        one, other = drawn[:count], drawn[count:]
+        first = torch.rand(count, width, generator=generator) < share(
+            fitness[one], fitness[other], self.crossover
+        ).unsqueeze(1)
+        crossed = torch.where(first, population[one], population[other])
+        mask = torch.rand(count, width, generator=generator) < self.mutation_chance
+        step = (2 * torch.rand(width, generator=generator) - 1) * deviation * self.mutation_size
+        children = torch.minimum(torch.maximum(mutated(crossed, mask, step), low), high)
+        return children, torch.randn(count, noise_size, generator=generator)
+
+    def _ask(
+        self,
+        target: ScoreOracle,
+        generator: StyleGenerator,
+        styles: Tensor,
+        noise: Tensor,
+        labels: Tensor,
+        device: str,
+        size: int,
+    ) -> Tensor:
+        """Return the log probability of each row's label, (n,), on the CPU."""
+
+        def work(first: int, stop: int) -> Tensor:
+            said = target(self.images(generator, styles[first:stop].to(device)), noise[first:stop])
+            return said.cpu().gather(1, labels[first:stop, None])[:, 0]
+
+        with torch.no_grad():
+            return torch.cat(in_chunks(len(styles), size, work)).clamp_min(SMALLEST).log()

@@ -1,0 +1,313 @@
+"""PPA: descend in the style space of a StyleGAN2 from the best of many samples; keep what survives crops."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from trainables.architectures.base import Classifier
+from trainables.attacks.base import (
+    Passes,
+    Reconstructions,
+    ThreatModel,
+    check_fit,
+    in_chunks,
+    row_noise,
+    rows_at_once,
+    to_pixels,
+)
+from trainables.attacks.style_pool import Meter, best, sample_styles, worked
+from trainables.check import above, at_least
+from trainables.crops import Crop, draw_crops, see
+from trainables.descent import Losses, Progress, State, adam_step, descend, history, lean_prior
+from trainables.identity_loss import poincare
+from trainables.lean import lean
+from trainables.noise import head_noise, noise_size
+from trainables.priors.base import PriorNetworks
+from trainables.progress import Report
+from trainables.randomness import stream
+from trainables.resume import Resume
+from trainables.styles import StyleGenerator, style_generator
+
+DECAYS = (0.1, 0.1)  # of Adam's moments: hardly any memory
+
+
+def picture(generator: StyleGenerator, styles: Tensor, clip: bool) -> Tensor:
+    """Return what targets see of the images of `styles`, (n, 3, S, S), clipped to [0, 1] or not."""
+    whole = generator.synthesis(styles)
+    return generator.view(whole.clamp(0, 1) if clip else whole)
+
+
+def mirrored_scores(target: Classifier, images: Tensor, noise: Iterator[Tensor]) -> Tensor:
+    """Return the mean softmax over each image (n, 3, S, S) and its mirror image, (n, K)."""
+    scores = []
+    for shown in (images, images.flip(3)):
+        with head_noise(target, next(noise)):
+            scores.append(target(shown).softmax(1))
+    mean: Tensor = (scores[0] + scores[1]) / 2
+    return mean
+
+
+def crop_scores(
+    target: Classifier,
+    images: Tensor,
+    labels: Tensor,
+    crops: Sequence[Crop],
+    noise: Iterator[Tensor],
+    size: int,
+) -> Tensor:
+    """Return the mean softmax of each image's label over `crops` resized to `size`, (n,)."""
+    total = images.new_zeros(len(images))
+    for crop in crops:
+        with head_noise(target, next(noise)):
+            seen = target(see(images, crop, size)).softmax(1)
+        total += seen.gather(1, labels[:, None])[:, 0]
+    return total / len(crops)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PPA:
+    """PPA: Struppek et al. 2022, "Plug & Play Attacks"; the defaults are those of its FaceScrub runs.
+
+    Three parts. Of `candidates` samples, one pool for all identities, each identity gets the `starts` with
+    the largest mean softmax over the image and its mirror image. From each of them the Poincaré distance of
+    the target's logits to the identity is minimised over one style that all layers share, through a random
+    crop at each step. Last the `kept` with the largest mean softmax over `rounds` random crops are returned,
+    best first. The latents returned are styles.
+
+    psi, cutoff: truncation of the samples, and in how many layers; the search starts from the first layer's.
+    iterations, learning_rate: of Adam with decays 0.1 and 0.1.  milestones: the rate falls to a tenth after
+        these many steps.
+    crop: least and largest share of the image that a step's crop shows.
+    selection_crop, selection_ratio: the same, and width over height, in the last part; half are mirrored.
+    clip_samples, clip: whether images are cut to [0, 1] before the target sees them, in the first part and
+        later. An image that is returned always is, and has 8 bits.
+    realism_weight: of softplus(-D(whole image)), 0 in all published runs.
+    group: how many images the published loop averages its loss over; only Adam's epsilon feels it.
+
+    Every step of a part has one crop for all images, from a stream of the seed. Published code draws one for
+    each batch of 25, which is the same for an image, but so its crops depend on the batching. The published
+    crops of the last part are resized to 224 pixels, whatever the image size; ours to the image size.
+    """
+
+    kind: ClassVar[str] = "ppa"
+    summary: ClassVar[str] = (
+        "Poincaré descent over StyleGAN2 styles from selected samples, under random crops"
+    )
+    source: ClassVar[str] = "Struppek et al., ICML 2022 (PPA)"
+    threat_model: ClassVar[ThreatModel] = "white-box"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {},
+        "paper_celeba": {"candidates": 5000, "iterations": 70},
+        "paper_dogs": {"iterations": 100, "learning_rate": 0.01, "crop": (0.75, 1.0)},
+        "cpu": {"candidates": 1000, "starts": 4, "rounds": 20, "kept": 1},
+    }
+    auxiliary: ClassVar[None] = None
+
+    candidates: int = 2000
+    psi: float = 0.5
+    cutoff: int = 8
+    clip_samples: bool = True
+    starts: int = 200
+    iterations: int = 50
+    learning_rate: float = 0.005
+    milestones: tuple[int, ...] = ()
+    crop: tuple[float, float] = (0.9, 1.0)
+    clip: bool = False
+    realism_weight: float = 0.0
+    group: int = 25
+    rounds: int = 100
+    selection_crop: tuple[float, float] = (0.5, 0.9)
+    selection_ratio: tuple[float, float] = (0.8, 1.2)
+    kept: int = 50
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "candidates", "starts", "iterations", "group", "rounds", "kept", "cutoff")
+        at_least(self, 0, "psi", "realism_weight")
+        above(self, 0, "learning_rate")
+        for name, most in (("crop", 1.0), ("selection_crop", 1.0), ("selection_ratio", 100.0)):
+            low, high = getattr(self, name)
+            if not 0 < low <= high <= most:
+                raise ValueError(
+                    f"{name} must be two numbers with 0 < first <= second <= {most}; got {low, high}"
+                )
+        for few, many in (("kept", "starts"), ("starts", "candidates")):
+            if getattr(self, few) > getattr(self, many):
+                raise ValueError(
+                    f"{few} must be at most {many}, {getattr(self, many)}; got {getattr(self, few)}"
+                )
+
+    def passes(self) -> Passes:
+        """Return what one identity costs, without the pool of candidates, which all identities share."""
+        steps = self.starts * self.iterations
+        return Passes(
+            generator_forward=steps + self.starts + self.kept,
+            generator_backward=steps,
+            target_forward=steps + self.starts * self.rounds,
+            target_backward=steps,
+        )
+
+    def invert(
+        self,
+        target: Classifier,
+        prior: PriorNetworks,
+        identities: Tensor,
+        *,
+        seed: int,
+        device: str,
+        report: Report,
+        batch_size: int | None = None,
+        auxiliary: Mapping[str, Any] | None = None,
+        resume: Resume | None = None,
+    ) -> Reconstructions:
+        """Return (kept, N) reconstructions; see `Attack.invert`."""
+        target, prior = lean(target, device), lean_prior(prior, device)
+        check_fit(target, prior, identities, device)
+        generator = style_generator(prior, self.kind)
+        identities, resume = identities.cpu(), resume or Resume()
+        size, noise = batch_size or rows_at_once(device), noise_size(target)
+        rows = self.starts * len(identities)
+        labels = identities.repeat(self.starts)  # row r * N + i is start r of identity i
+        meter = Meter(report, self.candidates + rows * (self.iterations + self.rounds))
+
+        def noises(use: str, first: int, stop: int) -> Iterator[Tensor]:
+            """Return the head's noise of rows, each with a stream of its own."""
+            names = [
+                (row,) if use == "pool" else (row // len(identities), int(labels[row]))
+                for row in range(first, stop)
+            ]
+            return row_noise([stream(seed, self.kind, use, *name) for name in names], noise, device)
+
+        pool = sample_styles(
+            generator, prior.latent_size, self.candidates, seed=seed, kind=self.kind, device=device
+        )
+
+        def rate(first: int, stop: int) -> Tensor:
+            styles = generator.truncate(pool[first:stop].to(device), self.psi, self.cutoff)
+            images = picture(generator, styles, self.clip_samples)
+            return mirrored_scores(target, images, noises("pool", first, stop))[:, identities.to(device)]
+
+        scores = worked(self.candidates, size, rate, resume=resume, name="pool", done=meter.add)
+        starts = pool[best(scores, self.starts).flatten()]
+        starts = generator.truncate(starts.to(device), self.psi, self.cutoff)[:, 0].cpu()
+
+        with torch.no_grad():
+            side = generator.view(generator.synthesis(starts[:1].to(device))).shape[-1]
+        crops = draw_crops(self.iterations, side, self.crop, (1.0, 1.0), stream(seed, self.kind, "crops"))
+
+        def search(first: int, stop: int) -> tuple[Tensor, Tensor]:
+            def progress(iteration: int, identity_loss: float, prior_loss: float) -> None:
+                meter.at(iteration * (stop - first), identity_loss=identity_loss, prior_loss=prior_loss)
+
+            styles, losses = self.descend(
+                target,
+                prior,
+                starts[first:stop].to(device),
+                labels[first:stop].to(device),
+                crops,
+                side,
+                noises("head", first, stop),
+                progress,
+                resume=resume,
+                name=f"rows-{first}-{stop}",
+            )
+            meter.add((stop - first) * self.iterations)
+            return styles.cpu(), losses * (stop - first)
+
+        searched = in_chunks(rows, size, search)
+        styles = torch.cat([part for part, _ in searched])
+
+        shown = draw_crops(
+            self.rounds,
+            side,
+            self.selection_crop,
+            self.selection_ratio,
+            stream(seed, self.kind, "selection"),
+            flips=True,
+        )
+
+        def survive(first: int, stop: int) -> Tensor:
+            images = picture(generator, styles[first:stop].to(device), self.clip)
+            own = labels[first:stop].to(device)
+            return crop_scores(target, images, own, shown, noises("selection", first, stop), side)
+
+        scores = worked(
+            rows,
+            size,
+            survive,
+            resume=resume,
+            name="selection",
+            done=lambda count: meter.add(count * self.rounds),
+        )
+        chosen = best(scores.reshape(self.starts, -1), self.kept)  # (kept, N)
+        latents = styles.reshape(self.starts, len(identities), -1)[chosen, torch.arange(len(identities))]
+        images = self.pictures(prior, latents.flatten(0, 1), device, size)
+        return Reconstructions(
+            latents=latents,
+            images=images.reshape(*chosen.shape, *images.shape[1:]),
+            history=history(self.iterations, [losses for _, losses in searched], rows),
+        )
+
+    def pictures(self, prior: PriorNetworks, latents: Tensor, device: str = "cpu", size: int = 60) -> Tensor:
+        """Return the images of latents (n, W) that `invert` found, uint8 (n, 3, S, S) on the CPU."""
+        generator = style_generator(prior, self.kind)
+
+        def work(first: int, stop: int) -> Tensor:
+            return to_pixels(picture(generator, latents[first:stop].to(device), self.clip)).cpu()
+
+        with torch.no_grad():
+            return torch.cat(in_chunks(len(latents), size, work))
+
+    def descend(
+        self,
+        target: Classifier,
+        prior: PriorNetworks,
+        styles: Tensor,
+        labels: Tensor,
+        crops: Sequence[Crop],
+        size: int,
+        noise: Iterator[Tensor],
+        progress: Progress,
+        *,
+        resume: Resume | None = None,
+        name: str = "rows",
+    ) -> tuple[Tensor, Tensor]:
+        """Return the last styles and the mean (identity, prior) losses at sampled points, (P, 2).
+
+        styles: (n, W), or (n, L, W) to search every layer's; labels: (n,), both on the device. crops: of what
+        targets see, one for each step, resized to `size`; noise: of the target's head, (n, …) for each step.
+        """
+        generator = style_generator(prior, self.kind)
+
+        def step(state: State, iteration: int, drawn: Tensor) -> tuple[State, Losses]:
+            styles = state["styles"].detach().requires_grad_(True)
+            whole = generator.synthesis(styles)
+            seen = see(generator.view(whole.clamp(0, 1) if self.clip else whole), crops[iteration], size)
+            with head_noise(target, drawn):
+                identity_loss = poincare(target(seen), labels).sum()
+            prior_loss = identity_loss.new_zeros([])
+            if self.realism_weight:
+                prior_loss = functional.softplus(-prior.discriminator(whole)).sum()
+            total = (identity_loss + self.realism_weight * prior_loss) / self.group
+            (gradient,) = torch.autograd.grad(total, styles)
+            moved, first, second = adam_step(
+                styles.detach(),
+                state["first"],
+                state["second"],
+                gradient,
+                steps=iteration + 1,
+                learning_rate=self.learning_rate
+                * 0.1 ** sum(iteration >= stone for stone in self.milestones),
+                decays=DECAYS,
+            )
+            after = {"styles": moved, "first": first, "second": second}
+            return after, (identity_loss.detach(), prior_loss.detach())
+
+        state = {"styles": styles, "first": torch.zeros_like(styles), "second": torch.zeros_like(styles)}
+        state, losses = descend(
+            step, state, len(labels), self.iterations, (noise,), progress, resume=resume, name=name
+        )
+        return state["styles"], losses
