@@ -4,7 +4,7 @@ import json
 import os
 import random
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import optuna
 
 from search_spaces.space import anchors, decode, grid, size
+from sweeper.front import non_dominated
 from sweeper.home import write_ahead
 from sweeper.measures import is_number, measured
 from sweeper.samplers import make_sampler, propose
@@ -106,11 +107,15 @@ class Ledger:
             self._handles: dict[int, optuna.trial.Trial] = {}
             self._used_up = False
             self._tried: dict[str, int] = {}
+            self._rivals: list[dict[str, Any]] = []
             for trial in trials:
                 if (
                     trial.state == State.COMPLETE
                 ):  # a running one may lack parameters, and is handed out first
                     self._tried.setdefault(_key(decode(study.domains, trial.params)), trial.number)
+                    self._compete(
+                        trial.number, trial.values, trial.constraints, trial.user_attrs.get("result", {})
+                    )
             self._enqueue()
 
     @property
@@ -181,8 +186,29 @@ class Ledger:
         record = dict(result)
         write_history(self._histories, number, record.pop("history", {}))
         self._finish(number, record, list(values.values()), limits)
+        self._compete(number, list(values.values()), limits, record)
         self.complete += 1
         return ""
+
+    def _compete(
+        self,
+        number: int,
+        values: Sequence[float],
+        limits: Mapping[str, float | None],
+        result: Mapping[str, Any],
+    ) -> None:
+        """Keep a finished trial among those that others are screened against, while it is on the front."""
+        if (
+            not self.study.search.screening
+            or was_screened(result)
+            or any((v or 0) > 0 for v in limits.values())
+        ):
+            return
+        names = list(self.study.objectives)
+        self._rivals.append({"number": number, "values": dict(zip(names, values, strict=True))})
+        rows = [[rival["values"][name] for name in names] for rival in self._rivals]
+        kept = non_dominated(rows, list(self.study.objectives.values()))
+        self._rivals = [rival for rival, keep in zip(self._rivals, kept, strict=True) if keep]
 
     def values(self, result: Mapping[str, Any]) -> dict[str, Any]:
         """Return the objectives of what a trial gave, None for one that it lacks."""
@@ -208,7 +234,10 @@ class Ledger:
             assignment = propose(self.study, trial)
         self._handles[trial.number] = trial
         self._tried.setdefault(_key(assignment), trial.number)
-        return Asked(trial.number, assignment, self.study.document(assignment), f"trial {trial.number}")
+        # What is finished now; what finishes while the trial trains can only screen more of its kind.
+        options = {"rivals": list(self._rivals)} if self.study.search.screening else {}
+        document = self.study.document(assignment)
+        return Asked(trial.number, assignment, document, f"trial {trial.number}", options)
 
     def _finish(
         self,
@@ -336,10 +365,13 @@ def stored_trials(url: str, name: str) -> tuple[dict[str, str], list[dict[str, A
     for trial in study.get_trials(deepcopy=False):
         if trial.state == State.WAITING or "duplicate_of" in trial.user_attrs:
             continue
+        state = {State.COMPLETE: "complete", State.RUNNING: "running"}.get(trial.state, "failed")
+        if state == "complete" and was_screened(trial.user_attrs.get("result", {})):
+            state = "screened"
         found.append(
             {
                 "number": trial.number,
-                "state": {State.COMPLETE: "complete", State.RUNNING: "running"}.get(trial.state, "failed"),
+                "state": state,
                 "params": trial.params,
                 "values": trial.values,
                 "violations": dict(trial.constraints),
@@ -349,6 +381,13 @@ def stored_trials(url: str, name: str) -> tuple[dict[str, str], list[dict[str, A
             }
         )
     return identity.get("objectives", {}), found
+
+
+def was_screened(result: Mapping[str, Any]) -> bool:
+    """Return whether a trial's long attack was skipped. It counts as tried, and is on no front: a sampler is
+    told its short attack's figure, with which it is dominated or infeasible as surely as with the long one's.
+    """
+    return bool((result.get("screening") or {}).get("reason"))
 
 
 def _key(assignment: Mapping[str, Any]) -> str:

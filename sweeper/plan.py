@@ -24,6 +24,11 @@ def show_plan(study: Study, home: Home) -> None:
     seeds = study.search.replicates
     if seeds > 1:
         print(f"# each trained and attacked under {seeds} seeds")
+    if study.search.screening:
+        share = study.search.screening_share
+        print(
+            f"# a short attack first ({share:.0%} of the steps); the long one is skipped where that suffices"
+        )
     device = _device()
     seconds = estimate(load_trial(study.trial), device)
     shown = ", ".join(f"{stage} {spell(value)}" for stage, value in seconds.items())

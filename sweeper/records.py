@@ -23,6 +23,7 @@ _EXTRAS = (
     "data",
     "version",
     "replicates",
+    "screening",
     "warnings",
     "artifacts",
     "reason",
@@ -34,14 +35,14 @@ def study_records(home: Home, name: str, *, history: bool = True) -> dict[str, A
 
     ``study``, ``objectives`` (name -> direction), ``reference_point`` (`measures.reference_point` of the
     complete trials), ``hypervolume`` (of the complete trials that keep the constraints), ``trials``: each
-    with ``number``, ``state`` (complete, failed or running), ``params``, ``values``, ``interval``,
+    with ``number``, ``state`` (complete, screened, failed or running), ``params``, ``values``, ``interval``,
     ``on_front``, ``trained_params``, ``total_params``, ``seconds``, ``feasible`` (whether it keeps the
     constraints; None without a result), and for the report ``metrics``, ``freeze_point``, ``defense``,
     ``attacks``, ``strongest``, ``data`` (fingerprints of the images), ``version`` (of this program),
-    ``replicates`` (what each seed gave, if several), ``warnings``, ``artifacts``,
-    ``reason`` (of a failure, or what an infeasible trial misses), ``started``, ``finished`` and, if asked
-    for, ``history``. An infeasible trial is never on the front. What ``sweeper confirm`` measured is added as
-    `add_confirmed` says. Raises `ConfigError` naming the nearest studies.
+    ``replicates`` (what each seed gave, if several), ``screening`` (what a short attack showed),
+    ``warnings``, ``artifacts``, ``reason`` (of a failure, or what an infeasible trial misses), ``started``,
+    ``finished`` and, if asked for, ``history``. An infeasible trial is never on the front. What ``sweeper
+    confirm`` measured is added as `add_confirmed` says. Raises `ConfigError` naming the nearest studies.
     """
     from sweeper.confirmation import stored_confirmation
     from sweeper.confirmed import add_confirmed

@@ -5,7 +5,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from sweeper.ledger import Asked, Book
+from sweeper.ledger import Asked, Book, was_screened
 from trainables.background import Standing
 from trainables.errors import DiskError
 
@@ -59,7 +59,12 @@ class StudySearch(Searcher):
             return later
         self._asked[trial_id] = asked
         self._on_start(asked)
-        return {**self._settings, "number": asked.number, "trial": asked.document}
+        return {
+            **self._settings,
+            "number": asked.number,
+            "trial": asked.document,
+            **({"options": asked.options} if asked.options else {}),
+        }
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Show where the trial stands."""
@@ -93,9 +98,7 @@ class StudySearch(Searcher):
             reason = self._book.tell(asked.number, record)
         else:
             self._book.fail(asked.number, asked.assignment, reason, standing.trace)
-        return {
-            **record,
-            "number": asked.number,
-            "state": "failed" if reason else "complete",
-            "reason": reason,
-        }
+        state = "failed" if reason else "complete"
+        if state == "complete" and was_screened(record):
+            state, record = "screened", {**record, "values": {}}  # what a short attack reached is no result
+        return {**record, "number": asked.number, "state": state, "reason": reason}

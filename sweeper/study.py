@@ -39,6 +39,8 @@ class Search(_Strict):
     trials: how many results are wanted; None means 16, or the whole grid for the sampler grid.
     anchors: begin with the undefended trial, the ends of each axis and the published settings.
     replicates: seeds that every trial is trained and attacked under; its values are their means.
+    screening: attack every target for a share of the steps first, `screening_share`, and skip the long attack
+    where a finished trial is better already even at the short attack's lower end (``trainables.screen``).
     """
 
     sampler: Sampler = "tpe"
@@ -46,6 +48,8 @@ class Search(_Strict):
     anchors: bool = True
     seed: int = 0
     replicates: Annotated[int, Field(ge=1)] = 1
+    screening: bool = False
+    screening_share: Annotated[float, Field(gt=0, lt=1)] = 0.25
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -216,7 +220,29 @@ def parse_study(document: dict[str, Any], where: str) -> Study:
         )
     _check_objectives(study, where)
     _ = study.limits
+    if study.search.screening:
+        _check_screening(study, where)
     return study
+
+
+def _check_screening(study: Study, where: str) -> None:
+    """Raise `ConfigError` if a short attack cannot tell that a trial is beaten."""
+    if study.search.replicates > 1:
+        raise ConfigError(
+            f"search.screening looks at one seed of a trial, and search.replicates asks for "
+            f"{study.search.replicates} ({where}: search.screening); set one of them aside, and confirm the "
+            "front afterwards"
+        )
+    if "attack_accuracy" not in study.objectives:
+        raise ConfigError(
+            f"search.screening needs the objective attack_accuracy, which the short attack bounds; got "
+            f"{', '.join(study.objectives)} ({where}: objectives)"
+        )
+    if "knn_distance" in study.objectives:
+        raise ConfigError(
+            f"search.screening cannot bound the objective knn_distance: a longer attack may come nearer or "
+            f"not ({where}: search.screening); set it off"
+        )
 
 
 def _check_objectives(study: Study, where: str) -> None:
@@ -248,7 +274,11 @@ def check_study(study: Study) -> None:
     drawn += [draw(space, _Dice(seed)) for seed in range(_CHECKED_DRAWS)]
     for assignment in drawn:
         try:
-            load_trial(study.document(assignment), f"{study.name}: space")
+            config = load_trial(study.document(assignment), f"{study.name}: space")
+            if study.search.screening:
+                from trainables.screen import shortened
+
+                shortened(config, study.search.screening_share)
         except ConfigError as error:
             shown = ", ".join(f"{path}={value}" for path, value in assignment.items())
             raise ConfigError(f"{error}, in the trial with {shown}") from None

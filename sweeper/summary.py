@@ -59,6 +59,9 @@ def show_front(records: dict[str, Any]) -> None:
     print(f"hypervolume {records['hypervolume']:.4f} (reference point: {_point(records)})")
     if confirmed:
         _show_confirmed(records, confirmed)
+    screened = [str(t["number"]) for t in records["trials"] if t["state"] == "screened"]
+    if screened:
+        print(f"screened after a short attack: {len(screened)} trials ({', '.join(screened)})")
     missed: dict[str, list[str]] = defaultdict(list)
     for trial in records["trials"]:
         if trial.get("feasible") is False:

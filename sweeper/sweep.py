@@ -76,7 +76,7 @@ def sweep(
                     allotment = allot(study.resources, cpus, gpus)
                     if shared:
                         _prepare(study, home, allotment, display, make)
-                    whole = _repeated(run, study.search.replicates)
+                    whole = _whole(study, run)
                     run_book(study, home, ledger, allotment, display, whole, tracker)
             finally:
                 if tracker is not None and not ledger.finished:
@@ -150,13 +150,24 @@ def run_book(
         raise TrialError("Ray stopped before the study had its results; start again to go on")
 
 
-def _repeated(run: Run | None, seeds: int) -> Run | None:
-    """Return what runs a trial under so many seeds."""
-    if seeds == 1:
-        return run
-    from trainables.tune import run_document
+def _whole(study: Study, run: Run | None) -> Run | None:
+    """Return what runs a trial with all that the study asks for: several seeds, or a short attack first."""
+    search = study.search
+    if search.replicates > 1:
+        from trainables.tune import run_document
 
-    return functools.partial(run_replicates, run=run or run_document, count=seeds)
+        return functools.partial(run_replicates, run=run or run_document, count=search.replicates)
+    if search.screening and run is None:
+        from trainables.screen import run_screened_document
+
+        limits = [(limit.name, limit.sign, limit.limit) for limit in study.limits]
+        return functools.partial(
+            run_screened_document,
+            objectives=dict(study.objectives),
+            limits=limits,
+            share=search.screening_share,
+        )
+    return run
 
 
 def check_data(study: Study) -> None:
@@ -214,10 +225,14 @@ def _close(study: Study, home: Home, ledger: Ledger, before: int, tracker: Any) 
 
 def summary(study: Study, record: dict[str, Any], seconds: float) -> str:
     """Return one line about a trial that ended."""
-    if record["state"] != "complete":
+    if record["state"] == "failed":
         return f"failed: {record['reason']}"
-    values = ", ".join(f"{name} {record['values'][name]:.3f}" for name in study.objectives)
     shown = ", ".join(f"{path}={_short(value)}" for path, value in record["params"].items())
+    if record["state"] == "screened":
+        seen = record["screening"]
+        numbers = ", ".join(f"{name} {seen[name]:.3f}" for name in ("test_accuracy", "attack_accuracy"))
+        return f"screened by a short attack: {numbers}; {seen['reason']} ({shown}) after {spell(seconds)}"
+    values = ", ".join(f"{name} {record['values'][name]:.3f}" for name in study.objectives)
     return f"{values} ({shown}) after {spell(seconds)}"
 
 

@@ -21,7 +21,8 @@ class TuneTrial(tune.Trainable):
     The thread starts with the first step, not with the actor: while an actor is being made for a trial, Tune
     may give the trial to another that fell free, and keep the new one for later. The trial would run twice.
 
-    The configuration is ``{"trial": document, "store_root": str, "threads": int | None, ...}``. Each step
+    The configuration is ``{"trial": document, "store_root": str, "threads": int | None, ...}``; what it has
+    under ``options`` goes to `run` as well. Each step
     returns after a second at most, with a `Standing` (whole: Tune would flatten a dict). Nothing that happens
     inside a trial kills the actor, so the only actors lost are those that the machine killed.
     """
@@ -48,9 +49,11 @@ class TuneTrial(tune.Trainable):
         return {"done": standing.state != "running", "standing": standing}
 
     def _begin(self, config: dict[str, Any]) -> None:
-        run, device = self._run_trial, device_here()
+        run, device, options = self._run_trial, device_here(), config.get("options") or {}
         self._background.start(
-            lambda report: run(config["trial"], store_root=config["store_root"], device=device, report=report)
+            lambda report: run(
+                config["trial"], store_root=config["store_root"], device=device, report=report, **options
+            )
         )
 
 

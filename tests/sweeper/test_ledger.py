@@ -227,3 +227,29 @@ def test_sqlite_is_in_wal_mode_and_bad_databases_are_named(home, tmp_path):
     for url in (f"sqlite:///{tmp_path}/text.db", f"sqlite:///{tmp_path}/no/folder.db", "nosuch://x"):
         with pytest.raises(ConfigError, match="expected a database"):
             open_storage(url)
+
+
+def test_trials_are_screened_against_the_front_so_far_and_count_as_tried(ledger, home, result):
+    search = {"trials": 5, "screening": True}
+    constraints = ["test_accuracy >= 0.3"]
+    book = ledger(search=search, constraints=constraints)
+    first = book.ask()
+    assert first.options == {"rivals": []}
+    told = [(0.5, 0.4), (0.6, 0.3), (0.2, 0.0)]  # the second beats the first, the last is infeasible
+    for accuracy, attack in told:
+        one = first if accuracy == 0.5 else book.ask()
+        values = {"test_accuracy": accuracy, "attack_accuracy": attack}
+        book.tell(one.number, result(accuracy, values=values))
+    rival = {"number": 1, "values": {"test_accuracy": 0.6, "attack_accuracy": 0.3}}
+    fourth = book.ask()
+    assert fourth.options == {"rivals": [rival]}
+    screening = {"reason": "trial 1 is better even so", "test_accuracy": 0.4, "attack_accuracy": 0.5}
+    values = {"test_accuracy": 0.4, "attack_accuracy": 0.5}
+    assert book.tell(fourth.number, result(0.4, values=values, screening=screening)) == ""
+    again = ledger(search=search, constraints=constraints)  # a new driver knows the same
+    assert again.complete == 4
+    assert again.ask().options == {"rivals": [rival]}
+    _, trials = stored_trials(home.storage, "cheap")
+    assert [t["state"] for t in trials] == ["complete"] * 3 + ["screened", "running"]
+    plain = ledger(name="plain")
+    assert plain.ask().options == {}

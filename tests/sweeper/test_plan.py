@@ -75,3 +75,8 @@ def test_every_trial_pays_for_its_seeds(plan):
     out = plan(search={"trials": 4, "replicates": 3})
     assert "# each trained and attacked under 3 seeds\n" in out
     assert "in all about 2 min 15 s" in out  # 75 s once, 4 x 3 x 5 s
+
+
+def test_screening_is_announced(plan):
+    out = plan(search={"trials": 4, "screening": True, "screening_share": 0.1})
+    assert "# a short attack first (10% of the steps)" in out

@@ -106,3 +106,13 @@ def test_asking_an_empty_home_creates_nothing(home):
     with pytest.raises(ConfigError, match="none yet"):
         study_records(home, "cheap")
     assert list(home.root.iterdir()) == []
+
+
+def test_a_screened_trial_has_both_its_numbers_and_no_values(home, cheap, result):
+    screening = {"reason": "trial 0 is better even so", "test_accuracy": 0.99, "attack_accuracy": 0.01}
+    rows = [{"values": values(0.9, 0.5)}, {"values": values(0.99, 0.01), "screening": screening}]
+    records = told(home, cheap(search={"screening": True}), rows, result)
+    beaten = records["trials"][1]
+    assert (beaten["state"], beaten["on_front"], beaten["values"]) == ("screened", False, {})
+    assert beaten["screening"] == screening
+    assert records["hypervolume"] == pytest.approx(0.9 * 0.5)

@@ -72,3 +72,19 @@ def test_a_database_that_fails_ends_the_sweep(home, cheap, result, monkeypatch):
     monkeypatch.setattr(ledger, "ask", fail)
     assert search.suggest("t0") == Searcher.FINISHED
     assert isinstance(search.failure, DiskError)
+
+
+def test_what_a_trial_gets_beside_its_document_and_what_a_screened_one_gives(home, cheap, result):
+    ledger = Ledger(cheap(search={"trials": 2, "screening": True}), home.storage, home.root)
+    search, _ = searcher(ledger, at_most=1)
+    assert search.suggest("t0")["options"] == {"rivals": []}
+    screening = {"reason": "trial 9 is better even so", "test_accuracy": 0.5, "attack_accuracy": 0.25}
+    seen = []
+    search._on_end = lambda asked, record: seen.append(record)
+    search.on_trial_complete(
+        "t0", {"standing": Standing("complete", result=result(0.5, screening=screening))}
+    )
+    (record,) = seen
+    assert (record["state"], record["values"], record["reason"]) == ("screened", {}, "")
+    plain, _ = searcher(Ledger(cheap(name="plain"), home.storage, home.root))
+    assert "options" not in plain.suggest("t0")

@@ -101,6 +101,26 @@ def test_overrides_are_values_of_the_file(write):
             },
             "one to 3 results.*got 4",
         ),
+        ({"search": {"screening_share": 1}}, "screening_share .*less than 1; got 1"),
+        ({"search": {"screening": True, "replicates": 2}}, "screening looks at one seed.*asks for 2"),
+        (
+            {"search": {"screening": True}, "objectives": {"test_accuracy": "maximize"}},
+            "screening needs the objective attack_accuracy",
+        ),
+        (
+            {
+                "search": {"screening": True},
+                "objectives": {"attack_accuracy": "minimize", "knn_distance": "maximize"},
+            },
+            "screening cannot bound the objective knn_distance",
+        ),
+        (
+            {
+                "search": {"screening": True},
+                "trial": TRIAL | {"attack": [{"kind": "gmi"}, {"kind": "gmi"}], "suite": "mean"},
+            },
+            "screening expects suite 'worst'",
+        ),
         ({"constraints": ["test_accuracy > 0.8"]}, r"a measure, >= or <=, and a number.*constraints\[0\]"),
         ({"constraints": "test_accuracy >= 0.8"}, "constraints must be a valid list"),
     ],
@@ -146,6 +166,12 @@ def test_every_branch_of_a_space_is_checked():
     study = parse_study({"name": "s", "trial": TRIAL, "space": space}, "s")
     with pytest.raises(ConfigError, match=r"kind must be one of .*'nothing'.*defense.kind=nothing"):
         check_study(study)
+
+
+def test_screening_is_on_or_off_as_yaml_says_it(write, tmp_path):
+    path = write()
+    for word, on in (("on", True), ("off", False)):
+        assert load_study(path, overrides=[f"search.screening={word}"]).search.screening is on
 
 
 def test_constraints_and_objectives_belong_to_the_identity(write):

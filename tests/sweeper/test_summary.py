@@ -111,6 +111,19 @@ def test_fresh_seeds_are_columns_and_who_is_doubtful_is_named(capsys):
     assert "not by the search's own figures: trials 2\n" in out
 
 
+def test_screened_trials_are_named(capsys, cheap):
+    from sweeper.sweep import summary as line
+
+    seen = {"test_accuracy": 0.5, "attack_accuracy": 0.25, "reason": "trial 0 is better even so"}
+    beaten = trial(3, 0, 0, state="screened", values={}, on_front=False, feasible=None, screening=seen)
+    summary.show_front(records(trial(0, 0.8, 0.2), beaten))
+    assert "screened after a short attack: 1 trials (3)\n" in capsys.readouterr().out
+    assert line(cheap(), {**beaten, "params": {"x": 0.5}}, 61) == (
+        "screened by a short attack: test_accuracy 0.500, attack_accuracy 0.250; "
+        "trial 0 is better even so (x=0.5) after 1 min 01 s"
+    )
+
+
 def test_an_empty_front_is_an_empty_table(capsys):
     summary.show_front(records())
     assert rows(capsys.readouterr().out) == []

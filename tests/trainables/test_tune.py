@@ -26,6 +26,22 @@ def test_one_actor_runs_trial_after_trial():
     assert second["standing"].result["x"] == 2
 
 
+def test_options_reach_what_runs():
+    got = []
+
+    class Watched(TuneTrial):
+        def setup(self, config):
+            super().setup(config, run=lambda trial, *, rivals=None, **_: got.append(rivals) or {})
+
+    actor = Watched({"trial": {}, "store_root": "here", "options": {"rivals": [1, 2]}})
+    while not actor.train()["done"]:
+        pass
+    actor.reset_config({"trial": {}, "store_root": "here"})
+    while not actor.train()["done"]:
+        pass
+    assert got == [[1, 2], None]
+
+
 def test_an_actor_that_is_given_another_trial_before_its_first_step_runs_only_that_one():
     ran = []
 

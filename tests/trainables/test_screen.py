@@ -1,0 +1,130 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from trainables.config import load_trial
+from trainables.errors import ConfigError
+from trainables.screen import beaten, run_screened, shortened
+from trainables.store import Store
+from trainables.trial import run_trial
+
+FACES = {"kind": "synthetic_faces", "images_per_identity": 6}
+TRIAL = {
+    "image_size": 32,
+    "private": {**FACES, "population": "private", "identities": 3},
+    "public": {**FACES, "population": "public", "identities": 3},
+    "pretraining": {"kind": "none"},
+    "target": {"architecture": "small_cnn", "epochs": 1},
+    "defense": {"kind": "none"},
+    "prior": {"kind": "gmi", "width": 4, "epochs": 1},
+    "attack": {"kind": "gmi", "iterations": 6, "restarts": 2},
+    "judge": {"kind": "classifier", "architecture": "small_cnn", "epochs": 1},
+}
+OBJECTIVES = {"test_accuracy": "maximize", "attack_accuracy": "minimize"}
+
+
+def config(**changes):
+    return load_trial({**TRIAL, **changes})
+
+
+def test_a_short_attack_has_a_share_of_the_steps_and_one_start():
+    whole = config().threats["gmi"]
+    short = shortened(config(), 0.25)
+    assert short.attack == dataclasses.replace(whole.attack, iterations=2, restarts=1)
+    assert short.prior == whole.prior
+    assert shortened(config(), 0.01).attack.iterations == 1
+
+
+def test_what_bounds_nothing_is_refused():
+    twice = [TRIAL["attack"], {**TRIAL["attack"], "iterations": 8}]
+    assert shortened(config(attack=twice), 0.5).attack.iterations == 3  # the worst is no better than any
+    with pytest.raises(ConfigError, match=r"expects suite 'worst'.*got 'mean' of 2 attacks"):
+        shortened(config(attack=twice, suite="mean"), 0.5)
+
+
+def test_an_attack_without_a_length_is_refused(monkeypatch):
+    monkeypatch.setattr("trainables.screen.LENGTHS", ("epochs",))
+    with pytest.raises(ConfigError, match="one of the knobs epochs to shorten; got gmi"):
+        shortened(config(), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("best", "reason"),
+    [
+        ({"test_accuracy": 0.7, "attack_accuracy": 0.3}, "trial 4 is better even so"),
+        ({"test_accuracy": 0.8, "attack_accuracy": 0.3}, "trial 4 is better even so"),
+        ({"test_accuracy": 0.8, "attack_accuracy": 0.2}, ""),  # as good is not better
+        ({"test_accuracy": 0.81, "attack_accuracy": 0.9}, ""),
+        ({"test_accuracy": 0.1, "attack_accuracy": 0.19}, ""),
+    ],
+)
+def test_a_trial_is_beaten_by_what_is_as_good_in_all_and_better_in_one(best, reason):
+    rivals = [{"number": 4, "values": {"test_accuracy": 0.8, "attack_accuracy": 0.2}}]
+    assert beaten(best, rivals, OBJECTIVES) == reason
+    assert beaten(best, [], OBJECTIVES) == ""
+
+
+def test_a_missed_constraint_beats_too():
+    best = {"test_accuracy": 0.7, "attack_accuracy": 0.3}
+    assert beaten(best, [], OBJECTIVES, [("test_accuracy", ">=", 0.8)]) == "misses test_accuracy >= 0.8"
+    assert beaten(best, [], OBJECTIVES, [("test_accuracy", ">=", 0.7)]) == ""
+    assert beaten(best, [], OBJECTIVES, [("attack_accuracy", "<=", 0.25)]) == "misses attack_accuracy <= 0.25"
+
+
+def front(rows):
+    return {
+        i for i, (a, p) in enumerate(rows) if not any(b >= a and q <= p and (b, q) != (a, p) for b, q in rows)
+    }
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_member_of_the_front_is_lost(seed):
+    """Trials come one after another, each screened against those that were attacked in full before."""
+    draw = np.random.default_rng(seed)
+    accuracy = draw.random(60).round(2)
+    long = np.clip(accuracy - 0.3 + draw.exponential(0.2, 60), 0, 1).round(2)
+    low = long * draw.random(60)
+    rivals, skipped = [], 0
+    for i in range(60):
+        best = {"test_accuracy": accuracy[i], "attack_accuracy": low[i]}
+        if beaten(best, rivals, OBJECTIVES):
+            skipped += 1
+            continue
+        values = {"test_accuracy": accuracy[i], "attack_accuracy": long[i]}
+        rivals.append({"number": i, "values": values})
+    kept = [rival["number"] for rival in rivals]
+    found = front([(accuracy[i], long[i]) for i in kept])
+    assert {kept[i] for i in found} == front(list(zip(accuracy, long, strict=True)))
+    assert skipped > 10
+
+
+def test_a_beaten_trial_is_not_attacked_in_full(tmp_path):
+    store = Store(tmp_path)
+    stages = []
+
+    def report(stage, done, total, **metrics):
+        stages.append(stage)
+
+    rivals = [{"number": 7, "values": {"test_accuracy": 1.1, "attack_accuracy": -0.1}}]
+    found = run_screened(
+        config(), rivals=rivals, objectives=OBJECTIVES, share=0.5, store=store, report=report
+    )
+    assert found["screening"]["reason"] == "trial 7 is better even so"
+    assert len(list((tmp_path / "attack").glob("*/result.json"))) == 1
+    assert "short attack" in stages and "attack" not in stages
+    assert found["seconds"].keys() == {"target", "screening"}
+    assert found["values"] == {
+        "test_accuracy": found["screening"]["test_accuracy"],
+        "attack_accuracy": found["screening"]["attack_accuracy"],
+    }
+    assert not any(name.startswith("attack") for name in found["metrics"])
+    # not beaten: the same target goes on to the long attack, and the result is that of a plain trial
+    whole = run_screened(config(), rivals=[], objectives=OBJECTIVES, share=0.5, store=store)
+    assert whole["screening"]["reason"] == ""
+    assert whole["screening"]["attack_accuracy"] == found["values"]["attack_accuracy"]
+    assert whole["seconds"].pop("screening") == found["seconds"]["screening"]
+    assert len(list((tmp_path / "target").glob("*/result.json"))) == 1
+    plain = run_trial(config(), store=store)
+    del whole["screening"]
+    assert whole == plain
