@@ -12,12 +12,19 @@ Result = dict[str, Any]
 
 
 def run_replicates(
-    trial: Mapping[str, Any], *, run: Run, count: int, store_root: str, device: str, report: Report
+    trial: Mapping[str, Any],
+    *,
+    run: Run,
+    count: int,
+    store_root: str,
+    device: str,
+    report: Report,
+    **options: Any,
 ) -> Result:
     """Run `trial` under its `replicate` number and the `count` - 1 after it; return what `combine` says.
 
     Shared stages are the same for all. A finished replicate is found in the store when a killed trial starts
-    again, as every stage is.
+    again, as every stage is. options: go to `run` as they are.
     """
     first = trial.get("replicate", 0)
     results = []
@@ -27,7 +34,7 @@ def run_replicates(
             report(f"{stage}, seed {number - first + 1} of {count}", done, total, **metrics)
 
         document = {**trial, "replicate": number}
-        result = run(document, store_root=store_root, device=device, report=told)
+        result = run(document, store_root=store_root, device=device, report=told, **options)
         results.append({**result, "replicate": number})
     return combine(results)
 

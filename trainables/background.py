@@ -63,7 +63,7 @@ def explain(error: BaseException) -> str:
     return text
 
 
-def _limit_threads(threads: int) -> None:
+def limit_threads(threads: int) -> None:
     """Limit torch in this process, whether it is loaded already or will be by the work."""
     os.environ["OMP_NUM_THREADS"] = str(threads)
     if "torch" in sys.modules:
@@ -78,7 +78,7 @@ class Background:
 
     def __init__(self, threads: int | None = None) -> None:
         if threads is not None:
-            _limit_threads(threads)
+            limit_threads(threads)
         self._thread: threading.Thread | None = None
         self._ended = threading.Event()
         self._standing = Standing("complete")

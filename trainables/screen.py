@@ -14,6 +14,7 @@ from trainables.attacks.base import Attack
 from trainables.config import Threat, TrialConfig, load_trial
 from trainables.errors import ConfigError
 from trainables.progress import Report, silent
+from trainables.shards import Spread
 from trainables.stages import make_judge, make_target
 from trainables.store import Stage, Store
 from trainables.trial import assault, run_trial
@@ -97,6 +98,7 @@ def run_screened(
     store: Store,
     device: str = "cpu",
     report: Report = silent,
+    spread: Spread | None = None,
 ) -> dict[str, Any]:
     """Return what `run_trial` returns, or, if a short attack shows the trial to be beaten, what it showed.
 
@@ -110,7 +112,7 @@ def run_screened(
     def told(stage: str, done: int, total: int, **metrics: float) -> None:
         report(f"short {stage}" if stage == "attack" else stage, done, total, **metrics)
 
-    found = assault(config, threat, trained, store=store, device=device, report=told)
+    found = assault(config, threat, trained, store=store, device=device, report=told, spread=spread)
     reached, interval = found["metrics"]["attack_accuracy_top1"], found["interval"]
     best = {
         "test_accuracy": trained.result["test_accuracy"],
@@ -127,7 +129,7 @@ def run_screened(
         "reason": beaten(best, rivals, objectives, [one for one in limits if _decided(one)]),
     }
     if not screening["reason"]:
-        result = run_trial(config, store=store, device=device, report=report, trained=trained)
+        result = run_trial(config, store=store, device=device, report=report, trained=trained, spread=spread)
         result["seconds"]["screening"] = screening["seconds"]
         return {**result, "screening": screening}
     return _beaten(config, trained, found, screening, store, device, report)
@@ -188,6 +190,7 @@ def run_screened_document(
     device: str,
     report: Report,
     rivals: Sequence[Rival] = (),
+    spread: Spread | None = None,
 ) -> dict[str, Any]:
     """Run the trial that a document describes, with screening; see ``trainables.tune.run_document``."""
     return run_screened(
@@ -199,4 +202,5 @@ def run_screened_document(
         store=Store(Path(store_root)),
         device=device,
         report=report,
+        spread=spread,
     )

@@ -1,7 +1,9 @@
 """The stages of a trial, each made once and kept under a key of all that went into it."""
 
+import functools
 import shutil
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import torch
 from torch import Tensor
 
 from trainables.architectures.base import Classifier
-from trainables.attacks.base import to_pixels
+from trainables.attacks.base import Reconstructions, coupled, to_pixels
 from trainables.config import Threat, TrialConfig
 from trainables.data import Data, attacked_identities, load_data
 from trainables.datasets.base import Images
@@ -21,6 +23,7 @@ from trainables.priors.base import Prior, PriorNetworks, restore, state
 from trainables.progress import Report, silent
 from trainables.randomness import derive
 from trainables.resume import Resume
+from trainables.shards import Part, Spread, Work, cut, merge
 from trainables.store import Stage, Store, content_key
 from trainables.target import accuracy, build_classifier, train_classifier
 from trainables.verdict import score
@@ -226,8 +229,12 @@ def make_attack(
     store: Store,
     device: str = "cpu",
     report: Report = silent,
+    spread: Spread | None = None,
 ) -> Stage:
-    """Return the reconstructions that the attack of `threat` makes of the trained target."""
+    """Return the reconstructions that the attack of `threat` makes of the trained target.
+
+    spread: runs parts of the identities elsewhere; None works on all of them here. The result is the same.
+    """
     data = load_data(config)
     parts = {
         "version": VERSIONS["attack"],
@@ -241,17 +248,19 @@ def make_attack(
 
     def make(folder: Path) -> dict[str, Any]:
         identities = attacked_identities(config, data)
-        target = load_target(config, data, trained).to(device)
-        found = threat.attack.invert(
-            observe(target, threat.attack.threat_model, device),
-            load_prior(config, threat.prior, prior, data.split.train.classes, device),
-            identities,
-            seed=derive(config.seed, "replicate", config.replicate),
-            device=device,
-            report=report,
-            auxiliary=None if auxiliary is None else _load(auxiliary.path / "auxiliary.pt"),
-            resume=Resume(unfinished),
+        job = Job(
+            config=config,
+            threat=threat,
+            trained=trained.path,
+            prior=prior.path,
+            auxiliary=None if auxiliary is None else auxiliary.path,
+            identities=identities,
+            classes=data.split.train.classes,
         )
+        shards = 1 if spread is None else spread.shards
+        spread_out = spread or _here
+        parts = cut(len(identities), shards, coupled(threat.attack), unfinished)
+        found = merge(spread_out(functools.partial(invert_part, job), parts, device, report))
         torch.save(
             {"images": found.images.cpu(), "latents": found.latents.cpu(), "identities": identities},
             folder / "reconstructions.pt",
@@ -261,6 +270,42 @@ def make_attack(
     made = store.get("attack", parts, make)
     shutil.rmtree(unfinished, ignore_errors=True)
     return made
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """An attack on a trained target, with the folders of the stages it needs: what another process must know.
+
+    identities: labels, int64 (N,). classes: of the target. The data are not needed.
+    """
+
+    config: TrialConfig
+    threat: Threat
+    trained: Path
+    prior: Path
+    auxiliary: Path | None
+    identities: Tensor
+    classes: int
+
+
+def invert_part(job: Job, part: Part, device: str, report: Report) -> Reconstructions:
+    """Return the reconstructions of the identities of `part`; what is unfinished lies in its folder."""
+    config, attack = job.config, job.threat.attack
+    target = _read_target(config, job.classes, job.trained).to(device)
+    return attack.invert(
+        observe(target, attack.threat_model, device),
+        load_prior(config, job.threat.prior, job.prior, job.classes, device),
+        job.identities[part.first : part.stop],
+        seed=derive(config.seed, "replicate", config.replicate),
+        device=device,
+        report=report,
+        auxiliary=None if job.auxiliary is None else _load(job.auxiliary / "auxiliary.pt"),
+        resume=Resume(part.folder),
+    )
+
+
+def _here(work: Work, parts: Sequence[Part], device: str, report: Report) -> list[Reconstructions]:
+    return [work(part, device, report) for part in parts]
 
 
 def make_verdict(
@@ -300,14 +345,18 @@ def make_verdict(
 
 def load_target(config: TrialConfig, data: Data, trained: Stage) -> Classifier:
     """Return the trained target, in eval mode, on the CPU."""
-    classifier = new_target(config, data.split.train.classes)
-    classifier.load_state_dict(_load(trained.path / "target.pt"))
+    return _read_target(config, data.split.train.classes, trained.path)
+
+
+def _read_target(config: TrialConfig, classes: int, folder: Path) -> Classifier:
+    classifier = new_target(config, classes)
+    classifier.load_state_dict(_load(folder / "target.pt"))
     return classifier.eval()
 
 
-def load_prior(config: TrialConfig, prior: Prior, trained: Stage, classes: int, device: str) -> PriorNetworks:
-    """Return the trained prior for a target of `classes`, ready for an attack on `device`."""
-    networks = restore(prior.build(config.image_size, classes), _load(trained.path / "prior.pt"))
+def load_prior(config: TrialConfig, prior: Prior, folder: Path, classes: int, device: str) -> PriorNetworks:
+    """Return the prior trained in `folder` for a target of `classes`, ready for an attack on `device`."""
+    networks = restore(prior.build(config.image_size, classes), _load(folder / "prior.pt"))
     networks.generator.to(device)
     networks.discriminator.to(device)
     return networks

@@ -9,6 +9,7 @@ from trainables.config import Threat, TrialConfig
 from trainables.data import load_data
 from trainables.metrics.attack_accuracy import interval95
 from trainables.progress import Report, silent
+from trainables.shards import Spread
 from trainables.stages import (
     make_attack,
     make_auxiliary,
@@ -31,16 +32,18 @@ def run_trial(
     device: str = "cpu",
     report: Report = silent,
     trained: Stage | None = None,
+    spread: Spread | None = None,
 ) -> dict[str, Any]:
     """Return what the trial measured, as JSON-ready data; see the README for its fields.
 
     trained: a target to attack instead of one that is trained here, see `make_given_target`.
+    spread: what runs parts of an attack elsewhere, see `make_attack`.
     Raises ConfigError for data that does not fit, TrialError for a trial that can give no result.
     """
     data = load_data(config)
     trained = trained or make_target(config, store=store, device=device, report=report)
     reached = {
-        name: assault(config, threat, trained, store=store, device=device, report=report)
+        name: assault(config, threat, trained, store=store, device=device, report=report, spread=spread)
         for name, threat in config.threats.items()
     }
     judged = make_judge(config, store=store, device=device, report=report)
@@ -102,6 +105,7 @@ def assault(
     store: Store,
     device: str = "cpu",
     report: Report = silent,
+    spread: Spread | None = None,
 ) -> dict[str, Any]:
     """Return what one attack reached on the trained target: kind, threat model, metrics, seconds, paths.
 
@@ -109,7 +113,9 @@ def assault(
     """
     prior = make_prior(config, threat.prior, trained, store=store, device=device, report=report)
     learnt = make_auxiliary(config, threat, trained, store=store, device=device, report=report)
-    attacked = make_attack(config, threat, trained, prior, learnt, store=store, device=device, report=report)
+    attacked = make_attack(
+        config, threat, trained, prior, learnt, store=store, device=device, report=report, spread=spread
+    )
     judged = make_judge(config, store=store, device=device, report=report)
     verdict = make_verdict(config, trained, attacked, judged, store=store, device=device, report=report)
     queries = [

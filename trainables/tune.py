@@ -1,18 +1,25 @@
-"""The Ray Tune trainable around a trial; the one file in here that imports ray."""
+"""The Ray Tune trainable around a trial, and its attack in parts; the one file in here that imports ray."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
-from trainables.background import Background
+from trainables.background import Background, limit_threads
+from trainables.errors import TrialError
 from trainables.progress import Report
 from trainables.store import Store
+
+if TYPE_CHECKING:  # torch is loaded by the work, not by the driver
+    from trainables.attacks.base import Reconstructions
+    from trainables.shards import Part, Spread, Work
 
 Run = Callable[..., dict[str, Any]]
 
 POLL_SECONDS = 1.0
+SHARD_RETRIES = 2
 
 
 class TuneTrial(tune.Trainable):
@@ -22,9 +29,10 @@ class TuneTrial(tune.Trainable):
     may give the trial to another that fell free, and keep the new one for later. The trial would run twice.
 
     The configuration is ``{"trial": document, "store_root": str, "threads": int | None, ...}``; what it has
-    under ``options`` goes to `run` as well. Each step
-    returns after a second at most, with a `Standing` (whole: Tune would flatten a dict). Nothing that happens
-    inside a trial kills the actor, so the only actors lost are those that the machine killed.
+    under ``options`` goes to `run` as well, and what it has under ``shards``, the fields of a `ShardTasks`,
+    as ``spread``. Each step returns after a second at most, with a `Standing` (whole: Tune would flatten a
+    dict). Nothing that happens inside a trial kills the actor, so the only actors lost are those that the
+    machine killed.
     """
 
     def setup(self, config: dict[str, Any], run: Run | None = None) -> None:
@@ -49,7 +57,9 @@ class TuneTrial(tune.Trainable):
         return {"done": standing.state != "running", "standing": standing}
 
     def _begin(self, config: dict[str, Any]) -> None:
-        run, device, options = self._run_trial, device_here(), config.get("options") or {}
+        run, device, options = self._run_trial, device_here(), dict(config.get("options") or {})
+        if config.get("shards"):
+            options["spread"] = ShardTasks(**config["shards"])
         self._background.start(
             lambda report: run(
                 config["trial"], store_root=config["store_root"], device=device, report=report, **options
@@ -57,12 +67,102 @@ class TuneTrial(tune.Trainable):
         )
 
 
-def run_document(trial: dict[str, Any], *, store_root: str, device: str, report: Report) -> dict[str, Any]:
-    """Run the trial that a document describes, with its stages in the store at `store_root`."""
+@dataclass(frozen=True)
+class ShardTasks:
+    """Spreads an attack (`trainables.shards`): the first part stays in this process, others are Ray tasks.
+
+    shards: parts at most. cpus, gpus: of each task. Task i runs in bundle i of the placement group that this
+    process runs in, so it never waits for room; outside of a group, Ray places it where there is room. A task
+    whose worker dies is started again and goes on from what it saved.
+    """
+
+    shards: int
+    cpus: float
+    gpus: float
+
+    def __call__(
+        self, work: "Work", parts: "Sequence[Part]", device: str, report: Report
+    ) -> "list[Reconstructions]":
+        """Return what each part found; raise what went wrong in one, and `TrialError` if one is lost."""
+        import ray
+
+        from trainables.shards import found, kept, noting, standing
+
+        if len(parts) == 1:
+            return [work(parts[0], device, report)]
+        running = [self._start(work, part, bundle) for bundle, part in enumerate(parts) if bundle]
+        note = noting(parts[0])
+
+        def look(seconds: float) -> None:
+            ended, running[:] = ray.wait(running, num_returns=len(running), timeout=seconds)
+            for task in ended:
+                _check(task)
+            report("attack", *standing(parts))
+
+        def told(stage: str, done: int, total: int, **metrics: float) -> None:
+            note(stage, done, total)
+            look(0.0)
+
+        try:
+            first = kept(work, parts[0], device, told)
+            while running:
+                look(POLL_SECONDS)
+        finally:
+            for task in running:
+                ray.cancel(task, force=True)
+        return [first, *(found(part) for part in parts[1:])]
+
+    def _start(self, work: "Work", part: "Part", bundle: int) -> Any:
+        import ray
+        from ray.util.placement_group import get_current_placement_group
+        from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+        group = get_current_placement_group()
+        task = ray.remote(num_cpus=self.cpus, num_gpus=self.gpus, max_retries=SHARD_RETRIES)(run_shard)
+        if group is not None:
+            task = task.options(scheduling_strategy=PlacementGroupSchedulingStrategy(group, bundle))
+        return task.remote(work, part, max(1, int(self.cpus)))
+
+
+def run_shard(work: "Work", part: "Part", threads: int) -> None:
+    """Work out a part of an attack in this worker, with `threads` threads; leave the result in its folder."""
+    from trainables.shards import kept, noting
+
+    limit_threads(threads)
+    kept(work, part, device_here(), noting(part))
+
+
+def _check(task: Any) -> None:
+    """Raise what ended a task, as it was raised there; `TrialError` if its worker died too often."""
+    import ray
+
+    try:
+        ray.get(task)
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from error
+    except ray.exceptions.RayError as error:
+        raise TrialError(
+            "a shard of the attack is lost: its worker died (killed, or out of memory), also when tried again"
+        ) from error
+
+
+def run_document(
+    trial: dict[str, Any],
+    *,
+    store_root: str,
+    device: str,
+    report: Report,
+    spread: "Spread | None" = None,
+) -> dict[str, Any]:
+    """Run the trial that a document describes, with its stages in the store at `store_root`.
+
+    spread: see ``trainables.stages.make_attack``.
+    """
     from trainables.config import load_trial
     from trainables.trial import run_trial
 
-    return run_trial(load_trial(trial), store=Store(Path(store_root)), device=device, report=report)
+    store = Store(Path(store_root))
+    return run_trial(load_trial(trial), store=store, device=device, report=report, spread=spread)
 
 
 def make_stage(

@@ -28,12 +28,14 @@ class Reconstructions:
     history: some 50 points of ``{"iteration", "identity_loss", "prior_loss"}``, means over all rows, taken
     before the step of that iteration; an attack without losses gives what it has.
     queries: how many images the target was asked about, where the attacker must ask (scores, labels).
+    shared_queries: how many of them serve all identities: fewer identities would not make them fewer.
     """
 
     latents: Tensor
     images: Tensor
     history: list[dict[str, float]]
     queries: int | None = None
+    shared_queries: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +68,7 @@ class Attack(Protocol):
     presets: name -> knobs; "paper" holds the published settings and "cpu" some for a machine without a GPU.
     An attack that asks for a prior of its own kind puts one under "prior".
     auxiliary: what it learns first of the target and public images, or None.
+    coupled: only where a loss compares identities: how many neighbours form a group, see `coupled`.
     """
 
     kind: ClassVar[str]
@@ -109,6 +112,14 @@ class Attack(Protocol):
         memory.
         """
         ...
+
+
+def coupled(attack: Attack) -> int:
+    """Return how many neighbouring identities the losses of `attack` compare: 1 where each is on its own.
+
+    N identities are cut into groups of so many, in their order; a group must be attacked as a whole.
+    """
+    return int(getattr(attack, "coupled", 1))
 
 
 def rows_at_once(device: str) -> int:

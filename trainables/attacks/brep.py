@@ -179,7 +179,11 @@ class BREP:
         with torch.no_grad():
             images = torch.cat(in_chunks(len(latents), size, render))
         return Reconstructions(
-            latents=latents[None], images=images[None], history=history, queries=asked + asked_on_spheres
+            latents=latents[None],
+            images=images[None],
+            history=history,
+            queries=asked + asked_on_spheres,
+            shared_queries=asked,
         )
 
     def search(

@@ -52,6 +52,11 @@ class GaussianSearch:
         if self.clip is not None:
             above(self, 0, "clip")
 
+    @property
+    def coupled(self) -> int:
+        """Return `group`: how many identities must stay together."""
+        return self.group
+
     def passes(self) -> Passes:
         """Return what one identity costs."""
         return Passes(

@@ -1,7 +1,7 @@
 """LOKT: what a label-only attacker learnt before, and then a search by the gradients of surrogates."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -101,9 +101,8 @@ class LOKT(ConditionalSearch):
             batch_size=batch_size,
             resume=resume,
         )
-        return Reconstructions(
-            latents=found.latents, images=found.images, history=found.history, queries=int(critic.queries)
-        )
+        asked = int(critic.queries)
+        return replace(found, queries=asked, shared_queries=asked)
 
     @staticmethod
     def _guide(logits: Callable[[Tensor], Tensor]) -> Guide:

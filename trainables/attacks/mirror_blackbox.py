@@ -172,6 +172,7 @@ class MirrorBlackbox:
                 for generation, value in enumerate(course.mean(0).tolist())
             ],
             queries=self.pool + int(asked) * (self.population - 1),
+            shared_queries=self.pool,
         )
 
     def images(self, generator: StyleGenerator, styles: Tensor) -> Tensor:
