@@ -57,19 +57,32 @@ class Resources(_Strict):
     """What one trial gets, and how many run at once; auto divides what the machine or the cluster has.
 
     cpus_per_trial: cores, also the threads of torch. gpus_per_trial: a share of one GPU, or whole ones.
+    attack_shards: processes that an attack is spread over by identities, the trial's own and others beside
+    it; auto is one for each whole GPU of a trial, 1 on a CPU. Results do not depend on it.
+    cpus_per_shard, gpus_per_shard: of each process beside the trial's own; auto is what that one has.
+    A trial keeps all its processes' shares from its start to its end. More than one GPU per trial is divided
+    among its processes, as training and each part of an attack run on one.
     """
 
     cpus_per_trial: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
     gpus_per_trial: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"
     concurrent: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    attack_shards: Annotated[int, Field(ge=1)] | Literal["auto"] = 1
+    cpus_per_shard: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
+    gpus_per_shard: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Tracking(_Strict):
-    """Whether MLflow is written, and whether images (also private ones) may go into it and the report."""
+    """Whether MLflow is written, and what of the private data may go there.
+
+    images: pictures, also private ones, in MLflow and the report. models: the targets of the final front, with
+    card and labels, as artifacts of their runs; off, since a target tells whoever has it about its images.
+    """
 
     mlflow: bool = True
     images: bool = False
+    models: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
