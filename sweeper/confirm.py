@@ -58,8 +58,8 @@ def confirm(
         book = Confirmation(study, home.storage, items, [dict(attack) for attack in attacks])
         if not book.finished:
             display.say("starting Ray" if address is None else f"connecting to Ray at {address}")
-            with cluster(address) as (cpus, gpus):
-                allotment = allot(study.resources, cpus, gpus)
+            with cluster(address) as nodes:
+                allotment = allot(study.resources, nodes)
                 run_book(study, home, book, allotment, display, run)
         records = study_records(home, study.name)
         from sweeper.report import write_report

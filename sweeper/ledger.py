@@ -1,5 +1,6 @@
 """The ledger of a sweep: one Optuna study, asked and told. Only this and `samplers` import optuna."""
 
+import itertools
 import json
 import os
 import random
@@ -14,6 +15,7 @@ from typing import Any, Protocol
 import optuna
 
 from search_spaces.space import anchors, decode, grid, size
+from sweeper.databases import engine_options, reason, shown
 from sweeper.front import non_dominated
 from sweeper.home import write_ahead
 from sweeper.measures import is_number, measured
@@ -117,6 +119,7 @@ class Ledger:
                         trial.number, trial.values, trial.constraints, trial.user_attrs.get("result", {})
                     )
             self._enqueue()
+            self._walk = self._unwalked(trials)
 
     @property
     def budget(self) -> int:
@@ -144,6 +147,8 @@ class Ledger:
 
     def _propose(self) -> Asked | None:
         """Return a trial with an assignment that was not tried yet, if there is one."""
+        for raw in itertools.islice(self._walk, 1):
+            self._optuna.enqueue_trial(raw)
         for _ in range(REASKS if self.study.search.sampler != "grid" or not self._tried else 1):
             trial = self._optuna.ask()
             assignment = propose(self.study, trial)
@@ -298,17 +303,27 @@ class Ledger:
             )
 
     def _enqueue(self) -> None:
-        """Queue the anchors, or the whole grid. Killed in between, the next start queues the rest."""
+        """Queue the anchors. Killed in between, the next start queues the rest."""
         search = self.study.search
-        if search.sampler == "grid":
-            wanted = list(grid(self.study.domains))[: self.budget]
-        else:
-            wanted = anchors(self.study.domains)[: self.budget] if search.anchors else []
+        if search.sampler == "grid" or not search.anchors:
+            return
+        wanted = anchors(self.study.domains)[: self.budget]
         if self._optuna.user_attrs.get("enqueued", 0) >= len(wanted):
             return
         for raw in wanted:
             self._optuna.enqueue_trial(raw, skip_if_exists=True)
         self._optuna.set_user_attr("enqueued", len(wanted))
+
+    def _unwalked(self, trials: list[optuna.trial.FrozenTrial]) -> Iterator[dict[str, Any]]:
+        """Return what is left of the grid, in order; nothing for the other samplers.
+
+        It is queued one by one: Optuna reads all that waits in its queue again at every proposal.
+        """
+        if self.study.search.sampler != "grid":
+            return iter(())
+        known = {_key(trial.system_attrs.get("fixed_params", trial.params)) for trial in trials}
+        wanted = itertools.islice(grid(self.study.domains), self.budget)
+        return (raw for raw in wanted if _key(raw) not in known)
 
 
 def write_history(folder: Path, number: int, history: Mapping[str, Any]) -> None:
@@ -324,8 +339,7 @@ def open_storage(url: str) -> Any:
     """Return Optuna's storage at `url`; SQLite is put into WAL mode, once."""
     with storage_errors(url):
         write_ahead(url)
-        waits = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else None
-        return optuna.storages.RDBStorage(url, engine_kwargs=waits)
+        return optuna.storages.RDBStorage(url, engine_kwargs=engine_options(url))
 
 
 @contextmanager
@@ -342,13 +356,13 @@ def storage_errors(url: str) -> Iterator[None]:
         ImportError,
         optuna.exceptions.StorageInternalError,
     ) as error:
-        text = " ".join(str(error.__cause__ or error).split())[:300]
+        text = reason(error)
         if "disk is full" in text or "disk I/O error" in text:
             raise DiskError(
-                f"the database {url} could not be written: {text}; free space, start again"
+                f"the database {shown(url)} could not be written: {text}; free space, start again"
             ) from error
         raise ConfigError(
-            f"expected a database for the study at {url}, got: {text}; check OPTUNA_STORAGE and --home"
+            f"expected a database for the study at {shown(url)}, got: {text}; check OPTUNA_STORAGE and --home"
         ) from error
 
 

@@ -65,10 +65,12 @@ def prepare(
     cpus: float,
     gpus: float,
     make: Make = make_stage,
+    look: Callable[[], None] = lambda: None,
 ) -> None:
     """Make the shared stages, side by side where the machine allows; return when all are in the store.
 
-    cpus, gpus: of the whole cluster. Raises what went wrong: `ConfigError`, `DiskError` or `TrialError`.
+    cpus, gpus: of one machine of the cluster. look: called now and then. Raises what went wrong:
+    `ConfigError`, `DiskError` or `TrialError`.
     """
     stages = shared_stages(study)
     if not stages:
@@ -83,6 +85,7 @@ def prepare(
             actor.start.remote(make, study.document({}), stage, store_root)
         waiting = {actor.poll.remote(): stage for stage, actor in actors.items()}
         while waiting:
+            look()
             ready, _ = ray.wait(list(waiting), num_returns=1)
             stage = waiting.pop(ready[0])
             try:

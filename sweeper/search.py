@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ray.tune import Callback
 from ray.tune.search import Searcher
 
 from sweeper.ledger import Asked, Book, was_screened
@@ -17,6 +18,7 @@ class StudySearch(Searcher):
 
     settings: what every Tune configuration gets beside number and trial. at_most: trials at once.
     on_start, on_step, on_end: told of each trial that starts, where it stands, and how it ended.
+    held: raises once the study is no longer ours to drive.
     failure: set to the first error that must end the sweep (a full disk, a lost database).
     """
 
@@ -29,8 +31,10 @@ class StudySearch(Searcher):
         on_start: Callable[[Asked], None],
         on_step: Callable[[Asked, Standing], None],
         on_end: Callable[[Asked, dict[str, Any]], None],
+        held: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__()
+        self._held, self._stopping = held, False
         self._book, self._settings, self._at_most = book, dict(settings), at_most
         self._on_start, self._on_step, self._on_end = on_start, on_step, on_end
         self._asked: dict[str, Asked] = {}
@@ -45,12 +49,17 @@ class StudySearch(Searcher):
     def restore(self, checkpoint_path: str) -> None:
         """Restore nothing: the study is the truth."""
 
+    def stop(self) -> None:
+        """Hand out nothing more; Tune ends when the running trials have ended."""
+        self._stopping = True
+
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the next configuration, None to be asked later, or FINISHED."""
         later = None if self._asked else str(Searcher.FINISHED)
-        if self.failure is not None or len(self._asked) >= self._at_most:
+        if self.failure is not None or self._stopping or len(self._asked) >= self._at_most:
             return later
         try:
+            self._held()
             asked = self._book.ask()
         except Exception as error:
             self.failure = error
@@ -83,11 +92,13 @@ class StudySearch(Searcher):
             self.failure = DiskError(standing.reason)
             return
         try:
+            self._held()
             record = self._tell(asked, standing)
         except Exception as problem:
             self.failure = problem
             return
         self._on_end(asked, record)
+        standing.result.clear()  # Tune keeps the last report of every trial until the sweep ends
 
     def _tell(self, asked: Asked, standing: Standing) -> dict[str, Any]:
         """Tell the book, and return the trial as the tracker and the progress need it."""
@@ -102,3 +113,17 @@ class StudySearch(Searcher):
         if state == "complete" and was_screened(record):
             state, record = "screened", {**record, "values": {}}  # what a short attack reached is no result
         return {**record, "number": asked.number, "state": state, "reason": reason}
+
+
+class Watch(Callback):
+    """Calls `look` at every round of Tune's loop, also while no trial runs."""
+
+    def __init__(self, look: Callable[[], None]) -> None:
+        self._look = look
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # as the searcher's
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Look."""
+        self._look()

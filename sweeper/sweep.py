@@ -13,12 +13,14 @@ from typing import Any
 
 import yaml
 
-from sweeper.cluster import Allotment, allot, cluster
+from sweeper.cluster import Allotment, allot, check_address, cluster, machines
+from sweeper.databases import check_tracking
 from sweeper.home import Home
 from sweeper.ledger import Asked, Book, Ledger
 from sweeper.progress import Display, Silent, spell
 from sweeper.records import study_records
 from sweeper.replicates import run_replicates
+from sweeper.stopping import Stopping, stoppable
 from sweeper.study import Study
 from trainables.background import Standing
 from trainables.errors import DiskError, TrialError
@@ -26,6 +28,7 @@ from trainables.errors import DiskError, TrialError
 Run = Callable[..., dict[str, Any]]
 
 WORKER_RETRIES = 2
+LOOK_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -56,11 +59,13 @@ def sweep(
     """
     display = display or Silent()
     home.prepare()
-    with home.driver(study.name), full_disk(home):
+    with home.driver(study.name) as held, full_disk(home):
         if study.tracking.mlflow:
             from sweeper.tracking import check_reachable
 
             check_reachable(home.tracking)
+            check_tracking(home.tracking, home.storage)
+        check_address(address)
         ledger = Ledger(study, home.storage, home.study(study.name) / "history")
         before = ledger.complete
         closed = ledger.finished and ledger.notes.get("closed") == ledger.complete
@@ -72,12 +77,12 @@ def sweep(
             _keep(study, home)
             try:
                 display.say("starting Ray" if address is None else f"connecting to Ray at {address}")
-                with cluster(address) as (cpus, gpus):
-                    allotment = allot(study.resources, cpus, gpus)
+                with cluster(address) as nodes:
+                    allotment = allot(study.resources, nodes)
                     if shared:
                         _prepare(study, home, allotment, display, make)
                     whole = _whole(study, run)
-                    run_book(study, home, ledger, allotment, display, whole, tracker)
+                    run_book(study, home, ledger, allotment, display, whole, tracker, held)
             finally:
                 if tracker is not None and not ledger.finished:
                     tracker.close()
@@ -92,11 +97,15 @@ def run_book(
     display: Display,
     run: Run | None,
     tracker: Any = None,
+    held: Callable[[], None] = lambda: None,
 ) -> None:
-    """Let Ray Tune run the trials of `book` until it has enough; `run` (or `run_document`) runs one."""
+    """Let Ray Tune run the trials of `book` until it has enough; `run` (or `run_document`) runs one.
+
+    held: raises once the study is no longer ours. Raises `KeyboardInterrupt` as `stoppable` says.
+    """
     from ray import tune
 
-    from sweeper.search import StudySearch
+    from sweeper.search import StudySearch, Watch
     from trainables.tune import TuneTrial, run_document
 
     began: dict[int, float] = {}
@@ -120,34 +129,76 @@ def run_book(
 
     searcher = StudySearch(
         book,
-        {"store_root": str(home.store.root), "threads": allotment.threads},
+        {"store_root": str(home.store.root), "threads": allotment.threads, "shards": _shards(allotment)},
         at_most=allotment.concurrent,
         on_start=on_start,
         on_step=on_step,
         on_end=on_end,
+        held=held,
     )
+    stopping = Stopping(searcher.stop)
+    lost = _Lost(allotment, display)
+
+    def look() -> None:
+        stopping.say(display)
+        lost.look()
+
     display.total(book.complete, book.budget, None)
     trainable = tune.with_parameters(TuneTrial, run=run or run_document)
     folder = home.root / "ray"
     shutil.rmtree(folder / study.name, ignore_errors=True)  # of a killed driver; nothing in there is needed
     try:
-        tune.Tuner(
-            tune.with_resources(trainable, {"cpu": allotment.cpus, "gpu": allotment.gpus}),
+        tuner = tune.Tuner(
+            tune.with_resources(
+                trainable,
+                tune.PlacementGroupFactory(
+                    [{"CPU": one.cpus, "GPU": one.gpus} for one in allotment.processes]
+                ),
+            ),
             tune_config=tune.TuneConfig(search_alg=searcher, num_samples=-1, reuse_actors=True),
             run_config=tune.RunConfig(
                 name=study.name,
                 storage_path=str(folder),
                 failure_config=tune.FailureConfig(max_failures=WORKER_RETRIES),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+                callbacks=[Watch(look)],
                 verbose=0,
             ),
-        ).fit()
+        )
+        with stoppable(stopping):
+            tuner.fit()
     finally:
         shutil.rmtree(folder / study.name, ignore_errors=True)
     if searcher.failure is not None:
         raise searcher.failure
     if not book.finished:
         raise TrialError("Ray stopped before the study had its results; start again to go on")
+
+
+def _shards(allotment: Allotment) -> dict[str, Any] | None:
+    """Return what a trial needs to know of the processes beside its own; None if there are none."""
+    shard = allotment.shard
+    return None if shard is None else {"shards": allotment.shards, "cpus": shard.cpus, "gpus": shard.gpus}
+
+
+class _Lost:
+    """Says when no machine is left on which a trial fits, and when there is one again. Ray waits for it."""
+
+    def __init__(self, allotment: Allotment, display: Display) -> None:
+        self._allotment, self._display = allotment, display
+        self._looked, self._gone = time.monotonic(), False
+
+    def look(self) -> None:
+        """Ask for the machines, every `LOOK_SECONDS`."""
+        if time.monotonic() - self._looked < LOOK_SECONDS:
+            return
+        self._looked = time.monotonic()
+        gone = not self._allotment.fits(machines())
+        if gone != self._gone:
+            needs = f"{self._allotment.cpus:g} cores and {self._allotment.gpus:g} GPUs"
+            now = f"no machine with {needs} is left; waiting for one" if gone else "a machine is back"
+            self._display.say(f"the cluster has changed: {now}")
+        self._gone = gone
 
 
 def _whole(study: Study, run: Run | None) -> Run | None:
@@ -182,14 +233,17 @@ def _prepare(study: Study, home: Home, allotment: Allotment, display: Display, m
     from sweeper.prepare import prepare
     from trainables.tune import make_stage
 
-    prepare(
-        study,
-        str(home.store.root),
-        display,
-        cpus=allotment.total_cpus,
-        gpus=allotment.total_gpus,
-        make=make or make_stage,
-    )
+    stopping = Stopping(lambda: None)
+    with stoppable(stopping):
+        prepare(
+            study,
+            str(home.store.root),
+            display,
+            cpus=allotment.node_cpus,
+            gpus=allotment.node_gpus,
+            make=make or make_stage,
+            look=lambda: stopping.say(display),
+        )
 
 
 def _tracker(study: Study, home: Home) -> Any:
