@@ -226,25 +226,58 @@ class Synthesis(nn.Module):
             resolution = 4 * 2**number
             self.add_module(f"b{resolution}", Block(inputs, outputs, resolution, shape))
 
-    def forward(self, styles: Tensor, noise: Noise = "const") -> Tensor:
-        """Return images (n, 3, S, S); styles: (n, layers, W), or (n, W) for one that all layers share."""
+    def forward(
+        self,
+        styles: Tensor,
+        noise: Noise = "const",
+        *,
+        begin: int = 0,
+        features: Tensor | None = None,
+        picture: Tensor | None = None,
+    ) -> Tensor:
+        """Return images (n, 3, S, S); styles: (n, layers, W), or (n, W) for one that all layers share.
+
+        begin, features, picture: the block to start with, and what `part` returned for those before it.
+        """
+        _, images = self.part(styles, begin, self.depth, features, picture, noise)
+        return images
+
+    def part(
+        self,
+        styles: Tensor,
+        begin: int,
+        end: int,
+        features: Tensor | None,
+        picture: Tensor | None,
+        noise: Noise = "const",
+    ) -> tuple[Tensor, Tensor]:
+        """Return features (n, C, s, s) and the picture (n, 3, s, s) after blocks `begin` to `end - 1`.
+
+        styles: as in `forward`, of all layers. features, picture: those after block `begin - 1`; no features
+        for block 0, and no picture to leave out what the blocks before would have added to it.
+        """
         if styles.ndim == 2:
             styles = styles.unsqueeze(1).expand(-1, self.layers, -1)
         if styles.shape[1] != self.layers:
             raise ValueError(f"expected styles (n, {self.layers}, W), got {tuple(styles.shape)}")
+        if not 0 <= begin < end <= self.depth or (features is None) != (begin == 0):
+            raise ValueError(
+                f"expected 0 <= begin < end <= {self.depth}, and features from block 1 on; got blocks "
+                f"{begin} to {end} {'without' if features is None else 'with'} features"
+            )
         each = styles.unbind(1)
-        x: Tensor | None = None
-        picture: Tensor | None = None
-        used = 0
-        for number in range(self.depth):
+        used = max(0, 2 * begin - 1)
+        for number in range(begin, end):
             block = self.get_submodule(f"b{4 * 2**number}")
             convolutions = 2 if number else 1
             # a block's colours take the style of the next block's first convolution
             colour = each[used + convolutions]
-            x, picture = block(x, picture, iter(each[used : used + convolutions]), colour, noise)
+            features, picture = block(
+                features, picture, iter(each[used : used + convolutions]), colour, noise
+            )
             used += convolutions
-        assert picture is not None
-        return picture
+        assert features is not None and picture is not None
+        return features, picture
 
 
 class Generator(nn.Module):

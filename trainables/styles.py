@@ -38,6 +38,33 @@ class StyleGenerator(Protocol):
         ...
 
 
+@runtime_checkable
+class BlockGenerator(StyleGenerator, Protocol):
+    """A `StyleGenerator` whose synthesis goes through `depth` blocks, and can start at any of them.
+
+    Between blocks there are features (n, C, s, s) and a picture (n, 3, s, s) to which each block adds; before
+    block 0 both are None.
+    """
+
+    @property
+    def depth(self) -> int:
+        """Return how many blocks make an image."""
+        ...
+
+    def advance(
+        self, styles: Tensor, block: int, features: Tensor | None, picture: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return features and picture after block `block`, from those before it.
+
+        styles: as for `synthesis`. Without a picture, what the blocks before would have added is left out.
+        """
+        ...
+
+    def finish(self, styles: Tensor, block: int, features: Tensor | None, picture: Tensor | None) -> Tensor:
+        """Return whole images as `synthesis` does, from the features and picture before block `block`."""
+        ...
+
+
 def style_generator(prior: PriorNetworks, attack: str) -> StyleGenerator:
     """Return the prior's generator; raise ConfigError if it has no style space for `attack` to search."""
     if not isinstance(prior.generator, StyleGenerator):
@@ -46,4 +73,15 @@ def style_generator(prior: PriorNetworks, attack: str) -> StyleGenerator:
             "choose prior kind 'stylegan2'"
         )
     generator: StyleGenerator = prior.generator
+    return generator
+
+
+def block_generator(prior: PriorNetworks, attack: str) -> BlockGenerator:
+    """Return the prior's generator; raise ConfigError if `attack` cannot start inside it."""
+    generator = style_generator(prior, attack)
+    if not isinstance(generator, BlockGenerator):
+        raise ConfigError(
+            f"attack '{attack}' expects a generator that goes block by block; got a "
+            f"{type(generator).__name__} (prior); choose prior kind 'stylegan2'"
+        )
     return generator

@@ -196,3 +196,47 @@ def test_a_lean_copy_gives_the_same_images():
     generator = conditional()
     style = torch.randn(3, 5)
     torch.testing.assert_close(lean(generator, "cpu").synthesis(style), generator.synthesis(style))
+
+
+@pytest.mark.parametrize("cut", [1, 2])
+def test_two_halves_are_the_whole(cut):
+    """Features and picture of the first blocks, put into the rest, give the image and its gradient."""
+    generator = conditional()
+    with torch.no_grad():
+        for number in (4, 8, 16):
+            generator.synthesis.get_submodule(f"b{number}").conv1.noise_strength.fill_(0.5)
+    style = torch.randn(3, generator.shape.layers, 5, requires_grad=True)
+    whole = generator.synthesis(style)
+    features, picture = generator.synthesis.part(style, 0, cut, None, None)
+    side = 2 * 2**cut
+    assert features.shape == (3, 4, side, side) and picture.shape == (3, 3, side, side)
+    halves = generator.synthesis(style, begin=cut, features=features, picture=picture)
+    assert torch.equal(halves, whole)
+    cotangent = torch.randn_like(whole)
+    slopes = [torch.autograd.grad((images * cotangent).sum(), style)[0] for images in (whole, halves)]
+    torch.testing.assert_close(*slopes)
+    shared = style[:, 0].detach()
+    torch.testing.assert_close(
+        generator.synthesis(shared, begin=cut, features=features, picture=picture),
+        generator.synthesis(shared[:, None].repeat(1, 6, 1), begin=cut, features=features, picture=picture),
+    )
+
+
+def test_without_a_picture_the_first_blocks_add_no_colours():
+    generator = conditional()
+    style = torch.randn(3, generator.shape.layers, 5)
+    features, picture = generator.synthesis.part(style, 0, 2, None, None)
+    whole = generator.synthesis(style)
+    without = generator.synthesis(style, begin=2, features=features)
+    added = enlarge(picture, generator.synthesis.b16.resample_filter)
+    torch.testing.assert_close(without + added, whole)
+
+
+def test_an_inner_block_wants_features():
+    synthesis, style = conditional().synthesis, torch.randn(2, 5)
+    with pytest.raises(ValueError, match="blocks 1 to 3 without features"):
+        synthesis(style, begin=1)
+    with pytest.raises(ValueError, match="blocks 0 to 3 with features"):
+        synthesis(style, features=torch.randn(2, 4, 4, 4))
+    with pytest.raises(ValueError, match="blocks 3 to 3"):
+        synthesis(style, begin=3, features=torch.randn(2, 4, 16, 16))

@@ -3,6 +3,7 @@
 from trainables.attacks.base import Attack
 from trainables.attacks.brep import BREP
 from trainables.attacks.gmi import GMI
+from trainables.attacks.if_gmi import IFGMI
 from trainables.attacks.kedmi import KEDMI
 from trainables.attacks.lokt import LOKT
 from trainables.attacks.lomma import LommaGMI, LommaKEDMI
@@ -19,6 +20,7 @@ ATTACKS: dict[str, type[Attack]] = {
     "lomma_gmi": LommaGMI,
     "lomma_kedmi": LommaKEDMI,
     "ppa": PPA,
+    "if_gmi": IFGMI,
     "mirror": Mirror,
     "mirror_blackbox": MirrorBlackbox,
     "brep": BREP,

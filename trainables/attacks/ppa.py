@@ -19,7 +19,15 @@ from trainables.attacks.base import (
     rows_at_once,
     to_pixels,
 )
-from trainables.attacks.style_pool import Meter, best, sample_styles, worked
+from trainables.attacks.style_pool import (
+    DECAYS,
+    Meter,
+    best,
+    best_styles,
+    crop_scores,
+    picture,
+    worked,
+)
 from trainables.check import above, at_least
 from trainables.crops import Crop, draw_crops, see
 from trainables.descent import Losses, Progress, State, adam_step, descend, history, lean_prior
@@ -30,42 +38,7 @@ from trainables.priors.base import PriorNetworks
 from trainables.progress import Report
 from trainables.randomness import stream
 from trainables.resume import Resume
-from trainables.styles import StyleGenerator, style_generator
-
-DECAYS = (0.1, 0.1)  # of Adam's moments: hardly any memory
-
-
-def picture(generator: StyleGenerator, styles: Tensor, clip: bool) -> Tensor:
-    """Return what targets see of the images of `styles`, (n, 3, S, S), clipped to [0, 1] or not."""
-    whole = generator.synthesis(styles)
-    return generator.view(whole.clamp(0, 1) if clip else whole)
-
-
-def mirrored_scores(target: Classifier, images: Tensor, noise: Iterator[Tensor]) -> Tensor:
-    """Return the mean softmax over each image (n, 3, S, S) and its mirror image, (n, K)."""
-    scores = []
-    for shown in (images, images.flip(3)):
-        with head_noise(target, next(noise)):
-            scores.append(target(shown).softmax(1))
-    mean: Tensor = (scores[0] + scores[1]) / 2
-    return mean
-
-
-def crop_scores(
-    target: Classifier,
-    images: Tensor,
-    labels: Tensor,
-    crops: Sequence[Crop],
-    noise: Iterator[Tensor],
-    size: int,
-) -> Tensor:
-    """Return the mean softmax of each image's label over `crops` resized to `size`, (n,)."""
-    total = images.new_zeros(len(images))
-    for crop in crops:
-        with head_noise(target, next(noise)):
-            seen = target(see(images, crop, size)).softmax(1)
-        total += seen.gather(1, labels[:, None])[:, 0]
-    return total / len(crops)
+from trainables.styles import style_generator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,24 +148,26 @@ class PPA:
 
         def noises(use: str, first: int, stop: int) -> Iterator[Tensor]:
             """Return the head's noise of rows, each with a stream of its own."""
-            names = [
-                (row,) if use == "pool" else (row // len(identities), int(labels[row]))
-                for row in range(first, stop)
-            ]
+            names = [(row // len(identities), int(labels[row])) for row in range(first, stop)]
             return row_noise([stream(seed, self.kind, use, *name) for name in names], noise, device)
 
-        pool = sample_styles(
-            generator, prior.latent_size, self.candidates, seed=seed, kind=self.kind, device=device
+        starts = best_styles(
+            target,
+            generator,
+            prior.latent_size,
+            identities,
+            candidates=self.candidates,
+            starts=self.starts,
+            psi=self.psi,
+            cutoff=self.cutoff,
+            clip=self.clip_samples,
+            seed=seed,
+            kind=self.kind,
+            device=device,
+            size=size,
+            resume=resume,
+            done=meter.add,
         )
-
-        def rate(first: int, stop: int) -> Tensor:
-            styles = generator.truncate(pool[first:stop].to(device), self.psi, self.cutoff)
-            images = picture(generator, styles, self.clip_samples)
-            return mirrored_scores(target, images, noises("pool", first, stop))[:, identities.to(device)]
-
-        scores = worked(self.candidates, size, rate, resume=resume, name="pool", done=meter.add)
-        starts = pool[best(scores, self.starts).flatten()]
-        starts = generator.truncate(starts.to(device), self.psi, self.cutoff)[:, 0].cpu()
 
         with torch.no_grad():
             side = generator.view(generator.synthesis(starts[:1].to(device))).shape[-1]

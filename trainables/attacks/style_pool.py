@@ -1,17 +1,22 @@
-"""What attacks in style space share: a pool of samples, and long work in chunks that goes on. No attack."""
+"""What attacks in style space share: a pool of samples, scores, and long work that goes on. No attack."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainables.attacks.base import in_chunks
+from trainables.architectures.base import Classifier
+from trainables.attacks.base import in_chunks, row_noise
+from trainables.crops import Crop, see
+from trainables.noise import head_noise, noise_size
 from trainables.progress import Report
 from trainables.randomness import stream
 from trainables.resume import Resume
 from trainables.styles import StyleGenerator
+
+DECAYS = (0.1, 0.1)  # of Adam's moments in PPA and its kin: hardly any memory
 
 
 def sample_styles(
@@ -45,6 +50,39 @@ def style_bounds(styles: Tensor, spread: float) -> tuple[Tensor, Tensor]:
     mean, deviation = before.mean(0), before.std(0, correction=0)
     low, high = (functional.leaky_relu(mean + sign * spread * deviation, 0.2) for sign in (-1, 1))
     return low, high
+
+
+def picture(generator: StyleGenerator, styles: Tensor, clip: bool) -> Tensor:
+    """Return what targets see of the images of `styles`, (n, 3, S, S), clipped to [0, 1] or not."""
+    whole = generator.synthesis(styles)
+    return generator.view(whole.clamp(0, 1) if clip else whole)
+
+
+def mirrored_scores(target: Classifier, images: Tensor, noise: Iterator[Tensor]) -> Tensor:
+    """Return the mean softmax over each image (n, 3, S, S) and its mirror image, (n, K)."""
+    scores = []
+    for shown in (images, images.flip(3)):
+        with head_noise(target, next(noise)):
+            scores.append(target(shown).softmax(1))
+    mean: Tensor = (scores[0] + scores[1]) / 2
+    return mean
+
+
+def crop_scores(
+    target: Classifier,
+    images: Tensor,
+    labels: Tensor,
+    crops: Sequence[Crop],
+    noise: Iterator[Tensor],
+    size: int,
+) -> Tensor:
+    """Return the mean softmax of each image's label over `crops` resized to `size`, (n,)."""
+    total = images.new_zeros(len(images))
+    for crop in crops:
+        with head_noise(target, next(noise)):
+            seen = target(see(images, crop, size)).softmax(1)
+        total += seen.gather(1, labels[:, None])[:, 0]
+    return total / len(crops)
 
 
 class Meter:
@@ -95,3 +133,40 @@ def worked(
     with torch.no_grad():
         in_chunks(rows - begin, size, chunk)
     return torch.cat(parts)
+
+
+def best_styles(
+    target: Classifier,
+    generator: StyleGenerator,
+    latent_size: int,
+    identities: Tensor,
+    *,
+    candidates: int,
+    starts: int,
+    psi: float,
+    cutoff: int,
+    clip: bool,
+    seed: int,
+    kind: str,
+    device: str,
+    size: int,
+    resume: Resume,
+    done: Callable[[int], None],
+) -> Tensor:
+    """Return PPA's choice of starts for each of the identities (N,), float32 (starts * N, W), on the CPU.
+
+    Row r * N + i is the sample of `candidates` with the r-th largest `mirrored_scores` of identity i; of its
+    styles, truncated, that of the first layer. target: a lean copy. The rest is as in `worked`.
+    """
+    pool = sample_styles(generator, latent_size, candidates, seed=seed, kind=kind, device=device)
+    noise = noise_size(target)
+
+    def rate(first: int, stop: int) -> Tensor:
+        styles = generator.truncate(pool[first:stop].to(device), psi, cutoff)
+        streams = [stream(seed, kind, "pool", row) for row in range(first, stop)]
+        images = picture(generator, styles, clip)
+        return mirrored_scores(target, images, row_noise(streams, noise, device))[:, identities.to(device)]
+
+    scores = worked(candidates, size, rate, resume=resume, name="pool", done=done)
+    chosen = pool[best(scores, starts).flatten()]
+    return generator.truncate(chosen.to(device), psi, cutoff)[:, 0].cpu()

@@ -30,7 +30,7 @@ PATH_EVERY = 4  # generator steps between two penalties of the path length, as p
 class Pictures(nn.Module):
     """A StyleGAN2 generator as a prior: latents (N, Z) to images (N, 3, S, S) in [0, 1].
 
-    Also a `StyleGenerator`. size: S; crop: side of the middle of an image that is used, or None for all.
+    Also a `BlockGenerator`. size: S; crop: side of the middle of an image that is used, or None for all.
     psi: truncation of the images of latents.  label: class of a conditional generator.
     """
 
@@ -57,6 +57,22 @@ class Pictures(nn.Module):
     def synthesis(self, styles: Tensor) -> Tensor:
         """Return whole images (n, 3, R, R), not clipped, of styles (n, L, W) or (n, W)."""
         images: Tensor = self.network.synthesis(styles)
+        return images / 2 + 0.5
+
+    @property
+    def depth(self) -> int:
+        """Return how many blocks make an image; see `BlockGenerator`."""
+        return self.network.synthesis.depth
+
+    def advance(
+        self, styles: Tensor, block: int, features: Tensor | None, picture: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return features and picture after block `block`; see `BlockGenerator`."""
+        return self.network.synthesis.part(styles, block, block + 1, features, picture)
+
+    def finish(self, styles: Tensor, block: int, features: Tensor | None, picture: Tensor | None) -> Tensor:
+        """Return whole images (n, 3, R, R), not clipped, from block `block` on; see `BlockGenerator`."""
+        images: Tensor = self.network.synthesis(styles, begin=block, features=features, picture=picture)
         return images / 2 + 0.5
 
     def view(self, images: Tensor) -> Tensor:

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainables.architectures.base import Classifier
-from trainables.attacks.ppa import PPA, crop_scores, mirrored_scores, picture
-from trainables.attacks.style_pool import best
+from trainables.attacks.ppa import PPA
+from trainables.attacks.style_pool import best, crop_scores, mirrored_scores, picture
 from trainables.crops import Crop, centre, resize
 from trainables.defenses.mid import MID
 from trainables.errors import ConfigError, TrialError
