@@ -76,8 +76,8 @@ class Resources(_Strict):
 class Tracking(_Strict):
     """Whether MLflow is written, and what of the private data may go there.
 
-    images: pictures, also private ones, in MLflow and the report. models: the targets of the final front, with
-    card and labels, as artifacts of their runs; off, since a target tells whoever has it about its images.
+    images: pictures, also private ones, in MLflow and the report. models: the targets of the final front,
+    with card and labels, as artifacts of their runs; off, since a target tells about the images it learned.
     """
 
     mlflow: bool = True

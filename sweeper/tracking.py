@@ -7,17 +7,21 @@ import logging
 import os
 import queue
 import socket
+import tempfile
 import threading
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from sweeper.home import Home, write_ahead
+from sweeper.run_data import LONGEST, figures, fresh_figures, kinds_of_data, milliseconds, table, tags
 from sweeper.study import Study
 from trainables.errors import ConfigError
 
@@ -25,7 +29,9 @@ EXPERIMENT = "sweeper"
 REACH_SECONDS = 10.0
 
 _TABLES = [{"path": f"{name}.json", "type": "table"} for name in ("trials", "front")]
-_BATCH_METRICS, _BATCH_PARAMS, _PARAM_LENGTH = 1000, 100, 500
+_BATCH_METRICS, _BATCH_PARAMS = 1000, 100
+
+MODEL = "model"  # the folder of a released target among a run's artifacts
 
 
 def check_reachable(uri: str) -> None:
@@ -52,13 +58,26 @@ def check_reachable(uri: str) -> None:
             ) from None
 
 
+@contextmanager
+def _alone(uri: str) -> Iterator[None]:
+    """Let one driver at a time open a SQLite store: MLflow makes its tables at first touch, and two at once
+    would both fail. A server has made its own before anybody comes."""
+    if not uri.startswith("sqlite:///"):
+        yield
+        return
+    with FileLock(f"{uri.removeprefix('sqlite:///')}.lock"):
+        yield
+
+
 @dataclass(frozen=True)
 class _Known:
-    """A child run that MLflow already has."""
+    """A child run that MLflow already has. model: whether its target is there; seeds: of its confirmation."""
 
     run: str
     ended: bool
-    on_front: bool
+    on_front: bool = False
+    model: bool = False
+    seeds: str = ""
 
 
 class Tracker:
@@ -116,14 +135,15 @@ class Tracker:
         for noisy in ("mlflow", "alembic"):  # after the import, which sets them itself
             logging.getLogger(noisy).setLevel(logging.ERROR)
         uri = self._home.tracking
-        self._client = MlflowClient(tracking_uri=uri)
-        found = self._client.get_experiment_by_name(EXPERIMENT)
-        if found is None:
-            own = None if os.environ.get("MLFLOW_TRACKING_URI") else self._home.artifacts.as_uri()
-            self._experiment = self._client.create_experiment(EXPERIMENT, artifact_location=own)
-        else:
-            self._experiment = found.experiment_id
-        write_ahead(uri)
+        with _alone(uri):
+            self._client = MlflowClient(tracking_uri=uri)
+            found = self._client.get_experiment_by_name(EXPERIMENT)
+            if found is None:
+                own = None if os.environ.get("MLFLOW_TRACKING_URI") else self._home.artifacts.as_uri()
+                self._experiment = self._client.create_experiment(EXPERIMENT, artifact_location=own)
+            else:
+                self._experiment = found.experiment_id
+            write_ahead(uri)
         if self._afresh:
             self._delete()
         self._parent = self._find_parent()
@@ -131,7 +151,14 @@ class Tracker:
         for run in self._search(f"tags.`mlflow.parentRunId` = '{self._parent}'"):
             number = int(run.data.tags["trial.number"])
             ended = run.info.status in ("FINISHED", "FAILED")
-            self._known[number] = _Known(run.info.run_id, ended, run.data.tags.get("on_front") == "true")
+            seen = run.data.tags
+            self._known[number] = _Known(
+                run.info.run_id,
+                ended,
+                seen.get("on_front") == "true",
+                seen.get("model") == "logged",
+                seen.get("confirmed", ""),
+            )
 
     @property
     def _storage(self) -> str:
@@ -175,37 +202,43 @@ class Tracker:
             self._client.delete_run(known.run)
         from mlflow.entities import Metric, Param
 
-        now = _milliseconds(record.get("finished"))
-        tags = {
-            "mlflow.parentRunId": self._parent,
-            "trial.number": str(record["number"]),
-            "kind": "trial",
-            "state": record["state"],
-            "on_front": "false",
-        }
-        for name in ("freeze_point", "defense", "reason", "version"):
-            if record.get(name):
-                tags[name] = str(record[name])[:_PARAM_LENGTH]
-        if record.get("strongest"):
-            tags["attack"] = record["strongest"]
-            tags["attacks"] = ", ".join(record.get("attacks") or {})
-        for name, fingerprint in (record.get("data") or {}).items():
-            tags[f"data.{name}"] = fingerprint
+        now = milliseconds(record.get("finished"))
         run = self._client.create_run(
             self._experiment,
-            start_time=_milliseconds(record.get("started")),
-            tags=tags,
+            start_time=milliseconds(record.get("started")),
+            tags={"mlflow.parentRunId": self._parent, **tags(self._study, record)},
             run_name=f"{self._study.name} {record['number']}",
         ).info.run_id
-        params = [Param(name, str(value)[:_PARAM_LENGTH]) for name, value in record["params"].items()]
+        params = [Param(name, str(value)[:LONGEST]) for name, value in record["params"].items()]
         metrics = [Metric(name, value, now, step) for name, value, step in figures(record)]
         for first in range(0, max(len(metrics), 1), _BATCH_METRICS):
             self._client.log_batch(
                 run, metrics[first : first + _BATCH_METRICS], params[:_BATCH_PARAMS] if first == 0 else ()
             )
-        status = "FINISHED" if record["state"] == "complete" else "FAILED"
+        self._datasets(run, record.get("data") or {})
+        status = "FAILED" if record["state"] == "failed" else "FINISHED"
         self._client.set_terminated(run, status, now)
-        self._known[record["number"]] = _Known(run, True, False)
+        self._known[record["number"]] = _Known(run, True)
+
+    def _datasets(self, run: str, fingerprints: Mapping[str, str]) -> None:
+        """Name the images that a run used: MLflow shows them in a column, and finds runs by their digest."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        kinds = kinds_of_data(self._study)
+        used = [
+            DatasetInput(
+                Dataset(
+                    name=f"{role} {kinds.get(role, '')}".strip(),
+                    digest=digest[:36],
+                    source_type="local",
+                    source=role,
+                ),
+                [InputTag("mlflow.data.context", role)],
+            )
+            for role, digest in fingerprints.items()
+        ]
+        if used:
+            self._client.log_inputs(run, used)
 
     def _finish(self, records: Mapping[str, Any], report: Path | None) -> None:
         from mlflow.entities import Metric
@@ -215,14 +248,10 @@ class Tracker:
         from sweeper.volume import growth
 
         for trial in records["trials"]:
-            known = self._known.get(trial["number"])
-            if known is None or known.on_front == trial["on_front"]:
-                continue
-            self._client.set_tag(known.run, "on_front", str(trial["on_front"]).lower())
-            if self._study.tracking.images and trial["on_front"]:
-                self._reconstructions(known.run, trial)
+            if trial["number"] in self._known:
+                self._mark(self._known[trial["number"]], trial)
         complete = sum(t["state"] == "complete" for t in records["trials"])
-        now = _milliseconds(None)
+        now = milliseconds(None)
         counted = {t["number"] for t in records["trials"] if t["state"] == "complete" and t["feasible"]}
         corner = list(records["reference_point"].values())
         steps = growth(records["trials"], counted, records["objectives"], corner)
@@ -232,13 +261,54 @@ class Tracker:
         self._client.log_metric(self._parent, "trials", float(complete), now, len(steps))
         rows = [flat_row(trial) for trial in records["trials"]]
         for name, chosen in (("trials", rows), ("front", [row for row in rows if row["on_front"]])):
-            self._client.log_dict(self._parent, _table(chosen), f"{name}.json")
+            self._client.log_dict(self._parent, table(chosen), f"{name}.json")
         self._client.set_tag(self._parent, "mlflow.loggedArtifacts", json.dumps(_TABLES))
         if counted:
             self._client.log_text(self._parent, front_svg([dict(records)]), "front.svg")
         if report is not None and report.exists():
             self._client.log_artifact(self._parent, str(report))
         self._client.set_terminated(self._parent, "FINISHED")
+
+    def _mark(self, known: _Known, trial: Mapping[str, Any]) -> None:
+        """Say of a run whether it is on the front, with what only members have. The tag comes last."""
+        from mlflow.entities import Metric
+
+        member = bool(trial["on_front"])
+        if self._study.tracking.models and member and not known.model:
+            self._model(known.run, trial["number"])
+        elif known.model and not member:
+            self._drop_model(known.run)
+        fresh = fresh_figures(trial)
+        seeds = _said(trial) if fresh else ""
+        if fresh and known.seeds != seeds:
+            now = milliseconds(None)
+            self._client.log_batch(known.run, [Metric(name, value, now, 0) for name, value in fresh.items()])
+            self._client.set_tag(known.run, "confirmed", seeds)
+        if known.on_front != member:
+            if self._study.tracking.images and member:
+                self._reconstructions(known.run, trial)
+            self._client.set_tag(known.run, "on_front", str(member).lower())
+
+    def _model(self, run: str, number: int) -> None:
+        """Log the target of a member as `sweeper export` writes it; where it is not here, say so in a tag."""
+        from sweeper.export import export
+
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                released = export(self._home, self._study.name, number, Path(folder) / MODEL)
+            except ConfigError as error:
+                self._client.set_tag(run, "model", f"missing: {error}"[:LONGEST])
+                return
+            self._client.log_artifacts(run, str(released), MODEL)
+        self._client.set_tag(run, "model", "logged")
+
+    def _drop_model(self, run: str) -> None:
+        """Take back the target of a trial that is no longer on the front: it has no business there."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        uri = self._client.get_run(run).info.artifact_uri
+        get_artifact_repository(uri, tracking_uri=self._home.tracking).delete_artifacts(MODEL)
+        self._client.delete_tag(run, "model")
 
     def _reconstructions(self, run: str, trial: Mapping[str, Any]) -> None:
         """Log the first restart's reconstructions as one row of images; only if the study allows images."""
@@ -251,31 +321,7 @@ class Tracker:
             self._client.log_image(run, row, artifact_file="reconstructions.png")
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return rows as MLflow keeps a table; ``log_table`` itself would append to one that is there."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    return {"columns": columns, "data": [[row.get(name) for name in columns] for row in rows]}
-
-
-def figures(record: Mapping[str, Any]) -> list[tuple[str, float, int]]:
-    """Return every number of a trial as (name, value, step): finals at step 0, curves by epoch."""
-    finals: dict[str, Any] = {**(record.get("metrics") or {}), **(record.get("values") or {})}
-    for name, interval in (record.get("interval") or {}).items():
-        finals[f"{name}_low"], finals[f"{name}_high"] = interval
-    finals |= {f"seconds.{stage}": value for stage, value in (record.get("seconds") or {}).items()}
-    for name in ("trained_params", "total_params"):
-        finals[name] = record.get(name)
-    found = [(name, float(value), 0) for name, value in finals.items() if _number(value)]
-    for stage, epochs in (record.get("history") or {}).items():
-        for step, epoch in enumerate(epochs):
-            found += [(f"{stage}.{k}", float(v), step) for k, v in epoch.items() if _number(v)]
-    return found
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _milliseconds(moment: str | None) -> int:
-    when = datetime.fromisoformat(moment) if moment else datetime.now().astimezone()
-    return int(when.timestamp() * 1000)
+def _said(trial: Mapping[str, Any]) -> str:
+    """Return how a trial was confirmed: under how many seeds, against which attacks."""
+    fresh = trial["confirmed"]
+    return ", ".join([f"{fresh['seeds']} seeds", *(fresh["attacks"] or {})])

@@ -155,3 +155,43 @@ def test_a_confirmed_trial_says_what_fresh_seeds_measured(ran):
     assert "is better in everything: 100%" in text
     assert "Undefended, trial 9 of the same study: attack accuracy 87.5 %" in text
     assert "| gmi, fresh seeds |" in text and "Measured once" not in text
+
+
+def test_the_front_has_its_targets_in_mlflow_if_the_study_says_so(ran, tmp_path, monkeypatch):
+    from mlflow import MlflowClient
+
+    from sweeper.tracking import EXPERIMENT, Tracker
+
+    for name in ("MLFLOW_TRACKING_URI", "OPTUNA_STORAGE"):
+        monkeypatch.delenv(name, raising=False)
+    home, _, _ = ran
+    study = parse_study(DOCUMENT | {"tracking": {"models": True}}, "test")
+    records = study_records(home, "tiny")
+    assert not parse_study(DOCUMENT, "test").tracking.models  # off unless asked for
+
+    def write(on_front):
+        records["trials"][0]["on_front"] = on_front
+        tracker = Tracker(study, home)
+        tracker.finish(records, None)
+        assert tracker.problem == ""
+        (run,) = client().search_runs([experiment().experiment_id], "tags.kind = 'trial'")
+        return run, {a.path for a in client().list_artifacts(run.info.run_id, "model")}
+
+    def client():
+        return MlflowClient(tracking_uri=home.tracking)
+
+    def experiment():
+        return client().get_experiment_by_name(EXPERIMENT)
+
+    run, there = write(True)
+    wanted = {"model/README.md", "model/config.json", "model/labels.json", "model/target.safetensors"}
+    assert run.data.tags["model"] == "logged" and there == wanted
+    folder = client().download_artifacts(run.info.run_id, "model", str(tmp_path))
+    assert load_released(folder).labels == load_released(export(home, "tiny", 0, tmp_path / "own")).labels
+    run, there = write(False)  # a resumed search found better ones
+    assert "model" not in run.data.tags and there == set()
+    monkeypatch.setattr(
+        "sweeper.export.find_trial", lambda records, number: {**records["trials"][0], "artifacts": {}}
+    )
+    run, there = write(True)
+    assert run.data.tags["model"].startswith("missing: expected the target of trial 0") and there == set()

@@ -6,7 +6,7 @@ import pytest
 
 from sweeper.ledger import Ledger
 from sweeper.records import study_records
-from sweeper.tracking import EXPERIMENT, Tracker, check_reachable, figures
+from sweeper.tracking import EXPERIMENT, Tracker, check_reachable
 from trainables.errors import ConfigError
 
 
@@ -96,20 +96,116 @@ def test_mlflow_gets_each_trial_once_also_after_a_crash(home, cheap, result):
     assert children[0].info.run_id != first and children[0].data.metrics == run.data.metrics
 
 
-def test_figures_are_finals_and_curves():
-    record = {
-        "values": {"test_accuracy": 0.5},
-        "interval": {"attack_accuracy": [0.1, 0.2]},
-        "metrics": {"top5": 0.3, "none": None},
-        "history": {"target": [{"loss": 2.0, "note": "x"}, {"loss": 1.0}]},
-    }
-    assert sorted(figures(record)) == [
-        ("attack_accuracy_high", 0.2, 0),
-        ("attack_accuracy_low", 0.1, 0),
-        ("target.loss", 1.0, 1),
-        ("target.loss", 2.0, 0),
-        ("test_accuracy", 0.5, 0),
-        ("top5", 0.3, 0),
+# Questions of a user, and what finds their answer in MLflow: a filter, an order, and the trials found below.
+SEARCHES = {
+    "which trials are on the front?": ("tags.on_front = 'true'", "metrics.test_accuracy DESC", [1, 0]),
+    "which freeze points are on the front?": (
+        "tags.on_front = 'true' and tags.freeze_point != 'none'",
+        "metrics.attack_accuracy ASC",
+        [0],
+    ),
+    "which defended trials keep 80 % accuracy?": (
+        "tags.state = 'complete' and tags.defense != 'none' and metrics.test_accuracy >= 0.8",
+        "metrics.attack_accuracy ASC",
+        [1],
+    ),
+    "which surely leak less than 30 %?": (
+        "tags.kind = 'trial' and metrics.attack_accuracy_high < 0.3",
+        "metrics.test_accuracy DESC",
+        [0],
+    ),
+    "what does BiDO reach at weak weights?": (
+        "tags.state = 'complete' and tags.defense = 'bido' and params.`defense.lambda_x` = '0.05'",
+        "metrics.test_accuracy DESC",
+        [1],
+    ),
+    "what failed, and why?": (
+        "tags.state = 'failed' and tags.reason LIKE '%memory%'",
+        "start_time DESC",
+        [2],
+    ),
+    "what did screening skip?": ("tags.state = 'screened'", "metrics.`screening.attack_accuracy` DESC", [3]),
+    "which members are sure?": ("metrics.front_probability >= 0.8", "metrics.front_probability DESC", [0]),
+    "which trials saw these private images?": ("tags.`data.private` = 'p'", "start_time ASC", [0]),
+    "where do the seconds go?": ("tags.state = 'complete'", "metrics.`seconds.target` DESC", [4, 0, 1]),
+    "whose target is there to download?": ("tags.model = 'logged'", "metrics.test_accuracy DESC", []),
+    "which studies are there?": ("tags.kind = 'study'", "metrics.hypervolume DESC", [None]),
+}
+
+
+def test_a_saved_search_answers_each_question_also_after_a_resume_and_a_rebuild(home, cheap, result):
+    import mlflow
+
+    space = [{"defense.lambda_x": {"choice": [0.05, 0.1]}}, {"x": {"float": [0, 1]}}]
+    study = cheap(trial={"attack": {"kind": "gmi"}, "defense": {"kind": "bido"}}, space=space)
+    book = Ledger(study, home.storage, home.study("cheap") / "history")
+
+    def tell(accuracy, attack, **changes):
+        asked = book.ask()
+        ends = {"attack_accuracy": [attack - 0.05, attack + 0.05]}
+        values = {"test_accuracy": accuracy, "attack_accuracy": attack}
+        told = result(accuracy, values=values, interval=ends, **changes) | {"params": asked.assignment}
+        told["params"]["defense.lambda_x"] = 0.05
+        assert book.tell(asked.number, told) == ""
+
+    def search(name):
+        condition, order, _ = SEARCHES[name]
+        found = mlflow.search_runs(
+            experiment_names=[EXPERIMENT], filter_string=condition, order_by=[order], output_format="list"
+        )
+        return [int(n) if (n := run.data.tags.get("trial.number")) else None for run in found]
+
+    def write(**changes):
+        records = study_records(home, "cheap")
+        if len(records["trials"]) == 5:
+            fresh = {"values": {"test_accuracy": 0.6}, "interval": {}, "seeds": 3, "attacks": {"gmi": {}}}
+            records["trials"][0]["confirmed"] = fresh | {"front_probability": 0.9}
+        tracker = Tracker(study, home, **changes)
+        tracker.finish(records, None)
+        assert tracker.problem == ""
+
+    tell(0.6, 0.2, freeze_point="conv2", data={"private": "p"}, seconds={"target": 2.0})
+    tell(0.9, 0.4, defense="bido", seconds={"target": 1.0})
+    asked = book.ask()
+    book.fail(asked.number, asked.assignment, "out of memory")
+    short = {"attack_accuracy": 0.7, "interval": [0.5, 0.8], "reason": "trial 1 is better even so"}
+    tell(0.5, 0.7, defense="mid", screening=short, seconds={"screening": 1.0})
+    tell(0.3, 0.9, seconds={"target": 3.0})
+    write()
+    mlflow.set_tracking_uri(home.tracking)
+    try:
+        assert {name: search(name) for name in SEARCHES} == {name: s[2] for name, s in SEARCHES.items()}
+        write(afresh=True)
+        assert {name: search(name) for name in SEARCHES} == {name: s[2] for name, s in SEARCHES.items()}
+        tell(0.95, 0.3)  # a resumed search finds one that beats trial 1, not trial 0
+        write()
+        assert search("which trials are on the front?") == [5, 0]
+        write(afresh=True)
+        assert search("which trials are on the front?") == [5, 0]
+    finally:
+        mlflow.set_tracking_uri(None)
+
+
+def test_two_drivers_open_one_new_store_at_the_same_time(home, cheap, result):
+    from mlflow import MlflowClient
+
+    trackers = []
+    for name in ("one", "two"):
+        study = cheap(name=name)
+        book = Ledger(study, home.storage, home.study(name) / "history")
+        asked = book.ask()
+        book.tell(asked.number, result(0.5) | {"params": asked.assignment})
+        trackers.append(Tracker(study, home))
+    for tracker, name in zip(trackers, ("one", "two"), strict=True):
+        tracker.finish(study_records(home, name), None)
+        assert tracker.problem == ""
+    renewed = Tracker(study, home, afresh=True)  # of the second; the first's runs stay
+    renewed.finish(study_records(home, "two"), None)
+    assert renewed.problem == ""
+    client = MlflowClient(tracking_uri=home.tracking)
+    found = client.search_runs([client.get_experiment_by_name(EXPERIMENT).experiment_id])
+    assert sorted((r.data.tags["study"], r.data.tags["kind"]) for r in found) == [
+        (name, kind) for name in ("one", "two") for kind in ("study", "trial")
     ]
 
 
