@@ -42,7 +42,7 @@ def no_noise():
 
 
 SMALL = IFGMI(
-    candidates=30, starts=3, iterations=5, blocks=3, block_iterations=3, kept=3, learning_rate=0.05, rounds=2
+    candidates=10, starts=3, iterations=3, blocks=3, block_iterations=2, kept=3, learning_rate=0.05, rounds=2
 )
 
 
@@ -140,11 +140,10 @@ def test_no_number_moves_farther_than_the_rate_per_step():
 
 def test_inner_features_go_where_styles_cannot():
     target, prior = tiny(noise=False)
-    identities = [0, 1, 2, 3, 4]
-    both = IFGMI(
-        candidates=30, starts=2, kept=2, iterations=20, blocks=2, block_iterations=30, learning_rate=0.1
-    )
-    alone = IFGMI(candidates=30, starts=2, kept=2, iterations=80, blocks=0, learning_rate=0.1)
+    identities = [0, 1, 2]
+    knobs = {"candidates": 15, "starts": 1, "kept": 1, "learning_rate": 0.1}
+    both = IFGMI(iterations=10, blocks=2, block_iterations=10, **knobs)
+    alone = IFGMI(iterations=30, blocks=0, **knobs)
     inner, outer = (invert(attack, target, prior, identities) for attack in (both, alone))
     assert inner.history[-1]["identity_loss"] < outer.history[-1]["identity_loss"] - 0.1
 
@@ -224,7 +223,7 @@ def test_finished_rows_leave_no_features_on_the_disk(tmp_path):
 def test_progress_never_goes_back_and_ends_at_its_total():
     reports = []
     invert(SMALL, *tiny(), [0, 3], report=lambda *a, **m: reports.append(a), batch_size=4)
-    assert reports[-1] == ("attack", 30 + 6 * 14, 30 + 6 * 14)
+    assert reports[-1] == ("attack", 10 + 6 * 9, 10 + 6 * 9)
     assert all(earlier[1] <= later[1] for earlier, later in pairwise(reports))
 
 
