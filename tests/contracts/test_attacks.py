@@ -8,7 +8,7 @@ from torch import nn
 
 from trainables.architectures.base import Classifier
 from trainables.attacks import ATTACKS
-from trainables.attacks.base import Attack, Reconstructions
+from trainables.attacks.base import Attack, Reconstructions, coupled
 from trainables.attacks.brep import BREP
 from trainables.attacks.gmi import GMI
 from trainables.attacks.if_gmi import IFGMI
@@ -32,6 +32,7 @@ from trainables.priors.plg import PLGPrior
 from trainables.priors.stylegan2 import StyleGAN2Prior
 from trainables.progress import silent
 from trainables.resume import Resume
+from trainables.shards import cut, merge
 
 SMALL: dict[str, Attack] = {
     "gmi": GMI(iterations=6, restarts=2),
@@ -174,6 +175,22 @@ def test_order_and_company_of_identities_do_not_matter(name):
     whole = invert(name, *victim(name))
     swapped = invert(name, *victim(name), identities=torch.tensor([2, 3]))
     torch.testing.assert_close(swapped.latents, whole.latents[:, [2, 0]], atol=1e-4, rtol=1e-4)
+
+
+def test_any_number_of_shards_gives_the_same(name, tmp_path):
+    """Exactly, where every image is worked on alone; else as `test_batching_does_not_change_the_result`."""
+    target, prior = victim(name)
+    whole = invert(name, target, prior, batch_size=1)
+    for shards in (1, 2, 3):
+        parts = cut(len(IDENTITIES), shards, coupled(SMALL[name]), tmp_path)
+        assert len(parts) == shards
+        own = [IDENTITIES[part.first : part.stop] for part in parts]
+        found = merge([invert(name, target, prior, batch_size=1, identities=some) for some in own])
+        assert torch.equal(found.latents, whole.latents) and torch.equal(found.images, whole.images)
+        assert found.queries == whole.queries
+        assert [point.keys() for point in found.history] == [point.keys() for point in whole.history]
+        for point, other in zip(found.history, whole.history, strict=True):
+            assert point == pytest.approx(other, rel=1e-4, abs=1e-5)
 
 
 def test_networks_stay_as_they_were(name):

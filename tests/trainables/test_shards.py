@@ -1,7 +1,13 @@
 import pytest
 import torch
+from torch import nn
 
-from trainables.attacks.base import Reconstructions
+from trainables.architectures.base import Classifier
+from trainables.attacks.base import Reconstructions, coupled
+from trainables.attacks.gmi import GMI
+from trainables.attacks.kedmi import KEDMI
+from trainables.priors.kedmi import KEDMIPrior
+from trainables.progress import silent
 from trainables.shards import Part, cut, found, kept, merge, noting, standing
 
 
@@ -96,3 +102,28 @@ def test_where_all_parts_stand_is_added_up_from_what_each_noted(tmp_path):
     noting(parts[2])("attack", 5, 50)
     noting(parts[2])("attack", 50, 50)
     assert standing(parts) == (60, 135)
+
+
+def test_an_identity_is_attacked_within_its_group_in_whatever_part(tmp_path):
+    torch.manual_seed(0)
+    stage = nn.Sequential(nn.Conv2d(3, 4, 3, stride=4), nn.ReLU())
+    target = Classifier({"conv": stage}, nn.Flatten(), nn.Linear(4 * 64, 6)).eval()
+    prior = KEDMIPrior(width=2, latent_size=6).build(32, 6)
+    prior.generator.eval()
+    prior.discriminator.eval()
+    attack = KEDMI(iterations=3, restarts=1, group=2)
+    assert (coupled(attack), coupled(GMI())) == (2, 1)
+
+    def latents(first, stop):
+        chosen = torch.tensor([5, 0, 3, 1, 2])[first:stop]
+        options = {"seed": 0, "device": "cpu", "report": silent}
+        return attack.invert(target, prior, chosen, **options).latents
+
+    whole = latents(0, 5)
+    parts = cut(5, 3, coupled(attack), tmp_path)
+    assert ends(parts) == [(0, 2), (2, 4), (4, 5)]
+    together = torch.cat([latents(part.first, part.stop) for part in parts], dim=1)
+    torch.testing.assert_close(together, whole, atol=1e-5, rtol=1e-5)
+    torn = torch.cat([latents(0, 3), latents(3, 5)], dim=1)  # the second group in two parts
+    moved = (torn - whole).abs().amax((0, 2))
+    assert (moved[[0, 1]] < 1e-5).all() and (moved[[2, 3, 4]] > 1e-5).all()
