@@ -13,13 +13,14 @@ from optuna.distributions import (
 )
 
 from search_spaces.domains import Choice, Domain, Float, Int, Ordered
-from search_spaces.space import decode, draw, parameters
+from search_spaces.space import anchors, decode, draw, parameters
 from sweeper.study import Study
 
 # These know no conditional space. For them every trial draws the parameters of all branches, and those of the
 # branches that were not chosen mean nothing.
 FLAT = ("nsga2", "gp", "sobol")
 
+STARTUP = 10  # random trials before TPE looks at results, Optuna's own number; fewer where anchors come first
 POPULATION = (4, 50)  # of NSGA-II; with a population as large as the budget it would be random search
 
 
@@ -34,7 +35,9 @@ def make_sampler(study: Study, trials: int) -> optuna.samplers.BaseSampler:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         match kind:
             case "tpe":
-                return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
+                return optuna.samplers.TPESampler(
+                    seed=seed, multivariate=True, group=True, n_startup_trials=_startup(study)
+                )
             case "nsga2":
                 low, high = POPULATION
                 population = max(low, min(high, study.budget // 4))
@@ -44,6 +47,15 @@ def make_sampler(study: Study, trials: int) -> optuna.samplers.BaseSampler:
             case "sobol":
                 return Sobol(study.domains, study.search.seed)
         return optuna.samplers.RandomSampler(seed=seed)
+
+
+def _startup(study: Study) -> int:
+    """Return how many trials TPE waits for: the anchors span the space, and need no random ones beside them.
+
+    Measured on recorded trials (tests/benchmarks/search_efficiency.py): over BiDO's weights alone, with two
+    anchors, this reaches after 8 trials what ten startup trials reach after 16; elsewhere it makes no odds.
+    """
+    return min(STARTUP, len(anchors(study.domains))) if study.search.anchors else STARTUP
 
 
 def propose(study: Study, trial: optuna.trial.Trial) -> dict[str, Any]:

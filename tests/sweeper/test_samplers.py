@@ -117,3 +117,31 @@ def test_the_process_learns(begin):
         x = propose(study, trial)["x"]
         book.tell(trial, -((x - 0.7) ** 2))
     assert book.trials[10].params["x"] == pytest.approx(0.7, abs=0.05)
+
+
+@pytest.mark.parametrize("anchored", [True, False])
+def test_tpe_looks_at_results_as_soon_as_the_anchors_are_in(cheap, anchored):
+    """What is proposed depends on what was told: from the first trial after the anchors, else the 11th."""
+    space = [{"x": {"float": [0, 1]}}, "defenses"]
+    trial = {"target": {"architecture": "small_cnn"}}
+    study = cheap(trial=trial, space=space, search={"trials": 16, "anchors": anchored})
+    first = anchors(study.domains) if anchored else []
+
+    def proposed(sign, count):
+        book = optuna.create_study(directions=["maximize", "minimize"])
+        book.sampler = make_sampler(study, 0)
+        for raw in first:
+            book.enqueue_trial(raw)
+        found = []
+        for _ in range(count):
+            one = book.ask()
+            found.append(propose(study, one))
+            told = values(found[-1])
+            book.tell(one, (sign * told[0], sign * told[1]))
+        return found
+
+    count = len(first) if anchored else 10
+    assert 1 < count <= 10
+    up, down = proposed(1.0, count + 3), proposed(-1.0, count + 3)
+    assert up[:count] == down[:count]
+    assert up[count:] != down[count:]
