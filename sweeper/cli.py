@@ -336,6 +336,27 @@ def compare(
     show_comparison(found)
 
 
+@main.group()
+def prepare() -> None:
+    """Make files of published ones, once, for studies to use."""
+
+
+@prepare.command("stylegan2", epilog="Example: sweeper prepare stylegan2 ffhq.pkl -o ffhq.safetensors")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "output", type=click.Path(path_type=Path), help="The new file (default: FILE with .safetensors)."
+)
+@click.option("--force", is_flag=True, help="Replace a file that exists.")
+@errors
+def prepare_stylegan2(file: Path, output: Path | None, force: bool) -> None:
+    """Convert FILE, a .pkl of StyleGAN2-ADA in PyTorch, without running what is in it."""
+    from sweeper.checkpoint import prepare_stylegan2 as convert
+    from sweeper.checkpoint import show_stylegan2
+
+    click.echo(f"reading {file}", err=True)
+    show_stylegan2(convert(file, output, force=force))
+
+
 @main.command("list", epilog="Example: sweeper list defenses -f json")
 @click.argument("what", type=click.Choice(LISTS))
 @click.option("-f", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)

@@ -28,6 +28,17 @@ class Inert:
     state: dict[str, Any] = field(default_factory=dict)
 
 
+class Refused(ConfigError):
+    """A pickle names what data does not need.  name: of the first such thing, with its module."""
+
+    def __init__(self, name: str, path: Path) -> None:
+        super().__init__(
+            f"expected a pickle of plain data and tensors in {path}; it asks for {name}, which was not run; "
+            "take the file from its publisher"
+        )
+        self.name = name
+
+
 def read(path: Path, kind: str) -> Any:
     """Return the data in the pickle at `path`: dicts, lists, numbers, strings, tensors and `Inert`.
 
@@ -42,7 +53,8 @@ def read(path: Path, kind: str) -> Any:
     except ConfigError:
         raise
     except Exception as error:  # a damaged pickle can fail in any way
-        raise ConfigError(f"expected {kind} in {path}, got: {type(error).__name__}: {error}") from None
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigError(f"expected {kind} in {path}, got: {text}") from None
 
 
 def _tensor(storage: Any, offset: int, size: Any, stride: Any, *_: Any) -> Tensor:
@@ -103,8 +115,5 @@ class _Reader(pickle.Unpickler):
         """Return what is called in the place of ``module.name``."""
         allowed = ALLOWED.get((module, name))
         if allowed is None:
-            raise ConfigError(
-                f"expected a pickle of plain data and tensors in {self._path}; it asks for "
-                f"{module}.{name}, which was not run; take the file from its publisher"
-            )
+            raise Refused(f"{module}.{name}", self._path)
         return allowed

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from trainables.errors import ConfigError
-from trainables.inert_pickle import Inert, read
+from trainables.inert_pickle import Inert, Refused, read
 from trainables.stylegan2 import Generator, GeneratorShape
 from trainables.stylegan2_discriminator import Discriminator, DiscriminatorShape
 
@@ -80,8 +80,11 @@ def shapes(path: Path) -> Shapes:
     return _published_shapes(path, None if status is None else (status.st_size, status.st_mtime_ns))
 
 
-def convert(source: Path, target: Path) -> None:
-    """Write the checkpoint at `source`, a published .pkl, to `target` as safetensors, which holds no code."""
+def convert(source: Path, target: Path) -> Checkpoint:
+    """Write the checkpoint at `source`, a published .pkl, to `target` as safetensors, which holds no code.
+
+    Returns what was written. Raises ConfigError for a source that is none; nothing is left of a failed write.
+    """
     checkpoint = load(source)
     checkpoint.networks()  # what cannot be loaded is not written
     parts = {"generator": checkpoint.generator, "discriminator": checkpoint.discriminator}
@@ -89,8 +92,12 @@ def convert(source: Path, target: Path) -> None:
         f"{part}.{key}": value.contiguous() for part, state in parts.items() for key, value in state.items()
     }
     draft = target.with_name(f".{target.name}.draft")
-    save_file(tensors, draft, metadata={HEADER: json.dumps(dataclasses.asdict(checkpoint.shapes))})
-    draft.replace(target)
+    try:
+        save_file(tensors, draft, metadata={HEADER: json.dumps(dataclasses.asdict(checkpoint.shapes))})
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+    return checkpoint
 
 
 def _opened(path: Path) -> Any:
@@ -134,7 +141,16 @@ def _published_shapes(path: Path, version: tuple[int, int] | None) -> Shapes:
 
 
 def _published(path: Path) -> Checkpoint:
-    content = read(path, "a StyleGAN2 checkpoint (.pkl of StyleGAN2-ADA in PyTorch, or .safetensors)")
+    kind = "a StyleGAN2 checkpoint (.pkl of StyleGAN2-ADA in PyTorch, or .safetensors)"
+    try:
+        content = read(path, kind)
+    except Refused as refused:
+        if not refused.name.startswith("dnnlib.tflib."):
+            raise
+        raise ConfigError(
+            f"expected {kind}, {path} is one of the TensorFlow code (it asks for {refused.name}); take the "
+            "same checkpoint from the PyTorch code's publisher"
+        ) from None
     if not (
         isinstance(content, Mapping)
         and all(isinstance(content.get(name), Inert) for name in ("G_ema", "D"))
@@ -144,12 +160,12 @@ def _published(path: Path) -> Checkpoint:
             f"expected a checkpoint with the networks G_ema and D of StyleGAN2-ADA in PyTorch in {path}, got "
             f"{_describe(content)}; take the PyTorch version of the checkpoint"
         )
-    generator, discriminator = _state(content["G_ema"]), _state(content["D"])
     try:
+        generator, discriminator = _state(content["G_ema"]), _state(content["D"])
         found = Shapes(
             _generator_shape(content["G_ema"], generator), _discriminator_shape(content["D"], discriminator)
         )
-    except (KeyError, AttributeError, TypeError) as error:
+    except (KeyError, AttributeError, TypeError, ValueError) as error:
         raise ConfigError(
             f"expected networks of StyleGAN2-ADA in PyTorch in {path}, but {error} is not where they have "
             "it; take a checkpoint of that code (StyleGAN3's own networks differ)"
