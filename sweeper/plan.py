@@ -1,11 +1,13 @@
 """A sweep before it runs: the resolved study, how many trials, what they will cost here."""
 
+import os
 from dataclasses import asdict
 
 import yaml
 
 from sweeper.home import Home
 from sweeper.progress import spell
+from sweeper.shares import Node, Share
 from sweeper.study import Study
 
 
@@ -29,6 +31,7 @@ def show_plan(study: Study, home: Home) -> None:
         print(
             f"# a short attack first ({share:.0%} of the steps); the long one is skipped where that suffices"
         )
+    print(f"# {_shares(study)}")
     device = _device()
     seconds = estimate(load_trial(study.trial), device)
     shown = ", ".join(f"{stage} {spell(value)}" for stage, value in seconds.items())
@@ -38,6 +41,30 @@ def show_plan(study: Study, home: Home) -> None:
     print(
         f"# in all about {spell(once + study.budget * seeds * each)} of work, before trials share the machine"
     )
+
+
+def _shares(study: Study) -> str:
+    """Return what a trial would get of this machine alone."""
+    from sweeper.cluster import allot
+    from trainables.errors import ConfigError
+
+    def say(share: Share) -> str:
+        cores = f"{share.cpus:g} core{'' if share.cpus == 1 else 's'}"
+        return cores + (f" and {share.gpus:g} GPU" if share.gpus else "")
+
+    try:
+        got = allot(study.resources, [_machine()])
+    except ConfigError as error:
+        return f"does not fit on this machine: {error}"
+    first, *others = got.processes
+    spread = f", and {len(others)} x {say(others[0])} for its attacks' other shards" if others else ""
+    return f"on this machine, up to {got.concurrent} at once, each on {say(first)}{spread}"
+
+
+def _machine() -> Node:
+    import torch
+
+    return Node(float(len(os.sched_getaffinity(0))), float(torch.cuda.device_count()))
 
 
 def _device() -> str:

@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from sweeper.plan import show_plan
+from sweeper.shares import Node
 from sweeper.study import parse_study
 
 FACES = {"kind": "synthetic_faces", "identities": 4, "images_per_identity": 8}
@@ -29,6 +30,7 @@ SECONDS = {"pretrained": 5.0, "judge": 10.0, "prior": 60.0, "target": 2.0, "atta
 def plan(home, monkeypatch, capsys):
     monkeypatch.setattr("trainables.cost.estimate", lambda config, device: SECONDS)
     monkeypatch.setattr("sweeper.plan._device", lambda: "cpu")
+    monkeypatch.setattr("sweeper.plan._machine", lambda: Node(4, 2))
 
     def printed(**changes) -> str:
         show_plan(parse_study(DOCUMENT | changes, "test"), home)
@@ -80,3 +82,22 @@ def test_every_trial_pays_for_its_seeds(plan):
 def test_screening_is_announced(plan):
     out = plan(search={"trials": 4, "screening": True, "screening_share": 0.1})
     assert "# a short attack first (10% of the steps)" in out
+
+
+@pytest.mark.parametrize(
+    ("resources", "line"),
+    [
+        ({"concurrent": 2}, "on this machine, up to 2 at once, each on 2 cores and 1 GPU"),
+        (
+            {"concurrent": 1, "attack_shards": 2, "gpus_per_shard": 0.5, "cpus_per_shard": 1},
+            "on this machine, up to 1 at once, each on 2 cores and 1 GPU, and 1 x 1 core and 0.5 GPU",
+        ),
+        (
+            {"concurrent": 1, "attack_shards": "auto"},
+            "each on 2 cores and 1 GPU, and 1 x 2 cores and 1 GPU for its attacks' other shards",
+        ),
+        ({"attack_shards": 9}, "does not fit on this machine: resources.attack_shards 9 makes a trial"),
+    ],
+)
+def test_what_a_trial_would_get_of_this_machine(plan, resources, line):
+    assert line in plan(resources=resources)
