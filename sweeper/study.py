@@ -232,6 +232,7 @@ def parse_study(document: dict[str, Any], where: str) -> Study:
             f"({where}: name)"
         )
     _check_objectives(study, where)
+    _check_gpus(study.resources, where)
     _ = study.limits
     if study.search.screening:
         _check_screening(study, where)
@@ -256,6 +257,17 @@ def _check_screening(study: Study, where: str) -> None:
             f"search.screening cannot bound the objective knn_distance: a longer attack may come nearer or "
             f"not ({where}: search.screening); set it off"
         )
+
+
+def _check_gpus(resources: Resources, where: str) -> None:
+    """Raise `ConfigError` for a number of GPUs that Ray cannot give."""
+    for name in ("gpus_per_trial", "gpus_per_shard"):
+        gpus = getattr(resources, name)
+        if gpus != "auto" and gpus > 1 and gpus != int(gpus):
+            raise ConfigError(
+                f"resources.{name} must be a part of one GPU, up to 1, or whole GPUs; got {gpus:g} "
+                f"({where}: resources.{name})"
+            )
 
 
 def _check_objectives(study: Study, where: str) -> None:
@@ -346,9 +358,7 @@ def _number(text: str) -> str | float:
 
 def _first_mistake(error: ValidationError, where: str) -> str:
     first = error.errors()[0]
-    keys = [
-        str(part) for part in first["loc"] if part in _KEYS or not isinstance(part, str) or "[" not in part
-    ]
+    keys = [str(part) for part in first["loc"] if part in _KEYS or not _branch(part)]
     path = ".".join(keys)
     if first["type"] == "unexpected_keyword_argument":
         owner = {"search": Search, "resources": Resources, "tracking": Tracking}.get(keys[0], Study)
@@ -360,7 +370,14 @@ def _first_mistake(error: ValidationError, where: str) -> str:
     if first["type"] in ("missing", "missing_argument"):
         return f"'{path}' is missing ({where})"
     problem = first["msg"].replace("Input should be", "must be")
+    if any(one["loc"][:-1] == first["loc"][:-1] and "'auto'" in one["msg"] for one in error.errors()[1:]):
+        problem += ", or 'auto'"
     return f"{path} {problem}; got {first['input']!r} ({where}: {path})"
+
+
+def _branch(part: Any) -> bool:
+    """Return whether a part of an error's place names a branch of a union, and no key of the study."""
+    return isinstance(part, str) and ("[" in part or part.startswith("constrained-"))
 
 
 _KEYS = {f.name for owner in (Study, Search, Resources, Tracking) for f in dataclasses.fields(owner)}

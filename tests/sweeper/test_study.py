@@ -181,3 +181,26 @@ def test_constraints_and_objectives_belong_to_the_identity(write):
     assert load_study(write(search={"replicates": 2})).identity() == plain | {"replicates": 2}
     limited = load_study(write(constraints=["attack_accuracy<=.50", "test_accuracy >= 0.8"])).identity()
     assert limited == plain | {"constraints": ["attack_accuracy <= 0.5", "test_accuracy >= 0.8"]}
+
+
+@pytest.mark.parametrize(
+    ("resources", "said"),
+    [
+        (
+            {"attack_shards": 0},
+            "resources.attack_shards must be greater than or equal to 1, or 'auto'; got 0",
+        ),
+        ({"attack_shards": 2.5}, "fractional part, or 'auto'; got 2.5 (mine: resources.attack_shards)"),
+        ({"attack_shards": "all"}, "integer, or 'auto'; got 'all'"),
+        ({"cpus_per_shard": 0}, "resources.cpus_per_shard must be greater than 0, or 'auto'; got 0"),
+        ({"gpus_per_shard": -1}, "resources.gpus_per_shard must be greater than or equal to 0, or 'auto'"),
+        ({"gpus_per_shard": 1.5}, "must be a part of one GPU, up to 1, or whole GPUs; got 1.5"),
+        ({"gpus_per_trial": 2.5}, "must be a part of one GPU, up to 1, or whole GPUs; got 2.5"),
+        ({"attack_shard": 2}, "did you mean 'attack_shards'?"),
+    ],
+)
+def test_resources_that_make_no_sense(resources, said):
+    document = {"name": "a", "trial": {}, "space": [{"x": {"float": [0, 1]}}], "resources": resources}
+    with pytest.raises(ConfigError) as error:
+        parse_study(document, "mine")
+    assert said in str(error.value) and "constrained" not in str(error.value)
