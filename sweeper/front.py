@@ -30,14 +30,29 @@ def _costs(values: ArrayLike, directions: Sequence[str]) -> Floats:
 def non_dominated(values: ArrayLike, directions: Sequence[str]) -> Flags:
     """Return bool (n,): no other row is at least as good in every objective and better in one.
 
-    Equal rows are all kept. Takes n passes over the rows.
+    Equal rows are all kept. One or two objectives take a sort, more take a pass for each row on the front.
     """
     costs = _costs(values, directions)
     front: Flags = np.asarray(np.isfinite(costs).all(axis=1))
+    if len(directions) <= 2:
+        kept = np.flatnonzero(front)
+        front[kept] = _lowest(costs[kept, 0], costs[kept, -1])
+        return front
     for i in np.flatnonzero(front):
         if front[i]:  # a row dominated before cannot remove anything that its dominator has not removed
             front = front & ~_dominated_by(costs, costs[i])
     return front
+
+
+def _lowest(x: Floats, y: Floats) -> Flags:
+    """Return bool (n,): no other point of finite `x` and `y` (n,) is as low in both and lower in one."""
+    order = np.lexsort((y, x))
+    level, cost = x[order], y[order]
+    first = np.searchsorted(level, level, side="left")  # of the points at the same level, the lowest one
+    best = np.append(np.inf, np.minimum.accumulate(cost))[first]  # among the points at lower levels
+    found = np.zeros(len(x), dtype=bool)
+    found[order] = (cost < best) & (cost == cost[first])
+    return found
 
 
 def _dominated_by(costs: Floats, row: Floats) -> Flags:
@@ -61,12 +76,14 @@ def hypervolume(values: ArrayLike, directions: Sequence[str], reference: Sequenc
         return 0.0
     if len(directions) == 1:
         return float(corner[0] - costs.min())
-    costs = np.unique(costs[non_dominated(costs, ["minimize"] * len(directions))], axis=0)
-    return _area(costs, corner) if len(directions) == 2 else _volume(costs, corner)
+    if len(directions) == 2:
+        return _area(costs, corner)
+    return _volume(np.unique(costs[non_dominated(costs, ["minimize"] * 3)], axis=0), corner)
 
 
 def _area(costs: Floats, corner: Floats) -> float:
-    """Return the area between `costs` (n, 2) and `corner`, one strip per step of the staircase."""
+    """Return the area between `costs` (n, 2) and `corner`: a strip from each row to the next, as high as the
+    best row so far; rows that others dominate change nothing."""
     steps = costs[np.lexsort((costs[:, 1], costs[:, 0]))]
     best = np.minimum.accumulate(steps[:, 1])
     right = np.append(steps[1:, 0], corner[0])
@@ -90,7 +107,5 @@ def dominated_share(a: ArrayLike, b: ArrayLike, directions: Sequence[str]) -> fl
     rivals = _costs(b, directions)[non_dominated(b, directions)]
     if not len(rows):
         return 0.0
-    beaten = np.zeros(len(rows), dtype=bool)
-    for rival in rivals:
-        beaten |= _dominated_by(rows, rival)
-    return float(beaten.mean())
+    beaten = [((rivals <= row).all(axis=1) & (rivals < row).any(axis=1)).any() for row in rows]
+    return float(np.mean(beaten))

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sweeper.front import hypervolume, non_dominated
+from sweeper.front import dominated_share, hypervolume, non_dominated
 
 Trial = Mapping[str, Any]
 
@@ -40,10 +40,9 @@ def growth(
         seconds += work(trial)
         if trial["number"] in counted:
             row = np.array([[trial["values"][name] for name in objectives]], dtype=np.float64)
-            rows = np.concatenate([best, row])
-            front = non_dominated(rows, directions)
-            if front[-1]:
-                best = rows[front]
+            if not dominated_share(row, best, directions):  # most trials are behind: spare them the volume
+                rows = np.concatenate([best, row])
+                best = rows[non_dominated(rows, directions)]
                 volume = hypervolume(best, directions, reference)
         steps.append(Step(trial["number"], seconds, volume))
     return steps

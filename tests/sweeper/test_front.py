@@ -5,7 +5,7 @@ import pytest
 
 from sweeper.front import dominated_share, hypervolume, non_dominated
 
-DIRECTIONS = {2: ("maximize", "minimize"), 3: ("maximize", "minimize", "minimize")}
+DIRECTIONS = {1: ("minimize",), 2: ("maximize", "minimize"), 3: ("maximize", "minimize", "minimize")}
 
 
 def better(row, other, directions):
@@ -32,7 +32,7 @@ def brute_volume(values, directions, reference):
     return total
 
 
-@pytest.mark.parametrize("objectives", [2, 3])
+@pytest.mark.parametrize("objectives", [1, 2, 3])
 @pytest.mark.parametrize("seed", range(8))
 def test_front_and_volume_match_brute_force(objectives, seed):
     draw = np.random.default_rng(seed)
@@ -100,3 +100,14 @@ def test_two_thousand_trials_take_moments():
     start = perf_counter()
     hypervolume(values, DIRECTIONS[3], [0.0, 1.0, 1.0])
     assert perf_counter() - start < 5
+
+
+def test_a_front_of_thousands_is_found_in_moments():
+    from time import process_time
+
+    share = np.linspace(0, 1, 2000)
+    values = np.stack([share, share], axis=1)  # accuracy is bought with leaks: all are on the front
+    start = process_time()
+    assert non_dominated(values, DIRECTIONS[2]).all()
+    assert dominated_share(values, values, DIRECTIONS[2]) == 0.0
+    assert process_time() - start < 2

@@ -54,3 +54,14 @@ def test_three_objectives_grow_too():
     ]
     steps = growth(trials, set(range(12)), objectives, [0.0, 1.0, 0.0])
     assert steps[-1].volume == pytest.approx(hypervolume(rows, list(objectives.values()), [0.0, 1.0, 0.0]))
+
+
+def test_a_thousand_trials_on_the_front_take_moments():
+    from time import process_time
+
+    trials = [trial(n, (n / 1000, n / 1000), 1) | {"finished": f"{n:04d}"} for n in range(1000)]
+    start = process_time()
+    steps = growth(trials, set(range(1000)), OBJECTIVES, [0.0, 1.0])
+    assert process_time() - start < 5
+    rows = np.arange(1000)[:, None] / 1000 * np.ones(2)
+    assert steps[-1].volume == pytest.approx(hypervolume(rows, list(OBJECTIVES.values()), [0.0, 1.0]))
