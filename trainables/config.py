@@ -10,6 +10,7 @@ import torch
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from trainables.architectures import freeze_points
+from trainables.arithmetic import USUAL, Arithmetic, Precision
 from trainables.attacks import ATTACKS
 from trainables.attacks.base import Attack
 from trainables.check import at_least, fraction
@@ -39,10 +40,33 @@ FAMILIES: dict[Any, dict[str, Any]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Threat:
-    """An attack and the prior that it uses."""
+    """An attack, the prior that it uses, and how its networks compute where it takes gradients.
+
+    precision, compile: only of white-box attacks; see `trainables.arithmetic`.
+    """
 
     attack: Attack
     prior: Prior
+    precision: Precision = "float32"
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        if self.arithmetic != USUAL and self.attack.threat_model != "white-box":
+            raise ConfigError(
+                f"attack '{self.attack.kind}' sees no gradients of the target, so it expects neither "
+                f"precision nor compile; got precision: {self.precision}, compile: "
+                f"{str(self.compile).lower()}; leave them out"
+            )
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """Return how the attack's networks compute."""
+        return Arithmetic(self.precision, self.compile)
+
+    @property
+    def unusual(self) -> dict[str, Any]:
+        """Return `precision` and `compile`, or nothing where they are as usual."""
+        return {} if self.arithmetic == USUAL else {"precision": self.precision, "compile": self.compile}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,7 +78,8 @@ class TrialConfig:
     reserves its own test images).
     prior: of every attack that does not name one of its own.
     attack: one or several, each with its prior. A document has a mapping or a list of mappings; each takes
-    the knobs of the attack, `prior`, and `preset`, the name of a set of knobs that the others override.
+    the knobs of the attack, `prior`, `precision` and `compile` (see `Threat`), and `preset`, the name of a
+    set of knobs that the others override.
     suite: what several attacks say together: the accuracy of the "worst" for the defender, or their "mean".
     identities: how many identities are attacked, the first in label order; None attacks all.
     seed: of everything. replicate: repeats training and attack with fresh randomness, on the same shared
@@ -93,7 +118,10 @@ class TrialConfig:
             )
         with torch.device("meta"):  # a prior that does not fit the images is an error now, not after training
             for threat in self.attack:
-                threat.prior.build(self.image_size)
+                networks = threat.prior.build(self.image_size)
+                check_prior = getattr(threat.attack, "check_prior", None)
+                if check_prior is not None:
+                    check_prior(networks)
 
     @property
     def threats(self) -> dict[str, Threat]:
@@ -125,7 +153,11 @@ def document(config: TrialConfig) -> dict[str, Any]:
     """
     filled: dict[str, Any] = plain(config)
     attacks = [
-        {**plain(threat.attack), **({} if threat.prior == config.prior else {"prior": plain(threat.prior)})}
+        {
+            **plain(threat.attack),
+            **threat.unusual,
+            **({} if threat.prior == config.prior else {"prior": plain(threat.prior)}),
+        }
         for threat in config.attack
     ]
     return {**filled, "attack": attacks[0] if len(attacks) == 1 else attacks}
@@ -191,7 +223,16 @@ def _threats(documents: Any, default: Any, where: str, path: str) -> tuple[Threa
                 )
             knobs = {**presets[preset], **knobs}
         prior = _build(Prior, knobs.pop("prior", default), where, _join(place, "prior"))
-        found.append(Threat(attack=_build(Attack, knobs, where, place), prior=prior))
+        arithmetic = {
+            name: _value(hint, knobs.pop(name), where, _join(place, name))
+            for name, hint in (("precision", Precision), ("compile", bool))
+            if name in knobs
+        }
+        attack = _build(Attack, knobs, where, place)
+        try:
+            found.append(Threat(attack=attack, prior=prior, **arithmetic))
+        except ConfigError as error:
+            raise ConfigError(f"{error} ({where}: {place})") from None
     return tuple(found)
 
 

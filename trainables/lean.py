@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
+from trainables.arithmetic import quickened
 from trainables.errors import ConfigError
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -21,7 +22,8 @@ def lean(network: Network, device: str, channels_last: bool = True) -> Network:
     An attack moves latents only: gradients of weights would cost a third of its work for nothing. In eval
     mode a batch norm is an affine map, which the layer before it can do. `channels_last` lays weights out as
     the CPU's convolutions prefer; other devices keep their layout. `network` itself is left alone. Raises
-    `ConfigError` for what is no network, as an oracle is.
+    `ConfigError` for what is no network, as an oracle is. Inside ``arithmetic.computing`` the copy computes
+    as that says.
     """
     if not isinstance(network, nn.Module):
         raise ConfigError(
@@ -29,7 +31,9 @@ def lean(network: Network, device: str, channels_last: bool = True) -> Network:
             "threat model that shows gradients, or a black-box attack"
         )
     copied = fold_batchnorm(copy.deepcopy(network).eval()).requires_grad_(False)
-    return copied.to(memory_format=torch.channels_last) if device == "cpu" and channels_last else copied
+    if device == "cpu" and channels_last:
+        copied = copied.to(memory_format=torch.channels_last)
+    return quickened(copied, device)
 
 
 def fold_batchnorm(network: Network) -> Network:

@@ -43,7 +43,7 @@ def shortened(config: TrialConfig, share: float) -> Threat:
             f"{len(config.attack)} attacks (suite); screen with one attack, or set search.screening: off"
         )
     possible = [(threat, _short(threat.attack, share)) for threat in config.attack]
-    found = [Threat(attack=short, prior=threat.prior) for threat, short in possible if short is not None]
+    found = [dataclasses.replace(threat, attack=short) for threat, short in possible if short is not None]
     if not found:
         raise ConfigError(
             f"screening expects an attack with one of the knobs {', '.join(LENGTHS)} to shorten; got "

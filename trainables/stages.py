@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from trainables.architectures.base import Classifier
+from trainables.arithmetic import computing
 from trainables.attacks.base import Reconstructions, coupled, to_pixels
 from trainables.config import Threat, TrialConfig
 from trainables.data import Data, attacked_identities, load_data
@@ -239,6 +240,7 @@ def make_attack(
     parts = {
         "version": VERSIONS["attack"],
         "attack": with_content(threat.attack),
+        **threat.unusual,
         "prior": prior.key,
         "target": trained.key,
         "identities": config.identities,
@@ -292,16 +294,17 @@ def invert_part(job: Job, part: Part, device: str, report: Report) -> Reconstruc
     """Return the reconstructions of the identities of `part`; what is unfinished lies in its folder."""
     config, attack = job.config, job.threat.attack
     target = _read_target(config, job.classes, job.trained).to(device)
-    return attack.invert(
-        observe(target, attack.threat_model, device),
-        load_prior(config, job.threat.prior, job.prior, job.classes, device),
-        job.identities[part.first : part.stop],
-        seed=derive(config.seed, "replicate", config.replicate),
-        device=device,
-        report=report,
-        auxiliary=None if job.auxiliary is None else _load(job.auxiliary / "auxiliary.pt"),
-        resume=Resume(part.folder),
-    )
+    with computing(job.threat.arithmetic):
+        return attack.invert(
+            observe(target, attack.threat_model, device),
+            load_prior(config, job.threat.prior, job.prior, job.classes, device),
+            job.identities[part.first : part.stop],
+            seed=derive(config.seed, "replicate", config.replicate),
+            device=device,
+            report=report,
+            auxiliary=None if job.auxiliary is None else _load(job.auxiliary / "auxiliary.pt"),
+            resume=Resume(part.folder),
+        )
 
 
 def _here(work: Work, parts: Sequence[Part], device: str, report: Report) -> list[Reconstructions]:

@@ -138,3 +138,70 @@ def test_a_configuration_becomes_a_document_and_back(attack):
     filled = document(config)
     assert load_trial(filled) == config
     assert isinstance(filled["attack"], list) == isinstance(attack, list)
+
+
+@pytest.mark.parametrize(
+    ("attack", "said"),
+    [
+        ({"kind": "ppa"}, "attack 'ppa' expects a prior with a style space"),
+        ({"kind": "if_gmi"}, "attack 'if_gmi' expects a prior with a style space"),
+        ({"kind": "mirror"}, "attack 'mirror' expects a prior with a style space"),
+        ({"kind": "mirror_blackbox"}, "attack 'mirror_blackbox' expects a prior with a style space"),
+        ({"kind": "plg"}, "attack 'plg' expects a prior that makes images of an identity"),
+        ({"kind": "lokt"}, "attack 'lokt' expects a prior that makes images of an identity"),
+        (
+            {"kind": "lokt", "prior": {"kind": "plg", "width": 2}},
+            "attack 'lokt' expects a prior that learnt the target's labels",
+        ),
+        ({"kind": "vmi", "layers": 7}, "latent is 7 vectors of equal length; got a latent of 100 numbers"),
+    ],
+)
+def test_a_prior_that_an_attack_cannot_use_is_named_before_any_work(attack, said):
+    with pytest.raises(ConfigError, match=said):
+        load_trial({**TRIAL, "attack": attack})
+
+
+def test_precision_and_compile_belong_to_the_attack():
+    """They are read beside its knobs, said again by the document, and left out of it where they are usual."""
+    fast = {**TRIAL["attack"], "precision": "bfloat16", "compile": True}
+    config = load_trial({**TRIAL, "attack": fast})
+    (threat,) = config.attack
+    assert (threat.precision, threat.compile) == ("bfloat16", True)
+    assert threat.attack == GMI(iterations=2, restarts=2)
+    assert load_trial(document(config)) == config != load_trial(TRIAL)
+    assert document(config)["attack"]["precision"] == "bfloat16"
+    assert "precision" not in document(load_trial(TRIAL))["attack"]
+    listed = load_trial({**TRIAL, "attack": [TRIAL["attack"], {**TRIAL["attack"], "compile": True}]})
+    assert [threat.compile for threat in listed.attack] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        (
+            {"kind": "gmi", "precision": "float16"},
+            r"precision must be .*bfloat16.*got 'float16'.*attack.precision",
+        ),
+        ({"kind": "gmi", "compile": "fast"}, r"compile must be .*got 'fast' \(trial: attack.compile\)"),
+        (
+            {"kind": "brep", "compile": True},
+            r"attack 'brep' sees no gradients.*compile: true; .*\(trial: attack\)",
+        ),
+    ],
+)
+def test_precision_and_compile_that_do_not_fit(knobs, message):
+    with pytest.raises(ConfigError, match=message):
+        load_trial({**TRIAL, "attack": knobs})
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ({"kind": "if_gmi", "prior": {"kind": "stylegan2"}}, "blocks from 0 to 3.*got 7"),
+        ({"kind": "if_gmi"}, "expects a prior with a style space"),
+        ({"kind": "plg"}, "expects a prior that makes images of an identity"),
+    ],
+)
+def test_a_prior_that_the_attack_cannot_use_is_an_error_at_once(knobs, message):
+    with pytest.raises(ConfigError, match=message):
+        load_trial({**TRIAL, "attack": knobs})

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ class Classifier(nn.Module):
     A head that reports more than logits writes it into the trace it is given, and sets ``traces = True``.
     """
 
+    entries: ClassVar[tuple[str, ...]] = ("forward", "features")  # what others call, see `arithmetic`
     mean: Tensor
     std: Tensor
 

@@ -34,6 +34,8 @@ class Pictures(nn.Module):
     psi: truncation of the images of latents.  label: class of a conditional generator.
     """
 
+    entries: ClassVar[tuple[str, ...]] = ("forward", "synthesis", "finish")  # see `trainables.arithmetic`
+
     def __init__(
         self, network: Generator, size: int, crop: int | None = None, psi: float = 1.0, label: int = 0
     ) -> None:
