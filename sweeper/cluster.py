@@ -13,6 +13,7 @@ from typing import Any
 from sweeper.shares import Node, Share, check_fitting, count_shards, per_process, shard_share
 from sweeper.study import Resources
 from trainables.errors import ConfigError
+from trainables.mirror import VARIABLE
 
 OBJECT_STORE_BYTES = 200_000_000  # results are small; Ray's default would take a third of the memory
 AT_ONCE_PER_GPU = 4
@@ -122,8 +123,8 @@ def _even(nodes: Sequence[Node], share: float, concurrent: int) -> float:
 def cluster(address: str | None) -> Iterator[list[Node]]:
     """Connect to a Ray cluster, or start one here; yield its machines. One that is connected stays.
 
-    Every machine must see the home under the same path, on a shared disk: workers keep finished stages in
-    its store and find there what others made. The databases are opened by the driver alone.
+    Workers keep finished stages in the home's store, under the same path on every machine, and find there
+    what others made: on a shared disk, or through a `Mirror`. The databases are opened by the driver alone.
     """
     os.environ |= {
         "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -146,7 +147,7 @@ def cluster(address: str | None) -> Iterator[list[Node]]:
             if Path("~/.ray/auth_token").expanduser().exists():  # a cluster that was started here asks for it
                 os.environ.setdefault("RAY_AUTH_MODE", "token")
             try:
-                ray.init(address=address, runtime_env={"py_modules": _own_packages()}, **quiet)
+                ray.init(address=address, runtime_env=_environment(), **quiet)
             except (ConnectionError, RuntimeError, ValueError, TimeoutError, RayError) as error:
                 raise ConfigError(_no_cluster(address, error)) from None
         else:
@@ -213,8 +214,14 @@ def _no_cluster(address: str, error: Exception) -> str:
     return f"expected a Ray cluster at {address}, got: {text}; check --address and RAY_ADDRESS"
 
 
+def _environment() -> dict[str, Any]:
+    """Return what workers of a cluster that was not started here lack: our packages, the mirror's place."""
+    named = {VARIABLE: os.environ[VARIABLE]} if os.environ.get(VARIABLE) else {}
+    return {"py_modules": _own_packages(), "env_vars": named}
+
+
 def _own_packages() -> list[str]:
-    """Return the folders of our packages, for the workers of a cluster that does not have them."""
+    """Return the folders of our packages."""
     import search_spaces
     import sweeper
     import trainables

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import yaml
 
-from sweeper.cluster import allot, cluster
+from sweeper.cluster import allot, check_address, cluster
 from sweeper.confirmation import Confirmation, Item
 from sweeper.front import non_dominated
+from sweeper.gather import gather
 from sweeper.home import Home
 from sweeper.progress import Display, Silent
 from sweeper.records import study_records
@@ -50,7 +51,10 @@ def confirm(
     Started again it goes on; asked for more seeds it adds them. Raises as `sweep` does.
     """
     display = display or Silent()
-    with home.driver(study.name), full_disk(home):
+    with home.driver(study.name) as held, full_disk(home):
+        check_address(address)
+        if home.store.mirror is not None:
+            home.store.mirror.check()
         records = study_records(home, study.name, history=False)
         items, left_out = wanted(study, records, seeds=seeds, attacks=attacks, near=near)
         if run is None:
@@ -60,8 +64,9 @@ def confirm(
             display.say("starting Ray" if address is None else f"connecting to Ray at {address}")
             with cluster(address) as nodes:
                 allotment = allot(study.resources, nodes)
-                run_book(study, home, book, allotment, display, run)
+                run_book(study, home, book, allotment, display, run, held=held)
         records = study_records(home, study.name)
+        gather(records, home.store)
         from sweeper.report import write_report
 
         write_report([records], home.report(study.name), images=study.tracking.images)

@@ -15,6 +15,7 @@ import yaml
 
 from sweeper.cluster import Allotment, allot, check_address, cluster, machines
 from sweeper.databases import check_tracking
+from sweeper.gather import gather
 from sweeper.home import Home
 from sweeper.ledger import Asked, Book, Ledger
 from sweeper.progress import Display, Silent, spell
@@ -66,6 +67,8 @@ def sweep(
             check_reachable(home.tracking)
             check_tracking(home.tracking, home.storage)
         check_address(address)
+        if home.store.mirror is not None:
+            home.store.mirror.check()
         ledger = Ledger(study, home.storage, home.study(study.name) / "history")
         before = ledger.complete
         closed = ledger.finished and ledger.notes.get("closed") == ledger.complete
@@ -260,6 +263,10 @@ def _close(study: Study, home: Home, ledger: Ledger, before: int, tracker: Any) 
     records = study_records(home, study.name)
     report = None
     problems = []
+    try:
+        gather(records, home.store)
+    except TrialError as error:
+        problems.append(f"the report lacks what other machines made: {error}")
     try:
         from sweeper.report import write_report
 

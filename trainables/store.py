@@ -21,8 +21,11 @@ from typing import Any
 from filelock import FileLock
 
 from trainables.errors import DiskError
+from trainables.mirror import Mirror, mirror_here
 
 Make = Callable[[Path], dict[str, Any]]
+
+SHARED = ".shared"  # in the folder of a stage: the mirror has it
 
 
 def plain(value: Any) -> Any:
@@ -78,9 +81,15 @@ class Stage:
 
 @dataclasses.dataclass(frozen=True)
 class Store:
-    """The folder of finished stages. Safe to share among processes and, on a shared disk, nodes."""
+    """The folder of finished stages. Safe to share among processes and, on a shared disk, nodes.
+
+    mirror: where machines without a shared disk find each other's stages. A stage is then looked for here,
+    then there, then made, and uploaded. Only processes of one machine wait for each other: what two machines
+    need at the same moment both make.
+    """
 
     root: Path
+    mirror: Mirror | None = dataclasses.field(default_factory=mirror_here)
 
     def find(self, stage: str, key: str) -> Stage | None:
         """Return the finished stage, or None."""
@@ -95,21 +104,51 @@ class Store:
         """Return the stage for `parts`, made by ``make(folder) -> result`` if nobody has made it yet."""
         key = content_key(**parts)
         found = self.find(stage, key)
-        if found:
+        if found and self._is_shared(found):
             return found
+        with self._alone(stage, key):
+            found = self.find(stage, key) or self._pull(stage, key) or self._make(stage, key, parts, make)
+            if self.mirror is not None and not self._is_shared(found):
+                self.mirror.push(stage, key, found.path)
+                (found.path / SHARED).touch()
+            return found
+
+    def fetch(self, stage: str, key: str) -> Stage | None:
+        """Return the finished stage, copied here if another machine has made it, or None."""
+        found = self.find(stage, key)
+        if found or self.mirror is None:
+            return found
+        with self._alone(stage, key):
+            return self.find(stage, key) or self._pull(stage, key)
+
+    def _is_shared(self, found: Stage) -> bool:
+        return self.mirror is None or (found.path / SHARED).exists()
+
+    @contextmanager
+    def _alone(self, stage: str, key: str) -> Iterator[None]:
         parent = self.root / stage
         with disk_errors(self.root):
             parent.mkdir(parents=True, exist_ok=True)
             with FileLock(parent / f"{key}.lock"):
-                found = self.find(stage, key)
-                if found:
-                    return found
-                return self._make(stage, key, parts, make)
+                for leftover in parent.glob(f".{key}-*"):  # of a killed process: we hold the lock
+                    shutil.rmtree(leftover, ignore_errors=True)
+                yield
+
+    def _pull(self, stage: str, key: str) -> Stage | None:
+        if self.mirror is None:
+            return None
+        draft = Path(tempfile.mkdtemp(prefix=f".{key}-", dir=self.root / stage))
+        try:
+            if not self.mirror.pull(stage, key, draft):
+                return None
+            (draft / SHARED).touch()
+            os.replace(draft, self.root / stage / key)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+        return self.find(stage, key)
 
     def _make(self, stage: str, key: str, parts: dict[str, Any], make: Make) -> Stage:
         parent = self.root / stage
-        for leftover in parent.glob(f".{key}-*"):  # of a killed process: we hold the lock
-            shutil.rmtree(leftover, ignore_errors=True)
         draft = Path(tempfile.mkdtemp(prefix=f".{key}-", dir=parent))
         try:
             start = time.perf_counter()
