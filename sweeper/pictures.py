@@ -23,8 +23,11 @@ class Sheet:
     restarts: list[list[str]]
 
 
-def sheet(artifacts: dict[str, Any]) -> Sheet | None:
-    """Return the pictures of a trial from its stage folders, or None where its files are not there."""
+def sheet(artifacts: dict[str, Any], *, private: bool = True) -> Sheet | None:
+    """Return the pictures of a trial from its stage folders, or None where its files are not there.
+
+    private: also the private examples.
+    """
     if not {"attack", "judge"} <= artifacts.keys():
         return None
     attack = Path(artifacts["attack"]) / "reconstructions.pt"
@@ -37,7 +40,7 @@ def sheet(artifacts: dict[str, Any]) -> Sheet | None:
     rows: Tensor = made["images"][:RESTARTS]
     return Sheet(
         identities=identities,
-        private=[png(examples[i]) for i in identities],
+        private=[png(examples[i]) for i in identities] if private else [],
         restarts=[[png(row[place]) for place in range(len(identities))] for row in rows],
     )
 

@@ -1,9 +1,11 @@
 """The front as a picture: one SVG that stands alone, in light and dark, without any script.
 
 Colour tells the defense, or the study where there are several; the shape of a marker always tells the
-defense. Points off the front are faint. Bars are 95 % intervals. A mouse over a point says what it is.
+defense. Points off the front are faint. Bars are 95 % intervals. Published points are hollow, with a dashed
+line for each set-up. A mouse over a point says what it is.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
@@ -18,7 +20,10 @@ Trial = dict[str, Any]
 
 WIDTH, HEIGHT = 880, 540
 LEFT, RIGHT, TOP, BOTTOM = 70, 26, 58, 60  # margins around the axes
-FAINT_BARS = 80  # with more points than this, only those on the front show their interval
+LEGEND_LINE = 20
+HINT = "faint: dominated · bars: 95 % interval"
+FAINT_BARS = 80  # with more points than this, only those on the front show their interval, if not too many
+LABELLED = 24  # points of the front that get a label; of more, every second, third ... one
 
 LIGHT = ("#44546a", "#c2492f", "#1f8a70", "#7a5aa6", "#b07d1e", "#2f7fb5", "#a8456f", "#6d7b34")
 DARK = ("#a9b7c9", "#f08a6c", "#56c7a7", "#b99be6", "#e0b456", "#72b8ea", "#e58ab1", "#b3c26b")
@@ -40,55 +45,68 @@ def style() -> str:
         ".plot .point{stroke:var(--paper);stroke-width:1.4}"
         ".plot .point.off{fill-opacity:.3;stroke:none}"
         ".plot .bar{stroke-width:1.5;stroke-opacity:.6}.plot .bar.off{stroke-opacity:.16}"
+        ".plot .printed{fill:var(--paper);stroke-width:1.8}.plot .printed.off{stroke-opacity:.45}"
         ".plot .hit{fill:transparent;cursor:default}.plot a .hit{cursor:pointer}"
         ".plot g.trial:hover .point{fill-opacity:1;stroke:var(--ink);stroke-width:2}"
         ".plot g.trial:hover .bar{stroke-opacity:1}"
     )
 
 
-def front_svg(records: Sequence[Record], *, links: bool = False, title: str | None = None) -> str:
+def front_svg(
+    records: Sequence[Record],
+    *,
+    published: Sequence[Record] = (),
+    links: Sequence[str] = (),
+    title: str | None = None,
+) -> str:
     """Return the fronts of `records` (of ``sweeper front``, at least one) as one SVG document.
 
-    links: make each point a link to ``#trial-<number>`` (one study) on the page around the plot.
-    title: the accessible name; made from the studies' names if not given.
+    published: records of `published.points`, drawn beside them. links: what the ids of a record's trials
+    begin with on the page around the plot, one for each of `records`: each point becomes a link to its
+    ``#<link><number>``. title: the accessible name; made from the studies' names if not given.
     """
     objectives: dict[str, str] = records[0]["objectives"]
     y_name = next(iter(objectives))
     x_name = "attack_accuracy" if "attack_accuracy" in objectives else list(objectives)[-1]
-    everyone = [trial for record in records for trial in finished(record)]
+    shown = [*records, *published]
+    everyone = [trial for record in shown for trial in finished(record)]
     x = axis_for(x_name, objectives[x_name], everyone, LEFT, WIDTH - RIGHT)
     y = axis_for(y_name, objectives[y_name], everyone, HEIGHT - BOTTOM, TOP)
-    kinds = families(records)
-    several = len(records) > 1
+    kinds = families(shown)
+    several = len(shown) > 1
     crowd = len(everyone) > FAINT_BARS
     below: list[str] = []
     above: list[str] = []
     labels = Labels((LEFT, TOP - 16, WIDTH - 4, HEIGHT - BOTTOM))
-    for number, record in enumerate(records):
-        best = front(record)
+    for number, record in enumerate(shown):
+        best, printed = front(record), "setup" in record
         numbers = {trial["number"] for trial in best}
         if len(objectives) == 2 and best:
-            below += _staircase(best, x, y, f"var(--c{(number + several) % 8})" if several else "var(--ink)")
+            colour = f"var(--c{(number + several) % 8})" if several else "var(--ink)"
+            below += _staircase(best, x, y, colour, printed)
         for trial in finished(record):
             on_front = trial["number"] in numbers
             colour = f"var(--c{(number + 1 if several else kinds[words.family(trial)]) % 8})"
             name = f"{number}-{int(trial['number'])}"
-            mark = _trial(trial, record, name, x, y, colour, kinds, on_front, bars=on_front or not crowd)
-            if links and not several:
-                mark = f'<a href="#trial-{int(trial["number"])}">{mark}</a>'
+            bars = len(best) <= FAINT_BARS if on_front else not crowd
+            mark = _trial(trial, record, name, x, y, colour, kinds, on_front, bars, printed)
+            if number < len(links):
+                mark = f'<a href="#{links[number]}{int(trial["number"])}">{mark}</a>'
             (above if on_front else below).append(mark)
             labels.avoid(x(trial["values"][x_name]), y(trial["values"][y_name]))
     for trial in [] if several else _labelled(records[0]):
         labels.add(x(trial["values"][x_name]), y(trial["values"][y_name]), words.short(trial))
-    label = title or "Front of " + ", ".join(str(record["study"]) for record in records)
+    label = title or "Front of " + ", ".join(str(record["study"]) for record in shown)
+    legend, lines = _legend(shown, kinds, several)
+    higher = LEGEND_LINE * (lines - 1)  # more lines of legend go on top
     return "".join(
         (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" class="plot" role="img" '
-            f"aria-label={quoteattr(label)}><style>{style()}</style>",
-            f'<rect width="{WIDTH}" height="{HEIGHT}" fill="var(--paper)"/>',
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 {-higher} {WIDTH} {HEIGHT + higher}" '
+            f'class="plot" role="img" aria-label={quoteattr(label)}><style>{style()}</style>',
+            f'<rect y="{-higher}" width="{WIDTH}" height="{HEIGHT + higher}" fill="var(--paper)"/>',
             *_frame(x, y),
-            *_chance(everyone, x),
-            *_legend(records, kinds, several),
+            *_chance([trial for record in records for trial in finished(record)], x),
+            *legend,
             *below,
             *above,
             *labels.drawn,
@@ -101,6 +119,7 @@ def front_svg(records: Sequence[Record], *, links: bool = False, title: str | No
 def _labelled(record: Record) -> list[Trial]:
     """Return the trials whose points get a label: the front, and one undefended trial as the reference."""
     best = front(record)
+    best = best[:: max(1, math.ceil(len(best) / LABELLED))]
     if not any(words.undefended(trial) for trial in best):
         best += [trial for trial in finished(record) if words.undefended(trial)][:1]
     return best
@@ -150,28 +169,41 @@ def _chance(trials: Sequence[Trial], x: Axis) -> Iterator[str]:
         yield f'<text class="soft" x="{x(level) + 5:.1f}" y="{TOP + 12}">chance {x.word(level)}</text>'
 
 
-def _legend(records: Sequence[Record], kinds: dict[str, int], several: bool) -> Iterator[str]:
-    at = float(LEFT)
-    if several:
-        for number, record in enumerate(records):
-            colour = f"var(--c{(number + 1) % 8})"
-            yield f'<path d="M{at:.0f} 22h22" stroke="{colour}" stroke-width="3"/>'
-            yield f'<text x="{at + 28:.0f}" y="26">{escape(str(record["study"]))}</text>'
-            at += 28 + 7 * len(str(record["study"])) + 24
-        at += 8
+def _legend(shown: Sequence[Record], kinds: dict[str, int], several: bool) -> tuple[list[str], int]:
+    """Return the legend, and how many lines it takes; the last one ends with the hint."""
+    items: list[tuple[str, str, int]] = []  # a drawing at the origin, its label, how far the label is in
+    for number, record in enumerate(shown if several else ()):
+        dashes = ' stroke-dasharray="5 4"' if "setup" in record else ""
+        colour = f"var(--c{(number + 1) % 8})"
+        items.append(
+            (f'<path d="M0 0h22" stroke="{colour}" stroke-width="3"{dashes}/>', str(record["study"]), 28)
+        )
     for kind, place in kinds.items():
         colour = "var(--ink)" if several else f"var(--c{place % 8})"
-        yield f'<path class="point" d="{_shape(place, at + 6, 22, 6)}" fill="{colour}"/>'
-        label = "no defense" if kind == "none" else kind
-        yield f'<text x="{at + 18:.0f}" y="26">{escape(label)}</text>'
-        at += 18 + 7 * len(label) + 22
-    yield (
-        f'<text class="soft" x="{WIDTH - RIGHT}" y="26" text-anchor="end">'
-        "faint: dominated · bars: 95 % interval</text>"
-    )
+        mark = f'<path class="point" d="{_shape(place, 6, 0, 6)}" fill="{colour}"/>'
+        items.append((mark, "no defense" if kind == "none" else kind, 18))
+    rows: list[list[str]] = [[]]
+    at = float(LEFT)
+    for mark, label, indent in items:
+        wide = indent + 7 * len(label) + 22
+        if at + wide > WIDTH - RIGHT and rows[-1]:
+            rows.append([])
+            at = float(LEFT)
+        words_ = f'<text x="{indent}" y="4">{escape(label)}</text>'
+        rows[-1].append(f'<g transform="translate({at:.0f} Y)">{mark}{words_}</g>')
+        at += wide
+    if at > WIDTH - RIGHT - 6.6 * len(HINT) and rows[-1]:
+        rows.append([])
+    drawn = [
+        item.replace(" Y)", f" {22 - LEGEND_LINE * (len(rows) - 1 - line)})", 1)
+        for line, row in enumerate(rows)
+        for item in row
+    ]
+    hint = f'<text class="soft" x="{WIDTH - RIGHT}" y="26" text-anchor="end">{HINT}</text>'
+    return [*drawn, hint], len(rows)
 
 
-def _staircase(best: Sequence[Trial], x: Axis, y: Axis, colour: str) -> Iterator[str]:
+def _staircase(best: Sequence[Trial], x: Axis, y: Axis, colour: str, printed: bool) -> Iterator[str]:
     """Yield the border of what the front dominates: dashed where it only goes on to the axes' ends."""
     points = sorted((x(t["values"][x.name]), y(t["values"][y.name])) for t in best)
     if x.direction == "maximize":
@@ -182,8 +214,11 @@ def _staircase(best: Sequence[Trial], x: Axis, y: Axis, colour: str) -> Iterator
     for px, py in points[1:]:
         path += f"H{px:.1f}V{py:.1f}"
     area = f"M{points[0][0]:.1f} {far_y}V{points[0][1]:.1f}{path[path.find('H') :] if 'H' in path else ''}"
-    yield f'<path d="{area}H{far_x}V{far_y}Z" fill="{colour}" fill-opacity=".045"/>'
     line = 'fill="none" stroke-width="1.5" stroke-linejoin="round" stroke-opacity='
+    if printed:
+        yield f'<path d="{path}" stroke="{colour}" stroke-dasharray="5 4" {line}".7"/>'
+        return
+    yield f'<path d="{area}H{far_x}V{far_y}Z" fill="{colour}" fill-opacity=".045"/>'
     yield f'<path d="{path}" stroke="{colour}" {line}".8"/>'
     ends = f"M{points[0][0]:.1f} {points[0][1]:.1f}V{far_y}M{points[-1][0]:.1f} {points[-1][1]:.1f}H{far_x}"
     yield f'<path d="{ends}" stroke="{colour}" stroke-dasharray="2 4" {line}".55"/>'
@@ -199,6 +234,7 @@ def _trial(
     kinds: dict[str, int],
     on_front: bool,
     bars: bool,
+    printed: bool,
 ) -> str:
     px, py = x(trial["values"][x.name]), y(trial["values"][y.name])
     off = "" if on_front else " off"
@@ -209,7 +245,10 @@ def _trial(
             path = _bar(axis(ends[0]), axis(ends[1]), py if axis is x else px, flat=axis is x)
             parts.append(f'<path class="bar{off}" d="{path}" stroke="{colour}"/>')
     shape = _shape(kinds[words.family(trial)], px, py, 6.5 if on_front else 5)
-    parts.append(f'<path class="point{off}" d="{shape}" fill="{colour}"/>')
+    if printed:
+        parts.append(f'<path class="point printed{off}" d="{shape}" style="stroke:{colour}"/>')
+    else:
+        parts.append(f'<path class="point{off}" d="{shape}" fill="{colour}"/>')
     parts.append(f'<circle class="hit" cx="{px:.1f}" cy="{py:.1f}" r="11"/>')
     parts.append(f"<title>{escape(_hover(trial, record))}</title></g>")
     return "".join(parts)
@@ -223,14 +262,28 @@ def _bar(low: float, high: float, at: float, *, flat: bool) -> str:
 
 
 def _hover(trial: Trial, record: Record) -> str:
-    lines = [f"{record['study']}, trial {trial['number']}"]
-    lines += [f"frozen to: {words.freeze_point(trial)}", f"defense: {words.defense(trial)}"]
+    if "setup" in record:
+        lines = [f"{trial['source']}: {record['study']}", f"defense: {words.defense(trial)}"]
+    else:
+        lines = [f"{record['study']}, trial {trial['number']}"]
+        lines += [f"frozen to: {words.freeze_point(trial)}", f"defense: {words.defense(trial)}"]
     for name in record["objectives"]:
         line = f"{words.objective(name)} {words.value(name, trial['values'][name])}"
         ends = trial.get("interval", {}).get(name)
         if ends:
             line += f" ({words.value(name, ends[0])} to {words.value(name, ends[1])})"
         lines.append(line)
+    fresh = trial.get("confirmed")
+    if fresh:
+        lines += [
+            f"{fresh['seeds']} fresh seeds: {words.objective(name)} {words.value(name, value)}"
+            for name, value in fresh["values"].items()
+        ]
+        if fresh["front_probability"] is not None:
+            lines.append(f"on the front with probability {fresh['front_probability']:.2f}")
+    if trial.get("feasible") is False:
+        lines.append(str(trial.get("reason") or "breaks a constraint"))
+    lines += [f"doubtful: {flag}" for flag in trial.get("flags") or []]
     return "\n".join(lines)
 
 

@@ -26,6 +26,7 @@ FOLDER = Path(__file__).parent / "published"
 SETUP = ("attack", "private", "public", "architecture", "pretraining", "protocol")
 FILTERS = (*SETUP, "defense", "source")
 WORDS = (*FILTERS, "settings", "flags")  # columns of text; all others hold numbers
+OURS = {"BiDO": "bido", "MID": "mid"}  # defenses that a study has too look the same in a plot
 OBJECTIVES = {"test_accuracy": "maximize", "attack_accuracy": "minimize"}
 
 # What is doubtful about a row, whether in the paper or in how it was read.
@@ -142,7 +143,7 @@ def _trial(number: int, row: Row) -> Row:
         "values": {name: row[name] for name in OBJECTIVES},
         "interval": {},
         "freeze_point": "none",
-        "defense": row["defense"],
+        "defense": OURS.get(row["defense"], row["defense"]),
         "flags": row["flags"],
         "source": row["source"],
     }

@@ -1,7 +1,7 @@
 """One HTML page about one study, or about several side by side. It loads nothing from anywhere."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from sweeper import words
-from sweeper.compare import check_comparable, compare, finished, front
+from sweeper.compare import check_comparable, compare, eligible, finished, front
+from sweeper.curve import Series, growth_svg
+from sweeper.importance import ENOUGH, importances
+from sweeper.parallel import parallel_svg
 from sweeper.plot import DARK, LIGHT, families, front_svg
 from sweeper.spark import spark_svg
+from sweeper.volume import growth
 from trainables.store import disk_errors
 
 Record = dict[str, Any]
@@ -25,30 +29,54 @@ _ABSENT: Trial = {
     "history": {},
     "artifacts": {},
     "warnings": [],
+    "attacks": {},
+    "screening": None,
+    "replicates": None,
+    "confirmed": None,
     "trained_params": None,
     "total_params": None,
     "reason": None,
+    "started": None,
+    "finished": None,
 }
 
-CARDS = 9  # trials whose reconstructions are shown: the undefended one and the front
+CARDS = 9  # trials whose reconstructions are shown large: the undefended one and the front
+PICTURED = 60  # further trials with reconstructions on their own pages; more would make the file too large
+TIMED = 60  # trials whose stages are drawn one by one
 
 
-def write_report(records: list[Record], path: Path, *, images: bool) -> None:
+def write_report(
+    records: list[Record],
+    path: Path,
+    *,
+    images: bool,
+    comparison: Mapping[str, Any] | None = None,
+    published: Sequence[Record] = (),
+) -> None:
     """Write the page about `records` (of ``sweeper front``, at least one) to `path`.
 
     images: show reconstructions and private examples, where their files exist. The page then holds private
-    images. Raises `ConfigError` for several studies that do not compare, `DiskError` if it cannot be written.
+    images. comparison: what `compare` found, if that is known already; the studies count as comparable then.
+    published: records of `published.points` to draw beside them. Raises `ConfigError` for several studies
+    that do not compare, `DiskError` if it cannot be written.
     """
-    text = render(records, images=images)
+    text = render(records, images=images, comparison=comparison, published=published)
     with disk_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
 
-def render(records: list[Record], *, images: bool) -> str:
+def render(
+    records: list[Record],
+    *,
+    images: bool,
+    comparison: Mapping[str, Any] | None = None,
+    published: Sequence[Record] = (),
+) -> str:
     """Return the page about `records` as HTML; see `write_report`."""
     check_comparable(records)
     records = [{**record, "trials": [_ABSENT | trial for trial in record["trials"]]} for record in records]
+    found = comparison or compare(records, published=published)
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,  # study names, parameters and reasons come from users
@@ -57,37 +85,77 @@ def render(records: list[Record], *, images: bool) -> str:
         lstrip_blocks=True,
     )
     several = len(records) > 1
-    colours = {} if several else families(records)  # among several studies a colour means a study
+    prefixes = [f"study-{number}-trial-" if several else "trial-" for number in range(len(records))]
+    mixed = several or bool(published)  # among several series a colour means a series
+    colours = {} if mixed else families(records)
     environment.globals.update(words=words, light=LIGHT, dark=DARK, colours=colours, spark=_spark)
     return environment.get_template("report.html.j2").render(
         title=", ".join(str(record["study"]) for record in records),
-        plot=Markup(front_svg(records, links=not several)),  # escapes what it is given itself
-        studies=[_study(record, number, several, images) for number, record in enumerate(records)],
-        comparison=compare(records),
+        plot=Markup(front_svg(records, published=published, links=prefixes)),  # escapes what it is given
+        growth=Markup(growth_svg(_growths(records, found, mixed))),
+        studies=[
+            _study(record, number, prefix, images, colours)
+            for number, (record, prefix) in enumerate(zip(records, prefixes, strict=True))
+        ],
+        comparison=found,
         objectives=records[0]["objectives"],
+        enough=ENOUGH,
     )
 
 
-def _study(record: Record, number: int, several: bool, images: bool) -> dict[str, Any]:
-    """Return what the page says of one study. Trials have ids of their own, also among several studies."""
+def _growths(records: Sequence[Record], found: Mapping[str, Any], mixed: bool) -> list[Series]:
+    objectives: dict[str, str] = records[0]["objectives"]
+    corner = [found["reference_point"][name] for name in objectives]
+    return [
+        Series(
+            str(record["study"]),
+            f"var(--c{(number + 1) % 8})" if mixed else "var(--link)",
+            growth(record["trials"], {t["number"] for t in eligible(record)}, objectives, corner),
+        )
+        for number, record in enumerate(records)
+    ]
+
+
+def _study(
+    record: Record, number: int, prefix: str, images: bool, colours: Mapping[str, int]
+) -> dict[str, Any]:
+    """Return what the page says of one study. prefix: what the ids of its trials begin with."""
     done, best = finished(record), front(record)
+    on_front = {trial["number"] for trial in best}
+    cards = _cards(done, best) if images else []
+    carded = {card["trial"]["number"] for card in cards}
+    own = f"var(--c{(number + 1) % 8})"
+
+    def colour(trial: Mapping[str, Any]) -> str:
+        return f"var(--c{colours[words.family(dict(trial))] % 8})" if colours else own
+
     return {
         "name": record["study"],
         "number": number,
-        "colour": f"var(--c{(number + 1) % 8})",
-        "prefix": f"study-{number}-trial-" if several else "trial-",
+        "colour": own,
+        "prefix": prefix,
         "record": record,
         "finished": done,
         "front": best,
-        "on_front": {trial["number"] for trial in best},
+        "on_front": on_front,
+        "confirmed": record.get("confirmed"),
+        "infeasible": [trial for trial in done if trial.get("feasible") is False],
+        "screened": [trial for trial in record["trials"] if trial["state"] == "screened"],
         "failed": [trial for trial in record["trials"] if trial["state"] == "failed"],
-        "other": Counter(t["state"] for t in record["trials"] if t["state"] not in ("complete", "failed")),
+        "other": Counter(
+            t["state"] for t in record["trials"] if t["state"] not in ("complete", "screened", "failed")
+        ),
         "reference": next((trial for trial in done if words.undefended(trial)), None),
         "warnings": _warnings(record["trials"]),
-        "stages": _stages(record["trials"]),
+        "stages": _totals(record["trials"]),
+        "timed": sorted(done, key=_total, reverse=True)[:TIMED],
         "longest": max((_total(trial) for trial in record["trials"]), default=0.0),
         "seconds": sum(_total(trial) for trial in record["trials"]),
-        "cards": _cards(done, best) if images else [],
+        "parallel": Markup(parallel_svg(done, record["objectives"], on_front, colour, str(number))),
+        "importances": importances(done, record["objectives"]),
+        "cards": cards,
+        "pictures": _pictures([t for t in done if t["number"] not in carded], on_front) if images else {},
+        "carded": carded,
         "images": images,
     }
 
@@ -96,9 +164,13 @@ def _total(trial: Trial) -> float:
     return float(sum((trial.get("seconds") or {}).values()))
 
 
-def _stages(trials: Sequence[Trial]) -> list[str]:
-    """Return the names of all stages in the order in which trials report them."""
-    return list(dict.fromkeys(stage for trial in trials for stage in trial.get("seconds") or {}))
+def _totals(trials: Sequence[Trial]) -> dict[str, float]:
+    """Return the seconds of each stage over all trials, stages in the order in which trials report them."""
+    total: dict[str, float] = {}
+    for trial in trials:
+        for stage, seconds in (trial.get("seconds") or {}).items():
+            total[stage] = total.get(stage, 0.0) + float(seconds)
+    return total
 
 
 def _warnings(trials: Sequence[Trial]) -> dict[str, list[int]]:
@@ -121,6 +193,20 @@ def _cards(done: Sequence[Trial], best: Sequence[Trial]) -> list[dict[str, Any]]
         pictures = sheet(trial.get("artifacts") or {})
         if pictures and len(found) < CARDS:
             found.append({"trial": trial, "sheet": pictures})
+    return found
+
+
+def _pictures(trials: Sequence[Trial], on_front: set[int]) -> dict[int, Any]:
+    """Return the reconstructions of the first trials that have some, of those on the front before others."""
+    from sweeper.pictures import sheet
+
+    found: dict[int, Any] = {}
+    for trial in sorted(trials, key=lambda trial: trial["number"] not in on_front):
+        if len(found) == PICTURED:
+            break
+        pictures = sheet(trial.get("artifacts") or {}, private=False)
+        if pictures:
+            found[trial["number"]] = pictures
     return found
 
 

@@ -42,6 +42,11 @@ def test_each_reconstruction_stands_below_its_own_identity(artifacts):
             assert torch.equal(decoded(shown.restarts[restart][place]), made[restart, place])
 
 
+def test_private_examples_can_be_left_out(artifacts):
+    shown = sheet(artifacts[0], private=False)
+    assert shown.private == [] and shown.restarts == sheet(artifacts[0]).restarts
+
+
 def test_no_files_no_pictures(artifacts, tmp_path):
     folders = artifacts[0]
     assert sheet({}) is None

@@ -5,7 +5,8 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from sweeper.compare import front
-from sweeper.plot import FAINT_BARS, front_svg
+from sweeper.plot import FAINT_BARS, LABELLED, front_svg
+from sweeper.published import points
 
 SVG = "{http://www.w3.org/2000/svg}"
 OBJECTIVES = {"test_accuracy": "maximize", "attack_accuracy": "minimize"}
@@ -79,8 +80,8 @@ def test_several_studies_and_links():
     root = ET.fromstring(front_svg(records))
     assert len(marks(root)) == 18
     assert {"a", "b"} <= {text.text for text in root.iter(f"{SVG}text")}
-    links = [a.get("href") for a in ET.fromstring(front_svg(records[:1], links=True)).iter(f"{SVG}a")]
-    assert sorted(links) == sorted(f"#trial-{number}" for number in range(9))
+    links = [a.get("href") for a in ET.fromstring(front_svg(records, links=["a-", "b-"])).iter(f"{SVG}a")]
+    assert sorted(links) == sorted(f"#{name}-{number}" for name in "ab" for number in range(9))
 
 
 def test_what_users_write_is_escaped():
@@ -124,3 +125,41 @@ def test_one_objective_can_be_drawn():
 def test_it_asks_for_nothing_outside():
     svg = front_svg([study("one", 5)])
     assert re.findall(r"https?://[^\"' ]*", svg) == ["http://www.w3.org/2000/svg"]
+
+
+def test_published_points_are_hollow_and_joined_by_dashes():
+    published = points("attack=KEDMI,architecture=VGG16,public=FFHQ,protocol=single run")
+    root = ET.fromstring(front_svg([study("mine", 5)], published=published, links=["trial-"]))
+    assert len(list(root.iter(f"{SVG}a"))) == 5  # theirs lead nowhere
+    theirs = [group for name, group in marks(root).items() if name.startswith("1-")]
+    assert len(theirs) == len(published[0]["trials"])
+    for group in theirs:
+        (point,) = group.iter(f"{SVG}path")
+        assert "printed" in point.get("class")
+        assert published[0]["study"] in group.find(f"{SVG}title").text
+    dashed = [path for path in root.iter(f"{SVG}path") if path.get("stroke-dasharray") == "5 4"]
+    assert len(dashed) == 2  # its step line, and its line in the legend
+    names = {text.text for text in root.iter(f"{SVG}text")}
+    assert {"mine", published[0]["study"]} <= names
+
+
+def test_a_long_legend_takes_more_lines_on_top():
+    published = points("attack=PPA")
+    root = ET.fromstring(front_svg([study("mine", 5)], published=published))
+    _, top, width, height = map(float, root.get("viewBox").split())
+    assert top < 0 and height > -top
+    shifts = [re.match(r"translate\((\d+) (-?\d+)\)", g.get("transform") or "") for g in root.iter(f"{SVG}g")]
+    spots = [(int(found[1]), int(found[2])) for found in shifts if found]
+    assert len(spots) == len(set(spots)) >= len(published) + 1
+    assert all(top < y <= 22 and x < width for x, y in spots)
+
+
+def test_a_front_of_hundreds_is_labelled_now_and_then_and_without_bars():
+    record = study("crowd", 300)
+    for number, trial in enumerate(record["trials"]):
+        trial["values"] = {"test_accuracy": number / 300, "attack_accuracy": number / 300}
+    root = ET.fromstring(front_svg([record]))
+    assert len(front(record)) == 300
+    classes = [element.get("class") or "" for element in root.iter()]
+    assert 0 < classes.count("tag") <= LABELLED + 1
+    assert not any(name.startswith("bar") for name in classes)

@@ -1,0 +1,262 @@
+"""The report opened in Chromium, driven with the DevTools protocol over a pipe."""
+
+import fcntl
+import json
+import os
+import re
+import select
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from sweeper.report import write_report
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+
+OBJECTIVES = {"test_accuracy": "maximize", "attack_accuracy": "minimize"}
+# Chromium expects its pipes at 3 and 4, where this process has other files.
+START = (
+    "import os,sys;a,b=map(int,sys.argv[1:3]);os.dup2(a,3);os.dup2(b,4);os.execv(sys.argv[3],sys.argv[3:])"
+)
+PATIENCE = 120
+
+
+class Browser:
+    """One page of a headless Chromium."""
+
+    def __init__(self, folder):
+        theirs, self.to = os.pipe()
+        self.of, answers = os.pipe()
+        ends = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (theirs, answers)]
+        switches = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe"]
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", START, *map(str, ends), CHROMIUM, *switches, f"--user-data-dir={folder}"],
+            pass_fds=ends,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for end in (*ends, theirs, answers):
+            os.close(end)
+        self.count, self.rest, self.events, self.session = 0, b"", [], {}
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self.session = {
+            "sessionId": self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        }
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.call(f"{domain}.enable")
+
+    def call(self, method, **params):
+        self.count += 1
+        message = {"id": self.count, "method": method, "params": params, **self.session}
+        os.write(self.to, json.dumps(message).encode() + b"\0")
+        while (answer := self._read()).get("id") != self.count:
+            self.events.append(answer)
+        assert "error" not in answer, answer["error"]
+        return answer["result"]
+
+    def _read(self):
+        while b"\0" not in self.rest:
+            assert select.select([self.of], [], [], PATIENCE)[0], "chromium does not answer"
+            more = os.read(self.of, 1 << 16)
+            assert more, "chromium has ended"
+            self.rest += more
+        message, _, self.rest = self.rest.partition(b"\0")
+        return json.loads(message)
+
+    def open(self, page):
+        self.call("Page.navigate", url="about:blank")  # a new fragment alone loads nothing
+        self.call("Page.navigate", url=page)
+        self.until("document.readyState === 'complete' && location.href !== 'about:blank'")
+
+    def run(self, script):
+        found = self.call("Runtime.evaluate", expression=script, returnByValue=True)
+        assert "exceptionDetails" not in found, found
+        return found["result"].get("value")
+
+    def until(self, script):
+        end = time.monotonic() + PATIENCE
+        while not self.run(script):
+            assert time.monotonic() < end, f"never true: {script}"
+            time.sleep(0.05)
+
+    def place(self, selector):
+        """Return the middle of an element, which is first scrolled to."""
+        return self.run(
+            f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
+            "e.scrollIntoView({block: 'center', behavior: 'instant'}); const b = e.getBoundingClientRect();"
+            "return [b.x + b.width / 2, b.y + b.height / 2, b.height] })()"
+        )
+
+    def mouse(self, kind, x, y):
+        held = 0 if kind == "mouseMoved" else 1
+        options = {"type": kind, "x": x, "y": y, "button": "left", "buttons": held, "clickCount": 1}
+        self.call("Input.dispatchMouseEvent", **options)
+
+    def click(self, selector):
+        x, y, _ = self.place(selector)
+        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+            self.mouse(kind, x, y)
+
+    def complaints(self):
+        """Return what the console holds: errors, warnings and uncaught exceptions."""
+        names = ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
+        return [event["params"] for event in self.events if event["method"] in names]
+
+    def asked(self):
+        """Return the addresses that pages asked for, beside what they bring along."""
+        urls = [
+            e["params"]["request"]["url"] for e in self.events if e["method"] == "Network.requestWillBeSent"
+        ]
+        return [url for url in urls if not url.startswith("data:")]
+
+    def close(self):
+        os.close(self.to)  # Chromium ends with its pipe
+        self.process.wait(PATIENCE)
+        os.close(self.of)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    found = Browser(tmp_path_factory.mktemp("profile"))
+    yield found
+    found.close()
+
+
+def record(count, name="small"):
+    """Return a study on whose front all even trials are."""
+    trials = []
+    for number in range(count):
+        accuracy = (number + 1) / (count + 1)
+        trials.append(
+            {
+                "number": number,
+                "state": "complete",
+                "params": {"rate": accuracy / 10, "defense.kind": ("none", "bido")[number % 2]},
+                "values": {
+                    "test_accuracy": accuracy - 0.5 / count * (number % 2),
+                    "attack_accuracy": accuracy**2 + 1e-6 * (number % 2),
+                },
+                "interval": {"attack_accuracy": [accuracy**2 * 0.9, accuracy**2]},
+                "seconds": {"target": 2.0, "attack": 1.0},
+                "history": {"target": [{"loss": 1 / (epoch + 1)} for epoch in range(10)]},
+                "defense": ("none", "bido")[number % 2],
+                "freeze_point": "none",
+            }
+        )
+    return {"study": name, "objectives": OBJECTIVES, "trials": trials}
+
+
+@pytest.fixture
+def page(tmp_path):
+    def make(records, **options):
+        path = tmp_path / "report.html"
+        write_report(records, path, images=False, **options)
+        return path.as_uri()
+
+    return make
+
+
+def test_a_click_on_a_point_opens_its_trial(browser, page):
+    browser.open(page([record(24)]))
+    assert browser.run("document.querySelectorAll('details[open]').length") == 0
+    browser.click("[data-trial='0-6'] .hit")
+    browser.until("document.querySelector('#trial-6').open && location.hash === '#trial-6'")
+    browser.until("Math.abs(document.querySelector('#trial-6').getBoundingClientRect().top) < innerHeight")
+    browser.run("document.querySelector('#trial-6').open = false")
+    browser.click("[data-trial='0-6'] .hit")  # the same address once more
+    browser.until("document.querySelector('#trial-6').open")
+    assert browser.complaints() == []
+
+
+def test_the_mouse_over_a_point_tells_what_it_is(browser, page):
+    browser.open(page([record(24)]))
+    x, y, _ = browser.place("[data-trial='0-6'] .hit")
+    browser.mouse("mouseMoved", x, y)
+    browser.until("!document.querySelector('#tip').hidden")
+    said = browser.run("document.querySelector('#tip').textContent")
+    assert said.startswith("small, trial 6\n") and "test accuracy 28.0 %" in said  # 7 / 25
+    assert browser.run("document.querySelector('.line[data-trial=\"0-6\"]').classList.contains('lit')")
+    browser.mouse("mouseMoved", 2, 2)
+    browser.until("document.querySelector('#tip').hidden")
+    assert browser.complaints() == []
+
+
+def test_a_range_of_an_axis_picks_trials(browser, page):
+    browser.open(page([record(24)]))
+    x, middle, tall = browser.place(".column[data-column='0'] .brush")
+    browser.mouse("mousePressed", x, middle)
+    browser.mouse("mouseMoved", x, middle + tall / 2 - 2)
+    browser.mouse("mouseReleased", x, middle + tall / 2 - 2)
+    browser.until("document.querySelector('.picks').textContent.includes('picked')")
+    left, of = map(int, re.findall(r"\d+", browser.run("document.querySelector('.picks').textContent")))
+    assert of == 24 and abs(left - 12) <= 1  # the lower half of the rates
+    shown = browser.run("[...document.querySelectorAll('details:not(.out)')].map((e) => e.id)")
+    assert shown == [f"trial-{number}" for number in range(left)]
+    assert browser.run("document.querySelectorAll('g.trial.out').length") == 24 - left
+    browser.run("location.hash = '#trial-23'")  # a link to a trial that is not picked still leads there
+    browser.until("document.querySelector('#trial-23').getBoundingClientRect().height > 0")
+    browser.click(".picks button")
+    browser.until("document.querySelectorAll('.out').length === 0")
+    assert browser.complaints() == []
+
+
+def test_an_address_with_a_trial_opens_it(browser, page):
+    browser.open(page([record(24)]) + "#trial-9")
+    assert browser.run("[...document.querySelectorAll('details[open]')].map((e) => e.id)") == ["trial-9"]
+
+
+def test_points_of_a_comparison_lead_to_their_own_study(browser, page):
+    browser.open(page([record(24), record(20, "other")]))
+    browser.click("[data-trial='1-0'] .hit")
+    browser.until("document.querySelector('#study-1-trial-0').open")
+    assert browser.run("document.querySelectorAll('details[open]').length") == 1
+    assert browser.complaints() == []
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_nothing_sticks_out_of_the_page(browser, page, width):
+    options = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.call("Emulation.setDeviceMetricsOverride", **options)
+    browser.open(page([record(24), record(20, "a_second_study_with_a_long_name")]))
+    assert browser.run("document.documentElement.scrollWidth") <= width
+    browser.call("Emulation.clearDeviceMetricsOverride")
+
+
+def test_pictures_are_there_and_nothing_is_asked_for(browser, tmp_path):
+    folders = {}
+    for name in ("attack", "judge"):
+        (tmp_path / name).mkdir()
+        folders[name] = str(tmp_path / name)
+    images = torch.randint(0, 256, (2, 4, 3, 32, 32), dtype=torch.uint8)
+    torch.save({"images": images, "identities": torch.arange(4)}, tmp_path / "attack" / "reconstructions.pt")
+    torch.save({"images": images[0]}, tmp_path / "judge" / "examples.pt")
+    study = record(24)
+    for trial in study["trials"]:
+        trial["artifacts"] = folders
+    path = tmp_path / "pictures.html"
+    write_report([study], path, images=True)
+    browser.events.clear()
+    browser.open(path.as_uri() + "#trial-5")
+    assert browser.run("[...document.querySelectorAll('#trial-5 img')].length") == 2 * 4
+    assert browser.run("[...document.images].every((image) => image.complete && image.naturalWidth === 32)")
+    assert {url.partition("#")[0] for url in browser.asked()} - {"about:blank"} == {path.as_uri()}
+    assert browser.complaints() == []
+
+
+def test_two_thousand_trials_open_and_can_be_filtered(browser, page, tmp_path):
+    address = page([record(2000)])
+    assert (tmp_path / "report.html").stat().st_size < 12e6
+    browser.open(address)
+    browser.run("location.hash = '#trial-1500'")
+    browser.until("document.querySelector('#trial-1500').open")
+    x, middle, tall = browser.place(".column[data-column='0'] .brush")
+    browser.mouse("mousePressed", x, middle)
+    browser.mouse("mouseMoved", x, middle + tall / 4)
+    browser.mouse("mouseReleased", x, middle + tall / 4)
+    browser.until("document.querySelectorAll('details.out').length > 1000")
+    assert browser.complaints() == []
