@@ -288,11 +288,7 @@ def front(study: str, form: Literal["table", "json", "csv"], home: str | None) -
         click.echo(json.dumps(records, indent=1))
         return
     if form == "csv":
-        rows = [flat_row(trial) for trial in records["trials"]]
-        columns = list(dict.fromkeys(name for row in rows for name in row))
-        writer = csv.DictWriter(sys.stdout, columns)
-        writer.writeheader()
-        writer.writerows(rows)
+        write_csv([flat_row(trial) for trial in records["trials"]])
         return
     from sweeper.summary import show_front
 
@@ -302,25 +298,39 @@ def front(study: str, form: Literal["table", "json", "csv"], home: str | None) -
 @main.command(epilog="Example: sweeper compare freeze_faces bido_faces -o comparison.html")
 @click.argument("studies", nargs=-1, required=True)
 @click.option("-o", "output", type=click.Path(dir_okay=False, path_type=Path), help="Write an HTML report.")
-@click.option("-f", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option("-f", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
+@click.option(
+    "--published",
+    "queries",
+    metavar="COLUMN=VALUE,...",
+    multiple=True,
+    help="Show published points beside the studies, as attack=KEDMI,architecture=VGG16.",
+)
+@click.option("--force", is_flag=True, help="Compare studies of other data, judges or attacks all the same.")
 @_home
 @errors
 def compare(
-    studies: tuple[str, ...], output: Path | None, form: Literal["table", "json"], home: str | None
+    studies: tuple[str, ...],
+    output: Path | None,
+    form: Literal["table", "json", "csv"],
+    queries: tuple[str, ...],
+    force: bool,
+    home: str | None,
 ) -> None:
     """Compare the fronts of STUDIES against one reference point."""
     from sweeper.compare import compare as comparison
+    from sweeper.comparison import load, rows
     from sweeper.home import open_home
-    from sweeper.records import study_records
+    from sweeper.published import points
 
-    place = open_home(home)
-    records = [study_records(place, study_name(name)) for name in studies]
-    found = comparison(records)
+    published = [record for query in queries for record in points(query)]
+    records = load(open_home(home), [study_name(name) for name in studies], history=output is not None)
+    found = comparison(records, published=published, force=force)
     if output is not None:
         from sweeper.report import write_report
 
         try:
-            write_report(records, output, images=False)
+            write_report(records, output, images=False, comparison=found, published=published)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise
@@ -331,7 +341,10 @@ def compare(
     if form == "json":
         click.echo(json.dumps(found, indent=1))
         return
-    from sweeper.summary import show_comparison
+    if form == "csv":
+        write_csv(rows(found))
+        return
+    from sweeper.comparison_table import show_comparison
 
     show_comparison(found)
 
@@ -417,3 +430,10 @@ def study_name(reference: str) -> str:
     from trainables.document import read_yaml
 
     return str(read_yaml(path).get("name", path.stem))
+
+
+def write_csv(rows: list[dict[str, Any]]) -> None:
+    """Write rows to stdout; a column that only some rows have is empty in the others."""
+    writer = csv.DictWriter(sys.stdout, list(dict.fromkeys(name for row in rows for name in row)))
+    writer.writeheader()
+    writer.writerows(rows)

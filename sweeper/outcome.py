@@ -101,7 +101,10 @@ def _turns(found: Found, first: str, second: str) -> list[str]:
     if len(crossed) > MANY:
         where = f"{len(crossed)} times between {words.objective(level)} {places[0]} and {places[-1]}"
         return [f"their fronts cross {where}, beyond which '{last['beyond']}' is the better one"]
+    where = f"their fronts cross at {words.objective(level)} {' and '.join(places)}: "
+    if len(crossed) == 1:
+        return [f"{where}up to there '{last['up_to']}' is the better one, beyond it '{last['beyond']}'"]
     return [
-        f"their fronts cross at {words.objective(level)} {' and '.join(places)}: up to there "
-        f"'{last['up_to']}' is the better one, beyond it '{last['beyond']}'"
+        f"{where}between the two '{last['up_to']}' is the better one, "
+        f"before and beyond them '{last['beyond']}'"
     ]

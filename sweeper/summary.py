@@ -9,12 +9,11 @@ from rich.table import Table
 
 from sweeper import words
 from sweeper.confirmed import LIKELY
+from sweeper.console import WIDTH, console
 from sweeper.home import Home
 from sweeper.measures import bound
 from sweeper.study import Study
 from sweeper.sweep import Outcome
-
-WIDTH = 110  # where stdout is no terminal
 
 
 def show(outcome: Outcome, study: Study, home: Home) -> None:
@@ -55,7 +54,7 @@ def show_front(records: dict[str, Any]) -> None:
             words.defense(trial),
             *(() if confirmed else (_parameters(trial),)),
         )
-    _console().print(table)
+    console().print(table)
     print(f"hypervolume {records['hypervolume']:.4f} (reference point: {_point(records)})")
     if confirmed:
         _show_confirmed(records, confirmed)
@@ -72,36 +71,18 @@ def show_front(records: dict[str, Any]) -> None:
 
 def show_warnings(records: dict[str, Any], problems: list[str]) -> None:
     """Print to stderr what a reader must know before believing the front."""
-    console = Console(stderr=True, width=None if Console(stderr=True).is_terminal else WIDTH, highlight=False)
+    width = None if Console(stderr=True).is_terminal else WIDTH
+    aside = Console(stderr=True, width=width, highlight=False)
     counts = Counter(w for t in records["trials"] for w in t["warnings"])
     for text, count in counts.items():
-        console.print(f"WARNING: {text} ({count} trials)", style="bold red", markup=False)
+        aside.print(f"WARNING: {text} ({count} trials)", style="bold red", markup=False)
     for text in problems:
-        console.print(f"WARNING: {text}", style="bold red", markup=False)
+        aside.print(f"WARNING: {text}", style="bold red", markup=False)
     failed = Counter(str(t["reason"]) for t in records["trials"] if t["state"] == "failed")
     if failed:
-        console.print(f"{failed.total()} failed trials:", style="yellow")
+        aside.print(f"{failed.total()} failed trials:", style="yellow")
         for reason, count in failed.most_common(5):
-            console.print(f"  {count} x {reason}", markup=False)
-
-
-def show_comparison(found: dict[str, Any]) -> None:
-    """Print a comparison of studies as a table."""
-    names = [study["study"] for study in found["studies"]]
-    point = ", ".join(f"{name} {value:g}" for name, value in found["reference_point"].items())
-    table = Table(title=f"Hypervolume against {point}", title_justify="left")
-    for column in ("study", "trials", "front", "hypervolume", *(f"dominated by {name}" for name in names)):
-        table.add_column(column)
-    for study in found["studies"]:
-        shares = (found["dominated"].get(study["study"], {}).get(name) for name in names)
-        table.add_row(
-            study["study"],
-            str(study["trials"]),
-            str(len(study["front"])),
-            f"{study['hypervolume']:.4f}",
-            *("" if share is None else f"{share:.0%}" for share in shares),
-        )
-    _console().print(table)
+            aside.print(f"  {count} x {reason}", markup=False)
 
 
 def show_rows(rows: list[dict[str, Any]]) -> None:
@@ -111,7 +92,7 @@ def show_rows(rows: list[dict[str, Any]]) -> None:
         table.add_column(name.replace("_", " "), no_wrap=name == "name")
     for row in rows:
         table.add_row(*(f"{v:,}" if isinstance(v, int) else str(v) for v in row.values()))
-    _console().print(table)
+    console().print(table)
 
 
 def _value(trial: dict[str, Any], name: str) -> str:
@@ -165,8 +146,3 @@ def _parameters(trial: dict[str, Any]) -> str:
     if trial["trained_params"] is None:
         return ""
     return f"{trial['trained_params']:,} of {trial['total_params']:,}"
-
-
-def _console() -> Console:
-    width = None if Console().is_terminal else WIDTH
-    return Console(highlight=False, markup=False, width=width)  # brackets in a text are the text's own

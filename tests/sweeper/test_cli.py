@@ -1,4 +1,6 @@
+import csv
 import dataclasses
+import io
 import json
 from pathlib import Path
 
@@ -162,7 +164,34 @@ def test_compare_needs_comparable_studies_and_writes_a_report(command, filled, h
     assert [s["study"] for s in found["studies"]] == ["cheap", "other"]
     assert output.read_text().lstrip().lower().startswith("<!doctype html")
     table = command("compare", "cheap", "other")
-    assert table.exit_code == 0 and "dominated by other" in table.stdout
+    assert table.exit_code == 0 and "by other" in table.stdout and "hypervolume" in table.stdout
+
+
+def test_compare_as_csv_with_published_points(command, filled, tmp_path):
+    output = tmp_path / "comparison.html"
+    query = "attack=KEDMI,architecture=VGG16,public=FFHQ"
+    found = command("compare", "cheap", "--published", query, "-f", "csv", "-o", output)
+    assert found.exit_code == 0, found.output
+    rows = list(csv.DictReader(io.StringIO(found.stdout)))
+    assert [row["kind"] for row in rows] == ["measured", "published"]
+    assert float(rows[0]["hypervolume"]) > 0 and rows[1]["study"].startswith("KEDMI on VGG16")
+    assert "Published points" in output.read_text() and rows[1]["study"] in output.read_text()
+    wrong = command("compare", "cheap", "--published", "attack=KEDMY")
+    assert wrong.exit_code == 2 and "KEDMI" in wrong.stderr
+
+
+def test_compare_names_what_differs_and_obeys_force(command, filled, home, cheap, result):
+    study = cheap(name="other", search={"trials": 1}, trial={"seed": 7})
+    book = Ledger(study, home.storage, home.study("other") / "history")
+    asked = book.ask()
+    book.tell(asked.number, result(0.7) | {"params": asked.assignment})
+    wrong = command("compare", "cheap", "other")
+    assert wrong.exit_code == 2 and "seed: nothing in 'cheap', 7 in 'other'" in wrong.stderr
+    assert "--force" in wrong.stderr and wrong.stdout == ""
+    found = command("compare", "cheap", "other", "--force")
+    assert found.exit_code == 0
+    assert "were measured under different conditions" in found.stdout
+    assert "seed: nothing in 'cheap', 7 in 'other'" in found.stdout
 
 
 def test_list_names_what_there_is(command):

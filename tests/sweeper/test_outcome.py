@@ -38,6 +38,15 @@ def test_a_lead_that_may_be_luck_is_none():
     )
 
 
+def test_two_crossings_have_a_range_between_them():
+    crossings = [(0.5, "a", "b"), (0.6, "b", "a")]
+    found = said(SURE, [pair("a", "b", (-0.1, -0.25, 0.05), crossings=crossings)])
+    assert found.endswith(
+        "their fronts cross at test accuracy 50.0 % and 60.0 %: between the two 'b' is the better one, "
+        "before and beyond them 'a'."
+    )
+
+
 def test_many_crossings_are_counted():
     crossings = [(0.5, "a", "b"), (0.6, "b", "a"), (0.7, "a", "b")]
     found = said(SURE, [pair("a", "b", (-0.1, -0.25, 0.05), crossings=crossings)])

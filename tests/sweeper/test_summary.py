@@ -169,22 +169,6 @@ def test_what_was_not_written_is_not_named(home, cheap, capsys):
     assert "report:" not in out and "browse:" not in out
 
 
-def test_a_comparison_has_a_column_for_each_rival(capsys):
-    summary.show_comparison(
-        {
-            "reference_point": {"test_accuracy": 0.0, "attack_accuracy": 1.0},
-            "studies": [
-                {"study": "a", "hypervolume": 0.5, "front": [{}, {}], "trials": 9},
-                {"study": "b", "hypervolume": 0.25, "front": [{}], "trials": 4},
-            ],
-            "dominated": {"a": {"b": 0.5}, "b": {"a": 1.0}},
-        }
-    )
-    out = capsys.readouterr().out
-    assert out.startswith("Hypervolume against test_accuracy 0, attack_accuracy 1")
-    assert rows(out) == [["a", "9", "2", "0.5000", "", "50%"], ["b", "4", "1", "0.2500", "100%", ""]]
-
-
 def test_a_listing_keeps_what_looks_like_markup(capsys):
     summary.show_rows([{"name": "gmi", "summary": "pixels in [0, 1]", "source": "CVPR [oral]"}])
     assert rows(capsys.readouterr().out) == [["gmi", "pixels in [0, 1]", "CVPR [oral]"]]
