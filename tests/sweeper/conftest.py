@@ -65,6 +65,7 @@ def result() -> Callable[..., dict[str, Any]]:
 def ray_address() -> Iterator[str]:
     """Start one Ray cluster for the session and return its address; this process is connected to it."""
     os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # a busy machine starves workers that are nice
     import ray
 
     ray.init(

@@ -10,9 +10,10 @@ import time
 
 import pytest
 
+from sweeper.cluster import Allotment, Node
 from sweeper.ledger import stored_trials
 from sweeper.progress import Silent
-from sweeper.sweep import sweep
+from sweeper.sweep import _Lost, sweep
 from trainables.errors import ConfigError, DiskError, TrialError
 
 DRIVER = textwrap.dedent(
@@ -225,3 +226,16 @@ def test_shared_stages_come_first_and_their_failure_ends_the_sweep(
     (tmp_path / "broken").unlink()
     outcome = sweep(cheap(search={"trials": 2}, resources=ALONE), home, run=run, make=make, display=Silent())
     assert [t["state"] for t in outcome.records["trials"]] == ["complete"] * 2
+
+
+def test_a_cluster_on_which_no_trial_fits_any_more_is_told_of_once(monkeypatch):
+    said, there = [], [Node(1, 0)]
+    monkeypatch.setattr("sweeper.sweep.LOOK_SECONDS", 0)
+    monkeypatch.setattr("sweeper.sweep.machines", lambda: there)
+    display = Silent()
+    display.say = said.append
+    lost = _Lost(Allotment(2, 0, 1, 2, 0), display)
+    for there in ([Node(2, 0)], [Node(1, 0)], [], [Node(1, 0), Node(4, 0)], [Node(4, 0)]):  # noqa: B007
+        lost.look()
+    assert len(said) == 2
+    assert "no machine with 2 cores and 0 GPUs is left; waiting" in said[0] and "is back" in said[1]
