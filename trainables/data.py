@@ -9,6 +9,7 @@ from torch import Tensor
 
 from trainables.config import TrialConfig
 from trainables.datasets.base import Dataset, Images
+from trainables.errors import ConfigError
 from trainables.overlap import check_disjoint
 from trainables.split import Split, split
 
@@ -24,10 +25,20 @@ class Data:
 
 
 def load_data(config: TrialConfig) -> Data:
-    """Return the trial's images, split and checked: nobody and no file is both private and public."""
-    return _load_data(
+    """Return the trial's images, split and checked: nobody and no file is both private and public.
+
+    Raises `ConfigError` also if more identities are to be attacked than there are.
+    """
+    data = _load_data(
         config.private, config.public, config.image_size, config.validation, config.test, config.seed
     )
+    classes = data.split.train.classes
+    if config.identities is not None and config.identities > classes:
+        raise ConfigError(
+            f"identities must be at most {classes}, as many as the private images show; got "
+            f"{config.identities} (identities); ask for fewer, or leave it out to attack all"
+        )
+    return data
 
 
 @functools.lru_cache(maxsize=2)
@@ -49,4 +60,4 @@ def _fingerprint(images: Images) -> str:
 def attacked_identities(config: TrialConfig, data: Data) -> Tensor:
     """Return the labels of the attacked identities, int64 (N,)."""
     classes = data.split.train.classes
-    return torch.arange(classes if config.identities is None else min(config.identities, classes))
+    return torch.arange(classes if config.identities is None else config.identities)

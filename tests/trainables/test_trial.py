@@ -83,6 +83,17 @@ def test_another_defense_reuses_the_shared_stages(finished):
     assert other["artifacts"]["target"] != result["artifacts"]["target"]
 
 
+def test_half_precision_is_an_attack_of_its_own(finished):
+    store, result, _ = finished
+    stages = Stages()
+    half = load_trial(merge(DOCUMENT, {"attack.precision": "bfloat16"}))
+    other = run_trial(half, store=store, report=stages)
+    assert stages.seen == ["attack", "judge"]
+    assert other["artifacts"]["attack"] != result["artifacts"]["attack"]
+    usual = load_trial(merge(DOCUMENT, {"attack.precision": "float32", "attack.compile": False}))
+    assert run_trial(usual, store=store)["artifacts"]["attack"] == result["artifacts"]["attack"]
+
+
 def test_a_replicate_has_fresh_randomness_on_the_same_shared_stages(finished):
     store, result, _ = finished
     stages = Stages()
@@ -104,6 +115,13 @@ def test_shared_stages_can_be_made_ahead(tmp_path):
     first = make_shared(config, "judge", store=store)
     assert first.made_now and not make_shared(config, "judge", store=store).made_now
     assert 0 <= first.result["test_accuracy"] <= 1
+
+
+def test_more_identities_than_there_are_are_named_before_any_training(tmp_path):
+    config = load_trial({**DOCUMENT, "identities": 5})
+    with pytest.raises(ConfigError, match="identities must be at most 4, as many as the private images show"):
+        run_trial(config, store=Store(tmp_path / "store"))
+    assert not (tmp_path / "store").exists()
 
 
 def test_private_and_public_may_not_overlap():

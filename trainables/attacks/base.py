@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainables.architectures.base import Classifier
 from trainables.datasets.base import Images
@@ -16,6 +16,8 @@ from trainables.progress import Report
 from trainables.resume import Resume
 
 ThreatModel = Literal["white-box", "scores", "labels"]
+
+TOLERANCE = 1e-3  # of a generator's range, for half precision
 Result = TypeVar("Result")
 
 
@@ -40,12 +42,17 @@ class Reconstructions:
 
 @dataclass(frozen=True, kw_only=True)
 class Passes:
-    """What an attack costs for one identity: images put forward through, and back through, the networks."""
+    """What an attack costs for one identity: images put forward through, and back through, the networks.
+
+    surrogate: each of the networks that the prior brings along to stand in for the target.
+    """
 
     generator_forward: int
     generator_backward: int
     target_forward: int
     target_backward: int
+    surrogate_forward: int = 0
+    surrogate_backward: int = 0
 
 
 class Auxiliary(Protocol):
@@ -199,18 +206,47 @@ def check_fit(
             "hand it observe(target, threat_model, device) of trainables.oracle"
         )
     with torch.no_grad():
-        images = prior.generator(torch.zeros(1, prior.latent_size, device=device))
+        zeros = torch.zeros(1, prior.latent_size, device=device)
+        images = _taken(
+            prior.generator,
+            zeros,
+            f"the attack expects a prior whose generator takes latents of {prior.latent_size} numbers; got",
+            "give the latent size that it was built for",
+        )
         if images.ndim != 4 or images.shape[1] != 3:
             raise ConfigError(
                 f"the attack expects a prior of images (N, 3, S, S), got {tuple(images.shape)} (prior); "
                 "choose another prior"
             )
-        classes = target.classes if isinstance(target, Oracle) else target(images).shape[1]
+        low, high = images.min().item(), images.max().item()
+        if not -TOLERANCE <= low <= high <= 1 + TOLERANCE:
+            raise ConfigError(
+                f"the attack expects a prior of images in [0, 1], got values from {low:.3g} to {high:.3g} "
+                "(prior); bring its images into that range"
+            )
+        if isinstance(target, Oracle):  # which counts every question
+            classes = target.classes
+        else:
+            size = f"{images.shape[2]} x {images.shape[3]}"
+            expected = f"the attack expects a prior whose images the target takes; got {size} pixels and"
+            classes = _taken(target, images, expected, "train both for one image size").shape[1]
     if len(identities) == 0 or identities.min() < 0 or identities.max() >= classes:
         raise ConfigError(
             f"the attack expects identities from 0 to {classes - 1}, the target's classes; got "
             f"{identities.tolist()[:8]} (identities); ask for at most {classes} identities"
         )
+
+
+def _taken(network: nn.Module, given: Tensor, expected: str, remedy: str) -> Tensor:
+    """Return what `network` makes of `given`; raise `ConfigError` if its layers do not take that."""
+    try:
+        made: Tensor = network(given)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        said = " ".join(str(error).split())[:200]
+        raise ConfigError(f"{expected}: {said} (prior); {remedy}") from error
+    return made
 
 
 def to_pixels(images: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from trainables.attacks.base import Passes, Reconstructions, ThreatModel, check_fit
-from trainables.attacks.conditional_search import ConditionalSearch
+from trainables.attacks.conditional_search import VIEWS, ConditionalSearch
 from trainables.conditional_gan import ClassifyingDiscriminator
 from trainables.descent import Guide
 from trainables.errors import ConfigError
@@ -56,14 +56,25 @@ class LOKT(ConditionalSearch):
     auxiliary: ClassVar[None] = None
 
     def passes(self) -> Passes:
-        """Return what one identity costs; the surrogates' work is not in it, and the target has none."""
+        """Return what one identity costs; the target has no part in it."""
         steps = self.iterations * self.restarts
         return Passes(
             generator_forward=steps + self.restarts,
             generator_backward=steps,
             target_forward=0,
             target_backward=0,
+            surrogate_forward=VIEWS * steps,
+            surrogate_backward=VIEWS * steps,
         )
+
+    def check_prior(self, prior: PriorNetworks) -> None:
+        """Raise `ConfigError` unless the prior makes images of an identity and learnt the target's labels."""
+        super().check_prior(prior)
+        if not isinstance(prior.discriminator, ClassifyingDiscriminator):
+            raise ConfigError(
+                f"attack 'lokt' expects a prior that learnt the target's labels; got one with a "
+                f"{type(prior.discriminator).__name__} (prior); choose the prior 'lokt'"
+            )
 
     def invert(
         self,
@@ -80,13 +91,8 @@ class LOKT(ConditionalSearch):
     ) -> Reconstructions:
         """Return (restarts, N) reconstructions; see `Attack.invert`. history: its ``prior_loss`` is 0."""
         self.check_prior(prior)
-        critic = prior.discriminator
-        if not isinstance(critic, ClassifyingDiscriminator):
-            raise ConfigError(
-                f"attack 'lokt' expects a prior that learnt the target's labels; got one with a "
-                f"{type(critic).__name__} (prior); choose the prior 'lokt'"
-            )
-        critic = lean(critic, device)
+        assert isinstance(prior.discriminator, ClassifyingDiscriminator)
+        critic = lean(prior.discriminator, device)
         prior = PriorNetworks(lean(prior.generator, device), critic, prior.latent_size)
         check_fit(target, prior, identities, device, self.threat_model)
         guides = [self._guide(network) for network in critic.surrogates] or [self._guide(critic.classify)]

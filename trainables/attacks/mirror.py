@@ -119,6 +119,10 @@ class Mirror:
         if self.starts > self.pool:
             raise ValueError(f"starts must be at most pool, {self.pool}; got {self.starts}")
 
+    def check_prior(self, prior: PriorNetworks) -> None:
+        """Raise `ConfigError` unless the prior has a style space."""
+        style_generator(prior, self.kind)
+
     def passes(self) -> Passes:
         """Return what one identity costs, without the pool, which all identities share."""
         steps = self.starts * self.iterations

@@ -100,6 +100,10 @@ class MirrorBlackbox:
         if self.population > self.pool:
             raise ValueError(f"population must be at most pool, {self.pool}; got {self.population}")
 
+    def check_prior(self, prior: PriorNetworks) -> None:
+        """Raise `ConfigError` unless the prior has a style space."""
+        style_generator(prior, self.kind)
+
     def passes(self) -> Passes:
         """Return what one identity costs at most, without the pool, which all identities share."""
         children = self.generations * (self.population - 1)

@@ -113,6 +113,10 @@ class PPA:
                     f"{few} must be at most {many}, {getattr(self, many)}; got {getattr(self, few)}"
                 )
 
+    def check_prior(self, prior: PriorNetworks) -> None:
+        """Raise `ConfigError` unless the prior has a style space."""
+        style_generator(prior, self.kind)
+
     def passes(self) -> Passes:
         """Return what one identity costs, without the pool of candidates, which all identities share."""
         steps = self.starts * self.iterations

@@ -212,6 +212,8 @@ class VMI:
 
     posterior: "gaussian" has a full covariance; "mixture" has `components` of them; "flow" is ours, see
     `Flow`: the released flow is a Glow whose deeper levels draw fresh noise, which is not followed.
+    components: how many is ours: the released code's default is one, which is a single Gaussian, and it ships
+        no run of a mixture. flow_steps and hidden are those of its face runs.
     layers: for a prior whose latent is `layers` vectors of equal length, one per layer of its generator: each
     has a distribution of its own and all share their draws. Released face settings have no layer outside q.
     batch, steps: images per step; the published result is that of epoch 20 of 157 steps.
@@ -251,6 +253,14 @@ class VMI:
         at_least(self, 0, "momentum", "kl_weight", "kl_samples", "smoothing")
         above(self, 0, "learning_rate")
 
+    def check_prior(self, prior: PriorNetworks) -> None:
+        """Raise `ConfigError` unless the prior's latent can be cut into `layers`."""
+        if prior.latent_size % self.layers:
+            raise ConfigError(
+                f"the attack expects a prior whose latent is {self.layers} vectors of equal length; got a "
+                f"latent of {prior.latent_size} numbers (attack.layers); choose a divisor of it"
+            )
+
     def passes(self) -> Passes:
         """Return what one identity costs."""
         images = self.steps * self.batch
@@ -288,11 +298,7 @@ class VMI:
         target = lean(target, device)
         prior = PriorNetworks(lean(prior.generator, device), prior.discriminator, prior.latent_size)
         check_fit(target, prior, identities, device, self.threat_model)
-        if prior.latent_size % self.layers:
-            raise ConfigError(
-                f"the attack expects a prior whose latent is {self.layers} vectors of equal length; got a "
-                f"latent of {prior.latent_size} numbers (attack.layers); choose a divisor of it"
-            )
+        self.check_prior(prior)
         identities, size = identities.cpu(), batch_size or rows_at_once(device)
         rows, width, finished = len(identities), prior.latent_size // self.layers, 0
         family = self.family()

@@ -96,6 +96,48 @@ def test_a_prior_of_no_colour_images_is_refused(shape):
         check_fit(*pair(*shape), torch.tensor([0]), "cpu")
 
 
+class Levels(nn.Module):
+    """A generator of one image, whose pixels go from `low` to `high`."""
+
+    def __init__(self, low: float, high: float) -> None:
+        super().__init__()
+        self.register_buffer("levels", torch.linspace(low, high, 48).reshape(1, 3, 4, 4))
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return self.levels.expand(len(z), -1, -1, -1)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1.0, 1.0), (0.0, 255.0), (0.5, 1.1)])
+def test_a_prior_of_another_range_is_refused(low, high):
+    target, _ = pair(3, 4, 4)
+    check_fit(target, PriorNetworks(Levels(0.0, 1.0), nn.Identity(), 6), torch.tensor([0]), "cpu")
+    with pytest.raises(ConfigError, match=rf"images in \[0, 1\], got values from {low:g} to {high:g}"):
+        check_fit(target, PriorNetworks(Levels(low, high), nn.Identity(), 6), torch.tensor([0]), "cpu")
+
+
+def test_a_prior_of_another_resolution_is_refused():
+    with pytest.raises(ConfigError, match=r"images the target takes; got 8 x 8 pixels and: .*one image size"):
+        check_fit(*pair(3, 8, 8), torch.tensor([0]), "cpu")
+
+
+def test_a_prior_of_another_latent_size_is_refused():
+    target, _ = pair(3, 4, 4)
+    generator = nn.Sequential(nn.Linear(6, 48), nn.Sigmoid(), nn.Unflatten(1, (3, 4, 4)))
+    check_fit(target, PriorNetworks(generator, nn.Identity(), 6), torch.tensor([0]), "cpu")
+    with pytest.raises(ConfigError, match=r"generator takes latents of 7 numbers; got: .*latent size"):
+        check_fit(target, PriorNetworks(generator, nn.Identity(), 7), torch.tensor([0]), "cpu")
+
+
+def test_a_full_memory_is_no_misfit():
+    class Full(nn.Module):
+        def forward(self, z):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    target, _ = pair(3, 4, 4)
+    with pytest.raises(torch.OutOfMemoryError):
+        check_fit(target, PriorNetworks(Full(), nn.Identity(), 6), torch.tensor([0]), "cpu")
+
+
 @pytest.mark.parametrize(("identities", "fits"), [([0, 4], True), ([5], False), ([-1], False), ([], False)])
 def test_identities_are_classes_of_the_target(identities, fits):
     labels = torch.tensor(identities, dtype=torch.int64)

@@ -179,7 +179,7 @@ def test_a_label_that_never_shows_up_keeps_its_guess_and_costs_no_walk():
 def test_a_walk_that_would_never_end_stops_at_its_budget():
     """A target that says the same of everything lets the sphere grow for ever."""
     for calls, expected in ((7, 7), (1000, 51)):  # 2 * 1.3 ** 51 is the first radius above a million
-        generator = nn.Sequential(nn.Linear(2, 12), nn.Unflatten(1, (3, 2, 2)))
+        generator = nn.Sequential(nn.Linear(2, 12), nn.Sigmoid(), nn.Unflatten(1, (3, 2, 2)))
         head = nn.Linear(12, 2)
         nn.init.zeros_(head.weight)
         with torch.no_grad():
