@@ -73,22 +73,22 @@ def _span(volumes: Sequence[float]) -> tuple[float, float]:
 
 
 def _curve(series: Series, x: Scale, y: Scale) -> list[str]:
-    path, dots, before = f"M{x(0):.1f} {y(0):.1f}", [], 0.0
+    path, dots, before = "", [], 0.0
     for place, step in enumerate(series.steps, 1):
         if step.volume == before:
             continue
-        path += f"H{x(step.seconds):.1f}V{y(step.volume):.1f}"
+        px, py = x(step.seconds), y(step.volume)
+        path += f"H{px:.1f}V{py:.1f}" if path else f"M{px:.1f} {py:.1f}"
         text = (
             f"{series.name}, trial {step.number} ({place} of {len(series.steps)} to end)\n"
             f"hypervolume {step.volume:.4f} after {words.duration(step.seconds)}"
         )
         dots.append(
-            f'<g class="dot-hover"><circle cx="{x(step.seconds):.1f}" cy="{y(step.volume):.1f}" r="3" '
-            f'fill="{series.colour}"/><circle class="hit" cx="{x(step.seconds):.1f}" '
-            f'cy="{y(step.volume):.1f}" r="9"/><title>{escape(text)}</title></g>'
+            f'<g class="dot-hover"><circle cx="{px:.1f}" cy="{py:.1f}" r="3" fill="{series.colour}"/>'
+            f'<circle class="hit" cx="{px:.1f}" cy="{py:.1f}" r="9"/><title>{escape(text)}</title></g>'
         )
         before = step.volume
-    if series.steps:
+    if path:
         path += f"H{x(series.steps[-1].seconds):.1f}"
     line = f'<path d="{path}" fill="none" stroke="{series.colour}" stroke-width="1.8"/>'
     return [line, *dots]

@@ -30,7 +30,7 @@ def test_the_line_steps_up_where_the_dots_are_and_goes_on_to_the_end():
     svg = growth_svg([Series("mine", "red", STEPS)])
     (path,) = re.findall(r'<path d="([^"]*)" fill="none" stroke="red"', svg)
     at = {round(float(dot.get("cx")), 1): round(float(dot.get("cy")), 1) for dot, _ in dots(svg)}
-    turns = [(float(x), float(y)) for x, y in re.findall(r"H([\d.]+)V([\d.]+)", path)]
+    turns = [(float(x), float(y)) for x, y in re.findall(r"[MH]([\d.]+)[V ]([\d.]+)", path)]
     assert dict(turns) == at
     assert path.endswith(f"H{WIDTH - RIGHT:.1f}")
 

@@ -136,7 +136,12 @@ def record(count, name="small"):
             {
                 "number": number,
                 "state": "complete",
-                "params": {"rate": accuracy / 10, "defense.kind": ("none", "bido")[number % 2]},
+                "params": {
+                    "rate": accuracy / 10,
+                    "defense.kind": ("none", "bido")[number % 2],
+                    "defense.lambda_x": 0.0123,
+                    "defense.lambda_y": 0.456,
+                },
                 "values": {
                     "test_accuracy": accuracy - 0.5 / count * (number % 2),
                     "attack_accuracy": accuracy**2 + 1e-6 * (number % 2),
