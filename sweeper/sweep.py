@@ -225,11 +225,18 @@ def _whole(study: Study, run: Run | None) -> Run | None:
 
 
 def check_data(study: Study) -> None:
-    """Raise `ConfigError` for data that cannot be used: missing, too few, or both private and public."""
+    """Raise `ConfigError` for data that cannot be used: missing, too few, or both private and public.
+
+    Also for a file of pre-trained weights that does not fit the architecture.
+    """
     from trainables.config import load_trial
     from trainables.data import load_data
+    from trainables.pretraining import Checkpoint
 
-    load_data(load_trial(study.trial))
+    config = load_trial(study.trial)
+    if isinstance(config.pretraining, Checkpoint):
+        config.pretraining.read(config.target.architecture, config.image_size)
+    load_data(config)
 
 
 def _prepare(study: Study, home: Home, allotment: Allotment, display: Display, make: Run | None) -> None:

@@ -151,6 +151,10 @@ class Checkpoint:
         report: Report,
     ) -> StagesState:
         """Return the file's weights under the names of our stages."""
+        return self.read(architecture, image_size)
+
+    def read(self, architecture: str, image_size: int) -> StagesState:
+        """Return the file's weights under the names of our stages; raise `ConfigError` if they do not fit."""
         saved = read_weights(Path(self.path), "pretraining.path")
         return matched(architecture, image_size, saved, f"{self.path} (pretraining.path)")
 

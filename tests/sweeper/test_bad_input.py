@@ -1,0 +1,78 @@
+"""What does not fit is one sentence on the command line, before Ray is started and anything is trained."""
+
+import pytest
+import torch
+import yaml
+from click.testing import CliRunner
+
+from sweeper.cli import main
+from trainables.config import load_trial
+from trainables.stages import new_target
+
+FACES = {"kind": "synthetic_faces", "population": "private", "identities": 4, "images_per_identity": 8}
+STUDY = {
+    "name": "mine",
+    "trial": {
+        "image_size": 32,
+        "private": FACES,
+        "public": {**FACES, "population": "public"},
+        "pretraining": {"kind": "none"},
+        "target": {"architecture": "small_cnn", "epochs": 1},
+        "defense": {"kind": "none"},
+        "prior": {"kind": "gmi", "width": 2, "epochs": 1, "batch_size": 8},
+        "attack": {"kind": "gmi", "iterations": 2, "restarts": 1},
+        "judge": {"kind": "classifier", "architecture": "small_cnn", "epochs": 1},
+    },
+    "space": ["freeze_depth"],
+    "tracking": {"mlflow": False},
+}
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(STUDY))
+    weights = new_target(load_trial(STUDY["trial"]), 4).state_dict()
+    torch.save(weights, "good.pt")
+    torch.save({**weights, "other": torch.zeros(1)}, "surplus.pt")
+    torch.save({k: v for k, v in weights.items() if k != "stages.conv1.0.weight"}, "missing.pt")
+
+    def refuse(address):
+        raise AssertionError("Ray was started")
+
+    monkeypatch.setattr("sweeper.sweep.cluster", refuse)
+    return tmp_path
+
+
+def refused(place, *words):
+    done = CliRunner().invoke(main, [*words, "--home", "home"])
+    assert done.exit_code == 2, (done.output, done.exception)
+    assert not list((place / "home" / "store").glob("*/*"))
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and done.stderr.splitlines()[-1] == errors[0]
+    return errors[0]
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("trial.identities=5", "identities must be at most 4, as many as the private images show; got 5"),
+        ("trial.image_size=48", "expects an image_size that is a power of two from 32; got 48"),
+        ("trial.attack.kind=mirror", "attack 'mirror' expects a prior with a style space"),
+        ("trial.attack={kind: vmi, layers: 7}", "got a latent of 100 numbers (attack.layers)"),
+        ("trial.prior={kind: stylegan2, path: none.pkl}", "found no file at none.pkl"),
+    ],
+)
+@pytest.mark.parametrize("words", [("run", "mine.yaml"), ("attack", "good.pt", "--study", "mine.yaml")])
+def test_what_does_not_fit(place, words, override, said):
+    assert said in refused(place, *words, "-S", override)
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [("missing.pt", "missing: stages.conv1.0.weight;"), ("surplus.pt", "surplus: other;")],
+)
+def test_missing_and_surplus_keys_of_a_checkpoint_are_named(place, file, said):
+    assert said in refused(place, "attack", file, "--study", "mine.yaml")
+    override = f"trial.pretraining={{kind: checkpoint, path: {file}}}"
+    assert said in refused(place, "run", "mine.yaml", "-S", override)
