@@ -103,7 +103,9 @@ def _scaled(knobs: Any, public: Images, work: Callable[[Any, Images], object], d
 def _attack(config: TrialConfig, threat: Threat, target: Classifier, device: str) -> float:
     """Return the seconds of one identity: the price of each kind of pass, times how many there are."""
     networks = settle(threat.prior.build(config.image_size, target(_blank(config, 1, device)).shape[1]))
-    generator, critic = lean(networks.generator, device), lean(networks.discriminator, device)
+    generator, critic = (
+        lean(network, device).to(device) for network in (networks.generator, networks.discriminator)
+    )
     victim = lean(target, device)
     rows = 16
     latents = torch.randn(rows, networks.latent_size, device=device)
@@ -122,14 +124,27 @@ def _attack(config: TrialConfig, threat: Threat, target: Classifier, device: str
         x = x.clone().requires_grad_(True)
         return _seconds(lambda: torch.autograd.grad(network(x).sum(), x), device)
 
+    def price(network: Callable[[Tensor], Tensor], x: Tensor, forward: int, backward: int) -> float:
+        if not forward and not backward:
+            return 0.0
+        once = there(network, x)
+        back = max(0.0, and_back(network, x) - once) if backward else 0.0
+        return (forward * once + backward * back) / rows
+
     passes = threat.attack.passes()
-    drawn, seen = there(draw, latents), there(victim, images)
+    # a prior's surrogates, or the discriminator that does their work where there are none
+    surrogates = list(getattr(networks.discriminator, "surrogates", ())) or [critic]
     return (
-        passes.generator_forward * drawn
-        + passes.generator_backward * max(0.0, and_back(draw, latents) - drawn)
-        + passes.target_forward * seen
-        + passes.target_backward * max(0.0, and_back(victim, images) - seen)
-    ) / rows
+        price(draw, latents, passes.generator_forward, passes.generator_backward)
+        + price(victim, images, passes.target_forward, passes.target_backward)
+        + sum(
+            price(
+                lean(network, device).to(device), images, passes.surrogate_forward, passes.surrogate_backward
+            )
+            for network in surrogates
+            if passes.surrogate_forward
+        )
+    )
 
 
 def _blank(config: TrialConfig, count: int, device: str) -> Tensor:

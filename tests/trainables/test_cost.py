@@ -1,8 +1,10 @@
 import pytest
 
+from trainables import cost
 from trainables.config import load_trial
 from trainables.cost import estimate
 from trainables.document import merge
+from trainables.stages import new_target
 
 FACES = {"kind": "synthetic_faces", "population": "private", "identities": 4, "images_per_identity": 8}
 DOCUMENT = {
@@ -28,3 +30,21 @@ def test_the_estimate_names_the_stages_and_grows_with_the_work():
     assert big["pretrained"] == 0
     for stage, seconds in small.items():
         assert big[stage] == pytest.approx(1000 * seconds, rel=0.9)  # machines vary, a factor 1000 does not
+
+
+@pytest.mark.parametrize(("surrogates", "networks"), [(["small_cnn", "small_cnn"], 2), ([], 1)])
+def test_surrogates_of_a_prior_are_priced_each(monkeypatch, surrogates, networks):
+    """If each run of 16 images takes 16 seconds, an identity takes as many as it has forward passes."""
+    monkeypatch.setattr(cost, "_seconds", lambda work, device: (work(), 16.0)[1])
+    config = load_trial(
+        {
+            **DOCUMENT,
+            "attack": {"kind": "lokt", "iterations": 10, "restarts": 2},
+            "prior": {"kind": "lokt", "width": 2, "latent_size": 4, "surrogates": surrogates},
+        }
+    )
+    (threat,) = config.attack
+    target = new_target(config, 4).eval()
+    views = 2
+    generated = 10 * 2 + 2
+    assert cost._attack(config, threat, target, "cpu") == generated + networks * views * 10 * 2

@@ -34,9 +34,19 @@ class KEDMI(GaussianSearch):
     source: ClassVar[str] = "Chen et al., ICCV 2021 (KEDMI)"
     threat_model: ClassVar[ThreatModel] = "white-box"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "paper": {},
-        "tl_dmi": {"iterations": 3000, "log_variance": 0.0},
-        "cpu": {"iterations": 300},
+        "paper": {"prior": {"kind": "kedmi"}},
+        "tl_dmi": {"iterations": 3000, "log_variance": 0.0, "prior": {"kind": "kedmi"}},
+        "cpu": {
+            "iterations": 300,
+            "prior": {
+                "kind": "kedmi",
+                "width": 16,
+                "epochs": 12,
+                "batch_size": 32,
+                "learning_rate": 5e-4,
+                "critic_steps": 2,
+            },
+        },
     }
     auxiliary: ClassVar[None] = None
 

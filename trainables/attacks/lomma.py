@@ -198,8 +198,19 @@ class LommaKEDMI(Lomma, GaussianSearch):
     source: ClassVar[str] = SOURCE
     threat_model: ClassVar[ThreatModel] = "white-box"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "paper": {},
-        "cpu": {"iterations": 300, "students": CPU_STUDENTS},
+        "paper": {"prior": {"kind": "kedmi"}},
+        "cpu": {
+            "iterations": 300,
+            "students": CPU_STUDENTS,
+            "prior": {
+                "kind": "kedmi",
+                "width": 16,
+                "epochs": 12,
+                "batch_size": 32,
+                "learning_rate": 5e-4,
+                "critic_steps": 2,
+            },
+        },
     }
 
     clip: float | None = 1.0

@@ -62,6 +62,24 @@ def test_surrogates_are_averaged_and_views_are_summed():
     assert found.history[0]["identity_loss"] == pytest.approx(2 * (1.0 + 3.0) / 2)
 
 
+def test_costs_what_it_says():
+    target, prior = tiny(0)
+    prior.discriminator.surrogates.extend([Fixed(1.0), Fixed(3.0)])
+    counts = [[0, 0], [0, 0]]
+
+    def count(number: int, output: Tensor) -> None:
+        counts[number][0] += len(output)
+        counts[number][1] += len(output) if output.requires_grad else 0
+
+    for number, surrogate in enumerate(prior.discriminator.surrogates):
+        surrogate.register_forward_hook(lambda _, inputs, output, number=number: count(number, output))
+    attack = LOKT(iterations=3, restarts=2)
+    invert(attack, LabelOracle(target, "cpu"), prior)
+    costs = attack.passes()
+    assert counts == [[2 * costs.surrogate_forward, 2 * costs.surrogate_backward]] * 2  # two identities
+    assert costs.target_forward == 0 < costs.surrogate_forward
+
+
 def test_without_surrogates_the_discriminators_head_guides():
     target, prior = tiny(0)
     oracle = LabelOracle(target, "cpu")
