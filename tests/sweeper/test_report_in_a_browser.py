@@ -227,7 +227,9 @@ def test_points_of_a_comparison_lead_to_their_own_study(browser, page):
 def test_nothing_sticks_out_of_the_page(browser, page, width):
     options = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.call("Emulation.setDeviceMetricsOverride", **options)
-    browser.open(page([record(24), record(20, "a_second_study_with_a_long_name")]))
+    first, second = record(24), record(20, "a_second_study_with_a_long_name")
+    first["trials"][3]["warnings"] = ["path_without_a_blank_" * 5]
+    browser.open(page([first, second]))
     assert browser.run("document.documentElement.scrollWidth") <= width
     browser.call("Emulation.clearDeviceMetricsOverride")
 
