@@ -12,13 +12,14 @@ from typing import Any
 
 from sweeper.shares import Node, Share, check_fitting, count_shards, per_process, shard_share
 from sweeper.study import Resources
-from trainables.errors import ConfigError
+from trainables.errors import ConfigError, TrialError
 from trainables.mirror import VARIABLE
 
 OBJECT_STORE_BYTES = 200_000_000  # results are small; Ray's default would take a third of the memory
 AT_ONCE_PER_GPU = 4
 AT_ONCE_ON_CPU = 4
 REACH_SECONDS = 10.0
+STARTS = 3
 
 
 @dataclass(frozen=True)
@@ -151,17 +152,31 @@ def cluster(address: str | None) -> Iterator[list[Node]]:
             except (ConnectionError, RuntimeError, ValueError, TimeoutError, RayError) as error:
                 raise ConfigError(_no_cluster(address, error)) from None
         else:
-            ray.init(
-                address="local",
-                include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES,
-                **quiet,
-            )
+            start_here(**quiet)
     try:
         yield machines() or [Node(1.0, 0.0)]
     finally:
         if not connected:
             ray.shutdown()
+
+
+def start_here(**options: Any) -> None:
+    """Start Ray here; raise `TrialError` if it does not come up, as on a machine that is very busy."""
+    import ray
+
+    chosen = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES, **options}
+    for attempt in range(STARTS):
+        try:
+            ray.init(address="local", **chosen)
+            return
+        except Exception as error:  # Ray gives itself 30 s, and then raises just that
+            ray.shutdown()
+            if attempt == STARTS - 1:
+                said = " ".join(str(error).split())[:300]
+                raise TrialError(
+                    f"Ray did not start on this machine, {STARTS} times: {said}; start again when the "
+                    "machine is less busy, or name a cluster that runs (ray start --head; --address auto)"
+                ) from error
 
 
 def machines() -> list[Node]:

@@ -1,9 +1,9 @@
 import pytest
 
-from sweeper.cluster import Node, allot
+from sweeper.cluster import Node, allot, cluster
 from sweeper.shares import Share
 from sweeper.study import Resources
-from trainables.errors import ConfigError
+from trainables.errors import ConfigError, TrialError
 
 
 @pytest.mark.parametrize(
@@ -111,3 +111,27 @@ def test_shards_that_do_not_fit_are_named_before_any_work():
         allot(Resources(attack_shards=3), [Node(2, 0)])
     with pytest.raises(ConfigError, match="smaller cpus_per_shard or gpus_per_shard"):
         allot(Resources(attack_shards=2, gpus_per_shard=1), [Node(8, 0)])
+
+
+def test_ray_that_does_not_start_is_tried_again_and_then_one_error(monkeypatch):
+    asked = []
+
+    def init(**options):
+        asked.append(options["address"])
+        if len(asked) != 2:
+            raise Exception("The current node timed out during startup.")
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr("ray.init", init)
+    monkeypatch.setattr("ray.shutdown", lambda: None)
+    monkeypatch.setattr("ray.nodes", lambda: [{"Alive": True, "Resources": {"CPU": 3.0}}])
+    with cluster(None) as nodes:
+        assert nodes == [Node(3, 0)]
+    assert asked == ["local"] * 2
+    with (
+        pytest.raises(TrialError, match="did not start on this machine, 3 times: The current node timed out"),
+        cluster(None),
+    ):
+        pass
+    assert len(asked) == 5
