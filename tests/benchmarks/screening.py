@@ -1,70 +1,142 @@
 """Attack seconds that screening saves, and whether the front stays the same: one sweep with it, one without.
 
-    python tests/benchmarks/screening.py [trials] [share of the steps] [-S PATH=VALUE ...]
+    OMP_NUM_THREADS=1 python tests/benchmarks/screening.py [trials] [seeds] [-S PATH=VALUE ...]
 
-Both sweeps propose the same trials (the sampler is random, so it does not look at results) on rendered faces
-and share one store: a target, and an attack that both need, is made once, and its seconds count in both.
-Goal: the same front with at least a third of the attack seconds saved.
+Both sweeps propose the same trials of the preset quickstart (the anchors, then at random, which does not look
+at results), one after the other and without Ray, and share one store: a target, and an attack that both need,
+is made once, and the seconds that it took count in both. Then the members of both fronts, and the trials near
+them, are measured again under fresh seeds, as `sweeper confirm` does. SWEEPER_HOME keeps the sweeps; started
+again, the benchmark goes on.
 """
 
 import os
 import sys
 import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
+import yaml
+
+from sweeper.confirm import wanted
+from sweeper.confirmation import Confirmation
 from sweeper.home import Home
-from sweeper.progress import display
-from sweeper.study import load_study
-from sweeper.sweep import sweep
+from sweeper.ledger import Book, Ledger
+from sweeper.records import study_records
+from sweeper.study import Study, load_study
+from trainables.config import load_trial
+from trainables.screen import run_screened
+from trainables.trial import run_trial
 
-OVERRIDES = (
-    "trial.attack.iterations=300",
-    "trial.attack.restarts=3",
-    "search.sampler=random",
-    "tracking.mlflow=false",
-)
+Trial = dict[str, Any]
+Run = Callable[..., dict[str, Any]]
 
 
-def attack_seconds(trials: list[dict[str, Any]]) -> float:
+def work(book: Book, run: Run) -> None:
+    """Run the trials of `book`, one after the other."""
+    while (asked := book.ask()) is not None:
+        began = time.process_time()
+        try:
+            result = run(asked.document, **asked.options)
+        except Exception as error:
+            book.fail(asked.number, asked.assignment, f"{type(error).__name__}: {error}")
+            print(f"{asked.name} failed: {error}", flush=True)
+            continue
+        result["metrics"]["cpu_seconds"] = time.process_time() - began
+        book.tell(asked.number, {**result, "params": asked.assignment})
+        print(f"{asked.name}: {result['values']}", flush=True)
+
+
+def swept(study: Study, home: Home) -> list[Trial]:
+    """Run `study` in this process and return its trials."""
+    home.prepare()
+    folder = home.study(study.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "study.yaml").write_text(yaml.safe_dump(asdict(study), sort_keys=False))
+
+    def run(document: dict[str, Any], rivals: list[Trial] | None = None) -> dict[str, Any]:
+        config = load_trial(document)
+        if rivals is None:
+            return run_trial(config, store=home.store)
+        return run_screened(
+            config,
+            rivals=rivals,
+            objectives=study.objectives,
+            share=study.search.screening_share,
+            store=home.store,
+        )
+
+    work(Ledger(study, home.storage, folder / "history"), run)
+    found: list[Trial] = study_records(home, study.name, history=False)["trials"]
+    return found
+
+
+def confirmed(study: Study, home: Home, seeds: int) -> dict[str, Trial]:
+    """Measure the front and what is near it under fresh seeds; return assignment -> what that gave."""
+    records = study_records(home, study.name, history=False)
+    items, _ = wanted(study, records, seeds=seeds)
+    work(
+        Confirmation(study, home.storage, items, []), lambda doc: run_trial(load_trial(doc), store=home.store)
+    )
+    trials = study_records(home, study.name, history=False)["trials"]
+    return {key(trial): trial["confirmed"] for trial in trials if trial["confirmed"]}
+
+
+def key(trial: Trial) -> str:
+    """Return what tells a trial from the others of its space."""
+    return ", ".join(f"{path.split('.')[-1]} {value}" for path, value in sorted(trial["params"].items()))
+
+
+def attack_seconds(trials: list[Trial]) -> float:
     """Return the seconds of all attacks, short and long."""
     return sum(t["seconds"].get("attack", 0.0) + t["seconds"].get("screening", 0.0) for t in trials)
 
 
-def front(trials: list[dict[str, Any]]) -> dict[str, tuple[float, ...]]:
+def front(trials: list[Trial]) -> dict[str, tuple[float, ...]]:
     """Return assignment -> values of the trials on the front."""
-    return {str(sorted(t["params"].items())): tuple(t["values"].values()) for t in trials if t["on_front"]}
+    return {key(t): tuple(t["values"].values()) for t in trials if t["on_front"]}
 
 
-def run(home: Home, name: str, trials: int, overrides: list[str]) -> list[dict[str, Any]]:
-    """Run the sweep and return its trials."""
-    study = load_study("quickstart", overrides=[*OVERRIDES, *overrides, f"name={name}"], trials=trials)
-    with display() as shown:
-        outcome = sweep(study, home, display=shown)
-    found: list[dict[str, Any]] = outcome.records["trials"]
-    return found
-
-
-def main(trials: int, share: float, overrides: list[str], home: Home) -> None:
+def main(trials: int, seeds: int, overrides: list[str], home: Home) -> None:
     """Run both sweeps and print what the second one saved."""
-    load = os.getloadavg()[0]
-    plain = run(home, "unscreened", trials, overrides)
-    screened = run(
-        home,
-        "screened",
-        trials,
-        [*overrides, "search.screening=on", f"search.screening_share={share}"],
-    )
-    skipped = sum(t["state"] == "screened" for t in screened)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+
+    def study(name: str, *more: str) -> Study:
+        shared = ["search.sampler=random", "tracking.mlflow=false", f"name={name}"]
+        return load_study("quickstart", overrides=[*shared, *overrides, *more], trials=trials)
+
+    unscreened, screening = study("unscreened"), study("screened", "search.screening=on")
+    plain, screened = swept(unscreened, home), swept(screening, home)
+    skipped = [t for t in screened if t["state"] == "screened"]
+    long = {key(t): t for t in plain}
     before, after = attack_seconds(plain), attack_seconds(screened)
+    print(f"{len(plain)} trials without screening, {len(screened)} with it, {len(skipped)} screened")
+    print(f"attack seconds {before:.0f} and {after:.0f}: {1 - after / before:.0%} saved")
+    print(f"in a sweep of trials that take {sum(sum(t['seconds'].values()) for t in plain):.0f} s")
+    broken = sum(
+        long[key(t)]["values"]["attack_accuracy"] < t["screening"]["interval"][0]
+        for t in screened
+        if t["screening"] and key(t) in long
+    )
+    print(f"long attacks that stay below the lower end of their short one: {broken} of {len(screened)}")
     same = front(plain) == front(screened)
-    print(f"cores {os.cpu_count()}, load average before {load:.1f}")
-    print(f"{len(plain)} trials without screening, {len(screened)} with it, {skipped} screened")
-    print(f"attack seconds {before:.0f} and {after:.0f}: {1 - after / before:.0%} saved (goal: at least 33%)")
-    print(f"front of {len(front(plain))} without, {len(front(screened))} with: the same: {same}")
-    lost = [params for params in front(plain) if params not in front(screened)]
-    for params in lost:
-        print(f"  lost: {params} {front(plain)[params]}")
+    print(f"front of {len(front(plain))} without, {len(front(screened))} with; the same: {same}")
+    for name, values in front(plain).items():
+        print(f"  {values}  {name}{'' if name in front(screened) else '  LOST'}")
+    if seeds:
+        both = confirmed(unscreened, home, seeds), confirmed(screening, home, seeds)
+        likely = [
+            {name for name, one in found.items() if (one["front_probability"] or 0) >= 0.5} for found in both
+        ]
+        print(f"confirmed under {seeds} fresh seeds: {len(both[0])} trials without, {len(both[1])} with")
+        print(f"more likely than not on the front: the same {len(likely[0])}: {likely[0] == likely[1]}")
+        for name, one in both[0].items():
+            there = both[1].get(name)
+            chance = "not measured" if there is None else f"{there['front_probability']:.2f}"
+            print(f"  {one['values']} {one['front_probability']:.2f} without, {chance} with  {name}")
 
 
 if __name__ == "__main__":
@@ -74,7 +146,7 @@ if __name__ == "__main__":
         place = Home(Path(os.environ.get("SWEEPER_HOME", folder)).resolve())
         main(
             int(numbers[0]) if numbers else 40,
-            float(numbers[1]) if len(numbers) > 1 else 0.25,
+            int(numbers[1]) if len(numbers) > 1 else 3,
             [word for word in words if "=" in word],
             place,
         )
