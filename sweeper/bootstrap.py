@@ -156,7 +156,10 @@ def hypervolumes(tables: Floats, directions: Sequence[str], reference: Sequence[
     if not room.shape[1]:
         return np.zeros(len(tables))
     room = np.where(np.isfinite(room).all(axis=2, keepdims=True), np.maximum(room, 0.0), 0.0)
-    order = np.argsort(-room[:, :, 0], axis=1, kind="stable")
+    first = room[:, :, 0]
+    if (first == first[:1]).all():  # an objective without spread is the same in all draws: sort it once
+        first = first[:1]
+    order = np.broadcast_to(np.argsort(-first, axis=1), room.shape[:2])
     width = np.take_along_axis(room[:, :, 0], order, axis=1)
     height = np.maximum.accumulate(np.take_along_axis(room[:, :, 1], order, axis=1), axis=1)
     steps = width - np.append(width[:, 1:], np.zeros((len(tables), 1)), axis=1)

@@ -9,7 +9,7 @@ import numpy as np
 
 from sweeper.attainment import attained, crossings, ranges
 from sweeper.axis import round_values
-from sweeper.bootstrap import Estimate, Floats, estimates, hypervolumes
+from sweeper.bootstrap import Estimate, Floats, Redrawn, estimates, hypervolumes
 from sweeper.front import dominated_share, hypervolume, non_dominated
 from sweeper.measures import bound
 from sweeper.outcome import outcome
@@ -131,6 +131,7 @@ def compare(
         redraw(eligible(record), list(objectives), seed=number if notes else 0)
         for number, record in enumerate(records)
     ]
+    volumes = [None if again is None else _volumes(again, directions, corner) for again in drawn]
     tables = {record["study"]: values(record) for record in records}
     steps = [
         growth(record["trials"], {trial["number"] for trial in eligible(record)}, objectives, corner)
@@ -138,7 +139,7 @@ def compare(
     ]
     least = min((done[-1].seconds for done in steps if done), default=0.0)
     studies = []
-    for record, again, done in zip(records, drawn, steps, strict=True):
+    for record, again, done in zip(records, volumes, steps, strict=True):
         seconds = done[-1].seconds if done else 0.0
         volume = hypervolume(tables[record["study"]], directions, corner)
         studies.append(
@@ -147,7 +148,7 @@ def compare(
                 "hypervolume": volume,
                 "front": front(record),
                 "trials": len(finished(record)),
-                "estimate": _estimate([again], directions, corner),
+                "estimate": _estimate([again]),
                 "seconds": seconds,
                 "per_hour": volume / (seconds / 3600) if seconds else None,
                 "at_equal_work": volume_after(done, least),
@@ -162,7 +163,7 @@ def compare(
             for a in tables
         },
         "pairs": [
-            _pair(records[i], records[j], tables, drawn[i], drawn[j], directions, corner)
+            _pair(records[i], records[j], tables, volumes[i], volumes[j], directions, corner)
             for i, j in combinations(range(len(records)), 2)
         ],
         "attainment": _attainment(records, drawn),
@@ -175,19 +176,22 @@ def compare(
     return {**found, "outcome": outcome(found), "notes": notes}
 
 
-def _estimate(
-    drawn: Sequence[Redraw | None], directions: Sequence[str], corner: Sequence[float]
-) -> dict[str, Any] | None:
+def _volumes(again: Redraw, directions: Sequence[str], corner: Sequence[float]) -> Redraw:
+    """Return the hypervolumes of all that was drawn of a study: each is used alone and in every pair."""
+    drawn = again.tables
+    measured = hypervolumes(drawn.measured[None], directions, corner)[0]
+    once, twice = (hypervolumes(tables, directions, corner) for tables in (drawn.once, drawn.twice))
+    return Redraw(Redrawn(np.asarray(measured), once, twice), again.basis)
+
+
+def _estimate(volumes: Sequence[Redraw | None]) -> dict[str, Any] | None:
     """Return the hypervolume of one study, or the first one's lead over the second, with its interval."""
-    known = [again for again in drawn if again is not None]
-    if len(known) < len(drawn):
+    known = [again for again in volumes if again is not None]
+    if len(known) < len(volumes):
         return None
-
-    def volume(*tables: Floats) -> Floats:
-        volumes = [hypervolumes(table, directions, corner) for table in tables]
-        return volumes[0] if len(volumes) == 1 else volumes[0] - volumes[1]
-
-    (found,) = estimates([again.tables for again in known], volume)
+    (found,) = estimates(
+        [again.tables for again in known], lambda first, *second: first - second[0] if second else first
+    )
     return {
         "value": found.corrected,
         "interval": [found.low, found.high],
@@ -200,8 +204,8 @@ def _pair(
     a: Record,
     b: Record,
     tables: Mapping[str, Floats],
-    drawn_a: Redraw | None,
-    drawn_b: Redraw | None,
+    volumes_a: Redraw | None,
+    volumes_b: Redraw | None,
     directions: Sequence[str],
     corner: Sequence[float],
 ) -> dict[str, Any]:
@@ -210,7 +214,7 @@ def _pair(
     pair: dict[str, Any] = {
         "studies": names,
         "difference": volumes[0] - volumes[1],
-        "estimate": _estimate([drawn_a, drawn_b], directions, corner),
+        "estimate": _estimate([volumes_a, volumes_b]),
     }
     if len(directions) != 2:
         return pair
