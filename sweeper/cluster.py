@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sweeper.shares import Node, Share, check_fitting, count_shards, per_process, shard_share
+from sweeper.shares import Node, Share, check_fitting, count_shards, fitting, per_process, shard_share
 from sweeper.study import Resources
 from trainables.errors import ConfigError, TrialError
 from trainables.mirror import VARIABLE
@@ -46,8 +46,8 @@ class Allotment:
         return [Share(self.cpus, self.gpus), *others]
 
     def fits(self, nodes: Sequence[Node]) -> bool:
-        """Return whether there is a machine among `nodes` that could run a trial."""
-        return any(node.cpus >= self.cpus and node.gpus >= self.gpus for node in nodes)
+        """Return whether `nodes` could run a trial, with all its processes."""
+        return fitting(self.processes, nodes, 1) == 1
 
 
 def allot(resources: Resources, nodes: Sequence[Node]) -> Allotment:

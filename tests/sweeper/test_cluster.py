@@ -68,6 +68,8 @@ def test_whether_a_machine_is_left_that_could_run_a_trial():
     found = allot(Resources(cpus_per_trial=3), [Node(4, 0), Node(2, 0)])
     assert found.fits([Node(3, 0)])
     assert not found.fits([Node(2, 0), Node(2, 0)]) and not found.fits([])
+    spread = allot(Resources(attack_shards=3, cpus_per_trial=1), [Node(2, 0), Node(1, 0)])
+    assert spread.fits([Node(1, 0)] * 3) and not spread.fits([Node(2, 0)])
 
 
 @pytest.mark.parametrize(
