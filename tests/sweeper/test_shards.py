@@ -1,7 +1,10 @@
 """An attack spread over Ray tasks: same results, one after a worker was killed, errors and progress."""
 
+import json
 import os
 import shutil
+import subprocess
+import sys
 import time
 
 import pytest
@@ -150,3 +153,61 @@ def test_progress_is_that_of_all_shards(tmp_path, ray_address):
     done = [done for _, done, _ in told]
     assert done == sorted(done) and {total for _, _, total in told} == {20}
     assert max(done[:4]) <= 20 and any(0 < one < 20 for one in done)
+
+
+SCRIPT = """
+import json, os, sys
+from pathlib import Path
+
+import sweeper
+
+os.environ["RAY_raylet_start_wait_time_s"] = "180"
+import ray
+
+ray.init(num_cpus=4, num_gpus=2, include_dashboard=False, log_to_driver=False)
+
+from sweeper.home import Home
+from sweeper.study import parse_study
+from sweeper.sweep import sweep
+
+
+def run(trial, *, store_root, device, report, spread):
+    import ray
+    import torch
+    from trainables.attacks.base import Reconstructions
+    from trainables.shards import cut, merge
+
+    def work(part, device, report):
+        assert device == ("cuda" if torch.cuda.is_available() else "cpu")
+        gpus = torch.tensor(ray.get_gpu_ids(), dtype=torch.float32)
+        images = torch.zeros(1, 1, 3, 1, 1)
+        return Reconstructions(latents=gpus[None, None], images=images, history=[{"iteration": 0.0}])
+
+    parts = cut(2, spread.shards, 1, Path(store_root) / repr(trial["x"]))
+    one, two = merge(spread(work, parts, device, report)).latents.flatten().tolist()
+    return {"values": {"test_accuracy": one, "attack_accuracy": two}}
+
+
+document = {
+    "name": "gpus",
+    "trial": {},
+    "space": [{"x": {"float": [0, 1]}}],
+    "search": {"trials": 2},
+    "resources": {"concurrent": 1, "attack_shards": "auto", "cpus_per_trial": 1},
+    "tracking": {"mlflow": False},
+}
+home = Home(Path(sys.argv[1]))
+trials = sweep(parse_study(document, "test"), home, run=run, shared=False).records["trials"]
+print(json.dumps([[t["state"], sorted(t["values"].values())] for t in trials]))
+"""
+
+
+def test_each_shard_has_a_gpu_of_its_own_where_there_are_several(tmp_path):
+    """On logical GPUs: where Ray counts two that are not there the work falls back to the CPU."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path / "home")], capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout.splitlines()[-1]) == [["complete", [0.0, 1.0]]] * 2
