@@ -232,7 +232,10 @@ DRIVER = textwrap.dedent(
 
 
 def in_state(home, state):
-    _, trials = stored_trials(home.storage, "killed")
+    try:
+        _, trials = stored_trials(home.storage, "killed")
+    except KeyError:  # the first driver has not come that far
+        return {}
     return {trial["number"]: trial["params"].get("x") for trial in trials if trial["state"] == state}
 
 

@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from pathlib import Path
@@ -75,17 +76,15 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server():
     if program("initdb") is None or program("pg_ctl") is None:
         pytest.skip("no PostgreSQL here (initdb, pg_ctl)")
     pytest.importorskip("psycopg")
-    folder = tmp_path_factory.mktemp("postgresql")
-    for parent in (folder, *folder.parents):  # so that the other user may pass
-        if parent.owner() == "root" == Path.home().owner() and os.geteuid() == 0 and parent != Path("/"):
-            parent.chmod(parent.stat().st_mode | 0o011)
-    found = Server(folder)
-    yield found
-    found.stop()
+    # Not below pytest's own folder, which it closes to other users each time that it starts.
+    with tempfile.TemporaryDirectory(prefix="postgresql-") as folder:
+        found = Server(Path(folder))
+        yield found
+        found.stop()
 
 
 @pytest.fixture
