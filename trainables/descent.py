@@ -57,16 +57,18 @@ def descend(
     ``step(state, iteration, *draws)`` returns the next state and both losses, detached sums over `rows` rows;
     it gets the next draw of each stream in `noises`. ``progress(iteration, identity_loss, prior_loss)`` is
     called about once a second: reading a loss waits for the device, so it is not read in between. What
-    `resume` holds under `name` is taken up, and the state is saved there from time to time and at the end.
-    Raises `TrialError` if a loss or the state is not finite when it is read.
+    `resume` holds under `name` is taken up, and the state is saved there from time to time and at the end;
+    the losses of all steps with it, so that a descent over more iterations can take it up as well. Raises
+    `TrialError` if a loss or the state is not finite when it is read.
     """
     resume = resume or Resume()
-    keep = set(sampled(iterations))
-    kept: list[Tensor] = []
+    anything = next(iter(state.values()))
+    course = torch.zeros(iterations, 2, dtype=anything.dtype, device=anything.device)
     begin = 0
     saved = resume.read(name)
-    if saved is not None:
-        begin, kept = saved["iteration"], list(saved["kept"].to(next(iter(state.values()))))
+    if saved is not None and saved["iteration"] <= iterations:
+        begin = saved["iteration"]
+        course[:begin] = saved["course"].to(course)
         state = {key: saved["state"][key].to(value) for key, value in state.items()}
         for _ in range(begin):
             for noise in noises:
@@ -75,10 +77,9 @@ def descend(
     for iteration in range(begin, iterations):
         state, losses = step(state, iteration, *(next(noise) for noise in noises))
         last = iteration == iterations - 1
-        if iteration in keep:
-            kept.append(torch.stack(losses) / rows)
+        course[iteration] = torch.stack(losses) / rows
         if last or time.monotonic() - last_report > 1:
-            means = torch.stack(losses) / rows
+            means = course[iteration]
             if not all(bool(torch.isfinite(value).all()) for value in (means, *state.values())):
                 raise TrialError(
                     f"the attack's losses are not finite at iteration {iteration + 1} of {iterations}: "
@@ -88,9 +89,9 @@ def descend(
             last_report = time.monotonic()
         if last or resume.due():
             done = {key: value.cpu() for key, value in state.items()}
-            so_far = torch.stack(kept).cpu()
-            resume.write(name, {"iteration": iteration + 1, "state": done, "kept": so_far})
-    return state, torch.stack(kept).cpu()
+            so_far = course[: iteration + 1].cpu()
+            resume.write(name, {"iteration": iteration + 1, "state": done, "course": so_far})
+    return state, course[sampled(iterations)].cpu()
 
 
 def momentum_step(

@@ -1,11 +1,12 @@
 """Screening: a short attack first, and no long one where that already shows a trial to be beaten.
 
+Where an attack's steps do not depend on how many there are (GMI, KEDMI, LOMMA, PLG-MI, LOKT), the short
+attack is the beginning of the long one, which goes on from it: screening then costs a look by the judge. For
+others it is an attack of its own, with one restart.
+
 The lower end of the short attack's interval is taken as the least that the long one reaches. That is
 likely, not certain: a long attack can stay below it by chance, mostly on a target that no attack tells from
-noise. A trial screened by such a bound may have been on the front. It pays where long attacks are many
-times longer than short ones and many trials are far from the front; in small sweeps of cheap attacks it
-costs more than it saves (tests/benchmarks/screening.py: 4 of 40 trials screened, one of them a member of
-the front).
+noise. So a screened trial may have been on the front; tests/benchmarks/screening.py measures how often.
 """
 
 import dataclasses
@@ -14,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainables.attacks.base import Attack
+from trainables.attacks.base import Attack, goes_on
 from trainables.config import Threat, TrialConfig, load_trial
 from trainables.errors import ConfigError
 from trainables.progress import Report, silent
@@ -35,8 +36,8 @@ Rival = Mapping[str, Any]
 Limit = tuple[str, str, float]
 
 
-def shortened(config: TrialConfig, share: float) -> Threat:
-    """Return the attack to screen with: the first that can be shortened, for `share` of its steps, once.
+def shortened(config: TrialConfig, share: float) -> tuple[Threat, Threat]:
+    """Return the first attack that can be shortened, for `share` of its steps, and as it is.
 
     One whose prior is trained with the target is taken only if there is no other. Raises `ConfigError` if no
     attack can be shortened, or if one alone bounds nothing (``suite: mean``).
@@ -47,22 +48,28 @@ def shortened(config: TrialConfig, share: float) -> Threat:
             f"{len(config.attack)} attacks (suite); screen with one attack, or set search.screening: off"
         )
     possible = [(threat, _short(threat.attack, share)) for threat in config.attack]
-    found = [dataclasses.replace(threat, attack=short) for threat, short in possible if short is not None]
+    found = [
+        (dataclasses.replace(threat, attack=short), threat) for threat, short in possible if short is not None
+    ]
     if not found:
         raise ConfigError(
             f"screening expects an attack with one of the knobs {', '.join(LENGTHS)} to shorten; got "
             f"{', '.join(threat.attack.kind for threat in config.attack)} (attack); set search.screening: off"
         )
-    return next((threat for threat in found if not threat.prior.needs_target), found[0])
+    return next((pair for pair in found if not pair[0].prior.needs_target), found[0])
 
 
 def _short(attack: Attack, share: float) -> Attack | None:
-    """Return the attack with a share of its steps and one restart; None if it has nothing to shorten."""
+    """Return the attack with a share of its steps; None if it has nothing to shorten.
+
+    All restarts are kept where the long attack goes on from where the short one ends, for then nothing is
+    lost; else there is one restart.
+    """
     knobs = {field.name for field in dataclasses.fields(attack)}  # type: ignore[arg-type]
     changes = {name: max(1, math.ceil(share * getattr(attack, name))) for name in LENGTHS if name in knobs}
     if not changes:
         return None
-    if "restarts" in knobs:
+    if "restarts" in knobs and not goes_on(attack):
         changes["restarts"] = 1
     short: Attack = dataclasses.replace(attack, **changes)  # type: ignore[type-var]
     return short
@@ -111,12 +118,23 @@ def run_screened(
     accuracy and the short attack's accuracy, which the long one can only raise.
     """
     trained = make_target(config, store=store, device=device, report=report)
-    threat = shortened(config, share)
+    threat, whole = shortened(config, share)
+    # The parts of a spread attack keep their states apart, so there the long one begins anew.
+    longer = whole if goes_on(whole.attack) and spread is None else None
 
     def told(stage: str, done: int, total: int, **metrics: float) -> None:
         report(f"short {stage}" if stage == "attack" else stage, done, total, **metrics)
 
-    found = assault(config, threat, trained, store=store, device=device, report=told, spread=spread)
+    found = assault(
+        config,
+        threat,
+        trained,
+        store=store,
+        device=device,
+        report=told,
+        spread=spread,
+        longer=longer,
+    )
     reached, interval = found["metrics"]["attack_accuracy_top1"], found["interval"]
     best = {
         "test_accuracy": trained.result["test_accuracy"],

@@ -231,22 +231,27 @@ def make_attack(
     device: str = "cpu",
     report: Report = silent,
     spread: Spread | None = None,
+    longer: Threat | None = None,
 ) -> Stage:
     """Return the reconstructions that the attack of `threat` makes of the trained target.
 
     spread: runs parts of the identities elsewhere; None works on all of them here. The result is the same.
+    longer: an attack of which this one is the beginning (`goes_on`); it will find the state that is left.
     """
     data = load_data(config)
-    parts = {
-        "version": VERSIONS["attack"],
-        "attack": with_content(threat.attack),
-        **threat.unusual,
-        "prior": prior.key,
-        "target": trained.key,
-        "identities": config.identities,
-        **({} if auxiliary is None else {"auxiliary": auxiliary.key}),
-    }
-    unfinished = store.root / "attack" / f"{content_key(**parts)}.unfinished"
+
+    def parts_of(threat: Threat) -> dict[str, Any]:
+        return {
+            "version": VERSIONS["attack"],
+            "attack": with_content(threat.attack),
+            **threat.unusual,
+            "prior": prior.key,
+            "target": trained.key,
+            "identities": config.identities,
+            **({} if auxiliary is None else {"auxiliary": auxiliary.key}),
+        }
+
+    unfinished = store.root / "attack" / f"{content_key(**parts_of(longer or threat))}.unfinished"
 
     def make(folder: Path) -> dict[str, Any]:
         identities = attacked_identities(config, data)
@@ -269,8 +274,9 @@ def make_attack(
         )
         return {"history": found.history, "queries": found.queries}
 
-    made = store.get("attack", parts, make)
-    shutil.rmtree(unfinished, ignore_errors=True)
+    made = store.get("attack", parts_of(threat), make)
+    if longer is None:
+        shutil.rmtree(unfinished, ignore_errors=True)
     return made
 
 

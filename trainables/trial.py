@@ -106,15 +106,26 @@ def assault(
     device: str = "cpu",
     report: Report = silent,
     spread: Spread | None = None,
+    longer: Threat | None = None,
 ) -> dict[str, Any]:
     """Return what one attack reached on the trained target: kind, threat model, metrics, seconds, paths.
 
     seconds: of the stages made for this target. A prior that all targets share is not counted.
+    spread, longer: see `make_attack`.
     """
     prior = make_prior(config, threat.prior, trained, store=store, device=device, report=report)
     learnt = make_auxiliary(config, threat, trained, store=store, device=device, report=report)
     attacked = make_attack(
-        config, threat, trained, prior, learnt, store=store, device=device, report=report, spread=spread
+        config,
+        threat,
+        trained,
+        prior,
+        learnt,
+        store=store,
+        device=device,
+        report=report,
+        spread=spread,
+        longer=longer,
     )
     judged = make_judge(config, store=store, device=device, report=report)
     verdict = make_verdict(config, trained, attacked, judged, store=store, device=device, report=report)

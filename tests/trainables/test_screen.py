@@ -1,10 +1,14 @@
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from trainables.config import load_trial
+from trainables.descent import descend
 from trainables.errors import ConfigError
+from trainables.resume import Resume
 from trainables.screen import beaten, run_screened, shortened
 from trainables.store import Store
 from trainables.trial import run_trial
@@ -28,17 +32,84 @@ def config(**changes):
     return load_trial({**TRIAL, **changes})
 
 
-def test_a_short_attack_has_a_share_of_the_steps_and_one_start():
+def test_a_short_attack_has_a_share_of_the_steps():
     whole = config().threats["gmi"]
-    short = shortened(config(), 0.25)
-    assert short.attack == dataclasses.replace(whole.attack, iterations=2, restarts=1)
+    short, long = shortened(config(), 0.25)
+    assert long == whole
+    assert short.attack == dataclasses.replace(whole.attack, iterations=2)
     assert short.prior == whole.prior
-    assert shortened(config(), 0.01).attack.iterations == 1
+    assert shortened(config(), 0.01)[0].attack.iterations == 1
+
+
+def test_one_start_is_enough_where_the_long_attack_begins_anew(monkeypatch):
+    monkeypatch.setattr("trainables.screen.goes_on", lambda attack: False)
+    short, _ = shortened(config(), 0.5)
+    assert (short.attack.iterations, short.attack.restarts) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        {"kind": "gmi", "iterations": 6, "restarts": 2},
+        {"kind": "lomma_gmi", "iterations": 7, "restarts": 2, "students": []},
+        {
+            "kind": "kedmi",
+            "iterations": 6,
+            "restarts": 2,
+            "prior": {"kind": "kedmi", "width": 4, "epochs": 1, "batch_size": 4},
+        },
+        {
+            "kind": "plg",
+            "iterations": 6,
+            "restarts": 2,
+            "prior": {"kind": "plg", "width": 4, "iterations": 2, "critic_steps": 1, "batch_size": 4},
+        },
+    ],
+    ids=lambda attack: attack["kind"],
+)
+def test_the_long_attack_goes_on_where_the_short_one_ended(tmp_path, attack):
+    """It finds what it finds when it is run by itself, to the last bit."""
+    screened = run_screened(
+        config(attack=attack),
+        rivals=[],
+        objectives=OBJECTIVES,
+        share=0.5,
+        store=Store(tmp_path / "a"),
+    )
+    assert not list((tmp_path / "a" / "attack").glob("*.unfinished"))
+    plain = run_trial(config(attack=attack), store=Store(tmp_path / "b"))
+    assert screened["values"] == plain["values"]
+    assert screened["history"]["attack"] == plain["history"]["attack"]
+    found, alone = (
+        torch.load(Path(result["artifacts"]["attack"]) / "reconstructions.pt", weights_only=True)
+        for result in (screened, plain)
+    )
+    assert found["images"].equal(alone["images"])
+    assert found["latents"].equal(alone["latents"])
+
+
+def test_steps_that_were_done_are_not_done_again(tmp_path):
+    """Descents of 3 and then of 7 steps take 7 steps in all where the second finds what the first left."""
+    taken = []
+
+    def step(state, iteration):
+        taken.append(iteration)
+        value = state["x"] + 1
+        return {"x": value}, (value.sum(), value.sum())
+
+    resume = Resume(tmp_path)
+    for iterations in (3, 7):
+        last, losses = descend(step, {"x": torch.zeros(2)}, 2, iterations, (), lambda *_: None, resume=resume)
+    assert taken == list(range(7))
+    assert last["x"].tolist() == [7.0, 7.0]
+    assert losses[:, 0].tolist() == [float(i + 1) for i in range(7)]
+    descend(step, {"x": torch.zeros(2)}, 2, 2, (), lambda *_: None, resume=resume)
+    assert taken[7:] == [0, 1]  # what is left lies beyond the end: begin anew
 
 
 def test_what_bounds_nothing_is_refused():
     twice = [TRIAL["attack"], {**TRIAL["attack"], "iterations": 8}]
-    assert shortened(config(attack=twice), 0.5).attack.iterations == 3  # the worst is no better than any
+    assert shortened(config(attack=twice), 0.5)[0].attack.iterations == 3  # the worst is no better than any
     with pytest.raises(ConfigError, match=r"expects suite 'worst'.*got 'mean' of 2 attacks"):
         shortened(config(attack=twice, suite="mean"), 0.5)
 

@@ -76,6 +76,7 @@ class Attack(Protocol):
     An attack that asks for a prior of its own kind puts one under "prior".
     auxiliary: what it learns first of the target and public images, or None.
     coupled: only where a loss compares identities: how many neighbours form a group, see `coupled`.
+    goes_on: only where it is true, see `goes_on`.
     """
 
     kind: ClassVar[str]
@@ -127,6 +128,14 @@ def coupled(attack: Attack) -> int:
     N identities are cut into groups of so many, in their order; a group must be attacked as a whole.
     """
     return int(getattr(attack, "coupled", 1))
+
+
+def goes_on(attack: Attack) -> bool:
+    """Return whether a run of fewer ``iterations`` is the beginning of a longer one of the same knobs.
+
+    What it leaves at its end where `invert` resumes is then the state in which the longer one stands there.
+    """
+    return bool(getattr(attack, "goes_on", False))
 
 
 def rows_at_once(device: str) -> int:

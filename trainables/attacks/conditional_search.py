@@ -31,6 +31,7 @@ class ConditionalSearch:
     """
 
     kind: ClassVar[str]
+    goes_on: ClassVar[bool] = True
 
     iterations: int = 600
     restarts: int = 5

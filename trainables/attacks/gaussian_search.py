@@ -36,6 +36,7 @@ class GaussianSearch:
     """
 
     kind: ClassVar[str]
+    goes_on: ClassVar[bool] = True
 
     iterations: int = 2400
     restarts: int = 5

@@ -31,6 +31,7 @@ class LatentSearch:
     """
 
     kind: ClassVar[str]
+    goes_on: ClassVar[bool] = True
 
     iterations: int = 2400
     restarts: int = 5
