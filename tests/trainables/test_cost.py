@@ -29,7 +29,7 @@ def test_the_estimate_names_the_stages_and_grows_with_the_work():
     big = estimate(load_trial(large))
     assert big["pretrained"] == 0
     for stage, seconds in small.items():
-        assert big[stage] == pytest.approx(1000 * seconds, rel=0.9)  # machines vary, a factor 1000 does not
+        assert 30 < big[stage] / seconds < 30_000  # a busy machine stalls; it does not hide a factor 1000
 
 
 @pytest.mark.parametrize(("surrogates", "networks"), [(["small_cnn", "small_cnn"], 2), ([], 1)])
