@@ -52,8 +52,8 @@ def make_sampler(study: Study, trials: int) -> optuna.samplers.BaseSampler:
 def _startup(study: Study) -> int:
     """Return how many trials TPE waits for: the anchors span the space, and need no random ones beside them.
 
-    Measured on recorded trials (tests/benchmarks/search_efficiency.py): a little more volume after 6 to 12
-    trials over BiDO's weights alone, where there are two anchors; elsewhere no odds.
+    Measured on recorded trials (tests/benchmarks/search_efficiency.py), the difference to ten of them lies
+    within the spread between seeds: slightly more volume after 12 to 24 trials, never clearly less.
     """
     return min(STARTUP, len(anchors(study.domains))) if study.search.anchors else STARTUP
 
