@@ -151,6 +151,7 @@ def cluster(address: str | None) -> Iterator[list[Node]]:
                 ray.init(address=address, runtime_env=_environment(), **quiet)
             except (ConnectionError, RuntimeError, ValueError, TimeoutError, RayError) as error:
                 raise ConfigError(_no_cluster(address, error)) from None
+            _check_workers(address)
         else:
             start_here(**quiet)
     try:
@@ -158,6 +159,39 @@ def cluster(address: str | None) -> Iterator[list[Node]]:
     finally:
         if not connected:
             ray.shutdown()
+
+
+class _Probe:
+    """An actor that does nothing."""
+
+    def answer(self) -> bool:
+        return True
+
+
+def _check_workers(address: str) -> None:
+    """Raise `ConfigError` if no worker of the cluster can be used; a slow one may come later.
+
+    A cluster that was started without a token lets one in that has one, and then kills all its workers.
+    """
+    import ray
+
+    actor = ray.remote(num_cpus=0)(_Probe).remote()
+    try:
+        ray.get(actor.answer.remote(), timeout=REACH_SECONDS)
+    except ray.exceptions.GetTimeoutError:
+        return
+    except ray.exceptions.RayError as error:
+        ray.shutdown()
+        hint = "see its logs"
+        if os.environ.get("RAY_AUTH_MODE") == "token":
+            hint = "if it was started without a token (~/.ray/auth_token), set RAY_AUTH_MODE=disabled"
+        raise ConfigError(
+            f"expected workers on the Ray cluster at {address}, but they die as they start: "
+            f"{' '.join(str(error).split())[:300]}; {hint}"
+        ) from None
+    finally:
+        if ray.is_initialized():
+            ray.kill(actor)
 
 
 def start_here(**options: Any) -> None:

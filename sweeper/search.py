@@ -1,5 +1,6 @@
 """Ray Tune's view of a book: a thin searcher that hands out its trials and reports how they ended."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,7 +19,9 @@ class StudySearch(Searcher):
 
     settings: what every Tune configuration gets beside number and trial. at_most: trials at once.
     on_start, on_step, on_end: told of each trial that starts, where it stands, and how it ended.
-    held: raises once the study is no longer ours to drive.
+    held: raises once the study is no longer ours to drive. retries: how often a trial is handed out again
+    whose worker or machine died. Tune is to retry nothing: it fails a trial at once whose worker dies while
+    it passes from the last trial to this one.
     failure: set to the first error that must end the sweep (a full disk, a lost database).
     """
 
@@ -32,9 +35,11 @@ class StudySearch(Searcher):
         on_step: Callable[[Asked, Standing], None],
         on_end: Callable[[Asked, dict[str, Any]], None],
         held: Callable[[], None] = lambda: None,
+        retries: int = 0,
     ) -> None:
         super().__init__()
         self._held, self._stopping = held, False
+        self._retries, self._deaths, self._again = retries, Counter[int](), list[Asked]()
         self._book, self._settings, self._at_most = book, dict(settings), at_most
         self._on_start, self._on_step, self._on_end = on_start, on_step, on_end
         self._asked: dict[str, Asked] = {}
@@ -55,12 +60,13 @@ class StudySearch(Searcher):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the next configuration, None to be asked later, or FINISHED."""
-        later = None if self._asked else str(Searcher.FINISHED)
-        if self.failure is not None or self._stopping or len(self._asked) >= self._at_most:
+        closing = self.failure is not None or self._stopping
+        later = None if self._asked or (self._again and not closing) else str(Searcher.FINISHED)
+        if closing or len(self._asked) >= self._at_most:
             return later
         try:
             self._held()
-            asked = self._book.ask()
+            asked = self._again.pop(0) if self._again else self._book.ask()
         except Exception as error:
             self.failure = error
             return later
@@ -88,6 +94,11 @@ class StudySearch(Searcher):
         if asked is None or self.failure is not None:
             return
         standing: Standing = (result or {}).get("standing") or DIED
+        if standing is DIED:
+            self._deaths[asked.number] += 1
+            if self._deaths[asked.number] <= self._retries:
+                self._again.append(asked)
+                return
         if standing.cause == "disk":
             self.failure = DiskError(standing.reason)
             return

@@ -138,6 +138,7 @@ def run_book(
         on_step=on_step,
         on_end=on_end,
         held=held,
+        retries=WORKER_RETRIES,
     )
     stopping = Stopping(searcher.stop)
     lost = _Lost(allotment, display)
@@ -162,7 +163,6 @@ def run_book(
             run_config=tune.RunConfig(
                 name=study.name,
                 storage_path=str(folder),
-                failure_config=tune.FailureConfig(max_failures=WORKER_RETRIES),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
                 callbacks=[Watch(look)],
                 verbose=0,

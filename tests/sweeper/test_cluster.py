@@ -1,6 +1,9 @@
-import pytest
+from types import SimpleNamespace
 
-from sweeper.cluster import Node, allot, cluster
+import pytest
+from ray.exceptions import RayActorError
+
+from sweeper.cluster import Node, _check_workers, allot, cluster
 from sweeper.shares import Share
 from sweeper.study import Resources
 from trainables.errors import ConfigError, TrialError
@@ -137,3 +140,23 @@ def test_ray_that_does_not_start_is_tried_again_and_then_one_error(monkeypatch):
     ):
         pass
     assert len(asked) == 5
+
+
+@pytest.mark.parametrize("mode", ["token", "disabled"])
+def test_a_cluster_whose_workers_die_as_they_start_is_one_error(monkeypatch, mode):
+    killed = []
+    actor = SimpleNamespace(answer=SimpleNamespace(remote=lambda: None))
+
+    def get(*_, **__):
+        raise RayActorError()
+
+    monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    monkeypatch.setattr("ray.remote", lambda **_: lambda cls: SimpleNamespace(remote=lambda: actor))
+    monkeypatch.setattr("ray.get", get)
+    monkeypatch.setattr("ray.kill", killed.append)
+    monkeypatch.setattr("ray.shutdown", lambda: None)
+    monkeypatch.setattr("ray.is_initialized", lambda: True)
+    with pytest.raises(ConfigError, match=r"workers on the Ray cluster at .* they die") as told:
+        _check_workers("10.0.0.1:6379")
+    assert ("RAY_AUTH_MODE=disabled" in str(told.value)) == (mode == "token")
+    assert killed == [actor]

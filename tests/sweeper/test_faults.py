@@ -220,6 +220,9 @@ DRIVER = textwrap.dedent(
         x = trial["x"]
         (root / "starts" / f"{x!r} {os.getpid()} {time.time_ns()}").touch()
         time.sleep(0.5)
+        history = root / "home" / "studies" / "killed" / "history"
+        while len(list(history.glob("*.json"))) > int((root / "pace").read_text() or 0):
+            time.sleep(0.1)
         return {"values": {"test_accuracy": x, "attack_accuracy": x * x}}
 
     study = parse_study(
@@ -256,7 +259,7 @@ def test_kills_at_random_lose_nothing_and_repeat_only_what_was_in_flight(tmp_pat
     script.write_text(DRIVER)
     command = [sys.executable, str(script), str(tmp_path), ray_address, str(wanted)]
     environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
-    history = home.study("killed") / "history"
+    pace = tmp_path / "pace"
     in_flight, hit = Counter(), Counter()
     kills = Counter()
     driver = None
@@ -266,38 +269,37 @@ def test_kills_at_random_lose_nothing_and_repeat_only_what_was_in_flight(tmp_pat
 
     try:
         for kill in range(KILLS):
-            finished = 0
-            while True:  # until some more trials have ended, and one is running
-                assert len(in_state(home, "complete")) < wanted, "the kills come too late"
+            pace.write_text(str(kill * wanted // KILLS))  # so that all are not over before the last kill
+            kind, workers = dice.choice(["driver", "worker"]), []
+            while not workers:  # until some more trials have ended, and one that goes on is at work
                 if driver is None or driver.poll() is not None:
-                    assert driver is None or driver.returncode == 0
+                    assert driver is None, driver.returncode
                     driver = subprocess.Popen(command, env=environment, start_new_session=True)
-                finished = len(list(history.glob("*.json"))) if history.exists() else 0
-                if finished > kill * wanted // (KILLS + 1) and in_state(home, "running"):
-                    break
-                time.sleep(0.05)
+                time.sleep(0.1)
+                done = {repr(x) for x in in_state(home, "complete").values()}
+                last = {pid: x for x, pid, _ in sorted(begun(), key=lambda start: int(start[2]))}
+                if len(done) >= kill * wanted // KILLS:
+                    workers = [
+                        (x, int(pid))
+                        for pid, x in last.items()
+                        if x not in done and alive(int(pid)) and hit[x] < 2  # thrice, and it counts as failed
+                    ]
             time.sleep(dice.uniform(0, 0.5))
-            done = {repr(x) for x in in_state(home, "complete").values()}
-            workers = [
-                (x, int(pid))
-                for x, pid, _ in begun()
-                if x not in done and alive(int(pid)) and hit[x] < 2  # thrice, and it counts as failed
-            ]
             flying = {repr(x) for x in in_state(home, "running").values()}
-            if workers and dice.random() < 0.5:
+            if kind == "worker":
                 x, pid = dice.choice(workers)
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
                 hit[x] += 1
-                kills["worker"] += 1
             else:
                 os.killpg(driver.pid, signal.SIGKILL)
                 driver.wait()
                 driver = None
                 hit.clear()
-                kills["driver"] += 1
+            kills[kind] += 1
             flying |= {repr(x) for x in in_state(home, "running").values()}
             in_flight.update(flying)
+        pace.write_text(str(wanted))
         if driver is not None:
             driver.wait(timeout=600)
         subprocess.run(command, env=environment, check=True, timeout=600)

@@ -6,7 +6,7 @@ from trainables.background import Standing
 from trainables.errors import DiskError
 
 
-def searcher(ledger, at_most=2):
+def searcher(ledger, at_most=2, **more):
     events = []
     search = StudySearch(
         ledger,
@@ -15,6 +15,7 @@ def searcher(ledger, at_most=2):
         on_start=lambda asked: events.append(("start", asked.number)),
         on_step=lambda asked, standing: events.append((standing.stage, asked.number)),
         on_end=lambda asked, record: events.append((record["state"], asked.number)),
+        **more,
     )
     return search, events
 
@@ -45,6 +46,32 @@ def test_trials_are_handed_out_told_and_ended(home, cheap, result):
     _, trials = stored_trials(home.storage, "cheap")
     assert [t["state"] for t in trials] == ["complete", "failed", "complete"]
     assert "worker died (killed, or out of memory)" in trials[1]["result"]["reason"]
+
+
+def test_a_trial_whose_worker_died_is_handed_out_again_so_many_times(home, cheap, result):
+    ledger = Ledger(cheap(search={"trials": 2}), home.storage, home.root)
+    search, _ = searcher(ledger, at_most=1, retries=2)
+    first = search.suggest("t0")
+    for death in range(2):
+        search.on_trial_complete(f"t{death}", error=True)
+        assert search.suggest(f"t{death + 1}") == first
+    search.on_trial_complete("t2", {"standing": Standing("complete", result=result(0.5))})
+    second = search.suggest("t3")
+    for death in range(3, 6):
+        search.on_trial_complete(f"t{death}", error=True)
+        third = search.suggest(f"t{death + 1}")
+    assert third["number"] not in (first["number"], second["number"])
+    _, trials = stored_trials(home.storage, "cheap")
+    assert [t["state"] for t in trials] == ["complete", "failed", "running"]
+
+
+def test_a_trial_whose_worker_died_stays_open_when_the_sweep_stops(home, cheap):
+    search, _ = searcher(Ledger(cheap(), home.storage, home.root), retries=2)
+    first = search.suggest("t0")
+    search.on_trial_complete("t0", error=True)
+    search.stop()
+    assert search.suggest("t1") == Searcher.FINISHED
+    assert Ledger(cheap(), home.storage, home.root).ask().number == first["number"]
 
 
 def test_a_full_disk_ends_the_sweep_and_leaves_the_trial_open(home, cheap, result):

@@ -1,5 +1,6 @@
 """A sweep on a cluster of two nodes, made on one machine, that loses one of them."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -31,7 +32,7 @@ DRIVER = textwrap.dedent(
         (root / "starts" / f"{trial['x']!r} {node} {time.time_ns()}").touch()
         while True:  # both nodes begin before one ends; what the doomed one begins next does not end there
             nodes = [path.name.split()[1] for path in (root / "starts").iterdir()]
-            if len(set(nodes)) == 2 and (node != (root / "doomed").read_text() or nodes.count(node) == 1):
+            if len(set(nodes)) >= 2 and (node != (root / "doomed").read_text() or nodes.count(node) == 1):
                 break
             time.sleep(0.2)
         time.sleep(1)
@@ -53,6 +54,14 @@ DRIVER = textwrap.dedent(
 )
 
 
+def patient(start):
+    """Return what `start` returns, at the third time at last: Ray gives a busy machine 30 s for a node."""
+    for _ in range(2):
+        with contextlib.suppress(Exception):
+            return start()
+    return start()
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_node_that_is_killed_costs_only_what_ran_there(tmp_path, home, monkeypatch):
@@ -63,11 +72,8 @@ def test_a_node_that_is_killed_costs_only_what_ran_there(tmp_path, home, monkeyp
     (tmp_path / "starts").mkdir()
     script = tmp_path / "driver.py"
     script.write_text(DRIVER)
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={"num_cpus": 1, "include_dashboard": False, "object_store_memory": 100_000_000},
-    )
-    driver = None
+    each = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 100_000_000}
+    cluster, driver = Cluster(), None
 
     def starts():
         return [path.name.split() for path in (tmp_path / "starts").iterdir()]
@@ -76,14 +82,15 @@ def test_a_node_that_is_killed_costs_only_what_ran_there(tmp_path, home, monkeyp
         return [t for t in stored_trials(home.storage, "nodes")[1] if t["state"] == "complete"]
 
     try:
-        doomed = cluster.add_node(num_cpus=1, object_store_memory=100_000_000)
+        _, doomed = (patient(lambda: cluster.add_node(**each)) for _ in range(2))
         (tmp_path / "doomed").write_text(doomed.node_id)
         command = [sys.executable, str(script), str(tmp_path), cluster.address, str(TRIALS)]
         environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
+        environment.setdefault("RAY_AUTH_MODE", "disabled")  # as the nodes were started
         driver = subprocess.Popen(command, env=environment)
         # Until both nodes have finished something and the doomed one has begun another trial.
         while len([x for x, node, _ in starts() if node == doomed.node_id]) < 2 or len(complete()) < 3:
-            assert driver.poll() is None
+            assert driver.poll() is None, stored_trials(home.storage, "nodes")
             time.sleep(0.05)
         before = {repr(trial["params"]["x"]) for trial in complete()}
         cluster.remove_node(doomed, allow_graceful=False)
