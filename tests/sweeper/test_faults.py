@@ -354,14 +354,8 @@ INTERRUPTED = textwrap.dedent(
 )
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        "the grace is short",
-        pytest.param("all end in it", marks=pytest.mark.slow),
-        pytest.param("interrupted again", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["the grace is short", "all end in it", "interrupted again"])
 def test_an_interrupt_lets_trials_end_for_a_moment_and_says_how_to_go_on(
     tmp_path, home, study_file, ray_address, case
 ):
