@@ -5,6 +5,7 @@ branch it lives in (``defense.bido_hsic.lambda_x``), so that two branches never 
 """
 
 import math
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any, Protocol
@@ -77,6 +78,34 @@ class _Replay:
 def decode(space: Mapping[str, Domain], raw: Mapping[str, Any]) -> Assignment:
     """Return path -> value for an optimiser's `raw` values (of `anchors`, `grid`, or a stored trial)."""
     return draw(space, _Replay(raw))
+
+
+class _Dice:
+    """Choices made at random, uniformly, and kept by optimiser name."""
+
+    def __init__(self, dice: random.Random) -> None:
+        self.dice = dice
+        self.raw: dict[str, Any] = {}
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        value = self.dice.uniform(math.log(low), math.log(high)) if log else self.dice.uniform(low, high)
+        self.raw[name] = min(max(math.exp(value), low), high) if log else value
+        return float(self.raw[name])
+
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
+        self.raw[name] = round(self.suggest_float(name, low, high, log=log))
+        return int(self.raw[name])
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        self.raw[name] = self.dice.choice(list(choices))
+        return self.raw[name]
+
+
+def at_random(space: Mapping[str, Domain], dice: random.Random) -> dict[str, Any]:
+    """Return an optimiser's raw values of one draw, each uniform in its range (or its logarithm)."""
+    made = _Dice(dice)
+    draw(space, made)
+    return made.raw
 
 
 def parameters(space: Mapping[str, Domain]) -> Iterator[tuple[str, Float | Int | Choice | Ordered]]:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import optuna
 
-from search_spaces.space import anchors, decode, grid, size
+from search_spaces.space import anchors, at_random, decode, grid, size
 from sweeper.databases import engine_options, reason, shown
 from sweeper.front import non_dominated
 from sweeper.home import write_ahead
@@ -30,6 +30,7 @@ State = optuna.trial.TrialState
 Assignment = dict[str, Any]
 
 REASKS = 4  # proposals of an assignment already tried, before one is picked from what is left
+REDRAWS = 1000  # of branches without numbers an infinite space may have many
 LISTABLE = 20_000  # a finite space up to this size is listed to find what is left of it
 
 
@@ -164,7 +165,17 @@ class Ledger:
                 self._used_up = True
                 return None
             self._optuna.enqueue_trial(self._dice.choice(untried))
+        elif self._tried:
+            self._optuna.enqueue_trial(self._new())
         return self._start(self._optuna.ask())
+
+    def _new(self) -> dict[str, Any]:
+        """Return raw values, drawn at random, of an assignment that was not tried; its space is infinite."""
+        for _ in range(REDRAWS):
+            raw = at_random(self.study.domains, self._dice)
+            if _key(decode(self.study.domains, raw)) not in self._tried:
+                break
+        return raw
 
     @property
     def _listable(self) -> bool:

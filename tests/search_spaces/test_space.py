@@ -4,7 +4,7 @@ import random
 import pytest
 
 from search_spaces.domains import Branch, Choice, Float, Int, Ordered, Rows, Switch
-from search_spaces.space import anchors, decode, describe, draw, grid, parameters, paths, size
+from search_spaces.space import anchors, at_random, decode, describe, draw, grid, parameters, paths, size
 
 SPACE = {
     "target.freeze_point": Ordered(("none", "stem", "middle", "last")),
@@ -191,3 +191,22 @@ def test_decode_takes_what_counts_of_all_parameters():
         "defense.scale": 1.5,
         "target.batch_size": 1,
     }
+
+
+def test_a_random_draw_decodes_to_values_of_its_domains():
+    space = {
+        "rate": Float(1e-4, 1e-1, log=True),
+        "x": Float(2.0, 3.0),
+        "count": Int(3, 5),
+        "wide": Int(1, 1000, log=True),
+        "k": Choice(("a", "b")),
+        "stage": Ordered(("none", "one", "two")),
+    }
+    dice = random.Random(0)
+    drawn = [decode(space, at_random(space, dice)) for _ in range(400)]
+    assert all(1e-4 <= one["rate"] <= 1e-1 and 2 <= one["x"] <= 3 for one in drawn)
+    assert {one["count"] for one in drawn} == {3, 4, 5}
+    assert {one["stage"] for one in drawn} == {"none", "one", "two"}
+    assert {one["k"] for one in drawn} == {"a", "b"}
+    assert 0.4 < sum(one["rate"] < 10**-2.5 for one in drawn) / 400 < 0.6  # the middle of the logarithms
+    assert 0.4 < sum(one["wide"] < 1000**0.5 for one in drawn) / 400 < 0.6

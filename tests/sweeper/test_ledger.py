@@ -1,5 +1,6 @@
 import json
 
+import optuna
 import pytest
 
 from sweeper.ledger import Ledger, open_storage, stored_trials
@@ -29,6 +30,19 @@ def test_anchors_come_first_and_the_budget_ends_it(ledger, result):
     assert len(asked) == 6 and book.finished
     assert asked[0].assignment == {"x": 0.5, "k": "a"}  # the anchor: middles and first choices
     assert len({json.dumps(a.assignment) for a in asked}) == 6
+
+
+def test_a_sampler_that_repeats_itself_wastes_no_trial(ledger, result, monkeypatch):
+    """In a space with real numbers, too: what is drawn at random instead is new."""
+
+    class Stubborn(optuna.samplers.RandomSampler):
+        def sample_independent(self, study, trial, name, distribution):
+            return {"x": 0.25, "k": "b"}[name]
+
+    monkeypatch.setattr("sweeper.ledger.make_sampler", lambda *_: Stubborn())
+    asked = run_all(ledger(), result)
+    assert asked[1].assignment == {"x": 0.25, "k": "b"}
+    assert len({json.dumps(a.assignment) for a in asked}) == len(asked) == 6
 
 
 def test_what_ran_when_the_driver_died_is_handed_out_first_under_its_number(ledger, result):
