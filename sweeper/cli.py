@@ -349,7 +349,7 @@ def compare(
     show_comparison(found)
 
 
-@main.group()
+@main.group(epilog="Example: sweeper prepare stylegan2 ffhq.pkl -o ffhq.safetensors")
 def prepare() -> None:
     """Make files of published ones, once, for studies to use."""
 

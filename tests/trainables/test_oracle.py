@@ -117,7 +117,7 @@ def test_observe_gives_what_the_threat_model_allows(threat_model):
 @pytest.mark.parametrize("wants", THREATS)
 @pytest.mark.parametrize("has", THREATS)
 def test_an_attack_gets_what_it_asks_for_no_more_and_no_less(wants, has):
-    generator = nn.Sequential(nn.Linear(4, 192), nn.Unflatten(1, (3, 8, 8)))
+    generator = nn.Sequential(nn.Linear(4, 192), nn.Sigmoid(), nn.Unflatten(1, (3, 8, 8)))
     prior = PriorNetworks(generator, nn.Identity(), 4)
     target = observe(classifier().eval(), has, "cpu")
     if wants == has:
