@@ -202,6 +202,7 @@ print(json.dumps([[t["state"], sorted(t["values"].values())] for t in trials]))
 """
 
 
+@pytest.mark.slow
 def test_each_shard_has_a_gpu_of_its_own_where_there_are_several(tmp_path):
     """On logical GPUs: where Ray counts two that are not there the work falls back to the CPU."""
     script = tmp_path / "script.py"
