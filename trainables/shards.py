@@ -22,6 +22,9 @@ import torch
 
 from trainables.attacks.base import Reconstructions
 from trainables.progress import Report
+from trainables.resume import Resume
+
+FOUND = "found"  # the name of a finished part's result, among the states that the attack itself saves
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,6 @@ class Part:
     def size(self) -> int:
         """Return the number of identities."""
         return self.stop - self.first
-
-    @property
-    def finished(self) -> Path:
-        """Return where the part's result lies once it is there."""
-        return self.folder / "found.pt"
 
 
 Work = Callable[[Part, str, Report], Reconstructions]
@@ -75,19 +73,21 @@ def cut(count: int, shards: int, coupled: int, folder: Path) -> list[Part]:
 
 def kept(work: Work, part: Part, device: str, report: Report) -> Reconstructions:
     """Return what `part` found: read if it is finished, else worked out and left there."""
-    if part.finished.exists():
-        return found(part)
+    saved = Resume(part.folder)
+    before = saved.read(FOUND)
+    if before is not None:
+        return Reconstructions(**before)
     result = work(part, device, report)
-    part.folder.mkdir(parents=True, exist_ok=True)
-    draft = part.folder / f".found.{os.getpid()}"
-    torch.save(vars(result), draft)
-    os.replace(draft, part.finished)
+    saved.write(FOUND, vars(result))
     return result
 
 
 def found(part: Part) -> Reconstructions:
     """Return what a finished part found."""
-    return Reconstructions(**torch.load(part.finished, map_location="cpu", weights_only=True))
+    saved = Resume(part.folder).read(FOUND)
+    if saved is None:
+        raise FileNotFoundError(f"the part in {part.folder} is not finished")
+    return Reconstructions(**saved)
 
 
 def merge(results: Sequence[Reconstructions]) -> Reconstructions:

@@ -10,7 +10,7 @@ from torch import Tensor
 from trainables.attacks.base import Reconstructions, in_chunks, row_noise, rows_at_once, to_pixels
 from trainables.check import above, at_least
 from trainables.conditional_gan import ConditionalGenerator, with_labels
-from trainables.descent import Guide, Losses, Progress, State, adam_step, descend, sampled
+from trainables.descent import Guide, Losses, Progress, State, adam_step, descend, history
 from trainables.errors import ConfigError
 from trainables.priors.base import PriorNetworks
 from trainables.progress import Report
@@ -105,18 +105,12 @@ class ConditionalSearch:
             return latents.cpu(), pixels.cpu(), losses * (stop - first)
 
         chunks = in_chunks(rows, batch_size or rows_at_once(device), work)
-        mean = torch.stack([losses for _, _, losses in chunks]).sum(0) / rows
         images = torch.cat([pixels for _, pixels, _ in chunks])
         shape = (self.restarts, len(identities))
         return Reconstructions(
             latents=torch.cat([latents for latents, _, _ in chunks]).reshape(*shape, -1),
             images=images.reshape(*shape, *images.shape[1:]),
-            history=[
-                {"iteration": float(iteration), "identity_loss": identity_loss, "prior_loss": 0.0}
-                for iteration, identity_loss in zip(
-                    sampled(self.iterations), mean[:, 0].tolist(), strict=True
-                )
-            ],
+            history=history(self.iterations, [losses for _, _, losses in chunks], rows),
         )
 
     def ascend(
