@@ -1,10 +1,11 @@
-"""The ledger of a sweep: one Optuna study, asked and told. Only this and `samplers` import optuna."""
+"""The ledger of a sweep: one Optuna study, asked and told. Optuna is imported here and by its samplers."""
 
 import itertools
 import json
 import os
 import random
 import sqlite3
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -302,6 +303,9 @@ class Ledger:
                     f"the database already has a study '{self.study.name}' that this program did not make; "
                     "give the study another name"
                 )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                self._optuna.set_metric_names(list(self.study.objectives))  # what optuna-dashboard shows
             self._optuna.set_user_attr("identity", self.study.identity())
             return
         changed = self._changed()

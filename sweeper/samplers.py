@@ -15,6 +15,7 @@ from optuna.distributions import (
 from search_spaces.domains import Choice, Domain, Float, Int, Ordered
 from search_spaces.space import anchors, decode, draw, parameters
 from sweeper.study import Study
+from sweeper.tpe import LongTPE
 
 # These know no conditional space. For them every trial draws the parameters of all branches, and those of the
 # branches that were not chosen mean nothing.
@@ -35,9 +36,7 @@ def make_sampler(study: Study, trials: int) -> optuna.samplers.BaseSampler:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         match kind:
             case "tpe":
-                return optuna.samplers.TPESampler(
-                    seed=seed, multivariate=True, group=True, n_startup_trials=_startup(study)
-                )
+                return LongTPE(seed=seed, startup=_startup(study))
             case "nsga2":
                 low, high = POPULATION
                 population = max(low, min(high, study.budget // 4))

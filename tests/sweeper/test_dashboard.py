@@ -4,6 +4,7 @@ import io
 import json
 
 import optuna
+import optuna_dashboard
 import pytest
 
 from sweeper.ledger import Ledger
@@ -43,12 +44,12 @@ def test_the_front_is_the_one_that_optuna_sees(stored, home, limits):
     study = optuna.load_study(study_name="cheap", storage=home.storage)
     assert [direction.name.lower() for direction in study.directions] == list(stored["objectives"].values())
     assert {trial.number for trial in study.best_trials} == ours
+    assert study.metric_names == list(stored["objectives"])
 
 
 @pytest.mark.parametrize("limits", [()], ids=["free"])  # its list of best trials knows no constraints
 def test_the_dashboard_answers_with_the_same_front(stored, home):
-    dashboard = pytest.importorskip("optuna_dashboard")
-    page = dashboard.wsgi(optuna.storages.RDBStorage(home.storage))
+    page = optuna_dashboard.wsgi(optuna.storages.RDBStorage(home.storage))
 
     def get(path):
         environment = {
