@@ -1,6 +1,7 @@
 """What MLflow is told of a trial: tags to filter by, numbers, curves. No mlflow in here."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -54,6 +55,16 @@ def kinds_of_data(study: Study) -> dict[str, str]:
     """Return what the private and the public images of a study are: role -> kind."""
     found = {role: study.trial.get(role) for role in ("private", "public")}
     return {role: str(one.get("kind", role)) for role, one in found.items() if isinstance(one, Mapping)}
+
+
+def view(objectives: Iterable[str]) -> str:
+    """Return what MLflow's page of runs opens with, as JSON: the trials, in columns that a front is about."""
+    columns = [f"metrics.`{name}`" for name in objectives]
+    columns += [f"tags.`{name}`" for name in ("on_front", "freeze_point", "defense", "attack", "state")]
+    return json.dumps(
+        {"selectedColumns": columns, "searchFilter": "tags.kind = 'trial'", "orderByKey": columns[0]}
+        | {"orderByAsc": False}
+    )
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

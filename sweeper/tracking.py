@@ -21,7 +21,7 @@ from typing import Any
 from filelock import FileLock
 
 from sweeper.home import Home, write_ahead
-from sweeper.run_data import LONGEST, figures, fresh_figures, kinds_of_data, milliseconds, table, tags
+from sweeper.run_data import LONGEST, figures, fresh_figures, kinds_of_data, milliseconds, table, tags, view
 from sweeper.study import Study
 from trainables.errors import ConfigError
 
@@ -31,6 +31,7 @@ REACH_SECONDS = 10.0
 _TABLES = [{"path": f"{name}.json", "type": "table"} for name in ("trials", "front")]
 _BATCH_METRICS, _BATCH_PARAMS = 1000, 100
 
+VIEW = "trials"  # what the page of runs opens with, an address of MLflow's "share view"
 MODEL = "model"  # the folder of a released target among a run's artifacts
 
 
@@ -143,6 +144,9 @@ class Tracker:
                 self._experiment = self._client.create_experiment(EXPERIMENT, artifact_location=own)
             else:
                 self._experiment = found.experiment_id
+            shown = (f"mlflow.sharedViewState.{VIEW}", view(self._study.objectives))
+            if found is None or shown not in found.tags.items():
+                self._client.set_experiment_tag(self._experiment, *shown)
             write_ahead(uri)
         if self._afresh:
             self._delete()

@@ -6,6 +6,7 @@ import sys
 from contextlib import closing
 
 from sweeper.home import Home
+from sweeper.tracking import EXPERIMENT, VIEW
 from trainables.errors import ConfigError
 
 
@@ -34,14 +35,19 @@ def serve(home: Home, port: int) -> None:
 
 
 def _runs_page(uri: str) -> str:
-    """Return the address of the runs, for MLflow itself opens an empty page on traces; "" if unknown."""
+    """Return the address of the trials in the columns that matter; "" if unknown.
+
+    MLflow itself would open an empty page on traces, or runs without their objectives.
+    """
     if not uri.startswith("sqlite:///"):
         return ""
+    query = (
+        "SELECT experiments.experiment_id FROM experiments JOIN experiment_tags USING (experiment_id) "
+        f"WHERE experiments.name = '{EXPERIMENT}' AND experiment_tags.key = 'mlflow.sharedViewState.{VIEW}'"
+    )
     try:
         with closing(sqlite3.connect(f"file:{uri.removeprefix('sqlite:///')}?mode=ro", uri=True)) as database:
-            found = database.execute(
-                "SELECT experiment_id FROM experiments WHERE name = 'sweeper'"
-            ).fetchone()
+            found = database.execute(query).fetchone()
     except sqlite3.Error:
         return ""
-    return f"/#/experiments/{found[0]}?workflowType=machine_learning" if found else ""
+    return f"/#/experiments/{found[0]}/runs?viewStateShareKey={VIEW}" if found else ""

@@ -1,6 +1,13 @@
-"""Cheap sweeps: a study whose trials take no time, and one Ray cluster for the whole test session."""
+"""Cheap sweeps: a study whose trials take no time, one Ray cluster for the whole session, and a browser."""
 
+import fcntl
+import json
 import os
+import select
+import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -73,3 +80,114 @@ def ray_address() -> Iterator[str]:
     start_here(num_cpus=2, object_store_memory=100_000_000, log_to_driver=False)
     yield ray.get_runtime_context().gcs_address
     ray.shutdown()
+
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+# Chromium expects its pipes at 3 and 4, where this process has other files.
+START = (
+    "import os,sys;a,b=map(int,sys.argv[1:3]);os.dup2(a,3);os.dup2(b,4);os.execv(sys.argv[3],sys.argv[3:])"
+)
+PATIENCE = 120
+
+
+class Browser:
+    """One page of a headless Chromium, driven with the DevTools protocol over a pipe."""
+
+    def __init__(self, folder):
+        theirs, self.to = os.pipe()
+        self.of, answers = os.pipe()
+        ends = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (theirs, answers)]
+        switches = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe"]
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", START, *map(str, ends), CHROMIUM, *switches, f"--user-data-dir={folder}"],
+            pass_fds=ends,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for end in (*ends, theirs, answers):
+            os.close(end)
+        self.count, self.rest, self.events, self.session = 0, b"", [], {}
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self.session = {
+            "sessionId": self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        }
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.call(f"{domain}.enable")
+
+    def call(self, method, **params):
+        self.count += 1
+        message = {"id": self.count, "method": method, "params": params, **self.session}
+        os.write(self.to, json.dumps(message).encode() + b"\0")
+        while (answer := self._read()).get("id") != self.count:
+            self.events.append(answer)
+        assert "error" not in answer, answer["error"]
+        return answer["result"]
+
+    def _read(self):
+        while b"\0" not in self.rest:
+            assert select.select([self.of], [], [], PATIENCE)[0], "chromium does not answer"
+            more = os.read(self.of, 1 << 16)
+            assert more, "chromium has ended"
+            self.rest += more
+        message, _, self.rest = self.rest.partition(b"\0")
+        return json.loads(message)
+
+    def open(self, page):
+        self.call("Page.navigate", url="about:blank")  # a new fragment alone loads nothing
+        self.call("Page.navigate", url=page)
+        self.until("document.readyState === 'complete' && location.href !== 'about:blank'")
+
+    def run(self, script):
+        found = self.call("Runtime.evaluate", expression=script, returnByValue=True)
+        assert "exceptionDetails" not in found, found
+        return found["result"].get("value")
+
+    def until(self, script):
+        end = time.monotonic() + PATIENCE
+        while not self.run(script):
+            assert time.monotonic() < end, f"never true: {script}"
+            time.sleep(0.05)
+
+    def place(self, selector):
+        """Return the middle of an element, which is first scrolled to."""
+        return self.run(
+            f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
+            "e.scrollIntoView({block: 'center', behavior: 'instant'}); const b = e.getBoundingClientRect();"
+            "return [b.x + b.width / 2, b.y + b.height / 2, b.height] })()"
+        )
+
+    def mouse(self, kind, x, y):
+        held = 0 if kind == "mouseMoved" else 1
+        options = {"type": kind, "x": x, "y": y, "button": "left", "buttons": held, "clickCount": 1}
+        self.call("Input.dispatchMouseEvent", **options)
+
+    def click(self, selector):
+        x, y, _ = self.place(selector)
+        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+            self.mouse(kind, x, y)
+
+    def complaints(self):
+        """Return what the console holds: errors, warnings and uncaught exceptions."""
+        names = ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
+        return [event["params"] for event in self.events if event["method"] in names]
+
+    def asked(self):
+        """Return the addresses that pages asked for, beside what they bring along."""
+        urls = [
+            e["params"]["request"]["url"] for e in self.events if e["method"] == "Network.requestWillBeSent"
+        ]
+        return [url for url in urls if not url.startswith("data:")]
+
+    def close(self):
+        os.close(self.to)  # Chromium ends with its pipe
+        self.process.wait(PATIENCE)
+        os.close(self.of)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine")
+    found = Browser(tmp_path_factory.mktemp("profile"))
+    yield found
+    found.close()

@@ -7,6 +7,7 @@ from contextlib import closing
 
 import pytest
 
+from sweeper.tracking import VIEW
 from sweeper.ui import serve
 from trainables.errors import ConfigError
 
@@ -51,13 +52,21 @@ def test_serves_the_homes_records_on_this_machine_only(home, started, capsys):
     assert "http://127.0.0.1:5123" in capsys.readouterr().out
 
 
-def test_names_the_page_of_the_runs_where_mlflow_would_open_an_empty_one(home, started, capsys):
+@pytest.mark.parametrize(
+    ("key", "page"), [(VIEW, f"/#/experiments/7/runs?viewStateShareKey={VIEW}"), ("", "")]
+)
+def test_names_the_page_of_the_trials_where_mlflow_would_open_an_empty_one(home, started, capsys, key, page):
     with closing(sqlite3.connect(home.root / "mlflow.db")) as database:
         database.execute("CREATE TABLE experiments (experiment_id INTEGER, name TEXT)")
-        database.execute("INSERT INTO experiments VALUES (7, 'sweeper')")
+        database.execute("CREATE TABLE experiment_tags (experiment_id INTEGER, key TEXT)")
+        database.execute("INSERT INTO experiments VALUES (7, 'sweeper'), (8, 'other')")
+        database.execute(
+            "INSERT INTO experiment_tags VALUES (8, 'mlflow.sharedViewState.trials'), (7, ?)",
+            [f"mlflow.sharedViewState.{key}"],
+        )
         database.commit()
     serve(home, 5123)
-    assert "http://127.0.0.1:5123/#/experiments/7?workflowType=machine_learning " in capsys.readouterr().out
+    assert f" http://127.0.0.1:5123{page} (" in capsys.readouterr().out
 
 
 def test_another_database_is_served_as_it_is_named(home, started, monkeypatch, tmp_path):
