@@ -18,7 +18,8 @@ Row = dict[str, Any]
 
 def load(home: Home, names: Sequence[str], *, history: bool = False) -> list[Record]:
     """Return the records of stored studies, each with its ``identity``: the document that it keeps."""
-    from sweeper.ledger import open_storage, storage_errors
+    from sweeper.databases import storage_errors
+    from sweeper.ledger import open_storage
 
     records = [study_records(home, name, history=history) for name in names]
     with storage_errors(home.storage):

@@ -6,7 +6,8 @@ from typing import Any
 
 import optuna
 
-from sweeper.ledger import Asked, open_storage, storage_errors
+from sweeper.databases import storage_errors
+from sweeper.ledger import Asked, open_storage
 from sweeper.measures import is_number, measured
 from sweeper.study import Study
 from trainables.store import content_key

@@ -1,10 +1,12 @@
 """Databases by their URLs: how to open them, how to show them, whether they can be used at all."""
 
 import re
-from collections.abc import Mapping
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from typing import Any
 
-from trainables.errors import ConfigError
+from trainables.errors import ConfigError, DiskError
 
 CONNECT_SECONDS = 10  # until a server that says nothing counts as unreachable
 
@@ -68,3 +70,29 @@ def _place(url: Any) -> Mapping[str, Any]:
         "port": url.port or defaults.get(backend),
         "database": url.database,
     }
+
+
+@contextmanager
+def storage_errors(url: str) -> Iterator[None]:
+    """Turn what a database says into a `DiskError` (full) or a `ConfigError` (unreachable, unusable)."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import ArgumentError, DBAPIError
+
+    try:
+        yield
+    except (DBAPIError, ArgumentError, sqlite3.Error, ImportError, StorageInternalError) as error:
+        text = reason(error)
+        if "disk is full" in text or "disk I/O error" in text:
+            raise DiskError(
+                f"the database {shown(url)} could not be written: {text}; free space, start again"
+            ) from error
+        raise ConfigError(
+            f"expected a database for the study at {shown(url)}, got: {text}; check OPTUNA_STORAGE and --home"
+        ) from error
+
+
+def write_ahead(url: str) -> None:
+    """Put a SQLite database into WAL mode: one fsync a commit, and readers never wait. Others stay."""
+    if url.startswith("sqlite:///"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=20)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")

@@ -4,17 +4,17 @@ import errno
 import json
 import os
 import socket
-import sqlite3
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from sweeper.databases import storage_errors, write_ahead
 from trainables.errors import ConfigError, DiskError
 from trainables.store import Store
 
@@ -112,7 +112,6 @@ class Home:
             yield lambda: None
             return
         from sweeper.lease import Lease
-        from sweeper.ledger import storage_errors
 
         with storage_errors(self.storage):
             write_ahead(self.storage)
@@ -131,13 +130,6 @@ def _read(note: Path) -> dict[str, Any]:
         return {"pid": found["pid"], "host": found["host"], "token": found.get("token")}
     except (OSError, ValueError, KeyError):
         return {}
-
-
-def write_ahead(url: str) -> None:
-    """Put a SQLite database into WAL mode: one fsync a commit, and readers never wait. Others stay."""
-    if url.startswith("sqlite:///"):
-        with closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=20)) as connection:
-            connection.execute("PRAGMA journal_mode=WAL")
 
 
 def open_home(root: str | Path | None = None) -> Home:

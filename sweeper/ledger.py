@@ -4,10 +4,8 @@ import itertools
 import json
 import os
 import random
-import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,13 +14,12 @@ from typing import Any, Protocol
 import optuna
 
 from search_spaces.space import anchors, at_random, decode, grid, size
-from sweeper.databases import engine_options, reason, shown
+from sweeper.databases import engine_options, storage_errors, write_ahead
 from sweeper.front import non_dominated
-from sweeper.home import write_ahead
 from sweeper.measures import is_number, measured
 from sweeper.samplers import make_sampler, propose
 from sweeper.study import Study
-from trainables.errors import ConfigError, DiskError
+from trainables.errors import ConfigError
 from trainables.store import disk_errors
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -355,30 +352,6 @@ def open_storage(url: str) -> Any:
     with storage_errors(url):
         write_ahead(url)
         return optuna.storages.RDBStorage(url, engine_kwargs=engine_options(url))
-
-
-@contextmanager
-def storage_errors(url: str) -> Iterator[None]:
-    """Turn what a database says into a `DiskError` (full) or a `ConfigError` (unreachable, unusable)."""
-    from sqlalchemy.exc import ArgumentError, DBAPIError
-
-    try:
-        yield
-    except (
-        DBAPIError,
-        ArgumentError,
-        sqlite3.Error,
-        ImportError,
-        optuna.exceptions.StorageInternalError,
-    ) as error:
-        text = reason(error)
-        if "disk is full" in text or "disk I/O error" in text:
-            raise DiskError(
-                f"the database {shown(url)} could not be written: {text}; free space, start again"
-            ) from error
-        raise ConfigError(
-            f"expected a database for the study at {shown(url)}, got: {text}; check OPTUNA_STORAGE and --home"
-        ) from error
 
 
 def stored_studies(url: str) -> list[str]:

@@ -20,7 +20,8 @@ from typing import Any
 
 from filelock import FileLock
 
-from sweeper.home import Home, write_ahead
+from sweeper.databases import write_ahead
+from sweeper.home import Home
 from sweeper.run_data import LONGEST, figures, fresh_figures, kinds_of_data, milliseconds, table, tags, view
 from sweeper.study import Study
 from trainables.errors import ConfigError
