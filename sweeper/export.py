@@ -172,7 +172,9 @@ def _utility(records: Mapping[str, Any], trial: Trial, released: Trial) -> list[
     rows = [["these weights", _shown("test_accuracy", released)]]
     fresh = trial.get("confirmed")
     if fresh:
-        rows.append([f"the same recipe under {fresh['seeds']} fresh seeds", _shown("test_accuracy", fresh)])
+        rows.append(
+            [f"the same recipe under {words.fresh_seeds(fresh['seeds'])}", _shown("test_accuracy", fresh)]
+        )
     plain = _undefended(records, trial)
     if plain:
         rows.append(["undefended, same study", _shown("test_accuracy", plain)])
@@ -244,7 +246,7 @@ def _remarks(
     if fresh:
         if "attack_accuracy" in fresh["values"]:
             found.append(
-                f"The same recipe under {fresh['seeds']} fresh seeds: attack accuracy "
+                f"The same recipe under {words.fresh_seeds(fresh['seeds'])}: attack accuracy "
                 f"{_shown('attack_accuracy', fresh)}."
             )
         if fresh["front_probability"] is not None:

@@ -175,6 +175,8 @@ def _advice(
             f"these are the search's own figures, of one measurement that looked good: "
             f"`sweeper confirm {study} --seeds 3` measures the front again under fresh seeds"
         )
+    elif len(fresh["replicates"]) < 2:
+        found.append(f"one fresh seed says nothing of their spread: `sweeper confirm {study} --seeds 3`")
     elif sure["limit"] is not None and sure["limit"] < SURE:
         found.append(_more(study, fresh, name, limit))
     if sure["front"] is not None and sure["front"] < LIKELY:
@@ -191,7 +193,7 @@ def _advice(
 
 
 def _more(study: str, fresh: Mapping[str, Any], name: str, limit: float) -> str:
-    """Return what narrows the interval enough to keep away from the limit: seeds, or identities."""
+    """Return what narrows the interval of two seeds or more enough to keep off the limit."""
     values = [one["values"][name] for one in fresh["replicates"]]
     gap = abs(limit - fresh["values"][name])
     margins = [
@@ -201,10 +203,8 @@ def _more(study: str, fresh: Mapping[str, Any], name: str, limit: float) -> str:
     ]
     margin = math.fsum(margins) / len(margins) if margins else 0.0
     room = math.sqrt(max(0.0, gap**2 - margin**2))
-    spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    spread = float(np.std(values, ddof=1))
     seeds = math.ceil((NORMAL * spread / room) ** 2) if room > 0 else MOST_SEEDS + 1
-    if len(values) < 2:
-        return f"one fresh seed says nothing of their spread: `sweeper confirm {study} --seeds 3`"
     if seeds <= MOST_SEEDS:
         more = max(seeds, len(values) + 1)
         return (
@@ -227,7 +227,7 @@ def show_pick(found: Mapping[str, Any]) -> None:
         ends = found["interval"].get(key)
         shown = f" [{words.value(key, ends[0])}, {words.value(key, ends[1])}]" if ends else ""
         print(f"  {words.objective(key)} {words.value(key, value)}{shown}")
-    source = f"{found['seeds']} fresh seeds" if found["seeds"] else "the search's one measurement"
+    source = words.fresh_seeds(found["seeds"]) if found["seeds"] else "the search's one measurement"
     print(f"  figures of {source}")
     bound = "at most" if name == "attack_accuracy" else "at least"
     asked = f"{words.objective(name)} is {bound} {words.value(name, limit)}"

@@ -276,7 +276,7 @@ def _hover(trial: Trial, record: Record) -> str:
     fresh = trial.get("confirmed")
     if fresh:
         lines += [
-            f"{fresh['seeds']} fresh seeds: {words.objective(name)} {words.value(name, value)}"
+            f"{words.fresh_seeds(fresh['seeds'])}: {words.objective(name)} {words.value(name, value)}"
             for name, value in fresh["values"].items()
         ]
         if fresh["front_probability"] is not None:

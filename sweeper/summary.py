@@ -106,7 +106,7 @@ def _show_confirmed(records: dict[str, Any], confirmed: dict[str, Any]) -> None:
     more = ", ".join(str(attack.get("kind")) for attack in confirmed["attacks"] or ())
     with_more = f", and further attacks: {more}" if more else ""
     print(
-        f"measured again under at least {confirmed['seeds']} fresh seeds{with_more}: "
+        f"measured again under at least {words.fresh_seeds(confirmed['seeds'])}{with_more}: "
         f"hypervolume {confirmed['hypervolume']:.4f}"
     )
     sure = {

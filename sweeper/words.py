@@ -31,6 +31,11 @@ def plain(number: Any, digits: int = 4) -> str:
     return f"{number:.{digits}g}" if isinstance(number, float) else str(number)
 
 
+def fresh_seeds(number: int) -> str:
+    """Return how many fresh seeds measured something."""
+    return f"{number} fresh seed{'' if number == 1 else 's'}"
+
+
 def count(number: int | None) -> str:
     """Return a count with three significant digits and k or M."""
     if number is None:

@@ -34,8 +34,8 @@ def records(*trials):
     }
 
 
-def confirmed(found, centres, margin=0.02, noise=0.01):
-    """Add three fresh measurements of each trial, `noise` below, at and above its (accuracy, attack)."""
+def confirmed(found, centres, margin=0.02, noise=0.01, seeds=3):
+    """Add fresh measurements of each trial, `noise` below, at and above its (accuracy, attack)."""
     results = {
         number: [
             {
@@ -44,7 +44,7 @@ def confirmed(found, centres, margin=0.02, noise=0.01):
                 "interval": {"attack_accuracy": [attack - step - margin, attack - step + margin]},
                 "metrics": {},
             }
-            for seed, step in enumerate((-noise, 0.0, noise))
+            for seed, step in enumerate((-noise, 0.0, noise)[:seeds])
         ]
         for number, (accuracy, attack) in centres.items()
     }
@@ -141,6 +141,16 @@ def test_the_advice_names_what_the_interval_is_made_of(margin, noise, attack, ad
     picked = pick(found, max_attack_accuracy=0.3)
     assert picked["sure"]["limit"] < 0.95
     assert advice in picked["advice"][0]
+
+
+def test_one_fresh_seed_is_not_enough_also_where_the_limit_is_far(capsys):
+    picked = pick(confirmed(records(*SEARCHED), {1: (0.8, 0.2)}, seeds=1), max_attack_accuracy=0.3)
+    assert picked["sure"]["limit"] > 0.95 and picked["sure"]["front"] is None
+    assert picked["advice"][0] == (
+        "one fresh seed says nothing of their spread: `sweeper confirm mine --seeds 3`"
+    )
+    show_pick(picked)
+    assert "figures of 1 fresh seed\n" in capsys.readouterr().out
 
 
 def test_a_doubtful_member_and_a_weak_judge_are_said(capsys):

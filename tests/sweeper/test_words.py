@@ -53,3 +53,7 @@ def test_a_trial_without_results_is_described_by_its_parameters():
     assert words.family(failed) == "mid"
     assert words.defense(failed) == "mid, β 0.1"
     assert words.freeze_point(failed) == "stem"
+
+
+def test_one_seed_is_not_seeds():
+    assert [words.fresh_seeds(n) for n in (1, 3)] == ["1 fresh seed", "3 fresh seeds"]
