@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sweeper.front import dominated_share, hypervolume, non_dominated
+from sweeper.front import hypervolume
 
 Trial = Mapping[str, Any]
 
@@ -30,20 +30,20 @@ def growth(
 
     counted: the numbers of those that have a result; the others only cost time.
     """
-    directions = list(objectives.values())
+    turned = np.array([-1.0 if direction == "maximize" else 1.0 for direction in objectives.values()])
+    downwards, corner = ["minimize"] * len(turned), turned * np.asarray(reference, dtype=np.float64)
     ended = [trial for trial in trials if trial["state"] != "running"]
     ended.sort(key=lambda trial: (str(trial.get("finished") or ""), trial["number"]))
-    best = np.empty((0, len(directions)))
+    best = np.empty((0, len(turned)))
     seconds, volume = 0.0, 0.0
     steps: list[Step] = []
     for trial in ended:
         seconds += work(trial)
         if trial["number"] in counted:
-            row = np.array([[trial["values"][name] for name in objectives]], dtype=np.float64)
-            if not dominated_share(row, best, directions):  # most trials are behind: spare them the volume
-                rows = np.concatenate([best, row])
-                best = rows[non_dominated(rows, directions)]
-                volume = hypervolume(best, directions, reference)
+            row = turned * np.array([trial["values"][name] for name in objectives], dtype=np.float64)
+            if not (best <= row).all(axis=1).any():  # most trials are behind: spare them the volume
+                best = np.vstack([best[~(row <= best).all(axis=1)], row])
+                volume = hypervolume(best, downwards, corner.tolist())
         steps.append(Step(trial["number"], seconds, volume))
     return steps
 
