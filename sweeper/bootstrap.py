@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sweeper.front import hypervolume
+from sweeper.front import hypervolume, signs
 
 Floats = NDArray[np.float64]
 
@@ -149,10 +149,8 @@ def hypervolumes(tables: Floats, directions: Sequence[str], reference: Sequence[
     """Return the hypervolume of each of `tables` (B, n, m) against `reference` (m,), as float (B,)."""
     if len(directions) != 2:
         return np.array([hypervolume(table, directions, reference) for table in tables])
-    signs = np.array([-1.0 if d == "maximize" else 1.0 for d in directions])
-    room = (
-        np.asarray(reference, dtype=np.float64) * signs - tables * signs
-    )  # how much better than the reference
+    turned = signs(directions)
+    room = np.asarray(reference, dtype=np.float64) * turned - tables * turned  # how much better than that
     if not room.shape[1]:
         return np.zeros(len(tables))
     room = np.where(np.isfinite(room).all(axis=2, keepdims=True), np.maximum(room, 0.0), 0.0)

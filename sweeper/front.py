@@ -17,13 +17,18 @@ Flags = NDArray[np.bool_]
 REFERENCE = {"test_accuracy": 0.0, "attack_accuracy": 1.0}
 
 
-def _costs(values: ArrayLike, directions: Sequence[str]) -> Floats:
-    """Return `values` (n, m) with the sign of every maximised objective turned, so that lower is better."""
+def signs(directions: Sequence[str]) -> Floats:
+    """Return float (m,): what to multiply objectives with so that lower is better, -1 for a maximised one."""
     unknown = [d for d in directions if d not in ("maximize", "minimize")]
     if unknown:
         raise ValueError(f"a direction must be maximize or minimize; got '{unknown[0]}'")
+    return np.array([-1.0 if d == "maximize" else 1.0 for d in directions])
+
+
+def _costs(values: ArrayLike, directions: Sequence[str]) -> Floats:
+    """Return `values` (n, m) with the sign of every maximised objective turned, so that lower is better."""
     rows = np.asarray(values, dtype=np.float64).reshape(-1, len(directions))
-    costs: Floats = rows * np.array([-1.0 if d == "maximize" else 1.0 for d in directions])
+    costs: Floats = rows * signs(directions)
     return costs
 
 

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sweeper.front import signs
+
 Floats = NDArray[np.float64]
 
 DRAWS = 4000
@@ -30,7 +32,7 @@ def front_probability(
     drawn = drawn_means(measured, draws=draws, seed=seed)
     if drawn is None:
         return None
-    costs = drawn * np.array([-1.0 if d == "maximize" else 1.0 for d in directions])
+    costs = drawn * signs(directions)
     step = max(1, _AT_ONCE // costs.shape[1] ** 2)
     hits = sum(non_dominated_rows(costs[i : i + step]).sum(axis=0) for i in range(0, draws, step))
     return np.asarray(hits / draws, dtype=np.float64)

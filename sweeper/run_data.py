@@ -61,10 +61,8 @@ def view(objectives: Iterable[str]) -> str:
     """Return what MLflow's page of runs opens with, as JSON: the trials, in columns that a front is about."""
     columns = [f"metrics.`{name}`" for name in objectives]
     columns += [f"tags.`{name}`" for name in ("on_front", "freeze_point", "defense", "attack", "state")]
-    return json.dumps(
-        {"selectedColumns": columns, "searchFilter": "tags.kind = 'trial'", "orderByKey": columns[0]}
-        | {"orderByAsc": False}
-    )
+    order = {"orderByKey": columns[0], "orderByAsc": False}
+    return json.dumps({"selectedColumns": columns, "searchFilter": "tags.kind = 'trial'", **order})
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -1,13 +1,12 @@
 """TPE for long studies: Optuna's own, proposal for proposal, that reads a finished trial once."""
 
-import math
 from typing import Any
 
 import numpy as np
 from optuna import Study
 from optuna.distributions import BaseDistribution
 from optuna.samplers import TPESampler
-from optuna.samplers._tpe.sampler import _split_trials
+from optuna.samplers._tpe.sampler import _split_trials, default_gamma_multiobjective
 from optuna.search_space.group_decomposed import _GroupDecomposedSearchSpace, _SearchSpaceGroup
 from optuna.trial import FrozenTrial, TrialState
 
@@ -28,8 +27,8 @@ class LongTPE(TPESampler):
         self._group_decomposed_search_space = _Groups(include_pruned=True)
         self._columns: dict[str, np.ndarray] = {}  # parameter -> value by trial number, NaN where it has none
         self._rows = 0
-        self._seen: set[int] = set()
-        self._halves: tuple[int, list[FrozenTrial], list[FrozenTrial]] = (-1, [], [])
+        self._seen: set[int] = set()  # the numbers of the finished trials that are noted and split
+        self._halves: tuple[list[FrozenTrial], list[FrozenTrial]] = ([], [])
 
     def _sample(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -37,7 +36,7 @@ class LongTPE(TPESampler):
         trials = study._get_trials(deepcopy=False, use_cache=True)
         running = [t for t in trials if t.state == TrialState.RUNNING and t.number != trial.number]
         self._read([t for t in trials if t.state in FINISHED], running, study)
-        _, below, above = self._halves
+        below, above = self._halves
         if running:
             above = sorted(above + running, key=lambda one: one.number)
         good = self._build_parzen_estimator(study, search_space, below, handle_below=True)
@@ -50,10 +49,9 @@ class LongTPE(TPESampler):
         """Note the parameters of new and of running trials; split the finished ones if any is new."""
         for trial in [t for t in finished if t.number not in self._seen] + running:
             self._note(trial, self._get_params(trial, study))
-        if self._halves[0] != len(finished):
+        if len(self._seen) != len(finished):
             self._seen = {t.number for t in finished}
-            below, above = _split_trials(study, finished, math.ceil(len(finished) / 10))
-            self._halves = (len(finished), below, above)
+            self._halves = _split_trials(study, finished, default_gamma_multiobjective(len(finished)))
 
     def _note(self, trial: FrozenTrial, params: dict[str, Any]) -> None:
         """Write a trial's parameters, as the estimators want them, into its row."""

@@ -33,6 +33,7 @@ _TABLES = [{"path": f"{name}.json", "type": "table"} for name in ("trials", "fro
 _BATCH_METRICS, _BATCH_PARAMS = 1000, 100
 
 VIEW = "trials"  # what the page of runs opens with, an address of MLflow's "share view"
+VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
 MODEL = "model"  # the folder of a released target among a run's artifacts
 
 
@@ -145,9 +146,9 @@ class Tracker:
                 self._experiment = self._client.create_experiment(EXPERIMENT, artifact_location=own)
             else:
                 self._experiment = found.experiment_id
-            shown = (f"mlflow.sharedViewState.{VIEW}", view(self._study.objectives))
-            if found is None or shown not in found.tags.items():
-                self._client.set_experiment_tag(self._experiment, *shown)
+            shown = view(self._study.objectives)
+            if found is None or found.tags.get(VIEW_TAG) != shown:
+                self._client.set_experiment_tag(self._experiment, VIEW_TAG, shown)
             write_ahead(uri)
         if self._afresh:
             self._delete()

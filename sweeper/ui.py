@@ -6,7 +6,7 @@ import sys
 from contextlib import closing
 
 from sweeper.home import Home
-from sweeper.tracking import EXPERIMENT, VIEW
+from sweeper.tracking import EXPERIMENT, VIEW, VIEW_TAG
 from trainables.errors import ConfigError
 
 
@@ -43,7 +43,7 @@ def _runs_page(uri: str) -> str:
         return ""
     query = (
         "SELECT experiments.experiment_id FROM experiments JOIN experiment_tags USING (experiment_id) "
-        f"WHERE experiments.name = '{EXPERIMENT}' AND experiment_tags.key = 'mlflow.sharedViewState.{VIEW}'"
+        f"WHERE experiments.name = '{EXPERIMENT}' AND experiment_tags.key = '{VIEW_TAG}'"
     )
     try:
         with closing(sqlite3.connect(f"file:{uri.removeprefix('sqlite:///')}?mode=ro", uri=True)) as database:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sweeper.front import hypervolume
+from sweeper.front import hypervolume, signs
 
 Trial = Mapping[str, Any]
 
@@ -30,7 +30,7 @@ def growth(
 
     counted: the numbers of those that have a result; the others only cost time.
     """
-    turned = np.array([-1.0 if direction == "maximize" else 1.0 for direction in objectives.values()])
+    turned = signs(list(objectives.values()))
     downwards, corner = ["minimize"] * len(turned), turned * np.asarray(reference, dtype=np.float64)
     ended = [trial for trial in trials if trial["state"] != "running"]
     ended.sort(key=lambda trial: (str(trial.get("finished") or ""), trial["number"]))
