@@ -1,0 +1,160 @@
+"""Finished work stays valid: the content keys of one trial of every attack, defense and prior, as recorded.
+
+A key that changes makes every user compute again what lies finished in their store. When a method's result
+changes on purpose, raise that method's `version` and record its keys anew; no other key may move.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trainables.attacks import ATTACKS
+from trainables.config import load_trial
+from trainables.defenses import DEFENSES
+from trainables.priors import PRIORS
+from trainables.store import Stage, Store, content_key
+from trainables.trial import make_shared, run_trial
+
+RECORDED = json.loads((Path(__file__).parent / "content_keys.json").read_text())
+
+# which prior each attack runs on
+PRIOR_OF = {
+    "kedmi": "kedmi",
+    "lomma_kedmi": "kedmi",
+    "ppa": "stylegan2",
+    "if_gmi": "stylegan2",
+    "mirror": "stylegan2",
+    "mirror_blackbox": "stylegan2",
+    "plg": "plg",
+    "lokt": "lokt",
+}
+FITTING = {"if_gmi": {"blocks": 3, "radii": [9, 9, 0.5, 9]}}  # the published ones want a larger generator
+
+
+@dataclasses.dataclass(frozen=True)
+class Noting(Store):
+    """A store in which every stage is there already, and which notes the keys that it is asked for."""
+
+    noted: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def get(self, stage: str, parts: dict[str, Any], make: Any) -> Stage:
+        key = content_key(**parts)
+        self.noted[stage] = key
+        metrics = {"attack_accuracy_top1": 0.5, "attack_accuracy_top5": 0.5, "knn_distance": 1.0}
+        result = {
+            "weights": True,
+            "test_accuracy": 0.5,
+            "validation_accuracy": 0.5,
+            "train_accuracy": 0.5,
+            "parameters": {
+                "trained": 1,
+                "total": 1,
+                "trained_without_head": 1,
+                "total_without_head": 1,
+            },
+            "history": [],
+            "queries": None,
+            "metrics": {**metrics, "target_confidence": 0.5, "chance": 0.25},
+            "interval": [0.0, 1.0],
+            "per_identity": [0.5] * 4,
+            "restarts": 1,
+        }
+        return Stage(self.root / stage / key, result, 0.0, made_now=False)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory) -> Path:
+    """Two folders of small pictures made of whole numbers alone: the same bytes on every machine."""
+    root = tmp_path_factory.mktemp("pictures")
+    for offset, (part, people) in enumerate({"private": 4, "public": 5}.items()):
+        for person in range(people):
+            folder = root / part / f"{part}{person}"
+            folder.mkdir(parents=True)
+            for number in range(8):
+                seed = np.random.MT19937(1000 * offset + 10 * person + number)
+                pixels = (seed.random_raw(64 * 64 * 3) % 256).astype(np.uint8).reshape(64, 64, 3)
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+    return root
+
+
+def keys(folders: Path, **changes: Any) -> dict[str, str]:
+    """Return stage -> content key of the trial that `changes` make of the template."""
+    document = {
+        "image_size": 64,
+        "private": {"kind": "image_folder", "root": str(folders / "private")},
+        "public": {"kind": "image_folder", "root": str(folders / "public")},
+        "pretraining": {"kind": "none"},
+        "target": {"architecture": "small_cnn"},
+        "defense": {"kind": "none"},
+        "prior": {"kind": "gmi"},
+        "attack": {"kind": "gmi"},
+        "judge": {"kind": "classifier", "architecture": "small_resnet"},
+        **changes,
+    }
+    store = Noting(folders / "store", None)
+    config = load_trial(document)
+    run_trial(config, store=store)
+    for name in ("pretrained", "judge"):
+        make_shared(config, name, store=store)
+    return store.noted
+
+
+def cases() -> dict[str, dict[str, Any]]:
+    """Return name -> what the trial changes of the template: every method once, and some other knobs."""
+    rendered = {"kind": "synthetic_faces", "population": "far", "identities": 6, "images_per_identity": 4}
+    return {
+        **{
+            f"attack {kind}": {
+                "attack": {"kind": kind, **FITTING.get(kind, {})},
+                "prior": {"kind": PRIOR_OF.get(kind, "gmi")},
+            }
+            for kind in ATTACKS
+        },
+        **{
+            f"attack {kind}:cpu": {
+                "attack": {"kind": kind, "preset": "cpu", **FITTING.get(kind, {})},
+                "prior": {"kind": PRIOR_OF.get(kind, "gmi")},
+            }
+            for kind in ATTACKS
+        },
+        **{f"defense {kind}": {"defense": {"kind": kind}} for kind in DEFENSES},
+        **{f"prior {kind}": {"prior": {"kind": kind}, **ATTACK_ON.get(kind, {})} for kind in PRIORS},
+        "pretraining dataset": {"pretraining": {"kind": "dataset", "data": rendered, "epochs": 2}},
+        "target knobs": {
+            "target": {
+                "architecture": "small_resnet",
+                "freeze_point": "block1",
+                "frozen_batchnorm": "train",
+                "epochs": 3,
+                "schedule": "cosine",
+                "optimizer": "adam",
+                "learning_rate": 0.1,
+            },
+            "seed": 3,
+            "replicate": 2,
+            "identities": 2,
+        },
+        "half precision": {"attack": {"kind": "gmi", "precision": "bfloat16", "compile": True}},
+    }
+
+
+ATTACK_ON = {
+    prior: {"attack": {"kind": kind}}
+    for kind, prior in (("kedmi", "kedmi"), ("plg", "plg"), ("lokt", "lokt"), ("ppa", "stylegan2"))
+}
+
+
+@pytest.mark.parametrize("name", cases())
+def test_the_keys_are_those_of_finished_work(name, folders):
+    if name not in RECORDED:
+        pytest.skip("newer than the record: nobody had finished work of it then")
+    assert keys(folders, **cases()[name]) == RECORDED[name]
+
+
+def test_every_method_of_the_record_is_still_there():
+    assert set(RECORDED) <= set(cases())
