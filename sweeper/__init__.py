@@ -9,11 +9,11 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 if TYPE_CHECKING:
-    from sweeper.records import StoredStudy
+    from sweeper.results.records import StoredStudy
 
 
 def open_study(name: str, home: str | None = None) -> "StoredStudy":
     """Return the stored study `name`, for notebooks: ``.trials()``, ``.front()`` (pandas), ``.records()``."""
-    from sweeper.records import open_study as opened  # here, so that `import sweeper` stays light
+    from sweeper.results.records import open_study as opened
 
     return opened(name, home)

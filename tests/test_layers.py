@@ -16,7 +16,7 @@ def run_without(modules: list[str], program: str) -> None:
 def test_trainables_need_no_sweep_engine():
     run_without(
         [*ENGINE, "sweeper", "search_spaces"],
-        "import trainables.trial, trainables.cost, trainables.__main__, trainables.background",
+        "import trainables.trial, trainables.cost, trainables.__main__, trainables.runtime.background",
     )
 
 

@@ -86,14 +86,14 @@ def test_yaml_blocks_are_valid(block, tmp_path, home):
     path = tmp_path / "file.yaml"
     path.write_text(block)
     if set(document) == {"attack"}:  # a part of a trial
-        from sweeper.study import load_study
+        from sweeper.study.loading import load_study
         from trainables.config import load_trial
 
         template = load_study("quickstart", check=False).trial
         assert len(load_trial({**template, **document}).threats) == len(document["attack"])
         return
     if "space" in document:
-        from sweeper.study import load_study
+        from sweeper.study.loading import load_study
 
         assert load_study(str(path)).name == document["name"]
         return
@@ -114,7 +114,7 @@ def test_the_tables_name_every_registered_method():
 
 
 def test_the_commands_of_the_table_exist():
-    from sweeper.cli import main
+    from sweeper.cli.app import main
 
     for name in re.findall(r"^\| `sweeper (\w+)", README.read_text(), re.MULTILINE):
         done = CliRunner().invoke(main, [name, "--help"])

@@ -13,7 +13,7 @@ import torch
 
 from trainables.config import load_trial
 from trainables.errors import ConfigError
-from trainables.store import Store
+from trainables.storage.store import Store
 from trainables.trial import run_trial
 
 

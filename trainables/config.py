@@ -10,23 +10,24 @@ import torch
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from trainables.architectures import freeze_points
-from trainables.arithmetic import USUAL, Arithmetic, Precision
 from trainables.attacks import ATTACKS
 from trainables.attacks.base import Attack
-from trainables.check import at_least, fraction
 from trainables.datasets import DATASETS
 from trainables.datasets.base import Dataset
 from trainables.defenses import DEFENSES
 from trainables.defenses.base import Defense
-from trainables.document import read_yaml, suggestion
 from trainables.errors import ConfigError
 from trainables.judges import JUDGES
 from trainables.judges.base import Judge
-from trainables.pretraining import PRETRAININGS, Pretraining
+from trainables.nn.precision import USUAL, Arithmetic, Precision
+from trainables.pretraining import PRETRAININGS
+from trainables.pretraining.base import Pretraining
 from trainables.priors import PRIORS
 from trainables.priors.base import Prior
-from trainables.store import plain
-from trainables.target import Target
+from trainables.runtime.checks import at_least, fraction
+from trainables.storage.documents import read_yaml, suggestion
+from trainables.storage.store import plain
+from trainables.training.classifier import Target
 
 FAMILIES: dict[Any, dict[str, Any]] = {
     Dataset: DATASETS,
@@ -42,7 +43,7 @@ FAMILIES: dict[Any, dict[str, Any]] = {
 class Threat:
     """An attack, the prior that it uses, and how its networks compute where it takes gradients.
 
-    precision, compile: only of white-box attacks; see `trainables.arithmetic`.
+    precision, compile: only of white-box attacks; see `trainables.nn.precision`.
     """
 
     attack: Attack

@@ -12,16 +12,16 @@ from torch import Tensor
 from trainables.architectures.base import Classifier
 from trainables.attacks.base import Auxiliary
 from trainables.config import Threat, TrialConfig
-from trainables.data import attacked_identities, load_data
 from trainables.datasets.base import Images
-from trainables.lean import lean
+from trainables.datasets.split import Split
+from trainables.nn.inference import lean
 from trainables.oracle import observe
-from trainables.pretraining import OnDataset
+from trainables.pretraining.dataset import OnDataset
 from trainables.priors.base import settle
-from trainables.progress import silent
-from trainables.split import Split
-from trainables.stages import new_target
-from trainables.target import train_classifier
+from trainables.runtime.progress import silent
+from trainables.stages.data import attacked_identities, load_data
+from trainables.stages.target import new_target
+from trainables.training.classifier import train_classifier
 
 
 def estimate(config: TrialConfig, device: str = "cpu") -> dict[str, float]:

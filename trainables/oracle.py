@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from trainables.architectures.base import Classifier
+from trainables.architectures.head_noise import head_noise, noise_size
 from trainables.errors import ConfigError
-from trainables.lean import lean
-from trainables.noise import head_noise, noise_size
-from trainables.randomness import stream
+from trainables.nn.inference import lean
+from trainables.runtime.randomness import stream
 
 
 class Oracle:

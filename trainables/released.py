@@ -19,8 +19,8 @@ from trainables.architectures.base import Classifier
 from trainables.datasets.base import as_float
 from trainables.defenses import DEFENSES
 from trainables.errors import ConfigError
-from trainables.target import MEAN_AND_STD, build_classifier
-from trainables.weights import listed, read_weights
+from trainables.storage.weights import listed, read_weights
+from trainables.training.classifier import MEAN_AND_STD, build_classifier
 
 FORMAT = 1
 WEIGHTS, CONFIG, LABELS = "target.safetensors", "config.json", "labels.json"

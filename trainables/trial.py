@@ -5,22 +5,19 @@ from typing import Any
 import torch
 
 from trainables import __version__
+from trainables.attacks.sharding import Spread
 from trainables.config import Threat, TrialConfig
-from trainables.data import load_data
 from trainables.metrics.attack_accuracy import interval95
-from trainables.progress import Report, silent
-from trainables.shards import Spread
-from trainables.stages import (
-    make_attack,
-    make_auxiliary,
-    make_judge,
-    make_pretrained,
-    make_prior,
-    make_target,
-    make_verdict,
-)
-from trainables.store import Stage, Store
-from trainables.verdict import judge_warnings
+from trainables.runtime.progress import Report, silent
+from trainables.stages.attack import make_attack
+from trainables.stages.auxiliary import make_auxiliary
+from trainables.stages.data import load_data
+from trainables.stages.evaluation import judge_warnings, make_verdict
+from trainables.stages.judge import make_judge
+from trainables.stages.pretrained import make_pretrained
+from trainables.stages.prior import make_prior
+from trainables.stages.target import make_target
+from trainables.storage.store import Stage, Store
 
 SHARED = ("pretrained", "prior", "judge")
 

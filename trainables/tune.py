@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
-from trainables.background import Background, limit_threads
 from trainables.errors import TrialError
-from trainables.progress import Report
-from trainables.store import Store
+from trainables.runtime.background import Background, limit_threads
+from trainables.runtime.progress import Report
+from trainables.storage.store import Store
 
 if TYPE_CHECKING:  # torch is loaded by the work, not by the driver
     from trainables.attacks.base import Reconstructions
-    from trainables.shards import Part, Spread, Work
+    from trainables.attacks.sharding import Part, Spread, Work
 
 Run = Callable[..., dict[str, Any]]
 
@@ -69,7 +69,7 @@ class TuneTrial(tune.Trainable):
 
 @dataclass(frozen=True)
 class ShardTasks:
-    """Spreads an attack (`trainables.shards`): the first part stays in this process, others are Ray tasks.
+    """Spreads an attack (`trainables.attacks.sharding`): the first part stays in this process, others are Ray tasks.
 
     shards: parts at most. cpus, gpus: of each task. Task i runs in bundle i of the placement group that this
     process runs in, so it never waits for room; outside of a group, Ray places it where there is room. A task
@@ -86,7 +86,7 @@ class ShardTasks:
         """Return what each part found; raise what went wrong in one, and `TrialError` if one is lost."""
         import ray
 
-        from trainables.shards import found, kept, noting, standing
+        from trainables.attacks.sharding import found, kept, noting, standing
 
         if len(parts) == 1:
             return [work(parts[0], device, report)]
@@ -126,7 +126,7 @@ class ShardTasks:
 
 def run_shard(work: "Work", part: "Part", threads: int) -> None:
     """Work out a part of an attack in this worker, with `threads` threads; leave the result in its folder."""
-    from trainables.shards import kept, noting
+    from trainables.attacks.sharding import kept, noting
 
     limit_threads(threads)
     kept(work, part, device_here(), noting(part))
@@ -156,7 +156,7 @@ def run_document(
 ) -> dict[str, Any]:
     """Run the trial that a document describes, with its stages in the store at `store_root`.
 
-    spread: see ``trainables.stages.make_attack``.
+    spread: see ``trainables.stages.attack.make_attack``.
     """
     from trainables.config import load_trial
     from trainables.trial import run_trial

@@ -22,9 +22,9 @@ from trainables.attacks.kedmi import KEDMI
 from trainables.priors.base import PriorNetworks
 from trainables.priors.gmi import GMIPrior
 from trainables.priors.kedmi import KERNEL_SIZE, KERNELS, KEDMIPrior
-from trainables.progress import silent
-from trainables.randomness import stream
-from trainables.target import build_classifier
+from trainables.runtime.progress import silent
+from trainables.runtime.randomness import stream
+from trainables.training.classifier import build_classifier
 
 
 def published_gmi(

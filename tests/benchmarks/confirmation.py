@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sweeper.front import non_dominated
-from sweeper.membership import front_probability
+from sweeper.statistics.membership import front_probability
+from sweeper.statistics.pareto import non_dominated
 
 Floats = NDArray[np.float64]
 

@@ -12,10 +12,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sweeper.home import Home
-from sweeper.progress import Silent
-from sweeper.study import Study, parse_study
-from sweeper.sweep import sweep
+from sweeper.engine.progress import Silent
+from sweeper.engine.sweep import sweep
+from sweeper.storage.home import Home
+from sweeper.study.loading import parse_study
+from sweeper.study.study import Study
 
 SPACE = [
     {"target.learning_rate": {"float": [1e-4, 1e-1], "log": True}},

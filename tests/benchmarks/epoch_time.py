@@ -15,7 +15,7 @@ import torch
 from trainables.architectures import ARCHITECTURES
 from trainables.datasets.base import Images
 from trainables.defenses.none import NoDefense
-from trainables.target import Target, build_classifier, train_classifier
+from trainables.training.classifier import Target, build_classifier, train_classifier
 
 
 def random_images(count: int, classes: int, size: int) -> Images:

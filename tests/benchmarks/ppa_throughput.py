@@ -14,15 +14,15 @@ from torchvision.transforms.v2 import functional as transforms
 
 from trainables.architectures.base import Classifier
 from trainables.attacks.base import rows_at_once
+from trainables.attacks.optim.descent import lean_prior
 from trainables.attacks.ppa import PPA
-from trainables.crops import Crop, draw_crops
-from trainables.descent import lean_prior
-from trainables.identity_loss import poincare
-from trainables.lean import lean
+from trainables.nn.crops import Crop, draw_crops
+from trainables.nn.identity_losses import poincare
+from trainables.nn.inference import lean
 from trainables.priors.base import PriorNetworks
 from trainables.priors.stylegan2 import StyleGAN2Prior
-from trainables.randomness import stream
-from trainables.target import build_classifier
+from trainables.runtime.randomness import stream
+from trainables.training.classifier import build_classifier
 
 BATCH = 25  # images that the published loop works on at once
 

@@ -18,12 +18,12 @@ from typing import Any
 
 import psutil
 
-from sweeper.compare import compare
-from sweeper.home import Home
-from sweeper.ledger import Ledger
-from sweeper.records import study_records
-from sweeper.report import write_report
-from sweeper.study import parse_study
+from sweeper.report.report import write_report
+from sweeper.results.compare import compare
+from sweeper.results.records import study_records
+from sweeper.search.optuna_study import Ledger
+from sweeper.storage.home import Home
+from sweeper.study.loading import parse_study
 
 SPACE = [
     {"target.learning_rate": {"float": [1e-4, 1e-1], "log": True}},

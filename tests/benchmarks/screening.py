@@ -21,14 +21,16 @@ from typing import Any
 import torch
 import yaml
 
-from sweeper.confirm import wanted
-from sweeper.confirmation import Confirmation
-from sweeper.home import Home
-from sweeper.ledger import Book, Ledger
-from sweeper.records import study_records
-from sweeper.study import Study, load_study
+from sweeper.engine.confirm import wanted
+from sweeper.results.records import study_records
+from sweeper.search.ask_tell import Book
+from sweeper.search.confirmation_log import Confirmation
+from sweeper.search.optuna_study import Ledger
+from sweeper.storage.home import Home
+from sweeper.study.loading import load_study
+from sweeper.study.study import Study
 from trainables.config import load_trial
-from trainables.screen import run_screened
+from trainables.screening import run_screened
 from trainables.trial import run_trial
 
 Trial = dict[str, Any]

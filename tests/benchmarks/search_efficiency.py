@@ -28,11 +28,13 @@ from search_spaces.freeze import freeze_depth
 from search_spaces.grids import HSIC_PAIRS
 from search_spaces.none import UNDEFENDED
 from search_spaces.space import anchors, draw
-from sweeper.front import hypervolume, non_dominated
-from sweeper.home import Home
-from sweeper.records import study_records
-from sweeper.samplers import make_sampler, propose
-from sweeper.study import Search, Study, stored_study
+from sweeper.results.records import study_records
+from sweeper.search.samplers import make_sampler, propose
+from sweeper.statistics.hypervolume import hypervolume
+from sweeper.statistics.pareto import non_dominated
+from sweeper.storage.home import Home
+from sweeper.study.loading import stored_study
+from sweeper.study.study import Search, Study
 from trainables.architectures import freeze_points
 
 HERE = Path(__file__).parent

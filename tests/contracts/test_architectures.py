@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from trainables.architectures import ARCHITECTURES
 from trainables.architectures.base import Classifier
 from trainables.defenses.none import NoDefense
-from trainables.freeze import count_parameters, freeze, training_mode
-from trainables.target import Target, make_optimizer, training_step
+from trainables.training.classifier import Target, make_optimizer, training_step
+from trainables.training.freeze import count_parameters, freeze, training_mode
 
 BATCHNORM = (nn.BatchNorm1d, nn.BatchNorm2d)
 

@@ -20,6 +20,7 @@ from trainables.attacks.mirror_blackbox import MirrorBlackbox
 from trainables.attacks.plg import PLG
 from trainables.attacks.ppa import PPA
 from trainables.attacks.rlb import RLB
+from trainables.attacks.sharding import cut, merge
 from trainables.attacks.vmi import VMI
 from trainables.datasets.base import Images
 from trainables.errors import ConfigError
@@ -30,9 +31,8 @@ from trainables.priors.kedmi import KEDMIPrior
 from trainables.priors.lokt import LOKTPrior
 from trainables.priors.plg import PLGPrior
 from trainables.priors.stylegan2 import StyleGAN2Prior
-from trainables.progress import silent
-from trainables.resume import Resume
-from trainables.shards import cut, merge
+from trainables.runtime.progress import silent
+from trainables.storage.resume import Resume
 
 SMALL: dict[str, Attack] = {
     "gmi": GMI(iterations=6, restarts=2),

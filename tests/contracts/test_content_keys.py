@@ -17,7 +17,7 @@ from trainables.attacks import ATTACKS
 from trainables.config import load_trial
 from trainables.defenses import DEFENSES
 from trainables.priors import PRIORS
-from trainables.store import Stage, Store, content_key
+from trainables.storage.store import Stage, Store, content_key
 from trainables.trial import make_shared, run_trial
 
 RECORDED = json.loads((Path(__file__).parent / "content_keys.json").read_text())

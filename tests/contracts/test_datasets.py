@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from trainables.datasets import DATASETS
 from trainables.datasets.base import Dataset
-from trainables.store import content_key
+from trainables.storage.store import content_key
 
 
 def written(root: Path) -> str:

@@ -5,11 +5,11 @@ import dataclasses
 import pytest
 import torch
 
-from trainables.batches import by_identity
 from trainables.defenses import DEFENSES
 from trainables.defenses.base import Defense
-from trainables.freeze import freeze
-from trainables.target import build_classifier
+from trainables.training.batches import by_identity
+from trainables.training.classifier import build_classifier
+from trainables.training.freeze import freeze
 
 LABELS = torch.arange(4).repeat_interleave(4)
 

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainables.architectures.mobilefacenet import MobileFaceNet
 from trainables.datasets.base import Images
+from trainables.datasets.split import Split, split
 from trainables.judges import JUDGES
 from trainables.judges.base import Judge
 from trainables.judges.classifier import ClassifierJudge
 from trainables.judges.embedder import EmbedderJudge
-from trainables.progress import silent
-from trainables.split import Split, split
+from trainables.nn.mobilefacenet import MobileFaceNet
+from trainables.runtime.progress import silent
 
 CLASSES, EACH, SIZE = 3, 8, 32
 

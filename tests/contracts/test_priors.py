@@ -13,7 +13,7 @@ from trainables.priors.kedmi import KEDMIPrior
 from trainables.priors.lokt import LOKTPrior
 from trainables.priors.plg import PLGPrior
 from trainables.priors.stylegan2 import StyleGAN2Prior
-from trainables.progress import silent
+from trainables.runtime.progress import silent
 
 TINY = {"width": 2, "latent_size": 6, "batch_size": 4, "critic_steps": 2}
 SMALL: dict[str, Prior] = {

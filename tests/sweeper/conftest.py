@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 import sweeper  # noqa: F401  (sets Ray's switches before anything imports ray)
-from sweeper.home import Home
-from sweeper.study import Study, parse_study
+from sweeper.storage.home import Home
+from sweeper.study.loading import parse_study
+from sweeper.study.study import Study
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def ray_address() -> Iterator[str]:
     os.environ.setdefault("RAY_worker_niceness", "0")  # a busy machine starves workers that are nice
     import ray
 
-    from sweeper.cluster import start_here
+    from sweeper.engine.cluster import start_here
 
     start_here(num_cpus=2, object_store_memory=100_000_000, log_to_driver=False)
     yield ray.get_runtime_context().gcs_address

@@ -5,9 +5,9 @@ import torch
 import yaml
 from click.testing import CliRunner
 
-from sweeper.cli import main
+from sweeper.cli.app import main
 from trainables.config import load_trial
-from trainables.stages import new_target
+from trainables.stages.target import new_target
 
 FACES = {"kind": "synthetic_faces", "population": "private", "identities": 4, "images_per_identity": 8}
 STUDY = {
@@ -40,7 +40,7 @@ def place(tmp_path, monkeypatch):
     def refuse(address):
         raise AssertionError("Ray was started")
 
-    monkeypatch.setattr("sweeper.sweep.cluster", refuse)
+    monkeypatch.setattr("sweeper.engine.sweep.cluster", refuse)
     return tmp_path
 
 

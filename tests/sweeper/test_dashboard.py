@@ -7,8 +7,8 @@ import optuna
 import optuna_dashboard
 import pytest
 
-from sweeper.ledger import Ledger
-from sweeper.records import study_records
+from sweeper.results.records import study_records
+from sweeper.search.optuna_study import Ledger
 
 POINTS = [(0.9, 0.5), (0.8, 0.3), (0.7, 0.4), (0.6, 0.1), (0.6, 0.1), (0.95, 0.9), (0.3, 0.0)]
 

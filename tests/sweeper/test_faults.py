@@ -18,18 +18,19 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-import sweeper.sweep
+import sweeper.engine.sweep
 import sweeper.tracking  # now, so that what loading takes counts for no command
-from sweeper.cli import main
-from sweeper.ledger import Ledger, stored_trials
-from sweeper.study import load_study
-from sweeper.tracking import EXPERIMENT
+from sweeper.cli.app import main
+from sweeper.search.optuna_study import Ledger
+from sweeper.search.reading import stored_trials
+from sweeper.study.loading import load_study
+from sweeper.tracking.mlflow_tracker import EXPERIMENT
 
-PRESET = Path(sweeper.__file__).parent / "presets" / "quickstart.yaml"
+PRESET = Path(sweeper.__file__).parent / "study" / "presets" / "quickstart.yaml"
 WAITS = (
-    "sweeper.databases.CONNECT_SECONDS",
-    "sweeper.cluster.REACH_SECONDS",
-    "sweeper.tracking.REACH_SECONDS",
+    "sweeper.storage.databases.CONNECT_SECONDS",
+    "sweeper.engine.cluster.REACH_SECONDS",
+    "sweeper.tracking.mlflow_tracker.REACH_SECONDS",
 )
 # Seconds until a person must know; of these the waits take ten. What a busy machine adds does not count.
 SOON = 15 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
@@ -116,7 +117,9 @@ def refused(call, *arguments, **environment):
 
 
 def test_waits_leave_time_to_speak():
-    from sweeper import cluster, databases, tracking
+    from sweeper.engine import cluster
+    from sweeper.storage import databases
+    from sweeper.tracking import mlflow_tracker as tracking
 
     assert max(databases.CONNECT_SECONDS, cluster.REACH_SECONDS, tracking.REACH_SECONDS) <= 10
 
@@ -335,7 +338,7 @@ INTERRUPTED = textwrap.dedent(
     import functools, os, sys, time
     from pathlib import Path
 
-    import sweeper.stopping, sweeper.sweep
+    import sweeper.engine.interrupt, sweeper.engine.sweep
     from sweeper.cli import main
 
     root, grace = Path(sys.argv[1]), float(sys.argv[2])
@@ -347,8 +350,8 @@ INTERRUPTED = textwrap.dedent(
         time.sleep(2 if which < 2 or (root / "free").exists() else 3600)
         return {"values": {"test_accuracy": which / 10, "attack_accuracy": 0.5}}
 
-    sweeper.stopping.GRACE_SECONDS = grace
-    sweeper.sweep.sweep = functools.partial(sweeper.sweep.sweep, run=run, shared=False)
+    sweeper.engine.interrupt.GRACE_SECONDS = grace
+    sweeper.engine.sweep.sweep = functools.partial(sweeper.engine.sweep.sweep, run=run, shared=False)
     main(sys.argv[3:])
     """
 )

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sql
 
-from sweeper.databases import check_tracking
-from sweeper.lease import Lease
-from sweeper.ledger import Ledger, stored_trials
-from sweeper.records import study_records
-from sweeper.tracking import Tracker
+from sweeper.results.records import study_records
+from sweeper.search.optuna_study import Ledger
+from sweeper.search.reading import stored_trials
+from sweeper.storage.databases import check_tracking
+from sweeper.storage.lease import Lease
+from sweeper.tracking.mlflow_tracker import Tracker
 from trainables.errors import ConfigError, TrialError
 
 
@@ -142,7 +143,7 @@ def test_the_server_may_restart_between_trials(server, home, studies, cheap, res
 
 
 def test_a_holder_cut_off_from_its_database_stops_itself(server, studies, monkeypatch):
-    from sweeper import lease
+    from sweeper.storage import lease
 
     monkeypatch.setattr(lease, "BEAT_SECONDS", 0.1)
     with Lease(studies, "s", token="a", holder="a") as held:

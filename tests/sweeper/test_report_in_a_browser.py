@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 
-from sweeper.report import write_report
+from sweeper.report.report import write_report
 
 OBJECTIVES = {"test_accuracy": "maximize", "attack_accuracy": "minimize"}
 

@@ -2,7 +2,7 @@
 
 import optuna
 
-from sweeper.ledger import Ledger
+from sweeper.search.optuna_study import Ledger
 
 
 def waiting(home):

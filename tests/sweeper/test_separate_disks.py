@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sweeper.ledger import stored_trials
+from sweeper.search.reading import stored_trials
 
 STUDY = {
     "name": "apart",

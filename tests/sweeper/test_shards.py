@@ -10,13 +10,13 @@ import time
 import pytest
 import torch
 
-from sweeper.study import parse_study
-from sweeper.sweep import sweep
+from sweeper.engine.sweep import sweep
+from sweeper.study.loading import parse_study
 from trainables.attacks.base import Reconstructions
+from trainables.attacks.sharding import cut, merge
 from trainables.errors import ConfigError, DiskError, TrialError
-from trainables.progress import silent
-from trainables.resume import Resume
-from trainables.shards import cut, merge
+from trainables.runtime.progress import silent
+from trainables.storage.resume import Resume
 from trainables.tune import ShardTasks
 
 FACES = {"kind": "synthetic_faces", "population": "private", "identities": 5, "images_per_identity": 8}

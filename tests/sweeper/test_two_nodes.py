@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-from sweeper.ledger import stored_trials
+from sweeper.search.reading import stored_trials
 
 TRIALS = 10
 

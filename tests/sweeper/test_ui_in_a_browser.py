@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from sweeper.ledger import Ledger
-from sweeper.records import study_records
-from sweeper.tracking import Tracker
+from sweeper.results.records import study_records
+from sweeper.search.optuna_study import Ledger
+from sweeper.tracking.mlflow_tracker import Tracker
 
 pytestmark = pytest.mark.slow  # the server takes half a minute
 

@@ -8,9 +8,9 @@ from trainables.attacks.gmi import GMI
 from trainables.config import Threat, document, load_trial
 from trainables.datasets.synthetic_faces import SyntheticFaces
 from trainables.defenses.bido import BiDO
-from trainables.document import merge
 from trainables.errors import ConfigError
-from trainables.pretraining import OnDataset
+from trainables.pretraining.dataset import OnDataset
+from trainables.storage.documents import merge
 
 TRIAL = {
     "image_size": 32,

@@ -3,8 +3,8 @@ import pytest
 from trainables import cost
 from trainables.config import load_trial
 from trainables.cost import estimate
-from trainables.document import merge
-from trainables.stages import new_target
+from trainables.stages.target import new_target
+from trainables.storage.documents import merge
 
 FACES = {"kind": "synthetic_faces", "population": "private", "identities": 4, "images_per_identity": 8}
 DOCUMENT = {

@@ -5,10 +5,10 @@ import torch
 from torch import nn
 
 from trainables.architectures.base import Classifier
+from trainables.architectures.head_noise import head_noise
 from trainables.attacks.base import check_fit
 from trainables.defenses.mid import MID
 from trainables.errors import ConfigError
-from trainables.noise import head_noise
 from trainables.oracle import LabelOracle, ScoreOracle, observe, seen_as
 from trainables.priors.base import PriorNetworks
 

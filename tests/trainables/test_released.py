@@ -5,13 +5,13 @@ import pytest
 import torch
 from PIL import Image
 
+from trainables.architectures.head_noise import head_noise
 from trainables.defenses.mid import MID
 from trainables.defenses.none import NoDefense
 from trainables.errors import ConfigError
-from trainables.noise import head_noise
 from trainables.released import load_released, write_released
-from trainables.store import plain
-from trainables.target import build_classifier
+from trainables.storage.store import plain
+from trainables.training.classifier import build_classifier
 
 CONFIG = {"architecture": "small_cnn", "image_size": 32, "normalization": "half"}
 LABELS = ("Ada", "Grace", "Émilie")

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from trainables.config import load_trial
-from trainables.data import load_data
-from trainables.document import merge
 from trainables.errors import ConfigError
 from trainables.metrics.attack_accuracy import interval95
-from trainables.store import Store
+from trainables.stages.data import load_data
+from trainables.storage.documents import merge
+from trainables.storage.store import Store
 from trainables.trial import average, make_shared, run_trial
 
 FACES = {"kind": "synthetic_faces", "population": "private", "identities": 4, "images_per_identity": 8}

@@ -10,8 +10,8 @@ from trainables.architectures.resnet18 import RESNET18
 from trainables.architectures.small_cnn import SMALL_CNN
 from trainables.architectures.small_resnet import SMALL_RESNET
 from trainables.architectures.vgg16_bn import VGG16_BN
-from trainables.document import suggestion
 from trainables.errors import ConfigError
+from trainables.storage.documents import suggestion
 
 ARCHITECTURES: dict[str, Architecture] = {
     "vgg16_bn": VGG16_BN,

@@ -12,8 +12,8 @@ from trainables.datasets.base import Images
 from trainables.errors import ConfigError, TrialError
 from trainables.oracle import Oracle, seen_as
 from trainables.priors.base import PriorNetworks
-from trainables.progress import Report
-from trainables.resume import Resume
+from trainables.runtime.progress import Report
+from trainables.storage.resume import Resume
 
 ThreatModel = Literal["white-box", "scores", "labels"]
 

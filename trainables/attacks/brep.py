@@ -18,13 +18,13 @@ from trainables.attacks.base import (
     rows_at_once,
     to_pixels,
 )
-from trainables.check import above, at_least
-from trainables.lean import lean
+from trainables.nn.inference import lean
 from trainables.oracle import LabelOracle
 from trainables.priors.base import PriorNetworks
-from trainables.progress import Report
-from trainables.randomness import stream
-from trainables.resume import Resume
+from trainables.runtime.checks import above, at_least
+from trainables.runtime.progress import Report
+from trainables.runtime.randomness import stream
+from trainables.storage.resume import Resume
 
 HISTORY_POINTS = 50
 LARGEST_RADIUS = 1e6  # a sphere this large lies within the class only if the target says nothing else

@@ -7,15 +7,15 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from trainables.architectures.base import Classifier
+from trainables.architectures.head_noise import noise_size
 from trainables.attacks.base import Reconstructions, ThreatModel, check_fit
-from trainables.attacks.latent_search import LatentSearch
-from trainables.descent import guided, lean_prior
-from trainables.identity_loss import cross_entropy
-from trainables.lean import lean
-from trainables.noise import noise_size
+from trainables.attacks.optim.descent import guided, lean_prior
+from trainables.attacks.optim.latent import LatentSearch
+from trainables.nn.identity_losses import cross_entropy
+from trainables.nn.inference import lean
 from trainables.priors.base import PriorNetworks
-from trainables.progress import Report
-from trainables.resume import Resume
+from trainables.runtime.progress import Report
+from trainables.storage.resume import Resume
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from trainables.architectures.base import Classifier
+from trainables.architectures.head_noise import head_noise, noise_size
 from trainables.attacks.base import (
     Passes,
     Reconstructions,
@@ -18,20 +19,19 @@ from trainables.attacks.base import (
     rows_at_once,
     to_pixels,
 )
-from trainables.attacks.style_pool import DECAYS, Meter, best, best_styles, crop_scores
-from trainables.check import above, at_least
-from trainables.crops import Crop, draw_crops, see
-from trainables.descent import Losses, Progress, State, adam_step, descend, history, lean_prior
+from trainables.attacks.optim.descent import Losses, Progress, State, adam_step, descend, history, lean_prior
+from trainables.attacks.optim.l1_ball import project_l1
+from trainables.attacks.optim.style_pool import DECAYS, Meter, best, best_styles, crop_scores
+from trainables.attacks.optim.styles import BlockGenerator, block_generator
 from trainables.errors import ConfigError
-from trainables.identity_loss import poincare
-from trainables.l1_ball import project_l1
-from trainables.lean import lean
-from trainables.noise import head_noise, noise_size
+from trainables.nn.crops import Crop, draw_crops, see
+from trainables.nn.identity_losses import poincare
+from trainables.nn.inference import lean
 from trainables.priors.base import PriorNetworks
-from trainables.progress import Report
-from trainables.randomness import stream
-from trainables.resume import Resume
-from trainables.styles import BlockGenerator, block_generator
+from trainables.runtime.checks import above, at_least
+from trainables.runtime.progress import Report
+from trainables.runtime.randomness import stream
+from trainables.storage.resume import Resume
 
 RADII = (1000.0, 2000.0, 3000.0, 4000.0, 5000.0, 6000.0, 8000.0, 8000.0)  # released, the seventh too
 

@@ -7,16 +7,16 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from trainables.attacks.base import Passes, Reconstructions, ThreatModel, check_fit
-from trainables.attacks.conditional_search import VIEWS, ConditionalSearch
-from trainables.conditional_gan import ClassifyingDiscriminator
-from trainables.descent import Guide
+from trainables.attacks.optim.conditional import VIEWS, ConditionalSearch
+from trainables.attacks.optim.descent import Guide
 from trainables.errors import ConfigError
-from trainables.identity_loss import max_margin
-from trainables.lean import lean
+from trainables.nn.conditional_gan import ClassifyingDiscriminator
+from trainables.nn.identity_losses import max_margin
+from trainables.nn.inference import lean
 from trainables.oracle import LabelOracle
 from trainables.priors.base import PriorNetworks
-from trainables.progress import Report
-from trainables.resume import Resume
+from trainables.runtime.progress import Report
+from trainables.storage.resume import Resume
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,19 +8,19 @@ import torch
 from torch import Tensor, nn
 
 from trainables.architectures.base import Classifier
+from trainables.architectures.head_noise import head_noise, noise_size
 from trainables.attacks.base import Passes, Reconstructions, ThreatModel, check_fit
-from trainables.attacks.gaussian_search import GaussianSearch
-from trainables.attacks.latent_search import LatentSearch
-from trainables.check import above, at_least
-from trainables.descent import Guide, lean_prior
-from trainables.distil import EFFICIENTNETS, Distillation, restore_students
+from trainables.attacks.distillation import EFFICIENTNETS, Distillation, restore_students
+from trainables.attacks.optim.descent import Guide, lean_prior
+from trainables.attacks.optim.gaussian import GaussianSearch
+from trainables.attacks.optim.latent import LatentSearch
 from trainables.errors import ConfigError
-from trainables.identity_loss import IDENTITY_LOSSES
-from trainables.lean import lean
-from trainables.noise import head_noise, noise_size
+from trainables.nn.identity_losses import IDENTITY_LOSSES
+from trainables.nn.inference import lean
 from trainables.priors.base import PriorNetworks
-from trainables.progress import Report
-from trainables.resume import Resume
+from trainables.runtime.checks import above, at_least
+from trainables.runtime.progress import Report
+from trainables.storage.resume import Resume
 
 SOURCE = "Nguyen et al., CVPR 2023 (LOMMA)"
 CPU_STUDENTS = ("small_cnn", "small_resnet")
@@ -58,7 +58,7 @@ class Lomma:
         latents holds it.
     students: architectures of the students that share the identity loss with the target; none leaves only
         the logit loss.
-    student_epochs, student_learning_rate, student_weights: see `trainables.distil.Distillation`.
+    student_epochs, student_learning_rate, student_weights: see `trainables.attacks.distillation.Distillation`.
     """
 
     identity_loss: Literal["logit", "cross_entropy"] = "logit"

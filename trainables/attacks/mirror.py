@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from trainables.architectures.base import Classifier
+from trainables.architectures.head_noise import head_noise, noise_size
 from trainables.attacks.base import (
     Passes,
     Reconstructions,
@@ -19,17 +20,16 @@ from trainables.attacks.base import (
     rows_at_once,
     to_pixels,
 )
-from trainables.attacks.style_pool import Meter, best, sample_styles, style_bounds, worked
-from trainables.check import above, at_least
-from trainables.descent import Losses, Progress, State, adam_step, descend, history, lean_prior
-from trainables.identity_loss import cross_entropy
-from trainables.lean import lean
-from trainables.noise import head_noise, noise_size
+from trainables.attacks.optim.descent import Losses, Progress, State, adam_step, descend, history, lean_prior
+from trainables.attacks.optim.style_pool import Meter, best, sample_styles, style_bounds, worked
+from trainables.attacks.optim.styles import StyleGenerator, style_generator
+from trainables.nn.identity_losses import cross_entropy
+from trainables.nn.inference import lean
 from trainables.priors.base import PriorNetworks
-from trainables.progress import Report
-from trainables.randomness import stream
-from trainables.resume import Resume
-from trainables.styles import StyleGenerator, style_generator
+from trainables.runtime.checks import above, at_least
+from trainables.runtime.progress import Report
+from trainables.runtime.randomness import stream
+from trainables.storage.resume import Resume
 
 WORST = 1e30  # a loss above any other, and finite
 RUNNERS_UP = 5  # labels of an image that the choice among starts looks at

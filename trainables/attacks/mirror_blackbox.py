@@ -19,15 +19,15 @@ from trainables.attacks.base import (
     rows_at_once,
     to_pixels,
 )
-from trainables.attacks.style_pool import Meter, best, sample_styles, style_bounds, worked
-from trainables.check import at_least, fraction
-from trainables.descent import lean_prior
+from trainables.attacks.optim.descent import lean_prior
+from trainables.attacks.optim.style_pool import Meter, best, sample_styles, style_bounds, worked
+from trainables.attacks.optim.styles import StyleGenerator, style_generator
 from trainables.oracle import ScoreOracle
 from trainables.priors.base import PriorNetworks
-from trainables.progress import Report
-from trainables.randomness import stream
-from trainables.resume import Resume
-from trainables.styles import StyleGenerator, style_generator
+from trainables.runtime.checks import at_least, fraction
+from trainables.runtime.progress import Report
+from trainables.runtime.randomness import stream
+from trainables.storage.resume import Resume
 
 SMALLEST = 1e-38  # of a probability, so that its logarithm stays finite
 

@@ -7,14 +7,14 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from trainables.architectures.base import Classifier
+from trainables.architectures.head_noise import head_noise, noise_size
 from trainables.attacks.base import Passes, Reconstructions, ThreatModel, check_fit
-from trainables.attacks.conditional_search import VIEWS, ConditionalSearch
-from trainables.identity_loss import max_margin
-from trainables.lean import lean
-from trainables.noise import head_noise, noise_size
+from trainables.attacks.optim.conditional import VIEWS, ConditionalSearch
+from trainables.nn.identity_losses import max_margin
+from trainables.nn.inference import lean
 from trainables.priors.base import PriorNetworks
-from trainables.progress import Report
-from trainables.resume import Resume
+from trainables.runtime.progress import Report
+from trainables.storage.resume import Resume
 
 
 @dataclass(frozen=True, kw_only=True)

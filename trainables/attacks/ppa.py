@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainables.architectures.base import Classifier
+from trainables.architectures.head_noise import head_noise, noise_size
 from trainables.attacks.base import (
     Passes,
     Reconstructions,
@@ -19,26 +20,17 @@ from trainables.attacks.base import (
     rows_at_once,
     to_pixels,
 )
-from trainables.attacks.style_pool import (
-    DECAYS,
-    Meter,
-    best,
-    best_styles,
-    crop_scores,
-    picture,
-    worked,
-)
-from trainables.check import above, at_least
-from trainables.crops import Crop, draw_crops, see
-from trainables.descent import Losses, Progress, State, adam_step, descend, history, lean_prior
-from trainables.identity_loss import poincare
-from trainables.lean import lean
-from trainables.noise import head_noise, noise_size
+from trainables.attacks.optim.descent import Losses, Progress, State, adam_step, descend, history, lean_prior
+from trainables.attacks.optim.style_pool import DECAYS, Meter, best, best_styles, crop_scores, picture, worked
+from trainables.attacks.optim.styles import style_generator
+from trainables.nn.crops import Crop, draw_crops, see
+from trainables.nn.identity_losses import poincare
+from trainables.nn.inference import lean
 from trainables.priors.base import PriorNetworks
-from trainables.progress import Report
-from trainables.randomness import stream
-from trainables.resume import Resume
-from trainables.styles import style_generator
+from trainables.runtime.checks import above, at_least
+from trainables.runtime.progress import Report
+from trainables.runtime.randomness import stream
+from trainables.storage.resume import Resume
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,15 +17,15 @@ from trainables.attacks.base import (
     rows_at_once,
     to_pixels,
 )
-from trainables.check import above, at_least
-from trainables.descent import State, adam_step, sampled
+from trainables.attacks.optim.descent import State, adam_step, sampled
 from trainables.errors import TrialError
-from trainables.lean import lean
+from trainables.nn.inference import lean
 from trainables.oracle import ScoreOracle
 from trainables.priors.base import PriorNetworks
-from trainables.progress import Report
-from trainables.randomness import stream
-from trainables.resume import Resume
+from trainables.runtime.checks import above, at_least
+from trainables.runtime.progress import Report
+from trainables.runtime.randomness import stream
+from trainables.storage.resume import Resume
 
 LOG_STD = (-20.0, 2.0)  # bounds of the policy's log standard deviation
 SMALLEST = 1e-38  # of a probability, so that its logarithm stays finite

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainables.architectures.base import Classifier
+from trainables.architectures.head_noise import head_noise, noise_size
 from trainables.attacks.base import (
     Passes,
     Reconstructions,
@@ -19,15 +20,14 @@ from trainables.attacks.base import (
     rows_at_once,
     to_pixels,
 )
-from trainables.check import above, at_least
-from trainables.descent import Losses, Progress, State, descend, sampled
+from trainables.attacks.optim.descent import Losses, Progress, State, descend, sampled
 from trainables.errors import ConfigError
-from trainables.lean import lean
-from trainables.noise import head_noise, noise_size
+from trainables.nn.inference import lean
 from trainables.priors.base import PriorNetworks
-from trainables.progress import Report
-from trainables.randomness import stream
-from trainables.resume import Resume
+from trainables.runtime.checks import above, at_least
+from trainables.runtime.progress import Report
+from trainables.runtime.randomness import stream
+from trainables.storage.resume import Resume
 
 Draws = dict[str, Tensor]
 """What one step draws, standard normal: ``z`` (n, B, Z) for the images, ``kl`` (n, Y, M, Z) for the

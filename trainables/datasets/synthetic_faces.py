@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from trainables.datasets.base import Images
-from trainables.datasets.portraits import portraits
-from trainables.datasets.shapes import CLASS, KINDS, VIEW, assign_kind, shapes
-from trainables.datasets.traits import PERSON, PICTURE, named, sample, waver
+from trainables.datasets.rendering.portraits import portraits
+from trainables.datasets.rendering.shapes import CLASS, KINDS, VIEW, assign_kind, shapes
+from trainables.datasets.rendering.traits import PERSON, PICTURE, named, sample, waver
 from trainables.errors import ConfigError
-from trainables.randomness import stream
+from trainables.runtime.randomness import stream
 
 Population = Literal["private", "public", "near", "far"]
 SMALLEST = 32

@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainables.architectures.base import Classifier, Trace
-from trainables.check import above, at_least
-from trainables.dependence import (
+from trainables.errors import ConfigError
+from trainables.nn.dependence import (
     CocoNorm,
     LabelKernel,
     centred,
@@ -18,7 +18,7 @@ from trainables.dependence import (
     label_kernel,
     regularised,
 )
-from trainables.errors import ConfigError
+from trainables.runtime.checks import above, at_least
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,16 +7,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainables.architectures.base import Classifier, Trace
-from trainables.check import at_least
+from trainables.architectures.head_noise import draw_noise
 from trainables.errors import ConfigError
-from trainables.noise import draw_noise
+from trainables.runtime.checks import at_least
 
 
 class BottleneckHead(nn.Module):
     """feature (N, F) -> logits (N, K) through z = mu + sigma · noise of `bottleneck` numbers.
 
     sigma = softplus(raw - 5) starts near 0.007. Noise is drawn in every forward, also in eval mode: the
-    attacker meets it too; `trainables.noise.head_noise` fixes it. A given trace receives mu and sigma.
+    attacker meets it too; `trainables.architectures.head_noise.head_noise` fixes it. A given trace receives mu and sigma.
     """
 
     traces = True

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from trainables.datasets.base import Images, as_float
-from trainables.progress import Report
-from trainables.split import Split
+from trainables.datasets.split import Split
+from trainables.runtime.progress import Report
 
 
 @dataclass(frozen=True, kw_only=True)

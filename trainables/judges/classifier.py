@@ -7,15 +7,15 @@ from torch import nn
 
 from trainables.architectures import freeze_points
 from trainables.architectures.base import Classifier
-from trainables.batches import Augmentation
-from trainables.check import at_least
+from trainables.datasets.split import Split
 from trainables.defenses.none import NoDefense
 from trainables.judges.base import JudgeModel, outputs
-from trainables.progress import Report
-from trainables.randomness import derive
-from trainables.recipe import Recipe
-from trainables.split import Split
-from trainables.target import Normalization, Target, accuracy, build_classifier, train_classifier
+from trainables.runtime.checks import at_least
+from trainables.runtime.progress import Report
+from trainables.runtime.randomness import derive
+from trainables.training.batches import Augmentation
+from trainables.training.classifier import Normalization, Target, accuracy, build_classifier, train_classifier
+from trainables.training.recipe import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)

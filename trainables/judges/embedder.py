@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.architectures.mobilefacenet import HEIGHT, WIDTH, MobileFaceNet
+from trainables.datasets.split import Split
 from trainables.errors import ConfigError
 from trainables.judges.base import JudgeModel, outputs, top1
-from trainables.lean import lean
-from trainables.progress import Report
-from trainables.split import Split
+from trainables.nn.inference import lean
+from trainables.nn.mobilefacenet import HEIGHT, WIDTH, MobileFaceNet
+from trainables.runtime.progress import Report
 
 EMBEDDERS: dict[str, Callable[[], nn.Module]] = {"mobilefacenet": MobileFaceNet}
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Protocol
 from torch import Tensor, nn
 
 from trainables.datasets.base import Images
-from trainables.progress import Report
+from trainables.runtime.progress import Report
 
 
 @dataclass(frozen=True)

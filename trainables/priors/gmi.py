@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from trainables.check import above, at_least, fraction
 from trainables.datasets.base import Images, as_float
-from trainables.dcgan import check_size, follow, generator
 from trainables.errors import TrialError
+from trainables.nn.dcgan import check_size, follow, generator
 from trainables.priors.base import PriorNetworks, settle
-from trainables.progress import Report
-from trainables.randomness import derive, stream
+from trainables.runtime.checks import above, at_least, fraction
+from trainables.runtime.progress import Report
+from trainables.runtime.randomness import derive, stream
 
 
 def critic(width: int, image_size: int) -> nn.Module:

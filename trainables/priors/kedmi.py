@@ -10,16 +10,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainables.architectures.base import Classifier
-from trainables.batches import shuffled
-from trainables.check import above, at_least, fraction
+from trainables.architectures.head_noise import head_noise
 from trainables.datasets.base import Images, as_float
-from trainables.dcgan import check_size, follow, generator
 from trainables.errors import ConfigError, TrialError
-from trainables.lean import lean
-from trainables.noise import head_noise
+from trainables.nn.dcgan import check_size, follow, generator
+from trainables.nn.inference import lean
 from trainables.priors.base import PriorNetworks, settle
-from trainables.progress import Report
-from trainables.randomness import derive, stream
+from trainables.runtime.checks import above, at_least, fraction
+from trainables.runtime.progress import Report
+from trainables.runtime.randomness import derive, stream
+from trainables.training.batches import shuffled
 
 KERNELS, KERNEL_SIZE = 64, 50  # of the minibatch layer, as published
 ENTROPY_WEIGHT = 1e-4

@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainables.architectures.base import Classifier
-from trainables.check import above, at_least
-from trainables.conditional_gan import (
+from trainables.datasets.base import Images, as_float
+from trainables.errors import ConfigError, TrialError
+from trainables.nn.conditional_gan import (
     ClassifyingDiscriminator,
     ConditionalGenerator,
     check_size,
@@ -18,13 +19,12 @@ from trainables.conditional_gan import (
     random_latents,
     with_labels,
 )
-from trainables.datasets.base import Images, as_float
-from trainables.errors import ConfigError, TrialError
 from trainables.oracle import LabelOracle
 from trainables.priors.base import PriorNetworks, settle
-from trainables.progress import Report
-from trainables.randomness import derive, stream
-from trainables.surrogates import DENSENETS, build, check_names, teach
+from trainables.priors.surrogates import DENSENETS, build, check_names, teach
+from trainables.runtime.checks import above, at_least
+from trainables.runtime.progress import Report
+from trainables.runtime.randomness import derive, stream
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,23 +9,23 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainables.architectures.base import Classifier
-from trainables.check import above, at_least
-from trainables.conditional_gan import (
+from trainables.architectures.head_noise import head_noise
+from trainables.datasets.base import Images, as_float
+from trainables.errors import ConfigError, TrialError
+from trainables.nn.augmentation import VIEW_DRAWS, random_view
+from trainables.nn.conditional_gan import (
     ConditionalGenerator,
     ProjectionDiscriminator,
     check_size,
     gan_steps,
     random_latents,
 )
-from trainables.datasets.base import Images, as_float
-from trainables.errors import ConfigError, TrialError
-from trainables.identity_loss import max_margin
-from trainables.lean import lean
-from trainables.noise import head_noise
+from trainables.nn.identity_losses import max_margin
+from trainables.nn.inference import lean
 from trainables.priors.base import PriorNetworks, settle
-from trainables.progress import Report
-from trainables.randomness import derive, stream
-from trainables.views import VIEW_DRAWS, random_view
+from trainables.runtime.checks import above, at_least
+from trainables.runtime.progress import Report
+from trainables.runtime.randomness import derive, stream
 
 
 @torch.no_grad()

@@ -12,16 +12,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.check import above, at_least
-from trainables.crops import centre, resize
 from trainables.datasets.base import Images, as_float
 from trainables.errors import ConfigError, TrialError
+from trainables.nn.crops import centre, resize
+from trainables.nn.stylegan2.checkpoint import Shapes, load, shapes
+from trainables.nn.stylegan2.discriminator import Discriminator, DiscriminatorShape, deviation
+from trainables.nn.stylegan2.generator import Generator, GeneratorShape
 from trainables.priors.base import PriorNetworks, settle
-from trainables.progress import Report
-from trainables.randomness import derive, stream
-from trainables.stylegan2 import Generator, GeneratorShape
-from trainables.stylegan2_checkpoint import Shapes, load, shapes
-from trainables.stylegan2_discriminator import Discriminator, DiscriminatorShape, deviation
+from trainables.runtime.checks import above, at_least
+from trainables.runtime.progress import Report
+from trainables.runtime.randomness import derive, stream
 
 MEAN_OVER = 4096  # styles that the mean style is taken over
 PATH_EVERY = 4  # generator steps between two penalties of the path length, as published
@@ -34,7 +34,7 @@ class Pictures(nn.Module):
     psi: truncation of the images of latents.  label: class of a conditional generator.
     """
 
-    entries: ClassVar[tuple[str, ...]] = ("forward", "synthesis", "finish")  # see `trainables.arithmetic`
+    entries: ClassVar[tuple[str, ...]] = ("forward", "synthesis", "finish")  # see `trainables.nn.precision`
 
     def __init__(
         self, network: Generator, size: int, crop: int | None = None, psi: float = 1.0, label: int = 0

@@ -14,8 +14,8 @@ from trainables.defenses.mid import MID
 from trainables.errors import ConfigError
 from trainables.oracle import LabelOracle, ScoreOracle
 from trainables.priors.base import PriorNetworks
-from trainables.progress import silent
-from trainables.resume import Resume
+from trainables.runtime.progress import silent
+from trainables.storage.resume import Resume
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 RUNS = ["06b_brep_run_a", "06c_brep_run_twosided_a", "06d_brep_run_rejections_a"]

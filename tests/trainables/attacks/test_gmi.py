@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from trainables.architectures.base import Classifier
 from trainables.attacks.gmi import GMI
+from trainables.attacks.optim.descent import guided
 from trainables.defenses.mid import MID
-from trainables.descent import guided
 from trainables.errors import ConfigError, TrialError
-from trainables.identity_loss import cross_entropy
+from trainables.nn.identity_losses import cross_entropy
 from trainables.priors.base import PriorNetworks
-from trainables.progress import silent
+from trainables.runtime.progress import silent
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "01_gmi_a.npz"
 

@@ -9,15 +9,15 @@ from torch import Tensor, nn
 from trainables.architectures.base import Classifier
 from trainables.attacks.if_gmi import IFGMI, between
 from trainables.attacks.ppa import PPA
-from trainables.crops import Crop, draw_crops, see
 from trainables.defenses.mid import MID
 from trainables.errors import ConfigError, TrialError
-from trainables.identity_loss import poincare
+from trainables.nn.crops import Crop, draw_crops, see
+from trainables.nn.identity_losses import poincare
 from trainables.priors.base import PriorNetworks
 from trainables.priors.gmi import GMIPrior
 from trainables.priors.stylegan2 import StyleGAN2Prior
-from trainables.progress import silent
-from trainables.resume import Resume
+from trainables.runtime.progress import silent
+from trainables.storage.resume import Resume
 
 
 def tiny(noise: bool = True) -> tuple[Classifier, PriorNetworks]:

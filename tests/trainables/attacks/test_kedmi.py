@@ -9,14 +9,14 @@ from torch import Tensor, nn
 
 from trainables.architectures.base import Classifier
 from trainables.attacks.kedmi import KEDMI
+from trainables.attacks.optim.descent import guided
 from trainables.defenses.mid import MID
-from trainables.descent import guided
 from trainables.errors import ConfigError, TrialError
-from trainables.identity_loss import cross_entropy
+from trainables.nn.identity_losses import cross_entropy
 from trainables.priors.base import PriorNetworks
 from trainables.priors.kedmi import KEDMIPrior, MinibatchLayer
-from trainables.progress import silent
-from trainables.resume import Resume
+from trainables.runtime.progress import silent
+from trainables.storage.resume import Resume
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "02c_kedmi_attack_a.npz"
 

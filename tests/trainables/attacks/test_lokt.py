@@ -8,11 +8,11 @@ from torch.nn import functional
 from trainables.architectures.base import Classifier
 from trainables.attacks.lokt import LOKT
 from trainables.attacks.plg import PLG
-from trainables.conditional_gan import ClassifyingDiscriminator, ConditionalGenerator
 from trainables.errors import ConfigError
+from trainables.nn.conditional_gan import ClassifyingDiscriminator, ConditionalGenerator
 from trainables.oracle import LabelOracle
 from trainables.priors.base import PriorNetworks
-from trainables.progress import silent
+from trainables.runtime.progress import silent
 
 
 def tiny(surrogates: int) -> tuple[Classifier, PriorNetworks]:

@@ -11,14 +11,14 @@ from trainables.architectures.base import Classifier
 from trainables.attacks.gmi import GMI
 from trainables.attacks.kedmi import KEDMI
 from trainables.attacks.lomma import LommaGMI, LommaKEDMI, lomma_loss
+from trainables.attacks.optim.descent import guided
 from trainables.datasets.base import Images
 from trainables.defenses.mid import MID
-from trainables.descent import guided
 from trainables.errors import ConfigError
-from trainables.identity_loss import cross_entropy
+from trainables.nn.identity_losses import cross_entropy
 from trainables.priors.base import PriorNetworks
 from trainables.priors.kedmi import MinibatchLayer
-from trainables.progress import silent
+from trainables.runtime.progress import silent
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 LOSSES = {"logit_loss": "logit", "cel": "cross_entropy"}  # the trace's names

@@ -11,13 +11,13 @@ from torch.nn import functional
 
 from trainables.architectures.base import Classifier
 from trainables.attacks.mirror import Mirror, choose, ramp
-from trainables.attacks.style_pool import best, style_bounds
+from trainables.attacks.optim.style_pool import best, style_bounds
 from trainables.defenses.mid import MID
 from trainables.errors import ConfigError
 from trainables.priors.base import PriorNetworks
 from trainables.priors.gmi import GMIPrior
 from trainables.priors.stylegan2 import StyleGAN2Prior
-from trainables.progress import silent
+from trainables.runtime.progress import silent
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "05a_mirror_whitebox_a.npz"
 

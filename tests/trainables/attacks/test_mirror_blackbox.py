@@ -12,7 +12,7 @@ from trainables.defenses.mid import MID
 from trainables.oracle import ScoreOracle
 from trainables.priors.base import PriorNetworks
 from trainables.priors.stylegan2 import StyleGAN2Prior
-from trainables.progress import silent
+from trainables.runtime.progress import silent
 
 
 def test_released_genes_come_from_the_worse_parent():

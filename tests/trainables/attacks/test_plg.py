@@ -6,13 +6,13 @@ from torch import Tensor, nn
 
 from trainables.architectures.base import Classifier
 from trainables.attacks.plg import PLG
-from trainables.conditional_gan import ConditionalGenerator, with_labels
 from trainables.defenses.mid import MID
 from trainables.errors import ConfigError
-from trainables.identity_loss import max_margin
+from trainables.nn.augmentation import VIEW_DRAWS, random_view
+from trainables.nn.conditional_gan import ConditionalGenerator, with_labels
+from trainables.nn.identity_losses import max_margin
 from trainables.priors.base import PriorNetworks
-from trainables.progress import silent
-from trainables.views import VIEW_DRAWS, random_view
+from trainables.runtime.progress import silent
 
 
 def tiny(noisy: bool = False) -> tuple[Classifier, PriorNetworks]:

@@ -10,16 +10,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainables.architectures.base import Classifier
+from trainables.attacks.optim.style_pool import best, crop_scores, mirrored_scores, picture
 from trainables.attacks.ppa import PPA
-from trainables.attacks.style_pool import best, crop_scores, mirrored_scores, picture
-from trainables.crops import Crop, centre, resize
 from trainables.defenses.mid import MID
 from trainables.errors import ConfigError, TrialError
-from trainables.identity_loss import poincare
+from trainables.nn.crops import Crop, centre, resize
+from trainables.nn.identity_losses import poincare
 from trainables.priors.base import PriorNetworks
 from trainables.priors.gmi import GMIPrior
 from trainables.priors.stylegan2 import StyleGAN2Prior
-from trainables.progress import silent
+from trainables.runtime.progress import silent
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 

@@ -13,7 +13,7 @@ from trainables.defenses.mid import MID
 from trainables.errors import ConfigError
 from trainables.oracle import LabelOracle, ScoreOracle
 from trainables.priors.base import PriorNetworks
-from trainables.progress import silent
+from trainables.runtime.progress import silent
 
 WEIGHTS = {"state_weight": 2.0, "action_weight": 2.0, "margin_weight": 8.0, "floor": 1e-7}
 

@@ -13,7 +13,7 @@ from trainables.attacks.vmi import VMI, Flow, Gaussian, Mixture, smoothed_cross_
 from trainables.defenses.mid import MID
 from trainables.errors import ConfigError
 from trainables.priors.base import PriorNetworks
-from trainables.progress import silent
+from trainables.runtime.progress import silent
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 POSTERIORS = ["gaussian", "mixture", "flow"]

@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from trainables.datasets.image_folder import ImageFolder
+from trainables.datasets.overlap import check_disjoint
+from trainables.datasets.split import split
 from trainables.errors import ConfigError
-from trainables.overlap import check_disjoint
-from trainables.split import split
 
 PACK = Path(os.environ.get("SWEEPER_FACES", Path(__file__).parents[4] / "shared" / "data"))
 SIZE = 8

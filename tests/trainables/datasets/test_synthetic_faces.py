@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
+from trainables.datasets.overlap import check_disjoint
 from trainables.datasets.synthetic_faces import Population, SyntheticFaces, _render
 from trainables.errors import ConfigError
-from trainables.overlap import check_disjoint
 
 POPULATIONS: tuple[Population, ...] = ("private", "public", "near", "far")
 GOLDEN = Path(__file__).parents[2] / "golden" / "synthetic_faces.json"

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from trainables.architectures.base import Classifier
+from trainables.architectures.head_noise import head_noise, noise_size
 from trainables.defenses.mid import MID, BottleneckHead, divergence
 from trainables.errors import ConfigError
-from trainables.noise import head_noise, noise_size
-from trainables.target import build_classifier
+from trainables.training.classifier import build_classifier
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "09_mid_vib_a.npz"
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from trainables.datasets.base import Images
+from trainables.datasets.split import Split, split
 from trainables.errors import ConfigError
 from trainables.judges.classifier import ClassifierJudge
-from trainables.progress import silent
-from trainables.split import Split, split
+from trainables.runtime.progress import silent
 
 
 def stripes() -> Split:

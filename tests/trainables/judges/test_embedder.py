@@ -12,13 +12,13 @@ import torch
 from PIL import Image
 from torch import nn
 
-from trainables.architectures.mobilefacenet import MobileFaceNet
 from trainables.datasets.base import Images
+from trainables.datasets.split import Split
 from trainables.errors import ConfigError
 from trainables.judges import embedder
 from trainables.judges.embedder import EmbedderJudge
-from trainables.progress import silent
-from trainables.split import Split
+from trainables.nn.mobilefacenet import MobileFaceNet
+from trainables.runtime.progress import silent
 
 FACES = Path(os.environ.get("SWEEPER_FACES", Path(__file__).parents[4] / "shared" / "data"))
 

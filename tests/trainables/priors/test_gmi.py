@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from trainables.datasets.base import Images
 from trainables.errors import ConfigError
 from trainables.priors.gmi import GMIPrior, adversarial_steps, critic_loss
-from trainables.progress import silent
+from trainables.runtime.progress import silent
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "01b_gmi_gan_a.npz"
 

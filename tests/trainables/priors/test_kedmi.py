@@ -21,7 +21,7 @@ from trainables.priors.kedmi import (
     realism_loss,
     soft_labels,
 )
-from trainables.progress import silent
+from trainables.runtime.progress import silent
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 

@@ -9,7 +9,7 @@ from trainables.datasets.base import Images
 from trainables.errors import ConfigError
 from trainables.oracle import LabelOracle, ScoreOracle
 from trainables.priors.lokt import LOKTPrior
-from trainables.progress import silent
+from trainables.runtime.progress import silent
 
 SMALL = {
     "latent_size": 4,

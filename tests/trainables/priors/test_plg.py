@@ -9,7 +9,7 @@ from trainables.datasets.base import Images
 from trainables.errors import ConfigError
 from trainables.oracle import LabelOracle
 from trainables.priors.plg import PLGPrior, hinge, pseudo_labels
-from trainables.progress import silent
+from trainables.runtime.progress import silent
 
 
 class Means(nn.Module):

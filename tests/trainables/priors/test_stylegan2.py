@@ -9,9 +9,13 @@ from torch.nn import functional
 
 from trainables.architectures.base import Classifier
 from trainables.attacks.gmi import GMI
-from trainables.crops import centre
+from trainables.attacks.optim.styles import StyleGenerator
 from trainables.datasets.base import Images
 from trainables.errors import ConfigError, TrialError
+from trainables.nn.crops import centre
+from trainables.nn.stylegan2.checkpoint import Checkpoint, Shapes
+from trainables.nn.stylegan2.discriminator import Discriminator, DiscriminatorShape, deviation
+from trainables.nn.stylegan2.generator import Generator, GeneratorShape
 from trainables.priors.stylegan2 import (
     Pictures,
     Realism,
@@ -22,11 +26,7 @@ from trainables.priors.stylegan2 import (
     path_lengths,
     usual_deviation,
 )
-from trainables.progress import silent
-from trainables.stylegan2 import Generator, GeneratorShape
-from trainables.stylegan2_checkpoint import Checkpoint, Shapes
-from trainables.stylegan2_discriminator import Discriminator, DiscriminatorShape, deviation
-from trainables.styles import StyleGenerator
+from trainables.runtime.progress import silent
 
 SMALL = StyleGAN2Prior(width=2, widest=4, latent_size=5, epochs=2, batch_size=4)
 
@@ -234,7 +234,7 @@ def checkpoint(label_size: int = 0) -> Checkpoint:
 @pytest.fixture
 def file(tmp_path, monkeypatch):
     """A function that puts a checkpoint into a file."""
-    from trainables import stylegan2_checkpoint
+    from trainables.nn.stylegan2 import checkpoint as stylegan2_checkpoint
 
     def write(found: Checkpoint) -> str:
         path = tmp_path / "source.pkl"

@@ -1,0 +1,86 @@
+"""One trained target, ours or a user's own, against some attacks: no search, no Ray."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from sweeper.cli.console import console
+from sweeper.engine.progress import Display, spell
+from sweeper.storage.home import Home
+from sweeper.study.loading import load_study
+
+
+def attack(
+    checkpoint: Path,
+    attacks: Sequence[str],
+    study: str,
+    home: Home,
+    display: Display,
+    overrides: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Return what `run_trial` says of the target whose weights lie at `checkpoint`.
+
+    attacks: ``kind`` or ``kind:preset``; none takes those of the study. study: a file or preset whose trial
+    names the data, the architecture, the prior and the judge. Raises `ConfigError` for what does not fit.
+    """
+    import torch
+
+    from trainables.config import load_trial
+    from trainables.stages.external_target import make_given_target
+    from trainables.storage.store import Store
+    from trainables.trial import run_trial
+
+    template = dict(load_study(study, overrides=overrides, check=False).trial)
+    if attacks:
+        template["attack"] = [_named(text) for text in attacks]
+    config = load_trial(template, f"{study}: trial")
+    home.prepare()
+    store = Store(home.store.root)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    display.say(f"reading {checkpoint}")
+    trained = make_given_target(config, checkpoint, store=store, device=device)
+    result = run_trial(config, store=store, device=device, report=_Shown(display), trained=trained)
+    return {"checkpoint": str(checkpoint), "study": study, **result}
+
+
+def show_attack(found: dict[str, Any]) -> None:
+    """Print what each attack reached as a table."""
+    metrics = found["metrics"]
+    table = Table(title=f"Attacks on {found['checkpoint']}", title_justify="left")
+    for column in ("attack", "sees", "attack accuracy", "top 5", "KNN distance", "confidence", "time"):
+        table.add_column(column)
+    for name, one in found["attacks"].items():
+        low, high = one["interval"]
+        reached = one["metrics"]
+        table.add_row(
+            name,
+            one["threat_model"],
+            f"{reached['attack_accuracy_top1']:.3f} [{low:.3f}, {high:.3f}]",
+            f"{reached['attack_accuracy_top5']:.3f}",
+            f"{reached['knn_distance']:.4g}",
+            f"{reached['target_confidence']:.3f}",
+            spell(sum(one["seconds"].values())),
+        )
+    console().print(table)
+    print(f"test accuracy {found['values']['test_accuracy']:.3f}, chance {metrics['chance']:.4f}")
+    print(f"strongest: {found['strongest']}; reconstructions in {found['artifacts']['attack']}")
+
+
+def _named(text: str) -> dict[str, str]:
+    kind, _, preset = text.partition(":")
+    return {"kind": kind, "preset": preset} if preset else {"kind": kind}
+
+
+class _Shown:
+    """Passes what a stage reports on to the display, with the seconds of the stage."""
+
+    def __init__(self, display: Display) -> None:
+        self._display, self._stage, self._began = display, "", 0.0
+
+    def __call__(self, stage: str, done: int, total: int, **metrics: float) -> None:
+        if stage != self._stage:
+            self._stage, self._began = stage, time.monotonic()
+        self._display.stage("target", stage, done, total, time.monotonic() - self._began)

@@ -1,0 +1,148 @@
+"""What a person reads at the end: the front as a table, its hypervolume, what to beware of, where to look."""
+
+import shlex
+from collections import Counter, defaultdict
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from sweeper.cli.console import WIDTH, console
+from sweeper.engine.sweep import Outcome
+from sweeper.results import formatting as words
+from sweeper.results.confirmed import LIKELY
+from sweeper.storage.home import Home
+from sweeper.study.objectives import bound
+from sweeper.study.study import Study
+
+
+def show(outcome: Outcome, study: Study, home: Home) -> None:
+    """Print the outcome of a sweep to stdout, and warnings to stderr."""
+    records = outcome.records
+    complete = [t for t in records["trials"] if t["state"] == "complete"]
+    if outcome.before >= study.budget:
+        print(f"study '{study.name}' is complete: {len(complete)} trials; nothing to run")
+    show_front(records)
+    show_warnings(records, outcome.problems)
+    if outcome.report is not None:
+        print(f"report:  {outcome.report}")
+    if study.tracking.mlflow:
+        print(f"browse:  sweeper ui --home {shlex.quote(str(home.root))}")
+
+
+def show_front(records: dict[str, Any]) -> None:
+    """Print the front as a table, the hypervolume with its reference point, and what is infeasible."""
+    objectives = list(records["objectives"])
+    first, direction = next(iter(records["objectives"].items()))
+    best = [t for t in records["trials"] if t["on_front"]]
+    best.sort(key=lambda t: t["values"][first], reverse=direction == "maximize")
+    confirmed = records.get("confirmed")
+    table = Table(title=f"Front of '{records['study']}'", title_justify="left")
+    for name in ("trial", *(o.replace("_", " ") for o in objectives)):
+        table.add_column(name)
+    for name in (*(("in search", "on front") if confirmed else ()), "freeze point", "defense"):
+        table.add_column(name)
+    if not confirmed:  # the width is used up
+        table.add_column("trained parameters", justify="right")
+    for trial in best:
+        fresh = trial.get("confirmed") if confirmed else None
+        table.add_row(
+            str(trial["number"]),
+            *(_value(fresh or trial, name) for name in objectives),
+            *(_searched(trial, objectives) if confirmed else ()),
+            str(trial["freeze_point"] or ""),
+            words.defense(trial),
+            *(() if confirmed else (_parameters(trial),)),
+        )
+    console().print(table)
+    print(f"hypervolume {records['hypervolume']:.4f} (reference point: {_point(records)})")
+    if confirmed:
+        _show_confirmed(records, confirmed)
+    screened = [str(t["number"]) for t in records["trials"] if t["state"] == "screened"]
+    if screened:
+        print(f"screened after a short attack: {len(screened)} trials ({', '.join(screened)})")
+    missed: dict[str, list[str]] = defaultdict(list)
+    for trial in records["trials"]:
+        if trial.get("feasible") is False:
+            missed[str(trial["reason"])].append(str(trial["number"]))
+    for reason, numbers in missed.items():
+        print(f"infeasible, {reason}: {len(numbers)} trials ({', '.join(numbers)})")
+
+
+def show_warnings(records: dict[str, Any], problems: list[str]) -> None:
+    """Print to stderr what a reader must know before believing the front."""
+    width = None if Console(stderr=True).is_terminal else WIDTH
+    aside = Console(stderr=True, width=width, highlight=False)
+    counts = Counter(w for t in records["trials"] for w in t["warnings"])
+    for text, count in counts.items():
+        aside.print(f"WARNING: {text} ({count} trials)", style="bold red", markup=False)
+    for text in problems:
+        aside.print(f"WARNING: {text}", style="bold red", markup=False)
+    failed = Counter(str(t["reason"]) for t in records["trials"] if t["state"] == "failed")
+    if failed:
+        aside.print(f"{failed.total()} failed trials:", style="yellow")
+        for reason, count in failed.most_common(5):
+            aside.print(f"  {count} x {reason}", markup=False)
+
+
+def show_rows(rows: list[dict[str, Any]]) -> None:
+    """Print what `sweeper list` found."""
+    table = Table()
+    for name in rows[0] if rows else ("name", "summary", "source"):
+        table.add_column(name.replace("_", " "), no_wrap=name == "name")
+    for row in rows:
+        table.add_row(*(f"{v:,}" if isinstance(v, int) else str(v) for v in row.values()))
+    console().print(table)
+
+
+def _value(trial: dict[str, Any], name: str) -> str:
+    interval = trial["interval"].get(name)
+    spread = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
+    return f"{trial['values'][name]:.3f}{spread}"
+
+
+def _show_confirmed(records: dict[str, Any], confirmed: dict[str, Any]) -> None:
+    """Print what fresh seeds say of the front as a whole."""
+    more = ", ".join(str(attack.get("kind")) for attack in confirmed["attacks"] or ())
+    with_more = f", and further attacks: {more}" if more else ""
+    print(
+        f"measured again under at least {words.fresh_seeds(confirmed['seeds'])}{with_more}: "
+        f"hypervolume {confirmed['hypervolume']:.4f}"
+    )
+    sure = {
+        trial["number"]: trial["confirmed"]["front_probability"]
+        for trial in records["trials"]
+        if trial.get("confirmed") and trial["confirmed"]["front_probability"] is not None
+    }
+    on_front = {trial["number"] for trial in records["trials"] if trial["on_front"]}
+    doubtful = [str(n) for n, p in sure.items() if n in on_front and p < LIKELY]
+    likely = [str(n) for n, p in sure.items() if n not in on_front and p >= LIKELY]
+    if doubtful:
+        print(f"probably not on the front: trials {', '.join(doubtful)}")
+    if likely:
+        print(f"probably on the front, though not by the search's own figures: trials {', '.join(likely)}")
+
+
+def _searched(trial: dict[str, Any], objectives: list[str]) -> tuple[str, str]:
+    """Return what the search measured, and how sure the trial is on the front, if it was measured again."""
+    fresh = trial.get("confirmed")
+    if not fresh:
+        return "not again", ""
+    sure = fresh["front_probability"]
+    before = ", ".join(f"{trial['values'][name]:.3f}" for name in objectives)
+    return before, "" if sure is None else f"{sure:.0%}"
+
+
+def _point(records: dict[str, Any]) -> str:
+    """Return the reference point in words, with what is no natural bound marked as such."""
+    return ", ".join(
+        f"{name} {value:g}"
+        + ("" if bound(name, records["objectives"][name]) is not None else ", the worst measured")
+        for name, value in records["reference_point"].items()
+    )
+
+
+def _parameters(trial: dict[str, Any]) -> str:
+    if trial["trained_params"] is None:
+        return ""
+    return f"{trial['trained_params']:,} of {trial['total_params']:,}"

@@ -1,0 +1,286 @@
+"""The Ray cluster of a sweep, one started here or one that exists, and what each trial gets of it."""
+
+import logging
+import math
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sweeper.engine.resources import (
+    Node,
+    Share,
+    check_fitting,
+    count_shards,
+    fitting,
+    per_process,
+    shard_share,
+)
+from sweeper.study.study import Resources
+from trainables.errors import ConfigError, TrialError
+from trainables.storage.remote import VARIABLE
+
+OBJECT_STORE_BYTES = 200_000_000  # results are small; Ray's default would take a third of the memory
+AT_ONCE_PER_GPU = 4
+AT_ONCE_ON_CPU = 4
+REACH_SECONDS = 10.0
+STARTS = 3
+
+
+@dataclass(frozen=True)
+class Allotment:
+    """What one trial gets, how many run at once, and what the best machine for shared stages has."""
+
+    cpus: float
+    gpus: float
+    concurrent: int
+    node_cpus: float
+    node_gpus: float
+    shards: int = 1
+    shard: Share | None = None
+
+    @property
+    def threads(self) -> int:
+        """Return the threads that a trial may use."""
+        return max(1, int(self.cpus))
+
+    @property
+    def processes(self) -> list[Share]:
+        """Return what each process of a trial gets: its own first, then those that its attacks spread to."""
+        others = [] if self.shard is None else [self.shard] * (self.shards - 1)
+        return [Share(self.cpus, self.gpus), *others]
+
+    def fits(self, nodes: Sequence[Node]) -> bool:
+        """Return whether `nodes` could run a trial, with all its processes."""
+        return fitting(self.processes, nodes, 1) == 1
+
+
+def allot(resources: Resources, nodes: Sequence[Node]) -> Allotment:
+    """Return what each trial and its `processes` get; raise `ConfigError` if they do not fit on the machines.
+
+    The machines are divided among processes as they are among trials of one process.
+    """
+    shards = count_shards(resources, sum(node.gpus for node in nodes))
+    if shards == 1:
+        return _allot(resources, nodes)
+    each = per_process(resources, shards)
+    asked = resources.concurrent
+    concurrent = max(1, _allot(each, nodes).concurrent // shards) if asked == "auto" else asked
+    one = _allot(replace(each, concurrent=concurrent * shards), nodes)
+    shard = shard_share(resources, Share(one.cpus, one.gpus))
+    whole = replace(one, concurrent=concurrent, shards=shards, shard=shard)
+    fit = check_fitting(whole.processes, nodes, concurrent)
+    return replace(whole, concurrent=fit) if asked == "auto" else whole
+
+
+def _allot(resources: Resources, nodes: Sequence[Node]) -> Allotment:
+    """Return what each trial gets of the machines; raise `ConfigError` if it cannot fit on any of them.
+
+    A trial runs on one machine, so what it gets is bounded by the largest, whatever there is in all. Where
+    trials use GPUs, only machines with GPUs count.
+    """
+    auto = "auto"
+    cores = None if resources.cpus_per_trial == auto else float(resources.cpus_per_trial)
+    share = None if resources.gpus_per_trial == auto else float(resources.gpus_per_trial)
+    where = "that there are" if len(nodes) == 1 else "of the largest machine"
+    most = max(node.gpus for node in nodes)
+    if share is not None and share > most:
+        raise ConfigError(
+            f"resources.gpus_per_trial must be at most the {most:g} GPUs {where}; got {share:g}"
+        )
+    on_gpus = share > 0 if share is not None else most >= 1
+    usable = [node for node in nodes if node.gpus >= (share or 1)] if on_gpus else list(nodes)
+    most = max(node.cpus for node in usable)
+    if cores is not None and cores > most:
+        where += " that has the GPUs" if len(usable) < len(nodes) else ""
+        raise ConfigError(
+            f"resources.cpus_per_trial must be at most the {most:g} cores {where}; got {cores:g}"
+        )
+    if resources.concurrent != auto:
+        concurrent = int(resources.concurrent)
+    else:
+        concurrent = _room(usable, cores or 1, share or (1 / AT_ONCE_PER_GPU if on_gpus else 0))
+        if not on_gpus:
+            concurrent = min(concurrent, AT_ONCE_ON_CPU * len(usable))
+        concurrent = max(1, concurrent)
+    if share is None:
+        gpus = sum(node.gpus for node in usable)
+        share = int(100 / math.ceil(concurrent / gpus)) / 100 if on_gpus else 0.0
+    if cores is None:
+        cores = _even(usable, share, concurrent)
+    best = max(nodes, key=lambda node: (node.gpus, node.cpus))
+    return Allotment(cores, share, concurrent, best.cpus, best.gpus)
+
+
+def _room(nodes: Sequence[Node], cores: float, share: float) -> int:
+    """Return how many trials of so many cores and GPUs fit on `nodes` at once."""
+    return sum(int(min(node.cpus / cores, node.gpus / share if share else math.inf) + 1e-9) for node in nodes)
+
+
+def _even(nodes: Sequence[Node], share: float, concurrent: int) -> float:
+    """Return the most whole cores, at least 1, of which `concurrent` trials fit on `nodes`."""
+    for cores in range(int(max(node.cpus for node in nodes)), 1, -1):
+        if _room(nodes, cores, share) >= concurrent:
+            return float(cores)
+    return 1.0
+
+
+@contextmanager
+def cluster(address: str | None) -> Iterator[list[Node]]:
+    """Connect to a Ray cluster, or start one here; yield its machines. One that is connected stays.
+
+    Workers keep finished stages in the home's store, under the same path on every machine, and find there
+    what others made: on a shared disk, or through a `Mirror`. The databases are opened by the driver alone.
+    """
+    os.environ |= {
+        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+        "TUNE_DISABLE_SIGINT_HANDLER": "1",  # we stop ourselves, and say how to go on
+        "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Tune's snapshots grow with the trials and are never read
+        "TUNE_WARN_THRESHOLD_S": "60",
+        "RAY_AIR_NEW_OUTPUT": "0",
+    }
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")  # Ray gives a busy machine 30 s to start
+    import ray
+    from ray.exceptions import RayError
+
+    for noisy in ("ray", "ray.tune", "ray.train", "ray._private.worker"):
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)  # a lost worker is our trial's reason, in words
+    connected = ray.is_initialized()
+    if not connected:
+        address = _address(address)
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+        if address:
+            if Path("~/.ray/auth_token").expanduser().exists():  # a cluster that was started here asks for it
+                os.environ.setdefault("RAY_AUTH_MODE", "token")
+            try:
+                ray.init(address=address, runtime_env=_environment(), **quiet)
+            except (ConnectionError, RuntimeError, ValueError, TimeoutError, RayError) as error:
+                raise ConfigError(_no_cluster(address, error)) from None
+            _check_workers(address)
+        else:
+            start_here(**quiet)
+    try:
+        yield machines() or [Node(1.0, 0.0)]
+    finally:
+        if not connected:
+            ray.shutdown()
+
+
+class _Probe:
+    """An actor that does nothing."""
+
+    def answer(self) -> bool:
+        return True
+
+
+def _check_workers(address: str) -> None:
+    """Raise `ConfigError` if no worker of the cluster can be used; a slow one may come later.
+
+    A cluster that was started without a token lets one in that has one, and then kills all its workers.
+    """
+    import ray
+
+    actor = ray.remote(num_cpus=0)(_Probe).remote()
+    try:
+        ray.get(actor.answer.remote(), timeout=REACH_SECONDS)
+    except ray.exceptions.GetTimeoutError:
+        return
+    except ray.exceptions.RayError as error:
+        ray.shutdown()
+        hint = "see its logs"
+        if os.environ.get("RAY_AUTH_MODE") == "token":
+            hint = "if it was started without a token (~/.ray/auth_token), set RAY_AUTH_MODE=disabled"
+        raise ConfigError(
+            f"expected workers on the Ray cluster at {address}, but they die as they start: "
+            f"{' '.join(str(error).split())[:300]}; {hint}"
+        ) from None
+    finally:
+        if ray.is_initialized():
+            ray.kill(actor)
+
+
+def start_here(**options: Any) -> None:
+    """Start Ray here; raise `TrialError` if it does not come up, as on a machine that is very busy."""
+    import ray
+
+    chosen = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES, **options}
+    for attempt in range(STARTS):
+        try:
+            ray.init(address="local", **chosen)
+            return
+        except Exception as error:  # Ray gives itself 30 s, and then raises just that
+            ray.shutdown()
+            if attempt == STARTS - 1:
+                said = " ".join(str(error).split())[:300]
+                raise TrialError(
+                    f"Ray did not start on this machine, {STARTS} times: {said}; start again when the "
+                    "machine is less busy, or name a cluster that runs (ray start --head; --address auto)"
+                ) from error
+
+
+def machines() -> list[Node]:
+    """Return the machines that the connected cluster has now, but for those without cores (a head that only
+    leads, say)."""
+    import ray
+
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [Node(have["CPU"], have.get("GPU", 0.0)) for have in alive if have.get("CPU")]
+
+
+def check_address(address: str | None) -> None:
+    """Raise `ConfigError` within seconds unless Ray answers at ``host:port``; Ray itself waits for minutes.
+
+    Nothing is checked for a cluster that is started here, for "auto", and for one that speaks TLS. Ray's
+    client (``ray://``) is refused: it would run the driver, which writes the databases, elsewhere.
+    """
+    address = _address(address)
+    if address and address.startswith("ray://"):
+        raise ConfigError(
+            f"expected host:port or auto for the Ray cluster, got {address}; run sweeper on a machine of the "
+            "cluster (ray start --address=HOST:PORT makes this one join), with --address auto"
+        )
+    host, _, port = (address or "").rpartition("://")[2].rpartition(":")
+    if not address or not port.isdigit():
+        return
+    import ray
+
+    if ray.is_initialized():
+        return
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_SECONDS) as wire:
+            if os.environ.get("RAY_USE_TLS", "0") not in ("", "0"):
+                return
+            wire.settimeout(REACH_SECONDS)
+            wire.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0")
+            begun = wire.recv(4)  # Ray speaks gRPC, which begins with HTTP/2's settings: a frame of type 4
+    except OSError as error:
+        raise ConfigError(_no_cluster(address, error)) from None
+    if begun[3:] != b"\4":
+        raise ConfigError(_no_cluster(address, ConnectionError("something answers there that is not Ray")))
+
+
+def _address(address: str | None) -> str | None:
+    return address or os.environ.get("RAY_ADDRESS") or None
+
+
+def _no_cluster(address: str, error: Exception) -> str:
+    text = " ".join(str(error).split())[:200]
+    return f"expected a Ray cluster at {address}, got: {text}; check --address and RAY_ADDRESS"
+
+
+def _environment() -> dict[str, Any]:
+    """Return what workers of a cluster that was not started here lack: our packages, the mirror's place."""
+    named = {VARIABLE: os.environ[VARIABLE]} if os.environ.get(VARIABLE) else {}
+    return {"py_modules": _own_packages(), "env_vars": named}
+
+
+def _own_packages() -> list[str]:
+    """Return the folders of our packages."""
+    import search_spaces
+    import sweeper
+    import trainables
+
+    return [str(Path(package.__file__ or "").parent) for package in (search_spaces, sweeper, trainables)]

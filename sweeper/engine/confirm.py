@@ -1,0 +1,169 @@
+"""Measure the front again: its members and those near it, under fresh seeds and, if wanted, more attacks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import yaml
+
+from sweeper.engine.cluster import allot, check_address, cluster
+from sweeper.engine.collect import gather
+from sweeper.engine.progress import Display, Silent
+from sweeper.engine.runner import Run, run_book
+from sweeper.engine.sweep import full_disk
+from sweeper.results.records import study_records
+from sweeper.search.confirmation_log import Confirmation, Item
+from sweeper.statistics.pareto import non_dominated
+from sweeper.storage.home import Home
+from sweeper.study.study import Study
+from trainables.errors import ConfigError
+
+STEPS = 20  # how finely the distance of a trial to the front is looked at
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """What a confirmation left. measured: fresh measurements there, of those wanted. left_out: see `near`."""
+
+    records: dict[str, Any]
+    measured: int
+    wanted: int
+    left_out: list[int] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+
+def confirm(
+    study: Study,
+    home: Home,
+    *,
+    seeds: int,
+    attacks: Sequence[Mapping[str, Any]] = (),
+    near: int | None = None,
+    run: Run | None = None,
+    address: str | None = None,
+    display: Display | None = None,
+) -> Confirmed:
+    """Measure the front's members, and the nearest to it, until each has `seeds` fresh measurements.
+
+    Fresh are the replicate numbers after those of the search, the same for all trials. attacks: further
+    attacks, as documents; each trial then meets its own and these, and its ``suite`` decides what counts.
+    near: how many trials beside the front, at most as many as are on it if None. run: what runs a trial.
+    Started again it goes on; asked for more seeds it adds them. Raises as `sweep` does.
+    """
+    display = display or Silent()
+    with home.driver(study.name) as held, full_disk(home):
+        check_address(address)
+        if home.store.mirror is not None:
+            home.store.mirror.check()
+        records = study_records(home, study.name, history=False)
+        items, left_out = wanted(study, records, seeds=seeds, attacks=attacks, near=near)
+        if run is None:
+            check(items)
+        book = Confirmation(study, home.storage, items, [dict(attack) for attack in attacks])
+        if not book.finished:
+            display.say("starting Ray" if address is None else f"connecting to Ray at {address}")
+            with cluster(address) as nodes:
+                allotment = allot(study.resources, nodes)
+                run_book(study, home, book, allotment, display, run, held=held)
+        records = study_records(home, study.name)
+        gather(records, home.store)
+        from sweeper.report.report import write_report
+
+        write_report([records], home.report(study.name), images=study.tracking.images)
+        return Confirmed(records, book.complete, book.budget, left_out, book.failures)
+
+
+def wanted(
+    study: Study,
+    records: Mapping[str, Any],
+    *,
+    seeds: int,
+    attacks: Sequence[Mapping[str, Any]] = (),
+    near: int | None = None,
+) -> tuple[list[Item], list[int]]:
+    """Return what to measure, the first seed of every trial first, and the near trials that are left out."""
+    trials = {trial["number"]: trial for trial in records["trials"]}
+    members = [number for number, trial in trials.items() if trial["on_front"]]
+    if not members:
+        raise ConfigError(f"confirm needs a front, and study '{study.name}' has no finished trial on one yet")
+    close = near_front(records)
+    count = len(members) if near is None else near
+    first = study.trial.get("replicate", 0) + study.search.replicates
+    items = []
+    for number in [*members, *close[:count]]:
+        if "replicate" in trials[number]["params"]:
+            raise ConfigError("confirm needs fresh seeds, and this study searches over 'replicate'")
+        document = study.document(trials[number]["params"])
+        if attacks:
+            own = document["attack"]
+            document["attack"] = [*(own if isinstance(own, list) else [own]), *map(dict, attacks)]
+        items += [
+            Item(number, replicate, {**document, "replicate": replicate}, trials[number]["params"])
+            for replicate in range(first, first + seeds)
+        ]
+    return sorted(items, key=lambda item: item.replicate), close[count:]
+
+
+def near_front(records: Mapping[str, Any]) -> list[int]:
+    """Return the trials that are not on the front but could be within their intervals, the nearest first.
+
+    A trial could be if it is not dominated at the good ends of its intervals by what the front measured. The
+    nearest need the smallest part of the way there. Objectives without an interval stay as measured.
+    """
+    objectives: dict[str, str] = records["objectives"]
+    names, directions = list(objectives), list(objectives.values())
+    front = [[t["values"][n] for n in names] for t in records["trials"] if t["on_front"]]
+    found: list[tuple[float, int]] = []
+    for trial in records["trials"]:
+        if trial["state"] != "complete" or trial["on_front"] or not trial["feasible"]:
+            continue
+        at = np.array([trial["values"][name] for name in names])
+        good = np.array(
+            [
+                (trial["interval"].get(name) or (at[i], at[i]))[direction == "maximize"]
+                for i, (name, direction) in enumerate(objectives.items())
+            ]
+        )
+        for step in range(1, STEPS + 1):
+            moved = at + (good - at) * step / STEPS
+            if non_dominated([*front, moved], directions)[-1]:
+                found.append((step / STEPS, trial["number"]))
+                break
+    return [number for _, number in sorted(found)]
+
+
+def check(items: Sequence[Item]) -> None:
+    """Raise `ConfigError` unless every document is a trial; before anything runs."""
+    from trainables.config import load_trial
+
+    for member in {item.member: item for item in items}.values():
+        load_trial(member.document, f"confirm: trial {member.member}")
+
+
+def parse_attacks(texts: Sequence[str]) -> list[dict[str, Any]]:
+    """Return attacks of the command line as documents: ``kedmi``, ``kedmi:cpu`` or ``{kind: kedmi, ...}``.
+
+    What follows the colon is a preset of the attack. Commas separate several without knobs.
+    """
+    return [
+        _attack(part, text)
+        for text in texts
+        for part in ([text] if text.lstrip().startswith("{") else text.split(","))
+    ]
+
+
+def _attack(text: str, whole: str) -> dict[str, Any]:
+    try:
+        given = yaml.safe_load(text)
+    except yaml.YAMLError:
+        given = None
+    if isinstance(given, dict) and "kind" in given:
+        return given
+    if isinstance(given, str) and given:
+        kind, colon, preset = given.partition(":")
+        return {"kind": kind, "preset": preset} if colon else {"kind": kind}
+    raise ConfigError(
+        f"an attack must be its name, name:preset, or a mapping with its kind, as in "
+        f"'{{kind: gmi, iterations: 300}}'; got {whole!r} (--attacks)"
+    )

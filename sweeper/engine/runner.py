@@ -1,0 +1,157 @@
+"""TODO docstring."""
+
+import shutil
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from sweeper.engine.cluster import Allotment, machines
+from sweeper.engine.interrupt import Stopping, stoppable
+from sweeper.engine.progress import Display, spell
+from sweeper.search.ask_tell import Asked, Book
+from sweeper.storage.home import Home
+from sweeper.study.study import Study
+from trainables.errors import TrialError
+from trainables.runtime.background import Standing
+
+Run = Callable[..., dict[str, Any]]
+
+
+WORKER_RETRIES = 2
+
+
+LOOK_SECONDS = 20.0
+
+
+def run_book(
+    study: Study,
+    home: Home,
+    book: Book,
+    allotment: Allotment,
+    display: Display,
+    run: Run | None,
+    tracker: Any = None,
+    held: Callable[[], None] = lambda: None,
+) -> None:
+    """Let Ray Tune run the trials of `book` until it has enough; `run` (or `run_document`) runs one.
+
+    held: raises once the study is no longer ours. Raises `KeyboardInterrupt` as `stoppable` says.
+    """
+    from ray import tune
+
+    from sweeper.engine.searcher import StudySearch, Watch
+    from trainables.tune import TuneTrial, run_document
+
+    began: dict[int, float] = {}
+    took: list[float] = []
+
+    def on_start(asked: Asked) -> None:
+        began[asked.number] = time.time()
+
+    def on_step(asked: Asked, at: Standing) -> None:
+        display.stage(asked.name, at.stage, at.done, at.total, at.seconds)
+
+    def on_end(asked: Asked, record: dict[str, Any]) -> None:
+        now = time.time()
+        took.append(now - began[asked.number])
+        display.ended(asked.name, summary(study, record, took[-1]))
+        remaining = max(0, book.budget - book.complete)
+        abreast = max(1, min(allotment.concurrent, remaining))
+        display.total(book.complete, book.budget, sum(took) / len(took) * remaining / abreast)
+        if tracker is not None:
+            tracker.trial(record | {"started": _iso(began[asked.number]), "finished": _iso(now)})
+
+    searcher = StudySearch(
+        book,
+        {"store_root": str(home.store.root), "threads": allotment.threads, "shards": _shards(allotment)},
+        at_most=allotment.concurrent,
+        on_start=on_start,
+        on_step=on_step,
+        on_end=on_end,
+        held=held,
+        retries=WORKER_RETRIES,
+    )
+    stopping = Stopping(searcher.stop)
+    lost = _Lost(allotment, display)
+
+    def look() -> None:
+        stopping.say(display)
+        lost.look()
+
+    display.total(book.complete, book.budget, None)
+    trainable = tune.with_parameters(TuneTrial, run=run or run_document)
+    folder = home.root / "ray"
+    shutil.rmtree(folder / study.name, ignore_errors=True)  # of a killed driver; nothing in there is needed
+    try:
+        tuner = tune.Tuner(
+            tune.with_resources(
+                trainable,
+                tune.PlacementGroupFactory(
+                    [{"CPU": one.cpus, "GPU": one.gpus} for one in allotment.processes]
+                ),
+            ),
+            tune_config=tune.TuneConfig(search_alg=searcher, num_samples=-1, reuse_actors=True),
+            run_config=tune.RunConfig(
+                name=study.name,
+                storage_path=str(folder),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+                callbacks=[Watch(look)],
+                verbose=0,
+            ),
+        )
+        with stoppable(stopping):
+            tuner.fit()
+    finally:
+        shutil.rmtree(folder / study.name, ignore_errors=True)
+    if searcher.failure is not None:
+        raise searcher.failure
+    if not book.finished:
+        raise TrialError("Ray stopped before the study had its results; start again to go on")
+
+
+def _shards(allotment: Allotment) -> dict[str, Any] | None:
+    """Return what a trial needs to know of the processes beside its own; None if there are none."""
+    shard = allotment.shard
+    return None if shard is None else {"shards": allotment.shards, "cpus": shard.cpus, "gpus": shard.gpus}
+
+
+class _Lost:
+    """Says when no machine is left on which a trial fits, and when there is one again. Ray waits for it."""
+
+    def __init__(self, allotment: Allotment, display: Display) -> None:
+        self._allotment, self._display = allotment, display
+        self._looked, self._gone = time.monotonic(), False
+
+    def look(self) -> None:
+        """Ask for the machines, every `LOOK_SECONDS`."""
+        if time.monotonic() - self._looked < LOOK_SECONDS:
+            return
+        self._looked = time.monotonic()
+        gone = not self._allotment.fits(machines())
+        if gone != self._gone:
+            needs = f"{self._allotment.cpus:g} cores and {self._allotment.gpus:g} GPUs"
+            now = f"no machine with {needs} is left; waiting for one" if gone else "a machine is back"
+            self._display.say(f"the cluster has changed: {now}")
+        self._gone = gone
+
+
+def summary(study: Study, record: dict[str, Any], seconds: float) -> str:
+    """Return one line about a trial that ended."""
+    if record["state"] == "failed":
+        return f"failed: {record['reason']}"
+    shown = ", ".join(f"{path}={_short(value)}" for path, value in record["params"].items())
+    if record["state"] == "screened":
+        seen = record["screening"]
+        numbers = ", ".join(f"{name} {seen[name]:.3f}" for name in ("test_accuracy", "attack_accuracy"))
+        return f"screened by a short attack: {numbers}; {seen['reason']} ({shown}) after {spell(seconds)}"
+    values = ", ".join(f"{name} {record['values'][name]:.3f}" for name in study.objectives)
+    return f"{values} ({shown}) after {spell(seconds)}"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,192 @@
+"""The sweep, top to bottom: check, prepare, search, record. The one place where all parts meet."""
+
+import errno
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sweeper.engine.cluster import Allotment, allot, check_address, cluster
+from sweeper.engine.collect import gather
+from sweeper.engine.interrupt import Stopping, stoppable
+from sweeper.engine.progress import Display, Silent
+from sweeper.engine.runner import Run, run_book
+from sweeper.results.records import study_records
+from sweeper.search.optuna_study import Ledger
+from sweeper.search.replicates import run_replicates
+from sweeper.storage.databases import check_tracking
+from sweeper.storage.home import Home
+from sweeper.study.study import Study
+from trainables.errors import DiskError, TrialError
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a sweep ended. before: results there at the start. problems: what a reader should know."""
+
+    records: dict[str, Any]
+    before: int
+    report: Path | None
+    problems: list[str]
+
+
+def sweep(
+    study: Study,
+    home: Home,
+    *,
+    run: Run | None = None,
+    make: Run | None = None,
+    address: str | None = None,
+    display: Display | None = None,
+    shared: bool = True,
+) -> Outcome:
+    """Run `study` until it has its results, taking up what an earlier start left; return what it found.
+
+    run, make: what runs a trial and makes a shared stage (default: ``trainables.tune``). address: of a Ray
+    cluster; None starts one here. shared: make the shared stages first. Raises `ConfigError` before any work
+    for what can be known before, `DiskError` if the disk is full, `TrialError` if a shared stage fails.
+    """
+    display = display or Silent()
+    home.prepare()
+    with home.driver(study.name) as held, full_disk(home):
+        if study.tracking.mlflow:
+            from sweeper.tracking.mlflow_tracker import check_reachable
+
+            check_reachable(home.tracking)
+            check_tracking(home.tracking, home.storage)
+        check_address(address)
+        if home.store.mirror is not None:
+            home.store.mirror.check()
+        ledger = Ledger(study, home.storage, home.study(study.name) / "history")
+        before = ledger.complete
+        closed = ledger.finished and ledger.notes.get("closed") == ledger.complete
+        if shared and run is None and not before and not ledger.finished:
+            display.say("checking the data")
+            check_data(study)
+        tracker = None if closed else _tracker(study, home)
+        if not ledger.finished:
+            _keep(study, home)
+            try:
+                display.say("starting Ray" if address is None else f"connecting to Ray at {address}")
+                with cluster(address) as nodes:
+                    allotment = allot(study.resources, nodes)
+                    if shared:
+                        _prepare(study, home, allotment, display, make)
+                    whole = _whole(study, run)
+                    run_book(study, home, ledger, allotment, display, whole, tracker, held)
+            finally:
+                if tracker is not None and not ledger.finished:
+                    tracker.close()
+        return _close(study, home, ledger, before, tracker)
+
+
+def _whole(study: Study, run: Run | None) -> Run | None:
+    """Return what runs a trial with all that the study asks for: several seeds, or a short attack first."""
+    search = study.search
+    if search.replicates > 1:
+        from trainables.tune import run_document
+
+        return functools.partial(run_replicates, run=run or run_document, count=search.replicates)
+    if search.screening and run is None:
+        from trainables.screening import run_screened_document
+
+        limits = [(limit.name, limit.sign, limit.limit) for limit in study.limits]
+        return functools.partial(
+            run_screened_document,
+            objectives=dict(study.objectives),
+            limits=limits,
+            share=search.screening_share,
+        )
+    return run
+
+
+def check_data(study: Study) -> None:
+    """Raise `ConfigError` for data that cannot be used: missing, too few, or both private and public.
+
+    Also for a file of pre-trained weights that does not fit the architecture.
+    """
+    from trainables.config import load_trial
+    from trainables.pretraining.checkpoint import Checkpoint
+    from trainables.stages.data import load_data
+
+    config = load_trial(study.trial)
+    if isinstance(config.pretraining, Checkpoint):
+        config.pretraining.read(config.target.architecture, config.image_size)
+    load_data(config)
+
+
+def _prepare(study: Study, home: Home, allotment: Allotment, display: Display, make: Run | None) -> None:
+    from sweeper.engine.shared_stages import prepare
+    from trainables.tune import make_stage
+
+    stopping = Stopping(lambda: None)
+    with stoppable(stopping):
+        prepare(
+            study,
+            str(home.store.root),
+            display,
+            cpus=allotment.node_cpus,
+            gpus=allotment.node_gpus,
+            make=make or make_stage,
+            look=lambda: stopping.say(display),
+        )
+
+
+def _tracker(study: Study, home: Home) -> Any:
+    """Start to write MLflow, which takes seconds at first touch; None if it is off."""
+    if not study.tracking.mlflow:
+        return None
+    from sweeper.tracking.mlflow_tracker import Tracker
+
+    return Tracker(study, home)
+
+
+def _close(study: Study, home: Home, ledger: Ledger, before: int, tracker: Any) -> Outcome:
+    """Write the report and finish MLflow; return the outcome."""
+    records = study_records(home, study.name)
+    report = None
+    problems = []
+    try:
+        gather(records, home.store)
+    except TrialError as error:
+        problems.append(f"the report lacks what other machines made: {error}")
+    try:
+        from sweeper.report.report import write_report
+
+        report = home.report(study.name)
+        write_report([records], report, images=study.tracking.images)
+    finally:
+        if tracker is not None:
+            tracker.finish(records, report)
+            if tracker.problem:
+                problems.append(tracker.problem)
+            else:
+                ledger.note("closed", ledger.complete)
+    if ledger.gave_up:
+        problems.append(f"gave up after {ledger.failed_now} failed trials; see their reasons")
+    return Outcome(records, before, report, problems)
+
+
+@contextmanager
+def full_disk(home: Home) -> Iterator[None]:
+    """Turn a full disk, whoever met it, into one `DiskError`."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, DiskError) or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise DiskError(
+            error.errno,
+            f"the disk below {home.root} is full; free space and start again: finished work is kept",
+        ) from error
+
+
+def _keep(study: Study, home: Home) -> None:
+    """Write the resolved study file beside what it leads to."""
+    from dataclasses import asdict
+
+    (home.study(study.name) / "study.yaml").write_text(yaml.safe_dump(asdict(study), sort_keys=False))

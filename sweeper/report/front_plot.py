@@ -1,0 +1,309 @@
+"""The front as a picture: one SVG that stands alone, in light and dark, without any script.
+
+Colour tells the defense, or the study where there are several; the shape of a marker always tells the
+defense. Points off the front are faint. Bars are 95 % intervals. Published points are hollow, with a dashed
+line for each set-up. A mouse over a point says what it is.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+from xml.sax.saxutils import escape, quoteattr
+
+from sweeper.report.axis import Axis, axis_for
+from sweeper.report.point_labels import Labels
+from sweeper.results import formatting as words
+from sweeper.results.compare import finished, front
+
+Record = dict[str, Any]
+Trial = dict[str, Any]
+
+WIDTH, HEIGHT = 880, 540
+LEFT, RIGHT, TOP, BOTTOM = 70, 26, 58, 60  # margins around the axes
+LEGEND_LINE = 20
+HINT = "faint: dominated · bars: 95 % interval"
+FAINT_BARS = 80  # with more points than this, only those on the front show their interval, if not too many
+LABELLED = 24  # points of the front that get a label; of more, every second, third ... one
+
+LIGHT = ("#44546a", "#c2492f", "#1f8a70", "#7a5aa6", "#b07d1e", "#2f7fb5", "#a8456f", "#6d7b34")
+DARK = ("#a9b7c9", "#f08a6c", "#56c7a7", "#b99be6", "#e0b456", "#72b8ea", "#e58ab1", "#b3c26b")
+FIRST = ("none", "bido", "mid")  # their colours and shapes stay the same from plot to plot
+
+
+def style() -> str:
+    """Return the style sheet of the plot; colours are variables, so that a page can use them too."""
+    light = "".join(f"--c{i}:{colour};" for i, colour in enumerate(LIGHT))
+    dark = "".join(f"--c{i}:{colour};" for i, colour in enumerate(DARK))
+    return (
+        f".plot{{{light}--ink:#1c2430;--soft:#66707f;--rule:#e3e7ec;--paper:#ffffff;"
+        "font-family:Inter,'Helvetica Neue',Helvetica,Arial,'Liberation Sans',sans-serif}"
+        f"@media (prefers-color-scheme:dark){{.plot{{{dark}--ink:#e8ecf1;--soft:#97a3b3;--rule:#2b333e;"
+        "--paper:#161b22}}"
+        ".plot text{fill:var(--ink);font-size:12px}.plot .soft{fill:var(--soft)}"
+        ".plot .axis{font-size:13px;font-weight:600}"
+        ".plot .tag{font-size:11.5px;paint-order:stroke;stroke:var(--paper);stroke-width:3px}"
+        ".plot .point{stroke:var(--paper);stroke-width:1.4}"
+        ".plot .point.off{fill-opacity:.3;stroke:none}"
+        ".plot .bar{stroke-width:1.5;stroke-opacity:.6}.plot .bar.off{stroke-opacity:.16}"
+        ".plot .printed{fill:var(--paper);stroke-width:1.8}.plot .printed.off{stroke-opacity:.45}"
+        ".plot .hit{fill:transparent;cursor:default}.plot a .hit{cursor:pointer}"
+        ".plot g.trial:hover .point{fill-opacity:1;stroke:var(--ink);stroke-width:2}"
+        ".plot g.trial:hover .bar{stroke-opacity:1}"
+    )
+
+
+def front_svg(
+    records: Sequence[Record],
+    *,
+    published: Sequence[Record] = (),
+    links: Sequence[str] = (),
+    title: str | None = None,
+) -> str:
+    """Return the fronts of `records` (of ``sweeper front``, at least one) as one SVG document.
+
+    published: records of `published.points`, drawn beside them. links: what the ids of a record's trials
+    begin with on the page around the plot, one for each of `records`: each point becomes a link to its
+    ``#<link><number>``. title: the accessible name; made from the studies' names if not given.
+    """
+    objectives: dict[str, str] = records[0]["objectives"]
+    y_name = next(iter(objectives))
+    x_name = "attack_accuracy" if "attack_accuracy" in objectives else list(objectives)[-1]
+    shown = [*records, *published]
+    everyone = [trial for record in shown for trial in finished(record)]
+    x = axis_for(x_name, objectives[x_name], everyone, LEFT, WIDTH - RIGHT)
+    y = axis_for(y_name, objectives[y_name], everyone, HEIGHT - BOTTOM, TOP)
+    kinds = families(shown)
+    several = len(shown) > 1
+    crowd = len(everyone) > FAINT_BARS
+    below: list[str] = []
+    above: list[str] = []
+    labels = Labels((LEFT, TOP - 16, WIDTH - 4, HEIGHT - BOTTOM))
+    for number, record in enumerate(shown):
+        best, printed = front(record), "setup" in record
+        numbers = {trial["number"] for trial in best}
+        if len(objectives) == 2 and best:
+            colour = f"var(--c{(number + several) % 8})" if several else "var(--ink)"
+            below += _staircase(best, x, y, colour, printed)
+        for trial in finished(record):
+            on_front = trial["number"] in numbers
+            colour = f"var(--c{(number + 1 if several else kinds[words.family(trial)]) % 8})"
+            name = f"{number}-{int(trial['number'])}"
+            bars = len(best) <= FAINT_BARS if on_front else not crowd
+            mark = _trial(trial, record, name, x, y, colour, kinds, on_front, bars, printed)
+            if number < len(links):
+                mark = f'<a href="#{links[number]}{int(trial["number"])}">{mark}</a>'
+            (above if on_front else below).append(mark)
+            labels.avoid(x(trial["values"][x_name]), y(trial["values"][y_name]))
+    for trial in [] if several else _labelled(records[0]):
+        labels.add(x(trial["values"][x_name]), y(trial["values"][y_name]), words.short(trial))
+    label = title or "Front of " + ", ".join(str(record["study"]) for record in shown)
+    legend, lines = _legend(shown, kinds, several)
+    higher = LEGEND_LINE * (lines - 1)  # more lines of legend go on top
+    return "".join(
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 {-higher} {WIDTH} {HEIGHT + higher}" '
+            f'class="plot" role="img" aria-label={quoteattr(label)}><style>{style()}</style>',
+            f'<rect y="{-higher}" width="{WIDTH}" height="{HEIGHT + higher}" fill="var(--paper)"/>',
+            *_frame(x, y),
+            *_chance([trial for record in records for trial in finished(record)], x),
+            *legend,
+            *below,
+            *above,
+            *labels.drawn,
+            "" if everyone else _empty(),
+            "</svg>",
+        )
+    )
+
+
+def _labelled(record: Record) -> list[Trial]:
+    """Return the trials whose points get a label: the front, and one undefended trial as the reference."""
+    best = front(record)
+    best = best[:: max(1, math.ceil(len(best) / LABELLED))]
+    if not any(words.undefended(trial) for trial in best):
+        best += [trial for trial in finished(record) if words.undefended(trial)][:1]
+    return best
+
+
+def families(records: Sequence[Record]) -> dict[str, int]:
+    """Return each defense's place among colours and shapes."""
+    met = {words.family(trial) for record in records for trial in finished(record)}
+    order = [*FIRST, *sorted(met - set(FIRST))]
+    return {kind: order.index(kind) for kind in order if kind in met}
+
+
+def _frame(x: Axis, y: Axis) -> Iterator[str]:
+    for tick in x.ticks:
+        yield f'<path d="M{x(tick):.1f} {TOP}V{HEIGHT - BOTTOM}" stroke="var(--rule)"/>'
+        yield (
+            f'<text class="soft" x="{x(tick):.1f}" y="{HEIGHT - BOTTOM + 19}" text-anchor="middle">'
+            f"{x.word(tick)}</text>"
+        )
+    for tick in y.ticks:
+        yield f'<path d="M{LEFT} {y(tick):.1f}H{WIDTH - RIGHT}" stroke="var(--rule)"/>'
+        yield (
+            f'<text class="soft" x="{LEFT - 10}" y="{y(tick) + 4:.1f}" text-anchor="end">'
+            f"{y.word(tick)}</text>"
+        )
+    better = {"minimize": "← lower is better", "maximize": "higher is better →"}
+    yield (
+        f'<text class="axis" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 14}" text-anchor="middle">'
+        f'{escape(words.objective(x.name))} <tspan class="soft" font-weight="400" dx="6">'
+        f"{better[x.direction]}</tspan></text>"
+    )
+    middle = (TOP + HEIGHT - BOTTOM) / 2
+    yield (
+        f'<text class="axis" transform="translate(16 {middle}) rotate(-90)" text-anchor="middle">'
+        f'{escape(words.objective(y.name))} <tspan class="soft" font-weight="400" dx="6">'
+        f"{better[y.direction]}</tspan></text>"
+    )
+
+
+def _chance(trials: Sequence[Trial], x: Axis) -> Iterator[str]:
+    """Yield a line at the attack accuracy of guessing, where all trials know it and agree."""
+    known = {trial.get("metrics", {}).get("chance") for trial in trials}
+    level = known.pop() if len(known) == 1 else None
+    if x.name == "attack_accuracy" and level is not None and x.low < level < x.high:
+        line = f"M{x(level):.1f} {TOP}V{HEIGHT - BOTTOM}"
+        yield f'<path d="{line}" stroke="var(--soft)" stroke-dasharray="6 4"/>'
+        yield f'<text class="soft" x="{x(level) + 5:.1f}" y="{TOP + 12}">chance {x.word(level)}</text>'
+
+
+def _legend(shown: Sequence[Record], kinds: dict[str, int], several: bool) -> tuple[list[str], int]:
+    """Return the legend, and how many lines it takes; the last one ends with the hint."""
+    items: list[tuple[str, str, int]] = []  # a drawing at the origin, its label, how far the label is in
+    for number, record in enumerate(shown if several else ()):
+        dashes = ' stroke-dasharray="5 4"' if "setup" in record else ""
+        colour = f"var(--c{(number + 1) % 8})"
+        items.append(
+            (f'<path d="M0 0h22" stroke="{colour}" stroke-width="3"{dashes}/>', str(record["study"]), 28)
+        )
+    for kind, place in kinds.items():
+        colour = "var(--ink)" if several else f"var(--c{place % 8})"
+        mark = f'<path class="point" d="{_shape(place, 6, 0, 6)}" fill="{colour}"/>'
+        items.append((mark, "no defense" if kind == "none" else kind, 18))
+    rows: list[list[str]] = [[]]
+    at = float(LEFT)
+    for mark, label, indent in items:
+        wide = indent + 7 * len(label) + 22
+        if at + wide > WIDTH - RIGHT and rows[-1]:
+            rows.append([])
+            at = float(LEFT)
+        words_ = f'<text x="{indent}" y="4">{escape(label)}</text>'
+        rows[-1].append(f'<g transform="translate({at:.0f} Y)">{mark}{words_}</g>')
+        at += wide
+    if at > WIDTH - RIGHT - 6.6 * len(HINT) and rows[-1]:
+        rows.append([])
+    drawn = [
+        item.replace(" Y)", f" {22 - LEGEND_LINE * (len(rows) - 1 - line)})", 1)
+        for line, row in enumerate(rows)
+        for item in row
+    ]
+    hint = f'<text class="soft" x="{WIDTH - RIGHT}" y="26" text-anchor="end">{HINT}</text>'
+    return [*drawn, hint], len(rows)
+
+
+def _staircase(best: Sequence[Trial], x: Axis, y: Axis, colour: str, printed: bool) -> Iterator[str]:
+    """Yield the border of what the front dominates: dashed where it only goes on to the axes' ends."""
+    points = sorted((x(t["values"][x.name]), y(t["values"][y.name])) for t in best)
+    if x.direction == "maximize":
+        points.reverse()
+    far_x = WIDTH - RIGHT if x.direction == "minimize" else LEFT
+    far_y = HEIGHT - BOTTOM if y.direction == "maximize" else TOP
+    path = f"M{points[0][0]:.1f} {points[0][1]:.1f}"
+    for px, py in points[1:]:
+        path += f"H{px:.1f}V{py:.1f}"
+    area = f"M{points[0][0]:.1f} {far_y}V{points[0][1]:.1f}{path[path.find('H') :] if 'H' in path else ''}"
+    line = 'fill="none" stroke-width="1.5" stroke-linejoin="round" stroke-opacity='
+    if printed:
+        yield f'<path d="{path}" stroke="{colour}" stroke-dasharray="5 4" {line}".7"/>'
+        return
+    yield f'<path d="{area}H{far_x}V{far_y}Z" fill="{colour}" fill-opacity=".045"/>'
+    yield f'<path d="{path}" stroke="{colour}" {line}".8"/>'
+    ends = f"M{points[0][0]:.1f} {points[0][1]:.1f}V{far_y}M{points[-1][0]:.1f} {points[-1][1]:.1f}H{far_x}"
+    yield f'<path d="{ends}" stroke="{colour}" stroke-dasharray="2 4" {line}".55"/>'
+
+
+def _trial(
+    trial: Trial,
+    record: Record,
+    name: str,
+    x: Axis,
+    y: Axis,
+    colour: str,
+    kinds: dict[str, int],
+    on_front: bool,
+    bars: bool,
+    printed: bool,
+) -> str:
+    px, py = x(trial["values"][x.name]), y(trial["values"][y.name])
+    off = "" if on_front else " off"
+    parts = [f'<g class="trial" data-trial="{name}">']
+    for axis in (x, y):
+        ends = trial.get("interval", {}).get(axis.name)
+        if ends and bars:
+            path = _bar(axis(ends[0]), axis(ends[1]), py if axis is x else px, flat=axis is x)
+            parts.append(f'<path class="bar{off}" d="{path}" stroke="{colour}"/>')
+    shape = _shape(kinds[words.family(trial)], px, py, 6.5 if on_front else 5)
+    if printed:
+        parts.append(f'<path class="point printed{off}" d="{shape}" style="stroke:{colour}"/>')
+    else:
+        parts.append(f'<path class="point{off}" d="{shape}" fill="{colour}"/>')
+    parts.append(f'<circle class="hit" cx="{px:.1f}" cy="{py:.1f}" r="11"/>')
+    parts.append(f"<title>{escape(_hover(trial, record))}</title></g>")
+    return "".join(parts)
+
+
+def _bar(low: float, high: float, at: float, *, flat: bool) -> str:
+    """Return the path of an interval bar with caps, so that it is not taken for a step of the front."""
+    if flat:
+        return f"M{low:.1f} {at - 3.5:.1f}v7M{high:.1f} {at - 3.5:.1f}v7M{low:.1f} {at:.1f}H{high:.1f}"
+    return f"M{at - 3.5:.1f} {low:.1f}h7M{at - 3.5:.1f} {high:.1f}h7M{at:.1f} {low:.1f}V{high:.1f}"
+
+
+def _hover(trial: Trial, record: Record) -> str:
+    if "setup" in record:
+        lines = [f"{trial['source']}: {record['study']}", f"defense: {words.defense(trial)}"]
+    else:
+        lines = [f"{record['study']}, trial {trial['number']}"]
+        lines += [f"frozen to: {words.freeze_point(trial)}", f"defense: {words.defense(trial)}"]
+    for name in record["objectives"]:
+        line = f"{words.objective(name)} {words.value(name, trial['values'][name])}"
+        ends = trial.get("interval", {}).get(name)
+        if ends:
+            line += f" ({words.value(name, ends[0])} to {words.value(name, ends[1])})"
+        lines.append(line)
+    fresh = trial.get("confirmed")
+    if fresh:
+        lines += [
+            f"{words.fresh_seeds(fresh['seeds'])}: {words.objective(name)} {words.value(name, value)}"
+            for name, value in fresh["values"].items()
+        ]
+        if fresh["front_probability"] is not None:
+            lines.append(f"on the front with probability {fresh['front_probability']:.2f}")
+    if trial.get("feasible") is False:
+        lines.append(str(trial.get("reason") or "breaks a constraint"))
+    lines += [f"doubtful: {flag}" for flag in trial.get("flags") or []]
+    return "\n".join(lines)
+
+
+def _shape(place: int, x: float, y: float, r: float) -> str:
+    """Return the path of a marker: circle, square, triangle or diamond around (x, y)."""
+    match place % 4:
+        case 0:
+            return f"M{x - r:.1f} {y:.1f}a{r} {r} 0 1 0 {2 * r} 0a{r} {r} 0 1 0 {-2 * r} 0Z"
+        case 1:
+            s = 0.9 * r
+            return f"M{x - s:.1f} {y - s:.1f}h{2 * s:.2f}v{2 * s:.2f}h{-2 * s:.2f}Z"
+        case 2:
+            return f"M{x:.1f} {y - 1.2 * r:.1f}l{1.15 * r:.2f} {2 * r:.2f}h{-2.3 * r:.2f}Z"
+        case _:
+            s = 1.3 * r
+            return f"M{x:.1f} {y - s:.1f}l{s:.2f} {s:.2f}l{-s:.2f} {s:.2f}l{-s:.2f} {-s:.2f}Z"
+
+
+def _empty() -> str:
+    return (
+        f'<text class="soft" x="{WIDTH / 2}" y="{HEIGHT / 2}" text-anchor="middle">'
+        "no finished trial yet</text>"
+    )

@@ -1,0 +1,173 @@
+"""Trials as lines across their parameters and objectives: one SVG, and what a page needs to filter it.
+
+Every line knows where it crosses each axis (``data-y``, -1 where the trial has no such parameter), so that a
+script can pick lines without knowing what they mean.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+from xml.sax.saxutils import escape
+
+from sweeper.results import formatting as words
+from sweeper.statistics.round_numbers import round_values
+
+Trial = Mapping[str, Any]
+
+WIDTH, HEIGHT = 880, 330
+LEFT, RIGHT, TOP, BOTTOM = 56, 70, 56, 34
+MOST = 9  # axes; of more parameters, those that most trials have
+TICKS = 7
+LOGARITHMIC = 30.0
+
+
+class Column(NamedTuple):
+    """One axis: its name, where it stands, its ticks (label, y), and where a trial crosses it (or None).
+
+    direction: of an objective; None for a parameter.
+    """
+
+    name: str
+    x: float
+    direction: str | None
+    ticks: list[tuple[str, float]]
+    place: Callable[[Trial], float | None]
+
+
+def parallel_svg(
+    trials: Sequence[Trial],
+    objectives: Mapping[str, str],
+    on_front: set[int],
+    colour: Callable[[Trial], str],
+    prefix: str = "0",
+) -> str:
+    """Return finished `trials` as lines; those of `on_front` are strong. "" if no parameter varies.
+
+    colour: of a trial's line. prefix: of the ``data-trial`` attribute, ``<prefix>-<number>``.
+    """
+    names = varied(trials)
+    if not names or not trials:
+        return ""
+    names = [*names[: max(1, MOST - len(objectives))], *objectives]
+    gap = (WIDTH - LEFT - RIGHT) / max(1, len(names) - 1)
+    columns = [
+        _column(name, LEFT + gap * position, trials, objectives.get(name))
+        for position, name in enumerate(names)
+    ]
+    lines = [_line(trial, columns, trial["number"] in on_front, colour(trial), prefix) for trial in trials]
+    lines.sort(key=lambda line: 'class="line best' in line)  # the front on top
+    return "".join(
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
+            'class="plot parallel" role="img" aria-label="Trials across parameters and objectives">',
+            *lines,
+            *(_axis(number, column, gap) for number, column in enumerate(columns)),
+            "</svg>",
+        )
+    )
+
+
+def varied(trials: Sequence[Trial]) -> list[str]:
+    """Return the parameters that differ among `trials`, those that most of them have first."""
+    seen: dict[str, list[Any]] = {}
+    for trial in trials:
+        for name, value in trial["params"].items():
+            seen.setdefault(name, []).append(value)
+    kept = [
+        name for name, values in seen.items() if len(set(map(str, values))) > 1 or len(values) < len(trials)
+    ]
+    return sorted(kept, key=lambda name: -len(seen[name]))
+
+
+def _column(name: str, x: float, trials: Sequence[Trial], direction: str | None) -> Column:
+    objective = direction is not None
+    part = "values" if objective else "params"
+    values = [trial[part][name] for trial in trials if trial[part].get(name) is not None]
+    bottom, height = HEIGHT - BOTTOM, HEIGHT - BOTTOM - TOP
+    if all(type(v) in (int, float) for v in values) and len(set(values)) > 1:
+        low, high = min(values), max(values)
+        log = low > 0 and high / low > LOGARITHMIC and not objective
+        ticks = _decades(low, high) if log else round_values(low, high, TICKS)
+
+        def level(value: float) -> float:
+            share = _log_share(value, low, high) if log else (value - low) / (high - low)
+            return bottom - share * height
+
+        label = words.value if objective else lambda _, v: f"{v:g}"
+
+        def place(trial: Trial) -> float | None:
+            value = trial[part].get(name)
+            return None if value is None else level(value)
+
+        return Column(name, x, direction, [(label(name, tick), level(tick)) for tick in ticks], place)
+    kinds = sorted({str(v) for v in values}, key=natural)
+    step = height / max(1, len(kinds) - 1)
+    levels = {kind: bottom - position * step for position, kind in enumerate(kinds)}
+
+    def place_kind(trial: Trial) -> float | None:
+        return levels.get(str(trial[part].get(name)))
+
+    return Column(name, x, direction, list(levels.items()), place_kind)
+
+
+def _log_share(value: float, low: float, high: float) -> float:
+    return math.log(value / low) / math.log(high / low)
+
+
+def _decades(low: float, high: float) -> list[float]:
+    """Return the powers of ten from `low` to `high`, with `low` and `high` where there are few."""
+    powers = [
+        10.0**n for n in range(math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9) + 1)
+    ]
+    return powers if len(powers) > 2 else [low, high]
+
+
+def natural(text: str) -> tuple[Any, ...]:
+    """Return a key that sorts ``conv2`` before ``conv10``, and ``none`` before everything."""
+    parts = re.split(r"(\d+)", text)
+    return (text != "none", *((part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts))
+
+
+def _line(trial: Trial, columns: Sequence[Column], best: bool, colour: str, prefix: str) -> str:
+    heights = [column.place(trial) for column in columns]
+    path, pen = "", "M"
+    for column, y in zip(columns, heights, strict=True):
+        if y is None:  # the line goes on at the next axis that the trial has
+            continue
+        path += f"{pen}{column.x:.0f} {y:.1f}"
+        pen = "L"
+    known = ",".join("-1" if y is None else f"{y:.0f}" for y in heights)
+    kind = "line best" if best else "line"
+    name = f"{prefix}-{int(trial['number'])}"
+    return f'<path class="{kind}" d="{path}" style="stroke:{colour}" data-trial="{name}" data-y="{known}"/>'
+
+
+def _axis(number: int, column: Column, gap: float) -> str:
+    parts = [f'<g class="column" data-column="{number}">']
+    parts.append(
+        f'<path d="M{column.x:.0f} {TOP}V{HEIGHT - BOTTOM}" stroke="var(--ink)" stroke-opacity=".55"/>'
+    )
+    for label, y in column.ticks:
+        parts.append(f'<path d="M{column.x - 3:.0f} {y:.1f}h6" stroke="var(--ink)" stroke-opacity=".55"/>')
+        parts.append(
+            f'<text class="tag" x="{column.x + 7:.0f}" y="{y + 4:.1f}">{escape(_short(label))}</text>'
+        )
+    head = _short(column.name.rpartition(".")[2].replace("_", " "), 18)
+    if column.direction:
+        head += " ↑" if column.direction == "maximize" else " ↓"
+    high = TOP - 16 - 15 * (number % 2 if gap < 105 else 0)  # where it is narrow, every second one is higher
+    parts.append(
+        f'<text class="axis" x="{column.x:.0f}" y="{high}" text-anchor="middle">{escape(head)}'
+        f"<title>{escape(column.name)}</title></text>"
+    )
+    parts.append(
+        f'<rect class="brush" x="{column.x - 14:.0f}" y="{TOP - 6}" width="28" '
+        f'height="{HEIGHT - BOTTOM - TOP + 12}"/><rect class="picked" x="{column.x - 6:.0f}" width="12" '
+        'y="0" height="0"/></g>'
+    )
+    return "".join(parts)
+
+
+def _short(text: str, most: int = 12) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -1,0 +1,244 @@
+"""Which trial to release under a limit, how sure that is, and what would make it surer."""
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from sweeper.results import formatting as words
+from sweeper.results.confirmed import LIKELY
+from sweeper.statistics.membership import drawn_means
+from trainables.errors import ConfigError
+
+Record = Mapping[str, Any]
+Trial = dict[str, Any]
+
+SURE = 0.95
+NORMAL = NormalDist().inv_cdf(0.975)
+MOST_SEEDS = 50  # beyond this, seeds are no remedy
+
+_OTHER = {"attack_accuracy": "test_accuracy", "test_accuracy": "attack_accuracy"}
+
+
+def pick(
+    records: Record, *, max_attack_accuracy: float | None = None, min_accuracy: float | None = None
+) -> dict[str, Any]:
+    """Return the trial to release: the most accurate one that keeps the limit on the attack, or the least
+    attackable one that keeps the limit on accuracy. Exactly one limit is given, in [0, 1].
+
+    Figures are those of fresh seeds where the study was confirmed; then only confirmed trials count, since
+    the search's own figures are too good on average for the trials that look best. JSON-ready: ``study``,
+    ``limit``, ``trial``, ``values``, ``interval``, ``seeds`` (fresh ones; 0 if the figures are the search's),
+    ``freeze_point``, ``defense``, ``params``, ``sure``: ``limit`` (that it truly keeps the limit, from its
+    interval), ``front`` (of `add_confirmed`) and ``best`` (share of bootstrap draws in which no other trial
+    keeps the limit and is better), None where unknown; ``safer``: the best trial that keeps the limit with
+    its whole interval, if another; ``advice``: what would make it surer. Raises `ConfigError` for limits that
+    make no sense and for a limit that no trial keeps, naming the nearest.
+    """
+    name, limit = _limit(max_attack_accuracy, min_accuracy)
+    for needed in _OTHER:
+        if needed not in records["objectives"]:
+            raise ConfigError(f"pick needs the objective {needed}, which study '{records['study']}' has not")
+    trials = [t for t in records["trials"] if t["state"] == "complete" and t["feasible"]]
+    confirmed = [t for t in trials if t.get("confirmed")]
+    kept = _kept(confirmed, name, limit)
+    if not kept:
+        confirmed, kept = [], _kept(trials, name, limit)
+    if not kept:
+        raise ConfigError(_none(records, trials, name, limit))
+    best = min(kept, key=lambda trial: _rank(trial, name))
+    safe = [trial for trial in kept if _keeps(_worst_end(trial, name), name, limit)]
+    safer = min(safe, key=lambda trial: _rank(trial, name), default=None)
+    fresh = best.get("confirmed")
+    sure = {
+        "limit": _chance(best, name, limit),
+        "front": fresh["front_probability"] if fresh else None,
+        "best": _best_of(best, confirmed, records, name, limit) if fresh else None,
+    }
+    return {
+        "study": records["study"],
+        "limit": {name: limit},
+        "trial": best["number"],
+        "values": dict(_figures(best)["values"]),
+        "interval": dict(_figures(best)["interval"]),
+        "seeds": fresh["seeds"] if fresh else 0,
+        "freeze_point": words.freeze_point(best),
+        "defense": words.defense(best),
+        "params": best["params"],
+        "sure": {key: None if value is None else round(value, 3) for key, value in sure.items()},
+        "safer": None if safer is None or safer is best else safer["number"],
+        "advice": _advice(records, best, name, limit, sure),
+    }
+
+
+def _limit(max_attack_accuracy: float | None, min_accuracy: float | None) -> tuple[str, float]:
+    given = [
+        (name, value)
+        for name, value in (("attack_accuracy", max_attack_accuracy), ("test_accuracy", min_accuracy))
+        if value is not None
+    ]
+    if len(given) != 1:
+        raise ConfigError("pick needs one limit: --max-attack-accuracy or --min-accuracy")
+    name, value = given[0]
+    if not 0 <= value <= 1:
+        raise ConfigError(f"a limit on {words.objective(name)} must be a share from 0 to 1; got {value:g}")
+    return name, value
+
+
+def _figures(trial: Trial) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = trial.get("confirmed") or trial
+    return found
+
+
+def _keeps(value: float, name: str, limit: float) -> bool:
+    return value <= limit if name == "attack_accuracy" else value >= limit
+
+
+def _kept(trials: Sequence[Trial], name: str, limit: float) -> list[Trial]:
+    return [trial for trial in trials if _keeps(_figures(trial)["values"][name], name, limit)]
+
+
+def _rank(trial: Trial, name: str) -> tuple[float, float, int]:
+    """Return what is lowest for the best trial: first the objective without a limit, then the other."""
+    values = _figures(trial)["values"]
+    accuracy, attack = -values["test_accuracy"], values["attack_accuracy"]
+    first, second = (accuracy, attack) if name == "attack_accuracy" else (attack, accuracy)
+    return first, second, trial["number"]
+
+
+def _worst_end(trial: Trial, name: str) -> float:
+    """Return the end of the trial's interval that is nearer to breaking the limit; infinitely bad without."""
+    ends = _figures(trial)["interval"].get(name)
+    if not ends:
+        return math.inf if name == "attack_accuracy" else -math.inf
+    return float(ends[1] if name == "attack_accuracy" else ends[0])
+
+
+def _chance(trial: Trial, name: str, limit: float) -> float | None:
+    """Return the chance that the true value keeps the limit: normal, as wide as the interval on that side."""
+    end = _worst_end(trial, name)
+    value = _figures(trial)["values"][name]
+    spread = abs(end - value) / NORMAL
+    if not math.isfinite(spread):
+        return None
+    room = limit - value if name == "attack_accuracy" else value - limit
+    return NormalDist().cdf(room / spread) if spread > 0 else 1.0
+
+
+def _best_of(
+    best: Trial, confirmed: Sequence[Trial], records: Record, name: str, limit: float
+) -> float | None:
+    """Return the share of draws of fresh means in which `best` keeps the limit and no other that does is
+    better in the other objective."""
+    names = list(records["objectives"])
+    drawn = drawn_means(
+        [
+            np.array([[one["values"][key] for key in names] for one in trial["confirmed"]["replicates"]])
+            for trial in confirmed
+        ]
+    )
+    if drawn is None:
+        return None
+    at = [trial["number"] for trial in confirmed].index(best["number"])
+    limited, other = drawn[:, :, names.index(name)], drawn[:, :, names.index(_OTHER[name])]
+    sign = 1.0 if name == "attack_accuracy" else -1.0  # the other objective, higher is better
+    keeps = limited <= limit if name == "attack_accuracy" else limited >= limit
+    score = np.where(keeps, sign * other, -np.inf)
+    return float(((score[:, at] >= score.max(axis=1)) & keeps[:, at]).mean())
+
+
+def _none(records: Record, trials: Sequence[Trial], name: str, limit: float) -> str:
+    if not trials:
+        return f"no trial of study '{records['study']}' has a result yet; run it first"
+    sign = 1.0 if name == "attack_accuracy" else -1.0
+    near = min(trials, key=lambda trial: sign * _figures(trial)["values"][name])
+    values = _figures(near)["values"]
+    return (
+        f"no trial of study '{records['study']}' has {words.objective(name)} "
+        f"{'at most' if name == 'attack_accuracy' else 'at least'} {limit:g}; the nearest is trial "
+        f"{near['number']} with "
+        + " and ".join(f"{words.objective(key)} {values[key]:.3f}" for key in _OTHER)
+        + "; relax the limit, or search further"
+    )
+
+
+def _advice(
+    records: Record, best: Trial, name: str, limit: float, sure: Mapping[str, float | None]
+) -> list[str]:
+    """Return what would make the choice surer, the cheapest first."""
+    found = []
+    study, fresh = records["study"], best.get("confirmed")
+    if not fresh:
+        found.append(
+            f"these are the search's own figures, of one measurement that looked good: "
+            f"`sweeper confirm {study} --seeds 3` measures the front again under fresh seeds"
+        )
+    elif len(fresh["replicates"]) < 2:
+        found.append(f"one fresh seed says nothing of their spread: `sweeper confirm {study} --seeds 3`")
+    elif sure["limit"] is not None and sure["limit"] < SURE:
+        found.append(_more(study, fresh, name, limit))
+    if sure["front"] is not None and sure["front"] < LIKELY:
+        found.append("it is probably not on the front: another trial is likely to be better in everything")
+    attacks = list((fresh or best).get("attacks") or best.get("attacks") or {})
+    if len(attacks) < 2:
+        met = attacks[0] if attacks else "one attack"
+        found.append(
+            f"it was attacked with {met} alone, and a stronger attack may recover more: "
+            f"`sweeper confirm {study} --attacks NAME` (`sweeper list attacks`)"
+        )
+    found += [str(text) for text in best.get("warnings") or []]
+    return found
+
+
+def _more(study: str, fresh: Mapping[str, Any], name: str, limit: float) -> str:
+    """Return what narrows the interval of two seeds or more enough to keep off the limit."""
+    values = [one["values"][name] for one in fresh["replicates"]]
+    gap = abs(limit - fresh["values"][name])
+    margins = [
+        abs(one["interval"][name][1 if name == "attack_accuracy" else 0] - one["values"][name])
+        for one in fresh["replicates"]
+        if one["interval"].get(name)
+    ]
+    margin = math.fsum(margins) / len(margins) if margins else 0.0
+    room = math.sqrt(max(0.0, gap**2 - margin**2))
+    spread = float(np.std(values, ddof=1))
+    seeds = math.ceil((NORMAL * spread / room) ** 2) if room > 0 else MOST_SEEDS + 1
+    if seeds <= MOST_SEEDS:
+        more = max(seeds, len(values) + 1)
+        return (
+            f"its interval reaches over the limit: about {more} fresh seeds may settle it, "
+            f"`sweeper confirm {study} --seeds {more}`"
+        )
+    if margin >= gap:
+        return (
+            "its interval reaches over the limit because few identities were attacked: a study that attacks "
+            "more of them (trial.identities) narrows it; more seeds do not"
+        )
+    return "it lies too close to the limit to be told apart by more seeds: choose a safer trial, or relax it"
+
+
+def show_pick(found: Mapping[str, Any]) -> None:
+    """Print what `pick` found."""
+    (name, limit), sure = next(iter(found["limit"].items())), found["sure"]
+    print(f"trial {found['trial']}: frozen to {found['freeze_point']}, defense {found['defense']}")
+    for key, value in found["values"].items():
+        ends = found["interval"].get(key)
+        shown = f" [{words.value(key, ends[0])}, {words.value(key, ends[1])}]" if ends else ""
+        print(f"  {words.objective(key)} {words.value(key, value)}{shown}")
+    source = words.fresh_seeds(found["seeds"]) if found["seeds"] else "the search's one measurement"
+    print(f"  figures of {source}")
+    bound = "at most" if name == "attack_accuracy" else "at least"
+    asked = f"{words.objective(name)} is {bound} {words.value(name, limit)}"
+    for key, text in (
+        ("limit", asked),
+        ("front", "it is on the front"),
+        ("best", "no other trial that keeps the limit is better"),
+    ):
+        print(f"  {'unknown' if sure[key] is None else format(sure[key], '.0%')}: {text}")
+    if found["safer"] is not None:
+        print(f"safer: trial {found['safer']} keeps the limit with its whole interval")
+    for text in found["advice"]:
+        print(f"surer: {text}")
+    print(f"release it: sweeper export {found['study']} --trial {found['trial']} -o DIR")

@@ -1,0 +1,54 @@
+"""TODO docstring."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+Assignment = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A trial to run: its number, path -> value, the whole document, and its name for people.
+
+    options: what the worker gets beside the document.
+    """
+
+    number: int
+    assignment: Assignment
+    document: dict[str, Any]
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+class Book(Protocol):
+    """What hands out trials and is told how they ended: a `Ledger`, or a `Confirmation`.
+
+    complete: results so far. budget: results wanted.
+    """
+
+    complete: int
+
+    @property
+    def budget(self) -> int: ...
+
+    @property
+    def finished(self) -> bool:
+        """Return whether there is nothing more to hand out, now and later."""
+        ...
+
+    def ask(self) -> Asked | None:
+        """Return the next trial to run, or None while the running ones may still suffice."""
+        ...
+
+    def tell(self, number: int, result: Mapping[str, Any]) -> str:
+        """Record what trial `number` gave; return "" or the reason why it counts as failed."""
+        ...
+
+    def fail(self, number: int, assignment: Assignment, reason: str, trace: str = "") -> None:
+        """Record that trial `number` gave no result, and why."""
+        ...
+
+    def values(self, result: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the objectives of what a trial gave, None for one that it lacks."""
+        ...

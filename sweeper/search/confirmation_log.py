@@ -1,0 +1,144 @@
+"""Fresh measurements of trials: an Optuna study of their own beside the search, so that nothing is mixed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+
+from sweeper.search.ask_tell import Asked
+from sweeper.search.reading import open_storage
+from sweeper.storage.databases import storage_errors
+from sweeper.study.objectives import is_number, measured
+from sweeper.study.study import Study
+from trainables.storage.store import content_key
+
+State = optuna.trial.TrialState
+Result = dict[str, Any]
+
+
+def confirmation_name(study: str) -> str:
+    """Return the name of the study that holds the fresh measurements; no study of a user can have it."""
+    return f"{study}/confirm"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing to measure: a trial of the search under a fresh replicate number."""
+
+    member: int
+    replicate: int
+    document: dict[str, Any]
+    assignment: dict[str, Any]
+
+
+class Confirmation:
+    """The fresh measurements of a study, those wanted and those there; a `Book`.
+
+    Each is kept whole when it is done; what ran when a driver was killed starts again, and finds the stages
+    that were finished. attacks: how it is attacked, a document; measurements under other attacks stay stored
+    and do not count here.
+    """
+
+    def __init__(self, study: Study, url: str, items: Sequence[Item], attacks: Any) -> None:
+        self.study, self._url, self._items = study, url, list(items)
+        self._attacks = attacks
+        with storage_errors(url):
+            self._optuna = optuna.create_study(
+                storage=open_storage(url),
+                study_name=confirmation_name(study.name),
+                directions=list(study.objectives.values()),
+                load_if_exists=True,
+            )
+            self._optuna.set_user_attr("attacks", attacks)
+        there = {
+            (found["member"], found["result"]["replicate"])
+            for found in _measurements(self._optuna, content_key(attacks=attacks))
+        }
+        self._left = [n for n, i in enumerate(self._items) if (i.member, i.replicate) not in there]
+        self._running: set[int] = set()
+        self.complete = len(self._items) - len(self._left)
+        self.failures: list[str] = []
+
+    @property
+    def budget(self) -> int:
+        """Return how many measurements are wanted."""
+        return len(self._items)
+
+    @property
+    def finished(self) -> bool:
+        """Return whether all were tried."""
+        return not self._left and not self._running
+
+    def ask(self) -> Asked | None:
+        """Return the next measurement, or None if all were handed out."""
+        if not self._left:
+            return None
+        number = self._left.pop(0)
+        self._running.add(number)
+        item = self._items[number]
+        name = f"trial {item.member}, seed {item.replicate}"
+        return Asked(number, item.assignment, item.document, name)
+
+    def tell(self, number: int, result: Mapping[str, Any]) -> str:
+        """Record measurement `number`; return "" or the reason why it counts as failed."""
+        values = self.values(result)
+        missing = {name: value for name, value in values.items() if not is_number(value)}
+        if missing:
+            reason = f"objectives must be finite numbers; got {missing}"
+            self.fail(number, {}, reason)
+            return reason
+        item = self._items[number]
+        kept = {key: value for key, value in result.items() if key != "history"}
+        kept |= {"replicate": item.replicate, "values": {**result.get("values", {}), **values}}
+        self._running.discard(number)
+        with storage_errors(self._url):
+            self._optuna.add_trial(
+                optuna.trial.create_trial(
+                    values=list(values.values()),
+                    user_attrs={
+                        "member": item.member,
+                        "attacks": content_key(attacks=self._attacks),
+                        "result": kept,
+                    },
+                )
+            )
+        self.complete += 1
+        return ""
+
+    def fail(self, number: int, assignment: dict[str, Any], reason: str, trace: str = "") -> None:
+        """Note that measurement `number` gave no result; the next start tries it again."""
+        self._running.discard(number)
+        item = self._items[number]
+        self.failures.append(f"trial {item.member} under seed {item.replicate}: {reason}")
+
+    def values(self, result: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the objectives of what a measurement gave, None for one that it lacks."""
+        return {name: measured(result, name) for name in self.study.objectives}
+
+
+def _measurements(study: optuna.Study, attacks: str) -> list[dict[str, Any]]:
+    """Return ``{"member", "result"}`` of each measurement under the attacks of that key, each seed once."""
+    found: dict[tuple[int, int], dict[str, Any]] = {}
+    for trial in study.get_trials(deepcopy=False, states=(State.COMPLETE,)):
+        kept = trial.user_attrs
+        if kept.get("attacks") == attacks:
+            found.setdefault((kept["member"], kept["result"]["replicate"]), kept)
+    return [{"member": kept["member"], "result": kept["result"]} for kept in found.values()]
+
+
+def stored_confirmation(url: str, name: str) -> tuple[Any, dict[int, list[Result]]]:
+    """Return how the study `name` was attacked when it was last confirmed, and trial -> its fresh results.
+
+    (None, {}) if it never was.
+    """
+    storage = open_storage(url)
+    try:
+        study = optuna.load_study(study_name=confirmation_name(name), storage=storage)
+    except KeyError:
+        return None, {}
+    attacks = study.user_attrs.get("attacks")
+    found: dict[int, list[Result]] = {}
+    for one in _measurements(study, content_key(attacks=attacks)):
+        found.setdefault(one["member"], []).append(one["result"])
+    return attacks, found

@@ -1,0 +1,302 @@
+"""The ledger of a sweep: one Optuna study, asked and told. Optuna is imported here and by its samplers."""
+
+import itertools
+import json
+import random
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from search_spaces.space import anchors, at_random, decode, grid, size
+from sweeper.search.ask_tell import Asked, Assignment
+from sweeper.search.reading import State, open_storage, was_screened, write_history
+from sweeper.search.samplers import make_sampler, propose
+from sweeper.statistics.pareto import non_dominated
+from sweeper.storage.databases import storage_errors
+from sweeper.study.objectives import is_number, measured
+from sweeper.study.study import Study
+from trainables.errors import ConfigError
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+REASKS = 4  # proposals of an assignment already tried, before one is picked from what is left
+REDRAWS = 1000  # of branches without numbers an infinite space may have many
+LISTABLE = 20_000  # a finite space up to this size is listed to find what is left of it
+
+
+class Ledger:
+    """The Optuna study of a sweep: the one truth about what was tried and what came out.
+
+    Opening creates the study, or checks that the stored one is the same (`ConfigError` naming the differing
+    keys) and takes up what a killed driver left: its running trials are handed out first, under their own
+    numbers. histories: the folder for what is too long for a database, ``<number>.json`` a trial.
+    """
+
+    def __init__(self, study: Study, url: str, histories: Path) -> None:
+        self.study = study
+        self._url, self._histories = url, histories
+        with storage_errors(url):
+            storage = open_storage(url)
+            self._optuna = self._open(storage)
+            if not self._begun and self._changed():
+                # The first start ended before any trial, over data that were missing, say: start afresh.
+                optuna.delete_study(study_name=study.name, storage=storage)
+                self._optuna = self._open(storage)
+            self._check_identity()
+            trials = self._optuna.get_trials(deepcopy=False)
+            self._optuna.sampler = make_sampler(study, len(trials))
+            self._dice = random.Random(study.search.seed + len(trials))
+            self._left_running = [t for t in trials if t.state == State.RUNNING]
+            self.complete = sum(t.state == State.COMPLETE for t in trials)
+            self.failed = sum(t.state == State.FAIL and "duplicate_of" not in t.user_attrs for t in trials)
+            self.failed_now = 0
+            self._handles: dict[int, optuna.trial.Trial] = {}
+            self._used_up = False
+            self._tried: dict[str, int] = {}
+            self._rivals: list[dict[str, Any]] = []
+            for trial in trials:
+                if (
+                    trial.state == State.COMPLETE
+                ):  # a running one may lack parameters, and is handed out first
+                    self._tried.setdefault(_key(decode(study.domains, trial.params)), trial.number)
+                    self._compete(
+                        trial.number, trial.values, trial.constraints, trial.user_attrs.get("result", {})
+                    )
+            self._enqueue()
+            self._walk = self._unwalked(trials)
+
+    @property
+    def budget(self) -> int:
+        """Return how many results the study wants."""
+        return self.study.budget
+
+    @property
+    def finished(self) -> bool:
+        """Return whether the study has all the results that it wants or can get."""
+        return self.complete >= self.budget or self.gave_up or (self._used_up and not self._handles)
+
+    @property
+    def gave_up(self) -> bool:
+        """Return whether ``max(10, budget)`` trials have failed since this start."""
+        return self.failed_now >= max(10, self.budget)
+
+    def ask(self) -> Asked | None:
+        """Return the next trial to run, or None while the running ones may still fill the budget."""
+        with storage_errors(self._url):
+            if self._left_running:
+                return self._start(optuna.trial.Trial(self._optuna, self._left_running.pop(0)._trial_id))
+            if self.finished or self.complete + len(self._handles) >= self.budget:
+                return None
+            return self._propose()
+
+    def _propose(self) -> Asked | None:
+        """Return a trial with an assignment that was not tried yet, if there is one."""
+        for raw in itertools.islice(self._walk, 1):
+            self._optuna.enqueue_trial(raw)
+        for _ in range(REASKS if self.study.search.sampler != "grid" or not self._tried else 1):
+            trial = self._optuna.ask()
+            assignment = propose(self.study, trial)
+            twin = self._tried.get(_key(assignment))
+            if twin is None:
+                return self._start(trial, assignment)
+            trial.set_user_attr("duplicate_of", twin)  # the same seed would give the same result
+            self._optuna.tell(trial, state=State.FAIL)
+        if self._listable:
+            space = self.study.domains
+            untried = [raw for raw in grid(space) if _key(decode(space, raw)) not in self._tried]
+            if not untried:
+                self._used_up = True
+                return None
+            self._optuna.enqueue_trial(self._dice.choice(untried))
+        elif self._tried:
+            self._optuna.enqueue_trial(self._new())
+        return self._start(self._optuna.ask())
+
+    def _new(self) -> dict[str, Any]:
+        """Return raw values, drawn at random, of an assignment that was not tried; its space is infinite."""
+        for _ in range(REDRAWS):
+            raw = at_random(self.study.domains, self._dice)
+            if _key(decode(self.study.domains, raw)) not in self._tried:
+                break
+        return raw
+
+    @property
+    def _listable(self) -> bool:
+        available = size(self.study.domains)
+        return available is not None and available <= LISTABLE
+
+    def tell(self, number: int, result: Mapping[str, Any]) -> str:
+        """Record what trial `number` gave; return "" or the reason why it counts as failed.
+
+        The history goes into its own file first, so that a complete trial always has one.
+        """
+        values = self.values(result)
+        limits = {str(limit): limit.violation(result) for limit in self.study.limits}
+        missing = {name: value for name, value in values.items() if not is_number(value)}
+        unknown = [text for text, violation in limits.items() if violation is None]
+        reason = ""
+        if missing:
+            reason = f"objectives must be finite numbers; got {missing}"
+        elif unknown:
+            reason = f"a constraint needs a finite number; the trial gave none for '{unknown[0]}'"
+        if reason:
+            self.fail(number, result.get("params", {}), reason)
+            return reason
+        record = dict(result)
+        write_history(self._histories, number, record.pop("history", {}))
+        self._finish(number, record, list(values.values()), limits)
+        self._compete(number, list(values.values()), limits, record)
+        self.complete += 1
+        return ""
+
+    def _compete(
+        self,
+        number: int,
+        values: Sequence[float],
+        limits: Mapping[str, float | None],
+        result: Mapping[str, Any],
+    ) -> None:
+        """Keep a finished trial among those that others are screened against, while it is on the front."""
+        if (
+            not self.study.search.screening
+            or was_screened(result)
+            or any((v or 0) > 0 for v in limits.values())
+        ):
+            return
+        names = list(self.study.objectives)
+        self._rivals.append({"number": number, "values": dict(zip(names, values, strict=True))})
+        rows = [[rival["values"][name] for name in names] for rival in self._rivals]
+        kept = non_dominated(rows, list(self.study.objectives.values()))
+        self._rivals = [rival for rival, keep in zip(self._rivals, kept, strict=True) if keep]
+
+    def values(self, result: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the objectives of what a trial gave, None for one that it lacks."""
+        return {name: measured(result, name) for name in self.study.objectives}
+
+    def fail(self, number: int, assignment: Assignment, reason: str, trace: str = "") -> None:
+        """Record that trial `number` gave no result, and why."""
+        self._finish(number, {"params": assignment, "reason": reason, "trace": trace}, None)
+        self.failed += 1
+        self.failed_now += 1
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """Return what was kept with the study."""
+        return dict(self._optuna.user_attrs)
+
+    def note(self, key: str, value: Any) -> None:
+        """Keep a JSON-ready value with the study."""
+        self._optuna.set_user_attr(key, value)
+
+    def _start(self, trial: optuna.trial.Trial, assignment: Assignment | None = None) -> Asked:
+        if assignment is None:
+            assignment = propose(self.study, trial)
+        self._handles[trial.number] = trial
+        self._tried.setdefault(_key(assignment), trial.number)
+        # What is finished now; what finishes while the trial trains can only screen more of its kind.
+        options = {"rivals": list(self._rivals)} if self.study.search.screening else {}
+        document = self.study.document(assignment)
+        return Asked(trial.number, assignment, document, f"trial {trial.number}", options)
+
+    def _finish(
+        self,
+        number: int,
+        record: dict[str, Any],
+        values: list[Any] | None,
+        limits: Mapping[str, Any] | None = None,
+    ) -> None:
+        trial = self._handles.pop(number)
+        with storage_errors(self._url):
+            for text, violation in (limits or {}).items():  # samplers and dashboards read it from there
+                trial.set_constraint(text, violation)
+            trial.set_user_attr("result", record)  # before the end: a finished trial cannot be changed
+            if values is None:
+                self._optuna.tell(trial, state=State.FAIL)
+            else:
+                self._optuna.tell(trial, values)
+
+    def _open(self, storage: optuna.storages.BaseStorage) -> optuna.Study:
+        return optuna.create_study(
+            storage=storage,
+            study_name=self.study.name,
+            directions=list(self.study.objectives.values()),
+            sampler=optuna.samplers.RandomSampler(seed=0),
+            load_if_exists=True,
+        )
+
+    @property
+    def _begun(self) -> bool:
+        """Return whether any trial was ever handed out."""
+        return any(t.state != State.WAITING for t in self._optuna.get_trials(deepcopy=False))
+
+    def _changed(self) -> list[str]:
+        """Return, for each key in which the stored study differs from this one, ``key: old -> new``."""
+        stored = self._optuna.user_attrs.get("identity")
+        if stored is None:
+            return []
+        before, after = _flat(stored), _flat(json.loads(json.dumps(self.study.identity())))
+        keys = sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))
+        return [f"{k}: {before.get(k)!r} -> {after.get(k)!r}" for k in keys]
+
+    def _check_identity(self) -> None:
+        if self._optuna.user_attrs.get("identity") is None:
+            if self._optuna.get_trials(deepcopy=False):
+                raise ConfigError(
+                    f"the database already has a study '{self.study.name}' that this program did not make; "
+                    "give the study another name"
+                )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                self._optuna.set_metric_names(list(self.study.objectives))  # what optuna-dashboard shows
+            self._optuna.set_user_attr("identity", self.study.identity())
+            return
+        changed = self._changed()
+        if changed:
+            shown = "; ".join(changed[:6])
+            more = f" and {len(changed) - 6} more" if len(changed) > 6 else ""
+            raise ConfigError(
+                f"study '{self.study.name}' must keep its trial, space and objectives; changed since it "
+                f"began: {shown}{more}; undo the change or give the study another name (-S name=...)"
+            )
+
+    def _enqueue(self) -> None:
+        """Queue the anchors. Killed in between, the next start queues the rest."""
+        search = self.study.search
+        if search.sampler == "grid" or not search.anchors:
+            return
+        wanted = anchors(self.study.domains)[: self.budget]
+        if self._optuna.user_attrs.get("enqueued", 0) >= len(wanted):
+            return
+        for raw in wanted:
+            self._optuna.enqueue_trial(raw, skip_if_exists=True)
+        self._optuna.set_user_attr("enqueued", len(wanted))
+
+    def _unwalked(self, trials: list[optuna.trial.FrozenTrial]) -> Iterator[dict[str, Any]]:
+        """Return what is left of the grid, in order; nothing for the other samplers.
+
+        It is queued one by one: Optuna reads all that waits in its queue again at every proposal.
+        """
+        if self.study.search.sampler != "grid":
+            return iter(())
+        known = {_key(trial.system_attrs.get("fixed_params", trial.params)) for trial in trials}
+        wanted = itertools.islice(grid(self.study.domains), self.budget)
+        return (raw for raw in wanted if _key(raw) not in known)
+
+
+def _key(assignment: Mapping[str, Any]) -> str:
+    return json.dumps(assignment, sort_keys=True)
+
+
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    """Return nested mappings as dotted path -> value."""
+    if not isinstance(value, dict) or not value:
+        return {path: value}
+    return {
+        k: v
+        for key, inner in value.items()
+        for k, v in _flat(inner, f"{path}.{key}" if path else key).items()
+    }

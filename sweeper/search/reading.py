@@ -1,0 +1,73 @@
+"""TODO docstring."""
+
+import json
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from sweeper.storage.databases import engine_options, storage_errors, write_ahead
+from trainables.storage.store import disk_errors
+
+State = optuna.trial.TrialState
+
+
+def write_history(folder: Path, number: int, history: Mapping[str, Any]) -> None:
+    """Write the per-epoch history of a trial, at once and complete."""
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = folder / f".{number}.json"
+        draft.write_text(json.dumps(history))
+        os.replace(draft, folder / f"{number}.json")
+
+
+def open_storage(url: str) -> Any:
+    """Return Optuna's storage at `url`; SQLite is put into WAL mode, once."""
+    with storage_errors(url):
+        write_ahead(url)
+        return optuna.storages.RDBStorage(url, engine_kwargs=engine_options(url))
+
+
+def stored_studies(url: str) -> list[str]:
+    """Return the names of all stored studies, without their confirmations."""
+    return sorted(n for n in optuna.study.get_all_study_names(open_storage(url)) if "/" not in n)
+
+
+def stored_trials(url: str, name: str) -> tuple[dict[str, str], list[dict[str, Any]]]:
+    """Return objectives (name -> direction) and the trials as plain dicts, by number."""
+    study = optuna.load_study(study_name=name, storage=open_storage(url))
+    identity = study.user_attrs.get("identity", {})
+    found = []
+    for trial in study.get_trials(deepcopy=False):
+        if trial.state == State.WAITING or "duplicate_of" in trial.user_attrs:
+            continue
+        state = {State.COMPLETE: "complete", State.RUNNING: "running"}.get(trial.state, "failed")
+        if state == "complete" and was_screened(trial.user_attrs.get("result", {})):
+            state = "screened"
+        found.append(
+            {
+                "number": trial.number,
+                "state": state,
+                "params": trial.params,
+                "values": trial.values,
+                "violations": dict(trial.constraints),
+                "result": trial.user_attrs.get("result", {}),
+                "started": _iso(trial.datetime_start),
+                "finished": _iso(trial.datetime_complete),
+            }
+        )
+    return identity.get("objectives", {}), found
+
+
+def was_screened(result: Mapping[str, Any]) -> bool:
+    """Return whether a trial's long attack was skipped. It counts as tried, and is on no front: a sampler is
+    told its short attack's figure, with which it is dominated or infeasible as surely as with the long one's.
+    """
+    return bool((result.get("screening") or {}).get("reason"))
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,119 @@
+"""A trial repeated under several seeds: run one after another in one worker, told as one result."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sweeper.statistics.intervals import interval_over
+from sweeper.study.objectives import MEASURES
+from trainables.runtime.progress import Report
+
+Run = Callable[..., dict[str, Any]]
+Result = dict[str, Any]
+
+
+def run_replicates(
+    trial: Mapping[str, Any],
+    *,
+    run: Run,
+    count: int,
+    store_root: str,
+    device: str,
+    report: Report,
+    **options: Any,
+) -> Result:
+    """Run `trial` under its `replicate` number and the `count` - 1 after it; return what `combine` says.
+
+    Shared stages are the same for all. A finished replicate is found in the store when a killed trial starts
+    again, as every stage is. options: go to `run` as they are.
+    """
+    first = trial.get("replicate", 0)
+    results = []
+    for number in range(first, first + count):
+
+        def told(stage: str, done: int, total: int, number: int = number, **metrics: float) -> None:
+            report(f"{stage}, seed {number - first + 1} of {count}", done, total, **metrics)
+
+        document = {**trial, "replicate": number}
+        result = run(document, store_root=store_root, device=device, report=told, **options)
+        results.append({**result, "replicate": number})
+    return combine(results)
+
+
+def combine(results: Sequence[Mapping[str, Any]]) -> Result:
+    """Return one result for `results` of the same trial, each with its ``replicate`` number.
+
+    Values and metrics are means, seconds are sums (and ``metrics["train_seconds"]`` their mean), intervals
+    are `interval_over`; curves, parameter counts and artifacts are those of the first. ``replicates`` lists
+    what each gave.
+    """
+    first = results[0]
+    combined: Result = {key: value for key, value in first.items() if key != "replicate"}
+    combined["values"] = _means([one.get("values", {}) for one in results])
+    combined["metrics"] = _means([one.get("metrics", {}) for one in results])
+    combined["seconds"] = _sums([one.get("seconds", {}) for one in results])
+    if "target" in combined["seconds"]:
+        combined["metrics"]["train_seconds"] = combined["seconds"]["target"] / len(results)
+    combined["interval"] = {
+        name: list(found)
+        for name in combined["values"]
+        if (found := _interval(name, [(one["values"], one.get("interval", {})) for one in results]))
+    }
+    if "attacks" in first:
+        combined["attacks"] = {
+            name: {
+                **one,
+                "metrics": _means([r["attacks"][name]["metrics"] for r in results]),
+                "seconds": _sums([r["attacks"][name]["seconds"] for r in results]),
+                "interval": list(
+                    interval_over(
+                        [r["attacks"][name]["metrics"]["attack_accuracy_top1"] for r in results],
+                        [r["attacks"][name]["interval"] for r in results],
+                        *_bounds("attack_accuracy"),
+                    )
+                    or one["interval"]
+                ),
+            }
+            for name, one in first["attacks"].items()
+        }
+        combined["strongest"] = max(
+            combined["attacks"],
+            key=lambda name: combined["attacks"][name]["metrics"]["attack_accuracy_top1"],
+        )
+    combined["warnings"] = list(dict.fromkeys(text for one in results for text in one.get("warnings") or []))
+    combined["replicates"] = [
+        {
+            key: one.get(key, {} if key != "replicate" else None)
+            for key in ("replicate", "values", "interval", "artifacts")
+        }
+        for one in results
+    ]
+    return combined
+
+
+def _interval(
+    name: str, rows: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
+) -> tuple[float, float] | None:
+    values = [row[name] for row, _ in rows]
+    return interval_over(values, [ends.get(name) for _, ends in rows], *_bounds(name))
+
+
+def _bounds(name: str) -> tuple[float, float]:
+    measure = MEASURES.get(name)
+    low = -math.inf if measure is None or measure.low is None else measure.low
+    high = math.inf if measure is None or measure.high is None else measure.high
+    return low, high
+
+
+def _means(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the mean of every number that all rows have; what is no number, or not in all, is dropped."""
+    return {
+        name: math.fsum(row[name] for row in rows) / len(rows)
+        for name in rows[0]
+        if all(isinstance(row.get(name), int | float) for row in rows)
+    }
+
+
+def _sums(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: math.fsum(row.get(name, 0.0) for row in rows) for name in names}

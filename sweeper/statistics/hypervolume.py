@@ -1,0 +1,101 @@
+"""How a study's hypervolume grew with the work that went into it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sweeper.statistics.pareto import Floats, _costs, non_dominated, signs
+
+Trial = Mapping[str, Any]
+
+
+class Step(NamedTuple):
+    """What a study had when trial `number` ended: seconds of work in trials so far, and its hypervolume."""
+
+    number: int
+    seconds: float
+    volume: float
+
+
+def work(trial: Trial) -> float:
+    """Return the seconds that the stages of a trial took when they were made, whoever made them."""
+    return float(sum((trial.get("seconds") or {}).values()))
+
+
+def growth(
+    trials: Sequence[Trial], counted: set[int], objectives: Mapping[str, str], reference: Sequence[float]
+) -> list[Step]:
+    """Return a step for each of `trials` that ended, in the order of their ends.
+
+    counted: the numbers of those that have a result; the others only cost time.
+    """
+    turned = signs(list(objectives.values()))
+    downwards, corner = ["minimize"] * len(turned), turned * np.asarray(reference, dtype=np.float64)
+    ended = [trial for trial in trials if trial["state"] != "running"]
+    ended.sort(key=lambda trial: (str(trial.get("finished") or ""), trial["number"]))
+    best = np.empty((0, len(turned)))
+    seconds, volume = 0.0, 0.0
+    steps: list[Step] = []
+    for trial in ended:
+        seconds += work(trial)
+        if trial["number"] in counted:
+            row = turned * np.array([trial["values"][name] for name in objectives], dtype=np.float64)
+            if not (best <= row).all(axis=1).any():  # most trials are behind: spare them the volume
+                best = np.vstack([best[~(row <= best).all(axis=1)], row])
+                volume = hypervolume(best, downwards, corner.tolist())
+        steps.append(Step(trial["number"], seconds, volume))
+    return steps
+
+
+def volume_after(steps: Sequence[Step], seconds: float) -> float:
+    """Return the hypervolume of the trials that had ended after `seconds` of work."""
+    volume = 0.0
+    for step in steps:
+        if step.seconds > seconds * (1 + 1e-9):
+            break
+        volume = step.volume
+    return volume
+
+
+# The worst that each objective can be: a useless classifier, and one that an attacker reads completely.
+REFERENCE = {"test_accuracy": 0.0, "attack_accuracy": 1.0}
+
+
+def hypervolume(values: ArrayLike, directions: Sequence[str], reference: Sequence[float]) -> float:
+    """Return the exact volume dominated by the rows and bounded by `reference` (m,); higher is better.
+
+    For one to three objectives. Rows that are not better than the reference in every objective add nothing.
+    With the default reference and accuracies in [0, 1] the result lies in [0, 1].
+    """
+    if len(directions) not in (1, 2, 3):
+        raise ValueError(f"hypervolume is exact for 1 to 3 objectives; got {len(directions)}")
+    costs = _costs(values, directions)
+    corner = _costs([list(reference)], directions)[0]
+    costs = costs[np.isfinite(costs).all(axis=1)]
+    costs = costs[(costs < corner).all(axis=1)]
+    if not len(costs):
+        return 0.0
+    if len(directions) == 1:
+        return float(corner[0] - costs.min())
+    if len(directions) == 2:
+        return _area(costs, corner)
+    return _volume(np.unique(costs[non_dominated(costs, ["minimize"] * 3)], axis=0), corner)
+
+
+def _area(costs: Floats, corner: Floats) -> float:
+    """Return the area between `costs` (n, 2) and `corner`: a strip from each row to the next, as high as the
+    best row so far; rows that others dominate change nothing."""
+    steps = costs[np.lexsort((costs[:, 1], costs[:, 0]))]
+    best = np.minimum.accumulate(steps[:, 1])
+    right = np.append(steps[1:, 0], corner[0])
+    return float(((right - steps[:, 0]) * (corner[1] - best)).sum())
+
+
+def _volume(costs: Floats, corner: Floats) -> float:
+    """Return the volume between `costs` (n, 3) and `corner`: areas of slices along the third objective."""
+    order = costs[np.argsort(costs[:, 2], kind="stable")]
+    thickness = np.diff(np.append(order[:, 2], corner[2]))
+    slices = (_area(order[: i + 1, :2], corner[:2]) * t for i, t in enumerate(thickness) if t > 0)
+    return float(sum(slices))

@@ -1,0 +1,138 @@
+"""Where a sweep keeps its state: one folder, or the databases that the environment names."""
+
+import errno
+import json
+import os
+import socket
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from sweeper.storage.databases import storage_errors, write_ahead
+from trainables.errors import ConfigError, DiskError
+from trainables.storage.store import Store
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder of everything that sweeps leave behind; `root` is absolute.
+
+    ``optuna.db`` (the studies, the only truth), ``mlflow.db`` and ``mlartifacts/`` (a view of them),
+    ``store/`` (finished stages), ``studies/<name>/`` (study file, histories, report, lock).
+    """
+
+    root: Path
+
+    @property
+    def storage(self) -> str:
+        """Return the URL of Optuna's database; OPTUNA_STORAGE overrides it."""
+        return os.environ.get("OPTUNA_STORAGE") or f"sqlite:///{self.root / 'optuna.db'}"
+
+    @property
+    def tracking(self) -> str:
+        """Return the URI of MLflow; MLFLOW_TRACKING_URI overrides it."""
+        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow.db'}"
+
+    @property
+    def artifacts(self) -> Path:
+        """Return the folder of MLflow's artifacts (used with the home's own MLflow database)."""
+        return self.root / "mlartifacts"
+
+    @property
+    def store(self) -> Store:
+        """Return the store of finished stages."""
+        return Store(self.root / "store")
+
+    def study(self, name: str) -> Path:
+        """Return the folder of the study `name`."""
+        return self.root / "studies" / name
+
+    def report(self, name: str) -> Path:
+        """Return the path of the HTML report of the study `name`."""
+        return self.study(name) / "report.html"
+
+    def prepare(self) -> None:
+        """Create the folder; raise `ConfigError` if it cannot be written, `DiskError` if the disk is full."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root) as probe:
+                probe.write(bytes(4096))
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise DiskError(
+                    error.errno, f"the disk of {self.root} is full; free space and start again"
+                ) from None
+            raise ConfigError(
+                f"expected a home that can be written, got {self.root} ({error.strerror}); "
+                "choose another with --home or SWEEPER_HOME"
+            ) from None
+
+    @contextmanager
+    def driver(self, name: str) -> Iterator[Callable[[], None]]:
+        """Hold the study `name` as its only driver; yield what raises `TrialError` once it is not ours.
+
+        Raises `ConfigError` saying who holds it otherwise. A lock on the study's folder is enough where the
+        database lies in this home; in a database that other homes can reach it takes a `Lease` as well.
+        """
+        folder = self.study(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        note = folder / "driver.json"
+        lock = FileLock(folder / "lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            who = _read(note)
+            holder = f"process {who['pid']} on {who['host']}" if who else "another process"
+            raise ConfigError(
+                f"expected study '{name}' to be free, but {holder} is running it ({folder}); "
+                "wait for it or stop it, then start again"
+            ) from None
+        try:
+            # A note that is still there is a killed driver's. With its token its lease is ours at once.
+            token = _read(note).get("token") or uuid.uuid4().hex
+            me = {"pid": os.getpid(), "host": socket.gethostname(), "token": token}
+            draft = folder / ".driver.json"
+            draft.write_text(json.dumps(me))
+            os.replace(draft, note)
+            with self._lease(name, me) as check:
+                yield check
+        finally:
+            note.unlink(missing_ok=True)
+            lock.release()
+
+    @contextmanager
+    def _lease(self, name: str, me: Mapping[str, Any]) -> Iterator[Callable[[], None]]:
+        if not os.environ.get("OPTUNA_STORAGE"):
+            yield lambda: None
+            return
+        from sweeper.storage.lease import Lease
+
+        with storage_errors(self.storage):
+            write_ahead(self.storage)
+            holder = f"process {me['pid']} on {me['host']} (home {self.root})"
+            lease = Lease(self.storage, name, token=me["token"], holder=holder)
+        with ExitStack() as stack:
+            with storage_errors(self.storage):
+                stack.enter_context(lease)
+            yield lease.check
+
+
+def _read(note: Path) -> dict[str, Any]:
+    """Return what a driver wrote of itself, {} if there is nothing or half of it."""
+    try:
+        found = json.loads(note.read_text())
+        return {"pid": found["pid"], "host": found["host"], "token": found.get("token")}
+    except (OSError, ValueError, KeyError):
+        return {}
+
+
+def open_home(root: str | Path | None = None) -> Home:
+    """Return the home at `root`, else at SWEEPER_HOME, else at ``./sweeps``. Nothing is created."""
+    chosen = root or os.environ.get("SWEEPER_HOME") or "sweeps"
+    return Home(Path(chosen).expanduser().resolve())

@@ -1,0 +1,98 @@
+"""TODO docstring."""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+from sweeper.study.objectives import MEASURES
+from sweeper.study.study import MOST_OBJECTIVES, OBJECTIVES, Resources, Study
+from trainables.errors import ConfigError
+from trainables.storage.documents import suggestion
+
+_CHECKED_DRAWS = 20
+
+
+def _check_screening(study: Study, where: str) -> None:
+    """Raise `ConfigError` if a short attack cannot tell that a trial is beaten."""
+    if study.search.replicates > 1:
+        raise ConfigError(
+            f"search.screening looks at one seed of a trial, and search.replicates asks for "
+            f"{study.search.replicates} ({where}: search.screening); set one of them aside, and confirm the "
+            "front afterwards"
+        )
+    if "attack_accuracy" not in study.objectives:
+        raise ConfigError(
+            f"search.screening needs the objective attack_accuracy, which the short attack bounds; got "
+            f"{', '.join(study.objectives)} ({where}: objectives)"
+        )
+    if "knn_distance" in study.objectives:
+        raise ConfigError(
+            f"search.screening cannot bound the objective knn_distance: a longer attack may come nearer or "
+            f"not ({where}: search.screening); set it off"
+        )
+
+
+def _check_gpus(resources: Resources, where: str) -> None:
+    """Raise `ConfigError` for a number of GPUs that Ray cannot give."""
+    for name in ("gpus_per_trial", "gpus_per_shard"):
+        gpus = getattr(resources, name)
+        if gpus != "auto" and gpus > 1 and gpus != int(gpus):
+            raise ConfigError(
+                f"resources.{name} must be a part of one GPU, up to 1, or whole GPUs; got {gpus:g} "
+                f"({where}: resources.{name})"
+            )
+
+
+def _check_objectives(study: Study, where: str) -> None:
+    count = len(study.objectives)
+    if not 1 <= count <= MOST_OBJECTIVES:
+        raise ConfigError(
+            f"objectives must name one to {MOST_OBJECTIVES} results, as in {OBJECTIVES}; got {count} "
+            f"({where}: objectives)"
+        )
+    for name in study.objectives:
+        if name not in MEASURES:
+            raise ConfigError(
+                f"an objective must be one of {', '.join(MEASURES)}; got '{name}'"
+                f"{suggestion(name, MEASURES)} ({where}: objectives)"
+            )
+
+
+def check_study(study: Study) -> None:
+    """Raise `ConfigError` unless the template, the space and every path in it hold together.
+
+    The anchors and some random draws are merged into the template and read as trials, so that a path that no
+    trial has, or a value that no trial takes, is found before any training.
+    """
+    from search_spaces.space import anchors, decode, draw
+    from trainables.config import load_trial
+
+    space, _ = study.domains, study.budget
+    drawn = [decode(space, raw) for raw in anchors(space)]
+    drawn += [draw(space, _Dice(seed)) for seed in range(_CHECKED_DRAWS)]
+    for assignment in drawn:
+        try:
+            config = load_trial(study.document(assignment), f"{study.name}: space")
+            if study.search.screening:
+                from trainables.screening import shortened
+
+                shortened(config, study.search.screening_share)
+        except ConfigError as error:
+            shown = ", ".join(f"{path}={value}" for path, value in assignment.items())
+            raise ConfigError(f"{error}, in the trial with {shown}") from None
+
+
+class _Dice:
+    """Uniform choices, for checking a space."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        return self.random.uniform(low, high)
+
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
+        return self.random.randint(low, high)
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        return self.random.choice(choices)

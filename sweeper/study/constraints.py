@@ -1,0 +1,60 @@
+"""What a trial must fulfil to be on the front, as a study file says it: ``test_accuracy >= 0.8``."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sweeper.study.objectives import MEASURES, is_number, measured
+from trainables.errors import ConfigError
+from trainables.storage.documents import suggestion
+
+_FORM = re.compile(r"\s*(\w+)\s*(>=|<=)\s*([-+.\w]+)\s*")
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """At least, or at most, `limit` in the measure `name`."""
+
+    name: str
+    sign: Literal[">=", "<="]
+    limit: float
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.sign} {self.limit:g}"
+
+    def violation(self, result: Mapping[str, Any]) -> float | None:
+        """Return by how much a trial's result misses the limit, 0 or less if it keeps it; None if unknown."""
+        value = measured(result, self.name)
+        if not is_number(value):
+            return None
+        return float(self.limit - value if self.sign == ">=" else value - self.limit)
+
+
+def parse_constraint(text: Any, where: str) -> Constraint:
+    """Return the constraint that `text` says; raise `ConfigError` with what was expected."""
+    found = _FORM.fullmatch(text) if isinstance(text, str) else None
+    if found is None:
+        raise ConfigError(
+            f"a constraint must be a measure, >= or <=, and a number, as in 'test_accuracy >= 0.8'; "
+            f"got {text!r} ({where})"
+        )
+    name, sign, number = found.groups()
+    if name not in MEASURES:
+        raise ConfigError(
+            f"a constraint must name one of {', '.join(MEASURES)}; got '{name}'"
+            f"{suggestion(name, MEASURES)} ({where})"
+        )
+    try:
+        limit = float(number)
+    except ValueError:
+        limit = math.nan
+    low, high = MEASURES[name].low, MEASURES[name].high
+    low, high = -math.inf if low is None else low, math.inf if high is None else high
+    if not (math.isfinite(limit) and low <= limit <= high):
+        span = (
+            f"a number from {low:g} to {high:g}" if math.isfinite(high) else f"a number of at least {low:g}"
+        )
+        raise ConfigError(f"the limit of {name} must be {span}; got {number} ({where})")
+    return Constraint(name, ">=" if sign == ">=" else "<=", limit)

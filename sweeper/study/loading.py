@@ -1,0 +1,127 @@
+"""TODO docstring."""
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from sweeper.study.checks import _check_gpus, _check_objectives, _check_screening, check_study
+from sweeper.study.presets import find_study
+from sweeper.study.study import Resources, Search, Study, Tracking
+from trainables.errors import ConfigError
+from trainables.storage.documents import suggestion
+
+
+def load_study(
+    reference: str, *, overrides: Sequence[str] = (), trials: int | None = None, check: bool = True
+) -> Study:
+    """Return the study that `reference` (a YAML path, or the name of a preset) describes.
+
+    overrides: ``path.to.key=value`` items, values read as YAML. trials: overrides ``search.trials``.
+    check: also try the template with anchors and random draws. The study's template is returned with every
+    default filled in. Raises `ConfigError` for every mistake.
+    """
+    from trainables.config import document as filled
+    from trainables.config import load_trial
+
+    path = find_study(reference)
+    document = _read(path)
+    document.setdefault("name", path.stem)
+    for item in overrides:
+        _override(document, item)
+    if trials is not None:
+        document["search"] = {**(document.get("search") or {}), "trials": trials}
+    study = parse_study(document, reference)
+    study = dataclasses.replace(study, trial=filled(load_trial(study.trial, f"{reference}: trial")))
+    if check:
+        check_study(study)
+    return study
+
+
+def stored_study(folder: Path) -> Study:
+    """Return the study as it was last started; `folder` is the one that a home keeps for it."""
+    path = folder / "study.yaml"
+    if not path.is_file():
+        raise ConfigError(f"expected the study file of a sweep started here, found nothing at {path}")
+    return parse_study(_read(path), str(path))
+
+
+def parse_study(document: dict[str, Any], where: str) -> Study:
+    """Return the study in `document`; raise `ConfigError` with the path of the first mistake."""
+    try:
+        study: Study = TypeAdapter(Study).validate_python(document)
+    except ValidationError as error:
+        raise ConfigError(_first_mistake(error, where)) from None
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", study.name):
+        raise ConfigError(
+            f"name must be letters, digits, '_', '-' and '.' (it names a folder); got {study.name!r} "
+            f"({where}: name)"
+        )
+    _check_objectives(study, where)
+    _check_gpus(study.resources, where)
+    _ = study.limits
+    if study.search.screening:
+        _check_screening(study, where)
+    return study
+
+
+def _read(path: Path) -> dict[str, Any]:
+    from trainables.storage.documents import read_yaml
+
+    return read_yaml(path)
+
+
+def _override(document: dict[str, Any], item: str) -> None:
+    """Set ``path.to.key=value`` in `document`; below ``trial`` a changed kind drops the old kind's knobs."""
+    from trainables.storage.documents import merge
+
+    path, sign, text = item.partition("=")
+    if not sign or not path.strip():
+        raise ConfigError(f"an override must be path.to.key=value; got {item!r} (-S)")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"the value of an override must be YAML; got {text!r} (-S {path})") from None
+    if isinstance(value, str):
+        value = _number(value)
+    changed = merge(document, {path.strip(): value})
+    document.clear()
+    document.update(changed)
+
+
+def _number(text: str) -> str | float:
+    """Return a number that YAML 1.1 reads as text (``1e-4``) as a number, other text as it is."""
+    if re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", text):
+        return float(text)
+    return text
+
+
+def _first_mistake(error: ValidationError, where: str) -> str:
+    first = error.errors()[0]
+    keys = [str(part) for part in first["loc"] if part in _KEYS or not _branch(part)]
+    path = ".".join(keys)
+    if first["type"] == "unexpected_keyword_argument":
+        owner = {"search": Search, "resources": Resources, "tracking": Tracking}.get(keys[0], Study)
+        known = [f.name for f in dataclasses.fields(owner)]
+        return (
+            f"unknown key '{keys[-1]}'{suggestion(keys[-1], known)} ({where}: {path}); "
+            f"known keys: {', '.join(known)}"
+        )
+    if first["type"] in ("missing", "missing_argument"):
+        return f"'{path}' is missing ({where})"
+    problem = first["msg"].replace("Input should be", "must be")
+    if any(one["loc"][:-1] == first["loc"][:-1] and "'auto'" in one["msg"] for one in error.errors()[1:]):
+        problem += ", or 'auto'"
+    return f"{path} {problem}; got {first['input']!r} ({where}: {path})"
+
+
+def _branch(part: Any) -> bool:
+    """Return whether a part of an error's place names a branch of a union, and no key of the study."""
+    return isinstance(part, str) and ("[" in part or part.startswith("constrained-"))
+
+
+_KEYS = {f.name for owner in (Study, Search, Resources, Tracking) for f in dataclasses.fields(owner)}

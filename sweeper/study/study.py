@@ -1,0 +1,157 @@
+"""A study file: what to try, on which data, how often, with which resources. Every mistake found here."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import ConfigDict, Field
+
+from sweeper.study.constraints import Constraint, parse_constraint
+from sweeper.study.objectives import Direction
+from trainables.errors import ConfigError
+
+Sampler = Literal["tpe", "nsga2", "gp", "random", "sobol", "grid"]
+
+OBJECTIVES: dict[str, Direction] = {"test_accuracy": "maximize", "attack_accuracy": "minimize"}
+DEFAULT_TRIALS = 16
+MOST_OBJECTIVES = 3  # hypervolumes are exact up to three, and nobody reads a front of four
+
+
+class _Strict:
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Search(_Strict):
+    """How trials are chosen.
+
+    sampler: tpe (multivariate, grouped), nsga2, gp (a Gaussian process: seconds a proposal), random, sobol (a
+    scrambled sequence that fills the space evenly), or grid (every assignment of a finite space, in order).
+    trials: how many results are wanted; None means 16, or the whole grid for the sampler grid.
+    anchors: begin with the undefended trial, the ends of each axis and the published settings.
+    replicates: seeds that every trial is trained and attacked under; its values are their means.
+    screening: attack every target for a share of the steps first, `screening_share`, and skip the long attack
+    where a finished trial is better already even at the short attack's lower end (``trainables.screening``).
+    """
+
+    sampler: Sampler = "tpe"
+    trials: Annotated[int, Field(ge=1)] | None = None
+    anchors: bool = True
+    seed: int = 0
+    replicates: Annotated[int, Field(ge=1)] = 1
+    screening: bool = False
+    screening_share: Annotated[float, Field(gt=0, lt=1)] = 0.25
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Resources(_Strict):
+    """What one trial gets, and how many run at once; auto divides what the machine or the cluster has.
+
+    cpus_per_trial: cores, also the threads of torch. gpus_per_trial: a share of one GPU, or whole ones.
+    attack_shards: processes that an attack is spread over by identities, the trial's own and others beside
+    it; auto is one for each whole GPU of a trial, 1 on a CPU. Results do not depend on it.
+    cpus_per_shard, gpus_per_shard: of each process beside the trial's own; auto is what that one has.
+    A trial keeps all its processes' shares from its start to its end. More than one GPU per trial is divided
+    among its processes, as training and each part of an attack run on one.
+    """
+
+    cpus_per_trial: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
+    gpus_per_trial: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"
+    concurrent: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    attack_shards: Annotated[int, Field(ge=1)] | Literal["auto"] = 1
+    cpus_per_shard: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
+    gpus_per_shard: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Tracking(_Strict):
+    """Whether MLflow is written, and what of the private data may go there.
+
+    images: pictures, also private ones, in MLflow and the report. models: the targets of the final front,
+    with card and labels, as artifacts of their runs; off, since a target tells about the images it learned.
+    """
+
+    mlflow: bool = True
+    images: bool = False
+    models: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Study(_Strict):
+    """A sweep: `trial` is the template that each assignment of `space` is merged into.
+
+    name: of the stored study. space: names from ``sweeper list spaces`` and domains of single paths.
+    objectives: result name -> direction, one to three of `MEASURES`. constraints: what a trial must keep to
+    be on the front, as ``test_accuracy >= 0.8``; samplers avoid what misses it.
+    """
+
+    name: str
+    trial: dict[str, Any]
+    space: list[str | dict[str, Any]] | str | dict[str, Any]
+    objectives: dict[str, Direction] = dataclasses.field(default_factory=lambda: dict(OBJECTIVES))
+    constraints: list[str] = dataclasses.field(default_factory=list)
+    search: Search = dataclasses.field(default_factory=Search)
+    resources: Resources = dataclasses.field(default_factory=Resources)
+    tracking: Tracking = dataclasses.field(default_factory=Tracking)
+
+    @functools.cached_property
+    def domains(self) -> Mapping[str, Any]:
+        """Return the search space; raise `ConfigError` if it is empty or makes no sense."""
+        from search_spaces.parse import parse
+
+        items = self.space if isinstance(self.space, list) else [self.space]
+        points: tuple[str, ...] = ("none",)
+        if any(isinstance(item, str) for item in items):  # the named spaces know freeze points
+            from trainables.architectures import freeze_points
+
+            points = freeze_points(self.trial["target"]["architecture"])
+        try:
+            return parse(self.space, points)
+        except ValueError as error:
+            raise ConfigError(f"{error} ({self.name}: space)") from None
+
+    @functools.cached_property
+    def limits(self) -> tuple[Constraint, ...]:
+        """Return the constraints; raise `ConfigError` for one that makes no sense."""
+        return tuple(
+            parse_constraint(text, f"{self.name}: constraints[{position}]")
+            for position, text in enumerate(self.constraints)
+        )
+
+    @functools.cached_property
+    def budget(self) -> int:
+        """Return how many results the study wants: never more than its space has assignments."""
+        from search_spaces.space import size
+
+        available = size(self.domains)
+        if self.search.sampler == "grid" and available is None:
+            raise ConfigError(
+                f"search.sampler 'grid' needs a finite space, and this one has real-valued domains "
+                f"({self.name}: search.sampler); take another sampler, or a space such as bido_grid"
+            )
+        default = available if self.search.sampler == "grid" else DEFAULT_TRIALS
+        wanted = self.search.trials or default or DEFAULT_TRIALS
+        return wanted if available is None else min(wanted, available)
+
+    def document(self, assignment: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the trial that `assignment` (path -> value) makes of the template.
+
+        Relative paths in it are made absolute here: Ray's workers have directories of their own.
+        """
+        from trainables.storage.documents import located, merge
+
+        trial: dict[str, Any] = located(merge(self.trial, dict(assignment)))
+        return trial
+
+    def identity(self) -> dict[str, Any]:
+        """Return what must not change while a study lives; JSON-ready. What was added later counts if set."""
+        from search_spaces.space import describe
+
+        return {
+            "trial": self.trial,
+            "space": describe(self.domains),
+            "objectives": dict(self.objectives),
+            **({"constraints": [str(limit) for limit in self.limits]} if self.constraints else {}),
+            **({"replicates": self.search.replicates} if self.search.replicates > 1 else {}),
+        }

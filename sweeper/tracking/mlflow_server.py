@@ -1,0 +1,53 @@
+"""MLflow's pages for one home, on this machine only."""
+
+import os
+import sqlite3
+import sys
+from contextlib import closing
+
+from sweeper.storage.home import Home
+from sweeper.tracking.mlflow_tracker import EXPERIMENT, VIEW, VIEW_TAG
+from trainables.errors import ConfigError
+
+
+def serve(home: Home, port: int) -> None:
+    """Replace this process by MLflow's server at 127.0.0.1:`port`; works without a network."""
+    uri = home.tracking
+    if uri.startswith("sqlite:///") and not os.path.exists(uri.removeprefix("sqlite:///")):
+        raise ConfigError(f"expected MLflow's records at {uri}, found none; run a study there first")
+    if uri.startswith(("http://", "https://")):
+        raise ConfigError(f"MLFLOW_TRACKING_URI is a server already: open {uri} in a browser")
+    os.environ |= {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+    page = f"http://127.0.0.1:{port}{_runs_page(uri)}"
+    print(f"MLflow on {home.root}: {page} (ready in about half a minute; Ctrl-C ends it)")
+    sys.stdout.flush()
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
+    command += [
+        "--default-artifact-root",
+        home.artifacts.as_uri(),
+        "--artifacts-destination",
+        str(home.artifacts),
+    ]
+    os.execv(sys.executable, [*command, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"])
+
+
+def _runs_page(uri: str) -> str:
+    """Return the address of the trials in the columns that matter; "" if unknown.
+
+    MLflow itself would open an empty page on traces, or runs without their objectives.
+    """
+    if not uri.startswith("sqlite:///"):
+        return ""
+    query = (
+        "SELECT experiments.experiment_id FROM experiments JOIN experiment_tags USING (experiment_id) "
+        f"WHERE experiments.name = '{EXPERIMENT}' AND experiment_tags.key = '{VIEW_TAG}'"
+    )
+    try:
+        with closing(sqlite3.connect(f"file:{uri.removeprefix('sqlite:///')}?mode=ro", uri=True)) as database:
+            found = database.execute(query).fetchone()
+    except sqlite3.Error:
+        return ""
+    return f"/#/experiments/{found[0]}/runs?viewStateShareKey={VIEW}" if found else ""

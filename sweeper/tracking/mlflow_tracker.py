@@ -1,0 +1,342 @@
+"""MLflow as a view of a study: a parent run the study, a child run the trial. The only importer of mlflow."""
+
+import functools
+import hashlib
+import json
+import logging
+import os
+import queue
+import socket
+import tempfile
+import threading
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from sweeper.storage.databases import write_ahead
+from sweeper.storage.home import Home
+from sweeper.study.study import Study
+from sweeper.tracking.mlflow_fields import (
+    LONGEST,
+    figures,
+    fresh_figures,
+    kinds_of_data,
+    milliseconds,
+    table,
+    tags,
+    view,
+)
+from trainables.errors import ConfigError
+
+EXPERIMENT = "sweeper"
+REACH_SECONDS = 10.0
+
+_TABLES = [{"path": f"{name}.json", "type": "table"} for name in ("trials", "front")]
+_BATCH_METRICS, _BATCH_PARAMS = 1000, 100
+
+VIEW = "trials"  # what the page of runs opens with, an address of MLflow's "share view"
+VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
+MODEL = "model"  # the folder of a released target among a run's artifacts
+
+
+def check_reachable(uri: str) -> None:
+    """Raise `ConfigError` within seconds if nothing answers at the tracking URI."""
+    parts = urllib.parse.urlsplit(uri)
+    if parts.scheme in ("http", "https"):
+        try:
+            with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=REACH_SECONDS):
+                return
+        except urllib.error.HTTPError:
+            return  # somebody is there; what it refuses shows when it is used
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"expected an MLflow server at {uri}, got: {getattr(error, 'reason', error)}; "
+                "start it, correct MLFLOW_TRACKING_URI, or set tracking.mlflow to false"
+            ) from None
+    if parts.hostname and parts.port:
+        try:
+            socket.create_connection((parts.hostname, parts.port), timeout=REACH_SECONDS).close()
+        except OSError as error:
+            raise ConfigError(
+                f"expected a database at {parts.hostname}:{parts.port} (MLFLOW_TRACKING_URI), got: {error}; "
+                "start it or correct the address"
+            ) from None
+
+
+@contextmanager
+def _alone(uri: str) -> Iterator[None]:
+    """Let one driver at a time open a SQLite store: MLflow makes its tables at first touch, and two at once
+    would both fail. A server has made its own before anybody comes."""
+    if not uri.startswith("sqlite:///"):
+        yield
+        return
+    with FileLock(f"{uri.removeprefix('sqlite:///')}.lock"):
+        yield
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A child run that MLflow already has. model: whether its target is there; seeds: of its confirmation."""
+
+    run: str
+    ended: bool
+    on_front: bool = False
+    model: bool = False
+    seeds: str = ""
+
+
+class Tracker:
+    """Writes a study into MLflow from a thread of its own, so that no trial waits for it.
+
+    Trials are written when they end, whole and once: a run that a killed driver left half written is deleted
+    and written again. If the server goes away, `problem` says so and the rest is left to the next start.
+    afresh: delete the study's runs first, and write all of them anew.
+    """
+
+    def __init__(self, study: Study, home: Home, *, afresh: bool = False) -> None:
+        self._study, self._home, self._afresh = study, home, afresh
+        self._queue: queue.Queue[Callable[[], None] | None] = queue.Queue()
+        self._known: dict[int, _Known] = {}
+        self.problem = ""
+        self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
+        self._thread.start()
+
+    def trial(self, record: Mapping[str, Any]) -> None:
+        """Write a trial that ended (an item of ``study_records()["trials"]``) unless MLflow has it."""
+        self._queue.put(functools.partial(self._trial, record))
+
+    def finish(self, records: Mapping[str, Any], report: Path | None) -> None:
+        """Write what is missing, mark the front, put tables and the report on the parent run; wait for it."""
+        for trial in records["trials"]:
+            if trial["state"] != "running":
+                self.trial(trial)
+        self._queue.put(functools.partial(self._finish, records, report))
+        self.close()
+
+    def close(self) -> None:
+        """Wait until everything handed over is written."""
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
+
+    def _work(self) -> None:
+        """Write what comes through the queue. After a first failure nothing more is tried."""
+        try:
+            self._open()
+            while (step := self._queue.get()) is not None:
+                step()
+        except Exception as error:
+            text = " ".join(str(error).split())[:200]
+            self.problem = (
+                f"MLflow at {self._home.tracking} failed ({type(error).__name__}: {text}); "
+                "the study is safe, and what MLflow lacks is written at the next start"
+            )
+
+    def _open(self) -> None:
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+        from mlflow import MlflowClient
+
+        for noisy in ("mlflow", "alembic"):  # after the import, which sets them itself
+            logging.getLogger(noisy).setLevel(logging.ERROR)
+        uri = self._home.tracking
+        with _alone(uri):
+            self._client = MlflowClient(tracking_uri=uri)
+            found = self._client.get_experiment_by_name(EXPERIMENT)
+            if found is None:
+                own = None if os.environ.get("MLFLOW_TRACKING_URI") else self._home.artifacts.as_uri()
+                self._experiment = self._client.create_experiment(EXPERIMENT, artifact_location=own)
+            else:
+                self._experiment = found.experiment_id
+            shown = view(self._study.objectives)
+            if found is None or found.tags.get(VIEW_TAG) != shown:
+                self._client.set_experiment_tag(self._experiment, VIEW_TAG, shown)
+            write_ahead(uri)
+        if self._afresh:
+            self._delete()
+        self._parent = self._find_parent()
+        self._steps = len(self._client.get_metric_history(self._parent, "hypervolume"))
+        for run in self._search(f"tags.`mlflow.parentRunId` = '{self._parent}'"):
+            number = int(run.data.tags["trial.number"])
+            ended = run.info.status in ("FINISHED", "FAILED")
+            seen = run.data.tags
+            self._known[number] = _Known(
+                run.info.run_id,
+                ended,
+                seen.get("on_front") == "true",
+                seen.get("model") == "logged",
+                seen.get("confirmed", ""),
+            )
+
+    @property
+    def _storage(self) -> str:
+        return hashlib.sha256(self._home.storage.encode()).hexdigest()[:12]
+
+    def _parents(self) -> list[Any]:
+        return self._search(f"tags.study = '{self._study.name}' and tags.storage = '{self._storage}'")
+
+    def _delete(self) -> None:
+        for parent in self._parents():
+            for child in self._search(f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"):
+                self._client.delete_run(child.info.run_id)
+            self._client.delete_run(parent.info.run_id)
+
+    def _find_parent(self) -> str:
+        found = self._parents()
+        if found:
+            self._client.update_run(found[0].info.run_id, status="RUNNING")
+            return str(found[0].info.run_id)
+        tags = {"study": self._study.name, "storage": self._storage, "kind": "study"}
+        run = self._client.create_run(self._experiment, tags=tags, run_name=self._study.name).info.run_id
+        self._client.log_dict(run, self._study.identity(), "study.json")
+        return str(run)
+
+    def _search(self, condition: str) -> list[Any]:
+        found, token = [], None
+        while True:
+            page = self._client.search_runs(
+                [self._experiment], filter_string=condition, max_results=1000, page_token=token
+            )
+            found += list(page)
+            token = page.token
+            if not token:
+                return found
+
+    def _trial(self, record: Mapping[str, Any]) -> None:
+        known = self._known.get(record["number"])
+        if known is not None:
+            if known.ended:
+                return
+            self._client.delete_run(known.run)
+        from mlflow.entities import Metric, Param
+
+        now = milliseconds(record.get("finished"))
+        run = self._client.create_run(
+            self._experiment,
+            start_time=milliseconds(record.get("started")),
+            tags={"mlflow.parentRunId": self._parent, **tags(self._study, record)},
+            run_name=f"{self._study.name} {record['number']}",
+        ).info.run_id
+        params = [Param(name, str(value)[:LONGEST]) for name, value in record["params"].items()]
+        metrics = [Metric(name, value, now, step) for name, value, step in figures(record)]
+        for first in range(0, max(len(metrics), 1), _BATCH_METRICS):
+            self._client.log_batch(
+                run, metrics[first : first + _BATCH_METRICS], params[:_BATCH_PARAMS] if first == 0 else ()
+            )
+        self._datasets(run, record.get("data") or {})
+        status = "FAILED" if record["state"] == "failed" else "FINISHED"
+        self._client.set_terminated(run, status, now)
+        self._known[record["number"]] = _Known(run, True)
+
+    def _datasets(self, run: str, fingerprints: Mapping[str, str]) -> None:
+        """Name the images that a run used: MLflow shows them in a column, and finds runs by their digest."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        kinds = kinds_of_data(self._study)
+        used = [
+            DatasetInput(
+                Dataset(
+                    name=f"{role} {kinds.get(role, '')}".strip(),
+                    digest=digest[:36],
+                    source_type="local",
+                    source=role,
+                ),
+                [InputTag("mlflow.data.context", role)],
+            )
+            for role, digest in fingerprints.items()
+        ]
+        if used:
+            self._client.log_inputs(run, used)
+
+    def _finish(self, records: Mapping[str, Any], report: Path | None) -> None:
+        from mlflow.entities import Metric
+
+        from sweeper.report.front_plot import front_svg
+        from sweeper.results.records import flat_row
+        from sweeper.statistics.hypervolume import growth
+
+        for trial in records["trials"]:
+            if trial["number"] in self._known:
+                self._mark(self._known[trial["number"]], trial)
+        complete = sum(t["state"] == "complete" for t in records["trials"])
+        now = milliseconds(None)
+        counted = {t["number"] for t in records["trials"] if t["state"] == "complete" and t["feasible"]}
+        corner = list(records["reference_point"].values())
+        steps = growth(records["trials"], counted, records["objectives"], corner)
+        curve = [Metric("hypervolume", step.volume, now, number) for number, step in enumerate(steps, 1)]
+        for first in range(self._steps, len(curve), _BATCH_METRICS):
+            self._client.log_batch(self._parent, curve[first : first + _BATCH_METRICS])
+        self._client.log_metric(self._parent, "trials", float(complete), now, len(steps))
+        rows = [flat_row(trial) for trial in records["trials"]]
+        for name, chosen in (("trials", rows), ("front", [row for row in rows if row["on_front"]])):
+            self._client.log_dict(self._parent, table(chosen), f"{name}.json")
+        self._client.set_tag(self._parent, "mlflow.loggedArtifacts", json.dumps(_TABLES))
+        if counted:
+            self._client.log_text(self._parent, front_svg([dict(records)]), "front.svg")
+        if report is not None and report.exists():
+            self._client.log_artifact(self._parent, str(report))
+        self._client.set_terminated(self._parent, "FINISHED")
+
+    def _mark(self, known: _Known, trial: Mapping[str, Any]) -> None:
+        """Say of a run whether it is on the front, with what only members have. The tag comes last."""
+        from mlflow.entities import Metric
+
+        member = bool(trial["on_front"])
+        if self._study.tracking.models and member and not known.model:
+            self._model(known.run, trial["number"])
+        elif known.model and not member:
+            self._drop_model(known.run)
+        fresh = fresh_figures(trial)
+        seeds = _said(trial) if fresh else ""
+        if fresh and known.seeds != seeds:
+            now = milliseconds(None)
+            self._client.log_batch(known.run, [Metric(name, value, now, 0) for name, value in fresh.items()])
+            self._client.set_tag(known.run, "confirmed", seeds)
+        if known.on_front != member:
+            if self._study.tracking.images and member:
+                self._reconstructions(known.run, trial)
+            self._client.set_tag(known.run, "on_front", str(member).lower())
+
+    def _model(self, run: str, number: int) -> None:
+        """Log the target of a member as `sweeper export` writes it; where it is not here, say so in a tag."""
+        from sweeper.results.export import export
+
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                released = export(self._home, self._study.name, number, Path(folder) / MODEL)
+            except ConfigError as error:
+                self._client.set_tag(run, "model", f"missing: {error}"[:LONGEST])
+                return
+            self._client.log_artifacts(run, str(released), MODEL)
+        self._client.set_tag(run, "model", "logged")
+
+    def _drop_model(self, run: str) -> None:
+        """Take back the target of a trial that is no longer on the front: it has no business there."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        uri = self._client.get_run(run).info.artifact_uri
+        get_artifact_repository(uri, tracking_uri=self._home.tracking).delete_artifacts(MODEL)
+        self._client.delete_tag(run, "model")
+
+    def _reconstructions(self, run: str, trial: Mapping[str, Any]) -> None:
+        """Log the first restart's reconstructions as one row of images; only if the study allows images."""
+        import torch
+
+        path = Path((trial["artifacts"] or {}).get("attack", "")) / "reconstructions.pt"
+        if path.is_file():
+            images = torch.load(path, weights_only=True)["images"][0, :12]
+            row = torch.cat(list(images), dim=-1).permute(1, 2, 0).contiguous().numpy()
+            self._client.log_image(run, row, artifact_file="reconstructions.png")
+
+
+def _said(trial: Mapping[str, Any]) -> str:
+    """Return how a trial was confirmed: under how many seeds, against which attacks."""
+    fresh = trial["confirmed"]
+    return ", ".join([f"{fresh['seeds']} seeds", *(fresh["attacks"] or {})])

@@ -1,0 +1,273 @@
+import csv
+import dataclasses
+import io
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from sweeper.cli.app import main
+from sweeper.engine.sweep import Outcome
+from sweeper.search.optuna_study import Ledger
+from trainables.errors import DiskError, TrialError
+
+PRESET = Path(__file__).parents[3] / "sweeper" / "study" / "presets" / "quickstart.yaml"
+
+
+@pytest.fixture
+def command(home):
+    def call(*arguments):
+        return CliRunner().invoke(main, [*map(str, arguments)], env={"SWEEPER_HOME": str(home.root)})
+
+    return call
+
+
+@pytest.fixture
+def study_file(tmp_path):
+    def make(**changes):
+        document = yaml.safe_load(PRESET.read_text()) | {"name": "mine"} | changes
+        path = tmp_path / "mine.yaml"
+        path.write_text(yaml.safe_dump(document))
+        return path
+
+    return make
+
+
+@pytest.fixture
+def filled(home, cheap, result):
+    book = Ledger(cheap(search={"trials": 2}), home.storage, home.study("cheap") / "history")
+    for x in (0.5, 0.9):
+        asked = book.ask()
+        weak = ["weak judge: its test accuracy is 0.6"]
+        book.tell(asked.number, result(x, warnings=weak) | {"params": asked.assignment})
+    return home
+
+
+@pytest.mark.parametrize(
+    "name", ["run", "quickstart", "confirm", "pick", "export", "front", "compare", "list", "ui"]
+)
+def test_every_command_has_an_example(command, name):
+    found = command(name, "--help")
+    assert found.exit_code == 0
+    assert f"Example: sweeper {name}" in found.output
+
+
+def test_the_version_is_the_packages(command):
+    from trainables import __version__
+
+    assert __version__ in command("--version").output
+
+
+@pytest.mark.parametrize(
+    ("changes", "arguments", "message"),
+    [
+        ({"serach": 1}, [], "did you mean 'search'?"),
+        ({"space": []}, [], "space must not be empty"),
+        ({}, ["-S", "trial.target.architecture=vgg"], "architecture"),
+        ({}, ["-S", "trial.target.epochs=0"], "epochs"),
+        ({}, ["-S", "nonsense"], "path.to.key=value"),
+        ({}, ["--trials", "0"], "--trials"),
+        ({"trial": 3}, [], "trial"),
+    ],
+)
+def test_mistakes_exit_with_2_before_any_work(command, study_file, home, changes, arguments, message):
+    found = command("run", study_file(**changes), *arguments)
+    assert found.exit_code == 2
+    assert message in found.stderr
+    assert "Traceback" not in found.output
+    assert not (home.root / "optuna.db").exists()
+
+
+def test_a_misspelt_preset_and_an_unwritable_home_exit_with_2(command, tmp_path):
+    found = command("run", "quickstrat")
+    assert found.exit_code == 2 and "did you mean 'quickstart'?" in found.stderr
+    (tmp_path / "file").write_text("")
+    found = command("run", "quickstart", "--home", tmp_path / "file")
+    assert found.exit_code == 2 and "--home" in found.stderr
+
+
+@pytest.mark.parametrize(
+    "error", [DiskError(28, "the disk is full"), TrialError("no prior"), OSError(28, "full")]
+)
+def test_failures_exit_with_1(command, study_file, monkeypatch, error):
+    def fail(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr("sweeper.engine.sweep.sweep", fail)
+    found = command("run", study_file())
+    assert found.exit_code == 1
+    assert found.stderr.startswith("error: ") and "Traceback" not in found.output
+
+
+def test_an_interrupt_says_how_to_go_on(command, study_file, monkeypatch):
+    def stop(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sweeper.engine.sweep.sweep", stop)
+    path = study_file()
+    found = command("run", path, "--trials", 3, "-S", "search.seed=4")
+    assert found.exit_code == 130
+    assert f"sweeper run {path} -S search.seed=4 --trials 3" in found.stderr
+
+
+def test_run_ends_with_the_front_the_warnings_and_where_to_look(command, study_file, filled, monkeypatch):
+    from sweeper.results.records import study_records
+
+    def done(study, home, **_):
+        return Outcome(study_records(home, "cheap"), 16, home.report("cheap"), ["MLflow failed"])
+
+    monkeypatch.setattr("sweeper.engine.sweep.sweep", done)
+    found = command("run", study_file())
+    assert found.exit_code == 0, found.output
+    assert "is complete" in found.stdout
+    assert "0.900" in found.stdout and "[0.405, 1.000]" in found.stdout
+    assert (
+        "hypervolume" in found.stdout
+        and "reference point: test_accuracy 0, attack_accuracy 1" in found.stdout
+    )
+    assert "report.html" in found.stdout and f"sweeper ui --home {filled.root}" in found.stdout
+    assert "WARNING: weak judge" in found.stderr and "WARNING: MLflow failed" in found.stderr
+
+
+def test_dry_run_shows_the_study_and_starts_nothing(command, study_file, home, monkeypatch):
+    monkeypatch.setattr("trainables.cost.estimate", lambda config, device: {"prior": 60.0, "target": 2.0})
+    found = command("run", study_file(), "--trials", 7, "--dry-run")
+    assert found.exit_code == 0, found.output
+    resolved = yaml.safe_load(found.stdout)
+    assert resolved["search"]["trials"] == 7
+    assert resolved["trial"]["target"]["freeze_point"] == "none"
+    assert "# trials: 7" in found.stdout and "prior 1 min 00 s" in found.stdout
+    assert "in all about 1 min 14 s" in found.stdout
+    assert list(home.root.iterdir()) == []
+
+
+def test_front_in_all_forms(command, filled, tmp_path):
+    assert "Front of 'cheap'" in command("front", "cheap").stdout
+    records = json.loads(command("front", "cheap", "-f", "json").stdout)
+    assert [t["on_front"] for t in records["trials"]] == [True, True]
+    lines = command("front", "cheap", "-f", "csv").stdout.splitlines()
+    assert lines[0].startswith("number,state,on_front,test_accuracy") and len(lines) == 3
+    (tmp_path / "cheap.yaml").write_text("{name: cheap}")
+    assert command("front", tmp_path / "cheap.yaml").exit_code == 0
+    wrong = command("front", "cheep")
+    assert wrong.exit_code == 2 and "did you mean 'cheap'?" in wrong.stderr
+
+
+def test_compare_needs_comparable_studies_and_writes_a_report(command, filled, home, cheap, result, tmp_path):
+    book = Ledger(cheap(name="other", search={"trials": 1}), home.storage, home.study("other") / "history")
+    asked = book.ask()
+    book.tell(asked.number, result(0.7) | {"params": asked.assignment})
+    output = tmp_path / "comparison.html"
+    found = json.loads(command("compare", "cheap", "other", "-f", "json", "-o", output).stdout)
+    assert [s["study"] for s in found["studies"]] == ["cheap", "other"]
+    assert output.read_text().lstrip().lower().startswith("<!doctype html")
+    table = command("compare", "cheap", "other")
+    assert table.exit_code == 0 and "by other" in table.stdout and "hypervolume" in table.stdout
+
+
+def test_compare_as_csv_with_published_points(command, filled, tmp_path):
+    output = tmp_path / "comparison.html"
+    query = "attack=KEDMI,architecture=VGG16,public=FFHQ"
+    found = command("compare", "cheap", "--published", query, "-f", "csv", "-o", output)
+    assert found.exit_code == 0, found.output
+    rows = list(csv.DictReader(io.StringIO(found.stdout)))
+    assert [row["kind"] for row in rows] == ["measured", "published"]
+    assert float(rows[0]["hypervolume"]) > 0 and rows[1]["study"].startswith("KEDMI on VGG16")
+    assert "Published points" in output.read_text() and rows[1]["study"] in output.read_text()
+    wrong = command("compare", "cheap", "--published", "attack=KEDMY")
+    assert wrong.exit_code == 2 and "KEDMI" in wrong.stderr
+
+
+def test_compare_names_what_differs_and_obeys_force(command, filled, home, cheap, result):
+    study = cheap(name="other", search={"trials": 1}, trial={"seed": 7})
+    book = Ledger(study, home.storage, home.study("other") / "history")
+    asked = book.ask()
+    book.tell(asked.number, result(0.7) | {"params": asked.assignment})
+    wrong = command("compare", "cheap", "other")
+    assert wrong.exit_code == 2 and "seed: nothing in 'cheap', 7 in 'other'" in wrong.stderr
+    assert "--force" in wrong.stderr and wrong.stdout == ""
+    found = command("compare", "cheap", "other", "--force")
+    assert found.exit_code == 0
+    assert "were measured under different conditions" in found.stdout
+    assert "seed: nothing in 'cheap', 7 in 'other'" in found.stdout
+
+
+def test_list_names_what_there_is(command):
+    listed = json.loads(command("list", "defenses", "-f", "json").stdout)
+    assert set(listed[0]) == {"name", "summary", "source"}
+    assert command("list", "attacks").exit_code == 0
+    assert command("list", "attack").exit_code == 2
+
+
+def test_ui_needs_records(command):
+    found = command("ui")
+    assert found.exit_code == 2 and "run a study there first" in found.stderr
+
+
+def test_a_report_that_cannot_be_written_is_a_mistake_to_correct(command, filled, tmp_path):
+    (tmp_path / "file").write_text("")
+    found = command("compare", "cheap", "-o", tmp_path / "file" / "report.html")
+    assert found.exit_code == 2
+    assert found.stderr.startswith("error: expected a report file that can be written, got ")
+
+
+def test_confirm_measures_the_stored_study_again(command, filled, cheap, monkeypatch):
+    from sweeper.engine import confirm as module
+    from sweeper.results.records import study_records
+
+    wrong = command("confirm", "cheap")
+    assert wrong.exit_code == 2 and "expected the study file" in wrong.stderr
+    study = cheap(search={"trials": 2})
+    (filled.study("cheap") / "study.yaml").write_text(yaml.safe_dump(dataclasses.asdict(study)))
+    asked = {}
+
+    def measure(template, place, **options):
+        asked.update(options, name=template.name, budget=template.budget)
+        options["display"].say("measuring")
+        records = study_records(place, "cheap")
+        return module.Confirmed(records, 3, 4, [7, 9], ["trial 0 under seed 1: out of memory"])
+
+    monkeypatch.setattr(module, "confirm", measure)
+    found = command("confirm", "cheap", "--seeds", 2, "--attacks", "gmi:cpu", "--near", 3)
+    assert found.exit_code == 0, found.output
+    assert (asked["name"], asked["budget"], asked["seeds"], asked["near"]) == ("cheap", 2, 2, 3)
+    assert asked["attacks"] == [{"kind": "gmi", "preset": "cpu"}]
+    assert "not measured (--near): trials 7, 9" in found.stdout
+    assert "WARNING: trial 0 under seed 1: out of memory" in found.stderr
+
+    def stop(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "confirm", stop)
+    found = command("confirm", "cheap", "--attacks", "{kind: gmi}")
+    assert found.exit_code == 130
+    assert "sweeper confirm cheap --seeds 3 --attacks '{kind: gmi}'" in found.stderr
+    assert command("confirm", "cheap", "--attacks", "3").exit_code == 2
+    wrong = command("confirm", "cheep")
+    assert wrong.exit_code == 2 and "did you mean 'cheap'?" in wrong.stderr
+
+
+def test_pick_names_a_trial(command, filled):
+    found = json.loads(command("pick", "cheap", "--max-attack-accuracy", 0.5, "-f", "json").stdout)
+    assert found["trial"] == 0 and found["values"]["test_accuracy"] == 0.5
+    assert "trial 1: frozen to none" in command("pick", "cheap", "--min-accuracy", 0.8).stdout
+    wrong = command("pick", "cheap", "--min-accuracy", 0.95)
+    assert wrong.exit_code == 2 and "the nearest is trial 1" in wrong.stderr
+    assert command("pick", "cheap").exit_code == 2
+
+
+def test_export_hands_over_what_was_asked(command, filled, tmp_path, monkeypatch):
+    asked = []
+
+    def release(home, name, number, folder, *, replicate):
+        asked.append((home.root, name, number, folder, replicate))
+        return folder
+
+    wrong = command("export", "cheap", "--trial", 5, "-o", tmp_path / "out")
+    assert wrong.exit_code == 2 and "no such trial (--trial); finished: 0, 1" in wrong.stderr
+    monkeypatch.setattr("sweeper.results.export.export", release)
+    found = command("export", "cheap", "--trial", 1, "-o", tmp_path / "out", "--seed", 2)
+    assert found.exit_code == 0 and str(tmp_path / "out") in found.stdout
+    assert asked == [(filled.root, "cheap", 1, tmp_path / "out", 2)]

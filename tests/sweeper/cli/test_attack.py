@@ -1,0 +1,76 @@
+"""`sweeper attack`: a target from a file against attacks by name."""
+
+import json
+
+import pytest
+import torch
+import yaml
+from click.testing import CliRunner
+
+from sweeper.cli.app import main
+from trainables.config import load_trial
+from trainables.stages.target import new_target
+
+FACES = {"kind": "synthetic_faces", "population": "private", "identities": 4, "images_per_identity": 8}
+STUDY = {
+    "name": "mine",
+    "trial": {
+        "image_size": 32,
+        "private": FACES,
+        "public": {**FACES, "population": "public"},
+        "pretraining": {"kind": "none"},
+        "target": {"architecture": "small_cnn", "epochs": 1},
+        "defense": {"kind": "none"},
+        "prior": {"kind": "gmi", "width": 2, "epochs": 1, "batch_size": 8},
+        "attack": {"kind": "gmi", "iterations": 2, "restarts": 1},
+        "judge": {"kind": "classifier", "architecture": "small_cnn", "epochs": 1},
+        "identities": 3,
+    },
+    "space": ["freeze_depth"],
+}
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(STUDY))
+    target = new_target(load_trial(STUDY["trial"]), 4)
+    torch.save(target.state_dict(), tmp_path / "model.pt")
+    return tmp_path
+
+
+def call(*words):
+    return CliRunner().invoke(main, ["attack", *words])
+
+
+def test_each_attack_gives_its_figures(place):
+    words = ["model.pt", "--study", "mine.yaml", "--home", "home"]
+    done = call(*words, "--attack", "gmi:cpu", "-f", "json", "-S", "trial.identities=2")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert list(found["attacks"]) == ["gmi"] and found["strongest"] == "gmi"
+    kept = torch.load(f"{found['artifacts']['attack']}/reconstructions.pt", weights_only=True)
+    assert kept["identities"].tolist() == [0, 1]
+    assert found["values"]["attack_accuracy"] == found["attacks"]["gmi"]["metrics"]["attack_accuracy_top1"]
+
+    shown = call(*words)
+    assert shown.exit_code == 0, shown.output
+    assert (
+        "white-box" in shown.stdout and "test accuracy" in shown.stdout and "strongest: gmi" in shown.stdout
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["none.pt"], "no file"),
+        (["model.pt", "--attack", "gm"], "did you mean 'gmi'"),
+        (["model.pt", "--attack", "gmi:fast"], "preset must be one of"),
+        (["model.pt", "-S", "trial.target.architecture=resnet18"], "resnet18"),
+        (["model.pt", "-S", "trial.private.identities=5"], "instead of (5, "),
+    ],
+)
+def test_mistakes_are_named_before_any_work(place, words, said):
+    done = call(*words, "--study", "mine.yaml", "--home", "home")
+    assert done.exit_code == 2 and said in done.stderr, done.stderr
+    assert not (place / "home" / "store" / "attack").exists()

@@ -1,0 +1,60 @@
+from sweeper.cli.comparison_table import show_comparison
+from sweeper.results.compare import compare
+from sweeper.results.published import points
+
+OBJECTIVES = {"test_accuracy": "maximize", "attack_accuracy": "minimize"}
+
+
+def record(name, rows, spread=0.01):
+    return {
+        "study": name,
+        "objectives": OBJECTIVES,
+        "trials": [
+            {
+                "number": number,
+                "state": "complete",
+                "params": {},
+                "values": {"test_accuracy": accuracy, "attack_accuracy": attacked},
+                "interval": {"attack_accuracy": [attacked - spread, attacked + spread]},
+                "seconds": {"target": 1800.0},
+            }
+            for number, (accuracy, attacked) in enumerate(rows)
+        ],
+    }
+
+
+def cells(out):
+    return [[cell.strip() for cell in line.strip("│").split("│")] for line in out.splitlines() if "│" in line]
+
+
+def test_hypervolume_dominance_attainment_and_the_outcome(capsys):
+    found = compare([record("first", [(0.9, 0.5), (0.6, 0.1)]), record("second", [(0.8, 0.6)])])
+    show_comparison(found)
+    out = capsys.readouterr().out
+    assert out.startswith("Hypervolume against test_accuracy 0, attack_accuracy 1")
+    table = cells(out)
+    first = next(row for row in table if row[0] == "first" and row[1] == "2")
+    volume = 0.9 * 0.5 + 0.6 * 0.4
+    assert first[2:4] == ["2", f"{volume:.4f}"] and first[6] == f"{volume:.3g}"  # an hour of work
+    low, high = found["studies"][0]["estimate"]["interval"]
+    assert f"[{low:.3f}, {high:.3f}]" in first[4]
+    assert ["first", "", "0%"] in table and ["second", "100%", ""] in table
+    assert any(row[0] == "0.85" and "0.500" in row[1] and row[2] == "not reached" for row in table)
+    assert out.rstrip().endswith(found["outcome"])
+    assert "note: 95 % intervals: " in out
+
+
+def test_one_study_has_no_rivals(capsys):
+    show_comparison(compare([record("alone", [(0.9, 0.5)])]))
+    assert "rival" not in capsys.readouterr().out
+
+
+def test_published_points_are_listed_with_their_doubts(capsys):
+    published = points("attack=PPA,architecture=MaxViT,protocol=mean of seeds")
+    show_comparison(compare([record("mine", [(0.9, 0.5)])], published=published))
+    out = capsys.readouterr().out
+    assert "Published points, under conditions of their own" in out
+    for trial in published[0]["trials"]:
+        assert any(f"{trial['values']['test_accuracy']:.4f}" in row for row in cells(out))
+    assert "set-up of 'mine' against PPA on MaxViT" in out
+    assert f"doubtful in {published[0]['study']}: setup_unknown" in out

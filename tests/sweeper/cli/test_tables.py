@@ -1,0 +1,174 @@
+"""What a person reads at the end, from records written by hand."""
+
+import pytest
+
+from sweeper.cli import tables as summary
+from sweeper.engine.sweep import Outcome
+
+
+def trial(number: int, accuracy: float, attack: float, **changes):
+    return {
+        "number": number,
+        "state": "complete",
+        "params": {"target.freeze_point": "conv2"},
+        "values": {"test_accuracy": accuracy, "attack_accuracy": attack},
+        "interval": {"attack_accuracy": [attack - 0.1, attack + 0.1]},
+        "on_front": True,
+        "trained_params": 1234567,
+        "total_params": 2000000,
+        "freeze_point": "conv2",
+        "defense": "none",
+        "warnings": [],
+        "reason": None,
+        **changes,
+    }
+
+
+def failed(number: int, reason: str):
+    return trial(number, 0, 0, state="failed", values={}, on_front=False, reason=reason)
+
+
+def records(*trials):
+    return {
+        "study": "mine",
+        "objectives": {"test_accuracy": "maximize", "attack_accuracy": "minimize"},
+        "reference_point": {"test_accuracy": 0.0, "attack_accuracy": 1.0},
+        "hypervolume": 0.56789,
+        "trials": list(trials),
+    }
+
+
+def rows(table: str) -> list[list[str]]:
+    """Return the cells of each row of a printed table."""
+    return [[cell.strip() for cell in line.split("│")[1:-1]] for line in table.splitlines() if "│" in line]
+
+
+def test_the_front_is_a_table_the_most_accurate_first(capsys):
+    defended = trial(
+        2,
+        0.9,
+        0.25,
+        params={"defense.kind": "bido", "defense.lambda_x": 0.05},
+        defense="bido",
+        freeze_point="none",
+        trained_params=None,
+    )
+    summary.show_front(records(trial(0, 0.8, 0.2), trial(1, 0.7, 0.3, on_front=False), defended))
+    out = capsys.readouterr().out
+    assert out.startswith("Front of 'mine'")
+    assert rows(out) == [
+        ["2", "0.900", "0.250 [0.150, 0.350]", "none", "bido, λx 0.05", ""],
+        ["0", "0.800", "0.200 [0.100, 0.300]", "conv2", "none", "1,234,567 of 2,000,000"],
+    ]
+    assert "hypervolume 0.5679 (reference point: test_accuracy 0, attack_accuracy 1)" in out
+
+
+def test_the_table_follows_the_first_objective_and_names_what_is_infeasible(capsys):
+    seconds = {"train_seconds": 3.0}
+    found = records(
+        trial(0, 0.8, 0.2),
+        trial(1, 0.9, 0.1),
+        trial(2, 0.5, 0.1, on_front=False, feasible=False, reason="misses test_accuracy >= 0.8"),
+        trial(4, 0.6, 0.1, on_front=False, feasible=False, reason="misses test_accuracy >= 0.8"),
+    )
+    found["objectives"] = {"attack_accuracy": "minimize", "train_seconds": "minimize"}
+    found["reference_point"] = {"attack_accuracy": 1.0, "train_seconds": 7.5}
+    for one in found["trials"]:
+        one["values"] |= seconds
+    summary.show_front(found)
+    out = capsys.readouterr().out
+    assert [row[0] for row in rows(out)] == ["1", "0"]  # the lowest attack accuracy first
+    assert "(reference point: attack_accuracy 1, train_seconds 7.5, the worst measured)" in out
+    assert "infeasible, misses test_accuracy >= 0.8: 2 trials (2, 4)" in out
+
+
+def test_fresh_seeds_are_columns_and_who_is_doubtful_is_named(capsys):
+    def fresh(accuracy, attack, sure):
+        return {
+            "seeds": 3,
+            "values": {"test_accuracy": accuracy, "attack_accuracy": attack},
+            "interval": {"attack_accuracy": [attack - 0.1, attack + 0.1]},
+            "front_probability": sure,
+        }
+
+    found = records(
+        trial(0, 0.8, 0.2, confirmed=fresh(0.79, 0.25, 0.31)),
+        trial(1, 0.9, 0.3, confirmed=None),
+        trial(2, 0.7, 0.2, on_front=False, confirmed=fresh(0.8, 0.2, 0.876)),
+        trial(3, 0.6, 0.2, on_front=False, confirmed=fresh(0.6, 0.2, 0.1)),
+    )
+    found["confirmed"] = {"attacks": [{"kind": "kedmi"}], "seeds": 3, "hypervolume": 0.5432}
+    summary.show_front(found)
+    out = capsys.readouterr().out
+    assert rows(out) == [
+        ["1", "0.900", "0.300 [0.200, 0.400]", "not again", "", "conv2", "none"],
+        ["0", "0.790", "0.250 [0.150, 0.350]", "0.800, 0.200", "31%", "conv2", "none"],
+    ]
+    assert (
+        "measured again under at least 3 fresh seeds, and further attacks: kedmi: hypervolume 0.5432" in out
+    )
+    assert "probably not on the front: trials 0\n" in out
+    assert "not by the search's own figures: trials 2\n" in out
+
+
+def test_screened_trials_are_named(capsys, cheap):
+    from sweeper.engine.runner import summary as line
+
+    seen = {"test_accuracy": 0.5, "attack_accuracy": 0.25, "reason": "trial 0 is better even so"}
+    beaten = trial(3, 0, 0, state="screened", values={}, on_front=False, feasible=None, screening=seen)
+    summary.show_front(records(trial(0, 0.8, 0.2), beaten))
+    assert "screened after a short attack: 1 trials (3)\n" in capsys.readouterr().out
+    assert line(cheap(), {**beaten, "params": {"x": 0.5}}, 61) == (
+        "screened by a short attack: test_accuracy 0.500, attack_accuracy 0.250; "
+        "trial 0 is better even so (x=0.5) after 1 min 01 s"
+    )
+
+
+def test_an_empty_front_is_an_empty_table(capsys):
+    summary.show_front(records())
+    assert rows(capsys.readouterr().out) == []
+
+
+def test_warnings_and_failures_are_counted_on_stderr(capsys):
+    weak = {"warnings": ["weak judge [0.6]"]}
+    found = records(
+        trial(0, 0.8, 0.2, **weak),
+        trial(1, 0.7, 0.1, **weak),
+        failed(2, "no [memory]"),
+        failed(3, "the loss is not finite"),
+        failed(4, "the loss is not finite"),
+    )
+    summary.show_warnings(found, ["MLflow failed"])
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        "WARNING: weak judge [0.6] (2 trials)",
+        "WARNING: MLflow failed",
+        "3 failed trials:",
+        "  2 x the loss is not finite",
+        "  1 x no [memory]",
+    ]
+    summary.show_warnings(records(trial(0, 0.8, 0.2)), [])
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("before", "complete"), [(0, False), (1, False), (2, True)])
+def test_the_end_of_a_run_says_where_to_look(home, cheap, capsys, before, complete):
+    study = cheap(search={"trials": 2}, tracking={"mlflow": True})
+    outcome = Outcome(records(trial(0, 0.8, 0.2), trial(1, 0.7, 0.1)), before, home.report("mine"), [])
+    summary.show(outcome, study, home)
+    out = capsys.readouterr().out
+    assert ("study 'cheap' is complete: 2 trials; nothing to run" in out) == complete
+    assert f"report:  {home.root}/studies/mine/report.html\n" in out
+    assert f"browse:  sweeper ui --home {home.root}\n" in out
+
+
+def test_what_was_not_written_is_not_named(home, cheap, capsys):
+    summary.show(Outcome(records(), 0, None, []), cheap(), home)
+    out = capsys.readouterr().out
+    assert "report:" not in out and "browse:" not in out
+
+
+def test_a_listing_keeps_what_looks_like_markup(capsys):
+    summary.show_rows([{"name": "gmi", "summary": "pixels in [0, 1]", "source": "CVPR [oral]"}])
+    assert rows(capsys.readouterr().out) == [["gmi", "pixels in [0, 1]", "CVPR [oral]"]]

@@ -1,0 +1,162 @@
+from types import SimpleNamespace
+
+import pytest
+from ray.exceptions import RayActorError
+
+from sweeper.engine.cluster import Node, _check_workers, allot, cluster
+from sweeper.engine.resources import Share
+from sweeper.study.study import Resources
+from trainables.errors import ConfigError, TrialError
+
+
+@pytest.mark.parametrize(
+    ("resources", "cpus", "gpus", "expected"),
+    [
+        ({}, 2, 0, (1, 0, 2)),
+        ({}, 16, 0, (4, 0, 4)),
+        ({}, 16, 1, (4, 0.25, 4)),
+        ({}, 2, 1, (1, 0.5, 2)),
+        ({}, 16, 2, (2, 0.25, 8)),
+        ({"concurrent": 3}, 16, 1, (5, 0.33, 3)),
+        ({"concurrent": 1}, 16, 2, (16, 1, 1)),
+        ({"cpus_per_trial": 8}, 16, 0, (8, 0, 2)),
+        ({"gpus_per_trial": 0.5}, 16, 1, (8, 0.5, 2)),
+        ({"gpus_per_trial": 0}, 16, 1, (4, 0, 4)),
+    ],
+)
+def test_what_a_trial_gets(resources, cpus, gpus, expected):
+    found = allot(Resources(**resources), [Node(cpus, gpus)])
+    assert (found.cpus, found.gpus, found.concurrent) == expected
+    assert found.concurrent * found.cpus <= cpus and found.concurrent * found.gpus <= gpus
+
+
+@pytest.mark.parametrize(
+    ("resources", "nodes", "expected"),
+    [
+        ({}, [(4, 0), (4, 0)], (1, 0, 8)),
+        ({"concurrent": 1}, [(4, 0), (8, 0)], (8, 0, 1)),
+        ({"concurrent": 2}, [(4, 0), (8, 0)], (4, 0, 2)),
+        ({"concurrent": 3}, [(6, 0), (4, 0)], (3, 0, 3)),
+        ({"cpus_per_trial": 3}, [(4, 0), (4, 0)], (3, 0, 2)),
+        ({}, [(8, 1), (8, 1)], (2, 0.25, 8)),
+        ({"concurrent": 3}, [(8, 1), (8, 1)], (4, 0.5, 3)),
+        ({"concurrent": 2}, [(16, 0), (4, 2)], (2, 1, 2)),
+        ({"gpus_per_trial": 0.6}, [(8, 1), (8, 1)], (8, 0.6, 2)),
+        ({"gpus_per_trial": 0.1}, [(16, 1), (16, 0)], (1, 0.1, 10)),
+        ({}, [(16, 0), (4, 2)], (1, 0.5, 4)),
+        ({"gpus_per_trial": 0}, [(2, 0), (4, 1)], (1, 0, 6)),
+    ],
+)
+def test_a_trial_fits_on_one_machine_of_several(resources, nodes, expected):
+    nodes = [Node(*node) for node in nodes]
+    found = allot(Resources(**resources), nodes)
+    assert (found.cpus, found.gpus, found.concurrent) == expected
+    assert found.fits(nodes) and Node(found.node_cpus, found.node_gpus) in nodes
+    each = (min(n.cpus / found.cpus, n.gpus / found.gpus if found.gpus else 99) for n in nodes)
+    assert sum(int(round(slots, 9)) for slots in each) >= found.concurrent
+
+
+def test_more_than_there_is_cannot_be_had():
+    with pytest.raises(ConfigError, match="cpus_per_trial must be at most the 2 cores"):
+        allot(Resources(cpus_per_trial=3), [Node(2, 0)])
+    with pytest.raises(ConfigError, match="cpus_per_trial must be at most the 4 cores of the largest"):
+        allot(Resources(cpus_per_trial=5), [Node(4, 0), Node(2, 0)])
+    with pytest.raises(ConfigError, match="gpus_per_trial must be at most the 0 GPUs"):
+        allot(Resources(gpus_per_trial=1), [Node(2, 0)])
+    with pytest.raises(ConfigError, match="at most the 4 cores of the largest machine that has the GPUs"):
+        allot(Resources(cpus_per_trial=5, gpus_per_trial=1), [Node(8, 0), Node(4, 1)])
+
+
+def test_whether_a_machine_is_left_that_could_run_a_trial():
+    found = allot(Resources(cpus_per_trial=3), [Node(4, 0), Node(2, 0)])
+    assert found.fits([Node(3, 0)])
+    assert not found.fits([Node(2, 0), Node(2, 0)]) and not found.fits([])
+    spread = allot(Resources(attack_shards=3, cpus_per_trial=1), [Node(2, 0), Node(1, 0)])
+    assert spread.fits([Node(1, 0)] * 3) and not spread.fits([Node(2, 0)])
+
+
+@pytest.mark.parametrize(
+    ("resources", "nodes", "processes", "concurrent"),
+    [
+        ({"attack_shards": 2}, [(2, 0)], [(1, 0)] * 2, 1),
+        ({"attack_shards": 2}, [(16, 0)], [(4, 0)] * 2, 2),
+        ({"attack_shards": 3}, [(2, 0), (2, 0)], [(1, 0)] * 3, 1),
+        ({"attack_shards": 2, "concurrent": 3}, [(12, 0)], [(2, 0)] * 2, 3),
+        ({"attack_shards": "auto"}, [(16, 0)], [(4, 0)], 4),
+        ({"attack_shards": "auto"}, [(16, 4)], [(1, 0.25)], 16),  # trials share GPUs: none has one whole
+        ({"attack_shards": "auto", "concurrent": 1}, [(16, 4)], [(4, 1)] * 4, 1),
+        ({"attack_shards": "auto", "concurrent": 2}, [(16, 4)], [(4, 1)] * 2, 2),
+        ({"attack_shards": "auto", "concurrent": 1}, [(4, 2), (4, 2)], [(2, 1)] * 4, 1),
+        ({"attack_shards": "auto", "concurrent": 3}, [(16, 4)], [(5, 1)], 3),
+        ({"attack_shards": "auto", "gpus_per_trial": 2}, [(16, 4)], [(4, 1)] * 2, 2),
+        ({"attack_shards": "auto", "gpus_per_trial": 0}, [(16, 4)], [(4, 0)], 4),
+        ({"attack_shards": 4, "gpus_per_trial": 2, "concurrent": 1}, [(16, 4)], [(4, 0.5)] * 4, 1),
+        (
+            {"attack_shards": 3, "gpus_per_trial": 0.5, "gpus_per_shard": 1, "cpus_per_shard": 0.5},
+            [(4, 4)],
+            [(1, 0.5), (0.5, 1), (0.5, 1)],
+            1,
+        ),
+        (
+            {"attack_shards": 3, "cpus_per_shard": 0.5, "concurrent": 1},
+            [(2, 0)],
+            [(1, 0), (0.5, 0), (0.5, 0)],
+            1,
+        ),
+    ],
+)
+def test_what_the_processes_of_a_sharded_attack_get(resources, nodes, processes, concurrent):
+    found = allot(Resources(**resources), [Node(*node) for node in nodes])
+    assert found.processes == [Share(*one) for one in processes]
+    assert found.concurrent == concurrent
+
+
+def test_shards_that_do_not_fit_are_named_before_any_work():
+    with pytest.raises(ConfigError, match="attack_shards 3 makes a trial need 3 cores and 0 GPUs"):
+        allot(Resources(attack_shards=3), [Node(2, 0)])
+    with pytest.raises(ConfigError, match="smaller cpus_per_shard or gpus_per_shard"):
+        allot(Resources(attack_shards=2, gpus_per_shard=1), [Node(8, 0)])
+
+
+def test_ray_that_does_not_start_is_tried_again_and_then_one_error(monkeypatch):
+    asked = []
+
+    def init(**options):
+        asked.append(options["address"])
+        if len(asked) != 2:
+            raise Exception("The current node timed out during startup.")
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr("ray.init", init)
+    monkeypatch.setattr("ray.shutdown", lambda: None)
+    monkeypatch.setattr("ray.nodes", lambda: [{"Alive": True, "Resources": {"CPU": 3.0}}])
+    with cluster(None) as nodes:
+        assert nodes == [Node(3, 0)]
+    assert asked == ["local"] * 2
+    with (
+        pytest.raises(TrialError, match="did not start on this machine, 3 times: The current node timed out"),
+        cluster(None),
+    ):
+        pass
+    assert len(asked) == 5
+
+
+@pytest.mark.parametrize("mode", ["token", "disabled"])
+def test_a_cluster_whose_workers_die_as_they_start_is_one_error(monkeypatch, mode):
+    killed = []
+    actor = SimpleNamespace(answer=SimpleNamespace(remote=lambda: None))
+
+    def get(*_, **__):
+        raise RayActorError()
+
+    monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    monkeypatch.setattr("ray.remote", lambda **_: lambda cls: SimpleNamespace(remote=lambda: actor))
+    monkeypatch.setattr("ray.get", get)
+    monkeypatch.setattr("ray.kill", killed.append)
+    monkeypatch.setattr("ray.shutdown", lambda: None)
+    monkeypatch.setattr("ray.is_initialized", lambda: True)
+    with pytest.raises(ConfigError, match=r"workers on the Ray cluster at .* they die") as told:
+        _check_workers("10.0.0.1:6379")
+    assert ("RAY_AUTH_MODE=disabled" in str(told.value)) == (mode == "token")
+    assert killed == [actor]

@@ -1,0 +1,33 @@
+from sweeper.engine.collect import gather
+from trainables.storage.remote import Mirror
+from trainables.storage.store import Store
+
+
+def test_the_driver_gets_what_reports_read_and_no_more(tmp_path):
+    mirror = Mirror(str(tmp_path / "shared"))
+    worker, driver = Store(tmp_path / "worker", mirror), Store(tmp_path / "driver", mirror)
+    made = {
+        (stage, seed): worker.get(stage, {"seed": seed}, lambda folder: {}).path
+        for stage in ("target", "attack", "judge", "verdict")
+        for seed in (0, 1, 2)
+    }
+
+    def trial(seed, on_front, **more):
+        return {
+            "on_front": on_front,
+            "artifacts": {stage: str(made[stage, seed]) for stage in ("target", "attack", "judge")},
+            **more,
+        }
+
+    again = {"artifacts": {"target": str(made["target", 2])}}
+    records = {"trials": [trial(0, True, replicates=[again]), trial(1, False)]}
+    gather(records, driver)
+    here = {(stage, seed) for (stage, seed), path in made.items() if driver.find(stage, path.name)}
+    assert here == {
+        ("target", 0),
+        ("attack", 0),
+        ("target", 2),
+        *((stage, seed) for stage in ("judge", "verdict") for seed in (0, 1, 2)),
+    }
+    gather(records, Store(tmp_path / "alone", None))
+    assert not (tmp_path / "alone").exists()

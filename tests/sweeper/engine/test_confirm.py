@@ -1,0 +1,258 @@
+"""What is measured again, how it is kept, and what it says; over trials that take no time."""
+
+import json
+
+import numpy as np
+import pytest
+
+from sweeper.engine.confirm import confirm, near_front, parse_attacks, wanted
+from sweeper.results.records import flat_row, study_records
+from sweeper.search.confirmation_log import Confirmation, stored_confirmation
+from sweeper.search.optuna_study import Ledger
+from sweeper.search.reading import stored_trials
+from trainables.errors import ConfigError
+
+# (accuracy, attack accuracy) as the search measured them. The third is near the front within its interval,
+# the fourth is nearer, the last is far from it.
+SEEN = [(0.9, 0.5), (0.6, 0.2), (0.58, 0.26), (0.88, 0.52), (0.3, 0.9)]
+
+
+@pytest.fixture
+def searched(home, cheap, result):
+    """Return a study whose search is done, in a home of its own."""
+
+    def make(**changes):
+        study = cheap(trial={"attack": {"kind": "gmi"}, "replicate": 1}, **changes)
+        book = Ledger(study, home.storage, home.study(study.name) / "history")
+        for accuracy, attack in SEEN:
+            one = book.ask()
+            values = {"test_accuracy": accuracy, "attack_accuracy": attack}
+            interval = {"attack_accuracy": [attack - 0.08, attack + 0.08]}
+            told = result(accuracy, values=values, interval=interval) | {"params": one.assignment}
+            assert book.tell(one.number, told) == ""
+        return study
+
+    return make
+
+
+def fresh(item, accuracy, attack):
+    return {
+        "values": {"test_accuracy": accuracy, "attack_accuracy": attack},
+        "interval": {"attack_accuracy": [attack - 0.1, attack + 0.1]},
+        "metrics": {},
+        "history": {"target": [1, 2, 3]},
+        "params": item.assignment,
+    }
+
+
+def measure(book, figures):
+    """Tell `book` what ``figures(member, replicate)`` says of everything it hands out."""
+    told = []
+    while (asked := book.ask()) is not None:
+        item = book._items[asked.number]
+        told.append((item.member, item.replicate))
+        assert book.tell(asked.number, fresh(item, *figures(item.member, item.replicate))) == ""
+    return told
+
+
+def test_members_and_the_nearest_are_measured_under_numbers_never_used(home, searched):
+    study = searched(search={"trials": 5, "replicates": 2})
+    records = study_records(home, study.name)
+    assert [t["on_front"] for t in records["trials"]] == [True, True, False, False, False]
+    assert near_front(records) == [3, 2]
+    items, left_out = wanted(study, records, seeds=2, near=1)
+    assert [(i.member, i.replicate) for i in items] == [(0, 3), (1, 3), (3, 3), (0, 4), (1, 4), (3, 4)]
+    assert left_out == [2]  # the search used 1 and 2
+    first = items[0].document
+    assert first == {"attack": {"kind": "gmi"}, **records["trials"][0]["params"], "replicate": 3}
+    items, left_out = wanted(study, records, seeds=1, attacks=[{"kind": "other"}])
+    assert {i.member for i in items} == {0, 1, 2, 3} and left_out == []
+    assert items[0].document["attack"] == [{"kind": "gmi"}, {"kind": "other"}]
+
+
+def test_how_near_a_trial_is_counts_in_parts_of_its_interval():
+    def trial(number, accuracy, attack, low, on_front=False):
+        return {
+            "number": number,
+            "state": "complete",
+            "feasible": True,
+            "on_front": on_front,
+            "values": {"test_accuracy": accuracy, "attack_accuracy": attack},
+            "interval": {"attack_accuracy": [low, 1.0]},
+        }
+
+    records = {
+        "objectives": {"test_accuracy": "maximize", "attack_accuracy": "minimize"},
+        "trials": [
+            trial(0, 0.9, 0.5, 0.4, on_front=True),
+            trial(1, 0.8, 0.6, 0.5),  # reaches 0.5, where it is dominated still
+            trial(2, 0.8, 0.6, 0.48),  # passes 0.5 in the last sixth of its way
+            trial(3, 0.8, 0.6, 0.2),  # passes it in the first
+        ],
+    }
+    assert near_front(records) == [3, 2]
+
+
+def test_a_killed_confirmation_goes_on_and_more_seeds_are_added(home, searched):
+    study = searched(search={"trials": 5})
+    records = study_records(home, study.name)
+
+    def book(seeds):
+        items, _ = wanted(study, records, seeds=seeds, near=0)
+        return Confirmation(study, home.storage, items, [])
+
+    first = book(2)
+    asked = first.ask()
+    first.ask()  # two were running when the driver died, one had ended
+    first.tell(asked.number, fresh(first._items[asked.number], 0.8, 0.4))
+    again = book(2)
+    assert (again.complete, again.budget, again.finished) == (1, 4, False)
+    assert measure(again, lambda member, seed: (0.8, 0.4)) == [(1, 2), (0, 3), (1, 3)]
+    assert again.finished
+    assert measure(book(3), lambda member, seed: (0.8, 0.4)) == [(0, 4), (1, 4)]
+    _, found = stored_confirmation(home.storage, study.name)
+    assert {number: len(results) for number, results in found.items()} == {0: 3, 1: 3}
+    assert "history" not in found[0][0]
+
+
+def test_nothing_of_it_is_in_the_search(home, searched):
+    study = searched(search={"trials": 5})
+    before = stored_trials(home.storage, study.name)
+    items, _ = wanted(study, study_records(home, study.name), seeds=2)
+    measure(Confirmation(study, home.storage, items, []), lambda member, seed: (0.99, 0.01))
+    assert stored_trials(home.storage, study.name) == before
+    assert Ledger(study, home.storage, home.root).complete == 5
+    with pytest.raises(ConfigError, match=r"studies there: cheap\)"):
+        study_records(home, "no such study")
+
+
+def test_other_attacks_are_another_measurement(home, searched):
+    study = searched(search={"trials": 5})
+    records = study_records(home, study.name)
+    plain, _ = wanted(study, records, seeds=2, near=0)
+    harder, _ = wanted(study, records, seeds=2, near=0, attacks=[{"kind": "other"}])
+    measure(Confirmation(study, home.storage, plain, []), lambda member, seed: (0.8, 0.3))
+    measure(Confirmation(study, home.storage, harder, [{"kind": "other"}]), lambda member, seed: (0.8, 0.6))
+    found = study_records(home, study.name)
+    assert found["confirmed"]["attacks"] == [{"kind": "other"}]
+    assert found["trials"][0]["confirmed"]["values"]["attack_accuracy"] == pytest.approx(0.6)
+    again = Confirmation(study, home.storage, plain, [])  # asked for without them, those count again
+    assert again.finished
+    found = study_records(home, study.name)
+    assert found["trials"][0]["confirmed"]["values"]["attack_accuracy"] == pytest.approx(0.3)
+
+
+def test_records_hold_fresh_means_intervals_and_how_sure_the_front_is(home, searched):
+    study = searched(search={"trials": 5})
+    items, _ = wanted(study, study_records(home, study.name), seeds=3, near=1)
+    noise = np.random.default_rng(0).normal(0, 0.01, (10, 10, 2))
+    true = {0: (0.85, 0.55), 1: (0.6, 0.2), 3: (0.9, 0.5)}  # the first was lucky
+
+    def figures(member, seed):
+        return tuple(true[member] + noise[member, seed])
+
+    measure(Confirmation(study, home.storage, items, []), figures)
+    records = study_records(home, study.name)
+    assert json.loads(json.dumps(records, allow_nan=False)) == records
+    assert [t["on_front"] for t in records["trials"]] == [True, True, False, False, False]
+    one = records["trials"][0]["confirmed"]
+    values = [figures(0, seed)[1] for seed in (2, 3, 4)]
+    assert one["seeds"] == 3 and one["values"]["attack_accuracy"] == pytest.approx(np.mean(values))
+    low, high = one["interval"]["attack_accuracy"]
+    assert low < np.mean(values) - 0.1 and np.mean(values) + 0.1 < high
+    sure = {t["number"]: t["confirmed"]["front_probability"] for t in records["trials"] if t["confirmed"]}
+    assert sure == {0: pytest.approx(0, abs=0.05), 1: 1.0, 3: pytest.approx(1, abs=0.05)}
+    assert records["confirmed"]["seeds"] == 3
+    expected = 0.6 * 0.3 + 0.9 * 0.5  # (0.6, 0.2) and (0.9, 0.5) against (0, 1)
+    assert records["confirmed"]["hypervolume"] == pytest.approx(expected, abs=0.02)
+    row = flat_row(records["trials"][1])
+    assert row["front_probability"] == 1.0 and row["confirmed_seeds"] == 3
+    assert row["confirmed_test_accuracy_low"] < 0.6 < row["confirmed_test_accuracy_high"]
+    assert records["trials"][4]["confirmed"] is None
+
+
+def test_a_measurement_that_fails_is_named_and_tried_again(home, searched):
+    study = searched(search={"trials": 5})
+    items, _ = wanted(study, study_records(home, study.name), seeds=1, near=0)
+    book = Confirmation(study, home.storage, items, [])
+    asked = book.ask()
+    assert "finite" in book.tell(asked.number, fresh(items[asked.number], float("nan"), 0.5))
+    asked = book.ask()
+    book.fail(asked.number, {}, "out of memory")
+    assert book.finished and book.complete == 0
+    assert book.failures[1] == "trial 1 under seed 2: out of memory"
+    assert Confirmation(study, home.storage, items, []).ask() is not None
+    assert study_records(home, study.name)["confirmed"] is None
+
+
+def test_without_a_front_there_is_nothing_to_confirm(home, cheap):
+    study = cheap()
+    Ledger(study, home.storage, home.root)
+    with pytest.raises(ConfigError, match="confirm needs a front"):
+        wanted(study, study_records(home, study.name), seeds=1)
+
+
+def test_a_search_over_seeds_has_no_fresh_ones(home, cheap, result):
+    study = cheap(space=[{"replicate": {"int": [0, 9]}}])
+    book = Ledger(study, home.storage, home.study("cheap") / "history")
+    one = book.ask()
+    book.tell(one.number, result(0.5) | {"params": one.assignment})
+    with pytest.raises(ConfigError, match="searches over 'replicate'"):
+        wanted(study, study_records(home, study.name), seeds=1)
+
+
+@pytest.mark.parametrize(
+    ("texts", "attacks"),
+    [
+        (["kedmi"], [{"kind": "kedmi"}]),
+        (
+            ["kedmi:cpu,gmi", "lomma"],
+            [{"kind": "kedmi", "preset": "cpu"}, {"kind": "gmi"}, {"kind": "lomma"}],
+        ),
+        (["{kind: gmi, iterations: 9}"], [{"kind": "gmi", "iterations": 9}]),
+        ([], []),
+    ],
+)
+def test_attacks_of_the_command_line(texts, attacks):
+    assert parse_attacks(texts) == attacks
+
+
+@pytest.mark.parametrize("text", ["", "{iterations: 9}", "[gmi]", "{", "3", "gmi,"])
+def test_attacks_that_make_no_sense(text):
+    with pytest.raises(ConfigError, match="an attack must be its name"):
+        parse_attacks([text])
+
+
+def test_a_document_that_is_no_trial_is_found_before_any_work(home, searched, monkeypatch):
+    def refuse(address):
+        raise AssertionError("Ray was started")
+
+    monkeypatch.setattr("sweeper.engine.confirm.cluster", refuse)
+    with pytest.raises(ConfigError, match="confirm: trial 0"):
+        confirm(searched(search={"trials": 5}), home, seeds=1, attacks=[{"kind": "no_such_attack"}])
+
+
+def test_what_is_there_is_not_run_again(home, searched, monkeypatch):
+    study = searched(search={"trials": 5})
+    items, left_out = wanted(study, study_records(home, study.name), seeds=2, near=1)
+    measure(Confirmation(study, home.storage, items, []), lambda member, seed: (0.8, 0.3))
+
+    def refuse(address):
+        raise AssertionError("Ray was started")
+
+    monkeypatch.setattr("sweeper.engine.confirm.cluster", refuse)
+    found = confirm(study, home, seeds=2, near=1, run=refuse)
+    assert (found.measured, found.wanted, found.left_out) == (6, 6, left_out)
+    assert found.records["confirmed"]["seeds"] == 2
+    assert home.report(study.name).exists()
+
+
+def test_measurements_run_on_ray(home, searched, result, ray_address):
+    study = searched(search={"trials": 5}, resources={"concurrent": 1})
+
+    def run(trial, *, store_root, device, report):
+        return result(trial["x"], values={"test_accuracy": trial["replicate"] / 10, "attack_accuracy": 0.5})
+
+    found = confirm(study, home, seeds=2, near=0, run=run)
+    assert (found.measured, found.wanted, found.failures) == (4, 4, [])
+    assert found.records["trials"][0]["confirmed"]["values"]["test_accuracy"] == pytest.approx(0.25)

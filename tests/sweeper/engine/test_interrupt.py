@@ -1,0 +1,83 @@
+"""When a sweep goes at Ctrl-C, without a sweep: signals to this process."""
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from sweeper.engine.interrupt import Stopping, stoppable
+from sweeper.engine.progress import Silent
+
+
+@pytest.fixture(autouse=True)
+def handlers():
+    """Give Python's own handler to the test, and check that it is there again afterwards."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler), signal.getsignal(signal.SIGALRM)
+    yield
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGALRM) == before[1]
+    signal.signal(signal.SIGINT, before[0])
+
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_the_first_asks_once_and_what_ends_in_time_is_waited_for():
+    asked, ended = [], []
+    with pytest.raises(KeyboardInterrupt), stoppable(Stopping(lambda: asked.append(1))):
+        interrupt()
+        time.sleep(0.05)
+        ended.append(1)
+    assert asked == ended == [1]
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+
+
+def test_the_grace_ends_what_does_not_end(monkeypatch):
+    monkeypatch.setattr("sweeper.engine.interrupt.GRACE_SECONDS", 0.2)
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), stoppable(Stopping(lambda: None)):
+        interrupt()
+        time.sleep(60)
+    assert 0.2 <= time.monotonic() - began < 30
+
+
+def test_the_second_ends_it_at_once():
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), stoppable(Stopping(lambda: None)):
+        interrupt()
+        interrupt()
+        time.sleep(60)
+    assert time.monotonic() - began < 30
+
+
+def test_without_one_nothing_happens_and_errors_pass():
+    with stoppable(Stopping(lambda: pytest.fail("nobody asked"))):
+        pass
+    with pytest.raises(ValueError, match="as it was"), stoppable(Stopping(lambda: None)):
+        raise ValueError("as it was")
+
+
+def test_a_handler_of_somebody_else_and_other_threads_are_left_alone():
+    seen = []
+    signal.signal(signal.SIGINT, lambda *_: seen.append(1))
+    with stoppable(Stopping(lambda: pytest.fail("not ours"))):
+        interrupt()
+    assert seen == [1]
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    thread = threading.Thread(target=lambda: stoppable(Stopping(lambda: None)).__enter__())
+    thread.start()
+    thread.join()
+
+
+def test_it_is_said_once():
+    stopping, said, display = Stopping(lambda: None), [], Silent()
+    display.say = said.append
+    stopping.say(display)
+    assert said == []
+    stopping.ask()
+    stopping.say(display)
+    stopping.say(display)
+    assert len(said) == 1 and "Ctrl-C again" in said[0]

@@ -1,0 +1,244 @@
+"""Sweeps over cheap trials on one Ray cluster: resumed, killed, out of disk; and what trials get."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from sweeper.engine.cluster import Allotment, Node
+from sweeper.engine.progress import Silent
+from sweeper.engine.runner import _Lost
+from sweeper.engine.sweep import sweep
+from sweeper.search.reading import stored_trials
+from trainables.errors import ConfigError, DiskError, TrialError
+
+DRIVER = textwrap.dedent(
+    """
+    import os, sys, time
+    from pathlib import Path
+
+    from sweeper.home import Home
+    from sweeper.study import parse_study
+    from sweeper.sweep import sweep
+
+    root, address = Path(sys.argv[1]), sys.argv[2]
+    starts = root / "starts"
+
+    def run(trial, *, store_root, device, report):
+        (starts / f"{trial['x']!r} {os.getpid()} {time.time_ns()}").touch()
+        report("target", 1, 2)
+        time.sleep(0.3)
+        x = trial["x"]
+        return {"values": {"test_accuracy": x, "attack_accuracy": x * x}}
+
+    study = parse_study(
+        {
+            "name": "killed",
+            "trial": {},
+            "space": [{"x": {"float": [0, 1]}}],
+            "search": {"trials": 12},
+            "tracking": {"mlflow": False},
+        },
+        "test",
+    )
+    sweep(study, Home(root / "home"), run=run, address=address, shared=False)
+    """
+)
+
+ALONE = {"concurrent": 1}  # one worker to start instead of two
+
+
+def counts(home, name):
+    _, trials = stored_trials(home.storage, name)
+    return [t["number"] for t in trials if t["state"] == "complete"]
+
+
+def test_a_driver_that_is_killed_loses_nothing_and_repeats_nothing(tmp_path, home, ray_address):
+    (tmp_path / "starts").mkdir()
+    script = tmp_path / "driver.py"
+    script.write_text(DRIVER)
+    command = [sys.executable, str(script), str(tmp_path), ray_address]
+    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
+    done = home.study("killed") / "history"
+
+    driver = subprocess.Popen(command, env=environment, start_new_session=True)
+    deadline = time.monotonic() + 300
+    while (len(list(done.glob("*.json"))) if done.exists() else 0) < 4:
+        assert driver.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(driver.pid, signal.SIGKILL)
+    driver.wait()
+
+    _, before = stored_trials(home.storage, "killed")
+    finished = {repr(t["params"]["x"]) for t in before if t["state"] == "complete"}
+    left = {t["number"] for t in before if t["state"] == "running"}
+    assert len(finished) >= 3 and left
+
+    subprocess.run(command, env=environment, check=True, timeout=300)
+    _, after = stored_trials(home.storage, "killed")
+    complete = [t for t in after if t["state"] == "complete"]
+    assert len(after) == len(complete) == len({t["number"] for t in after}) == 12
+    assert len({t["params"]["x"] for t in complete}) == 12
+    assert left <= {t["number"] for t in complete}  # what was running ended under its own number
+    starts = [path.name.split()[0] for path in (tmp_path / "starts").iterdir()]
+    assert all(starts.count(x) == 1 for x in finished)
+    assert len(starts) <= 12 + len(left)
+
+
+def test_relative_paths_of_a_study_reach_the_workers(tmp_path, home, cheap, result, ray_address, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "faces").mkdir()
+
+    def run(trial, *, store_root, device, report):
+        import os
+
+        return result(1.0 if os.path.isdir(trial["private"]["root"]) else 0.0)
+
+    study = cheap(trial={"private": {"root": "faces"}}, search={"trials": 2}, resources=ALONE)
+    outcome = sweep(study, home, run=run, shared=False)
+    assert [t["values"]["test_accuracy"] for t in outcome.records["trials"]] == [1.0, 1.0]
+    assert study.identity()["trial"] == {"private": {"root": "faces"}}  # a study may move with its data
+
+
+def test_a_killed_worker_is_replaced_and_its_trial_counts_once(
+    tmp_path, home, cheap, result, ray_address, monkeypatch
+):
+    monkeypatch.setattr("sweeper.engine.runner.WORKER_RETRIES", 1)
+
+    def run(trial, *, store_root, device, report):
+        import os
+        import signal
+
+        mark = tmp_path / f"{trial['a']}"
+        if trial["a"] == 3 or (trial["a"] == 2 and not mark.exists()):
+            mark.write_text(str(os.getpid()))
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result(trial["a"] / 10)
+
+    space = [{"a": {"ordered": [1, 2, 3, 4]}}]
+    outcome = sweep(cheap(space=space, resources=ALONE), home, run=run, shared=False)
+    trials = outcome.records["trials"]
+    assert sorted((t["params"]["a"], t["state"]) for t in trials) == [
+        (1, "complete"),
+        (2, "complete"),
+        (3, "failed"),
+        (4, "complete"),
+    ]
+    (dead,) = [t for t in trials if t["state"] == "failed"]
+    assert "worker died (killed, or out of memory)" in dead["reason"]
+
+
+def test_failed_trials_keep_their_reason_and_the_sweep_goes_on(home, cheap, result, ray_address):
+    def run(trial, *, store_root, device, report):
+        match trial["a"]:
+            case "trial":
+                raise TrialError("the loss is not finite in epoch 3")
+            case "config":
+                raise ConfigError("no such folder")
+            case "memory":
+                raise MemoryError
+            case "nan":
+                return result(float("nan"))
+        return result(0.5)
+
+    space = [{"a": {"choice": ["fine", "trial", "config", "memory", "nan", "also fine"]}}]
+    outcome = sweep(cheap(space=space, resources=ALONE), home, run=run, shared=False)
+    reasons = {t["params"]["a"]: t["reason"] for t in outcome.records["trials"] if t["state"] == "failed"}
+    assert reasons["trial"] == "the loss is not finite in epoch 3"
+    assert reasons["config"] == "no such folder"
+    assert "out of memory" in reasons["memory"]
+    assert "finite" in reasons["nan"]
+    assert len(counts(home, "cheap")) == 2
+    assert {t["params"]["a"] for t in outcome.records["trials"] if t["on_front"]} == {"fine", "also fine"}
+
+
+def test_a_full_disk_stops_the_sweep_and_the_next_start_goes_on(tmp_path, home, cheap, result, ray_address):
+    def run(trial, *, store_root, device, report):
+        if trial["a"] == 2 and not (tmp_path / "freed").exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return result(trial["a"] / 10)
+
+    study = cheap(space=[{"a": {"ordered": [1, 2, 3]}}], resources=ALONE)
+    with pytest.raises(DiskError):
+        sweep(study, home, run=run, shared=False)
+    before = counts(home, "cheap")
+    (tmp_path / "freed").touch()
+    outcome = sweep(study, home, run=run, shared=False)
+    assert outcome.before == len(before)
+    assert len(outcome.records["trials"]) == 3  # the stopped one ended under its own number
+    assert {t["state"] for t in outcome.records["trials"]} == {"complete"}
+    assert outcome.report.exists()
+
+
+def test_every_trial_runs_under_its_seeds_and_a_complete_study_starts_nothing(
+    home, cheap, result, ray_address, monkeypatch
+):
+    study = cheap(search={"trials": 2, "replicates": 2}, resources=ALONE)
+    told = sweep(
+        study, home, run=lambda trial, **_: result(trial["x"] + trial["replicate"] / 10), shared=False
+    ).records
+    for trial in told["trials"]:
+        assert [one["replicate"] for one in trial["replicates"]] == [0, 1]
+        assert trial["values"]["test_accuracy"] == pytest.approx(trial["params"]["x"] + 0.05)
+        assert trial["interval"]["test_accuracy"][0] < trial["params"]["x"]
+
+    def refuse(address):
+        raise AssertionError("Ray was started")
+
+    monkeypatch.setattr("sweeper.engine.sweep.cluster", refuse)
+    outcome = sweep(study, home)
+    assert outcome.before == 2 and len(outcome.records["trials"]) == 2
+
+
+def test_an_address_where_nothing_listens_is_named_soon(home, cheap, monkeypatch):
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    began = time.monotonic()
+    with pytest.raises(ConfigError, match=r"expected a Ray cluster at 127\.0\.0\.1:1,"):
+        sweep(cheap(), home, address="127.0.0.1:1", shared=False)
+    assert time.monotonic() - began < 15
+
+
+def test_shared_stages_come_first_and_their_failure_ends_the_sweep(
+    tmp_path, home, cheap, result, ray_address, monkeypatch
+):
+    monkeypatch.setattr(
+        "sweeper.engine.shared_stages.INGREDIENTS", {"prior": ("prior",), "judge": ("judge", "k")}
+    )
+
+    def make(trial, stage, *, store_root, device, report):
+        report(stage, 1, 2)
+        (tmp_path / stage).touch()
+        if (tmp_path / "broken").exists() and stage == "prior":
+            raise ConfigError("the public data is missing")
+        return {}
+
+    def run(trial, *, store_root, device, report):
+        assert (tmp_path / "prior").exists()
+        assert not (tmp_path / "judge").exists()  # the space varies it: trials make it themselves
+        return result(trial["x"])
+
+    (tmp_path / "broken").touch()
+    with pytest.raises(ConfigError, match="the public data is missing"):
+        sweep(cheap(), home, run=run, make=make)
+    assert counts(home, "cheap") == []
+    (tmp_path / "broken").unlink()
+    outcome = sweep(cheap(search={"trials": 2}, resources=ALONE), home, run=run, make=make, display=Silent())
+    assert [t["state"] for t in outcome.records["trials"]] == ["complete"] * 2
+
+
+def test_a_cluster_on_which_no_trial_fits_any_more_is_told_of_once(monkeypatch):
+    said, there = [], [Node(1, 0)]
+    monkeypatch.setattr("sweeper.engine.runner.LOOK_SECONDS", 0)
+    monkeypatch.setattr("sweeper.engine.sweep.machines", lambda: there)
+    display = Silent()
+    display.say = said.append
+    lost = _Lost(Allotment(2, 0, 1, 2, 0), display)
+    for there in ([Node(2, 0)], [Node(1, 0)], [], [Node(1, 0), Node(4, 0)], [Node(4, 0)]):  # noqa: B007
+        lost.look()
+    assert len(said) == 2
+    assert "no machine with 2 cores and 0 GPUs is left; waiting" in said[0] and "is back" in said[1]

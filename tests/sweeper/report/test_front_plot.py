@@ -1,0 +1,165 @@
+import random
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from sweeper.report.front_plot import FAINT_BARS, LABELLED, front_svg
+from sweeper.results.compare import front
+from sweeper.results.published import points
+
+SVG = "{http://www.w3.org/2000/svg}"
+OBJECTIVES = {"test_accuracy": "maximize", "attack_accuracy": "minimize"}
+
+
+def study(name, count, seed=0):
+    draw = random.Random(seed)
+    trials = []
+    for number in range(count):
+        accuracy, attacked = draw.uniform(0.3, 1), draw.uniform(0.05, 0.6)
+        kind = ("none", "bido", "mid", "new")[number % 4]
+        trials.append(
+            {
+                "number": number,
+                "state": "complete",
+                "params": {"defense.kind": kind},
+                "values": {"test_accuracy": accuracy, "attack_accuracy": attacked},
+                "interval": {"attack_accuracy": [attacked - 0.05, attacked + 0.05]},
+                "metrics": {"chance": 0.025},
+                "freeze_point": "none" if number == 0 else "block1",
+                "defense": kind,
+            }
+        )
+    return {"study": name, "objectives": OBJECTIVES, "trials": trials}
+
+
+def marks(root):
+    return {group.get("data-trial"): group for group in root.iter(f"{SVG}g") if group.get("class") == "trial"}
+
+
+def test_one_point_with_hover_text_for_each_finished_trial():
+    record = study("one", 12)
+    record["trials"].append({"number": 12, "state": "failed", "params": {}, "values": {}})
+    found = marks(ET.fromstring(front_svg([record])))
+    assert set(found) == {f"0-{number}" for number in range(12)}
+    best = {trial["number"] for trial in front(record)}
+    for name, group in found.items():
+        number = int(name.split("-")[1])
+        trial = record["trials"][number]
+        text = group.find(f"{SVG}title").text
+        assert f"one, trial {number}" in text
+        assert f"attack accuracy {100 * trial['values']['attack_accuracy']:.1f} %" in text
+        classes = [path.get("class") for path in group.iter(f"{SVG}path")]
+        assert classes == (["bar", "point"] if number in best else ["bar off", "point off"])
+
+
+def test_points_are_where_their_values_are():
+    record = study("one", 30)
+    found = marks(ET.fromstring(front_svg([record])))
+    spots = {}
+    for name, group in found.items():
+        hit = group.find(f"{SVG}circle")
+        spots[int(name.split("-")[1])] = (float(hit.get("cx")), float(hit.get("cy")))
+    by_x = sorted(spots, key=lambda n: spots[n][0])
+    assert by_x == sorted(spots, key=lambda n: record["trials"][n]["values"]["attack_accuracy"])
+    by_y = sorted(spots, key=lambda n: -spots[n][1])
+    assert by_y == sorted(spots, key=lambda n: record["trials"][n]["values"]["test_accuracy"])
+
+
+def test_the_step_line_turns_at_the_front():
+    record = study("one", 30)
+    svg = front_svg([record])
+    (line,) = re.findall(
+        r'<path d="(M[^"]*)" stroke="var\(--ink\)" fill="none"[^>]*stroke-opacity="\.8"', svg
+    )
+    assert line.count("H") == line.count("V") == len(front(record)) - 1
+
+
+def test_several_studies_and_links():
+    records = [study("a", 9), study("b", 9, seed=1)]
+    root = ET.fromstring(front_svg(records))
+    assert len(marks(root)) == 18
+    assert {"a", "b"} <= {text.text for text in root.iter(f"{SVG}text")}
+    links = [a.get("href") for a in ET.fromstring(front_svg(records, links=["a-", "b-"])).iter(f"{SVG}a")]
+    assert sorted(links) == sorted(f"#{name}-{number}" for name in "ab" for number in range(9))
+
+
+def test_what_users_write_is_escaped():
+    record = study("<script>&\"'", 4)
+    record["trials"][1]["freeze_point"] = "</title><script>alert(1)</script>"
+    svg = front_svg([record])
+    assert "<script" not in svg
+    assert ET.fromstring(svg).get("aria-label") == "Front of <script>&\"'"
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_small_studies_can_be_drawn(count):
+    svg = front_svg([study("small", count)])
+    ET.fromstring(svg)
+    assert ("no finished trial yet" in svg) == (count == 0)
+
+
+def test_crowds_show_intervals_on_the_front_alone():
+    record = study("crowd", FAINT_BARS + 1)
+    root = ET.fromstring(front_svg([record]))
+    bars = [path for path in root.iter(f"{SVG}path") if (path.get("class") or "").startswith("bar")]
+    assert len(bars) == len(front(record))
+
+
+def test_three_objectives_have_points_and_no_line():
+    record = study("three", 8)
+    record["objectives"] = {**OBJECTIVES, "knn_distance": "maximize"}
+    for trial in record["trials"]:
+        trial["values"]["knn_distance"] = 100.0 + trial["number"]
+    svg = front_svg([record])
+    assert len(marks(ET.fromstring(svg))) == 8
+    assert 'stroke-opacity=".8"' not in svg
+
+
+def test_one_objective_can_be_drawn():
+    record = study("one", 5)
+    record["objectives"] = {"attack_accuracy": "minimize"}
+    assert len(marks(ET.fromstring(front_svg([record])))) == 5
+
+
+def test_it_asks_for_nothing_outside():
+    svg = front_svg([study("one", 5)])
+    assert re.findall(r"https?://[^\"' ]*", svg) == ["http://www.w3.org/2000/svg"]
+
+
+def test_published_points_are_hollow_and_joined_by_dashes():
+    published = points("attack=KEDMI,architecture=VGG16,public=FFHQ,protocol=single run")
+    root = ET.fromstring(front_svg([study("mine", 5)], published=published, links=["trial-"]))
+    assert len(list(root.iter(f"{SVG}a"))) == 5  # theirs lead nowhere
+    theirs = [group for name, group in marks(root).items() if name.startswith("1-")]
+    assert len(theirs) == len(published[0]["trials"])
+    for group in theirs:
+        (point,) = group.iter(f"{SVG}path")
+        assert "printed" in point.get("class")
+        assert published[0]["study"] in group.find(f"{SVG}title").text
+    dashed = [path for path in root.iter(f"{SVG}path") if path.get("stroke-dasharray") == "5 4"]
+    assert len(dashed) == 2  # its step line, and its line in the legend
+    names = {text.text for text in root.iter(f"{SVG}text")}
+    assert {"mine", published[0]["study"]} <= names
+
+
+def test_a_long_legend_takes_more_lines_on_top():
+    published = points("attack=PPA")
+    root = ET.fromstring(front_svg([study("mine", 5)], published=published))
+    _, top, width, height = map(float, root.get("viewBox").split())
+    assert top < 0 and height > -top
+    shifts = [re.match(r"translate\((\d+) (-?\d+)\)", g.get("transform") or "") for g in root.iter(f"{SVG}g")]
+    spots = [(int(found[1]), int(found[2])) for found in shifts if found]
+    assert len(spots) == len(set(spots)) >= len(published) + 1
+    assert all(top < y <= 22 and x < width for x, y in spots)
+
+
+def test_a_front_of_hundreds_is_labelled_now_and_then_and_without_bars():
+    record = study("crowd", 300)
+    for number, trial in enumerate(record["trials"]):
+        trial["values"] = {"test_accuracy": number / 300, "attack_accuracy": number / 300}
+    root = ET.fromstring(front_svg([record]))
+    assert len(front(record)) == 300
+    classes = [element.get("class") or "" for element in root.iter()]
+    assert 0 < classes.count("tag") <= LABELLED + 1
+    assert not any(name.startswith("bar") for name in classes)

@@ -1,0 +1,211 @@
+import errno
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from time import process_time
+
+import pytest
+import torch
+
+from sweeper.report.report import write_report
+from trainables.errors import ConfigError, DiskError
+
+OBJECTIVES = {"test_accuracy": "maximize", "attack_accuracy": "minimize"}
+VOID = {"meta", "link", "img", "br"}
+
+
+class Page(HTMLParser):
+    """Collects elements, text and ids; fails on tags that do not close in order."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.elements, self.words = [], [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+    def ids(self):
+        return [attrs["id"] for _, attrs in self.elements if attrs.get("id")]
+
+
+def complete(number, accuracy, attacked, **extra):
+    return {
+        "number": number,
+        "state": "complete",
+        "params": {"target.freeze_point": "stem", "defense.kind": "mid", "defense.beta": 0.01},
+        "values": {"test_accuracy": accuracy, "attack_accuracy": attacked},
+        "interval": {"attack_accuracy": [attacked - 0.04, attacked + 0.05]},
+        "on_front": True,
+        "trained_params": 1_230_000,
+        "total_params": 2_000_000,
+        "seconds": {"target": 12.0, "attack": 70.0},
+        "metrics": {"knn_distance": 812.5, "attack_accuracy_std": None},
+        "freeze_point": "stem",
+        "defense": "mid",
+        "warnings": [],
+        "artifacts": {},
+        "history": {"target": [{"epoch": e, "loss": 1 / (e + 1)} for e in range(5)]},
+    } | extra
+
+
+def failed(number, reason):
+    return {
+        "number": number,
+        "state": "failed",
+        "params": {"target.freeze_point": "stem"},
+        "values": {},
+        "interval": {},
+        "on_front": False,
+        "trained_params": None,
+        "total_params": None,
+        "seconds": {},
+        "reason": reason,
+    }
+
+
+def record(name, trials):
+    return {
+        "study": name,
+        "objectives": OBJECTIVES,
+        "reference_point": {"test_accuracy": 0.0, "attack_accuracy": 1.0},
+        "hypervolume": 0.0,
+        "trials": trials,
+    }
+
+
+def page(records, tmp_path, images=False):
+    path = tmp_path / "reports" / "report.html"
+    write_report(records, path, images=images)
+    return path.read_text(encoding="utf-8")
+
+
+def test_a_study_is_told_in_full(tmp_path):
+    undefended = complete(0, 0.95, 0.4, params={}, freeze_point="none", defense="none")
+    warned = complete(1, 0.8, 0.2, warnings=["weak judge: 0.7"])
+    trials = [undefended, warned, complete(2, 0.7, 0.3), failed(3, "loss is not finite at epoch 2")]
+    text = page([record("tiny", trials)], tmp_path)
+    shown = Page(text)
+    assert "3 finished trials, 1 failed" in shown.text
+    assert "2 of 3 trials on the front" in shown.text
+    volume = 0.95 * (1 - 0.4) + 0.8 * (0.4 - 0.2)
+    assert f"{volume:.4f} hypervolume" in shown.text
+    assert "weak judge: 0.7 (trial 1)" in shown.text
+    assert "loss is not finite at epoch 2" in shown.text
+    assert "95.0 %" in shown.text and "16.0 % – 25.0 %" in shown.text
+    assert "1.23 M of 2 M" in shown.text and "1 min 22 s" in shown.text
+    assert "mid, β 0.01" in shown.text and "knn distance" in shown.text
+    assert {"trial-0", "trial-1", "trial-2", "trial-3"} <= set(shown.ids())
+    assert len(shown.ids()) == len(set(shown.ids()))
+    assert sum(tag == "details" for tag, _ in shown.elements) == 3
+
+
+def test_several_studies_are_compared(tmp_path):
+    a = record("a", [complete(0, 0.9, 0.3), complete(1, 0.8, 0.2)])
+    b = record("b", [complete(0, 0.95, 0.25), failed(1, "no memory left")])
+    shown = Page(page([a, b], tmp_path))
+    assert "How the fronts compare" in shown.text
+    assert "50.0 %" in shown.text  # one of a's two is dominated by b's
+    assert len(shown.ids()) == len(set(shown.ids()))
+    assert {"study-0-trial-0", "study-1-trial-0", "study-1-trial-1"} <= set(shown.ids())
+
+
+def test_nothing_is_loaded_from_outside(tmp_path):
+    text = page([record("tiny", [complete(0, 0.9, 0.3)])], tmp_path)
+    assert set(re.findall(r"https?://[^\"' <]*", text)) == {"http://www.w3.org/2000/svg"}
+    for tag, attrs in Page(text).elements:
+        for name in ("src", "href", "srcset", "action", "data"):
+            assert re.match(r"(#|data:|$)", attrs.get(name) or ""), (tag, attrs)
+        assert tag not in ("iframe", "object", "embed")
+    assert "default-src 'none'" in text
+
+
+def test_what_users_write_is_escaped(tmp_path):
+    evil = "</title><script>alert(1)</script>\"'&"
+    trial = complete(0, 0.9, 0.3, freeze_point=evil, defense=evil, warnings=[evil], params={evil: evil})
+    trial["metrics"] = {evil: 1.0}
+    trial["seconds"] = {evil: 1.0}
+    trial["history"] = {evil: [{evil: 1.0}, {evil: 2.0}]}
+    text = page([record(evil, [trial, failed(1, evil)])], tmp_path)
+    assert text.count("<script>") == 1  # our own
+    assert "alert(1)" in Page(text).text
+
+
+@pytest.mark.parametrize("trials", [[], [failed(0, "no memory left")]])
+def test_a_study_without_results_has_a_page(tmp_path, trials):
+    shown = Page(page([record("empty", trials)], tmp_path, images=True))
+    assert "0 finished trials" in shown.text and "No trial has finished yet." in shown.text
+
+
+def test_trials_may_know_no_more_than_their_values(tmp_path):
+    values = {"test_accuracy": 0.9, "attack_accuracy": 0.3}
+    bare = {"number": 0, "state": "complete", "params": {}, "values": values}
+    assert "1 of 1 trials on the front" in Page(page([record("bare", [bare])], tmp_path, images=True)).text
+
+
+@pytest.fixture
+def artifacts(tmp_path):
+    for name in ("attack", "judge"):
+        (tmp_path / name).mkdir()
+    images = torch.randint(0, 256, (2, 4, 3, 32, 32), dtype=torch.uint8)
+    torch.save({"images": images, "identities": torch.arange(4)}, tmp_path / "attack" / "reconstructions.pt")
+    torch.save({"images": images[0]}, tmp_path / "judge" / "examples.pt")
+    return {"attack": str(tmp_path / "attack"), "judge": str(tmp_path / "judge")}
+
+
+def test_reconstructions_stand_beside_a_private_example(tmp_path, artifacts):
+    study = record("tiny", [complete(0, 0.9, 0.3, artifacts=artifacts), complete(1, 0.5, 0.1)])
+    shown = Page(page([study], tmp_path, images=True))
+    pictures = [attrs for tag, attrs in shown.elements if tag == "img"]
+    assert len(pictures) == 4 + 2 * 4
+    assert pictures[0]["alt"] == "private example of identity 0"
+    assert pictures[-1]["alt"] == "reconstruction of identity 3, restart 2"
+    assert "It shows private images" in shown.text
+
+
+def test_images_are_left_out_unless_asked_for(tmp_path, artifacts):
+    study = record("tiny", [complete(0, 0.9, 0.3, artifacts=artifacts)])
+    text = page([study], tmp_path)
+    assert "data:image" not in text and "private images" not in Page(text).text
+
+
+def test_missing_files_are_said(tmp_path):
+    study = record("tiny", [complete(0, 0.9, 0.3, artifacts={"attack": "gone", "judge": "gone"})])
+    assert "No reconstructions to show" in Page(page([study], tmp_path, images=True)).text
+
+
+def test_mistakes_are_named(tmp_path, monkeypatch):
+    study = record("tiny", [complete(0, 0.9, 0.3)])
+    with pytest.raises(ConfigError, match="'tiny' more than once"):
+        page([study, study], tmp_path)
+
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(DiskError, match="No space left on device"):
+        page([study], tmp_path)
+
+
+def test_two_thousand_trials_take_moments(tmp_path):
+    trials = [complete(n, 0.5 + (n * 37 % 997) / 2000, 0.1 + (n * 61 % 991) / 2000) for n in range(2000)]
+    start = process_time()
+    page([record("large", trials)], tmp_path)
+    assert process_time() - start < 10

@@ -1,0 +1,83 @@
+from sweeper.results.conclusion import outcome
+
+
+def study(name, volume, interval=None, trials=5):
+    estimate = None if interval is None else {"value": volume, "interval": interval}
+    return {"study": name, "hypervolume": volume, "trials": trials, "estimate": estimate}
+
+
+def pair(a, b, lead=None, crossings=(), better=None):
+    found = {"studies": [a, b], "estimate": None}
+    if lead:
+        found["estimate"] = {"value": lead[0], "interval": list(lead[1:])}
+    found["crossings"] = [{"level": level, "up_to": x, "beyond": y} for level, x, y in crossings]
+    found["ranges"] = [{"better": better, "both": True}]
+    return found
+
+
+def said(studies, pairs=()):
+    return outcome({"studies": studies, "pairs": list(pairs), "reference_point": {"test_accuracy": 0.0}})
+
+
+SURE = [study("a", 0.5, [0.4, 0.6]), study("b", 0.6, [0.5, 0.7])]
+
+
+def test_a_shown_lead():
+    found = said(SURE, [pair("a", "b", (-0.1, -0.15, -0.05), better="b")])
+    assert found == (
+        "'b' has the better front than 'a': hypervolume 0.600 against 0.500, difference 0.100 "
+        "[0.050, 0.150]; their fronts do not cross: where both reach, 'b' is never behind."
+    )
+
+
+def test_a_lead_that_may_be_luck_is_none():
+    found = said(SURE, [pair("a", "b", (-0.1, -0.25, 0.05), crossings=[(0.8, "b", "a")])])
+    assert found.startswith("'b' and 'a' are not to be told apart: ")
+    assert found.endswith(
+        "their fronts cross at test accuracy 80.0 %: up to there 'b' is the better one, beyond it 'a'."
+    )
+
+
+def test_two_crossings_have_a_range_between_them():
+    crossings = [(0.5, "a", "b"), (0.6, "b", "a")]
+    found = said(SURE, [pair("a", "b", (-0.1, -0.25, 0.05), crossings=crossings)])
+    assert found.endswith(
+        "their fronts cross at test accuracy 50.0 % and 60.0 %: between the two 'b' is the better one, "
+        "before and beyond them 'a'."
+    )
+
+
+def test_many_crossings_are_counted():
+    crossings = [(0.5, "a", "b"), (0.6, "b", "a"), (0.7, "a", "b")]
+    found = said(SURE, [pair("a", "b", (-0.1, -0.25, 0.05), crossings=crossings)])
+    assert "cross 3 times between test accuracy 50.0 % and 70.0 %, beyond which 'b'" in found
+
+
+def test_without_intervals_nothing_is_sure():
+    found = said([study("a", 0.5), study("b", 0.4)], [pair("a", "b", better="a")])
+    assert "'a' is ahead of 'b' as measured (hypervolume 0.500 against 0.400), but how sure" in found
+
+
+def test_several_studies_are_sorted_into_behind_and_level():
+    studies = [*SURE, study("c", 0.1, [0.05, 0.15])]
+    pairs = [
+        pair("a", "b", (-0.1, -0.25, 0.05), better="b"),
+        pair("a", "c", (0.4, 0.3, 0.5)),
+        pair("b", "c", (0.5, 0.4, 0.6)),
+    ]
+    assert said(studies, pairs) == (
+        "Of 3 studies 'b' has the highest hypervolume, 0.600; shown to be ahead of 'c' (0.100); not to be "
+        "told apart from 'a' (0.500); their fronts do not cross: where both reach, 'b' is never behind."
+    )
+
+
+def test_few_or_no_results():
+    assert said([study("a", 0.0, trials=0)]) == "No study has a finished trial yet."
+    assert said([SURE[0]]) == "'a' has hypervolume 0.500 [0.400, 0.600]."
+    assert "the others have no finished trial yet" in said([SURE[0], study("b", 0.0, trials=0)])
+
+
+def test_three_objectives_have_no_crossings():
+    three = pair("a", "b", (-0.1, -0.15, -0.05))
+    del three["crossings"], three["ranges"]
+    assert said(SURE, [three]).endswith("difference 0.100 [0.050, 0.150].")

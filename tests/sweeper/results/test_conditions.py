@@ -1,0 +1,122 @@
+import json
+
+import pytest
+
+from sweeper.results.conditions import check_setups, differences, setup
+from trainables.errors import ConfigError
+
+
+@pytest.fixture
+def study(tmp_path):
+    """Return a maker of studies whose stages are in a store, as far as their conditions go."""
+
+    def stage(kind, key, **parts):
+        place = tmp_path / "store" / kind / key
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "key.json").write_text(json.dumps(parts))
+        return str(place)
+
+    def make(name, *, private="p0", iterations=100, width=16, epochs=20, seed=0, trials=2):
+        prior = stage(
+            "prior", f"prior-{width}", prior={"kind": "gmi", "width": width}, public="q0", version=1
+        )
+        found = []
+        for number in range(trials):
+            key = f"{name}-{number}"
+            target = stage("target", key, private=private, validation=0.1, test=0.2, seed=seed, defense={})
+            knobs = {"kind": "gmi", "iterations": iterations}
+            attack = stage(
+                "attack", key, attack=knobs, prior=prior.split("/")[-1], target=key, identities=None
+            )
+            judge = stage("judge", f"{epochs}", judge={"kind": "classifier", "epochs": epochs}, image_size=32)
+            artifacts = {"target": target, "attack": attack, "judge": judge}
+            found.append({"number": number, "state": "complete", "params": {}, "artifacts": artifacts})
+        return {"study": name, "trials": found}
+
+    return make
+
+
+def document(name, **changes):
+    trial = {
+        "private": {"kind": "image_folder", "root": "people"},
+        "seed": 0,
+        "attack": {"kind": "gmi", "iterations": 100},
+        "target": {"epochs": 5},
+    }
+    return {
+        "study": name,
+        "trials": [{"number": 0, "state": "complete", "params": {}, "artifacts": {}}],
+        "identity": {"trial": trial | changes},
+    }
+
+
+def test_trials_of_other_targets_are_under_the_same_conditions(study):
+    assert differences(study("a"), study("b", trials=3)) == []
+    assert check_setups([study("a"), study("b"), study("c")]) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"private": "p1"}, "private: p0 in 'a', p1 in 'b'"),
+        ({"iterations": 300}, "attack.iterations: 100 in 'a', 300 in 'b'"),
+        ({"width": 24}, "attack.prior.width: 16 in 'a', 24 in 'b'"),
+        ({"epochs": 40}, "judge.epochs: 20 in 'a', 40 in 'b'"),
+        ({"seed": 1}, "seed: 0 in 'a', 1 in 'b'"),
+    ],
+)
+def test_what_differs_is_named(study, changes, text):
+    pair = [study("a"), study("b", **changes)]
+    assert differences(*pair) == [text]
+    with pytest.raises(ConfigError, match=r"same data, judge and attacks; .*--force") as error:
+        check_setups(pair)
+    assert text in str(error.value)
+    assert check_setups(pair, force=True) == [f"'a' and 'b' were measured under different conditions: {text}"]
+
+
+def test_many_differences_are_counted(study):
+    pair = [document("a"), document("b", attack={f"k{n}": n for n in range(9)})]
+    with pytest.raises(ConfigError, match="and 5 more"):
+        check_setups(pair)
+
+
+def test_a_condition_that_a_study_varies_is_a_set_of_values(study):
+    a = study("a")
+    a["trials"] += study("a2", iterations=300)["trials"]
+    assert differences(a, study("b")) == ["attack.iterations: 100 or 300 in 'a', 100 in 'b'"]
+
+
+def test_without_the_stages_the_documents_are_compared(study):
+    assert differences(document("a"), document("b", target={"epochs": 50})) == []
+    assert differences(document("a"), document("b", attack={"kind": "gmi", "iterations": 300})) == [
+        "attack.iterations: 100 in 'a', 300 in 'b'"
+    ]
+    varied = document("b")
+    varied["trials"][0]["params"] = {"attack.iterations": 200, "target.epochs": 9}
+    assert differences(document("a"), varied) == ["attack.iterations: 100 in 'a', 200 in 'b'"]
+    # One with stages and one without: both by their documents.
+    exact = study("c") | {"identity": document("c")["identity"]}
+    assert setup(exact).exact and differences(exact, document("a")) == []
+
+
+def test_what_is_not_known_is_said():
+    bare = {"study": "a", "trials": [{"number": 0, "state": "complete", "params": {}}]}
+    other = {**bare, "study": "b"}
+    assert differences(bare, other) is None
+    assert check_setups([bare, other]) == [
+        "whether 'a' and 'b' were measured under the same conditions is not known"
+    ]
+
+
+def test_a_study_without_results_is_under_no_condition(study):
+    empty = {"study": "b", "trials": [{"number": 0, "state": "failed", "params": {}}]}
+    assert check_setups([study("a"), empty]) == []
+
+
+def test_several_attacks_are_told_apart_by_name(study):
+    a, b = study("a", trials=1), study("b", trials=1)
+    for record, second in ((a, study("a3", trials=1)), (b, study("b3", iterations=9, trials=1))):
+        artifacts = record["trials"][0]["artifacts"]
+        artifacts["attack.gmi"] = artifacts["attack"]
+        artifacts["attack.kedmi"] = second["trials"][0]["artifacts"]["attack"]
+    assert differences(a, b) == ["attack.kedmi.iterations: 100 in 'a', 9 in 'b'"]

@@ -1,0 +1,197 @@
+"""A trial of a real, tiny study is released, and the card's example is run as it stands."""
+
+import io
+import json
+import re
+from contextlib import redirect_stdout
+
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from sweeper.results.export import export, find_trial, trained_seeds
+from sweeper.results.records import study_records
+from sweeper.search.optuna_study import Ledger
+from sweeper.study.loading import parse_study
+from trainables.config import load_trial
+from trainables.errors import ConfigError
+from trainables.released import load_released
+from trainables.stages.data import load_data
+from trainables.stages.target import load_target
+from trainables.trial import run_trial
+
+FACES = {"kind": "synthetic_faces", "images_per_identity": 6}
+DOCUMENT = {
+    "name": "tiny",
+    "trial": {
+        "image_size": 32,
+        "private": {**FACES, "population": "private", "identities": 3},
+        "public": {**FACES, "population": "public", "identities": 3},
+        "pretraining": {"kind": "none"},
+        "target": {"architecture": "small_cnn", "epochs": 1, "normalization": "half"},
+        "defense": {"kind": "none"},
+        "prior": {"kind": "gmi", "width": 4, "epochs": 1},
+        "attack": {"kind": "gmi", "iterations": 2, "restarts": 1},
+        "judge": {"kind": "classifier", "architecture": "small_cnn", "epochs": 1},
+        "identities": 2,
+    },
+    "space": [{"target.freeze_point": {"ordered": ["none", "conv2"]}}, {"defense.kind": {"choice": ["mid"]}}],
+    "search": {"trials": 1, "anchors": False},
+}
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """Return a home with one finished trial, its configuration and its stage."""
+    from sweeper.storage.home import Home
+
+    home = Home(tmp_path_factory.mktemp("released") / "home")
+    home.prepare()
+    study = parse_study(DOCUMENT, "test")
+    book = Ledger(study, home.storage, home.study("tiny") / "history")
+    (home.study("tiny")).mkdir(parents=True, exist_ok=True)
+    (home.study("tiny") / "study.yaml").write_text(yaml.safe_dump(DOCUMENT))
+    asked = book.ask()
+    config = load_trial(asked.document)
+    result = run_trial(config, store=home.store)
+    assert book.tell(asked.number, result | {"params": asked.assignment}) == ""
+    return home, config, result
+
+
+def test_the_example_of_the_card_runs_and_says_what_the_target_says(ran, tmp_path, monkeypatch):
+    home, config, result = ran
+    folder = export(home, "tiny", 0, tmp_path / "release")
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "README.md",
+        "config.json",
+        "labels.json",
+        "target.safetensors",
+    ]
+    (example,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
+    assert len(example.strip().splitlines()) == 3
+    data = load_data(config)
+    face = data.split.test.select(torch.tensor([0]))
+    Image.fromarray(face.pixels[0].permute(1, 2, 0).numpy()).save(tmp_path / "face.png")
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)  # MID's head draws noise
+    said = io.StringIO()
+    with redirect_stdout(said):
+        exec(example, {})
+    torch.manual_seed(0)
+    target = load_target(
+        config, data, home.store.find("target", result["artifacts"]["target"].split("/")[-1])
+    )
+    with torch.no_grad():
+        best = int(target(face.pixels.float() / 255).argmax())
+    assert said.getvalue().strip() == data.split.train.names[best]
+
+
+def test_the_card_holds_every_privacy_figure_and_no_path(ran, tmp_path):
+    home, config, result = ran
+    folder = export(home, "tiny", 0, tmp_path / "release")
+    text = (folder / "README.md").read_text() + (folder / "config.json").read_text()
+    metrics = result["metrics"]
+    for name in ("attack_accuracy_top1", "attack_accuracy_top5", "chance", "judge_test_accuracy"):
+        assert f"{100 * metrics[name]:.1f} %" in text
+    assert f"{metrics['knn_distance']:.4g}" in text
+    assert "| gmi | white-box |" in text and "first 2." in text and "Measured once." in text
+    for warning in result["warnings"]:
+        assert warning in text
+    assert str(home.root) not in text and str(tmp_path) not in text
+    about = json.loads((folder / "config.json").read_text())
+    assert about["defense"]["kind"] == "mid" and about["seed"] == [0, 0] and about["trial"] == 0
+    assert load_released(folder).labels == load_data(config).split.train.names
+
+
+def test_what_cannot_be_released_is_named(ran, tmp_path):
+    home, _, _ = ran
+    with pytest.raises(ConfigError, match=r"got 7, no such trial \(--trial\); finished: 0"):
+        export(home, "tiny", 7, tmp_path / "release")
+    with pytest.raises(ConfigError, match=r"under the seeds 0; got 3 \(--seed\)"):
+        export(home, "tiny", 0, tmp_path / "release", replicate=3)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="a new or empty folder"):
+        export(home, "tiny", 0, tmp_path / "file")
+    with pytest.raises(ConfigError, match="a new or empty folder"):
+        export(home, "tiny", 0, tmp_path)
+    with pytest.raises(ConfigError, match="a new or empty folder"):
+        export(home, "tiny", 0, home.root)
+    moved = home.store.root.rename(home.root / "moved")
+    with pytest.raises(ConfigError, match="expected the target of trial 0"):
+        export(home, "tiny", 0, tmp_path / "release")
+    moved.rename(home.store.root)
+
+
+def test_a_target_of_each_seed_can_be_chosen(ran):
+    trial = find_trial(study_records(ran[0], "tiny"), 0)
+    assert list(trained_seeds(trial, 4)) == [4]
+    one = {"values": {}, "interval": {}, "artifacts": {}}
+    trial |= {"replicates": [{"replicate": 4, **one}, {"replicate": 5, **one}]}
+    trial |= {"confirmed": {"replicates": [{"replicate": 6, **one}]}}
+    assert list(trained_seeds(trial, 4)) == [4, 5, 6]
+
+
+def test_a_confirmed_trial_says_what_fresh_seeds_measured(ran):
+    from sweeper.results.confirmed import add_confirmed
+    from sweeper.results.model_card import card
+    from trainables.storage.store import plain
+
+    home, config, result = ran
+    records = study_records(home, "tiny")
+    fresh = [
+        result | {"replicate": seed, "values": {"test_accuracy": 0.5, "attack_accuracy": value}}
+        for seed, value in ((1, 0.1), (2, 0.3))
+    ]
+    add_confirmed(records, [], {0: fresh})
+    trial = find_trial(records, 0)
+    undefended = {**trial, "number": 9, "freeze_point": "none", "defense": "none", "confirmed": None}
+    undefended["values"] = {"test_accuracy": 0.99, "attack_accuracy": 0.875}
+    records["trials"].append(undefended)
+    text = card(records, trial, trained_seeds(trial, 0)[2], plain(config), 3, "here")
+    assert "| the same recipe under 2 fresh seeds | 50.0 % [50.0 %, 50.0 %] |" in text
+    assert "under 2 fresh seeds: attack accuracy 20.0 %" in text
+    assert "These very weights: attack accuracy 30.0 %" in text
+    assert "is better in everything: 100%" in text
+    assert "Undefended, trial 9 of the same study: attack accuracy 87.5 %" in text
+    assert "| gmi, fresh seeds |" in text and "Measured once" not in text
+
+
+def test_the_front_has_its_targets_in_mlflow_if_the_study_says_so(ran, tmp_path, monkeypatch):
+    from mlflow import MlflowClient
+
+    from sweeper.tracking.mlflow_tracker import EXPERIMENT, Tracker
+
+    for name in ("MLFLOW_TRACKING_URI", "OPTUNA_STORAGE"):
+        monkeypatch.delenv(name, raising=False)
+    home, _, _ = ran
+    study = parse_study(DOCUMENT | {"tracking": {"models": True}}, "test")
+    records = study_records(home, "tiny")
+    assert not parse_study(DOCUMENT, "test").tracking.models  # off unless asked for
+
+    def write(on_front):
+        records["trials"][0]["on_front"] = on_front
+        tracker = Tracker(study, home)
+        tracker.finish(records, None)
+        assert tracker.problem == ""
+        (run,) = client().search_runs([experiment().experiment_id], "tags.kind = 'trial'")
+        return run, {a.path for a in client().list_artifacts(run.info.run_id, "model")}
+
+    def client():
+        return MlflowClient(tracking_uri=home.tracking)
+
+    def experiment():
+        return client().get_experiment_by_name(EXPERIMENT)
+
+    run, there = write(True)
+    wanted = {"model/README.md", "model/config.json", "model/labels.json", "model/target.safetensors"}
+    assert run.data.tags["model"] == "logged" and there == wanted
+    folder = client().download_artifacts(run.info.run_id, "model", str(tmp_path))
+    assert load_released(folder).labels == load_released(export(home, "tiny", 0, tmp_path / "own")).labels
+    run, there = write(False)  # a resumed search found better ones
+    assert "model" not in run.data.tags and there == set()
+    monkeypatch.setattr(
+        "sweeper.results.export.find_trial", lambda records, number: {**records["trials"][0], "artifacts": {}}
+    )
+    run, there = write(True)
+    assert run.data.tags["model"].startswith("missing: expected the target of trial 0") and there == set()

@@ -1,0 +1,170 @@
+import json
+from statistics import NormalDist
+
+import pytest
+
+from sweeper.results.confirmed import add_confirmed
+from sweeper.results.pick import pick, show_pick
+from trainables.errors import ConfigError
+
+
+def trial(number, accuracy, attack, margin=0.1, **changes):
+    return {
+        "number": number,
+        "state": "complete",
+        "feasible": True,
+        "on_front": True,
+        "params": {"target.freeze_point": f"conv{number}"},
+        "values": {"test_accuracy": accuracy, "attack_accuracy": attack},
+        "interval": {"attack_accuracy": [attack - margin, attack + margin]},
+        "freeze_point": f"conv{number}",
+        "defense": "none",
+        "attacks": {"gmi": {}},
+        "warnings": [],
+        **changes,
+    }
+
+
+def records(*trials):
+    return {
+        "study": "mine",
+        "objectives": {"test_accuracy": "maximize", "attack_accuracy": "minimize"},
+        "reference_point": {"test_accuracy": 0.0, "attack_accuracy": 1.0},
+        "trials": list(trials),
+    }
+
+
+def confirmed(found, centres, margin=0.02, noise=0.01, seeds=3):
+    """Add fresh measurements of each trial, `noise` below, at and above its (accuracy, attack)."""
+    results = {
+        number: [
+            {
+                "replicate": seed,
+                "values": {"test_accuracy": accuracy + step, "attack_accuracy": attack - step},
+                "interval": {"attack_accuracy": [attack - step - margin, attack - step + margin]},
+                "metrics": {},
+            }
+            for seed, step in enumerate((-noise, 0.0, noise)[:seeds])
+        ]
+        for number, (accuracy, attack) in centres.items()
+    }
+    add_confirmed(found, [], results)
+    return found
+
+
+SEARCHED = (trial(0, 0.9, 0.5), trial(1, 0.8, 0.25), trial(2, 0.7, 0.15), trial(3, 0.5, 0.05))
+
+
+def test_the_most_accurate_under_a_limit_and_the_least_attackable_above_one():
+    found = pick(records(*SEARCHED), max_attack_accuracy=0.3)
+    json.dumps(found, allow_nan=False)
+    assert (found["trial"], found["limit"], found["seeds"]) == (1, {"attack_accuracy": 0.3}, 0)
+    spread = 0.1 / NormalDist().inv_cdf(0.975)
+    assert found["sure"]["limit"] == pytest.approx(NormalDist().cdf(0.05 / spread), abs=1e-3)
+    assert found["sure"]["front"] is found["sure"]["best"] is None
+    assert found["safer"] == 2  # up to 0.25, while trial 1 reaches 0.35
+    assert "`sweeper confirm mine --seeds 3`" in found["advice"][0]
+    assert "attacked with gmi alone" in found["advice"][1]
+    found = pick(records(*SEARCHED), min_accuracy=0.75)
+    assert found["trial"] == 1
+    assert found["sure"]["limit"] is None  # one seed says nothing of the spread of test accuracy
+
+
+def test_infeasible_and_unfinished_trials_are_never_picked():
+    others = (
+        trial(7, 0.99, 0.01, feasible=False),
+        trial(8, 0.0, 0.0, state="failed", values={}),
+        trial(9, 0.0, 0.0, state="running", values={}, feasible=None),
+    )
+    assert pick(records(*SEARCHED, *others), max_attack_accuracy=0.3)["trial"] == 1
+
+
+def test_a_limit_that_nobody_keeps_names_the_nearest():
+    with pytest.raises(ConfigError, match=r"at most 0\.01; the nearest is trial 3 .*0\.050.*0\.500"):
+        pick(records(*SEARCHED), max_attack_accuracy=0.01)
+    with pytest.raises(ConfigError, match=r"at least 0\.95; the nearest is trial 0"):
+        pick(records(*SEARCHED), min_accuracy=0.95)
+    with pytest.raises(ConfigError, match="no trial of study 'mine' has a result yet"):
+        pick(records(), min_accuracy=0.1)
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({}, "needs one limit"),
+        ({"max_attack_accuracy": 0.2, "min_accuracy": 0.8}, "needs one limit"),
+        ({"max_attack_accuracy": 20}, "a share from 0 to 1; got 20"),
+        ({"min_accuracy": -0.1}, "a share from 0 to 1"),
+    ],
+)
+def test_limits_that_make_no_sense(limits, message):
+    with pytest.raises(ConfigError, match=message):
+        pick(records(*SEARCHED), **limits)
+
+
+def test_a_study_without_both_objectives_cannot_be_picked_from():
+    found = records(*SEARCHED) | {"objectives": {"test_accuracy": "maximize", "knn_distance": "maximize"}}
+    with pytest.raises(ConfigError, match="pick needs the objective attack_accuracy"):
+        pick(found, min_accuracy=0.1)
+
+
+def test_fresh_seeds_count_and_the_lucky_do_not():
+    """Trial 1 kept the limit in the search; measured again it does not, and trial 2 does."""
+    found = confirmed(records(*SEARCHED), {1: (0.8, 0.36), 2: (0.7, 0.15), 3: (0.5, 0.05)})
+    picked = pick(found, max_attack_accuracy=0.3)
+    assert (picked["trial"], picked["seeds"]) == (2, 3)
+    assert picked["values"]["attack_accuracy"] == pytest.approx(0.15, abs=0.02)
+    assert picked["sure"]["limit"] > 0.99 and picked["sure"]["front"] == 1.0
+    assert picked["sure"]["best"] > 0.95 and picked["safer"] is None
+    assert not any("fresh seeds" in text for text in picked["advice"])
+    only_lucky = confirmed(records(*SEARCHED), {1: (0.8, 0.36)})
+    picked = pick(only_lucky, max_attack_accuracy=0.3)  # none that was confirmed keeps it
+    assert (picked["trial"], picked["seeds"]) == (2, 0)
+
+
+def test_how_often_it_is_the_best_is_what_the_draws_say():
+    close = confirmed(records(*SEARCHED), {1: (0.8, 0.2), 2: (0.8, 0.2), 3: (0.5, 0.05)})
+    best = pick(close, max_attack_accuracy=0.3)["sure"]["best"]
+    assert 0.5 < best < 0.95  # another is as good, but for noise
+
+
+@pytest.mark.parametrize(
+    ("margin", "noise", "attack", "advice"),
+    [
+        (0.01, 0.02, 0.28, "fresh seeds may settle it"),
+        (0.10, 0.005, 0.28, "few identities were attacked"),
+        (0.001, 0.05, 0.293, "too close to the limit"),
+    ],
+)
+def test_the_advice_names_what_the_interval_is_made_of(margin, noise, attack, advice):
+    found = confirmed(records(*SEARCHED), {1: (0.8, attack)}, margin=margin, noise=noise)
+    picked = pick(found, max_attack_accuracy=0.3)
+    assert picked["sure"]["limit"] < 0.95
+    assert advice in picked["advice"][0]
+
+
+def test_one_fresh_seed_is_not_enough_also_where_the_limit_is_far(capsys):
+    picked = pick(confirmed(records(*SEARCHED), {1: (0.8, 0.2)}, seeds=1), max_attack_accuracy=0.3)
+    assert picked["sure"]["limit"] > 0.95 and picked["sure"]["front"] is None
+    assert picked["advice"][0] == (
+        "one fresh seed says nothing of their spread: `sweeper confirm mine --seeds 3`"
+    )
+    show_pick(picked)
+    assert "figures of 1 fresh seed\n" in capsys.readouterr().out
+
+
+def test_a_doubtful_member_and_a_weak_judge_are_said(capsys):
+    weak = trial(1, 0.8, 0.25, warnings=["weak judge: its test accuracy is 0.6"])
+    found = confirmed(records(weak, trial(2, 0.7, 0.28)), {1: (0.8, 0.25), 2: (0.85, 0.24)})
+    picked = pick(found, max_attack_accuracy=0.245)
+    assert picked["trial"] == 2
+    picked = pick({**found, "trials": [{**found["trials"][0]}]}, max_attack_accuracy=0.27)
+    assert any("probably not on the front" in text for text in picked["advice"])
+    assert "weak judge: its test accuracy is 0.6" in picked["advice"]
+    show_pick(picked)
+    out = capsys.readouterr().out
+    assert out.startswith("trial 1: frozen to conv1, defense none\n")
+    assert "figures of 3 fresh seeds" in out
+    assert ": attack accuracy is at most 27.0 %\n" in out
+    assert "surer: weak judge" in out
+    assert "release it: sweeper export mine --trial 1 -o DIR" in out

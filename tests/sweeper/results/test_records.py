@@ -1,0 +1,118 @@
+import json
+
+import pytest
+
+import sweeper
+from sweeper.results.records import study_names, study_records
+from sweeper.search.optuna_study import Ledger
+from trainables.errors import ConfigError
+
+
+@pytest.fixture
+def filled(home, cheap, result):
+    """A home with one study: three complete trials, one failed, one running."""
+    book = Ledger(cheap(), home.storage, home.study("cheap") / "history")
+    for x, extra in ((0.5, {}), (0.9, {}), (0.4, {"metrics": {"knn_distance": float("nan")}})):
+        one = book.ask()
+        values = {"test_accuracy": x, "attack_accuracy": 0.2 if x < 0.9 else 0.6}
+        book.tell(one.number, result(x, values=values, **extra) | {"params": one.assignment})
+    one = book.ask()
+    book.fail(one.number, one.assignment, "out of memory")
+    book.ask()
+    return home
+
+
+def test_records_have_the_shape_that_front_prints(filled):
+    records = study_records(filled, "cheap")
+    text = json.dumps(records, allow_nan=False)
+    assert json.loads(text) == records
+    assert list(records)[:5] == ["study", "objectives", "reference_point", "hypervolume", "trials"]
+    assert records["reference_point"] == {"test_accuracy": 0.0, "attack_accuracy": 1.0}
+    states = [t["state"] for t in records["trials"]]
+    assert states == ["complete"] * 3 + ["failed", "running"]
+    # (0.5, 0.2) and (0.9, 0.6) against (0, 1): 0.9 x 0.4 and 0.5 x (0.8 - 0.4)
+    assert records["hypervolume"] == pytest.approx(0.9 * 0.4 + 0.5 * 0.4)
+    assert [t["on_front"] for t in records["trials"]] == [True, True, False, False, False]
+    assert [t["feasible"] for t in records["trials"]] == [True, True, True, None, None]
+    first = records["trials"][0]
+    assert first["params"] == {"x": 0.5, "k": "a"}
+    assert (first["trained_params"], first["total_params"]) == (10, 20)
+    assert first["seconds"] == {"target": 0.5, "attack": 0.25}
+    assert first["interval"]["attack_accuracy"] == [0.125, 0.5]
+    assert first["history"] == {"target": [{"loss": 2.0}, {"loss": 1.0}]}
+    assert records["trials"][2]["metrics"] == {"knn_distance": None}
+    assert records["trials"][3]["reason"] == "out of memory"
+
+
+def told(home, study, rows, result):
+    """Return the records of `study` with one trial for each of `rows`, its changes to a result."""
+    book = Ledger(study, home.storage, home.study(study.name) / "history")
+    for row in rows:
+        one = book.ask()
+        assert book.tell(one.number, result(0.5, **row)) == ""
+    return study_records(home, study.name)
+
+
+def values(accuracy, attack):
+    return {"test_accuracy": accuracy, "attack_accuracy": attack}
+
+
+def test_what_misses_a_constraint_is_not_on_the_front(home, cheap, result):
+    rows = [{"values": values(a, p)} for a, p in ((0.9, 0.5), (0.5, 0.1), (0.8, 0.6), (0.8, 0.4))]
+    records = told(home, cheap(constraints=["test_accuracy >= 0.8"]), rows, result)
+    assert [t["feasible"] for t in records["trials"]] == [True, False, True, True]
+    assert [t["on_front"] for t in records["trials"]] == [True, False, False, True]
+    assert records["trials"][1]["reason"] == "misses test_accuracy >= 0.8"
+    assert records["trials"][0]["reason"] is None
+    assert records["hypervolume"] == pytest.approx(0.9 * 0.5 + 0.8 * 0.1)
+
+
+def test_three_objectives_and_one_without_a_natural_bound(home, cheap, result):
+    objectives = {"test_accuracy": "maximize", "attack_accuracy": "minimize", "train_seconds": "minimize"}
+    rows = [
+        {"values": values(a, p), "seconds": {"target": s}}
+        for a, p, s in ((0.5, 0.5, 10.0), (0.5, 0.5, 8.0), (0.4, 0.6, 4.0), (0.4, 0.7, 4.0))
+    ]
+    records = told(home, cheap(objectives=objectives), rows, result)
+    assert records["reference_point"] == {
+        "test_accuracy": 0.0,
+        "attack_accuracy": 1.0,
+        "train_seconds": 10.0,
+    }
+    assert [t["on_front"] for t in records["trials"]] == [False, True, True, False]
+    # 2 s deep: the square of the second; 4 s more: the rectangle of the third, less what both cover
+    assert records["hypervolume"] == pytest.approx(0.25 * 2 + 0.16 * 6 - 0.16 * 2)
+    assert records["trials"][1]["values"]["train_seconds"] == 8.0
+
+
+def test_a_notebook_gets_frames(filled):
+    study = sweeper.open_study("cheap", str(filled.root))
+    frame = study.trials()
+    assert len(frame) == 5
+    assert {"number", "state", "x", "k", "test_accuracy", "attack_accuracy_low", "seconds.target"} <= set(
+        frame
+    )
+    assert list(study.front()["test_accuracy"]) == [0.9, 0.5]
+    assert study.records()["study"] == "cheap"
+
+
+def test_studies_that_do_not_exist_name_the_nearest(filled):
+    assert study_names(filled) == ["cheap"]
+    with pytest.raises(ConfigError, match=r"got 'cheep'; did you mean 'cheap'\?"):
+        study_records(filled, "cheep")
+
+
+def test_asking_an_empty_home_creates_nothing(home):
+    with pytest.raises(ConfigError, match="none yet"):
+        study_records(home, "cheap")
+    assert list(home.root.iterdir()) == []
+
+
+def test_a_screened_trial_has_both_its_numbers_and_no_values(home, cheap, result):
+    screening = {"reason": "trial 0 is better even so", "test_accuracy": 0.99, "attack_accuracy": 0.01}
+    rows = [{"values": values(0.9, 0.5)}, {"values": values(0.99, 0.01), "screening": screening}]
+    records = told(home, cheap(search={"screening": True}), rows, result)
+    beaten = records["trials"][1]
+    assert (beaten["state"], beaten["on_front"], beaten["values"]) == ("screened", False, {})
+    assert beaten["screening"] == screening
+    assert records["hypervolume"] == pytest.approx(0.9 * 0.5)

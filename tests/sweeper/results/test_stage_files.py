@@ -1,0 +1,66 @@
+import json
+
+import numpy as np
+import pytest
+
+from sweeper.results.stage_files import attack_folders, per_identity
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """Return a maker of trials whose verdicts are in a store."""
+
+    def verdict(attack, judge, rates):
+        place = tmp_path / "verdict" / f"{attack}-{judge}"
+        place.mkdir(parents=True)
+        (place / "key.json").write_text(json.dumps({"attack": attack, "judge": judge, "version": 1}))
+        (place / "result.json").write_text(json.dumps({"result": {"per_identity": list(rates)}}))
+
+    def make(value, **attacks):
+        """attacks: name -> (key, rates); the first is the one that the trial reports."""
+        for key, rates in attacks.values():
+            verdict(key, "judge0", rates)
+        folders = {name: str(tmp_path / "attack" / key) for name, (key, _) in attacks.items()}
+        several = {f"attack.{name}": folder for name, folder in folders.items()} if len(folders) > 1 else {}
+        artifacts = {
+            "attack": next(iter(folders.values())),
+            "judge": str(tmp_path / "judge" / "judge0"),
+            **several,
+        }
+        return {"values": {"attack_accuracy": value}, "artifacts": artifacts}
+
+    return make
+
+
+def test_the_verdict_of_the_attack_that_a_trial_reports(stored):
+    one = stored(0.5, gmi=("k1", [0.0, 1.0, 0.5]))
+    two = stored(0.75, kedmi=("k2", [0.5, 1.0]), gmi=("k3", [0.0, 0.0]))
+    found = per_identity([one, two])
+    assert [rates.tolist() for rates in found] == [[0.0, 1.0, 0.5], [0.5, 1.0]]
+    assert attack_folders(one).keys() == {""} and attack_folders(two).keys() == {"kedmi", "gmi"}
+
+
+def test_a_mean_over_attacks_is_the_mean_over_their_verdicts(stored):
+    trial = stored(0.375, kedmi=("k2", [0.5, 1.0]), gmi=("k3", [0.0, 0.0]))
+    assert per_identity([trial])[0].tolist() == [0.25, 0.5]
+
+
+def test_seeds_are_averaged(stored):
+    seeds = [stored(0.5, gmi=("k1", [0.0, 1.0])), stored(1.0, gmi=("k2", [1.0, 1.0]))]
+    trial = {"values": {"attack_accuracy": 0.75}, "artifacts": seeds[0]["artifacts"], "replicates": seeds}
+    assert per_identity([trial])[0].tolist() == [0.5, 1.0]
+    gone = {**seeds[1], "artifacts": {}}
+    assert per_identity([{**trial, "replicates": [seeds[0], gone]}]) == [None]
+
+
+def test_nothing_is_known_of_other_figures_and_missing_files(stored, tmp_path):
+    other = stored(0.6, gmi=("k1", [0.0, 1.0]))  # the store says 0.5
+    elsewhere = {
+        "values": {"attack_accuracy": 0.5},
+        "artifacts": {"attack": "/gone/attack/k", "judge": "/gone/judge/j"},
+    }
+    bare = {"values": {"attack_accuracy": 0.5}}
+    broken = stored(0.5, gmi=("k9", [0.5]))
+    (tmp_path / "verdict" / "k9-judge0" / "result.json").write_text("{")
+    assert per_identity([other, elsewhere, bare, broken, {"values": {}}]) == [None] * 5
+    assert np.isclose(per_identity([stored(0.5, gmi=("k4", [0.5]))])[0].mean(), 0.5)

@@ -1,0 +1,33 @@
+import pytest
+
+from sweeper.study.objectives import MEASURES, bound, measured, reference_point
+
+
+def test_figures_are_found_where_a_trial_puts_them():
+    result = {"values": {"test_accuracy": 0.5}, "metrics": {"knn_distance": 4.0}, "seconds": {"target": 9.0}}
+    found = {name: measured(result, name) for name in MEASURES}
+    assert found == {
+        "test_accuracy": 0.5,
+        "attack_accuracy": None,
+        "knn_distance": 4.0,
+        "train_seconds": 9.0,
+    }
+    assert measured({"seconds": None, "values": None}, "train_seconds") is None
+
+
+def test_a_bound_is_the_worst_that_can_be():
+    assert bound("test_accuracy", "maximize") == 0.0
+    assert bound("attack_accuracy", "minimize") == 1.0
+    assert bound("knn_distance", "maximize") == 0.0
+    assert bound("train_seconds", "minimize") is None
+    assert bound("nothing_known", "maximize") is None
+
+
+def test_without_a_bound_the_worst_measured_counts():
+    objectives = {"test_accuracy": "maximize", "train_seconds": "minimize", "old": "maximize"}
+    rows = [
+        {"test_accuracy": 0.5, "train_seconds": 3.0, "old": 2.0},
+        {"test_accuracy": 0.6, "train_seconds": 7.0, "old": 4.0},
+    ]
+    assert reference_point(objectives, rows) == {"test_accuracy": 0.0, "train_seconds": 7.0, "old": 2.0}
+    assert reference_point(objectives, []) == pytest.approx({"test_accuracy": 0.0})

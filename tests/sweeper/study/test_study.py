@@ -1,0 +1,207 @@
+import json
+
+import pytest
+import yaml
+
+from sweeper.study.checks import check_study
+from sweeper.study.loading import load_study, parse_study
+from trainables.errors import ConfigError
+
+TRIAL = {
+    "image_size": 32,
+    "private": {
+        "kind": "synthetic_faces",
+        "population": "private",
+        "identities": 4,
+        "images_per_identity": 6,
+    },
+    "public": {"kind": "synthetic_faces", "population": "public", "identities": 4, "images_per_identity": 6},
+    "pretraining": {"kind": "none"},
+    "target": {
+        "architecture": "small_cnn",
+        "epochs": 1,
+        "optimizer": "adam",
+        "learning_rate": 0.001,
+        "schedule": "constant",
+        "augmentation": "none",
+        "normalization": "none",
+    },
+    "defense": {"kind": "none"},
+    "prior": {"kind": "gmi", "width": 8, "epochs": 1},
+    "attack": {"kind": "gmi"},
+    "judge": {"kind": "classifier", "architecture": "small_resnet"},
+}
+
+
+@pytest.fixture
+def write(tmp_path):
+    def make(**changes):
+        document = {"trial": TRIAL, "space": ["freeze_depth", "defenses"]} | changes
+        path = tmp_path / "mine.yaml"
+        path.write_text(yaml.safe_dump({k: v for k, v in document.items() if v is not None}))
+        return str(path)
+
+    return make
+
+
+def test_a_study_gets_its_name_its_defaults_and_its_freeze_points(write):
+    study = load_study(write())
+    assert study.name == "mine"
+    assert study.budget == 16
+    assert study.objectives == {"test_accuracy": "maximize", "attack_accuracy": "minimize"}
+    assert study.trial["target"]["freeze_point"] == "none"  # every default is written out
+    assert study.domains["target.freeze_point"].values[0] == "none"
+    json.dumps(study.identity())
+
+
+def test_overrides_are_values_of_the_file(write):
+    path = write()
+    items = ["trial.attack.iterations=7", "search.seed=3", "trial.target.learning_rate=1e-4"]
+    study = load_study(path, overrides=items, trials=5)
+    assert study.trial["attack"]["iterations"] == 7
+    assert (study.search.seed, study.budget) == (3, 5)
+    assert study.trial["target"]["learning_rate"] == 1e-4
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"serach": {}}, r"unknown key 'serach'; did you mean 'search'\?"),
+        ({"search": {"sampler": "tep"}}, "search.sampler must be 'tpe', 'nsga2', .* or 'grid'; got 'tep'"),
+        ({"search": {"replicates": 0}}, "search.replicates .*greater than or equal to 1; got 0"),
+        ({"search": {"trials": 0}}, "search.trials .*greater than or equal to 1; got 0"),
+        ({"search": {"anchor": True}}, r"unknown key 'anchor'; did you mean 'anchors'\?"),
+        ({"resources": {"concurrent": "many"}}, "resources.concurrent"),
+        ({"space": []}, "space must not be empty"),
+        ({"space": ["freeze_dept"]}, r"did you mean 'freeze_depth'\?"),
+        ({"space": [{"target.learnin_rate": {"float": [0.1, 0.2]}}]}, r"did you mean 'learning_rate'\?"),
+        ({"space": [{"target.epochs": {"choice": [0, 1]}}]}, "epochs"),
+        ({"space": [{"target.architecture": {"choice": ["small_cn"]}}]}, r"did you mean 'small_cnn'\?"),
+        (
+            {"space": [{"target.freeze_point": {"choice": ["none", "last"]}}]},
+            "freeze_point of small_cnn must be one of none, ",
+        ),
+        ({"search": {"sampler": "grid"}}, "grid.* needs a finite space"),
+        ({"trial": TRIAL | {"defence": {}}}, r"unknown key 'defence'; did you mean 'defense'\?"),
+        ({"trial": None}, "'trial' is missing"),
+        ({"name": "a/b"}, "name must be letters"),
+        ({"objectives": {"test_accuracy": "up"}}, "objectives.test_accuracy must be"),
+        ({"objectives": {}}, "objectives must name one to 3 results.*got 0"),
+        (
+            {"objectives": {"test_acuracy": "maximize"}},
+            r"one of test_accuracy, .*; got 'test_acuracy'; did you mean 'test_accuracy'\?",
+        ),
+        (
+            {
+                "objectives": {
+                    "test_accuracy": "maximize",
+                    "attack_accuracy": "minimize",
+                    "knn_distance": "maximize",
+                    "train_seconds": "minimize",
+                }
+            },
+            "one to 3 results.*got 4",
+        ),
+        ({"search": {"screening_share": 1}}, "screening_share .*less than 1; got 1"),
+        ({"search": {"screening": True, "replicates": 2}}, "screening looks at one seed.*asks for 2"),
+        (
+            {"search": {"screening": True}, "objectives": {"test_accuracy": "maximize"}},
+            "screening needs the objective attack_accuracy",
+        ),
+        (
+            {
+                "search": {"screening": True},
+                "objectives": {"attack_accuracy": "minimize", "knn_distance": "maximize"},
+            },
+            "screening cannot bound the objective knn_distance",
+        ),
+        (
+            {
+                "search": {"screening": True},
+                "trial": TRIAL | {"attack": [{"kind": "gmi"}, {"kind": "gmi"}], "suite": "mean"},
+            },
+            "screening expects suite 'worst'",
+        ),
+        ({"constraints": ["test_accuracy > 0.8"]}, r"a measure, >= or <=, and a number.*constraints\[0\]"),
+        ({"constraints": "test_accuracy >= 0.8"}, "constraints must be a valid list"),
+    ],
+)
+def test_each_mistake_is_one_clear_error(write, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        load_study(write(**changes))
+
+
+@pytest.mark.parametrize(("item", "message"), [("x", "path.to.key=value"), ("a=[", "must be YAML")])
+def test_overrides_that_make_no_sense(write, item, message):
+    with pytest.raises(ConfigError, match=message):
+        load_study(write(), overrides=[item])
+
+
+def test_studies_that_do_not_exist_name_the_nearest(write, tmp_path, monkeypatch):
+    write()
+    with pytest.raises(ConfigError, match=r"did you mean 'mine.yaml'\?"):
+        load_study(str(tmp_path / "mime.yaml"))
+    (tmp_path / "folder.yaml").mkdir()
+    with pytest.raises(ConfigError, match=r"expected a study file, got the folder .*folder\.yaml$"):
+        load_study(str(tmp_path / "folder.yaml"))
+    presets = tmp_path / "presets"
+    presets.mkdir()
+    (presets / "quickstart.yaml").write_text("{}")
+    monkeypatch.setattr("sweeper.study.presets.PRESETS", presets)
+    with pytest.raises(
+        ConfigError, match=r"presets quickstart; got 'quickstat'; did you mean 'quickstart'\?"
+    ):
+        load_study("quickstat")
+
+
+def test_a_finite_space_bounds_the_budget(cheap):
+    space = [{"a": {"choice": [1, 2, 3]}}]
+    assert cheap(space=space, search={"trials": 50}).budget == 3
+    assert cheap(space=space, search={"trials": 2}).budget == 2
+    assert cheap(space=space, search={"sampler": "grid"}).budget == 3
+    assert cheap(search={}).budget == 16
+
+
+def test_every_branch_of_a_space_is_checked():
+    space = [{"defense.kind": {"choice": ["none", "nothing"]}}]
+    study = parse_study({"name": "s", "trial": TRIAL, "space": space}, "s")
+    with pytest.raises(ConfigError, match=r"kind must be one of .*'nothing'.*defense.kind=nothing"):
+        check_study(study)
+
+
+def test_screening_is_on_or_off_as_yaml_says_it(write, tmp_path):
+    path = write()
+    for word, on in (("on", True), ("off", False)):
+        assert load_study(path, overrides=[f"search.screening={word}"]).search.screening is on
+
+
+def test_constraints_and_objectives_belong_to_the_identity(write):
+    plain = load_study(write()).identity()
+    assert "constraints" not in plain  # studies from before there were any stay what they were
+    assert "replicates" not in plain
+    assert load_study(write(search={"replicates": 2})).identity() == plain | {"replicates": 2}
+    limited = load_study(write(constraints=["attack_accuracy<=.50", "test_accuracy >= 0.8"])).identity()
+    assert limited == plain | {"constraints": ["attack_accuracy <= 0.5", "test_accuracy >= 0.8"]}
+
+
+@pytest.mark.parametrize(
+    ("resources", "said"),
+    [
+        (
+            {"attack_shards": 0},
+            "resources.attack_shards must be greater than or equal to 1, or 'auto'; got 0",
+        ),
+        ({"attack_shards": 2.5}, "fractional part, or 'auto'; got 2.5 (mine: resources.attack_shards)"),
+        ({"attack_shards": "all"}, "integer, or 'auto'; got 'all'"),
+        ({"cpus_per_shard": 0}, "resources.cpus_per_shard must be greater than 0, or 'auto'; got 0"),
+        ({"gpus_per_shard": -1}, "resources.gpus_per_shard must be greater than or equal to 0, or 'auto'"),
+        ({"gpus_per_shard": 1.5}, "must be a part of one GPU, up to 1, or whole GPUs; got 1.5"),
+        ({"gpus_per_trial": 2.5}, "must be a part of one GPU, up to 1, or whole GPUs; got 2.5"),
+        ({"attack_shard": 2}, "did you mean 'attack_shards'?"),
+    ],
+)
+def test_resources_that_make_no_sense(resources, said):
+    document = {"name": "a", "trial": {}, "space": [{"x": {"float": [0, 1]}}], "resources": resources}
+    with pytest.raises(ConfigError) as error:
+        parse_study(document, "mine")
+    assert said in str(error.value) and "constrained" not in str(error.value)

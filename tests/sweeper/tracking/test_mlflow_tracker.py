@@ -1,0 +1,225 @@
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from sweeper.results.records import study_records
+from sweeper.search.optuna_study import Ledger
+from sweeper.tracking.mlflow_tracker import EXPERIMENT, Tracker, check_reachable
+from trainables.errors import ConfigError
+
+
+def test_mlflow_gets_each_trial_once_also_after_a_crash(home, cheap, result):
+    from mlflow import MlflowClient
+
+    study = cheap(trial={"attack": {"kind": "gmi"}}, tracking={"mlflow": True})
+    book = Ledger(study, home.storage, home.study("cheap") / "history")
+    report = home.root / "report.html"
+    report.write_text("<html></html>")
+
+    def one(x):
+        asked = book.ask()
+        extra = {
+            "params": asked.assignment,
+            "strongest": "gmi",
+            "attacks": {"gmi": {}, "kedmi": {}},
+            "data": {"private": "p", "public": "q"},
+            "version": "1",
+        }
+        book.tell(asked.number, result(x) | extra)
+        return study_records(home, "cheap")["trials"][-1]
+
+    def runs():
+        experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
+        found = client.search_runs([experiment])
+        parents = [r for r in found if "mlflow.parentRunId" not in r.data.tags]
+        return parents, {int(r.data.tags["trial.number"]): r for r in found if r not in parents}
+
+    tracker = Tracker(study, home)
+    tracker.trial(one(0.5))
+    tracker.close()  # the driver is killed here: no finish
+    assert tracker.problem == ""
+    client = MlflowClient(tracking_uri=home.tracking)
+    (parent,), children = runs()
+    # a run that a killed driver left half written
+    tags = {"mlflow.parentRunId": parent.info.run_id, "trial.number": "1"}
+    half = client.create_run(parent.info.experiment_id, tags=tags).info.run_id
+    first = children[0].info.run_id
+
+    one(0.6)
+    asked = book.ask()
+    book.fail(asked.number, asked.assignment, "out of memory")
+    again = Tracker(study, home)
+    again.finish(study_records(home, "cheap"), report)
+    assert again.problem == ""
+    (parent,), children = runs()
+    assert sorted(children) == [0, 1, 2]
+    assert children[0].info.run_id == first
+    assert children[1].info.run_id != half
+    run = client.get_run(first)
+    assert run.info.status == "FINISHED"
+    assert run.data.params == {"x": "0.5", "k": "a"}
+    assert run.data.metrics["test_accuracy"] == 0.5
+    assert run.data.metrics["attack_accuracy_low"] == 0.125
+    assert run.data.metrics["seconds.target"] == 0.5
+    assert [m.value for m in client.get_metric_history(first, "target.loss")] == [2.0, 1.0]
+    assert [m.step for m in client.get_metric_history(first, "target.loss")] == [0, 1]
+    wanted = {
+        "state": "complete",
+        "on_front": "true",
+        "attack": "gmi",
+        "attacks": "gmi, kedmi",
+        "data.private": "p",
+        "version": "1",
+        "defense": "none",
+        "freeze_point": "none",
+    }
+    assert wanted.items() <= run.data.tags.items()
+    assert children[2].info.status == "FAILED" and children[2].data.tags["reason"] == "out of memory"
+    assert {a.path for a in client.list_artifacts(parent.info.run_id)} >= {"report.html", "front.json"}
+    assert parent.info.status == "FINISHED" and parent.data.metrics["trials"] == 2
+    curve = client.get_metric_history(parent.info.run_id, "hypervolume")
+    first_strip, second_strip = 0.5 * 0.75, 0.1 * 0.64  # accuracies 0.5 and 0.6, attacks 0.25 and 0.36
+    wanted_volumes = [first_strip, first_strip + second_strip, first_strip + second_strip]
+    assert [m.step for m in curve] == [1, 2, 3]
+    assert [m.value for m in curve] == pytest.approx(wanted_volumes)
+    table = client.download_artifacts(parent.info.run_id, "front.json", str(home.root))
+    rows = json.loads(Path(table).read_text())
+    assert [row[rows["columns"].index("number")] for row in rows["data"]] == [0, 1]
+
+    renewed = Tracker(study, home, afresh=True)
+    renewed.finish(study_records(home, "cheap"), report)
+    assert renewed.problem == ""
+    (other,), children = runs()
+    assert other.info.run_id != parent.info.run_id and sorted(children) == [0, 1, 2]
+    assert children[0].info.run_id != first and children[0].data.metrics == run.data.metrics
+
+
+# Questions of a user, and what finds their answer in MLflow: a filter, an order, and the trials found below.
+SEARCHES = {
+    "which trials are on the front?": ("tags.on_front = 'true'", "metrics.test_accuracy DESC", [1, 0]),
+    "which freeze points are on the front?": (
+        "tags.on_front = 'true' and tags.freeze_point != 'none'",
+        "metrics.attack_accuracy ASC",
+        [0],
+    ),
+    "which defended trials keep 80 % accuracy?": (
+        "tags.state = 'complete' and tags.defense != 'none' and metrics.test_accuracy >= 0.8",
+        "metrics.attack_accuracy ASC",
+        [1],
+    ),
+    "which surely leak less than 30 %?": (
+        "tags.kind = 'trial' and metrics.attack_accuracy_high < 0.3",
+        "metrics.test_accuracy DESC",
+        [0],
+    ),
+    "what does BiDO reach at weak weights?": (
+        "tags.state = 'complete' and tags.defense = 'bido' and params.`defense.lambda_x` = '0.05'",
+        "metrics.test_accuracy DESC",
+        [1],
+    ),
+    "what failed, and why?": (
+        "tags.state = 'failed' and tags.reason LIKE '%memory%'",
+        "start_time DESC",
+        [2],
+    ),
+    "what did screening skip?": ("tags.state = 'screened'", "metrics.`screening.attack_accuracy` DESC", [3]),
+    "which members are sure?": ("metrics.front_probability >= 0.8", "metrics.front_probability DESC", [0]),
+    "which trials saw these private images?": ("tags.`data.private` = 'p'", "start_time ASC", [0]),
+    "where do the seconds go?": ("tags.state = 'complete'", "metrics.`seconds.target` DESC", [4, 0, 1]),
+    "whose target is there to download?": ("tags.model = 'logged'", "metrics.test_accuracy DESC", []),
+    "which studies are there?": ("tags.kind = 'study'", "metrics.hypervolume DESC", [None]),
+}
+
+
+def test_a_saved_search_answers_each_question_also_after_a_resume_and_a_rebuild(home, cheap, result):
+    import mlflow
+
+    space = [{"defense.lambda_x": {"choice": [0.05, 0.1]}}, {"x": {"float": [0, 1]}}]
+    study = cheap(trial={"attack": {"kind": "gmi"}, "defense": {"kind": "bido"}}, space=space)
+    book = Ledger(study, home.storage, home.study("cheap") / "history")
+
+    def tell(accuracy, attack, **changes):
+        asked = book.ask()
+        ends = {"attack_accuracy": [attack - 0.05, attack + 0.05]}
+        values = {"test_accuracy": accuracy, "attack_accuracy": attack}
+        told = result(accuracy, values=values, interval=ends, **changes) | {"params": asked.assignment}
+        told["params"]["defense.lambda_x"] = 0.05
+        assert book.tell(asked.number, told) == ""
+
+    def search(name):
+        condition, order, _ = SEARCHES[name]
+        found = mlflow.search_runs(
+            experiment_names=[EXPERIMENT], filter_string=condition, order_by=[order], output_format="list"
+        )
+        return [int(n) if (n := run.data.tags.get("trial.number")) else None for run in found]
+
+    def write(**changes):
+        records = study_records(home, "cheap")
+        if len(records["trials"]) == 5:
+            fresh = {"values": {"test_accuracy": 0.6}, "interval": {}, "seeds": 3, "attacks": {"gmi": {}}}
+            records["trials"][0]["confirmed"] = fresh | {"front_probability": 0.9}
+        tracker = Tracker(study, home, **changes)
+        tracker.finish(records, None)
+        assert tracker.problem == ""
+
+    tell(0.6, 0.2, freeze_point="conv2", data={"private": "p"}, seconds={"target": 2.0})
+    tell(0.9, 0.4, defense="bido", seconds={"target": 1.0})
+    asked = book.ask()
+    book.fail(asked.number, asked.assignment, "out of memory")
+    short = {"attack_accuracy": 0.7, "interval": [0.5, 0.8], "reason": "trial 1 is better even so"}
+    tell(0.5, 0.7, defense="mid", screening=short, seconds={"screening": 1.0})
+    tell(0.3, 0.9, seconds={"target": 3.0})
+    write()
+    mlflow.set_tracking_uri(home.tracking)
+    try:
+        assert {name: search(name) for name in SEARCHES} == {name: s[2] for name, s in SEARCHES.items()}
+        write(afresh=True)
+        assert {name: search(name) for name in SEARCHES} == {name: s[2] for name, s in SEARCHES.items()}
+        tell(0.95, 0.3)  # a resumed search finds one that beats trial 1, not trial 0
+        write()
+        assert search("which trials are on the front?") == [5, 0]
+        write(afresh=True)
+        assert search("which trials are on the front?") == [5, 0]
+    finally:
+        mlflow.set_tracking_uri(None)
+
+
+def test_two_drivers_open_one_new_store_at_the_same_time(home, cheap, result):
+    from mlflow import MlflowClient
+
+    trackers = []
+    for name in ("one", "two"):
+        study = cheap(name=name)
+        book = Ledger(study, home.storage, home.study(name) / "history")
+        asked = book.ask()
+        book.tell(asked.number, result(0.5) | {"params": asked.assignment})
+        trackers.append(Tracker(study, home))
+    for tracker, name in zip(trackers, ("one", "two"), strict=True):
+        tracker.finish(study_records(home, name), None)
+        assert tracker.problem == ""
+    renewed = Tracker(study, home, afresh=True)  # of the second; the first's runs stay
+    renewed.finish(study_records(home, "two"), None)
+    assert renewed.problem == ""
+    client = MlflowClient(tracking_uri=home.tracking)
+    found = client.search_runs([client.get_experiment_by_name(EXPERIMENT).experiment_id])
+    assert sorted((r.data.tags["study"], r.data.tags["kind"]) for r in found) == [
+        (name, kind) for name in ("one", "two") for kind in ("study", "trial")
+    ]
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "postgresql://u@127.0.0.1:9/x"])
+def test_a_tracking_server_that_does_not_answer_is_named_soon(uri):
+    began = time.monotonic()
+    with pytest.raises(ConfigError, match="MLFLOW_TRACKING_URI"):
+        check_reachable(uri)
+    assert time.monotonic() - began < 15
+
+
+def test_a_server_that_goes_away_costs_the_view_and_not_the_sweep(home, cheap, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////proc/no-such-folder/x.db")
+    tracker = Tracker(cheap(), home)
+    tracker.trial({"number": 0, "state": "complete", "params": {}})
+    tracker.close()
+    assert "the study is safe" in tracker.problem

@@ -1,0 +1,87 @@
+"""Splits: sizes, disjointness, reserved test images, and identities with too few."""
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+
+from trainables.datasets.base import Images
+from trainables.datasets.split import split
+from trainables.errors import ConfigError
+
+
+def images(
+    counts: Sequence[int], reserved: Sequence[int] | None = None, names: Sequence[str] = "abcdef"
+) -> Images:
+    """Return `counts[k]` one-pixel images of identity k, the first `reserved[k]` of them kept for testing."""
+    labels = torch.cat([torch.full((count,), k) for k, count in enumerate(counts)])
+    held = None
+    if reserved is not None:
+        held = torch.cat([torch.arange(count) < kept for count, kept in zip(counts, reserved, strict=True)])
+    return Images(
+        pixels=torch.arange(len(labels), dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 1, 1),
+        labels=labels,
+        names=tuple(names[: len(counts)]),
+        files=tuple(f"{i}.jpg" for i in range(len(labels))),
+        reserved=held,
+    )
+
+
+def test_parts_are_disjoint_complete_and_sized_per_identity() -> None:
+    parts = split(images([20, 10, 4]), validation=0.1, test=0.2)
+    files = [set(part.files) for part in (parts.train, parts.validation, parts.test)]
+    assert sum(map(len, files)) == 34 == len(set.union(*files))
+    assert parts.test.labels.bincount().tolist() == [4, 2, 1]
+    assert parts.validation.labels.bincount().tolist() == [2, 1, 1]
+    assert parts.train.labels.bincount().tolist() == [14, 7, 2]
+
+
+def test_label_map_is_kept_in_every_part() -> None:
+    whole = images([6, 6])
+    for part in vars(split(whole)).values():
+        assert part.names == whole.names
+        for pixel, label, file in zip(part.pixels[:, 0, 0, 0], part.labels, part.files, strict=True):
+            assert file == f"{int(pixel)}.jpg" and whole.labels[int(pixel)] == label
+
+
+def test_reserved_images_are_the_test_set() -> None:
+    whole = images([10, 8], reserved=[3, 1])
+    parts = split(whole, validation=0.25, test=0.9 - 0.25)
+    assert parts.test.files == ("0.jpg", "1.jpg", "2.jpg", "10.jpg")
+    assert parts.validation.labels.bincount().tolist() == [2, 2]
+    assert parts.train.labels.bincount().tolist() == [5, 5]
+
+
+def test_seeded_and_independent_of_the_other_identities() -> None:
+    whole = images([12, 12])
+    assert split(whole, seed=1).train.files == split(whole, seed=1).train.files
+    assert split(whole, seed=1).train.files != split(whole, seed=2).train.files
+    alone = split(images([12]), seed=1)
+    both = split(whole, seed=1)
+    assert alone.test.files == both.test.select(both.test.labels == 0).files
+
+
+@pytest.mark.parametrize("reserved", [None, [1, 1]])
+def test_smallest_identity_that_can_be_split(reserved: list[int] | None) -> None:
+    parts = split(images([4, 4], reserved), validation=0.1, test=0.2)
+    assert parts.train.labels.bincount().tolist() == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("counts", "reserved", "expected"),
+    [
+        ([8, 3], None, r"identity 'b' has 3 in all.*1 for training, 1 for validation, 1 for test"),
+        ([8, 0], None, r"identity 'b' has 0 in all"),
+        ([8, 5], [2, 0], r"identity 'b' has 5 in all.*0 for test; .*1 reserved for testing"),
+        ([8, 5], [2, 4], r"identity 'b' has 5 in all.*0 for training"),
+    ],
+)
+def test_too_few_images(counts: list[int], reserved: list[int] | None, expected: str) -> None:
+    with pytest.raises(ConfigError, match=expected):
+        split(images(counts, reserved))
+
+
+def test_shares_that_leave_nothing() -> None:
+    for validation, test in ((0.0, 0.2), (0.1, 1.0), (0.5, 0.5), (-0.1, 0.2)):
+        with pytest.raises(ConfigError, match=f"got validation {validation} and test {test}"):
+            split(images([20]), validation=validation, test=test)

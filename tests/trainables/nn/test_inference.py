@@ -1,0 +1,52 @@
+"""Lean copies: same outputs, same input gradients, original untouched."""
+
+import pytest
+import torch
+from torch import nn
+
+from trainables.architectures import ARCHITECTURES
+from trainables.nn.inference import fold_batchnorm, lean
+from trainables.priors.gmi import generator
+
+
+def lived(network: nn.Module) -> nn.Module:
+    """Give batch norms statistics and weights as training would, and return the network in train mode."""
+    torch.manual_seed(0)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, std=0.2)
+            nn.init.normal_(module.running_mean, std=0.2)
+            nn.init.uniform_(module.running_var, 0.5, 2)
+    return network.train()
+
+
+NETWORKS = {name: lambda a=a: (a.build(4, 32), (3, 32, 32)) for name, a in ARCHITECTURES.items()}
+NETWORKS["generator"] = lambda: (generator(10, 4, 32), (10,))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_same_outputs_and_input_gradients(name):
+    network, shape = NETWORKS[name]()
+    network = lived(network)
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    flags = [weight.requires_grad for weight in network.parameters()]
+    fast = lean(network, "cpu")
+    assert network.training and flags == [weight.requires_grad for weight in network.parameters()]
+    assert not fast.training and not any(weight.requires_grad for weight in fast.parameters())
+    assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
+    network, fast = network.eval().double(), fast.double()  # in float64 the copies agree to its rounding
+    results = []
+    for net in (network, fast):
+        x = torch.rand(3, *shape, generator=torch.Generator().manual_seed(1)).double().requires_grad_(True)
+        y = net(x)
+        results.append((y, *torch.autograd.grad(y.square().sum(), x)))
+    scale = results[0][1].abs().max().item()
+    torch.testing.assert_close(results[0][0], results[1][0], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(results[0][1], results[1][1], atol=1e-4 * max(1, scale), rtol=1e-4)
+
+
+def test_folds_what_follows_a_layer_and_leaves_the_rest():
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.ReLU(), nn.BatchNorm2d(4)).eval()
+    kinds = [type(layer) for layer in fold_batchnorm(network)]
+    assert kinds == [nn.Conv2d, nn.Identity, nn.ReLU, nn.BatchNorm2d]

@@ -1,0 +1,69 @@
+"""Surrogates learn the labels they are given, from half plain and half viewed images."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from trainables.errors import TrialError
+from trainables.priors.surrogates import SURROGATES, build, check_names, teach
+
+
+def learn(network: nn.Module, labels: Tensor, pictures: Tensor, **options) -> list[tuple[int, float]]:
+    seen: list[tuple[int, float]] = []
+    arguments = {"epochs": 8, "steps": 4, "batch_size": 8, "learning_rate": 0.05} | options
+    teach(
+        network,
+        lambda index: pictures[index],
+        labels,
+        generator=torch.Generator().manual_seed(0),
+        progress=lambda *done: seen.append(done),
+        **arguments,
+    )
+    return seen
+
+
+def bright_or_dark(count: int = 24) -> tuple[Tensor, Tensor]:
+    labels = torch.arange(count) % 2
+    noise = torch.rand(count, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    return labels, 0.6 * labels[:, None, None, None] + 0.3 * noise
+
+
+def small() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(192, 2))
+
+
+def test_labels_are_learnt():
+    labels, pictures = bright_or_dark()
+    network = small()
+    seen = learn(network, labels, pictures)
+    assert [epoch for epoch, _ in seen] == list(range(1, 9)) and seen[-1][1] < seen[0][1]
+    assert (network(pictures).argmax(1) == labels).float().mean() > 0.9
+
+
+def test_the_rate_falls_by_a_cosine(monkeypatch):
+    rates = []
+    step = torch.optim.SGD.step
+
+    def watched(self, *arguments, **named):
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, *arguments, **named)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", watched)
+    labels, pictures = bright_or_dark()
+    learn(small(), labels, pictures, epochs=4, steps=1, learning_rate=1.0)
+    expected = [(1 + torch.tensor(torch.pi * epoch / 4).cos().item()) / 2 for epoch in range(4)]
+    assert rates == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_loss_that_is_not_a_number_fails_the_trial():
+    labels, pictures = bright_or_dark()
+    with pytest.raises(TrialError, match="not a number in epoch 1 of 8"):
+        learn(small(), labels, pictures * float("nan"))
+
+
+def test_architectures_of_this_package_can_be_surrogates():
+    assert build("small_cnn", 4, 32)(torch.rand(2, 3, 32, 32)).shape == (2, 4)
+    check_names(SURROGATES, "surrogates")
+    with pytest.raises(ValueError, match=r"surrogates must name architectures .* got 'densenet12'"):
+        check_names(("densenet12",), "surrogates")

@@ -1,0 +1,55 @@
+import errno
+import threading
+
+import pytest
+import torch
+
+from trainables.errors import ConfigError, DiskError, TrialError
+from trainables.runtime.background import Background, cause_of
+
+
+def test_progress_and_result_are_seen_from_outside():
+    background, go = Background(), threading.Event()
+
+    def work(report):
+        report("target", 3, 10, loss=1.0)
+        assert go.wait(10)
+        return {"x": 1}
+
+    background.start(work)
+    while not background.poll(0.01).stage:
+        pass
+    standing = background.poll()
+    assert (standing.state, standing.stage, standing.done, standing.total) == ("running", "target", 3, 10)
+    with pytest.raises(RuntimeError, match="must end"):
+        background.start(work)
+    go.set()
+    assert background.poll(10).result == {"x": 1}
+    background.start(lambda report: {"x": 2})  # the next piece of work, in the same process
+    assert background.poll(10).result == {"x": 2}
+
+
+@pytest.mark.parametrize(
+    ("error", "cause", "words"),
+    [
+        (ConfigError("bad folder"), "config", "bad folder"),
+        (TrialError("the loss is not finite"), "trial", "the loss is not finite"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried"), "memory", "out of memory: CUDA"),
+        (RuntimeError("DefaultCPUAllocator: not enough memory: you tried"), "memory", "smaller batch_size"),
+        (MemoryError(), "memory", "out of memory"),
+        (DiskError(errno.ENOSPC, "full"), "disk", "full"),
+        (OSError(errno.ENOSPC, "No space left on device"), "disk", "No space left"),
+        (KeyError("k"), "bug", "KeyError: 'k'"),
+    ],
+)
+def test_every_failure_has_a_cause_and_a_reason(error, cause, words):
+    def work(report):
+        raise error
+
+    background = Background()
+    background.start(work)
+    standing = background.poll(10)
+    assert (standing.state, standing.cause) == ("failed", cause)
+    assert words in standing.reason and "\n" not in standing.reason
+    assert "Traceback" in standing.trace
+    assert cause_of(error) == cause

@@ -1,0 +1,44 @@
+import pytest
+import torch
+
+from trainables.datasets.split import split
+from trainables.datasets.synthetic_faces import SyntheticFaces
+from trainables.judges.base import JudgeModel
+from trainables.metrics.knn_distance import knn_distance
+from trainables.stages.evaluation import judge_warnings, score
+from trainables.training.classifier import build_classifier
+
+FACES = SyntheticFaces(population="private", identities=4, images_per_identity=8)
+
+
+def test_a_weak_judge_is_a_warning():
+    assert judge_warnings(0.95, 0.9) == []
+    assert "0.850, below 0.9" in judge_warnings(0.85, 0.5)[0]
+    assert "0.920 is below the target's 0.960" in judge_warnings(0.92, 0.96)[0]
+
+
+def test_score_counts_what_the_judge_says():
+    """The judge reads the label from the red channel, so the truth is known for every picture."""
+    private = split(FACES.load(32), validation=0.1, test=0.2, seed=0).train
+
+    def logits(images):
+        shown = (images[:, 0, 0, 0] * 255).round().long()
+        return torch.nn.functional.one_hot(shown, 4).float()
+
+    def features(images):
+        return images.mean(dim=(2, 3)).double()
+
+    judge = JudgeModel(logits=logits, features=features, test_accuracy=1.0)
+    private_features = features(private.pixels.float() / 255)
+    identities = torch.tensor([0, 2])
+    images = torch.zeros(2, 2, 3, 32, 32, dtype=torch.uint8)
+    images[0, 0, 0], images[0, 1, 0] = 0, 2  # both right
+    images[1, 0, 0], images[1, 1, 0] = 3, 2  # first wrong
+    target = build_classifier("small_cnn", 4, 32, "none", 0)
+    found = score(judge, target, images, identities, private_features, private.labels, "cpu")
+    assert found["metrics"]["attack_accuracy_top1"] == 0.75
+    assert found["per_identity"] == [0.5, 1.0]
+    expected = knn_distance(
+        features(images.flatten(0, 1).float() / 255), identities.repeat(2), private_features, private.labels
+    )
+    assert found["metrics"]["knn_distance"] == pytest.approx(expected)

@@ -1,0 +1,129 @@
+"""Documents before they mean anything: files that are no mapping, values set at paths, misspelt names."""
+
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+
+from trainables.errors import ConfigError
+from trainables.storage.documents import located, merge, read_yaml, suggestion
+
+TRIAL = {
+    "seed": 0,
+    "target": {"architecture": "small_cnn", "epochs": 1},
+    "defense": {"kind": "bido", "lambda_x": 0.01},
+    "pretraining": {"kind": "dataset", "data": {"kind": "image_folder", "root": "faces"}, "epochs": 3},
+}
+
+
+def test_a_mapping_is_read(tmp_path: Path):
+    path = tmp_path / "study.yaml"
+    path.write_text("name: mine\ntrial: {seed: 3, λ: [1, 2]}\n", encoding="utf-8")
+    assert read_yaml(path) == {"name": "mine", "trial": {"seed": 3, "λ": [1, 2]}}
+
+
+def test_a_missing_file_is_named(tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"found nothing at .*none\.yaml"):
+        read_yaml(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a: [1", r"expected YAML in .*study\.yaml, got: while parsing"),
+        (b"\xff\xfe\xfa", r"expected YAML in .*study\.yaml"),
+        (b"a: \x00", r"expected YAML in .*study\.yaml"),
+        (b"a: !!python/name:os.system", r"expected YAML in .*study\.yaml"),  # runs nothing
+        (b"- 1", r"expected a mapping of names to values in .*study\.yaml, got list"),
+        (b"", r"expected a mapping .*, got NoneType"),
+    ],
+)
+def test_what_is_no_mapping_is_one_line(tmp_path: Path, content, message):
+    path = tmp_path / "study.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=message) as caught:
+        read_yaml(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_is_no_document(tmp_path: Path):
+    with pytest.raises(ConfigError, match="expected YAML in"):
+        read_yaml(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("params", "part", "expected"),
+    [
+        ({}, "target", {"architecture": "small_cnn", "epochs": 1}),
+        ({"seed": 4}, "seed", 4),
+        ({"target.epochs": 2}, "target", {"architecture": "small_cnn", "epochs": 2}),
+        ({"judge.kind": "embedder"}, "judge", {"kind": "embedder"}),
+        ({"seed.deep": 1}, "seed", {"deep": 1}),
+        ({"target": {"epochs": 9}}, "target", {"epochs": 9}),
+        ({"defense.kind": "mid", "defense.beta": 0.5}, "defense", {"kind": "mid", "beta": 0.5}),
+        ({"defense.alpha": 0.5, "defense.kind": "mid"}, "defense", {"kind": "mid", "alpha": 0.5}),
+        (
+            {"defense.kind": "bido", "defense.lambda_y": 0.5},
+            "defense",
+            {"kind": "bido", "lambda_x": 0.01, "lambda_y": 0.5},
+        ),
+        (
+            {"pretraining.data.kind": "synthetic_faces"},
+            "pretraining",
+            {"kind": "dataset", "data": {"kind": "synthetic_faces"}, "epochs": 3},
+        ),
+        (
+            {"pretraining.data.kind": "synthetic_faces", "pretraining.kind": "new"},
+            "pretraining",
+            {"kind": "new", "data": {"kind": "synthetic_faces"}},
+        ),
+    ],
+    ids=str,
+)
+def test_values_are_set_at_paths_and_a_new_kind_starts_afresh(params, part, expected):
+    before = deepcopy(TRIAL)
+    merged = merge(TRIAL, params)
+    assert merged[part] == expected
+    assert {k: v for k, v in merged.items() if k != part} == {k: v for k, v in before.items() if k != part}
+    assert before == TRIAL
+
+
+def test_what_is_merged_shares_no_mapping_with_the_template():
+    merged = merge(TRIAL, {})
+    merged["pretraining"]["data"]["root"] = "elsewhere"
+    assert TRIAL["pretraining"]["data"]["root"] == "faces"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("epoch", "; did you mean 'epochs'?"), ("epochs", "; did you mean 'epochs'?"), ("zzz", ""), ("", "")],
+)
+def test_the_nearest_name_is_suggested(name, expected):
+    assert suggestion(name, iter(["seed", "epochs"])) == expected
+
+
+def test_items_of_a_list_have_their_index_as_name():
+    template = {"attack": [{"kind": "gmi", "iterations": 1}, {"kind": "gmi"}]}
+    merged = merge(template, {"attack.1.iterations": 5, "attack.0.kind": "other"})
+    assert merged == {"attack": [{"kind": "other"}, {"kind": "gmi", "iterations": 5}]}
+    assert template["attack"][1] == {"kind": "gmi"}
+
+
+@pytest.mark.parametrize("path", ["attack.iterations", "attack.2.iterations", "attack.x.iterations"])
+def test_a_path_that_misses_the_items_of_a_list(path):
+    with pytest.raises(ConfigError, match="list of 1"):
+        merge({"attack": [{"kind": "gmi"}]}, {path: 1})
+
+
+def test_relative_paths_are_made_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    template = {
+        "private": {"root": "faces", "kind": "x"},
+        "attack": [{"prior": {"path": "a/w.pt"}}],
+        "path": None,
+    }
+    found = located(template)
+    assert found["private"] == {"root": str(tmp_path / "faces"), "kind": "x"}
+    assert found["attack"][0]["prior"]["path"] == str(tmp_path / "a" / "w.pt")
+    assert found["path"] is None and template["private"]["root"] == "faces"
+    assert located(found) == found

@@ -1,0 +1,242 @@
+"""Training: the authors' freezing runs step by step, and what the loop promises."""
+
+import dataclasses
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import trainables.training.frozen_prefix
+from trainables.architectures.base import Classifier
+from trainables.datasets.base import Images
+from trainables.defenses.bido import BiDO
+from trainables.defenses.mid import MID
+from trainables.defenses.none import NoDefense
+from trainables.errors import ConfigError, TrialError
+from trainables.runtime.progress import silent
+from trainables.training.classifier import (
+    Target,
+    accuracy,
+    build_classifier,
+    make_optimizer,
+    set_learning_rate,
+    train_classifier,
+    training_step,
+)
+from trainables.training.freeze import freeze, training_mode
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+RECIPE = Target(
+    architecture="small_cnn",
+    epochs=3,
+    batch_size=16,
+    learning_rate=0.02,
+    augmentation="none",
+    normalization="half",
+)
+
+
+def images(per_identity: int = 8, identities: int = 4, seed: int = 0) -> Images:
+    """Return easy images: each identity has its own colour, under noise."""
+    g = torch.Generator().manual_seed(seed)
+    labels = torch.arange(identities).repeat_interleave(per_identity)
+    colours = torch.linspace(40, 180, identities)[labels].view(-1, 1, 1, 1) * torch.tensor(
+        [1.0, 0.5, 0.8]
+    ).view(1, 3, 1, 1)
+    pixels = colours + 60 * torch.rand(len(labels), 3, 32, 32, generator=g)
+    names = tuple(f"p{number}" for number in range(identities))
+    return Images(
+        pixels=pixels.to(torch.uint8), labels=labels, names=names, files=tuple(map(str, range(len(labels))))
+    )
+
+
+def fit(recipe=RECIPE, defense=None, *, seed=0, train=None, report=silent):
+    """Return a freshly trained classifier and how its training went."""
+    defense = defense or NoDefense()
+    classifier = defense.prepare(build_classifier("small_cnn", 4, 32, recipe.normalization, seed=1))
+    data = train or images()
+    trained = train_classifier(
+        classifier, recipe, defense, data, images(seed=9), seed=seed, device="cpu", report=report
+    )
+    return classifier, trained
+
+
+def recorded_network(golden: dict[str, torch.Tensor]) -> Classifier:
+    """Return the recorded net, one stage per child, so that it can be cut where the authors cut."""
+    stages: dict[str, nn.Module] = {}
+    for child in range(11):
+        weight = golden.get(f"init__feature__{child}__weight")
+        if weight is None:
+            layer: nn.Module = nn.MaxPool2d(2) if child in (6, 10) else nn.ReLU()
+        elif weight.ndim == 4:
+            layer = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1)
+        else:
+            layer = nn.BatchNorm2d(len(weight))
+        stages[f"child{child}"] = layer
+    norm = nn.BatchNorm1d(len(golden["init__bn__weight"]))
+    norm.bias.requires_grad_(False)
+    head = nn.Linear(*reversed(golden["init__fc_layer__weight"].shape))
+    classifier = Classifier(stages, nn.Sequential(nn.Flatten(), norm), head)
+    classifier.load_state_dict({**classifier.state_dict(), **recorded_state(golden, "init")})
+    return classifier
+
+
+def recorded_state(golden: dict[str, torch.Tensor], moment: str) -> dict[str, torch.Tensor]:
+    """Return the state recorded at `moment` under our names."""
+    ours = {"feature": "stages.child", "bn": "neck.1.", "fc_layer": "head."}
+    state = {}
+    for key, value in golden.items():
+        when, *parts = key.split("__")
+        if when != moment:
+            continue
+        place = ours[parts[0]] + (f"{parts[1]}." if parts[0] == "feature" else "")
+        state[place + parts[-1]] = value
+    return state
+
+
+@pytest.mark.parametrize("batchnorm", ["train", "eval"])
+def test_authors_frozen_training_step_by_step(batchnorm):
+    with np.load(GOLDEN / f"11_tldmi_{batchnorm}_stats_a.npz") as arrays:
+        golden = {
+            name: torch.from_numpy(np.asarray(arrays[name]))
+            for name in arrays.files
+            if name != "frozen_param_names"
+        }
+        frozen_names = set(arrays["frozen_param_names"].tolist())
+    classifier = recorded_network(golden)
+    point = f"child{int(golden['freeze_layers'])}"  # the authors' index is that of the last frozen child
+    frozen = freeze(classifier, point, batchnorm)
+    held = {name for name, weight in classifier.named_parameters() if not weight.requires_grad}
+    assert len(held) == len(frozen_names)
+    recipe = Target(
+        architecture="recorded",
+        learning_rate=golden["lr"].item(),
+        momentum=golden["momentum"].item(),
+        weight_decay=golden["weight_decay"].item(),
+    )
+    optimizer = make_optimizer(classifier, recipe)
+    for step, (x, y) in enumerate(zip(golden["x"], golden["y"], strict=True)):
+        training_mode(classifier, frozen, batchnorm)
+        with torch.no_grad():
+            inputs = classifier.run(x, 0, frozen)
+        loss, _ = training_step(classifier, optimizer, NoDefense(), x, y, inputs, frozen)
+        assert loss.item() == pytest.approx(golden["losses"][step].item(), abs=1e-4)
+        if step in (0, 4):
+            state = classifier.state_dict()
+            for name, expected in recorded_state(golden, f"after{step + 1}").items():
+                assert torch.allclose(state[name], expected, rtol=1e-4, atol=1e-4), name
+
+
+@pytest.mark.parametrize("augmentation", ["none", "flip"])
+def test_kept_prefix_trains_like_a_recomputed_one(augmentation, monkeypatch):
+    recipe = dataclasses.replace(RECIPE, freeze_point="conv3", augmentation=augmentation)
+    kept, one = fit(recipe)
+    monkeypatch.setattr(trainables.training.frozen_prefix, "KEPT_BYTES", {})
+    recomputed, two = fit(recipe)
+    for a, b in zip(one.history, two.history, strict=True):
+        assert a == pytest.approx(b, rel=1e-4)
+    for key, value in kept.state_dict().items():
+        assert torch.allclose(value, recomputed.state_dict()[key], rtol=1e-3, atol=1e-4), key
+
+
+def test_prefix_does_not_see_private_images_under_eval_and_does_under_train():
+    for batchnorm in ("eval", "train"):
+        recipe = dataclasses.replace(RECIPE, freeze_point="conv3", frozen_batchnorm=batchnorm)
+        before = build_classifier("small_cnn", 4, 32, "half", seed=1).stages["conv2"][1].running_mean
+        after = fit(recipe)[0].stages["conv2"][1].running_mean
+        assert torch.equal(before, after) == (batchnorm == "eval")
+
+
+@pytest.mark.parametrize("defense", [NoDefense(), BiDO(lambda_x=0.01, lambda_y=0.05), MID(bottleneck=16)])
+def test_same_seed_same_weights_other_seed_others(defense):
+    recipe = dataclasses.replace(RECIPE, epochs=1, augmentation="crop_flip")
+    first, again, other = (fit(recipe, defense, seed=seed)[0].state_dict() for seed in (0, 0, 1))
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    assert not torch.equal(first["stages.conv1.0.weight"], other["stages.conv1.0.weight"])
+
+
+def test_best_epoch_is_kept_and_reported():
+    calls = []
+    recipe = dataclasses.replace(RECIPE, epochs=6)
+    report = lambda *args, **metrics: calls.append((*args, metrics))  # noqa: E731
+    classifier, trained = fit(recipe, train=images(per_identity=40), report=report)
+    reached = [row["validation_accuracy"] for row in trained.history]
+    assert trained.best_epoch == 1 + reached.index(max(reached))
+    assert trained.validation_accuracy == max(reached) > 0.9
+    assert accuracy(classifier, images(seed=9), device="cpu") == max(reached)
+    assert not classifier.training
+    assert [call[:3] for call in calls] == [("target", epoch, 6) for epoch in range(1, 7)]
+    assert set(calls[0][3]) == {"loss", "train_accuracy", "validation_accuracy"}
+
+
+def test_accuracy_of_a_noisy_head_is_the_same_for_every_call_and_batch_size():
+    classifier, _ = fit(defense=MID(bottleneck=16))
+    values = {accuracy(classifier, images(), device="cpu", batch_size=size) for size in (3, 5, 256, 256)}
+    assert len(values) == 1
+
+
+def test_infinite_loss_is_a_failed_trial():
+    with pytest.raises(TrialError, match="not finite in epoch 1 of 3"):
+        fit(dataclasses.replace(RECIPE, learning_rate=1e30))
+
+
+def test_nothing_to_validate_on():
+    data = images()
+    with pytest.raises(ConfigError, match="validation"):
+        train_classifier(
+            build_classifier("small_cnn", 4, 32, "none", 0),
+            RECIPE,
+            NoDefense(),
+            data,
+            data.select(torch.arange(0)),
+            seed=0,
+            device="cpu",
+            report=silent,
+        )
+
+
+def test_optimiser_holds_trained_weights_alone():
+    classifier = build_classifier("small_cnn", 4, 32, "none", 0)
+    freeze(classifier, "conv5")
+    for kind in ("sgd", "adam"):
+        held = make_optimizer(classifier, dataclasses.replace(RECIPE, optimizer=kind)).param_groups[0][
+            "params"
+        ]
+        assert {id(p) for p in held} == {id(p) for p in classifier.parameters() if p.requires_grad}
+
+
+def test_cosine_falls_from_the_learning_rate_towards_zero():
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=9.0)
+    rates = []
+    for done in range(4):
+        set_learning_rate(
+            optimizer, Target(architecture="x", epochs=4, learning_rate=2.0, schedule="cosine"), done
+        )
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([1 + math.cos(math.pi * done / 4) for done in range(4)])
+
+
+def test_normalization_is_part_of_the_network():
+    plain, half, imagenet = (
+        build_classifier("small_cnn", 4, 32, name, 0) for name in ("none", "half", "imagenet")
+    )
+    x = torch.rand(2, 3, 32, 32)
+    moved = (x - torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)) / torch.tensor(
+        [0.229, 0.224, 0.225]
+    ).view(1, 3, 1, 1)
+    assert torch.allclose(half.eval()(x), plain.eval()(2 * x - 1), atol=1e-5)
+    assert torch.allclose(imagenet.eval()(x), plain(moved), atol=1e-5)
+
+
+def test_unknown_architecture_names_the_valid_ones():
+    with pytest.raises(ConfigError, match=r"small_cnn.*got 'vgg17'"):
+        build_classifier("vgg17", 4, 32, "none", 0)
+
+
+@pytest.mark.parametrize("knobs", [{"epochs": 0}, {"batch_size": 1}, {"learning_rate": 0}, {"momentum": -1}])
+def test_impossible_knobs(knobs):
+    with pytest.raises(ValueError, match=next(iter(knobs))):
+        Target(architecture="small_cnn", **knobs)

@@ -1,0 +1,215 @@
+"""What an attacker makes of a target and public images: its mean feature, and students that imitate it."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+from urllib.error import URLError
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trainables.architectures import ARCHITECTURES
+from trainables.architectures.base import Classifier
+from trainables.architectures.head_noise import head_noise
+from trainables.datasets.base import Images, as_float
+from trainables.errors import ConfigError, TrialError
+from trainables.nn.inference import lean
+from trainables.pretraining.torchvision import Torchvision
+from trainables.runtime.checks import above, at_least
+from trainables.runtime.progress import Report, silent
+from trainables.runtime.randomness import derive, stream
+from trainables.storage.documents import suggestion
+from trainables.training.batches import shuffled
+
+EFFICIENTNETS = ("efficientnet_b0", "efficientnet_b1", "efficientnet_b2")
+STUDENTS = (*ARCHITECTURES, *EFFICIENTNETS)
+
+HALVING = 20  # epochs after which the learning rate is halved, again and again
+
+
+def distillation_loss(student: Tensor, target: Tensor, temperature: float = 1.0) -> Tensor:
+    """Return KL(softmax(target / t) || softmax(student / t)) / t², mean over rows; logits (n, K), from 0 up.
+
+    The released code of LOMMA divides by t² where Hinton et al. (2015) multiply; for its t of 1 they agree.
+    """
+    wanted = (target / temperature).softmax(1)
+    found = (student / temperature).log_softmax(1)
+    return functional.kl_div(found, wanted, reduction="batchmean") / temperature**2
+
+
+@torch.no_grad()
+def ask(target: Classifier, batches: Iterable[Tensor], averaged: int) -> tuple[Tensor, Tensor]:
+    """Return the target's mean feature (F,) of the first `averaged` images, and its logits (N, K) of all.
+
+    batches: of images (n, 3, S, S) in [0, 1], on the target's device.
+    """
+    total, seen, answers = torch.zeros(()), 0, []
+    for images in batches:
+        features = target.features(images)
+        answers.append(target.head(features))
+        counted = features[: averaged - seen].double()
+        total = total.to(counted) + counted.sum(0)
+        seen += len(counted)
+    return (total / seen).to(answers[0].dtype), torch.cat(answers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distillation:
+    """Train students on the answers of a target to public images, as LOMMA's released code does.
+
+    KL divergence, SGD, no varied images; the rate is halved every 20 epochs. The target answers each image
+    once, in eval mode; the images that do not fill the last batch of an epoch are left out of it.
+
+    students: names of architectures, of this package or torchvision's EfficientNets b0 to b2.
+    weights: "imagenet" starts the students for which torchvision has weights from these, as published, and
+        downloads them on first use; "none", and any other student, starts at random.
+    temperature: of `distillation_loss`.
+    feature_images: how many public images, drawn at random, the mean feature is taken over.
+    """
+
+    kind: ClassVar[str] = "distillation"
+
+    students: tuple[str, ...] = EFFICIENTNETS
+    weights: Literal["imagenet", "none"] = "imagenet"
+    epochs: int = 20
+    batch_size: int = 64
+    learning_rate: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    temperature: float = 1.0
+    feature_images: int = 5000
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "epochs", "feature_images")
+        at_least(self, 2, "batch_size")  # batch norm needs two
+        above(self, 0, "learning_rate", "temperature")
+        at_least(self, 0, "momentum", "weight_decay")
+        for name in self.students:
+            if name not in STUDENTS:
+                raise ValueError(
+                    f"students must be among {', '.join(STUDENTS)}; got '{name}'{suggestion(name, STUDENTS)}"
+                )
+
+    def make(
+        self, target: Classifier, public: Images, *, seed: int, device: str, report: Report
+    ) -> dict[str, Any]:
+        """Return ``feature_mean`` (F,) and ``students``, a list that `restore_students` takes, on the CPU.
+
+        Deterministic for one seed, device and thread count. Raises `TrialError` if a loss is not finite.
+        """
+        order = torch.randperm(len(public), generator=stream(seed, "auxiliary", "features"))
+        if not self.students:
+            order = order[: self.feature_images]
+        target = lean(target, device)
+        pixels = public.pixels.to(device)
+        parts = (as_float(pixels[part.to(device)]) for part in torch.split(order, 256))
+        with head_noise(target, stream(seed, "auxiliary", "head")):
+            mean, drawn = ask(target, parts, self.feature_images)
+        answers = torch.empty_like(drawn).index_copy_(0, order.to(device), drawn) if self.students else drawn
+        report("auxiliary", 0, max(1, len(self.students) * self.epochs))
+        students = []
+        for position, name in enumerate(self.students):
+            torch.manual_seed(derive(seed, "auxiliary", "weights", position))
+            student = new_student(name, answers.shape[1], pixels.shape[-1], self.weights)
+            student.mean.copy_(target.mean.cpu())
+            student.std.copy_(target.std.cpu())
+            self._train(student.to(device), pixels, answers, position, seed=seed, report=report)
+            students.append(
+                {
+                    "architecture": name,
+                    "classes": answers.shape[1],
+                    "image_size": pixels.shape[-1],
+                    "weights": {key: value.cpu() for key, value in student.state_dict().items()},
+                }
+            )
+        if not students:
+            report("auxiliary", 1, 1)
+        return {"feature_mean": mean.cpu(), "students": students}
+
+    def _train(
+        self,
+        student: Classifier,
+        pixels: Tensor,
+        answers: Tensor,
+        position: int,
+        *,
+        seed: int,
+        report: Report,
+    ) -> None:
+        optimizer = torch.optim.SGD(
+            student.parameters(),
+            lr=self.learning_rate,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+        )
+        order = stream(seed, "auxiliary", "order", position)
+        student.train()
+        for epoch in range(self.epochs):
+            optimizer.param_groups[0]["lr"] = self.learning_rate * 0.5 ** (epoch // HALVING)
+            total, batches = torch.zeros((), device=pixels.device), 0
+            for part in shuffled(len(pixels), self.batch_size, order):
+                index = part.to(pixels.device)
+                loss = distillation_loss(student(as_float(pixels[index])), answers[index], self.temperature)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                total += loss.detach()
+                batches += 1
+            mean = total.item() / batches
+            if not math.isfinite(mean):
+                raise TrialError(
+                    f"the loss of student '{self.students[position]}' is not finite in epoch {epoch + 1} of "
+                    f"{self.epochs} (learning_rate {self.learning_rate})"
+                )
+            report(
+                "auxiliary",
+                position * self.epochs + epoch + 1,
+                len(self.students) * self.epochs,
+                student_loss=mean,
+            )
+
+
+def new_student(name: str, classes: int, image_size: int, weights: str) -> Classifier:
+    """Return an untrained student with torchvision's weights or random ones; see `Distillation`.
+
+    Raises `ConfigError` if the weights cannot be had.
+    """
+    if name in ARCHITECTURES:
+        student = ARCHITECTURES[name].build(classes, image_size)
+        if weights == "imagenet" and ARCHITECTURES[name].torchvision_weights is not None:
+            published = Torchvision().stages_state(
+                name, image_size, normalization="none", seed=0, device="cpu", report=silent
+            )
+            student.stages.load_state_dict(published)
+        return student
+    from torchvision.models import get_model, get_model_weights
+
+    network = get_model(name, weights=None)
+    if weights == "imagenet":
+        entry = get_model_weights(name)["IMAGENET1K_V1"]
+        try:
+            network.load_state_dict(entry.get_state_dict(progress=False, check_hash=True))
+        except (URLError, OSError, RuntimeError) as error:
+            raise ConfigError(
+                f"the student '{name}' expects to download {entry.url}; got: {error} (students); go online "
+                "once, or set the students' weights to 'none', or choose small students such as small_cnn"
+            ) from error
+    feature_size = network.classifier[-1].in_features
+    student = Classifier(
+        {"features": network.features},
+        neck=nn.Sequential(network.avgpool, nn.Flatten()),
+        head=nn.Linear(feature_size, classes),  # without torchvision's dropout, as in the released code
+    )
+    return student.to(memory_format=torch.channels_last)
+
+
+def restore_students(students: Iterable[Mapping[str, Any]], device: str) -> list[Classifier]:
+    """Return lean copies of the students that `Distillation.make` made, on `device`."""
+    restored = []
+    for saved in students:
+        student = new_student(saved["architecture"], saved["classes"], saved["image_size"], "none")
+        student.load_state_dict(saved["weights"])
+        restored.append(lean(student, device).to(device))
+    return restored

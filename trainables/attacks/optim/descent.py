@@ -1,0 +1,162 @@
+"""Descents that attacks share: the loop, its updates, and how a prior and a target are asked in it."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from trainables.architectures.base import Classifier
+from trainables.architectures.head_noise import head_noise
+from trainables.errors import TrialError
+from trainables.nn.identity_losses import IdentityLoss
+from trainables.nn.inference import lean
+from trainables.priors.base import PriorNetworks
+from trainables.storage.resume import Resume
+
+HISTORY_POINTS = 50
+
+State = dict[str, Tensor]
+Losses = tuple[Tensor, Tensor]
+Step = Callable[..., tuple[State, Losses]]
+Progress = Callable[[int, float, float], None]
+Guide = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""An identity loss per image, (n,), of images (n, 3, S, S), labels (n,) and, for a target with a stochastic
+head, its noise (n, size)."""
+
+
+def sampled(iterations: int) -> list[int]:
+    """Return the iterations whose losses are kept, some `HISTORY_POINTS` from 0 to the last."""
+    every = max(1, iterations // HISTORY_POINTS)
+    return sorted({*range(0, iterations, every), iterations - 1})
+
+
+def history(iterations: int, losses: Sequence[Tensor], rows: int) -> list[dict[str, float]]:
+    """Return an attack's history; losses: of each chunk, (P, 2), its means at `sampled` times its rows."""
+    mean = torch.stack(list(losses)).sum(0) / rows
+    return [
+        {"iteration": float(iteration), "identity_loss": identity_loss, "prior_loss": prior_loss}
+        for iteration, (identity_loss, prior_loss) in zip(sampled(iterations), mean.tolist(), strict=True)
+    ]
+
+
+def descend(
+    step: Step,
+    state: State,
+    rows: int,
+    iterations: int,
+    noises: Sequence[Iterator[Tensor]],
+    progress: Progress,
+    *,
+    resume: Resume | None = None,
+    name: str = "rows",
+) -> tuple[State, Tensor]:
+    """Return the last state and the mean (identity, prior) losses at `sampled` points, (P, 2), on the CPU.
+
+    ``step(state, iteration, *draws)`` returns the next state and both losses, detached sums over `rows` rows;
+    it gets the next draw of each stream in `noises`. ``progress(iteration, identity_loss, prior_loss)`` is
+    called about once a second: reading a loss waits for the device, so it is not read in between. What
+    `resume` holds under `name` is taken up, and the state is saved there from time to time and at the end;
+    the losses of all steps with it, so that a descent over more iterations can take it up as well. Raises
+    `TrialError` if a loss or the state is not finite when it is read.
+    """
+    resume = resume or Resume()
+    anything = next(iter(state.values()))
+    course = torch.zeros(iterations, 2, dtype=anything.dtype, device=anything.device)
+    begin = 0
+    saved = resume.read(name)
+    if saved is not None and saved["iteration"] <= iterations:
+        begin = saved["iteration"]
+        course[:begin] = saved["course"].to(course)
+        state = {key: saved["state"][key].to(value) for key, value in state.items()}
+        for _ in range(begin):
+            for noise in noises:
+                next(noise)  # the draws of the steps that were done
+    last_report = time.monotonic()
+    for iteration in range(begin, iterations):
+        state, losses = step(state, iteration, *(next(noise) for noise in noises))
+        last = iteration == iterations - 1
+        course[iteration] = torch.stack(losses) / rows
+        if last or time.monotonic() - last_report > 1:
+            means = course[iteration]
+            if not all(bool(torch.isfinite(value).all()) for value in (means, *state.values())):
+                raise TrialError(
+                    f"the attack's losses are not finite at iteration {iteration + 1} of {iterations}: "
+                    f"identity_loss, prior_loss = {means.tolist()}"
+                )
+            progress(iteration + 1, *means.tolist())
+            last_report = time.monotonic()
+        if last or resume.due():
+            done = {key: value.cpu() for key, value in state.items()}
+            so_far = course[: iteration + 1].cpu()
+            resume.write(name, {"iteration": iteration + 1, "state": done, "course": so_far})
+    return state, course[sampled(iterations)].cpu()
+
+
+def momentum_step(
+    latents: Tensor, velocity: Tensor, gradient: Tensor, *, learning_rate: float, momentum: float, clip: float
+) -> tuple[Tensor, Tensor]:
+    """Return the next latents and velocity; all shapes (n, Z).
+
+    v' = m v - lr g;  z' = clamp(z - m v + (1 + m) v', -clip, clip): Nesterov's step followed by a clamp that
+    leaves the velocity alone (released code of GMI).
+    """
+    following = momentum * velocity - learning_rate * gradient
+    moved = latents - momentum * velocity + (1 + momentum) * following
+    return moved.clamp(-clip, clip), following
+
+
+def adam_step(
+    values: Tensor,
+    first: Tensor,
+    second: Tensor,
+    gradient: Tensor,
+    *,
+    steps: int,
+    learning_rate: float,
+    decays: tuple[float, float] = (0.9, 0.999),
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the next values and moments of Adam (Kingma & Ba 2015, algorithm 1); all of one shape.
+
+    steps: how many were done, this one included. decays: of the moments; epsilon is 1e-8. Each number
+    moves by itself, so rows may be split among chunks.
+    """
+    slow, slower = decays
+    first = slow * first + (1 - slow) * gradient
+    second = slower * second + (1 - slower) * gradient.square()
+    size = (second / (1 - slower**steps)).sqrt() + 1e-8
+    return values - learning_rate / (1 - slow**steps) * first / size, first, second
+
+
+def guided(target: Classifier, loss: IdentityLoss) -> Guide:
+    """Return `loss` of what `target` says as the identity loss of images."""
+
+    def guide(images: Tensor, labels: Tensor, noise: Tensor) -> Tensor:
+        with head_noise(target, noise):
+            return loss(target(images), labels)
+
+    return guide
+
+
+def lean_prior(prior: PriorNetworks, device: str) -> PriorNetworks:
+    """Return `prior` with lean copies of its networks."""
+    return replace(
+        prior,
+        generator=lean(prior.generator, device),
+        # measured: its instance norms lose more by channels last than its convolutions gain
+        discriminator=lean(prior.discriminator, device, channels_last=False),
+    )
+
+
+def realism(discriminator: nn.Module, images: Tensor, group: int = 1) -> Tensor:
+    """Return the discriminator's scores (n,) of images (n, 3, S, S).
+
+    One that compares the images of a batch with each other says so in ``compares``; it gets `group`
+    neighbouring images at a time, so that scores do not depend on how many groups are worked on at once.
+    """
+    if getattr(discriminator, "compares", False):
+        scores: Tensor = discriminator(images, group)
+    else:
+        scores = discriminator(images)
+    return scores

@@ -1,0 +1,203 @@
+"""The search of KEDMI, and of LOMMA on KEDMI: a Gaussian of latents for each identity. No attack."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from trainables.attacks.base import Passes, Reconstructions, in_chunks, row_noise, rows_at_once, to_pixels
+from trainables.attacks.optim.descent import (
+    Guide,
+    Losses,
+    Progress,
+    State,
+    adam_step,
+    descend,
+    history,
+    realism,
+)
+from trainables.errors import TrialError
+from trainables.priors.base import PriorNetworks
+from trainables.runtime.checks import above, at_least
+from trainables.runtime.progress import Report
+from trainables.runtime.randomness import stream
+from trainables.storage.resume import Resume
+
+
+@dataclass(frozen=True, kw_only=True)
+class GaussianSearch:
+    """Minimises softplus(-D(G(z))) + identity_weight * identity loss of G(z) over the Gaussian behind z.
+
+    A step draws one z = mean + exp(log_variance / 2) * noise for each identity and moves both with Adam.
+    Afterwards `restarts` latents are drawn from each Gaussian.
+
+    iterations, learning_rate: of Adam.
+    log_variance: where all log-variances start; the means start at 0. Published 1, in TL-DMI's code 0.
+    clip: what latents are clipped to before the generator, in every step and at the end; None clips nothing.
+    group: how many identities the prior's discriminator compares with each other: N identities are cut, in
+    the order given, into groups of `group`, the last may be smaller. An identity's result depends on its
+    group, as in the published loop, whose batch is the group of 60; it depends neither on the other groups
+    nor on how many are worked on at once. 1 makes every identity independent of all others. The gradient is
+    that of the sum over identities divided by `group`: the published mean, for a whole group.
+    """
+
+    kind: ClassVar[str]
+    goes_on: ClassVar[bool] = True
+
+    iterations: int = 2400
+    restarts: int = 5
+    learning_rate: float = 0.02
+    identity_weight: float = 100.0
+    log_variance: float = 1.0
+    clip: float | None = None
+    group: int = 60
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "iterations", "restarts", "group")
+        above(self, 0, "learning_rate")
+        at_least(self, 0, "identity_weight")
+        if self.clip is not None:
+            above(self, 0, "clip")
+
+    @property
+    def coupled(self) -> int:
+        """Return `group`: how many identities must stay together."""
+        return self.group
+
+    def passes(self) -> Passes:
+        """Return what one identity costs."""
+        return Passes(
+            generator_forward=self.iterations + self.restarts,
+            generator_backward=self.iterations,
+            target_forward=self.iterations,
+            target_backward=self.iterations,
+        )
+
+    def search(
+        self,
+        guide: Guide,
+        prior: PriorNetworks,
+        identities: Tensor,
+        *,
+        noise_size: int,
+        seed: int,
+        device: str,
+        report: Report,
+        batch_size: int | None,
+        resume: Resume | None,
+    ) -> Reconstructions:
+        """Return (restarts, N) reconstructions of `identities`, (N,); `guide` wants (n, noise_size) noise.
+
+        Worked through in whole groups, as many as `batch_size` holds, but at least one.
+        """
+        identities = identities.cpu()
+        rows = len(identities)
+        finished = 0
+
+        def work(first: int, stop: int) -> tuple[Tensor, Tensor, Tensor]:
+            nonlocal finished
+            labels = identities[first * self.group : stop * self.group]
+            count = len(labels)
+
+            def progress(iteration: int, identity_loss: float, prior_loss: float) -> None:
+                done = finished + iteration * count
+                total = rows * self.iterations
+                report("attack", done, total, identity_loss=identity_loss, prior_loss=prior_loss)
+
+            def streams(use: str) -> list[torch.Generator]:
+                return [stream(seed, self.kind, use, int(label)) for label in labels]
+
+            try:
+                gaussian, losses = self.descend(
+                    guide,
+                    prior,
+                    labels.to(device),
+                    row_noise(streams("draw"), prior.latent_size, device),
+                    row_noise(streams("head"), noise_size, device),
+                    progress,
+                    resume=resume,
+                    name=f"groups-{first}-{stop}",
+                )
+            except torch.OutOfMemoryError as error:
+                if stop - first > 1:
+                    raise
+                raise TrialError(
+                    f"not even one group of {count} identities fits into the memory of the GPU; "
+                    "use a smaller group (attack.group)"
+                ) from error
+            last = row_noise(streams("last"), prior.latent_size, device)
+            with torch.no_grad():
+                latents = [self.draw(gaussian, next(last)) for _ in range(self.restarts)]
+                pixels = [to_pixels(prior.generator(one)).cpu() for one in latents]
+            finished += count * self.iterations
+            return torch.stack(latents).cpu(), torch.stack(pixels), losses * count
+
+        groups = -(-rows // self.group)
+        at_once = max(1, (batch_size or rows_at_once(device)) // self.group)
+        chunks = in_chunks(groups, at_once, work)
+        return Reconstructions(
+            latents=torch.cat([latents for latents, _, _ in chunks], dim=1),
+            images=torch.cat([pixels for _, pixels, _ in chunks], dim=1),
+            history=history(self.iterations, [losses for _, _, losses in chunks], rows),
+        )
+
+    def descend(
+        self,
+        guide: Guide,
+        prior: PriorNetworks,
+        labels: Tensor,
+        draws: Iterator[Tensor],
+        noise: Iterator[Tensor],
+        progress: Progress,
+        *,
+        resume: Resume | None = None,
+        name: str = "rows",
+    ) -> tuple[Tensor, Tensor]:
+        """Return means and log-variances (2, n, Z) and the losses at `sampled` points, see `descent`.
+
+        labels: (n,), on the device; draws: standard normal (n, Z) a step; noise: of the target's head,
+        (n, size) a step. Rows are compared in groups of `group` neighbours.
+        """
+
+        def step(state: State, iteration: int, drawn: Tensor, head: Tensor) -> tuple[State, Losses]:
+            gaussian = state["gaussian"].requires_grad_(True)
+            images = prior.generator(self.draw(gaussian, drawn))
+            prior_loss = functional.softplus(-realism(prior.discriminator, images, self.group)).sum()
+            identity_loss = guide(images, labels, head).sum()
+            total = (prior_loss + self.identity_weight * identity_loss) / self.group
+            (gradient,) = torch.autograd.grad(total, gaussian)
+            moved, first, second = adam_step(
+                gaussian.detach(),
+                state["first"],
+                state["second"],
+                gradient,
+                steps=iteration + 1,
+                learning_rate=self.learning_rate,
+            )
+            losses = identity_loss.detach(), prior_loss.detach()
+            return {"gaussian": moved, "first": first, "second": second}, losses
+
+        weight = next(prior.generator.parameters())
+        zeros = torch.zeros(len(labels), prior.latent_size, dtype=weight.dtype, device=labels.device)
+        gaussian = torch.stack((zeros, zeros + self.log_variance))
+        start = {
+            "gaussian": gaussian,
+            "first": torch.zeros_like(gaussian),
+            "second": torch.zeros_like(gaussian),
+        }
+        last, losses = descend(
+            step, start, len(labels), self.iterations, [draws, noise], progress, resume=resume, name=name
+        )
+        return last["gaussian"], losses
+
+    def draw(self, gaussian: Tensor, noise: Tensor) -> Tensor:
+        """Return latents (n, Z): mean + exp(log_variance / 2) * noise, clipped if `clip` says so.
+
+        gaussian: (2, n, Z), means and log-variances; noise: (n, Z), standard normal.
+        """
+        mean, log_variance = gaussian
+        latents: Tensor = mean + (log_variance / 2).exp() * noise
+        return latents if self.clip is None else latents.clamp(-self.clip, self.clip)

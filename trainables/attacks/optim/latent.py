@@ -1,0 +1,173 @@
+"""The search of GMI, and of LOMMA on GMI: momentum descent over latents from several starts. No attack."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from trainables.attacks.base import Passes, Reconstructions, in_chunks, row_noise, rows_at_once, to_pixels
+from trainables.attacks.optim.descent import (
+    Guide,
+    Losses,
+    Progress,
+    State,
+    descend,
+    history,
+    momentum_step,
+    realism,
+)
+from trainables.priors.base import PriorNetworks
+from trainables.runtime.checks import above, at_least
+from trainables.runtime.progress import Report
+from trainables.runtime.randomness import stream
+from trainables.storage.resume import Resume
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentSearch:
+    """Minimises -D(G(z)) + identity_weight * identity loss of G(z) over z.
+
+    A discriminator that compares the images of a batch, as KEDMI's does, sees each image alone here.
+
+    iterations, restarts: steps per start, independent starts per identity.
+    learning_rate, momentum, clip: of `momentum_step`; the first latent is not clipped, as published.
+    group: how many identities the published loop averages its loss over. The published gradient of a latent
+    is divided by its batch size, so its step depends on it; here the loss is the sum over images divided by
+    `group`, which is the published update for a batch of `group` and the same for any batching. 60 is the
+    batch of the protocol of KEDMI, LOMMA and TL-DMI; the first GMI code had 100.
+    """
+
+    kind: ClassVar[str]
+    goes_on: ClassVar[bool] = True
+
+    iterations: int = 2400
+    restarts: int = 5
+    learning_rate: float = 0.02
+    momentum: float = 0.9
+    identity_weight: float = 100.0
+    clip: float = 1.0
+    group: int = 60
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "iterations", "restarts", "group")
+        above(self, 0, "learning_rate", "clip")
+        at_least(self, 0, "momentum", "identity_weight")
+
+    def passes(self) -> Passes:
+        """Return what one identity costs."""
+        steps = self.iterations * self.restarts
+        return Passes(
+            generator_forward=steps + self.restarts,
+            generator_backward=steps,
+            target_forward=steps,
+            target_backward=steps,
+        )
+
+    def search(
+        self,
+        guide: Guide,
+        prior: PriorNetworks,
+        identities: Tensor,
+        *,
+        noise_size: int,
+        seed: int,
+        device: str,
+        report: Report,
+        batch_size: int | None,
+        resume: Resume | None,
+    ) -> Reconstructions:
+        """Return (restarts, N) reconstructions of `identities`, (N,); `guide` wants (n, noise_size) noise.
+
+        All restarts of all identities are rows of one batch, worked through in chunks of `batch_size`.
+        """
+        identities = identities.cpu()
+        labels = identities.repeat(self.restarts)  # row r * N + i is restart r of identity i
+        rows = len(labels)
+        starts = torch.stack(
+            [
+                torch.randn(prior.latent_size, generator=self._stream(seed, row, identities, "start"))
+                for row in range(rows)
+            ]
+        )
+        finished = 0
+
+        def work(first: int, stop: int) -> tuple[Tensor, Tensor, Tensor]:
+            nonlocal finished
+
+            def progress(iteration: int, identity_loss: float, prior_loss: float) -> None:
+                done = finished + iteration * (stop - first)
+                total = rows * self.iterations
+                report("attack", done, total, identity_loss=identity_loss, prior_loss=prior_loss)
+
+            generators = [self._stream(seed, row, identities, "head") for row in range(first, stop)]
+            latents, losses = self.descend(
+                guide,
+                prior,
+                starts[first:stop].to(device),
+                labels[first:stop].to(device),
+                row_noise(generators, noise_size, device),
+                progress,
+                resume=resume,
+                name=f"rows-{first}-{stop}",
+            )
+            with torch.no_grad():
+                pixels = to_pixels(prior.generator(latents))
+            finished += (stop - first) * self.iterations
+            return latents.cpu(), pixels.cpu(), losses * (stop - first)
+
+        chunks = in_chunks(rows, batch_size or rows_at_once(device), work)
+        shape = (self.restarts, len(identities))
+        images = torch.cat([pixels for _, pixels, _ in chunks])
+        return Reconstructions(
+            latents=torch.cat([latents for latents, _, _ in chunks]).reshape(*shape, -1),
+            images=images.reshape(*shape, *images.shape[1:]),
+            history=history(self.iterations, [losses for _, _, losses in chunks], rows),
+        )
+
+    def _stream(self, seed: int, row: int, identities: Tensor, use: str) -> torch.Generator:
+        restart, position = divmod(row, len(identities))
+        return stream(seed, self.kind, use, restart, int(identities[position]))
+
+    def descend(
+        self,
+        guide: Guide,
+        prior: PriorNetworks,
+        latents: Tensor,
+        labels: Tensor,
+        noise: Iterator[Tensor],
+        progress: Progress,
+        *,
+        resume: Resume | None = None,
+        name: str = "rows",
+    ) -> tuple[Tensor, Tensor]:
+        """Return the last latents (n, Z) and the losses at `sampled` points, see `trainables.attacks.optim.descent`.
+
+        latents: (n, Z), labels: (n,), both on the device; noise: of the target's head, (n, size) a step.
+        """
+
+        def step(state: State, _: int, drawn: Tensor) -> tuple[State, Losses]:
+            latents = state["latents"].requires_grad_(True)
+            images = prior.generator(latents)
+            prior_loss = -realism(prior.discriminator, images).sum()
+            identity_loss = guide(images, labels, drawn).sum()
+            total = (prior_loss + self.identity_weight * identity_loss) / self.group
+            (gradient,) = torch.autograd.grad(total, latents)
+            moved, velocity = momentum_step(
+                latents.detach(),
+                state["velocity"],
+                gradient,
+                learning_rate=self.learning_rate,
+                momentum=self.momentum,
+                clip=self.clip,
+            )
+            losses = identity_loss.detach(), prior_loss.detach()
+            return {"latents": moved, "velocity": velocity}, losses
+
+        start = {"latents": latents.detach().clone(), "velocity": torch.zeros_like(latents)}
+        rows = len(labels)
+        last, losses = descend(
+            step, start, rows, self.iterations, [noise], progress, resume=resume, name=name
+        )
+        return last["latents"], losses

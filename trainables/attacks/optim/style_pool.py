@@ -1,0 +1,172 @@
+"""What attacks in style space share: a pool of samples, scores, and long work that goes on. No attack."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from trainables.architectures.base import Classifier
+from trainables.architectures.head_noise import head_noise, noise_size
+from trainables.attacks.base import in_chunks, row_noise
+from trainables.attacks.optim.styles import StyleGenerator
+from trainables.nn.crops import Crop, see
+from trainables.runtime.progress import Report
+from trainables.runtime.randomness import stream
+from trainables.storage.resume import Resume
+
+DECAYS = (0.1, 0.1)  # of Adam's moments in PPA and its kin: hardly any memory
+
+
+def sample_styles(
+    generator: StyleGenerator, latent_size: int, count: int, *, seed: int, kind: str, device: str
+) -> Tensor:
+    """Return the styles of a pool of random latents, float32 (count, W), on the CPU.
+
+    The latents are one stream of `seed` and the attack's `kind`: a larger pool begins with the smaller.
+    """
+    latents = torch.randn(count, latent_size, generator=stream(seed, kind, "pool"))
+
+    def work(first: int, stop: int) -> Tensor:
+        return generator.style(latents[first:stop].to(device)).cpu()
+
+    with torch.no_grad():
+        return torch.cat(in_chunks(count, 4096, work))
+
+
+def best(scores: Tensor, count: int) -> Tensor:
+    """Return the rows of the `count` largest scores (M, N) of each column, best first: int64 (count, N)."""
+    return scores.topk(count, dim=0).indices
+
+
+def style_bounds(styles: Tensor, spread: float) -> tuple[Tensor, Tensor]:
+    """Return the least and largest usual styles, (W,) each, of styles (M, W) (MIRROR's "P space").
+
+    The mapping network ends in a leaky ReLU of slope 0.2, before which styles are about normal: there the
+    bounds are the mean plus and minus `spread` standard deviations (over M).
+    """
+    before = functional.leaky_relu(styles, 5.0)  # undoes the slope of 0.2
+    mean, deviation = before.mean(0), before.std(0, correction=0)
+    low, high = (functional.leaky_relu(mean + sign * spread * deviation, 0.2) for sign in (-1, 1))
+    return low, high
+
+
+def picture(generator: StyleGenerator, styles: Tensor, clip: bool) -> Tensor:
+    """Return what targets see of the images of `styles`, (n, 3, S, S), clipped to [0, 1] or not."""
+    whole = generator.synthesis(styles)
+    return generator.view(whole.clamp(0, 1) if clip else whole)
+
+
+def mirrored_scores(target: Classifier, images: Tensor, noise: Iterator[Tensor]) -> Tensor:
+    """Return the mean softmax over each image (n, 3, S, S) and its mirror image, (n, K)."""
+    scores = []
+    for shown in (images, images.flip(3)):
+        with head_noise(target, next(noise)):
+            scores.append(target(shown).softmax(1))
+    mean: Tensor = (scores[0] + scores[1]) / 2
+    return mean
+
+
+def crop_scores(
+    target: Classifier,
+    images: Tensor,
+    labels: Tensor,
+    crops: Sequence[Crop],
+    noise: Iterator[Tensor],
+    size: int,
+) -> Tensor:
+    """Return the mean softmax of each image's label over `crops` resized to `size`, (n,)."""
+    total = images.new_zeros(len(images))
+    for crop in crops:
+        with head_noise(target, next(noise)):
+            seen = target(see(images, crop, size)).softmax(1)
+        total += seen.gather(1, labels[:, None])[:, 0]
+    return total / len(crops)
+
+
+class Meter:
+    """Reports work of a known total as stage "attack": at most once a second, and at the end."""
+
+    def __init__(self, report: Report, total: int) -> None:
+        self._report, self._total = report, total
+        self._done, self._last = 0, 0.0
+
+    def add(self, done: int) -> None:
+        """Count `done` more units and report if it is time."""
+        self._done += done
+        if self._done == self._total or time.monotonic() - self._last > 1:
+            self.at(0)
+
+    def at(self, ahead: int, **metrics: float) -> None:
+        """Report `ahead` units more than were counted so far."""
+        self._report("attack", self._done + ahead, self._total, **metrics)
+        self._last = time.monotonic()
+
+
+def worked(
+    rows: int,
+    size: int,
+    work: Callable[[int, int], Tensor],
+    *,
+    resume: Resume,
+    name: str,
+    done: Callable[[int], None],
+) -> Tensor:
+    """Return ``work(first, stop)``, (stop - first, …), over `rows` rows in chunks of `size`, on the CPU.
+
+    What `resume` holds under `name` is taken up; results are saved there from time to time and at the end.
+    ``done(count)`` is called when `count` more rows are done.
+    """
+    saved = resume.read(name)
+    parts = [] if saved is None else [saved["values"]]
+    begin = sum(map(len, parts))
+    if begin:
+        done(begin)
+
+    def chunk(first: int, stop: int) -> None:
+        parts.append(work(begin + first, begin + stop).cpu())
+        if begin + stop == rows or resume.due():
+            resume.write(name, {"values": torch.cat(parts)})
+        done(stop - first)
+
+    with torch.no_grad():
+        in_chunks(rows - begin, size, chunk)
+    return torch.cat(parts)
+
+
+def best_styles(
+    target: Classifier,
+    generator: StyleGenerator,
+    latent_size: int,
+    identities: Tensor,
+    *,
+    candidates: int,
+    starts: int,
+    psi: float,
+    cutoff: int,
+    clip: bool,
+    seed: int,
+    kind: str,
+    device: str,
+    size: int,
+    resume: Resume,
+    done: Callable[[int], None],
+) -> Tensor:
+    """Return PPA's choice of starts for each of the identities (N,), float32 (starts * N, W), on the CPU.
+
+    Row r * N + i is the sample of `candidates` with the r-th largest `mirrored_scores` of identity i; of its
+    styles, truncated, that of the first layer. target: a lean copy. The rest is as in `worked`.
+    """
+    pool = sample_styles(generator, latent_size, candidates, seed=seed, kind=kind, device=device)
+    noise = noise_size(target)
+
+    def rate(first: int, stop: int) -> Tensor:
+        styles = generator.truncate(pool[first:stop].to(device), psi, cutoff)
+        streams = [stream(seed, kind, "pool", row) for row in range(first, stop)]
+        images = picture(generator, styles, clip)
+        return mirrored_scores(target, images, row_noise(streams, noise, device))[:, identities.to(device)]
+
+    scores = worked(candidates, size, rate, resume=resume, name="pool", done=done)
+    chosen = pool[best(scores, starts).flatten()]
+    return generator.truncate(chosen.to(device), psi, cutoff)[:, 0].cpu()

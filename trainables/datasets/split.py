@@ -1,0 +1,66 @@
+"""Split labelled images into training, validation and test, identity by identity."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from trainables.datasets.base import Images
+from trainables.errors import ConfigError
+from trainables.runtime.randomness import stream
+
+LEAST = {"training": 2, "validation": 1, "test": 1}  # two to train on: BiDO compares images of one identity
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Three disjoint parts of one data set. All know every identity; label k is ``names[k]`` in each."""
+
+    train: Images
+    validation: Images
+    test: Images
+
+
+def split(images: Images, *, validation: float = 0.1, test: float = 0.2, seed: int = 0) -> Split:
+    """Return a seeded split of every identity: shares `validation` and `test`, at least one image each.
+
+    Where the data set reserves images for testing, exactly those are the test set and `test` is not used;
+    `validation` is then a share of the rest. Within a part, images keep their order. One identity's split
+    depends on its own images, the seed and its name only.
+    """
+    if not (0 < validation < 1 and 0 < test < 1 and validation + test < 1):
+        raise ConfigError(
+            "validation and test must be shares between 0 and 1 that leave something to train on; "
+            f"got validation {validation} and test {test} (validation, test)"
+        )
+    parts: dict[str, list[Tensor]] = {name: [] for name in LEAST}
+    for label, name in enumerate(images.names):
+        own = (images.labels == label).nonzero().flatten()
+        if images.reserved is None:
+            free = own[torch.randperm(len(own), generator=stream(seed, "split", name))]
+            tested = max(1, round(test * len(own)))
+            reserved, free = free[:tested], free[tested:]
+        else:
+            kept = images.reserved[own]
+            reserved, free = own[kept], own[~kept]
+            free = free[torch.randperm(len(free), generator=stream(seed, "split", name))]
+        checked = max(1, round(validation * (len(own) if images.reserved is None else len(free))))
+        found = {"training": free[checked:], "validation": free[:checked], "test": reserved}
+        _enough(name, found, images.reserved is not None)
+        for part, index in found.items():
+            parts[part].append(index)
+    train, val, tests = (images.select(torch.cat(parts[part]).sort().values) for part in LEAST)
+    return Split(train=train, validation=val, test=tests)
+
+
+def _enough(name: str, found: dict[str, Tensor], reserved: bool) -> None:
+    if all(len(found[part]) >= least for part, least in LEAST.items()):
+        return
+    total = sum(len(index) for index in found.values())
+    got = ", ".join(f"{len(index)} for {part}" for part, index in found.items())
+    needed = "3 images and 1 reserved for testing" if reserved else "4 images"
+    raise ConfigError(
+        f"every identity needs at least 2 images for training, 1 for validation and 1 for test; "
+        f"identity '{name}' has {total} in all, which gives {got}; "
+        f"give it at least {needed}, lower validation and test, or remove it"
+    )

@@ -1,0 +1,89 @@
+"""Where a target's stages start from: random weights, a data set, a file, or torchvision."""
+
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+from trainables.architectures import ARCHITECTURES
+from trainables.architectures.base import Classifier
+from trainables.errors import ConfigError
+from trainables.runtime.progress import Report
+from trainables.storage.weights import listed
+from trainables.training.classifier import Normalization
+
+StagesState = dict[str, Tensor]
+
+HEADS = ("neck.", "head.", "classifier.", "fc.")  # of our own files and of torchvision's
+
+
+class Pretraining(Protocol):
+    """A frozen dataclass of knobs with one verb. Register it in ``PRETRAININGS``."""
+
+    kind: ClassVar[str]
+    summary: ClassVar[str]
+    source: ClassVar[str]
+
+    def stages_state(
+        self,
+        architecture: str,
+        image_size: int,
+        *,
+        normalization: Normalization,
+        seed: int,
+        device: str,
+        report: Report,
+    ) -> StagesState | None:
+        """Return a state dict, on the CPU, that fits ``classifier.stages``; None to keep random weights.
+
+        normalization: of the target that will use the weights; what is trained here is trained with it.
+        Raises `ConfigError` if weights are missing or do not fit.
+        """
+        ...
+
+
+def load_stages(classifier: Classifier, state: StagesState | None) -> None:
+    """Load what `stages_state` returned into the classifier's stages; None leaves them as they are."""
+    if state is not None:
+        classifier.stages.load_state_dict(state)
+
+
+def matched(architecture: str, image_size: int, found: dict[str, Tensor], where: str) -> StagesState:
+    """Return the stage weights in `found`, a state dict in our names or torchvision's, under our names.
+
+    Raises `ConfigError` naming what is missing, surplus or of another shape. Counters of the batches
+    that batch norm saw may be missing, as in old files.
+    """
+    with torch.device("meta"):
+        wanted = ARCHITECTURES[architecture].build(2, image_size).stages.state_dict()
+    theirs = _names_in_file(architecture, list(wanted), found)
+    counters = {name for name in wanted if name.endswith("num_batches_tracked")}
+    missing = [theirs[name] for name in wanted if theirs[name] not in found and name not in counters]
+    known = set(theirs.values())
+    surplus = [name for name in found if name not in known and not name.startswith((*HEADS, "mean", "std"))]
+    shapes = [
+        f"{theirs[name]} {tuple(found[theirs[name]].shape)} instead of {tuple(value.shape)}"
+        for name, value in wanted.items()
+        if theirs[name] in found and found[theirs[name]].shape != value.shape
+    ]
+    problems = [
+        f"{what}: {listed(names)}"
+        for what, names in (("missing", missing), ("surplus", surplus), ("other shape", shapes))
+        if names
+    ]
+    if problems:
+        raise ConfigError(
+            f"pretraining expects the weights of {architecture}; {where} does not fit: "
+            f"{'; '.join(problems)}; choose the architecture that the file was saved from"
+        )
+    zero = torch.zeros((), dtype=torch.int64)
+    return {name: found.get(theirs[name], zero).clone() for name in wanted}
+
+
+def _names_in_file(architecture: str, wanted: list[str], found: dict[str, Tensor]) -> dict[str, str]:
+    """Return our name -> name in the file, for the naming that fits most of the file."""
+    namings = [{name: name for name in wanted}, {name: f"stages.{name}" for name in wanted}]
+    rename = ARCHITECTURES[architecture].torchvision_key
+    if rename is not None:
+        namings.append({name: rename(name) for name in wanted})
+    return max(namings, key=lambda names: sum(name in found for name in names.values()))

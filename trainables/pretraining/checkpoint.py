@@ -1,0 +1,42 @@
+"""TODO docstring."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from trainables.pretraining.base import StagesState, matched
+from trainables.runtime.progress import Report
+from trainables.storage.weights import read_weights
+from trainables.training.classifier import Normalization
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """Weights from a file: a plain state dict, named as here or as in torchvision, with or without a head.
+
+    path: the file; loaded weights-only, so it can run no code. Neck and head in it are ignored.
+    """
+
+    kind: ClassVar[str] = "checkpoint"
+    summary: ClassVar[str] = "weights from a local file"
+    source: ClassVar[str] = "this project"
+
+    path: str
+
+    def stages_state(
+        self,
+        architecture: str,
+        image_size: int,
+        *,
+        normalization: Normalization,
+        seed: int,
+        device: str,
+        report: Report,
+    ) -> StagesState:
+        """Return the file's weights under the names of our stages."""
+        return self.read(architecture, image_size)
+
+    def read(self, architecture: str, image_size: int) -> StagesState:
+        """Return the file's weights under the names of our stages; raise `ConfigError` if they do not fit."""
+        saved = read_weights(Path(self.path), "pretraining.path")
+        return matched(architecture, image_size, saved, f"{self.path} (pretraining.path)")

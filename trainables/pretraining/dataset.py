@@ -1,0 +1,78 @@
+"""TODO docstring."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+
+from trainables.datasets.base import Dataset, Images
+from trainables.defenses.none import NoDefense
+from trainables.errors import ConfigError
+from trainables.pretraining.base import StagesState
+from trainables.runtime.progress import Report
+from trainables.runtime.randomness import derive, stream
+from trainables.training.batches import Augmentation
+from trainables.training.classifier import Normalization, Target, build_classifier, train_classifier
+from trainables.training.recipe import Recipe
+
+HELD_OUT = 0.1  # of a pre-training set, to choose the epoch by
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnDataset(Recipe):
+    """Train the whole network to classify `data`, whose identities are not the private ones.
+
+    The other knobs are those of every recipe. A tenth of the images chooses the epoch.
+    """
+
+    kind: ClassVar[str] = "dataset"
+    summary: ClassVar[str] = "trained here on a data set of the study"
+    source: ClassVar[str] = "Ho et al., CVPR 2024 (TL-DMI), stage 1"
+
+    data: Dataset
+    epochs: int = 30
+    learning_rate: float = 0.05
+    weight_decay: float = 5e-4
+    schedule: Literal["constant", "cosine"] = "cosine"
+    augmentation: Augmentation = "crop_flip"
+
+    def stages_state(
+        self,
+        architecture: str,
+        image_size: int,
+        *,
+        normalization: Normalization,
+        seed: int,
+        device: str,
+        report: Report,
+    ) -> StagesState:
+        """Return the trained stages."""
+        images = self.data.load(image_size)
+        if images.classes < 2:
+            raise ConfigError(
+                f"pretraining expects at least 2 identities to tell apart; got {images.classes} "
+                "(pretraining.data); choose a labelled data set"
+            )
+        train, validation = _hold_out(images, seed)
+        classifier = build_classifier(
+            architecture, images.classes, image_size, normalization, derive(seed, "pretraining")
+        )
+        recipe = Target(architecture=architecture, normalization=normalization, **self.shared())
+        train_classifier(
+            classifier,
+            recipe,
+            NoDefense(),
+            train,
+            validation,
+            seed=seed,
+            device=device,
+            report=report,
+            stage="pretrained",
+        )
+        return {name: value.cpu() for name, value in classifier.stages.state_dict().items()}
+
+
+def _hold_out(images: Images, seed: int) -> tuple[Images, Images]:
+    order = torch.randperm(len(images), generator=stream(seed, "pretraining", "split"))
+    held_out = max(1, round(HELD_OUT * len(images)))
+    return images.select(order[held_out:]), images.select(order[:held_out])

@@ -1,0 +1,29 @@
+"""TODO docstring."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from trainables.runtime.progress import Report
+from trainables.training.classifier import Normalization
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scratch:
+    """No pre-training: what a freeze point freezes is random, as TL-DMI does for VMI's ResNet-34."""
+
+    kind: ClassVar[str] = "none"
+    summary: ClassVar[str] = "random weights"
+    source: ClassVar[str] = "this project"
+
+    def stages_state(
+        self,
+        architecture: str,
+        image_size: int,
+        *,
+        normalization: Normalization,
+        seed: int,
+        device: str,
+        report: Report,
+    ) -> None:
+        """Return None."""
+        return

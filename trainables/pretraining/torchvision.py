@@ -1,0 +1,63 @@
+"""TODO docstring."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+from urllib.error import URLError
+
+from trainables.architectures import ARCHITECTURES
+from trainables.errors import ConfigError
+from trainables.pretraining.base import StagesState, matched
+from trainables.runtime.progress import Report
+from trainables.training.classifier import Normalization
+
+
+@dataclass(frozen=True, kw_only=True)
+class Torchvision:
+    """torchvision's published weights, downloaded into torch's cache on first use.
+
+    weights: their name without the architecture, such as IMAGENET1K_V1. They expect normalization "imagenet".
+    """
+
+    kind: ClassVar[str] = "torchvision"
+    summary: ClassVar[str] = "torchvision's published weights, by name"
+    source: ClassVar[str] = "torchvision; Russakovsky et al., IJCV 2015 (ImageNet)"
+
+    weights: str = "IMAGENET1K_V1"
+
+    def stages_state(
+        self,
+        architecture: str,
+        image_size: int,
+        *,
+        normalization: Normalization,
+        seed: int,
+        device: str,
+        report: Report,
+    ) -> StagesState:
+        """Return the published weights under the names of our stages."""
+        from torchvision.models import get_model_weights, get_weight
+
+        family = ARCHITECTURES[architecture].torchvision_weights
+        if family is None:
+            having = [name for name, entry in ARCHITECTURES.items() if entry.torchvision_weights]
+            raise ConfigError(
+                f"pretraining 'torchvision' has weights for {', '.join(having)}; got '{architecture}' "
+                "(target.architecture); choose one of these, or another pretraining"
+            )
+        named = f"{family}.{self.weights}"
+        try:
+            entry = get_weight(named)
+        except (ValueError, AttributeError, KeyError):
+            known = [member.name for member in get_model_weights(architecture)]
+            raise ConfigError(
+                f"pretraining 'torchvision' knows the weights {', '.join(known)} of {architecture}; "
+                f"got '{self.weights}' (pretraining.weights)"
+            ) from None
+        try:
+            saved = entry.get_state_dict(progress=False, check_hash=True)
+        except (URLError, OSError, RuntimeError) as error:
+            raise ConfigError(
+                f"pretraining 'torchvision' expects to download {entry.url}; got: {error} "
+                "(pretraining.weights); go online once, or fetch the file elsewhere and use kind: checkpoint"
+            ) from error
+        return matched(architecture, image_size, saved, named)

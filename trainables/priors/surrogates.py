@@ -1,0 +1,83 @@
+"""Surrogates: classifiers that learn a target's labels on images of a conditional GAN, for LOKT."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trainables.architectures import ARCHITECTURES
+from trainables.errors import ConfigError, TrialError
+from trainables.nn.augmentation import VIEW_DRAWS, random_view
+from trainables.storage.documents import suggestion
+
+DENSENETS = ("densenet121", "densenet161", "densenet169")
+SURROGATES = (*ARCHITECTURES, *DENSENETS)
+JITTER_SHARE = 0.5
+
+
+def check_names(names: tuple[str, ...], where: str) -> None:
+    """Raise ValueError for a name that `build` does not know."""
+    for name in names:
+        if name not in SURROGATES:
+            raise ValueError(
+                f"{where} must name architectures out of {', '.join(SURROGATES)}; got '{name}'"
+                f"{suggestion(name, SURROGATES)}"
+            )
+
+
+def build(name: str, classes: int, image_size: int) -> nn.Module:
+    """Return an untrained network of images (n, 3, S, S) in [0, 1] -> logits (n, `classes`)."""
+    if name in ARCHITECTURES:
+        return ARCHITECTURES[name].build(classes, image_size)
+    if image_size < 32:
+        raise ConfigError(f"{name} expects an image_size from 32; got {image_size} (image_size); choose 64")
+    from torchvision.models import get_model  # importing torchvision costs seconds
+
+    network: nn.Module = get_model(name, weights=None, num_classes=classes)
+    return network
+
+
+def teach(
+    network: nn.Module,
+    images: Callable[[Tensor], Tensor],
+    labels: Tensor,
+    *,
+    epochs: int,
+    steps: int,
+    batch_size: int,
+    learning_rate: float,
+    generator: torch.Generator,
+    progress: Callable[[int, float], None],
+) -> None:
+    """Train `network` in place on ``images(index)`` (n, 3, S, S) and `labels` (N,), on the labels' device.
+
+    The loss is half the cross-entropy of the images and half that of a random view of each (released code of
+    LOKT). SGD, momentum 0.9, weight decay 5e-4, the rate falling to 0 by a cosine over `epochs` of `steps`
+    batches. ``progress(epoch, loss)`` from 1. Raises `TrialError` if the loss is not finite.
+    """
+    network.train()
+    optimizer = torch.optim.SGD(network.parameters(), lr=learning_rate, momentum=0.9, weight_decay=5e-4)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs)
+    waiting = torch.empty(0, dtype=torch.int64)
+    size = min(batch_size, len(labels))
+    for epoch in range(1, epochs + 1):
+        for _ in range(steps):
+            while len(waiting) < size:
+                waiting = torch.cat((waiting, torch.randperm(len(labels), generator=generator)))
+            taken, waiting = waiting[:size], waiting[size:]
+            with torch.no_grad():
+                plain = images(taken)
+                draws = torch.randn(size, VIEW_DRAWS, generator=generator).to(plain)
+                viewed = random_view(plain, draws, JITTER_SHARE)
+            wanted = labels[taken.to(labels.device)]
+            loss = 0.5 * functional.cross_entropy(network(plain), wanted)
+            loss = loss + 0.5 * functional.cross_entropy(network(viewed), wanted)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        schedule.step()
+        value = loss.item()
+        if value != value:
+            raise TrialError(f"a surrogate's loss is not a number in epoch {epoch} of {epochs}")
+        progress(epoch, value)

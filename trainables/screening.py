@@ -1,0 +1,229 @@
+"""Screening: a short attack first, and no long one where that already shows a trial to be beaten.
+
+Where an attack's steps do not depend on how many there are (GMI, KEDMI, LOMMA, PLG-MI, LOKT), the short
+attack is the beginning of the long one, which goes on from it: screening then costs a look by the judge. For
+others it is an attack of its own, with one restart.
+
+The lower end of the short attack's interval is taken as the least that the long one reaches. That is
+likely, not certain: a long attack can stay below it by chance, mostly on a target that no attack tells from
+noise. So a screened trial may have been on the front; tests/benchmarks/screening.py measures how often.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from trainables.attacks.base import Attack, goes_on
+from trainables.attacks.sharding import Spread
+from trainables.config import Threat, TrialConfig, load_trial
+from trainables.errors import ConfigError
+from trainables.runtime.progress import Report, silent
+from trainables.stages.evaluation import judge_warnings
+from trainables.stages.judge import make_judge
+from trainables.stages.target import make_target
+from trainables.storage.store import Stage, Store
+from trainables.trial import assault, run_trial
+
+LENGTHS = ("iterations", "steps", "episodes", "generations")  # knobs that say how long an attack runs
+KNOWN = (
+    "test_accuracy",
+    "attack_accuracy",
+    "train_seconds",
+)  # objectives that can be bounded after a short one
+
+Rival = Mapping[str, Any]
+Limit = tuple[str, str, float]
+
+
+def shortened(config: TrialConfig, share: float) -> tuple[Threat, Threat]:
+    """Return the first attack that can be shortened, for `share` of its steps, and as it is.
+
+    One whose prior is trained with the target is taken only if there is no other. Raises `ConfigError` if no
+    attack can be shortened, or if one alone bounds nothing (``suite: mean``).
+    """
+    if config.suite == "mean" and len(config.attack) > 1:
+        raise ConfigError(
+            "screening expects suite 'worst', which one attack bounds from below; got 'mean' of "
+            f"{len(config.attack)} attacks (suite); screen with one attack, or set search.screening: off"
+        )
+    possible = [(threat, _short(threat.attack, share)) for threat in config.attack]
+    found = [
+        (dataclasses.replace(threat, attack=short), threat) for threat, short in possible if short is not None
+    ]
+    if not found:
+        raise ConfigError(
+            f"screening expects an attack with one of the knobs {', '.join(LENGTHS)} to shorten; got "
+            f"{', '.join(threat.attack.kind for threat in config.attack)} (attack); set search.screening: off"
+        )
+    return next((pair for pair in found if not pair[0].prior.needs_target), found[0])
+
+
+def _short(attack: Attack, share: float) -> Attack | None:
+    """Return the attack with a share of its steps; None if it has nothing to shorten.
+
+    All restarts are kept where the long attack goes on from where the short one ends, for then nothing is
+    lost; else there is one restart.
+    """
+    knobs = {field.name for field in dataclasses.fields(attack)}  # type: ignore[arg-type]
+    changes = {name: max(1, math.ceil(share * getattr(attack, name))) for name in LENGTHS if name in knobs}
+    if not changes:
+        return None
+    if "restarts" in knobs and not goes_on(attack):
+        changes["restarts"] = 1
+    short: Attack = dataclasses.replace(attack, **changes)  # type: ignore[type-var]
+    return short
+
+
+def beaten(
+    best: Mapping[str, float],
+    rivals: Sequence[Rival],
+    objectives: Mapping[str, str],
+    limits: Sequence[Limit] = (),
+) -> str:
+    """Return why a trial that can reach `best` at best is never on the front; "" if it may be.
+
+    best: the objectives' best possible values, and other figures that `limits` name. rivals: finished trials,
+    ``{"number", "values"}``. limits: (name, ">=" or "<=", number), constraints of the study. A rival beats it
+    if it is at least as good in every objective and better in one.
+    """
+    for name, sign, number in limits:
+        missed = best[name] < number if sign == ">=" else best[name] > number
+        if missed:
+            return f"misses {name} {sign} {number:g}"
+    signs = {name: -1.0 if direction == "maximize" else 1.0 for name, direction in objectives.items()}
+    for rival in rivals:
+        gains = [signs[name] * (best[name] - rival["values"][name]) for name in objectives]
+        if all(gain >= 0 for gain in gains) and any(gain > 0 for gain in gains):
+            return f"trial {rival['number']} is better even so"
+    return ""
+
+
+def run_screened(
+    config: TrialConfig,
+    *,
+    rivals: Sequence[Rival],
+    objectives: Mapping[str, str],
+    limits: Sequence[Limit] = (),
+    share: float,
+    store: Store,
+    device: str = "cpu",
+    report: Report = silent,
+    spread: Spread | None = None,
+) -> dict[str, Any]:
+    """Return what `run_trial` returns, or, if a short attack shows the trial to be beaten, what it showed.
+
+    Both have ``screening``: ``attack``, ``share``, ``attack_accuracy`` and ``interval`` of the short attack,
+    its ``seconds``, and ``reason``, "" if the long attack was run. A beaten trial's ``values`` are its test
+    accuracy and the short attack's accuracy, which the long one can only raise.
+    """
+    trained = make_target(config, store=store, device=device, report=report)
+    threat, whole = shortened(config, share)
+    # The parts of a spread attack keep their states apart, so there the long one begins anew.
+    longer = whole if goes_on(whole.attack) and spread is None else None
+
+    def told(stage: str, done: int, total: int, **metrics: float) -> None:
+        report(f"short {stage}" if stage == "attack" else stage, done, total, **metrics)
+
+    found = assault(
+        config,
+        threat,
+        trained,
+        store=store,
+        device=device,
+        report=told,
+        spread=spread,
+        longer=longer,
+    )
+    reached, interval = found["metrics"]["attack_accuracy_top1"], found["interval"]
+    best = {
+        "test_accuracy": trained.result["test_accuracy"],
+        "attack_accuracy": interval[0],
+        "train_seconds": trained.seconds,
+    }
+    screening = {
+        "attack": threat.attack.kind,
+        "share": share,
+        "test_accuracy": best["test_accuracy"],
+        "attack_accuracy": reached,
+        "interval": interval,
+        "seconds": math.fsum(v for stage, v in found["seconds"].items() if stage != "prior"),
+        "reason": beaten(best, rivals, objectives, [one for one in limits if _decided(one)]),
+    }
+    if not screening["reason"]:
+        result = run_trial(config, store=store, device=device, report=report, trained=trained, spread=spread)
+        result["seconds"]["screening"] = screening["seconds"]
+        return {**result, "screening": screening}
+    return _beaten(config, trained, found, screening, store, device, report)
+
+
+def _decided(limit: Limit) -> bool:
+    """Return whether a short attack can show that a limit is missed: it bounds an attack from below only."""
+    name, sign, _ = limit
+    return name in KNOWN and (name != "attack_accuracy" or sign == "<=")
+
+
+def _beaten(
+    config: TrialConfig,
+    trained: Stage,
+    found: Mapping[str, Any],
+    screening: dict[str, Any],
+    store: Store,
+    device: str,
+    report: Report,
+) -> dict[str, Any]:
+    judged = make_judge(config, store=store, device=device, report=report)
+    parameters = trained.result["parameters"]
+    return {
+        "values": {
+            "test_accuracy": trained.result["test_accuracy"],
+            "attack_accuracy": screening["attack_accuracy"],
+        },
+        "interval": {},  # and no metrics of the short attack: they would be read as those of the long one
+        "metrics": {
+            "validation_accuracy": trained.result["validation_accuracy"],
+            "train_accuracy": trained.result["train_accuracy"],
+            "judge_test_accuracy": judged.result["test_accuracy"],
+        },
+        "screening": screening,
+        "trained_params": parameters["trained"],
+        "total_params": parameters["total"],
+        "parameters": parameters,
+        "freeze_point": config.target.freeze_point,
+        "defense": config.defense.kind,
+        "seconds": {"target": trained.seconds, "screening": screening["seconds"]},
+        "history": {"target": trained.result["history"], "short attack": found["history"]},
+        "artifacts": {
+            "target": str(trained.path),
+            "attack": found["path"],
+            "judge": str(judged.path),
+        },
+        "warnings": judge_warnings(judged.result["test_accuracy"], trained.result["test_accuracy"]),
+    }
+
+
+def run_screened_document(
+    trial: dict[str, Any],
+    *,
+    objectives: Mapping[str, str],
+    limits: Sequence[Limit],
+    share: float,
+    store_root: str,
+    device: str,
+    report: Report,
+    rivals: Sequence[Rival] = (),
+    spread: Spread | None = None,
+) -> dict[str, Any]:
+    """Run the trial that a document describes, with screening; see ``trainables.tune.run_document``."""
+    return run_screened(
+        load_trial(trial),
+        rivals=rivals,
+        objectives=objectives,
+        limits=limits,
+        share=share,
+        store=Store(Path(store_root)),
+        device=device,
+        report=report,
+        spread=spread,
+    )

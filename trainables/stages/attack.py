@@ -1,0 +1,123 @@
+"""TODO docstring."""
+
+import functools
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainables.attacks.base import Reconstructions, coupled
+from trainables.attacks.sharding import Part, Spread, Work, cut, merge
+from trainables.config import Threat, TrialConfig
+from trainables.nn.precision import computing
+from trainables.oracle import observe
+from trainables.runtime.progress import Report, silent
+from trainables.runtime.randomness import derive
+from trainables.stages.base import VERSIONS, _load
+from trainables.stages.data import attacked_identities, load_data
+from trainables.stages.prior import load_prior
+from trainables.stages.target import _read_target
+from trainables.storage.content import with_content
+from trainables.storage.resume import Resume
+from trainables.storage.store import Stage, Store, content_key
+
+
+def make_attack(
+    config: TrialConfig,
+    threat: Threat,
+    trained: Stage,
+    prior: Stage,
+    auxiliary: Stage | None = None,
+    *,
+    store: Store,
+    device: str = "cpu",
+    report: Report = silent,
+    spread: Spread | None = None,
+    longer: Threat | None = None,
+) -> Stage:
+    """Return the reconstructions that the attack of `threat` makes of the trained target.
+
+    spread: runs parts of the identities elsewhere; None works on all of them here. The result is the same.
+    longer: an attack of which this one is the beginning (`goes_on`); it will find the state that is left.
+    """
+    data = load_data(config)
+
+    def parts_of(threat: Threat) -> dict[str, Any]:
+        return {
+            "version": VERSIONS["attack"],
+            "attack": with_content(threat.attack),
+            **threat.unusual,
+            "prior": prior.key,
+            "target": trained.key,
+            "identities": config.identities,
+            **({} if auxiliary is None else {"auxiliary": auxiliary.key}),
+        }
+
+    unfinished = store.root / "attack" / f"{content_key(**parts_of(longer or threat))}.unfinished"
+
+    def make(folder: Path) -> dict[str, Any]:
+        identities = attacked_identities(config, data)
+        job = Job(
+            config=config,
+            threat=threat,
+            trained=trained.path,
+            prior=prior.path,
+            auxiliary=None if auxiliary is None else auxiliary.path,
+            identities=identities,
+            classes=data.split.train.classes,
+        )
+        shards = 1 if spread is None else spread.shards
+        spread_out = spread or _here
+        parts = cut(len(identities), shards, coupled(threat.attack), unfinished)
+        found = merge(spread_out(functools.partial(invert_part, job), parts, device, report))
+        torch.save(
+            {"images": found.images.cpu(), "latents": found.latents.cpu(), "identities": identities},
+            folder / "reconstructions.pt",
+        )
+        return {"history": found.history, "queries": found.queries}
+
+    made = store.get("attack", parts_of(threat), make)
+    if longer is None:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return made
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """An attack on a trained target, with the folders of the stages it needs: what another process must know.
+
+    identities: labels, int64 (N,). classes: of the target. The data are not needed.
+    """
+
+    config: TrialConfig
+    threat: Threat
+    trained: Path
+    prior: Path
+    auxiliary: Path | None
+    identities: Tensor
+    classes: int
+
+
+def invert_part(job: Job, part: Part, device: str, report: Report) -> Reconstructions:
+    """Return the reconstructions of the identities of `part`; what is unfinished lies in its folder."""
+    config, attack = job.config, job.threat.attack
+    target = _read_target(config, job.classes, job.trained).to(device)
+    with computing(job.threat.arithmetic):
+        return attack.invert(
+            observe(target, attack.threat_model, device),
+            load_prior(config, job.threat.prior, job.prior, job.classes, device),
+            job.identities[part.first : part.stop],
+            seed=derive(config.seed, "replicate", config.replicate),
+            device=device,
+            report=report,
+            auxiliary=None if job.auxiliary is None else _load(job.auxiliary / "auxiliary.pt"),
+            resume=Resume(part.folder),
+        )
+
+
+def _here(work: Work, parts: Sequence[Part], device: str, report: Report) -> list[Reconstructions]:
+    return [work(part, device, report) for part in parts]

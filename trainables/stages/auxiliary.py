@@ -1,0 +1,48 @@
+"""TODO docstring."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainables.config import Threat, TrialConfig
+from trainables.oracle import observe
+from trainables.runtime.progress import Report, silent
+from trainables.stages.base import VERSIONS
+from trainables.stages.data import load_data
+from trainables.stages.target import load_target
+from trainables.storage.content import with_content
+from trainables.storage.store import Stage, Store
+
+
+def make_auxiliary(
+    config: TrialConfig,
+    threat: Threat,
+    trained: Stage,
+    *,
+    store: Store,
+    device: str = "cpu",
+    report: Report = silent,
+) -> Stage | None:
+    """Return what the attack of `threat` learns of the target and public images first, or None."""
+    recipe = threat.attack.auxiliary
+    if recipe is None:
+        return None
+    data = load_data(config)
+
+    def make(folder: Path) -> dict[str, Any]:
+        target = load_target(config, data, trained).to(device)
+        seen = observe(target, threat.attack.threat_model, device)
+        made = recipe.make(seen, data.public, seed=config.seed, device=device, report=report)
+        torch.save(made, folder / "auxiliary.pt")
+        return {"queries": getattr(seen, "queries", None)}
+
+    parts = {
+        "version": VERSIONS["auxiliary"],
+        "auxiliary": with_content(recipe),
+        "threat_model": threat.attack.threat_model,
+        "target": trained.key,
+        "public": data.public_key,
+        "seed": config.seed,
+    }
+    return store.get("auxiliary", parts, make)

@@ -1,0 +1,109 @@
+"""What a judge says of an attack's reconstructions."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainables.architectures.base import Classifier
+from trainables.architectures.head_noise import head_noise
+from trainables.config import TrialConfig
+from trainables.errors import TrialError
+from trainables.judges.base import JudgeModel, outputs
+from trainables.metrics.attack_accuracy import attack_accuracy
+from trainables.metrics.knn_distance import knn_distance
+from trainables.runtime.progress import Report, silent
+from trainables.runtime.randomness import stream
+from trainables.stages.base import VERSIONS, _load
+from trainables.stages.data import load_data
+from trainables.stages.target import load_target
+from trainables.storage.store import Stage, Store
+
+WEAK_JUDGE = 0.9  # below this test accuracy a judge's verdict says little
+
+
+def judge_warnings(judge: float, target: float) -> list[str]:
+    """Return what a reader must know of a judge with test accuracy `judge`; both in [0, 1]."""
+    if judge < WEAK_JUDGE:
+        return [
+            f"weak judge: its test accuracy is {judge:.3f}, below {WEAK_JUDGE}; attack accuracy is too low"
+        ]
+    if judge < target:
+        return [f"weak judge: its test accuracy {judge:.3f} is below the target's {target:.3f}"]
+    return []
+
+
+def score(
+    judge: JudgeModel,
+    target: Classifier,
+    images: Tensor,
+    identities: Tensor,
+    private_features: Tensor,
+    private_labels: Tensor,
+    device: str,
+) -> dict[str, Any]:
+    """Return the judge's verdict on reconstructions: uint8 images (R, N, 3, S, S) of `identities` (N,).
+
+    private_features (M, F), private_labels (M,): of the private training images, as the judge sees them.
+    """
+    restarts, count = images.shape[:2]
+    flat = images.flatten(0, 1)
+    logits = outputs(judge.logits, flat, device)
+    found = attack_accuracy(logits.reshape(restarts, count, -1), identities)
+    distance = knn_distance(
+        outputs(judge.features, flat, device), identities.repeat(restarts), private_features, private_labels
+    )
+    with head_noise(target, stream(0, "confidence")):  # a noisy head gives the same figure every time
+        seen = outputs(target, flat, device).softmax(dim=1)
+    confidence = seen[torch.arange(len(flat)), identities.repeat(restarts)].mean().item()
+    if not torch.isfinite(logits).all():
+        raise TrialError("the judge's logits of the reconstructions are not finite")
+    return {
+        "metrics": {
+            "attack_accuracy_top1": found.top1,
+            "attack_accuracy_top5": found.top5,
+            **({} if found.std is None else {"attack_accuracy_std": found.std}),  # needs two restarts
+            "knn_distance": distance,
+            "target_confidence": confidence,
+            "chance": 1 / logits.shape[1],
+        },
+        "interval": list(found.interval),
+        "per_identity": found.per_identity.tolist(),
+        "restarts": restarts,
+    }
+
+
+def make_verdict(
+    config: TrialConfig,
+    trained: Stage,
+    attacked: Stage,
+    judged: Stage,
+    *,
+    store: Store,
+    device: str = "cpu",
+    report: Report = silent,
+) -> Stage:
+    """Return what the judge says of the reconstructions."""
+    data = load_data(config)
+
+    def make(_: Path) -> dict[str, Any]:
+        saved = _load(judged.path / "judge.pt")
+        judge = config.judge.restore(saved, data.split, device)
+        found = _load(attacked.path / "reconstructions.pt")
+        target = load_target(config, data, trained).to(device)
+        report("judge", 0, 1)
+        labels = data.split.train.labels
+        result = score(
+            judge, target, found["images"], found["identities"], saved["train_features"], labels, device
+        )
+        report("judge", 1, 1, **result["metrics"])
+        return result
+
+    parts = {
+        "version": VERSIONS["verdict"],
+        "attack": attacked.key,
+        "judge": judged.key,
+        "target": trained.key,
+    }
+    return store.get("verdict", parts, make)

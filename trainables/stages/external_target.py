@@ -1,0 +1,110 @@
+"""A target that somebody else trained: its weights from a file, measured like one of ours."""
+
+import hashlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainables.architectures.base import Classifier
+from trainables.config import TrialConfig
+from trainables.errors import ConfigError
+from trainables.pretraining.base import HEADS, matched
+from trainables.stages.base import VERSIONS
+from trainables.stages.data import load_data
+from trainables.stages.target import new_target
+from trainables.storage.store import Stage, Store
+from trainables.storage.weights import listed, read_weights
+from trainables.training.classifier import accuracy
+from trainables.training.freeze import count_parameters
+
+IN_FOLDER = ("target.safetensors", "target.pt")  # of an exported target, and of a stage in a store
+
+
+def make_given_target(config: TrialConfig, path: Path, *, store: Store, device: str = "cpu") -> Stage:
+    """Return the target whose weights lie at `path`, as a stage like a trained one.
+
+    path: a file of weights, in our names or torchvision's with a linear head, or a folder with such a file.
+    Label k of the target must mean the k-th private identity. The architecture, image size, normalization and
+    defense of `config` say what the weights are for. Raises `ConfigError` if they do not fit.
+    """
+    if path.is_dir():
+        inside = [path / name for name in IN_FOLDER if (path / name).is_file()]
+        if not inside:
+            raise ConfigError(f"expected {' or '.join(IN_FOLDER)} in the folder {path}, found neither")
+        path = inside[0]
+    data = load_data(config)
+    weights = read_weights(path, "the checkpoint")
+    classifier = new_target(config, data.split.train.classes)
+    fill(classifier, config, weights, str(path))
+
+    def make(folder: Path) -> dict[str, Any]:
+        victim = classifier.to(device).eval()
+        torch.save({name: value.cpu() for name, value in victim.state_dict().items()}, folder / "target.pt")
+        return {
+            "history": [],
+            "best_epoch": 0,
+            **{
+                f"{name}_accuracy": accuracy(victim, getattr(data.split, name), device=device)
+                for name in ("train", "validation", "test")
+            },
+            "parameters": asdict(count_parameters(victim)),
+        }
+
+    parts = {
+        "version": VERSIONS["target"],
+        "given": _digest(classifier),
+        "architecture": config.target.architecture,
+        "private": data.private_key,
+        "validation": config.validation,
+        "test": config.test,
+        "seed": config.seed,
+    }
+    return store.get("target", parts, make)
+
+
+def fill(classifier: Classifier, config: TrialConfig, weights: dict[str, Tensor], where: str) -> None:
+    """Load `weights` into `classifier`, or raise `ConfigError` naming what is missing, surplus or wrong."""
+    wanted = classifier.state_dict()
+    if any(name.startswith("stages.") for name in weights):
+        _check(wanted, weights, config.target.architecture, where)
+        classifier.load_state_dict(weights)
+        return
+    stages = matched(config.target.architecture, config.image_size, weights, where)
+    classifier.stages.load_state_dict(stages)
+    heads = [name for name, value in weights.items() if name.startswith(HEADS) and value.ndim == 2]
+    if len(heads) != 1 or f"{heads[0].removesuffix('weight')}bias" not in weights:
+        raise ConfigError(
+            f"expected one linear layer as the head in {where}, got {listed(heads) or 'none'}; save the "
+            f"weights of a {config.target.architecture} with a linear head, or those that this program made"
+        )
+    head = {"weight": weights[heads[0]], "bias": weights[f"{heads[0].removesuffix('weight')}bias"]}
+    _check(classifier.head.state_dict(), head, f"the head of {config.target.architecture}", where)
+    classifier.head.load_state_dict(head)
+
+
+def _check(wanted: dict[str, Tensor], found: dict[str, Tensor], what: str, where: str) -> None:
+    missing = [name for name in wanted if name not in found]
+    surplus = [name for name in found if name not in wanted]
+    shapes = [
+        f"{name} {tuple(found[name].shape)} instead of {tuple(value.shape)}"
+        for name, value in wanted.items()
+        if name in found and found[name].shape != value.shape
+    ]
+    kinds = (("missing", missing), ("surplus", surplus), ("other shape", shapes))
+    problems = [f"{kind}: {listed(names)}" for kind, names in kinds if names]
+    if problems:
+        raise ConfigError(
+            f"expected the weights of {what} for the private identities; {where} does not fit: "
+            f"{'; '.join(problems)}; check target.architecture, image_size, the defense and the identities"
+        )
+
+
+def _digest(classifier: Classifier) -> str:
+    digest = hashlib.sha256()
+    for name, value in sorted(classifier.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:20]

@@ -1,0 +1,42 @@
+"""TODO docstring."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainables.config import TrialConfig
+from trainables.runtime.progress import Report, silent
+from trainables.stages.base import _common
+from trainables.storage.content import with_content
+from trainables.storage.store import Stage, Store
+
+
+def make_pretrained(
+    config: TrialConfig, *, store: Store, device: str = "cpu", report: Report = silent
+) -> Stage:
+    """Return the weights that targets start from."""
+
+    def make(folder: Path) -> dict[str, Any]:
+        weights = config.pretraining.stages_state(
+            config.target.architecture,
+            config.image_size,
+            normalization=config.target.normalization,
+            seed=config.seed,
+            device=device,
+            report=report,
+        )
+        torch.save(weights, folder / "stages.pt")
+        return {"weights": weights is not None}
+
+    return store.get("pretrained", pretrained_parts(config), make)
+
+
+def pretrained_parts(config: TrialConfig) -> dict[str, Any]:
+    """Return all that the backbone depends on."""
+    return {
+        **_common(config, "pretrained"),
+        "pretraining": with_content(config.pretraining),
+        "architecture": config.target.architecture,
+        "normalization": config.target.normalization,
+    }

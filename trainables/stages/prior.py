@@ -1,0 +1,59 @@
+"""TODO docstring."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainables.attacks.base import to_pixels
+from trainables.config import TrialConfig
+from trainables.priors.base import Prior, PriorNetworks, restore, state
+from trainables.runtime.progress import Report, silent
+from trainables.stages.base import _common, _load
+from trainables.stages.data import load_data
+from trainables.stages.target import load_target
+from trainables.storage.content import with_content
+from trainables.storage.store import Stage, Store
+
+
+def make_prior(
+    config: TrialConfig,
+    prior: Prior,
+    trained: Stage | None = None,
+    *,
+    store: Store,
+    device: str = "cpu",
+    report: Report = silent,
+) -> Stage:
+    """Return the trained `prior`; one that needs a target is made for `trained`, any other once for all."""
+    data = load_data(config)
+    target = trained if prior.needs_target else None
+
+    def make(folder: Path) -> dict[str, Any]:
+        victim = None if target is None else load_target(config, data, target).to(device)
+        networks = prior.train(data.public, seed=config.seed, device=device, report=report, target=victim)
+        torch.save(state(networks), folder / "prior.pt")
+        sample = torch.randn(64, networks.latent_size, generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            torch.save(to_pixels(networks.generator(sample.to(device))).cpu(), folder / "samples.pt")
+        return {"public_images": len(data.public)}
+
+    parts = prior_parts(config, prior)
+    return store.get("prior", parts if target is None else {**parts, "target": target.key}, make)
+
+
+def prior_parts(config: TrialConfig, prior: Prior) -> dict[str, Any]:
+    """Return all that a prior depends on, but for the target that it may need."""
+    return {
+        **_common(config, "prior"),
+        "prior": with_content(prior),
+        "public": load_data(config).public_key,
+    }
+
+
+def load_prior(config: TrialConfig, prior: Prior, folder: Path, classes: int, device: str) -> PriorNetworks:
+    """Return the prior trained in `folder` for a target of `classes`, ready for an attack on `device`."""
+    networks = restore(prior.build(config.image_size, classes), _load(folder / "prior.pt"))
+    networks.generator.to(device)
+    networks.discriminator.to(device)
+    return networks

@@ -1,0 +1,87 @@
+"""TODO docstring."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainables.architectures.base import Classifier
+from trainables.config import TrialConfig
+from trainables.pretraining.base import load_stages
+from trainables.runtime.progress import Report, silent
+from trainables.runtime.randomness import derive
+from trainables.stages.base import VERSIONS, _load
+from trainables.stages.data import Data, load_data
+from trainables.stages.pretrained import make_pretrained
+from trainables.storage.content import with_content
+from trainables.storage.store import Stage, Store
+from trainables.training.classifier import accuracy, build_classifier, train_classifier
+from trainables.training.freeze import count_parameters, freeze
+
+
+def make_target(config: TrialConfig, *, store: Store, device: str = "cpu", report: Report = silent) -> Stage:
+    """Return the trained target of `config`."""
+    data = load_data(config)
+    backbone = make_pretrained(config, store=store, device=device, report=report)
+
+    def make(folder: Path) -> dict[str, Any]:
+        classifier = new_target(config, data.split.train.classes)
+        load_stages(classifier, _load(backbone.path / "stages.pt"))
+        trained = train_classifier(
+            classifier.to(device),
+            config.target,
+            config.defense,
+            data.split.train,
+            data.split.validation,
+            seed=derive(config.seed, "replicate", config.replicate),
+            device=device,
+            report=report,
+        )
+        torch.save({k: v.cpu() for k, v in classifier.state_dict().items()}, folder / "target.pt")
+        return {
+            "history": trained.history,
+            "best_epoch": trained.best_epoch,
+            "validation_accuracy": trained.validation_accuracy,
+            "train_accuracy": accuracy(classifier, data.split.train, device=device),
+            "test_accuracy": accuracy(classifier, data.split.test, device=device),
+            "parameters": asdict(count_parameters(classifier)),
+        }
+
+    parts = {
+        "version": VERSIONS["target"],
+        "target": with_content(config.target),
+        "defense": with_content(config.defense),
+        "backbone": backbone.key,
+        "private": data.private_key,
+        "validation": config.validation,
+        "test": config.test,
+        "seed": config.seed,
+        "replicate": config.replicate,
+    }
+    return store.get("target", parts, make)
+
+
+def new_target(config: TrialConfig, classes: int) -> Classifier:
+    """Return the untrained target of `config`, with the head of its defense and its prefix frozen."""
+    classifier = build_classifier(
+        config.target.architecture,
+        classes,
+        config.image_size,
+        config.target.normalization,
+        derive(config.seed, "target", "weights", config.replicate),
+    )
+    classifier = config.defense.prepare(classifier)
+    freeze(classifier, config.target.freeze_point, config.target.frozen_batchnorm)
+    return classifier
+
+
+def load_target(config: TrialConfig, data: Data, trained: Stage) -> Classifier:
+    """Return the trained target, in eval mode, on the CPU."""
+    return _read_target(config, data.split.train.classes, trained.path)
+
+
+def _read_target(config: TrialConfig, classes: int, folder: Path) -> Classifier:
+    classifier = new_target(config, classes)
+    classifier.load_state_dict(_load(folder / "target.pt"))
+    return classifier.eval()

@@ -1,0 +1,219 @@
+"""Train a classifier: a target under a defense, and just as well a backbone or an evaluation classifier."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from trainables.architectures import ARCHITECTURES, freeze_points
+from trainables.architectures.base import Classifier, Trace
+from trainables.architectures.head_noise import head_noise, noise_size
+from trainables.datasets.base import Images
+from trainables.defenses.base import Defense
+from trainables.errors import ConfigError, TrialError
+from trainables.runtime.progress import Report
+from trainables.runtime.randomness import derive, stream
+from trainables.training.batches import by_identity, draw_views, shuffled, unvaried
+from trainables.training.freeze import FrozenBatchnorm, freeze, training_mode
+from trainables.training.frozen_prefix import Prefix, kept_views
+from trainables.training.recipe import Recipe
+
+Normalization = Literal["none", "imagenet", "half"]
+
+MEAN_AND_STD: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
+    "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target(Recipe):
+    """A recipe and what it is for: the network, and what of it is frozen.
+
+    The defaults are the undefended recipe of the KED-MI code: SGD 0.01, 50 epochs, batch 64, mirroring.
+
+    freeze_point: name of the last frozen stage, or "none".
+    frozen_batchnorm: "eval" keeps frozen batch norm as pre-training left it; "train" lets its running
+        statistics follow the private images, as TL-DMI's code does.
+    normalization: pixel mean and deviation, inside the network: "none", "imagenet", or "half" for [-1, 1].
+    """
+
+    architecture: str
+    freeze_point: str = "none"
+    frozen_batchnorm: FrozenBatchnorm = "eval"
+    normalization: Normalization = "none"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How training went.
+
+    history: per epoch a dict of epoch (from 1), loss, train_accuracy and validation_accuracy.
+    best_epoch: the epoch whose weights were kept, the earliest of the best validation accuracy.
+    """
+
+    history: list[dict[str, float]]
+    best_epoch: int
+    validation_accuracy: float
+
+
+def build_classifier(
+    architecture: str, classes: int, image_size: int, normalization: Normalization, seed: int
+) -> Classifier:
+    """Return the classifier with random weights from `seed`, on the CPU.
+
+    torch's global generator stays seeded, so new layers that a defense adds next are reproducible too.
+    """
+    freeze_points(architecture)  # an unknown name is an error that lists the known ones
+    torch.manual_seed(derive(seed, "weights"))
+    classifier = ARCHITECTURES[architecture].build(classes, image_size)
+    mean, std = MEAN_AND_STD[normalization]
+    classifier.mean.copy_(torch.tensor(mean).view(1, 3, 1, 1))
+    classifier.std.copy_(torch.tensor(std).view(1, 3, 1, 1))
+    return classifier
+
+
+def train_classifier(
+    classifier: Classifier,
+    recipe: Target,
+    defense: Defense,
+    train: Images,
+    validation: Images,
+    *,
+    seed: int,
+    device: str,
+    report: Report,
+    stage: str = "target",
+) -> Trained:
+    """Train `classifier` in place and leave it in eval mode with the weights of its best epoch.
+
+    The best epoch is the earliest with the highest accuracy on `validation`. `defense` has prepared the
+    classifier before. Frozen stages run outside autograd, and once only where their output cannot vary (see
+    `Prefix`). Deterministic for one seed, device and thread count. Raises `TrialError` if an epoch's loss is
+    not finite, `ConfigError` if there is nothing to validate on.
+    """
+    if len(train) < 2 or len(validation) == 0:
+        raise ConfigError(
+            f"training expects at least 2 training images and 1 validation image, got {len(train)} and "
+            f"{len(validation)} (stage '{stage}'); use more images per identity"
+        )
+    classifier.to(device)
+    frozen = freeze(classifier, recipe.freeze_point, recipe.frozen_batchnorm)
+    optimizer = make_optimizer(classifier, recipe)
+    labels = train.labels.to(device)
+    batchnorm, keep = recipe.frozen_batchnorm, kept_views(recipe.augmentation)
+    prefix = Prefix(classifier, frozen, train.pixels.to(device), keep=keep, batchnorm=batchnorm)
+    unseen = Prefix(classifier, frozen, validation.pixels.to(device), keep=1, batchnorm=batchnorm)
+    order, views, noise = (stream(seed, stage, name) for name in ("order", "views", "noise"))
+    history: list[dict[str, float]] = []
+    best: dict[str, Tensor] = {}
+    best_epoch, best_accuracy = 0, -1.0
+    for epoch in range(1, recipe.epochs + 1):
+        training_mode(classifier, frozen, recipe.frozen_batchnorm)
+        set_learning_rate(optimizer, recipe, epoch - 1)
+        loss_sum = torch.zeros((), dtype=torch.float64, device=device)
+        correct = torch.zeros((), dtype=torch.int64, device=device)
+        images_seen = batches = 0
+        for index in _batches(train.labels, recipe, defense, order):
+            seen = draw_views(len(index), train.pixels.shape[-1], recipe.augmentation, views)
+            images, inputs = prefix(index, seen)
+            own = labels[index.to(device)]
+            with head_noise(classifier, noise):
+                loss, logits = training_step(classifier, optimizer, defense, images, own, inputs, frozen)
+            loss_sum += loss
+            correct += (logits.argmax(1) == own).sum()
+            images_seen += len(index)
+            batches += 1
+        mean_loss = loss_sum.item() / batches
+        if not math.isfinite(mean_loss):
+            raise TrialError(
+                f"the training loss of '{stage}' is not finite in epoch {epoch} of {recipe.epochs} "
+                f"(defense '{defense.kind}', learning_rate {recipe.learning_rate})"
+            )
+        reached = _top1(classifier, unseen, validation.labels, batch_size=256)
+        row = {
+            "loss": mean_loss,
+            "train_accuracy": correct.item() / images_seen,
+            "validation_accuracy": reached,
+        }
+        history.append({"epoch": float(epoch), **row})
+        if reached > best_accuracy:
+            best_epoch, best_accuracy = epoch, reached
+            best = {name: value.detach().clone() for name, value in classifier.state_dict().items()}
+        report(stage, epoch, recipe.epochs, **row)
+    classifier.load_state_dict(best)
+    classifier.eval()
+    return Trained(history, best_epoch, best_accuracy)
+
+
+def training_step(
+    classifier: Classifier,
+    optimizer: torch.optim.Optimizer,
+    defense: Defense,
+    images: Tensor,
+    labels: Tensor,
+    inputs: Tensor,
+    frozen: int,
+) -> tuple[Tensor, Tensor]:
+    """Take one optimiser step on the defense's loss; return loss and logits (m, K), detached.
+
+    images (m, 3, S, S) in [0, 1]; inputs: what stage number `frozen` receives for them, without gradient.
+    """
+    trace: Trace = {}
+    logits = classifier(inputs, frozen, trace)
+    loss = defense.loss(logits, labels, images, trace)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    return loss.detach(), logits.detach()
+
+
+def make_optimizer(classifier: nn.Module, recipe: Target) -> torch.optim.Optimizer:
+    """Return the recipe's optimiser over the trained weights alone."""
+    weights = [p for p in classifier.parameters() if p.requires_grad]
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(weights, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    return torch.optim.SGD(
+        weights, lr=recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+    )
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, recipe: Target, epochs_done: int) -> None:
+    """Set the learning rate of the next epoch; cosine: lr (1 + cos(pi · done / epochs)) / 2."""
+    rate = recipe.learning_rate
+    if recipe.schedule == "cosine":
+        rate *= (1 + math.cos(math.pi * epochs_done / recipe.epochs)) / 2
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def accuracy(classifier: Classifier, images: Images, *, device: str, batch_size: int = 256) -> float:
+    """Return the top-1 accuracy on `images`, in [0, 1]; leaves the classifier on `device` in eval mode.
+
+    A head that draws noise gets the same noise in every call, whatever the batch size.
+    """
+    classifier.to(device)
+    everything = Prefix(classifier, 0, images.pixels.to(device), keep=0, batchnorm="eval")
+    return _top1(classifier, everything, images.labels, batch_size)
+
+
+def _batches(labels: Tensor, recipe: Target, defense: Defense, order: torch.Generator) -> Iterator[Tensor]:
+    if defense.images_per_identity is None:
+        return shuffled(len(labels), recipe.batch_size, order)
+    return by_identity(labels, recipe.batch_size, defense.images_per_identity, order)
+
+
+@torch.no_grad()
+def _top1(classifier: Classifier, prefix: Prefix, labels: Tensor, batch_size: int) -> float:
+    classifier.eval()
+    noise = torch.randn(len(labels), noise_size(classifier), generator=stream(0, "accuracy"))
+    found = []
+    for index in torch.split(torch.arange(len(labels)), batch_size):
+        _, inputs = prefix(index, unvaried(len(index)))
+        with head_noise(classifier, noise[index]):
+            found.append(classifier(inputs, prefix.frozen).argmax(1))
+    return (torch.cat(found).cpu() == labels).double().mean().item()
