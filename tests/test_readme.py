@@ -90,7 +90,7 @@ def test_yaml_blocks_are_valid(block, tmp_path, home):
         from trainables.config import load_trial
 
         template = load_study("quickstart", check=False).trial
-        assert len(load_trial({**template, **document}).threats) == len(document["attack"])
+        assert len(load_trial({**template, **document}).attack_plans) == len(document["attack"])
         return
     if "space" in document:
         from sweeper.study.loading import load_study

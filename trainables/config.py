@@ -19,14 +19,14 @@ from trainables.defenses.base import Defense
 from trainables.errors import ConfigError
 from trainables.judges import JUDGES
 from trainables.judges.base import Judge
-from trainables.nn.precision import USUAL, Arithmetic, Precision
+from trainables.nn.precision import FULL_PRECISION, NumberFormat, Precision
 from trainables.pretraining import PRETRAININGS
 from trainables.pretraining.base import Pretraining
 from trainables.priors import PRIORS
 from trainables.priors.base import Prior
 from trainables.runtime.checks import at_least, fraction
 from trainables.storage.documents import read_yaml, suggestion
-from trainables.storage.store import plain
+from trainables.storage.store import to_json
 from trainables.training.classifier import Target
 
 FAMILIES: dict[Any, dict[str, Any]] = {
@@ -40,7 +40,7 @@ FAMILIES: dict[Any, dict[str, Any]] = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Threat:
+class AttackPlan:
     """An attack, the prior that it uses, and how its networks compute where it takes gradients.
 
     precision, compile: only of white-box attacks; see `trainables.nn.precision`.
@@ -48,11 +48,11 @@ class Threat:
 
     attack: Attack
     prior: Prior
-    precision: Precision = "float32"
+    precision: NumberFormat = "float32"
     compile: bool = False
 
     def __post_init__(self) -> None:
-        if self.arithmetic != USUAL and self.attack.threat_model != "white-box":
+        if self.precision_settings != FULL_PRECISION and self.attack.threat_model != "white-box":
             raise ConfigError(
                 f"attack '{self.attack.kind}' sees no gradients of the target, so it expects neither "
                 f"precision nor compile; got precision: {self.precision}, compile: "
@@ -60,14 +60,18 @@ class Threat:
             )
 
     @property
-    def arithmetic(self) -> Arithmetic:
+    def precision_settings(self) -> Precision:
         """Return how the attack's networks compute."""
-        return Arithmetic(self.precision, self.compile)
+        return Precision(self.precision, self.compile)
 
     @property
     def unusual(self) -> dict[str, Any]:
         """Return `precision` and `compile`, or nothing where they are as usual."""
-        return {} if self.arithmetic == USUAL else {"precision": self.precision, "compile": self.compile}
+        return (
+            {}
+            if self.precision_settings == FULL_PRECISION
+            else {"precision": self.precision, "compile": self.compile}
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,8 +83,8 @@ class TrialConfig:
     reserves its own test images).
     prior: of every attack that does not name one of its own.
     attack: one or several, each with its prior. A document has a mapping or a list of mappings; each takes
-    the knobs of the attack, `prior`, `precision` and `compile` (see `Threat`), and `preset`, the name of a
-    set of knobs that the others override.
+    the knobs of the attack, `prior`, `precision` and `compile` (see `AttackPlan`), and `preset`, the name of
+    a set of knobs that the others override.
     suite: what several attacks say together: the accuracy of the "worst" for the defender, or their "mean".
     identities: how many identities are attacked, the first in label order; None attacks all.
     seed: of everything. replicate: repeats training and attack with fresh randomness, on the same shared
@@ -96,7 +100,7 @@ class TrialConfig:
     target: Target
     defense: Defense
     prior: Prior
-    attack: tuple[Threat, ...]
+    attack: tuple[AttackPlan, ...]
     judge: Judge
     suite: Literal["worst", "mean"] = "worst"
     identities: int | None = None
@@ -118,20 +122,20 @@ class TrialConfig:
                 f"got '{self.target.freeze_point}'"
             )
         with torch.device("meta"):  # a prior that does not fit the images is an error now, not after training
-            for threat in self.attack:
-                networks = threat.prior.build(self.image_size)
-                check_prior = getattr(threat.attack, "check_prior", None)
+            for plan in self.attack:
+                networks = plan.prior.build(self.image_size)
+                check_prior = getattr(plan.attack, "check_prior", None)
                 if check_prior is not None:
                     check_prior(networks)
 
     @property
-    def threats(self) -> dict[str, Threat]:
+    def attack_plans(self) -> dict[str, AttackPlan]:
         """Return the attacks by name: its kind, numbered where several are of one kind."""
-        named: dict[str, Threat] = {}
-        for threat in self.attack:
-            kind = threat.attack.kind
+        named: dict[str, AttackPlan] = {}
+        for plan in self.attack:
+            kind = plan.attack.kind
             count = sum(other.attack.kind == kind for other in named.values())
-            named[f"{kind}_{count + 1}" if count else kind] = threat
+            named[f"{kind}_{count + 1}" if count else kind] = plan
         return named
 
 
@@ -152,14 +156,14 @@ def document(config: TrialConfig) -> dict[str, Any]:
 
     A single attack stays a mapping, so that a path such as ``attack.iterations`` leads into it.
     """
-    filled: dict[str, Any] = plain(config)
+    filled: dict[str, Any] = to_json(config)
     attacks = [
         {
-            **plain(threat.attack),
-            **threat.unusual,
-            **({} if threat.prior == config.prior else {"prior": plain(threat.prior)}),
+            **to_json(plan.attack),
+            **plan.unusual,
+            **({} if plan.prior == config.prior else {"prior": to_json(plan.prior)}),
         }
-        for threat in config.attack
+        for plan in config.attack
     ]
     return {**filled, "attack": attacks[0] if len(attacks) == 1 else attacks}
 
@@ -189,7 +193,7 @@ def _build(wanted: Any, document: Any, where: str, path: str) -> Any:
     hints = typing.get_type_hints(wanted)
     values: dict[str, Any] = {}
     for name, field in fields.items():
-        if name in document and hints[name] == tuple[Threat, ...]:
+        if name in document and hints[name] == tuple[AttackPlan, ...]:
             values[name] = _threats(document[name], document.get("prior"), where, _join(path, name))
         elif name in document:
             values[name] = _value(hints[name], document[name], where, _join(path, name))
@@ -203,7 +207,7 @@ def _build(wanted: Any, document: Any, where: str, path: str) -> Any:
         raise ConfigError(f"{error} {place}") from None
 
 
-def _threats(documents: Any, default: Any, where: str, path: str) -> tuple[Threat, ...]:
+def _threats(documents: Any, default: Any, where: str, path: str) -> tuple[AttackPlan, ...]:
     """Return the attacks that a mapping or a list of mappings names, each with its prior or the default."""
     listed = documents if isinstance(documents, list) else [documents]
     if not listed:
@@ -224,14 +228,14 @@ def _threats(documents: Any, default: Any, where: str, path: str) -> tuple[Threa
                 )
             knobs = {**presets[preset], **knobs}
         prior = _build(Prior, knobs.pop("prior", default), where, _join(place, "prior"))
-        arithmetic = {
+        precision_settings = {
             name: _value(hint, knobs.pop(name), where, _join(place, name))
-            for name, hint in (("precision", Precision), ("compile", bool))
+            for name, hint in (("precision", NumberFormat), ("compile", bool))
             if name in knobs
         }
         attack = _build(Attack, knobs, where, place)
         try:
-            found.append(Threat(attack=attack, prior=prior, **arithmetic))
+            found.append(AttackPlan(attack=attack, prior=prior, **precision_settings))
         except ConfigError as error:
             raise ConfigError(f"{error} ({where}: {place})") from None
     return tuple(found)

@@ -11,13 +11,13 @@ from torch import Tensor
 
 from trainables.architectures.base import Classifier
 from trainables.attacks.base import Auxiliary
-from trainables.config import Threat, TrialConfig
+from trainables.config import AttackPlan, TrialConfig
 from trainables.datasets.base import Images
 from trainables.datasets.split import Split
-from trainables.nn.inference import lean
+from trainables.nn.inference import inference_copy
 from trainables.oracle import observe
 from trainables.pretraining.dataset import OnDataset
-from trainables.priors.base import settle
+from trainables.priors.base import eval_mode
 from trainables.runtime.progress import silent
 from trainables.stages.data import attacked_identities, load_data
 from trainables.stages.target import new_target
@@ -60,15 +60,15 @@ def estimate(config: TrialConfig, device: str = "cpu") -> dict[str, float]:
     judged = fit / len(few) * len(train) * getattr(config.judge, "epochs", 1)
 
     shared, own = 0.0, 0.0
-    for prior in dict.fromkeys(threat.prior for threat in config.attack):
+    for prior in dict.fromkeys(plan.prior for plan in config.attack):
         price = _scaled(
             prior, data.public, lambda knobs, images: knobs.train(images, **how, target=target), device
         )
         shared, own = (shared, own + price) if prior.needs_target else (shared + price, own)
-    for threat in config.attack:
-        recipe = threat.attack.auxiliary
+    for plan in config.attack:
+        recipe = plan.attack.auxiliary
         if recipe is not None:
-            seen = observe(target, threat.attack.threat_model, device)
+            seen = observe(target, plan.attack.threat_model, device)
             learn = functools.partial(_learn, seen=seen, **how)
             own += _scaled(recipe, data.public, learn, device)
     identities = len(attacked_identities(config, data))
@@ -77,7 +77,7 @@ def estimate(config: TrialConfig, device: str = "cpu") -> dict[str, float]:
         "judge": judged,
         "prior": shared,
         "target": per_image * len(train) * config.target.epochs,
-        "attack": own + sum(_attack(config, threat, target, device) for threat in config.attack) * identities,
+        "attack": own + sum(_attack(config, plan, target, device) for plan in config.attack) * identities,
     }
 
 
@@ -88,25 +88,25 @@ def _learn(recipe: Auxiliary, public: Images, *, seen: Any, **how: Any) -> dict[
 def _scaled(knobs: Any, public: Images, work: Callable[[Any, Images], object], device: str) -> float:
     """Return the seconds of training on `public`, from one epoch over two batches.
 
-    Knobs whose work is not counted in epochs say in ``brief()`` what to run instead and how often it goes
+    Knobs whose work is not counted in epochs say in ``short_run()`` what to run instead and how often it goes
     into the whole.
     """
-    brief = getattr(knobs, "brief", None)
-    if brief is not None:
-        short, times = brief()
+    short_run = getattr(knobs, "short_run", None)
+    if short_run is not None:
+        short, times = short_run()
         return _seconds(lambda: work(short, public), device) * float(times)
     few = _first(public, 2 * getattr(knobs, "batch_size", 64))
     short = _replace(knobs, epochs=1)
     return _seconds(lambda: work(short, few), device) * len(public) / len(few) * getattr(knobs, "epochs", 1)
 
 
-def _attack(config: TrialConfig, threat: Threat, target: Classifier, device: str) -> float:
+def _attack(config: TrialConfig, plan: AttackPlan, target: Classifier, device: str) -> float:
     """Return the seconds of one identity: the price of each kind of pass, times how many there are."""
-    networks = settle(threat.prior.build(config.image_size, target(_blank(config, 1, device)).shape[1]))
+    networks = eval_mode(plan.prior.build(config.image_size, target(_blank(config, 1, device)).shape[1]))
     generator, critic = (
-        lean(network, device).to(device) for network in (networks.generator, networks.discriminator)
+        inference_copy(network, device).to(device) for network in (networks.generator, networks.discriminator)
     )
-    victim = lean(target, device)
+    victim = inference_copy(target, device)
     rows = 16
     latents = torch.randn(rows, networks.latent_size, device=device)
     images = _blank(config, rows, device)
@@ -131,7 +131,7 @@ def _attack(config: TrialConfig, threat: Threat, target: Classifier, device: str
         back = max(0.0, and_back(network, x) - once) if backward else 0.0
         return (forward * once + backward * back) / rows
 
-    passes = threat.attack.passes()
+    passes = plan.attack.passes()
     # a prior's surrogates, or the discriminator that does their work where there are none
     surrogates = list(getattr(networks.discriminator, "surrogates", ())) or [critic]
     return (
@@ -139,7 +139,10 @@ def _attack(config: TrialConfig, threat: Threat, target: Classifier, device: str
         + price(victim, images, passes.target_forward, passes.target_backward)
         + sum(
             price(
-                lean(network, device).to(device), images, passes.surrogate_forward, passes.surrogate_backward
+                inference_copy(network, device).to(device),
+                images,
+                passes.surrogate_forward,
+                passes.surrogate_backward,
             )
             for network in surrogates
             if passes.surrogate_forward

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise, noise_size
 from trainables.errors import ConfigError
-from trainables.nn.inference import lean
+from trainables.nn.inference import inference_copy
 from trainables.runtime.randomness import stream
 
 
@@ -34,7 +34,7 @@ class Oracle:
         self.queries = 0
         self.classes = linear[-1].out_features
         self.noise_size = noise_size(target)
-        self._target = lean(target, device).to(device)
+        self._target = inference_copy(target, device).to(device)
         self._device, self._stream = device, stream(seed, "oracle")
 
     def __call__(self, images: Tensor, noise: Tensor | None = None) -> Tensor:

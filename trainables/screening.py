@@ -15,16 +15,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainables.attacks.base import Attack, goes_on
+from trainables.attacks.base import Attack, is_prefix_of_longer
 from trainables.attacks.sharding import Spread
-from trainables.config import Threat, TrialConfig, load_trial
+from trainables.config import AttackPlan, TrialConfig, load_trial
 from trainables.errors import ConfigError
 from trainables.runtime.progress import Report, silent
 from trainables.stages.evaluation import judge_warnings
 from trainables.stages.judge import make_judge
 from trainables.stages.target import make_target
 from trainables.storage.store import Stage, Store
-from trainables.trial import assault, run_trial
+from trainables.trial import run_attack, run_trial
 
 LENGTHS = ("iterations", "steps", "episodes", "generations")  # knobs that say how long an attack runs
 KNOWN = (
@@ -37,7 +37,7 @@ Rival = Mapping[str, Any]
 Limit = tuple[str, str, float]
 
 
-def shortened(config: TrialConfig, share: float) -> tuple[Threat, Threat]:
+def shortened(config: TrialConfig, share: float) -> tuple[AttackPlan, AttackPlan]:
     """Return the first attack that can be shortened, for `share` of its steps, and as it is.
 
     One whose prior is trained with the target is taken only if there is no other. Raises `ConfigError` if no
@@ -48,14 +48,12 @@ def shortened(config: TrialConfig, share: float) -> tuple[Threat, Threat]:
             "screening expects suite 'worst', which one attack bounds from below; got 'mean' of "
             f"{len(config.attack)} attacks (suite); screen with one attack, or set search.screening: off"
         )
-    possible = [(threat, _short(threat.attack, share)) for threat in config.attack]
-    found = [
-        (dataclasses.replace(threat, attack=short), threat) for threat, short in possible if short is not None
-    ]
+    possible = [(plan, _short(plan.attack, share)) for plan in config.attack]
+    found = [(dataclasses.replace(plan, attack=short), plan) for plan, short in possible if short is not None]
     if not found:
         raise ConfigError(
             f"screening expects an attack with one of the knobs {', '.join(LENGTHS)} to shorten; got "
-            f"{', '.join(threat.attack.kind for threat in config.attack)} (attack); set search.screening: off"
+            f"{', '.join(plan.attack.kind for plan in config.attack)} (attack); set search.screening: off"
         )
     return next((pair for pair in found if not pair[0].prior.needs_target), found[0])
 
@@ -70,7 +68,7 @@ def _short(attack: Attack, share: float) -> Attack | None:
     changes = {name: max(1, math.ceil(share * getattr(attack, name))) for name in LENGTHS if name in knobs}
     if not changes:
         return None
-    if "restarts" in knobs and not goes_on(attack):
+    if "restarts" in knobs and not is_prefix_of_longer(attack):
         changes["restarts"] = 1
     short: Attack = dataclasses.replace(attack, **changes)  # type: ignore[type-var]
     return short
@@ -119,16 +117,16 @@ def run_screened(
     accuracy and the short attack's accuracy, which the long one can only raise.
     """
     trained = make_target(config, store=store, device=device, report=report)
-    threat, whole = shortened(config, share)
+    plan, whole = shortened(config, share)
     # The parts of a spread attack keep their states apart, so there the long one begins anew.
-    longer = whole if goes_on(whole.attack) and spread is None else None
+    longer = whole if is_prefix_of_longer(whole.attack) and spread is None else None
 
     def told(stage: str, done: int, total: int, **metrics: float) -> None:
         report(f"short {stage}" if stage == "attack" else stage, done, total, **metrics)
 
-    found = assault(
+    found = run_attack(
         config,
-        threat,
+        plan,
         trained,
         store=store,
         device=device,
@@ -143,7 +141,7 @@ def run_screened(
         "train_seconds": trained.seconds,
     }
     screening = {
-        "attack": threat.attack.kind,
+        "attack": plan.attack.kind,
         "share": share,
         "test_accuracy": best["test_accuracy"],
         "attack_accuracy": reached,

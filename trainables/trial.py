@@ -6,13 +6,13 @@ import torch
 
 from trainables import __version__
 from trainables.attacks.sharding import Spread
-from trainables.config import Threat, TrialConfig
+from trainables.config import AttackPlan, TrialConfig
 from trainables.metrics.attack_accuracy import interval95
 from trainables.runtime.progress import Report, silent
 from trainables.stages.attack import make_attack
 from trainables.stages.auxiliary import make_auxiliary
 from trainables.stages.data import load_data
-from trainables.stages.evaluation import judge_warnings, make_verdict
+from trainables.stages.evaluation import judge_warnings, make_evaluation
 from trainables.stages.judge import make_judge
 from trainables.stages.pretrained import make_pretrained
 from trainables.stages.prior import make_prior
@@ -40,8 +40,8 @@ def run_trial(
     data = load_data(config)
     trained = trained or make_target(config, store=store, device=device, report=report)
     reached = {
-        name: assault(config, threat, trained, store=store, device=device, report=report, spread=spread)
-        for name, threat in config.threats.items()
+        name: run_attack(config, plan, trained, store=store, device=device, report=report, spread=spread)
+        for name, plan in config.attack_plans.items()
     }
     judged = make_judge(config, store=store, device=device, report=report)
     strongest = max(reached, key=lambda name: reached[name]["metrics"]["attack_accuracy_top1"])
@@ -94,27 +94,27 @@ def run_trial(
     }
 
 
-def assault(
+def run_attack(
     config: TrialConfig,
-    threat: Threat,
+    plan: AttackPlan,
     trained: Stage,
     *,
     store: Store,
     device: str = "cpu",
     report: Report = silent,
     spread: Spread | None = None,
-    longer: Threat | None = None,
+    longer: AttackPlan | None = None,
 ) -> dict[str, Any]:
     """Return what one attack reached on the trained target: kind, threat model, metrics, seconds, paths.
 
     seconds: of the stages made for this target. A prior that all targets share is not counted.
     spread, longer: see `make_attack`.
     """
-    prior = make_prior(config, threat.prior, trained, store=store, device=device, report=report)
-    learnt = make_auxiliary(config, threat, trained, store=store, device=device, report=report)
+    prior = make_prior(config, plan.prior, trained, store=store, device=device, report=report)
+    learnt = make_auxiliary(config, plan, trained, store=store, device=device, report=report)
     attacked = make_attack(
         config,
-        threat,
+        plan,
         trained,
         prior,
         learnt,
@@ -125,19 +125,19 @@ def assault(
         longer=longer,
     )
     judged = make_judge(config, store=store, device=device, report=report)
-    verdict = make_verdict(config, trained, attacked, judged, store=store, device=device, report=report)
+    verdict = make_evaluation(config, trained, attacked, judged, store=store, device=device, report=report)
     queries = [
         made.result["queries"] for made in (learnt, attacked) if made and made.result["queries"] is not None
     ]
     return {
-        "kind": threat.attack.kind,
-        "threat_model": threat.attack.threat_model,
+        "kind": plan.attack.kind,
+        "threat_model": plan.attack.threat_model,
         "metrics": {**verdict.result["metrics"], **({"queries": sum(queries)} if queries else {})},
         "interval": verdict.result["interval"],
         "per_identity": verdict.result["per_identity"],
         "restarts": verdict.result["restarts"],
         "seconds": {
-            **({"prior": prior.seconds} if threat.prior.needs_target else {}),
+            **({"prior": prior.seconds} if plan.prior.needs_target else {}),
             **({} if learnt is None else {"auxiliary": learnt.seconds}),
             "attack": attacked.seconds,
             "judge": verdict.seconds,
@@ -167,7 +167,7 @@ def make_shared(
         return make_judge(config, store=store, device=device, report=report)
     made = [
         make_prior(config, prior, store=store, device=device, report=report)
-        for prior in dict.fromkeys(threat.prior for threat in config.threats.values())
+        for prior in dict.fromkeys(plan.prior for plan in config.attack_plans.values())
         if not prior.needs_target
     ]
     return made[-1]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ray import tune
 
 from trainables.errors import TrialError
-from trainables.runtime.background import Background, limit_threads
+from trainables.runtime.background import BackgroundJob, limit_threads
 from trainables.runtime.progress import Report
 from trainables.storage.store import Store
 
@@ -40,7 +40,7 @@ class TuneTrial(tune.Trainable):
         if run is None:
             raise ValueError("TuneTrial expects `run`; wrap it in tune.with_parameters(TuneTrial, run=...)")
         self._run_trial = run
-        self._background = Background(config.get("threads"))
+        self._background = BackgroundJob(config.get("threads"))
         self._waiting: dict[str, Any] | None = config
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -53,8 +53,8 @@ class TuneTrial(tune.Trainable):
         if self._waiting is not None:
             config, self._waiting = self._waiting, None
             self._begin(config)
-        standing = self._background.poll(POLL_SECONDS)
-        return {"done": standing.state != "running", "standing": standing}
+        status = self._background.poll(POLL_SECONDS)
+        return {"done": status.state != "running", "status": status}
 
     def _begin(self, config: dict[str, Any]) -> None:
         run, device, options = self._run_trial, device_here(), dict(config.get("options") or {})
@@ -69,7 +69,7 @@ class TuneTrial(tune.Trainable):
 
 @dataclass(frozen=True)
 class ShardTasks:
-    """Spreads an attack (`trainables.attacks.sharding`): the first part stays in this process, others are Ray tasks.
+    """Spreads an attack (`trainables.attacks.sharding`): the first part stays here, others are Ray tasks.
 
     shards: parts at most. cpus, gpus: of each task. Task i runs in bundle i of the placement group that this
     process runs in, so it never waits for room; outside of a group, Ray places it where there is room. A task
@@ -86,7 +86,7 @@ class ShardTasks:
         """Return what each part found; raise what went wrong in one, and `TrialError` if one is lost."""
         import ray
 
-        from trainables.attacks.sharding import found, kept, noting, standing
+        from trainables.attacks.sharding import found, kept, noting, overall_progress
 
         if len(parts) == 1:
             return [work(parts[0], device, report)]
@@ -97,7 +97,7 @@ class ShardTasks:
             ended, running[:] = ray.wait(running, num_returns=len(running), timeout=seconds)
             for task in ended:
                 _check(task)
-            report("attack", *standing(parts))
+            report("attack", *overall_progress(parts))
 
         def told(stage: str, done: int, total: int, **metrics: float) -> None:
             note(stage, done, total)

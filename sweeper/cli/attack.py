@@ -29,7 +29,7 @@ def attack(
     import torch
 
     from trainables.config import load_trial
-    from trainables.stages.external_target import make_given_target
+    from trainables.stages.external_target import make_external_target
     from trainables.storage.store import Store
     from trainables.trial import run_trial
 
@@ -41,7 +41,7 @@ def attack(
     store = Store(home.store.root)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     display.say(f"reading {checkpoint}")
-    trained = make_given_target(config, checkpoint, store=store, device=device)
+    trained = make_external_target(config, checkpoint, store=store, device=device)
     result = run_trial(config, store=store, device=device, report=_Shown(display), trained=trained)
     return {"checkpoint": str(checkpoint), "study": study, **result}
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import yaml
 
 from sweeper.engine.progress import spell
-from sweeper.engine.resources import Node, Share
+from sweeper.engine.resources import Node, ProcessResources
 from sweeper.storage.home import Home
 from sweeper.study.study import Study
 
@@ -48,7 +48,7 @@ def _shares(study: Study) -> str:
     from sweeper.engine.cluster import allot
     from trainables.errors import ConfigError
 
-    def say(share: Share) -> str:
+    def say(share: ProcessResources) -> str:
         cores = f"{share.cpus:g} core{'' if share.cpus == 1 else 's'}"
         return cores + (f" and {share.gpus:g} GPU" if share.gpus else "")
 

@@ -1,7 +1,6 @@
 """What there is to choose from, read from the registries: the rows of ``sweeper list``."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from sweeper.study.presets import PRESETS, Row, preset

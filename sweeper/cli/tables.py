@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sweeper.cli.console import WIDTH, console
-from sweeper.engine.sweep import Outcome
+from sweeper.engine.sweep import SweepResult
 from sweeper.results import formatting as words
 from sweeper.results.confirmed import LIKELY
 from sweeper.storage.home import Home
@@ -16,7 +16,7 @@ from sweeper.study.objectives import bound
 from sweeper.study.study import Study
 
 
-def show(outcome: Outcome, study: Study, home: Home) -> None:
+def show(outcome: SweepResult, study: Study, home: Home) -> None:
     """Print the outcome of a sweep to stdout, and warnings to stderr."""
     records = outcome.records
     complete = [t for t in records["trials"] if t["state"] == "complete"]

@@ -12,7 +12,7 @@ from typing import Any
 
 from sweeper.engine.resources import (
     Node,
-    Share,
+    ProcessResources,
     check_fitting,
     count_shards,
     fitting,
@@ -31,7 +31,7 @@ STARTS = 3
 
 
 @dataclass(frozen=True)
-class Allotment:
+class TrialResources:
     """What one trial gets, how many run at once, and what the best machine for shared stages has."""
 
     cpus: float
@@ -40,7 +40,7 @@ class Allotment:
     node_cpus: float
     node_gpus: float
     shards: int = 1
-    shard: Share | None = None
+    shard: ProcessResources | None = None
 
     @property
     def threads(self) -> int:
@@ -48,17 +48,17 @@ class Allotment:
         return max(1, int(self.cpus))
 
     @property
-    def processes(self) -> list[Share]:
+    def processes(self) -> list[ProcessResources]:
         """Return what each process of a trial gets: its own first, then those that its attacks spread to."""
         others = [] if self.shard is None else [self.shard] * (self.shards - 1)
-        return [Share(self.cpus, self.gpus), *others]
+        return [ProcessResources(self.cpus, self.gpus), *others]
 
     def fits(self, nodes: Sequence[Node]) -> bool:
         """Return whether `nodes` could run a trial, with all its processes."""
         return fitting(self.processes, nodes, 1) == 1
 
 
-def allot(resources: Resources, nodes: Sequence[Node]) -> Allotment:
+def allot(resources: Resources, nodes: Sequence[Node]) -> TrialResources:
     """Return what each trial and its `processes` get; raise `ConfigError` if they do not fit on the machines.
 
     The machines are divided among processes as they are among trials of one process.
@@ -67,16 +67,16 @@ def allot(resources: Resources, nodes: Sequence[Node]) -> Allotment:
     if shards == 1:
         return _allot(resources, nodes)
     each = per_process(resources, shards)
-    asked = resources.concurrent
-    concurrent = max(1, _allot(each, nodes).concurrent // shards) if asked == "auto" else asked
+    request = resources.concurrent
+    concurrent = max(1, _allot(each, nodes).concurrent // shards) if request == "auto" else request
     one = _allot(replace(each, concurrent=concurrent * shards), nodes)
-    shard = shard_share(resources, Share(one.cpus, one.gpus))
+    shard = shard_share(resources, ProcessResources(one.cpus, one.gpus))
     whole = replace(one, concurrent=concurrent, shards=shards, shard=shard)
     fit = check_fitting(whole.processes, nodes, concurrent)
-    return replace(whole, concurrent=fit) if asked == "auto" else whole
+    return replace(whole, concurrent=fit) if request == "auto" else whole
 
 
-def _allot(resources: Resources, nodes: Sequence[Node]) -> Allotment:
+def _allot(resources: Resources, nodes: Sequence[Node]) -> TrialResources:
     """Return what each trial gets of the machines; raise `ConfigError` if it cannot fit on any of them.
 
     A trial runs on one machine, so what it gets is bounded by the largest, whatever there is in all. Where
@@ -112,7 +112,7 @@ def _allot(resources: Resources, nodes: Sequence[Node]) -> Allotment:
     if cores is None:
         cores = _even(usable, share, concurrent)
     best = max(nodes, key=lambda node: (node.gpus, node.cpus))
-    return Allotment(cores, share, concurrent, best.cpus, best.gpus)
+    return TrialResources(cores, share, concurrent, best.cpus, best.gpus)
 
 
 def _room(nodes: Sequence[Node], cores: float, share: float) -> int:

@@ -7,13 +7,13 @@ from typing import Any
 from trainables.storage.store import Store
 
 
-def gather(records: Mapping[str, Any], store: Store) -> None:
+def collect(records: Mapping[str, Any], store: Store) -> None:
     """Copy the stages of the trials on the front, and all judges, priors and verdicts: few, or small.
 
     Nothing is done where the machines share their store, and so have no mirror. The targets and
     reconstructions of the trials that are not on the front stay where they are.
     """
-    if store.mirror is None:
+    if store.remote is None:
         return
     for trial in records["trials"]:
         if not trial["on_front"]:
@@ -22,5 +22,5 @@ def gather(records: Mapping[str, Any], store: Store) -> None:
             for folder in (one.get("artifacts") or {}).values():
                 store.fetch(Path(folder).parent.name, Path(folder).name)
     for stage in ("judge", "prior", "verdict"):
-        for key in store.mirror.keys(stage):
+        for key in store.remote.keys(stage):
             store.fetch(stage, key)

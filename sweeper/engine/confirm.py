@@ -8,9 +8,9 @@ import numpy as np
 import yaml
 
 from sweeper.engine.cluster import allot, check_address, cluster
-from sweeper.engine.collect import gather
+from sweeper.engine.collect import collect
 from sweeper.engine.progress import Display, Silent
-from sweeper.engine.runner import Run, run_book
+from sweeper.engine.runner import Run, run_trials
 from sweeper.engine.sweep import full_disk
 from sweeper.results.records import study_records
 from sweeper.search.confirmation_log import Confirmation, Item
@@ -54,24 +54,24 @@ def confirm(
     display = display or Silent()
     with home.driver(study.name) as held, full_disk(home):
         check_address(address)
-        if home.store.mirror is not None:
-            home.store.mirror.check()
+        if home.store.remote is not None:
+            home.store.remote.check()
         records = study_records(home, study.name, history=False)
         items, left_out = wanted(study, records, seeds=seeds, attacks=attacks, near=near)
         if run is None:
             check(items)
-        book = Confirmation(study, home.storage, items, [dict(attack) for attack in attacks])
-        if not book.finished:
+        source = Confirmation(study, home.storage, items, [dict(attack) for attack in attacks])
+        if not source.finished:
             display.say("starting Ray" if address is None else f"connecting to Ray at {address}")
             with cluster(address) as nodes:
                 allotment = allot(study.resources, nodes)
-                run_book(study, home, book, allotment, display, run, held=held)
+                run_trials(study, home, source, allotment, display, run, held=held)
         records = study_records(home, study.name)
-        gather(records, home.store)
+        collect(records, home.store)
         from sweeper.report.report import write_report
 
         write_report([records], home.report(study.name), images=study.tracking.images)
-        return Confirmed(records, book.complete, book.budget, left_out, book.failures)
+        return Confirmed(records, source.complete, source.budget, left_out, source.failures)
 
 
 def wanted(

@@ -15,16 +15,16 @@ class Stopping:
 
     def __init__(self, stop: Callable[[], None]) -> None:
         self._stop, self._said = stop, False
-        self.asked = False
+        self.request = False
 
     def ask(self) -> None:
         """Ask for a stop."""
-        self.asked = True
+        self.request = True
         self._stop()
 
     def say(self, display: Display) -> None:
         """Tell the person, once; not from the handler, which may have cut into another line."""
-        if self.asked and not self._said:
+        if self.request and not self._said:
             self._said = True
             display.say(
                 f"stopping: what runs gets {GRACE_SECONDS:.0f} s to end; Ctrl-C again stops it at once"
@@ -56,5 +56,5 @@ def stoppable(stopping: Stopping) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, alarm)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    if stopping.asked:
+    if stopping.request:
         raise KeyboardInterrupt

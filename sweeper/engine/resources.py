@@ -18,7 +18,7 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Share:
+class ProcessResources:
     """What one process gets: cores, and a part of one GPU or whole ones."""
 
     cpus: float
@@ -42,13 +42,13 @@ def per_process(resources: Resources, shards: int) -> Resources:
     return replace(resources, gpus_per_trial=gpus / shards if gpus < shards else float(gpus // shards))
 
 
-def shard_share(resources: Resources, own: Share) -> Share:
+def shard_share(resources: Resources, own: ProcessResources) -> ProcessResources:
     """Return what a process beside the trial's `own` gets."""
     cpus, gpus = resources.cpus_per_shard, resources.gpus_per_shard
-    return Share(own.cpus if cpus == "auto" else cpus, own.gpus if gpus == "auto" else gpus)
+    return ProcessResources(own.cpus if cpus == "auto" else cpus, own.gpus if gpus == "auto" else gpus)
 
 
-def check_fitting(trial: Sequence[Share], nodes: Sequence[Node], most: int) -> int:
+def check_fitting(trial: Sequence[ProcessResources], nodes: Sequence[Node], most: int) -> int:
     """Return how many trials fit, at most `most`; raise `ConfigError` if not even one does."""
     fit = fitting(trial, nodes, most)
     if not fit:
@@ -62,7 +62,7 @@ def check_fitting(trial: Sequence[Share], nodes: Sequence[Node], most: int) -> i
     return fit
 
 
-def fitting(trial: Sequence[Share], nodes: Sequence[Node], most: int) -> int:
+def fitting(trial: Sequence[ProcessResources], nodes: Sequence[Node], most: int) -> int:
     """Return how many trials, each of the processes `trial`, fit on `nodes` side by side: 0 to `most`.
 
     A process runs on one machine, and a part of a GPU is of one GPU. Places are taken in order, the first

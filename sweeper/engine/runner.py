@@ -6,14 +6,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from sweeper.engine.cluster import Allotment, machines
+from sweeper.engine.cluster import TrialResources, machines
 from sweeper.engine.interrupt import Stopping, stoppable
 from sweeper.engine.progress import Display, spell
-from sweeper.search.ask_tell import Asked, Book
+from sweeper.search.ask_tell import TrialRequest, TrialSource
 from sweeper.storage.home import Home
 from sweeper.study.study import Study
 from trainables.errors import TrialError
-from trainables.runtime.background import Standing
+from trainables.runtime.background import JobStatus
 
 Run = Callable[..., dict[str, Any]]
 
@@ -24,17 +24,17 @@ WORKER_RETRIES = 2
 LOOK_SECONDS = 20.0
 
 
-def run_book(
+def run_trials(
     study: Study,
     home: Home,
-    book: Book,
-    allotment: Allotment,
+    source: TrialSource,
+    allotment: TrialResources,
     display: Display,
     run: Run | None,
     tracker: Any = None,
     held: Callable[[], None] = lambda: None,
 ) -> None:
-    """Let Ray Tune run the trials of `book` until it has enough; `run` (or `run_document`) runs one.
+    """Let Ray Tune run the trials of `source` until it has enough; `run` (or `run_document`) runs one.
 
     held: raises once the study is no longer ours. Raises `KeyboardInterrupt` as `stoppable` says.
     """
@@ -46,24 +46,24 @@ def run_book(
     began: dict[int, float] = {}
     took: list[float] = []
 
-    def on_start(asked: Asked) -> None:
-        began[asked.number] = time.time()
+    def on_start(request: TrialRequest) -> None:
+        began[request.number] = time.time()
 
-    def on_step(asked: Asked, at: Standing) -> None:
-        display.stage(asked.name, at.stage, at.done, at.total, at.seconds)
+    def on_step(request: TrialRequest, at: JobStatus) -> None:
+        display.stage(request.name, at.stage, at.done, at.total, at.seconds)
 
-    def on_end(asked: Asked, record: dict[str, Any]) -> None:
+    def on_end(request: TrialRequest, record: dict[str, Any]) -> None:
         now = time.time()
-        took.append(now - began[asked.number])
-        display.ended(asked.name, summary(study, record, took[-1]))
-        remaining = max(0, book.budget - book.complete)
+        took.append(now - began[request.number])
+        display.ended(request.name, summary(study, record, took[-1]))
+        remaining = max(0, source.budget - source.complete)
         abreast = max(1, min(allotment.concurrent, remaining))
-        display.total(book.complete, book.budget, sum(took) / len(took) * remaining / abreast)
+        display.total(source.complete, source.budget, sum(took) / len(took) * remaining / abreast)
         if tracker is not None:
-            tracker.trial(record | {"started": _iso(began[asked.number]), "finished": _iso(now)})
+            tracker.trial(record | {"started": _iso(began[request.number]), "finished": _iso(now)})
 
     searcher = StudySearch(
-        book,
+        source,
         {"store_root": str(home.store.root), "threads": allotment.threads, "shards": _shards(allotment)},
         at_most=allotment.concurrent,
         on_start=on_start,
@@ -79,7 +79,7 @@ def run_book(
         stopping.say(display)
         lost.look()
 
-    display.total(book.complete, book.budget, None)
+    display.total(source.complete, source.budget, None)
     trainable = tune.with_parameters(TuneTrial, run=run or run_document)
     folder = home.root / "ray"
     shutil.rmtree(folder / study.name, ignore_errors=True)  # of a killed driver; nothing in there is needed
@@ -106,11 +106,11 @@ def run_book(
         shutil.rmtree(folder / study.name, ignore_errors=True)
     if searcher.failure is not None:
         raise searcher.failure
-    if not book.finished:
+    if not source.finished:
         raise TrialError("Ray stopped before the study had its results; start again to go on")
 
 
-def _shards(allotment: Allotment) -> dict[str, Any] | None:
+def _shards(allotment: TrialResources) -> dict[str, Any] | None:
     """Return what a trial needs to know of the processes beside its own; None if there are none."""
     shard = allotment.shard
     return None if shard is None else {"shards": allotment.shards, "cpus": shard.cpus, "gpus": shard.gpus}
@@ -119,7 +119,7 @@ def _shards(allotment: Allotment) -> dict[str, Any] | None:
 class _Lost:
     """Says when no machine is left on which a trial fits, and when there is one again. Ray waits for it."""
 
-    def __init__(self, allotment: Allotment, display: Display) -> None:
+    def __init__(self, allotment: TrialResources, display: Display) -> None:
         self._allotment, self._display = allotment, display
         self._looked, self._gone = time.monotonic(), False
 

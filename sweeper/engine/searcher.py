@@ -7,12 +7,12 @@ from typing import Any
 from ray.tune import Callback
 from ray.tune.search import Searcher
 
-from sweeper.search.ask_tell import Asked, Book
+from sweeper.search.ask_tell import TrialRequest, TrialSource
 from sweeper.search.reading import was_screened
 from trainables.errors import DiskError
-from trainables.runtime.background import Standing
+from trainables.runtime.background import JobStatus
 
-DIED = Standing("failed", reason="its worker died (killed, or out of memory), also when tried again")
+DIED = JobStatus("failed", reason="its worker died (killed, or out of memory), also when tried again")
 
 
 class StudySearch(Searcher):
@@ -28,22 +28,22 @@ class StudySearch(Searcher):
 
     def __init__(
         self,
-        book: Book,
+        source: TrialSource,
         settings: Mapping[str, Any],
         *,
         at_most: int,
-        on_start: Callable[[Asked], None],
-        on_step: Callable[[Asked, Standing], None],
-        on_end: Callable[[Asked, dict[str, Any]], None],
+        on_start: Callable[[TrialRequest], None],
+        on_step: Callable[[TrialRequest, JobStatus], None],
+        on_end: Callable[[TrialRequest, dict[str, Any]], None],
         held: Callable[[], None] = lambda: None,
         retries: int = 0,
     ) -> None:
         super().__init__()
         self._held, self._stopping = held, False
-        self._retries, self._deaths, self._again = retries, Counter[int](), list[Asked]()
-        self._book, self._settings, self._at_most = book, dict(settings), at_most
+        self._retries, self._deaths, self._again = retries, Counter[int](), list[TrialRequest]()
+        self._source, self._settings, self._at_most = source, dict(settings), at_most
         self._on_start, self._on_step, self._on_end = on_start, on_step, on_end
-        self._asked: dict[str, Asked] = {}
+        self._requests: dict[str, TrialRequest] = {}
         self.failure: Exception | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -62,69 +62,69 @@ class StudySearch(Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the next configuration, None to be asked later, or FINISHED."""
         closing = self.failure is not None or self._stopping
-        later = None if self._asked or (self._again and not closing) else str(Searcher.FINISHED)
-        if closing or len(self._asked) >= self._at_most:
+        later = None if self._requests or (self._again and not closing) else str(Searcher.FINISHED)
+        if closing or len(self._requests) >= self._at_most:
             return later
         try:
             self._held()
-            asked = self._again.pop(0) if self._again else self._book.ask()
+            request = self._again.pop(0) if self._again else self._source.ask()
         except Exception as error:
             self.failure = error
             return later
-        if asked is None:
+        if request is None:
             return later
-        self._asked[trial_id] = asked
-        self._on_start(asked)
+        self._requests[trial_id] = request
+        self._on_start(request)
         return {
             **self._settings,
-            "number": asked.number,
-            "trial": asked.document,
-            **({"options": asked.options} if asked.options else {}),
+            "number": request.number,
+            "trial": request.document,
+            **({"options": request.options} if request.options else {}),
         }
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Show where the trial stands."""
-        if trial_id in self._asked and not result["done"]:
-            self._on_step(self._asked[trial_id], result["standing"])
+        if trial_id in self._requests and not result["done"]:
+            self._on_step(self._requests[trial_id], result["status"])
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Tell the book how the trial ended. On a full disk the trial stays open, for the next start."""
-        asked = self._asked.pop(trial_id, None)
-        if asked is None or self.failure is not None:
+        request = self._requests.pop(trial_id, None)
+        if request is None or self.failure is not None:
             return
-        standing: Standing = (result or {}).get("standing") or DIED
-        if standing is DIED:
-            self._deaths[asked.number] += 1
-            if self._deaths[asked.number] <= self._retries:
-                self._again.append(asked)
+        status: JobStatus = (result or {}).get("status") or DIED
+        if status is DIED:
+            self._deaths[request.number] += 1
+            if self._deaths[request.number] <= self._retries:
+                self._again.append(request)
                 return
-        if standing.cause == "disk":
-            self.failure = DiskError(standing.reason)
+        if status.cause == "disk":
+            self.failure = DiskError(status.reason)
             return
         try:
             self._held()
-            record = self._tell(asked, standing)
+            record = self._tell(request, status)
         except Exception as problem:
             self.failure = problem
             return
-        self._on_end(asked, record)
-        standing.result.clear()  # Tune keeps the last report of every trial until the sweep ends
+        self._on_end(request, record)
+        status.result.clear()  # Tune keeps the last report of every trial until the sweep ends
 
-    def _tell(self, asked: Asked, standing: Standing) -> dict[str, Any]:
+    def _tell(self, request: TrialRequest, status: JobStatus) -> dict[str, Any]:
         """Tell the book, and return the trial as the tracker and the progress need it."""
-        reason, record = standing.reason, {"params": asked.assignment}
-        if standing.state == "complete":
-            values = self._book.values(standing.result)
-            record = {**standing.result, **record, "values": {**standing.result.get("values", {}), **values}}
-            reason = self._book.tell(asked.number, record)
+        reason, record = status.reason, {"params": request.assignment}
+        if status.state == "complete":
+            values = self._source.values(status.result)
+            record = {**status.result, **record, "values": {**status.result.get("values", {}), **values}}
+            reason = self._source.tell(request.number, record)
         else:
-            self._book.fail(asked.number, asked.assignment, reason, standing.trace)
+            self._source.fail(request.number, request.assignment, reason, status.trace)
         state = "failed" if reason else "complete"
         if state == "complete" and was_screened(record):
             state, record = "screened", {**record, "values": {}}  # what a short attack reached is no result
-        return {**record, "number": asked.number, "state": state, "reason": reason}
+        return {**record, "number": request.number, "state": state, "reason": reason}
 
 
 class Watch(Callback):

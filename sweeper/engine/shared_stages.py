@@ -9,7 +9,7 @@ import ray
 from sweeper.engine.progress import Display, spell
 from sweeper.study.study import Study
 from trainables.errors import ConfigError, DiskError, TrialError
-from trainables.runtime.background import Background, Standing
+from trainables.runtime.background import BackgroundJob, JobStatus
 from trainables.tune import device_here, make_stage
 
 Make = Callable[..., Any]
@@ -29,7 +29,7 @@ class _Maker:
     """An actor that makes one shared stage in a thread."""
 
     def __init__(self, threads: int) -> None:
-        self._background = Background(threads)
+        self._background = BackgroundJob(threads)
 
     def start(self, make: Make, trial: dict[str, Any], stage: str, store_root: str) -> None:
         device = device_here()
@@ -37,7 +37,7 @@ class _Maker:
             lambda report: make(trial, stage, store_root=store_root, device=device, report=report)
         )
 
-    def poll(self) -> Standing:
+    def poll(self) -> JobStatus:
         return self._background.poll(POLL_SECONDS)
 
 
@@ -89,16 +89,16 @@ def prepare(
             ready, _ = ray.wait(list(waiting), num_returns=1)
             stage = waiting.pop(ready[0])
             try:
-                standing: Standing = ray.get(ready[0])
+                status: JobStatus = ray.get(ready[0])
             except ray.exceptions.RayActorError:
                 raise TrialError(
                     f"the shared stage '{stage}' cannot be made: its worker died (killed, or out of memory)"
                 ) from None
-            if standing.state == "running":
-                display.stage(stage, standing.stage, standing.done, standing.total, standing.seconds)
+            if status.state == "running":
+                display.stage(stage, status.stage, status.done, status.total, status.seconds)
                 waiting[actors[stage].poll.remote()] = stage
-            elif standing.state == "failed":
-                raise _error(stage, standing)
+            elif status.state == "failed":
+                raise _error(stage, status)
             else:
                 display.ended(stage, f"ready after {spell(time.monotonic() - began[stage])}")
                 ray.kill(actors.pop(stage))  # so that one that waits for its cores can begin
@@ -107,10 +107,10 @@ def prepare(
             ray.kill(actor)
 
 
-def _error(stage: str, standing: Standing) -> Exception:
-    if standing.cause == "config":
-        return ConfigError(standing.reason)
-    if standing.cause == "disk":
-        return DiskError(standing.reason)
-    detail = f"\n{standing.trace}" if standing.cause == "bug" else ""
-    return TrialError(f"the shared stage '{stage}' cannot be made: {standing.reason}{detail}")
+def _error(stage: str, status: JobStatus) -> Exception:
+    if status.cause == "config":
+        return ConfigError(status.reason)
+    if status.cause == "disk":
+        return DiskError(status.reason)
+    detail = f"\n{status.trace}" if status.cause == "bug" else ""
+    return TrialError(f"the shared stage '{stage}' cannot be made: {status.reason}{detail}")

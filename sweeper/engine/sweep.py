@@ -10,13 +10,13 @@ from typing import Any
 
 import yaml
 
-from sweeper.engine.cluster import Allotment, allot, check_address, cluster
-from sweeper.engine.collect import gather
+from sweeper.engine.cluster import TrialResources, allot, check_address, cluster
+from sweeper.engine.collect import collect
 from sweeper.engine.interrupt import Stopping, stoppable
 from sweeper.engine.progress import Display, Silent
-from sweeper.engine.runner import Run, run_book
+from sweeper.engine.runner import Run, run_trials
 from sweeper.results.records import study_records
-from sweeper.search.optuna_study import Ledger
+from sweeper.search.optuna_study import OptunaStudy
 from sweeper.search.replicates import run_replicates
 from sweeper.storage.databases import check_tracking
 from sweeper.storage.home import Home
@@ -25,7 +25,7 @@ from trainables.errors import DiskError, TrialError
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SweepResult:
     """How a sweep ended. before: results there at the start. problems: what a reader should know."""
 
     records: dict[str, Any]
@@ -43,7 +43,7 @@ def sweep(
     address: str | None = None,
     display: Display | None = None,
     shared: bool = True,
-) -> Outcome:
+) -> SweepResult:
     """Run `study` until it has its results, taking up what an earlier start left; return what it found.
 
     run, make: what runs a trial and makes a shared stage (default: ``trainables.tune``). address: of a Ray
@@ -59,16 +59,16 @@ def sweep(
             check_reachable(home.tracking)
             check_tracking(home.tracking, home.storage)
         check_address(address)
-        if home.store.mirror is not None:
-            home.store.mirror.check()
-        ledger = Ledger(study, home.storage, home.study(study.name) / "history")
-        before = ledger.complete
-        closed = ledger.finished and ledger.notes.get("closed") == ledger.complete
-        if shared and run is None and not before and not ledger.finished:
+        if home.store.remote is not None:
+            home.store.remote.check()
+        optuna_study = OptunaStudy(study, home.storage, home.study(study.name) / "history")
+        before = optuna_study.complete
+        closed = optuna_study.finished and optuna_study.notes.get("closed") == optuna_study.complete
+        if shared and run is None and not before and not optuna_study.finished:
             display.say("checking the data")
             check_data(study)
         tracker = None if closed else _tracker(study, home)
-        if not ledger.finished:
+        if not optuna_study.finished:
             _keep(study, home)
             try:
                 display.say("starting Ray" if address is None else f"connecting to Ray at {address}")
@@ -77,11 +77,11 @@ def sweep(
                     if shared:
                         _prepare(study, home, allotment, display, make)
                     whole = _whole(study, run)
-                    run_book(study, home, ledger, allotment, display, whole, tracker, held)
+                    run_trials(study, home, optuna_study, allotment, display, whole, tracker, held)
             finally:
-                if tracker is not None and not ledger.finished:
+                if tracker is not None and not optuna_study.finished:
                     tracker.close()
-        return _close(study, home, ledger, before, tracker)
+        return _close(study, home, optuna_study, before, tracker)
 
 
 def _whole(study: Study, run: Run | None) -> Run | None:
@@ -110,16 +110,16 @@ def check_data(study: Study) -> None:
     Also for a file of pre-trained weights that does not fit the architecture.
     """
     from trainables.config import load_trial
-    from trainables.pretraining.checkpoint import Checkpoint
+    from trainables.pretraining.checkpoint import FromCheckpoint
     from trainables.stages.data import load_data
 
     config = load_trial(study.trial)
-    if isinstance(config.pretraining, Checkpoint):
+    if isinstance(config.pretraining, FromCheckpoint):
         config.pretraining.read(config.target.architecture, config.image_size)
     load_data(config)
 
 
-def _prepare(study: Study, home: Home, allotment: Allotment, display: Display, make: Run | None) -> None:
+def _prepare(study: Study, home: Home, allotment: TrialResources, display: Display, make: Run | None) -> None:
     from sweeper.engine.shared_stages import prepare
     from trainables.tune import make_stage
 
@@ -145,13 +145,13 @@ def _tracker(study: Study, home: Home) -> Any:
     return Tracker(study, home)
 
 
-def _close(study: Study, home: Home, ledger: Ledger, before: int, tracker: Any) -> Outcome:
+def _close(study: Study, home: Home, optuna_study: OptunaStudy, before: int, tracker: Any) -> SweepResult:
     """Write the report and finish MLflow; return the outcome."""
     records = study_records(home, study.name)
     report = None
     problems = []
     try:
-        gather(records, home.store)
+        collect(records, home.store)
     except TrialError as error:
         problems.append(f"the report lacks what other machines made: {error}")
     try:
@@ -165,10 +165,10 @@ def _close(study: Study, home: Home, ledger: Ledger, before: int, tracker: Any) 
             if tracker.problem:
                 problems.append(tracker.problem)
             else:
-                ledger.note("closed", ledger.complete)
-    if ledger.gave_up:
-        problems.append(f"gave up after {ledger.failed_now} failed trials; see their reasons")
-    return Outcome(records, before, report, problems)
+                optuna_study.note("closed", optuna_study.complete)
+    if optuna_study.gave_up:
+        problems.append(f"gave up after {optuna_study.failed_now} failed trials; see their reasons")
+    return SweepResult(records, before, report, problems)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
 from sweeper.results import formatting as words
-from sweeper.statistics.hypervolume import Step
+from sweeper.statistics.hypervolume import HypervolumeStep
 from sweeper.statistics.round_numbers import round_values
 
 Scale = Callable[[float], float]
@@ -19,7 +19,7 @@ class Series(NamedTuple):
 
     name: str
     colour: str
-    steps: Sequence[Step]
+    steps: Sequence[HypervolumeStep]
 
 
 def growth_svg(series: Sequence[Series]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sweeper.results.conclusion import outcome
+from sweeper.results.conclusion import conclusion
 from sweeper.results.conditions import check_setups
 from sweeper.results.published import departures, doubts
 from sweeper.results.resample import BASES, Redraw, redraw
@@ -111,7 +111,7 @@ def compare(
     objectives, ``ranges`` (at which levels of the first objective which study attains more in the other) and
     ``crossings``. ``attainment``: for round levels of the first objective what each study attains in the
     other. ``published``: the same figures for points of papers, which stay out of all of the above, with what
-    differs from the studies' set-up (``departures``) and what is doubtful (``doubts``). ``outcome``: a
+    differs from the studies' set-up (``departures``) and what is doubtful (``doubts``). ``conclusion``: a
     sentence. ``notes``: what to know before believing it.
 
     Raises `ConfigError` for studies under other objectives or under one name, and, unless `force`, for
@@ -173,7 +173,7 @@ def compare(
     notes += [f"95 % intervals: {BASES[basis]}" for basis in BASES if basis in bases]
     if "identities" in bases or "intervals" in bases:
         notes.append("not in the intervals: that training again, under another seed, gives another target")
-    return {**found, "outcome": outcome(found), "notes": notes}
+    return {**found, "outcome": conclusion(found), "notes": notes}
 
 
 def _volumes(again: Redraw, directions: Sequence[str], corner: Sequence[float]) -> Redraw:

@@ -10,7 +10,7 @@ Found = Mapping[str, Any]
 MANY = 2  # crossings that a sentence names one by one
 
 
-def outcome(found: Found) -> str:
+def conclusion(found: Found) -> str:
     """Return one sentence for what `compare` found: who is ahead, how sure that is, and where it turns.
 
     A lead counts as shown only if the 95 % interval of the difference of hypervolumes leaves out 0.

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sweeper.results.stage_files import attack_folders, sibling, went_in
+from sweeper.results.stage_files import attack_folders, key_parts, stage_folder
 from trainables.errors import ConfigError
 
 Record = Mapping[str, Any]
@@ -66,7 +66,7 @@ def setup(record: Record, *, exact: bool = True) -> Setup | None:
 def _of_stages(trial: Mapping[str, Any]) -> Flat | None:
     """Return the conditions of one trial from what went into its stages."""
     artifacts = trial.get("artifacts") or {}
-    target, judge = (went_in(str(artifacts.get(stage))) for stage in ("target", "judge"))
+    target, judge = (key_parts(str(artifacts.get(stage))) for stage in ("target", "judge"))
     attacks = attack_folders(trial)
     if target is None or judge is None or not attacks:
         return None
@@ -74,8 +74,8 @@ def _of_stages(trial: Mapping[str, Any]) -> Flat | None:
     found |= _flat(judge.get("judge"), "judge") | {"judge.version": judge.get("version")}
     found["image_size"] = judge.get("image_size")
     for name, folder in attacks.items():
-        parts = went_in(folder)
-        prior = None if parts is None else went_in(sibling(folder, "prior", str(parts.get("prior"))))
+        parts = key_parts(folder)
+        prior = None if parts is None else key_parts(stage_folder(folder, "prior", str(parts.get("prior"))))
         if parts is None or prior is None:
             return None
         prefix = f"attack.{name}" if name else "attack"

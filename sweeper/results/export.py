@@ -25,7 +25,7 @@ def export(home: Home, name: str, number: int, folder: Path, *, replicate: int |
     from trainables.config import load_trial
     from trainables.released import load_released, write_released
     from trainables.stages.data import load_data
-    from trainables.storage.store import plain
+    from trainables.storage.store import to_json
 
     records = study_records(home, name, history=False)
     trial = find_trial(records, number)
@@ -51,9 +51,9 @@ def export(home: Home, name: str, number: int, folder: Path, *, replicate: int |
         "architecture": config.target.architecture,
         "image_size": config.image_size,
         "normalization": config.target.normalization,
-        "defense": plain(config.defense),
+        "defense": to_json(config.defense),
         **({"crop": crop} if crop else {}),
-        "recipe": plain(config.target),
+        "recipe": to_json(config.target),
         "study": name,
         "trial": number,
         "seed": [config.seed, chosen],
@@ -66,7 +66,7 @@ def export(home: Home, name: str, number: int, folder: Path, *, replicate: int |
             labels=labels,
             config=about,
         )
-        text = card(records, trial, seeds[chosen], plain(config), len(labels), folder.name)
+        text = card(records, trial, seeds[chosen], to_json(config), len(labels), folder.name)
         (folder / CARD).write_text(text, encoding="utf-8")
     load_released(folder)  # what was written can be used
     return folder

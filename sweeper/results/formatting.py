@@ -18,7 +18,7 @@ def value(name: str, number: Any) -> str:
         return "–" if number is None else str(number)
     if name.endswith(("accuracy", "share", "chance", "confidence")) or "accuracy" in name:
         return percent(number)
-    return plain(number)
+    return format_number(number)
 
 
 def percent(fraction: float) -> str:
@@ -26,7 +26,7 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:.1f} %"
 
 
-def plain(number: Any, digits: int = 4) -> str:
+def format_number(number: Any, digits: int = 4) -> str:
     """Return a setting or a number with at most `digits` significant digits."""
     return f"{number:.{digits}g}" if isinstance(number, float) else str(number)
 
@@ -66,7 +66,9 @@ def defense(trial: Trial) -> str:
     knobs.pop("kind", None)
     if "measure" in knobs:
         head.append(str(knobs.pop("measure")))
-    return ", ".join([" ".join(head), *(f"{_SYMBOLS.get(k, k)} {plain(v, 3)}" for k, v in knobs.items())])
+    return ", ".join(
+        [" ".join(head), *(f"{_SYMBOLS.get(k, k)} {format_number(v, 3)}" for k, v in knobs.items())]
+    )
 
 
 def family(trial: Trial) -> str:

@@ -17,13 +17,13 @@ Trial = Mapping[str, Any]
 
 
 @functools.lru_cache(maxsize=16384)
-def went_in(folder: str) -> dict[str, Any] | None:
+def key_parts(folder: str) -> dict[str, Any] | None:
     """Return what the content key of a stage `folder` was made of, or None if the folder is not here."""
     parts: dict[str, Any] | None = _json(Path(folder) / "key.json")
     return parts
 
 
-def sibling(folder: str, stage: str, key: str) -> str:
+def stage_folder(folder: str, stage: str, key: str) -> str:
     """Return the folder of another stage of the store that `folder` lies in."""
     return str(Path(folder).parent.parent / stage / key)
 
@@ -86,7 +86,7 @@ def _verdicts(root: Path) -> dict[tuple[str, str], Path]:
     """Return the verdict folders of a store by what was judged and by whom: keys of attack and judge."""
     found: dict[tuple[str, str], Path] = {}
     for place in sorted((root / "verdict").glob("*/key.json"), key=lambda p: p.stat().st_mtime):
-        parts = went_in(str(place.parent)) or {}
+        parts = key_parts(str(place.parent)) or {}
         found[str(parts.get("attack")), str(parts.get("judge"))] = place.parent
     return found
 

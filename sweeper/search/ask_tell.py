@@ -8,7 +8,7 @@ Assignment = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Asked:
+class TrialRequest:
     """A trial to run: its number, path -> value, the whole document, and its name for people.
 
     options: what the worker gets beside the document.
@@ -21,7 +21,7 @@ class Asked:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-class Book(Protocol):
+class TrialSource(Protocol):
     """What hands out trials and is told how they ended: a `Ledger`, or a `Confirmation`.
 
     complete: results so far. budget: results wanted.
@@ -37,7 +37,7 @@ class Book(Protocol):
         """Return whether there is nothing more to hand out, now and later."""
         ...
 
-    def ask(self) -> Asked | None:
+    def ask(self) -> TrialRequest | None:
         """Return the next trial to run, or None while the running ones may still suffice."""
         ...
 

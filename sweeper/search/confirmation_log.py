@@ -6,7 +6,7 @@ from typing import Any
 
 import optuna
 
-from sweeper.search.ask_tell import Asked
+from sweeper.search.ask_tell import TrialRequest
 from sweeper.search.reading import open_storage
 from sweeper.storage.databases import storage_errors
 from sweeper.study.objectives import is_number, measured
@@ -70,7 +70,7 @@ class Confirmation:
         """Return whether all were tried."""
         return not self._left and not self._running
 
-    def ask(self) -> Asked | None:
+    def ask(self) -> TrialRequest | None:
         """Return the next measurement, or None if all were handed out."""
         if not self._left:
             return None
@@ -78,7 +78,7 @@ class Confirmation:
         self._running.add(number)
         item = self._items[number]
         name = f"trial {item.member}, seed {item.replicate}"
-        return Asked(number, item.assignment, item.document, name)
+        return TrialRequest(number, item.assignment, item.document, name)
 
     def tell(self, number: int, result: Mapping[str, Any]) -> str:
         """Record measurement `number`; return "" or the reason why it counts as failed."""

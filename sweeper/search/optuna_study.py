@@ -11,7 +11,7 @@ from typing import Any
 import optuna
 
 from search_spaces.space import anchors, at_random, decode, grid, size
-from sweeper.search.ask_tell import Asked, Assignment
+from sweeper.search.ask_tell import Assignment, TrialRequest
 from sweeper.search.reading import State, open_storage, was_screened, write_history
 from sweeper.search.samplers import make_sampler, propose
 from sweeper.statistics.pareto import non_dominated
@@ -28,7 +28,7 @@ REDRAWS = 1000  # of branches without numbers an infinite space may have many
 LISTABLE = 20_000  # a finite space up to this size is listed to find what is left of it
 
 
-class Ledger:
+class OptunaStudy:
     """The Optuna study of a sweep: the one truth about what was tried and what came out.
 
     Opening creates the study, or checks that the stored one is the same (`ConfigError` naming the differing
@@ -84,7 +84,7 @@ class Ledger:
         """Return whether ``max(10, budget)`` trials have failed since this start."""
         return self.failed_now >= max(10, self.budget)
 
-    def ask(self) -> Asked | None:
+    def ask(self) -> TrialRequest | None:
         """Return the next trial to run, or None while the running ones may still fill the budget."""
         with storage_errors(self._url):
             if self._left_running:
@@ -93,7 +93,7 @@ class Ledger:
                 return None
             return self._propose()
 
-    def _propose(self) -> Asked | None:
+    def _propose(self) -> TrialRequest | None:
         """Return a trial with an assignment that was not tried yet, if there is one."""
         for raw in itertools.islice(self._walk, 1):
             self._optuna.enqueue_trial(raw)
@@ -192,7 +192,7 @@ class Ledger:
         """Keep a JSON-ready value with the study."""
         self._optuna.set_user_attr(key, value)
 
-    def _start(self, trial: optuna.trial.Trial, assignment: Assignment | None = None) -> Asked:
+    def _start(self, trial: optuna.trial.Trial, assignment: Assignment | None = None) -> TrialRequest:
         if assignment is None:
             assignment = propose(self.study, trial)
         self._handles[trial.number] = trial
@@ -200,7 +200,7 @@ class Ledger:
         # What is finished now; what finishes while the trial trains can only screen more of its kind.
         options = {"rivals": list(self._rivals)} if self.study.search.screening else {}
         document = self.study.document(assignment)
-        return Asked(trial.number, assignment, document, f"trial {trial.number}", options)
+        return TrialRequest(trial.number, assignment, document, f"trial {trial.number}", options)
 
     def _finish(
         self,

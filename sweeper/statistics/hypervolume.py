@@ -11,7 +11,7 @@ from sweeper.statistics.pareto import Floats, _costs, non_dominated, signs
 Trial = Mapping[str, Any]
 
 
-class Step(NamedTuple):
+class HypervolumeStep(NamedTuple):
     """What a study had when trial `number` ended: seconds of work in trials so far, and its hypervolume."""
 
     number: int
@@ -26,7 +26,7 @@ def work(trial: Trial) -> float:
 
 def growth(
     trials: Sequence[Trial], counted: set[int], objectives: Mapping[str, str], reference: Sequence[float]
-) -> list[Step]:
+) -> list[HypervolumeStep]:
     """Return a step for each of `trials` that ended, in the order of their ends.
 
     counted: the numbers of those that have a result; the others only cost time.
@@ -37,7 +37,7 @@ def growth(
     ended.sort(key=lambda trial: (str(trial.get("finished") or ""), trial["number"]))
     best = np.empty((0, len(turned)))
     seconds, volume = 0.0, 0.0
-    steps: list[Step] = []
+    steps: list[HypervolumeStep] = []
     for trial in ended:
         seconds += work(trial)
         if trial["number"] in counted:
@@ -45,11 +45,11 @@ def growth(
             if not (best <= row).all(axis=1).any():  # most trials are behind: spare them the volume
                 best = np.vstack([best[~(row <= best).all(axis=1)], row])
                 volume = hypervolume(best, downwards, corner.tolist())
-        steps.append(Step(trial["number"], seconds, volume))
+        steps.append(HypervolumeStep(trial["number"], seconds, volume))
     return steps
 
 
-def volume_after(steps: Sequence[Step], seconds: float) -> float:
+def volume_after(steps: Sequence[HypervolumeStep], seconds: float) -> float:
     """Return the hypervolume of the trials that had ended after `seconds` of work."""
     volume = 0.0
     for step in steps:

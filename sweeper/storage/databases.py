@@ -18,7 +18,7 @@ def engine_options(url: str) -> dict[str, Any]:
     return {"connect_args": {"connect_timeout": CONNECT_SECONDS}, "pool_pre_ping": True}
 
 
-def shown(url: str) -> str:
+def redact_password(url: str) -> str:
     """Return `url` without its password, for messages and logs."""
     return re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url)
 
@@ -38,7 +38,8 @@ def check_tracking(tracking: str, storage: str) -> None:
         if _place(make_url(tracking)) == _place(make_url(storage)):
             raise ConfigError(
                 "expected two databases, one for the studies (OPTUNA_STORAGE) and one for MLflow "
-                f"(MLFLOW_TRACKING_URI), got {shown(tracking)} for both; create another with createdb"
+                f"(MLFLOW_TRACKING_URI), got {redact_password(tracking)} for both; "
+                "create another with createdb"
             )
         engine = create_engine(tracking, **engine_options(tracking))
         try:
@@ -47,7 +48,7 @@ def check_tracking(tracking: str, storage: str) -> None:
             engine.dispose()
     except (DBAPIError, ArgumentError, ImportError) as error:
         raise ConfigError(
-            f"expected a database for MLflow at {shown(tracking)}, got: {reason(error)}; "
+            f"expected a database for MLflow at {redact_password(tracking)}, got: {reason(error)}; "
             "start it, correct MLFLOW_TRACKING_URI, or set tracking.mlflow to false"
         ) from None
 
@@ -84,10 +85,11 @@ def storage_errors(url: str) -> Iterator[None]:
         text = reason(error)
         if "disk is full" in text or "disk I/O error" in text:
             raise DiskError(
-                f"the database {shown(url)} could not be written: {text}; free space, start again"
+                f"the database {redact_password(url)} could not be written: {text}; free space, start again"
             ) from error
         raise ConfigError(
-            f"expected a database for the study at {shown(url)}, got: {text}; check OPTUNA_STORAGE and --home"
+            f"expected a database for the study at {redact_password(url)}, got: {text}; "
+            "check OPTUNA_STORAGE and --home"
         ) from error
 
 

@@ -139,9 +139,9 @@ class Study(_Strict):
 
         Relative paths in it are made absolute here: Ray's workers have directories of their own.
         """
-        from trainables.storage.documents import located, merge
+        from trainables.storage.documents import absolute_paths, merge
 
-        trial: dict[str, Any] = located(merge(self.trial, dict(assignment)))
+        trial: dict[str, Any] = absolute_paths(merge(self.trial, dict(assignment)))
         return trial
 
     def identity(self) -> dict[str, Any]:

@@ -14,11 +14,11 @@ from torchvision.transforms.v2 import functional as transforms
 
 from trainables.architectures.base import Classifier
 from trainables.attacks.base import rows_at_once
-from trainables.attacks.optim.descent import lean_prior
+from trainables.attacks.optim.descent import inference_prior
 from trainables.attacks.ppa import PPA
 from trainables.nn.crops import Crop, draw_crops
 from trainables.nn.identity_losses import poincare
-from trainables.nn.inference import lean
+from trainables.nn.inference import inference_copy
 from trainables.priors.base import PriorNetworks
 from trainables.priors.stylegan2 import StyleGAN2Prior
 from trainables.runtime.randomness import stream
@@ -63,7 +63,7 @@ def ours(
 ) -> Tensor:
     """Return final styles (n, W) of our loop, lean copies made anew included."""
     device = starts.device.type
-    target, prior = lean(target, device), lean_prior(prior, device)
+    target, prior = inference_copy(target, device), inference_prior(prior, device)
     noise = iter(lambda: torch.empty(0), None)
     finals = [
         attack.descend(target, prior, part, own, crops, prior.generator.size, noise, lambda *_: None)[0]

@@ -21,7 +21,7 @@ import psutil
 from sweeper.report.report import write_report
 from sweeper.results.compare import compare
 from sweeper.results.records import study_records
-from sweeper.search.optuna_study import Ledger
+from sweeper.search.optuna_study import OptunaStudy
 from sweeper.storage.home import Home
 from sweeper.study.loading import parse_study
 
@@ -83,25 +83,25 @@ def fill(home: Home, sampler: str, trials: int) -> None:
         "benchmark",
     )
     began = time.perf_counter()
-    ledger = Ledger(study, home.storage, home.study(study.name) / "history")
+    optuna_study = OptunaStudy(study, home.storage, home.study(study.name) / "history")
     opened = time.perf_counter() - began
     asking: list[float] = []
     telling: list[float] = []
     memory = [megabytes()]
-    while not ledger.finished:
+    while not optuna_study.finished:
         start = time.process_time()  # of this process, so that what else runs on the machine counts little
-        asked = ledger.ask()
+        asked = optuna_study.ask()
         middle = time.process_time()
         if asked is None:
             break
-        ledger.tell(asked.number, result(asked.assignment, asked.number))
+        optuna_study.tell(asked.number, result(asked.assignment, asked.number))
         asking.append(middle - start)
         telling.append(time.process_time() - middle)
         if len(asking) in (trials // 10, trials):
             memory.append(megabytes())
-    assert ledger.complete == trials, "every trial must be recorded"
+    assert optuna_study.complete == trials, "every trial must be recorded"
     began = time.perf_counter()
-    Ledger(study, home.storage, home.study(study.name) / "history")
+    OptunaStudy(study, home.storage, home.study(study.name) / "history")
     again = time.perf_counter() - began
     for name, spent in (("ask", asking), ("tell", telling)):
         first, last = (statistics.median(part) for part in (spent[WINDOW // 2 :][:WINDOW], spent[-WINDOW:]))

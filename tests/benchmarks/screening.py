@@ -23,9 +23,9 @@ import yaml
 
 from sweeper.engine.confirm import wanted
 from sweeper.results.records import study_records
-from sweeper.search.ask_tell import Book
+from sweeper.search.ask_tell import TrialSource
 from sweeper.search.confirmation_log import Confirmation
-from sweeper.search.optuna_study import Ledger
+from sweeper.search.optuna_study import OptunaStudy
 from sweeper.storage.home import Home
 from sweeper.study.loading import load_study
 from sweeper.study.study import Study
@@ -37,7 +37,7 @@ Trial = dict[str, Any]
 Run = Callable[..., dict[str, Any]]
 
 
-def work(book: Book, run: Run) -> None:
+def work(book: TrialSource, run: Run) -> None:
     """Run the trials of `book`, one after the other."""
     while (asked := book.ask()) is not None:
         began = time.process_time()
@@ -71,7 +71,7 @@ def swept(study: Study, home: Home) -> list[Trial]:
             store=home.store,
         )
 
-    work(Ledger(study, home.storage, folder / "history"), run)
+    work(OptunaStudy(study, home.storage, folder / "history"), run)
     found: list[Trial] = study_records(home, study.name, history=False)["trials"]
     return found
 

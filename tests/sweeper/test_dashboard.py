@@ -8,7 +8,7 @@ import optuna_dashboard
 import pytest
 
 from sweeper.results.records import study_records
-from sweeper.search.optuna_study import Ledger
+from sweeper.search.optuna_study import OptunaStudy
 
 POINTS = [(0.9, 0.5), (0.8, 0.3), (0.7, 0.4), (0.6, 0.1), (0.6, 0.1), (0.95, 0.9), (0.3, 0.0)]
 
@@ -23,7 +23,7 @@ def stored(home, cheap, result, limits):
     """Store a study with failed, screened and infeasible trials beside finished ones; return its records."""
     search = {"trials": 9, "screening": True, "anchors": False}
     study = cheap(search=search, **({"constraints": list(limits)} if limits else {}))
-    book = Ledger(study, home.storage, home.study("cheap") / "history")
+    book = OptunaStudy(study, home.storage, home.study("cheap") / "history")
 
     def tell(accuracy, attacked, **changes):
         asked = book.ask()

@@ -21,7 +21,7 @@ from click.testing import CliRunner
 import sweeper.engine.sweep
 import sweeper.tracking  # now, so that what loading takes counts for no command
 from sweeper.cli.app import main
-from sweeper.search.optuna_study import Ledger
+from sweeper.search.optuna_study import OptunaStudy
 from sweeper.search.reading import stored_trials
 from sweeper.study.loading import load_study
 from sweeper.tracking.mlflow_tracker import EXPERIMENT
@@ -182,7 +182,7 @@ def test_an_unreachable_cluster_is_named_with_its_reason(command, study_file, ho
 
 
 def test_a_study_that_is_not_there(command, home, study_file):
-    Ledger(load_study(str(study_file())), home.storage, home.study("mine") / "history")
+    OptunaStudy(load_study(str(study_file())), home.storage, home.study("mine") / "history")
     before = files(home)
     for words in (["front", "mien"], ["compare", "mine", "mien"], ["log", "mien"]):
         assert "did you mean 'mine'?" in refused(command, *words)
@@ -191,7 +191,7 @@ def test_a_study_that_is_not_there(command, home, study_file):
 
 def test_a_study_file_that_no_longer_matches_names_the_keys(command, home, study_file):
     study = load_study(str(study_file()))
-    Ledger(study, home.storage, home.study("mine") / "history").ask()
+    OptunaStudy(study, home.storage, home.study("mine") / "history").ask()
     before = stored_trials(home.storage, "mine")
     rate = study.trial["target"]["learning_rate"]
     said = refused(command, "run", study_file(), "-S", "trial.target.learning_rate=0.5")

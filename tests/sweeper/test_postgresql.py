@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sql
 
 from sweeper.results.records import study_records
-from sweeper.search.optuna_study import Ledger
+from sweeper.search.optuna_study import OptunaStudy
 from sweeper.search.reading import stored_trials
 from sweeper.storage.databases import check_tracking
 from sweeper.storage.lease import Lease
@@ -108,9 +108,9 @@ def test_a_study_and_its_runs_in_mlflow(server, home, studies, cheap, result, mo
     check_tracking(home.tracking, studies)
     study = cheap()
     with home.driver("cheap") as check:
-        fill(Ledger(study, studies, home.study("cheap") / "history"), result, 3)
+        fill(OptunaStudy(study, studies, home.study("cheap") / "history"), result, 3)
         check()
-    fill(Ledger(study, studies, home.study("cheap") / "history"), result, 3)
+    fill(OptunaStudy(study, studies, home.study("cheap") / "history"), result, 3)
     records = study_records(home, "cheap")
     assert [t["state"] for t in records["trials"]] == ["complete"] * 6
     tracker = Tracker(study, home)
@@ -130,7 +130,7 @@ def test_a_study_and_its_runs_in_mlflow(server, home, studies, cheap, result, mo
 
 
 def test_the_server_may_restart_between_trials(server, home, studies, cheap, result):
-    book = Ledger(cheap(), studies, home.study("cheap") / "history")
+    book = OptunaStudy(cheap(), studies, home.study("cheap") / "history")
     fill(book, result, 2)
     server.stop()
     with pytest.raises(ConfigError, match="expected a database for the study"):
@@ -230,7 +230,7 @@ def test_what_is_wrong_with_a_database_is_named_within_seconds(server, home, che
     ):
         check_tracking(server.url("nowhere"), home.storage)
     with pytest.raises(ConfigError, match=r'expected a database for the study at .*"nowhere" does not exist'):
-        Ledger(cheap(), server.url("nowhere"), home.study("cheap") / "history")
+        OptunaStudy(cheap(), server.url("nowhere"), home.study("cheap") / "history")
     monkeypatch.setenv("OPTUNA_STORAGE", server.url("nowhere"))
     with pytest.raises(ConfigError, match=r'"nowhere" does not exist'):
         home.driver("cheap").__enter__()

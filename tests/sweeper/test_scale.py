@@ -2,7 +2,7 @@
 
 import optuna
 
-from sweeper.search.optuna_study import Ledger
+from sweeper.search.optuna_study import OptunaStudy
 
 
 def waiting(home):
@@ -17,7 +17,7 @@ def test_a_large_grid_is_queued_as_it_is_walked_also_over_restarts(home, cheap, 
     expected = [(a, f"b{i}") for a in range(12) for i in range(12)]
     found = []
     for count in (3, 7, 10):
-        book = Ledger(study, home.storage, home.study("cheap") / "history")
+        book = OptunaStudy(study, home.storage, home.study("cheap") / "history")
         assert waiting(home) == 0
         for _ in range(count):
             asked = book.ask()
@@ -27,11 +27,11 @@ def test_a_large_grid_is_queued_as_it_is_walked_also_over_restarts(home, cheap, 
     assert found == expected[:20]
 
 
-def test_a_grid_that_was_killed_while_it_was_queued_goes_on(home, cheap, result):
+def test_a_grid_that_was_killed_while_it_was_queued_is_prefix_of_longer(home, cheap, result):
     study = cheap(space=[{"a": {"ordered": list(range(4))}}], search={"sampler": "grid"})
-    book = Ledger(study, home.storage, home.study("cheap") / "history")
+    book = OptunaStudy(study, home.storage, home.study("cheap") / "history")
     book._optuna.enqueue_trial({"a": 0})  # killed before it was handed out
-    book = Ledger(study, home.storage, home.study("cheap") / "history")
+    book = OptunaStudy(study, home.storage, home.study("cheap") / "history")
     found = []
     while (asked := book.ask()) is not None:
         found.append(asked.assignment["a"])

@@ -59,7 +59,9 @@ def results(work, parts, spread, report=silent):
     return merge(spread(work, parts, "cpu", report))
 
 
-def test_a_killed_shard_goes_on_where_it_was_and_finished_parts_are_not_repeated(tmp_path, ray_address):
+def test_a_killed_shard_is_prefix_of_longer_where_it_was_and_finished_parts_are_not_repeated(
+    tmp_path, ray_address
+):
     log = tmp_path / "log"
     log.mkdir()
 

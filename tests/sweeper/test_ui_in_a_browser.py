@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from sweeper.results.records import study_records
-from sweeper.search.optuna_study import Ledger
+from sweeper.search.optuna_study import OptunaStudy
 from sweeper.tracking.mlflow_tracker import Tracker
 
 pytestmark = pytest.mark.slow  # the server takes half a minute
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow  # the server takes half a minute
 def address(home, cheap, result):
     """Serve the runs of a finished study; return the address that `sweeper ui` prints."""
     study = cheap(tracking={"mlflow": True})
-    book = Ledger(study, home.storage, home.study("cheap") / "history")
+    book = OptunaStudy(study, home.storage, home.study("cheap") / "history")
     while (asked := book.ask()) is not None:
         book.tell(asked.number, result(asked.assignment["x"]) | {"params": asked.assignment})
     tracker = Tracker(study, home)

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from trainables.attacks.gmi import GMI
-from trainables.config import Threat, document, load_trial
+from trainables.config import AttackPlan, document, load_trial
 from trainables.datasets.synthetic_faces import SyntheticFaces
 from trainables.defenses.bido import BiDO
 from trainables.errors import ConfigError
@@ -52,7 +52,7 @@ def test_kinds_become_dataclasses_and_survive_a_round_trip():
     config = load_trial(TRIAL)
     assert config.private == SyntheticFaces(population="private", identities=4, images_per_identity=8)
     assert config.defense == BiDO(lambda_x=0.01)  # YAML reads 1e-2 as text
-    assert config.attack == (Threat(attack=GMI(iterations=2, restarts=2), prior=config.prior),)
+    assert config.attack == (AttackPlan(attack=GMI(iterations=2, restarts=2), prior=config.prior),)
     assert isinstance(config.pretraining, OnDataset)
     assert config.pretraining.data.population == "far"
     assert load_trial(document(config)) == config
@@ -107,7 +107,7 @@ def test_several_attacks_each_with_its_prior_and_preset():
     first, second = config.attack
     assert first.attack == GMI(**{**GMI.presets["cpu"], "restarts": 4}) and first.prior == config.prior
     assert second.attack == GMI() and second.prior.width == 3
-    assert list(config.threats) == ["gmi", "gmi_2"]
+    assert list(config.attack_plans) == ["gmi", "gmi_2"]
 
 
 @pytest.mark.parametrize(
@@ -165,14 +165,14 @@ def test_precision_and_compile_belong_to_the_attack():
     """They are read beside its knobs, said again by the document, and left out of it where they are usual."""
     fast = {**TRIAL["attack"], "precision": "bfloat16", "compile": True}
     config = load_trial({**TRIAL, "attack": fast})
-    (threat,) = config.attack
-    assert (threat.precision, threat.compile) == ("bfloat16", True)
-    assert threat.attack == GMI(iterations=2, restarts=2)
+    (plan,) = config.attack
+    assert (plan.precision, plan.compile) == ("bfloat16", True)
+    assert plan.attack == GMI(iterations=2, restarts=2)
     assert load_trial(document(config)) == config != load_trial(TRIAL)
     assert document(config)["attack"]["precision"] == "bfloat16"
     assert "precision" not in document(load_trial(TRIAL))["attack"]
     listed = load_trial({**TRIAL, "attack": [TRIAL["attack"], {**TRIAL["attack"], "compile": True}]})
-    assert [threat.compile for threat in listed.attack] == [False, True]
+    assert [plan.compile for plan in listed.attack] == [False, True]
 
 
 @pytest.mark.parametrize(

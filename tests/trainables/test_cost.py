@@ -43,8 +43,8 @@ def test_surrogates_of_a_prior_are_priced_each(monkeypatch, surrogates, networks
             "prior": {"kind": "lokt", "width": 2, "latent_size": 4, "surrogates": surrogates},
         }
     )
-    (threat,) = config.attack
+    (plan,) = config.attack
     target = new_target(config, 4).eval()
     views = 2
     generated = 10 * 2 + 2
-    assert cost._attack(config, threat, target, "cpu") == generated + networks * views * 10 * 2
+    assert cost._attack(config, plan, target, "cpu") == generated + networks * views * 10 * 2

@@ -10,7 +10,7 @@ from trainables.defenses.mid import MID
 from trainables.defenses.none import NoDefense
 from trainables.errors import ConfigError
 from trainables.released import load_released, write_released
-from trainables.storage.store import plain
+from trainables.storage.store import to_json
 from trainables.training.classifier import build_classifier
 
 CONFIG = {"architecture": "small_cnn", "image_size": 32, "normalization": "half"}
@@ -24,7 +24,7 @@ def release(tmp_path):
     def make(defense=None, **changes):
         defense = defense or NoDefense()
         classifier = defense.prepare(build_classifier("small_cnn", 3, 32, "half", seed=5)).eval()
-        config = {**CONFIG, "defense": plain(defense), **changes}
+        config = {**CONFIG, "defense": to_json(defense), **changes}
         write_released(tmp_path, weights=classifier.state_dict(), labels=LABELS, config=config)
         return tmp_path, classifier
 
@@ -92,7 +92,7 @@ def test_each_mistake_is_named(release, tmp_path):
     assert "error over 'image_size'" in broken(image_size=None)
     assert "expected a complete" in broken(defense={"kind": "mid", "no_such_knob": 1})
     assert "architecture" in broken(architecture="small_cn")
-    assert "do not fit" in broken(defense=plain(MID(bottleneck=8)))
+    assert "do not fit" in broken(defense=to_json(MID(bottleneck=8)))
     (folder / "config.json").write_text("{")
     with pytest.raises(ConfigError, match="expected JSON"):
         load_released(folder)
@@ -109,5 +109,5 @@ def test_a_defense_is_rebuilt_from_its_json():
     from trainables.defenses import DEFENSES
 
     for defense in DEFENSES.values():
-        knobs = json.loads(json.dumps(plain(defense())))
-        assert plain(defense(**{k: v for k, v in knobs.items() if k != "kind"})) == plain(defense())
+        knobs = json.loads(json.dumps(to_json(defense())))
+        assert to_json(defense(**{k: v for k, v in knobs.items() if k != "kind"})) == to_json(defense())

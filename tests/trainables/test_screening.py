@@ -33,7 +33,7 @@ def config(**changes):
 
 
 def test_a_short_attack_has_a_share_of_the_steps():
-    whole = config().threats["gmi"]
+    whole = config().attack_plans["gmi"]
     short, long = shortened(config(), 0.25)
     assert long == whole
     assert short.attack == dataclasses.replace(whole.attack, iterations=2)
@@ -42,7 +42,7 @@ def test_a_short_attack_has_a_share_of_the_steps():
 
 
 def test_one_start_is_enough_where_the_long_attack_begins_anew(monkeypatch):
-    monkeypatch.setattr("trainables.screening.goes_on", lambda attack: False)
+    monkeypatch.setattr("trainables.screening.is_prefix_of_longer", lambda attack: False)
     short, _ = shortened(config(), 0.5)
     assert (short.attack.iterations, short.attack.restarts) == (3, 1)
 
@@ -67,7 +67,7 @@ def test_one_start_is_enough_where_the_long_attack_begins_anew(monkeypatch):
     ],
     ids=lambda attack: attack["kind"],
 )
-def test_the_long_attack_goes_on_where_the_short_one_ended(tmp_path, attack):
+def test_the_long_attack_is_prefix_of_longer_where_the_short_one_ended(tmp_path, attack):
     """It finds what it finds when it is run by itself, to the last bit."""
     screened = run_screened(
         config(attack=attack),

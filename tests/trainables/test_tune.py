@@ -18,12 +18,12 @@ def test_one_actor_runs_trial_after_trial():
     first = actor.train()
     while not first["done"]:
         first = actor.train()
-    assert first["standing"].result == {"x": 1, "store": "here", "device": "cpu"}
+    assert first["status"].result == {"x": 1, "store": "here", "device": "cpu"}
     assert actor.reset_config({"trial": {"x": 2}, "store_root": "here"})
     second = actor.train()
     while not second["done"]:
         second = actor.train()
-    assert second["standing"].result["x"] == 2
+    assert second["status"].result["x"] == 2
 
 
 def test_options_reach_what_runs():

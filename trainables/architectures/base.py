@@ -17,10 +17,14 @@ class Classifier(nn.Module):
     neck: last stage's output -> penultimate feature (N, F).  head: feature -> logits (N, K).
     hooks: names (of stages, or ``"neck"``) whose outputs BiDO regularises, in order.
     mean, std: pixel normalisation applied first; (0, 0, 0) and (1, 1, 1) leave [0, 1] pixels as they are.
-    A head that reports more than logits writes it into the trace it is given, and sets ``traces = True``.
+    A head that reports more than logits writes it into the trace it is given, and sets
+    ``reports_trace = True``.
     """
 
-    entries: ClassVar[tuple[str, ...]] = ("forward", "features")  # what others call, see `arithmetic`
+    forward_methods: ClassVar[tuple[str, ...]] = (
+        "forward",
+        "features",
+    )  # what others call, see `trainables.nn.precision`
     mean: Tensor
     std: Tensor
 
@@ -72,7 +76,7 @@ class Classifier(nn.Module):
         feature = self.neck(self.run(x, start, None, trace))
         if trace is not None and "neck" in self.hooks:
             trace["neck"] = feature
-        reports = getattr(self.head, "traces", False)
+        reports = getattr(self.head, "reports_trace", False)
         logits: Tensor = self.head(feature, trace) if reports else self.head(feature)
         return logits
 

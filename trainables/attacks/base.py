@@ -75,8 +75,8 @@ class Attack(Protocol):
     presets: name -> knobs; "paper" holds the published settings and "cpu" some for a machine without a GPU.
     An attack that asks for a prior of its own kind puts one under "prior".
     auxiliary: what it learns first of the target and public images, or None.
-    coupled: only where a loss compares identities: how many neighbours form a group, see `coupled`.
-    goes_on: only where it is true, see `goes_on`.
+    group_size: only where a loss compares identities: how many neighbours form a group, see `group_size`.
+    is_prefix_of_longer: only where it is true, see `is_prefix_of_longer`.
     """
 
     kind: ClassVar[str]
@@ -122,20 +122,20 @@ class Attack(Protocol):
         ...
 
 
-def coupled(attack: Attack) -> int:
+def group_size(attack: Attack) -> int:
     """Return how many neighbouring identities the losses of `attack` compare: 1 where each is on its own.
 
     N identities are cut into groups of so many, in their order; a group must be attacked as a whole.
     """
-    return int(getattr(attack, "coupled", 1))
+    return int(getattr(attack, "group_size", 1))
 
 
-def goes_on(attack: Attack) -> bool:
+def is_prefix_of_longer(attack: Attack) -> bool:
     """Return whether a run of fewer ``iterations`` is the beginning of a longer one of the same knobs.
 
     What it leaves at its end where `invert` resumes is then the state in which the longer one stands there.
     """
-    return bool(getattr(attack, "goes_on", False))
+    return bool(getattr(attack, "is_prefix_of_longer", False))
 
 
 def rows_at_once(device: str) -> int:

@@ -18,7 +18,7 @@ from trainables.attacks.base import (
     rows_at_once,
     to_pixels,
 )
-from trainables.nn.inference import lean
+from trainables.nn.inference import inference_copy
 from trainables.oracle import LabelOracle
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
@@ -145,7 +145,7 @@ class BREP:
         history: ``{"iteration", "radius", "walking", "started", "grown"}`` by call: the mean radius, and
         shares of identities.
         """
-        prior = PriorNetworks(lean(prior.generator, device), prior.discriminator, prior.latent_size)
+        prior = PriorNetworks(inference_copy(prior.generator, device), prior.discriminator, prior.latent_size)
         check_fit(target, prior, identities, device, self.threat_model)
         identities, resume, size = identities.cpu(), resume or Resume(), batch_size or rows_at_once(device)
         latents, started, asked = self.search(

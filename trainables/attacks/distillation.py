@@ -15,7 +15,7 @@ from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise
 from trainables.datasets.base import Images, as_float
 from trainables.errors import ConfigError, TrialError
-from trainables.nn.inference import lean
+from trainables.nn.inference import inference_copy
 from trainables.pretraining.torchvision import Torchvision
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.progress import Report, silent
@@ -102,7 +102,7 @@ class Distillation:
         order = torch.randperm(len(public), generator=stream(seed, "auxiliary", "features"))
         if not self.students:
             order = order[: self.feature_images]
-        target = lean(target, device)
+        target = inference_copy(target, device)
         pixels = public.pixels.to(device)
         parts = (as_float(pixels[part.to(device)]) for part in torch.split(order, 256))
         with head_noise(target, stream(seed, "auxiliary", "head")):
@@ -211,5 +211,5 @@ def restore_students(students: Iterable[Mapping[str, Any]], device: str) -> list
     for saved in students:
         student = new_student(saved["architecture"], saved["classes"], saved["image_size"], "none")
         student.load_state_dict(saved["weights"])
-        restored.append(lean(student, device).to(device))
+        restored.append(inference_copy(student, device).to(device))
     return restored

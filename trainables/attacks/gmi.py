@@ -9,10 +9,10 @@ from torch import Tensor
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import noise_size
 from trainables.attacks.base import Reconstructions, ThreatModel, check_fit
-from trainables.attacks.optim.descent import guided, lean_prior
+from trainables.attacks.optim.descent import guided, inference_prior
 from trainables.attacks.optim.latent import LatentSearch
 from trainables.nn.identity_losses import cross_entropy
-from trainables.nn.inference import lean
+from trainables.nn.inference import inference_copy
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.progress import Report
 from trainables.storage.resume import Resume
@@ -50,7 +50,7 @@ class GMI(LatentSearch):
         resume: Resume | None = None,
     ) -> Reconstructions:
         """Return (restarts, N) reconstructions; see `Attack.invert`."""
-        target, prior = lean(target, device), lean_prior(prior, device)
+        target, prior = inference_copy(target, device), inference_prior(prior, device)
         check_fit(target, prior, identities, device)
         return self.search(
             guided(target, cross_entropy),

@@ -19,14 +19,22 @@ from trainables.attacks.base import (
     rows_at_once,
     to_pixels,
 )
-from trainables.attacks.optim.descent import Losses, Progress, State, adam_step, descend, history, lean_prior
+from trainables.attacks.optim.descent import (
+    DescentState,
+    Losses,
+    Progress,
+    adam_step,
+    descend,
+    history,
+    inference_prior,
+)
 from trainables.attacks.optim.l1_ball import project_l1
 from trainables.attacks.optim.style_pool import DECAYS, Meter, best, best_styles, crop_scores
 from trainables.attacks.optim.styles import BlockGenerator, block_generator
 from trainables.errors import ConfigError
-from trainables.nn.crops import Crop, draw_crops, see
+from trainables.nn.crops import Crop, apply_crop, draw_crops
 from trainables.nn.identity_losses import poincare
-from trainables.nn.inference import lean
+from trainables.nn.inference import inference_copy
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.progress import Report
@@ -179,7 +187,7 @@ class IFGMI:
         resume: Resume | None = None,
     ) -> Reconstructions:
         """Return (kept, N) reconstructions; see `Attack.invert`. history: its ``prior_loss`` is 0."""
-        target, prior = lean(target, device), lean_prior(prior, device)
+        target, prior = inference_copy(target, device), inference_prior(prior, device)
         check_fit(target, prior, identities, device)
         self.check_prior(prior)
         generator = block_generator(prior, self.kind)
@@ -223,14 +231,14 @@ class IFGMI:
             flips=True,
         )
 
-        def search(first: int, stop: int) -> State:
+        def search(first: int, stop: int) -> DescentState:
             """Return styles, pixels, scores and losses of rows; kept, as features are too large to keep."""
 
             def progress(iteration: int, identity_loss: float, prior_loss: float) -> None:
                 meter.at(iteration * (stop - first), identity_loss=identity_loss)
 
             name = f"rows-{first}-{stop}"
-            found: State | None = resume.read(f"{name}-found")
+            found: DescentState | None = resume.read(f"{name}-found")
             if found is None:
                 own = labels[first:stop].to(device)
                 state, losses = self.descend(
@@ -276,7 +284,7 @@ class IFGMI:
             history=history(self.steps, [part["losses"] for part in parts], rows),
         )
 
-    def look(self, generator: BlockGenerator, state: State) -> Tensor:
+    def look(self, generator: BlockGenerator, state: DescentState) -> Tensor:
         """Return what targets see of the last images of `descend`, (n, 3, S, S), clipped if `clip` is set."""
         features, picture = between(state)
         whole = generator.finish(state["styles"], self.blocks, features, picture)
@@ -295,7 +303,7 @@ class IFGMI:
         *,
         resume: Resume | None = None,
         name: str = "rows",
-    ) -> tuple[State, Tensor]:
+    ) -> tuple[DescentState, Tensor]:
         """Return the last state, and the mean losses at sampled points (P, 2).
 
         The state holds ``styles`` (n, W), and what goes into block `blocks`: ``features`` (n, C, s, s) and
@@ -304,7 +312,7 @@ class IFGMI:
         resized to `size`; noise: of the target's head, (n, …) for each step.
         """
 
-        def step(state: State, iteration: int, drawn: Tensor) -> tuple[State, Losses]:
+        def step(state: DescentState, iteration: int, drawn: Tensor) -> tuple[DescentState, Losses]:
             stage, number = self.stage(iteration)
             if stage and number == 0:
                 state = self._enter(generator, state, stage)
@@ -313,7 +321,9 @@ class IFGMI:
             leaves = {key: state[key].detach().requires_grad_(not last) for key in moving}
             features, picture = between(state | leaves)
             whole = generator.finish(leaves["styles"], stage, features, picture)
-            seen = see(generator.view(whole.clamp(0, 1) if self.clip else whole), crops[iteration], size)
+            seen = apply_crop(
+                generator.view(whole.clamp(0, 1) if self.clip else whole), crops[iteration], size
+            )
             with head_noise(target, drawn):
                 loss = poincare(target(seen), labels).sum()
             losses = loss.detach(), loss.new_zeros([])
@@ -338,7 +348,7 @@ class IFGMI:
         begin = {**_fresh("styles", styles), **_fresh("features", none), "picture": none}
         return descend(step, begin, len(labels), self.steps, (noise,), progress, resume=resume, name=name)
 
-    def _enter(self, generator: BlockGenerator, state: State, stage: int) -> State:
+    def _enter(self, generator: BlockGenerator, state: DescentState, stage: int) -> DescentState:
         """Return the state that `stage`, 1 or more, begins with."""
         with torch.no_grad():
             features, picture = generator.advance(state["styles"], stage - 1, *between(state))
@@ -353,13 +363,13 @@ class IFGMI:
         return start + project_l1((moved - start).flatten(1), radius).reshape(start.shape)
 
 
-def between(state: State) -> tuple[Tensor | None, Tensor | None]:
+def between(state: DescentState) -> tuple[Tensor | None, Tensor | None]:
     """Return the features and the picture of a state, None where there are none."""
     features, picture = state["features"], state["picture"]
     return features if features.numel() else None, picture if picture.numel() else None
 
 
-def _fresh(name: str, values: Tensor) -> State:
+def _fresh(name: str, values: Tensor) -> DescentState:
     """Return the state of a variable at the start of a stage."""
     zeros = torch.zeros_like(values)
     return {name: values, f"{name}: start": values, f"{name}: first": zeros, f"{name}: second": zeros}

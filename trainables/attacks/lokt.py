@@ -12,7 +12,7 @@ from trainables.attacks.optim.descent import Guide
 from trainables.errors import ConfigError
 from trainables.nn.conditional_gan import ClassifyingDiscriminator
 from trainables.nn.identity_losses import max_margin
-from trainables.nn.inference import lean
+from trainables.nn.inference import inference_copy
 from trainables.oracle import LabelOracle
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.progress import Report
@@ -92,8 +92,8 @@ class LOKT(ConditionalSearch):
         """Return (restarts, N) reconstructions; see `Attack.invert`. history: its ``prior_loss`` is 0."""
         self.check_prior(prior)
         assert isinstance(prior.discriminator, ClassifyingDiscriminator)
-        critic = lean(prior.discriminator, device)
-        prior = PriorNetworks(lean(prior.generator, device), critic, prior.latent_size)
+        critic = inference_copy(prior.discriminator, device)
+        prior = PriorNetworks(inference_copy(prior.generator, device), critic, prior.latent_size)
         check_fit(target, prior, identities, device, self.threat_model)
         guides = [self._guide(network) for network in critic.surrogates] or [self._guide(critic.classify)]
         found = self.search(

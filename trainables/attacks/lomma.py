@@ -11,12 +11,12 @@ from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise, noise_size
 from trainables.attacks.base import Passes, Reconstructions, ThreatModel, check_fit
 from trainables.attacks.distillation import EFFICIENTNETS, Distillation, restore_students
-from trainables.attacks.optim.descent import Guide, lean_prior
+from trainables.attacks.optim.descent import Guide, inference_prior
 from trainables.attacks.optim.gaussian import GaussianSearch
 from trainables.attacks.optim.latent import LatentSearch
 from trainables.errors import ConfigError
 from trainables.nn.identity_losses import IDENTITY_LOSSES
-from trainables.nn.inference import lean
+from trainables.nn.inference import inference_copy
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.progress import Report
@@ -58,7 +58,7 @@ class Lomma:
         latents holds it.
     students: architectures of the students that share the identity loss with the target; none leaves only
         the logit loss.
-    student_epochs, student_learning_rate, student_weights: see `trainables.attacks.distillation.Distillation`.
+    student_epochs, student_learning_rate, student_weights: see `distillation.Distillation`.
     """
 
     identity_loss: Literal["logit", "cross_entropy"] = "logit"
@@ -169,7 +169,7 @@ class LommaGMI(Lomma, LatentSearch):
         resume: Resume | None = None,
     ) -> Reconstructions:
         """Return (restarts, N) reconstructions; see `Attack.invert`."""
-        target, prior = lean(target, device), lean_prior(prior, device)
+        target, prior = inference_copy(target, device), inference_prior(prior, device)
         check_fit(target, prior, identities, device)
         return self.search(
             self.guide(target, *self.learnt(auxiliary, device)),
@@ -237,7 +237,7 @@ class LommaKEDMI(Lomma, GaussianSearch):
         resume: Resume | None = None,
     ) -> Reconstructions:
         """Return (restarts, N) reconstructions; see `Attack.invert`."""
-        target, prior = lean(target, device), lean_prior(prior, device)
+        target, prior = inference_copy(target, device), inference_prior(prior, device)
         check_fit(target, prior, identities, device)
         return self.search(
             self.guide(target, *self.learnt(auxiliary, device)),

@@ -20,11 +20,19 @@ from trainables.attacks.base import (
     rows_at_once,
     to_pixels,
 )
-from trainables.attacks.optim.descent import Losses, Progress, State, adam_step, descend, history, lean_prior
+from trainables.attacks.optim.descent import (
+    DescentState,
+    Losses,
+    Progress,
+    adam_step,
+    descend,
+    history,
+    inference_prior,
+)
 from trainables.attacks.optim.style_pool import Meter, best, sample_styles, style_bounds, worked
 from trainables.attacks.optim.styles import StyleGenerator, style_generator
 from trainables.nn.identity_losses import cross_entropy
-from trainables.nn.inference import lean
+from trainables.nn.inference import inference_copy
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.progress import Report
@@ -147,7 +155,7 @@ class Mirror:
         resume: Resume | None = None,
     ) -> Reconstructions:
         """Return (1 or starts, N) reconstructions; see `Attack.invert`."""
-        target, prior = lean(target, device), lean_prior(prior, device)
+        target, prior = inference_copy(target, device), inference_prior(prior, device)
         check_fit(target, prior, identities, device)
         generator = style_generator(prior, self.kind)
         identities, resume = identities.cpu(), resume or Resume()
@@ -169,7 +177,7 @@ class Mirror:
         scores = worked(self.pool, size, rate, resume=resume, name="pool", done=meter.add)
         starts = pool[best(scores, self.starts)]  # (starts, N, W)
         coins = torch.rand(self.iterations, generator=stream(seed, self.kind, "coins"))
-        mirrored = ((coins > 0.5) & self.flips).tolist()
+        flipped = ((coins > 0.5) & self.flips).tolist()
 
         def search(first: int, stop: int) -> tuple[Tensor, Tensor]:
             """Return the styles (starts, n, W) that identities `first` to `stop` end with, and losses."""
@@ -190,7 +198,7 @@ class Mirror:
                 labels.to(device),
                 low,
                 high,
-                mirrored,
+                flipped,
                 row_noise(streams, noise, device),
                 progress,
                 size=size,
@@ -262,7 +270,7 @@ class Mirror:
         labels: Tensor,
         low: Tensor,
         high: Tensor,
-        mirrored: Sequence[bool],
+        flipped: Sequence[bool],
         noise: Iterator[Tensor],
         progress: Progress,
         *,
@@ -273,20 +281,20 @@ class Mirror:
         """Return the styles after each identity's best step, and the mean losses at sampled points, (P, 2).
 
         styles: (starts * n, W), row r * n + i being start r of identity i; labels: their own. low, high:
-        bounds of styles, (W,). mirrored: whether the target sees mirror images, for each step. noise: of its
+        bounds of styles, (W,). flipped: whether the target sees mirror images, for each step. noise: of its
         head.
         size: how many images are worked on at once; a step of more takes them one after the other.
         """
         rows, group = len(labels), len(labels) // self.starts
 
-        def step(state: State, iteration: int, drawn: Tensor) -> tuple[State, Losses]:
+        def step(state: DescentState, iteration: int, drawn: Tensor) -> tuple[DescentState, Losses]:
             gradients: list[Tensor] = []
             losses: list[Tensor] = []
             for at in (slice(begin, begin + size) for begin in range(0, rows, size)):
                 some = state["styles"][at].detach().requires_grad_(True)
                 images = self.images(generator, some)
                 with head_noise(target, drawn[at]):
-                    logits = target(images.flip(3) if mirrored[iteration] else images)
+                    logits = target(images.flip(3) if flipped[iteration] else images)
                 loss = cross_entropy(logits, labels[at])
                 gradients += torch.autograd.grad(loss.sum() * (self.loss_weight / self.starts), some)
                 losses.append(loss.detach())

@@ -19,7 +19,7 @@ from trainables.attacks.base import (
     rows_at_once,
     to_pixels,
 )
-from trainables.attacks.optim.descent import lean_prior
+from trainables.attacks.optim.descent import inference_prior
 from trainables.attacks.optim.style_pool import Meter, best, sample_styles, style_bounds, worked
 from trainables.attacks.optim.styles import StyleGenerator, style_generator
 from trainables.oracle import ScoreOracle
@@ -125,7 +125,7 @@ class MirrorBlackbox:
         resume: Resume | None = None,
     ) -> Reconstructions:
         """Return (1, N) reconstructions; see `Attack.invert`."""
-        prior = lean_prior(prior, device)
+        prior = inference_prior(prior, device)
         check_fit(target, prior, identities, device, self.threat_model)
         generator = style_generator(prior, self.kind)
         identities, resume = identities.cpu(), resume or Resume()

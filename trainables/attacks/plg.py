@@ -11,7 +11,7 @@ from trainables.architectures.head_noise import head_noise, noise_size
 from trainables.attacks.base import Passes, Reconstructions, ThreatModel, check_fit
 from trainables.attacks.optim.conditional import VIEWS, ConditionalSearch
 from trainables.nn.identity_losses import max_margin
-from trainables.nn.inference import lean
+from trainables.nn.inference import inference_copy
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.progress import Report
 from trainables.storage.resume import Resume
@@ -23,7 +23,7 @@ class PLG(ConditionalSearch):
 
     Minimises the sum over two random views of max-margin(T(view(G(z, identity))), identity) over z, with Adam
     and no prior loss, from `restarts` starts. It wants the prior 'plg', or another that makes images of an
-    identity. See `views.random_view` for where views depart from the released ones.
+    identity. See `random_augmentation` for where views depart from the released ones.
     """
 
     kind: ClassVar[str] = "plg"
@@ -65,8 +65,8 @@ class PLG(ConditionalSearch):
     ) -> Reconstructions:
         """Return (restarts, N) reconstructions; see `Attack.invert`. history: its ``prior_loss`` is 0."""
         self.check_prior(prior)
-        copy = lean(target, device)
-        prior = PriorNetworks(lean(prior.generator, device), prior.discriminator, prior.latent_size)
+        copy = inference_copy(target, device)
+        prior = PriorNetworks(inference_copy(prior.generator, device), prior.discriminator, prior.latent_size)
         check_fit(copy, prior, identities, device, self.threat_model)
 
         def guide(images: Tensor, labels: Tensor, noise: Tensor) -> Tensor:

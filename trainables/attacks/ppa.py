@@ -20,12 +20,20 @@ from trainables.attacks.base import (
     rows_at_once,
     to_pixels,
 )
-from trainables.attacks.optim.descent import Losses, Progress, State, adam_step, descend, history, lean_prior
+from trainables.attacks.optim.descent import (
+    DescentState,
+    Losses,
+    Progress,
+    adam_step,
+    descend,
+    history,
+    inference_prior,
+)
 from trainables.attacks.optim.style_pool import DECAYS, Meter, best, best_styles, crop_scores, picture, worked
 from trainables.attacks.optim.styles import style_generator
-from trainables.nn.crops import Crop, draw_crops, see
+from trainables.nn.crops import Crop, apply_crop, draw_crops
 from trainables.nn.identity_losses import poincare
-from trainables.nn.inference import lean
+from trainables.nn.inference import inference_copy
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.progress import Report
@@ -133,7 +141,7 @@ class PPA:
         resume: Resume | None = None,
     ) -> Reconstructions:
         """Return (kept, N) reconstructions; see `Attack.invert`."""
-        target, prior = lean(target, device), lean_prior(prior, device)
+        target, prior = inference_copy(target, device), inference_prior(prior, device)
         check_fit(target, prior, identities, device)
         generator = style_generator(prior, self.kind)
         identities, resume = identities.cpu(), resume or Resume()
@@ -253,10 +261,12 @@ class PPA:
         """
         generator = style_generator(prior, self.kind)
 
-        def step(state: State, iteration: int, drawn: Tensor) -> tuple[State, Losses]:
+        def step(state: DescentState, iteration: int, drawn: Tensor) -> tuple[DescentState, Losses]:
             styles = state["styles"].detach().requires_grad_(True)
             whole = generator.synthesis(styles)
-            seen = see(generator.view(whole.clamp(0, 1) if self.clip else whole), crops[iteration], size)
+            seen = apply_crop(
+                generator.view(whole.clamp(0, 1) if self.clip else whole), crops[iteration], size
+            )
             with head_noise(target, drawn):
                 identity_loss = poincare(target(seen), labels).sum()
             prior_loss = identity_loss.new_zeros([])

@@ -17,9 +17,9 @@ from trainables.attacks.base import (
     rows_at_once,
     to_pixels,
 )
-from trainables.attacks.optim.descent import State, adam_step, sampled
+from trainables.attacks.optim.descent import DescentState, adam_step, sampled
 from trainables.errors import TrialError
-from trainables.nn.inference import lean
+from trainables.nn.inference import inference_copy
 from trainables.oracle import ScoreOracle
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
@@ -58,7 +58,7 @@ def reward(
     )
 
 
-def layers(x: Tensor, parameters: State, network: str, depth: int) -> Tensor:
+def layers(x: Tensor, parameters: DescentState, network: str, depth: int) -> Tensor:
     """Return what `network` makes of x (n, B, in): linear layers 0 to `depth` - 1, ReLU after each but 2.
 
     Weights are (n, in, out) and biases (n, 1, out): every row has a network of its own.
@@ -69,7 +69,7 @@ def layers(x: Tensor, parameters: State, network: str, depth: int) -> Tensor:
     return x
 
 
-def policy(parameters: State, states: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+def policy(parameters: DescentState, states: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
     """Return actions (n, B, Z) in (-1, 1) and the mean over Z of their log densities (n, B).
 
     a = tanh(mu + e sigma) with one standard normal number e for all, as in the released code, which takes the
@@ -152,7 +152,7 @@ class RLB:
         history: ``{"iteration", "identity_loss", "reward", "confidence"}``: -ln p of the identity, the reward
         and the highest probability in a trial so far, means over identities.
         """
-        prior = PriorNetworks(lean(prior.generator, device), prior.discriminator, prior.latent_size)
+        prior = PriorNetworks(inference_copy(prior.generator, device), prior.discriminator, prior.latent_size)
         check_fit(target, prior, identities, device, self.threat_model)
         identities, rows, finished = identities.cpu(), len(identities), 0
         asked = 3 if self.blend else 2  # images of one identity in one question
@@ -216,7 +216,7 @@ class RLB:
         keep, kept, begin = set(sampled(self.episodes)), [], 0
         parameters = {key: value.to(device) for key, value in self.agents(rows, size, seed).items()}
         zeros = {key: torch.zeros_like(value) for key, value in parameters.items()}
-        moments: dict[str, State] = {"first": zeros, "second": dict(zeros)}
+        moments: dict[str, DescentState] = {"first": zeros, "second": dict(zeros)}
         learnt = 0
         states = torch.zeros(self.episodes, size, device=device)
         actions = torch.zeros(rows, self.episodes, size, device=device)
@@ -312,12 +312,12 @@ class RLB:
         return best, torch.stack(kept).cpu()
 
     @staticmethod
-    def _act(parameters: State, state: Tensor, noise: Tensor, rows: int) -> Tensor:
+    def _act(parameters: DescentState, state: Tensor, noise: Tensor, rows: int) -> Tensor:
         """Return the agents' actions (n, Z) in a state (Z,) that all of them are in."""
         actions, _ = policy(parameters, state.expand(rows, 1, -1), noise)
         return actions.squeeze(1)
 
-    def agents(self, rows: int, size: int, seed: int) -> State:
+    def agents(self, rows: int, size: int, seed: int) -> DescentState:
         """Return the weights of `rows` equal agents: actor, critic and the log of the entropy's weight.
 
         Uniform within 1 / sqrt(fan in), but the critic's weights: within 1 / sqrt(fan out), the last 0.003.
@@ -327,7 +327,7 @@ class RLB:
             "actor": [(size, self.hidden), (self.hidden, self.hidden), (self.hidden, 2 * size)],
             "critic": [(2 * size, self.hidden), (self.hidden, self.hidden), (self.hidden, 1)],
         }
-        parameters: State = {}
+        parameters: DescentState = {}
         for network, sizes in shapes.items():
             for number, (fan_in, fan_out) in enumerate(sizes):
                 bound = fan_in**-0.5
@@ -344,14 +344,14 @@ class RLB:
 
     def update(
         self,
-        parameters: State,
-        moments: dict[str, State],
+        parameters: DescentState,
+        moments: dict[str, DescentState],
         states: Tensor,
         actions: Tensor,
         rewards: Tensor,
         noise: Tensor,
         steps: int,
-    ) -> State:
+    ) -> DescentState:
         """Return the weights after one step of the critic, then of the actor and of the entropy's weight.
 
         states, actions: (n, B, Z); rewards: (n, B).  moments: of Adam, changed in place.  steps: how many
@@ -359,7 +359,7 @@ class RLB:
         """
         parameters = dict(parameters)
 
-        def descend(loss: Callable[[State], Tensor], network: str) -> None:
+        def descend(loss: Callable[[DescentState], Tensor], network: str) -> None:
             names = [key for key in parameters if key.startswith(network)]
             leaves = {key: parameters[key].detach().requires_grad_(True) for key in names}
             gradients = torch.autograd.grad(loss(parameters | leaves), list(leaves.values()))
@@ -373,7 +373,7 @@ class RLB:
                     learning_rate=self.learning_rate,
                 )
 
-        def critic_loss(p: State) -> Tensor:
+        def critic_loss(p: DescentState) -> Tensor:
             value = layers(torch.cat((states, actions), 2), p, "critic", 3).squeeze(2)
             return 0.5 * (value - rewards).square().mean(1).sum()  # each agent's own mean
 
@@ -381,7 +381,7 @@ class RLB:
         alpha = parameters["log_alpha"].exp()
         size = actions.shape[2]
 
-        def actor_loss(p: State) -> Tensor:
+        def actor_loss(p: DescentState) -> Tensor:
             chosen, log_density = policy(p, states, noise)
             value = layers(torch.cat((states, chosen), 2), p, "critic", 3).squeeze(2)
             return (alpha[:, None] * log_density - value).mean(1).sum()

@@ -1,6 +1,6 @@
 """An attack in parts: neighbouring identities each, worked on side by side, then put together.
 
-An identity's result does not depend on the others, but for the group that a loss compares (`coupled`), and
+An identity's result does not depend on the others, but for the group that a loss compares (`group_size`), and
 groups stay whole: so the parts give what one part would have given, up to the rounding of floats.
 
 What serves all identities alike is made again in each part: the same samples, the same answers. With the
@@ -60,14 +60,14 @@ class Spread(Protocol):
         ...
 
 
-def cut(count: int, shards: int, coupled: int, folder: Path) -> list[Part]:
-    """Return `count` identities in at most `shards` parts of about equal size, of whole groups of `coupled`.
+def cut(count: int, shards: int, group_size: int, folder: Path) -> list[Part]:
+    """Return `count` identities in at most `shards` parts of about equal size, in whole groups.
 
     Each has a folder of its own in `folder`. There are never more parts than groups.
     """
-    groups = -(-count // coupled)
+    groups = -(-count // group_size)
     shards = min(shards, groups)
-    ends = [min(groups * number // shards * coupled, count) for number in range(shards + 1)]
+    ends = [min(groups * number // shards * group_size, count) for number in range(shards + 1)]
     return [Part(first, stop, folder / f"{first}-{stop}") for first, stop in pairwise(ends)]
 
 
@@ -132,7 +132,7 @@ def _means(rows: Sequence[Mapping[str, float]], sizes: Sequence[int]) -> dict[st
 
 
 def noting(part: Part) -> Report:
-    """Return a report that leaves in the part's folder where the part stands, for `standing` elsewhere."""
+    """Return a report that leaves in the part's folder how far it is, for `overall_progress`."""
 
     def report(stage: str, done: int, total: int, **metrics: float) -> None:
         part.folder.mkdir(parents=True, exist_ok=True)
@@ -143,7 +143,7 @@ def noting(part: Part) -> Report:
     return report
 
 
-def standing(parts: Sequence[Part]) -> tuple[int, int]:
+def overall_progress(parts: Sequence[Part]) -> tuple[int, int]:
     """Return how much of how much work all parts have done, by what each noted last.
 
     The work of a part that has noted nothing yet is taken to be as long as that of the others; (0, 1) if none

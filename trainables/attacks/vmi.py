@@ -20,9 +20,9 @@ from trainables.attacks.base import (
     rows_at_once,
     to_pixels,
 )
-from trainables.attacks.optim.descent import Losses, Progress, State, descend, sampled
+from trainables.attacks.optim.descent import DescentState, Losses, Progress, descend, sampled
 from trainables.errors import ConfigError
-from trainables.nn.inference import lean
+from trainables.nn.inference import inference_copy
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.progress import Report
@@ -54,7 +54,7 @@ class Gaussian:
 
     components: ClassVar[int] = 0
 
-    def initial(self, generators: list[torch.Generator], layers: int, size: int) -> State:
+    def initial(self, generators: list[torch.Generator], layers: int, size: int) -> DescentState:
         """Return the standard normal distribution, for one row per generator."""
         rows = len(generators)
         return {
@@ -62,11 +62,11 @@ class Gaussian:
             "L": torch.eye(size).repeat(rows, layers, 1, 1),
         }
 
-    def sample(self, parameters: State, draws: Draws) -> Tensor:
+    def sample(self, parameters: DescentState, draws: Draws) -> Tensor:
         """Return latents (n, B, Y, Z): m + z Lᵀ."""
         return self._at(parameters, draws["z"][:, None]).transpose(1, 2)
 
-    def divergence(self, parameters: State, draws: Draws) -> Tensor:
+    def divergence(self, parameters: DescentState, draws: Draws) -> Tensor:
         """Return (n,), KL(q || N(0, I)) without its constant Z / 2, summed over layers.
 
         -½ ln det L Lᵀ + ½ mean ‖s‖² over the draws ``kl``; without draws the mean in closed form.
@@ -80,7 +80,7 @@ class Gaussian:
         return each.sum(1)
 
     @staticmethod
-    def _at(parameters: State, z: Tensor) -> Tensor:
+    def _at(parameters: DescentState, z: Tensor) -> Tensor:
         return parameters["m"][:, :, None] + z @ parameters["L"].mT
 
 
@@ -94,7 +94,7 @@ class Mixture:
 
     components: int
 
-    def initial(self, generators: list[torch.Generator], layers: int, size: int) -> State:
+    def initial(self, generators: list[torch.Generator], layers: int, size: int) -> DescentState:
         """Return components of covariance I whose means are drawn from N(0, I) / 2, equally likely."""
         means = [torch.randn(layers, self.components, size, generator=each) / 2 for each in generators]
         return {
@@ -103,11 +103,11 @@ class Mixture:
             "logits": torch.zeros(len(means), layers, self.components),
         }
 
-    def sample(self, parameters: State, draws: Draws) -> Tensor:
+    def sample(self, parameters: DescentState, draws: Draws) -> Tensor:
         """Return latents (n, B, Y, Z)."""
         return self._at(parameters, draws["z"][:, None], draws["gumbel"]).transpose(1, 2)
 
-    def divergence(self, parameters: State, draws: Draws) -> Tensor:
+    def divergence(self, parameters: DescentState, draws: Draws) -> Tensor:
         """Return (n,): the mean over layers and draws of ln q(s) - ln N(s; 0, I).
 
         ln q has ln C taken off, as in the released code; that shifts the value and changes no gradient.
@@ -125,7 +125,7 @@ class Mixture:
         return mean
 
     @staticmethod
-    def _at(parameters: State, z: Tensor, gumbel: Tensor) -> Tensor:
+    def _at(parameters: DescentState, z: Tensor, gumbel: Tensor) -> Tensor:
         soft = (parameters["logits"][:, :, None] + gumbel).softmax(3)
         hard = functional.one_hot(soft.argmax(3), soft.shape[3]).to(soft.dtype)
         weights = hard + soft - soft.detach()
@@ -147,10 +147,10 @@ class Flow:
 
     components: ClassVar[int] = 0
 
-    def initial(self, generators: list[torch.Generator], layers: int, size: int) -> State:
+    def initial(self, generators: list[torch.Generator], layers: int, size: int) -> DescentState:
         """Return the parameters, named by step."""
         half, rest = size // 2, size - size // 2
-        rows: list[State] = []
+        rows: list[DescentState] = []
         for generator in generators:
 
             def uniform(fan_in: int, fan_out: int, generator: torch.Generator = generator) -> Tensor:
@@ -158,7 +158,7 @@ class Flow:
                 scaled: Tensor = (2 * drawn - 1) / math.sqrt(max(1, fan_in))
                 return scaled
 
-            row: State = {}
+            row: DescentState = {}
             for step in range(self.steps):
                 row |= {
                     f"{step}.in": uniform(half, self.hidden),
@@ -173,19 +173,19 @@ class Flow:
             rows.append(row)
         return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
 
-    def sample(self, parameters: State, draws: Draws) -> Tensor:
+    def sample(self, parameters: DescentState, draws: Draws) -> Tensor:
         """Return latents (n, B, Y, Z)."""
         layers = parameters["0.scale"].shape[1]
         latents, _ = self._through(parameters, draws["z"][:, None].expand(-1, layers, -1, -1))
         return latents.transpose(1, 2)
 
-    def divergence(self, parameters: State, draws: Draws) -> Tensor:
+    def divergence(self, parameters: DescentState, draws: Draws) -> Tensor:
         """Return (n,): the mean over layers and draws of ln q(s) - ln N(s; 0, I)."""
         base = draws["kl"]
         s, log_slope = self._through(parameters, base)
         return (0.5 * (s.square() - base.square()).sum(3).mean(2) - log_slope).mean(1)
 
-    def _through(self, parameters: State, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _through(self, parameters: DescentState, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return what becomes of x (n, Y, B, Z), and the log of the volume change (n, Y), of all points."""
         size, log_slope = x.shape[-1], x.new_zeros(())
         for step in range(self.steps):
@@ -295,8 +295,8 @@ class VMI:
         `batch_size` counts images: a step of few identities is cut if even one has more.
         history: its ``prior_loss`` is the divergence.
         """
-        target = lean(target, device)
-        prior = PriorNetworks(lean(prior.generator, device), prior.discriminator, prior.latent_size)
+        target = inference_copy(target, device)
+        prior = PriorNetworks(inference_copy(prior.generator, device), prior.discriminator, prior.latent_size)
         check_fit(target, prior, identities, device, self.threat_model)
         self.check_prior(prior)
         identities, size = identities.cpu(), batch_size or rows_at_once(device)
@@ -392,7 +392,7 @@ class VMI:
         target: Classifier,
         prior: PriorNetworks,
         family: Posterior,
-        parameters: State,
+        parameters: DescentState,
         labels: Tensor,
         draws: Iterator[Any],
         progress: Progress,
@@ -400,21 +400,21 @@ class VMI:
         size: int,
         resume: Resume | None = None,
         name: str = "rows",
-    ) -> tuple[State, Tensor]:
+    ) -> tuple[DescentState, Tensor]:
         """Return the fitted parameters and the mean (identity, prior) losses at `sampled` steps, (P, 2).
 
         parameters: one row per label (n,), on the device.  size: images put through the networks at once.
         """
         names = list(parameters)
 
-        def step(state: State, iteration: int, draw: Draws) -> tuple[State, Losses]:
+        def step(state: DescentState, iteration: int, draw: Draws) -> tuple[DescentState, Losses]:
             leaves = {key: state[key].detach().requires_grad_(True) for key in names}
             latents = family.sample(leaves, draw)
             divergence = family.divergence(leaves, draw)
             slope, loss = self._attack(target, prior, latents.detach(), labels, draw["head"], size)
             total = (latents * slope).sum() + self.kl_weight * divergence.sum()
             gradients = torch.autograd.grad(total, [leaves[key] for key in names])
-            following: State = {}
+            following: DescentState = {}
             for key, gradient in zip(names, gradients, strict=True):
                 velocity = self.momentum * state[f"velocity of {key}"] + gradient
                 following[key] = state[key] - self.learning_rate * velocity

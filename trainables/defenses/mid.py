@@ -16,10 +16,11 @@ class BottleneckHead(nn.Module):
     """feature (N, F) -> logits (N, K) through z = mu + sigma · noise of `bottleneck` numbers.
 
     sigma = softplus(raw - 5) starts near 0.007. Noise is drawn in every forward, also in eval mode: the
-    attacker meets it too; `trainables.architectures.head_noise.head_noise` fixes it. A given trace receives mu and sigma.
+    attacker meets it too; `head_noise` fixes it. A given trace receives mu
+    and sigma.
     """
 
-    traces = True
+    reports_trace = True
 
     def __init__(self, features: int, classes: int, bottleneck: int) -> None:
         super().__init__()

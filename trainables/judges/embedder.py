@@ -13,7 +13,7 @@ from torch.nn import functional
 from trainables.datasets.split import Split
 from trainables.errors import ConfigError
 from trainables.judges.base import JudgeModel, outputs, top1
-from trainables.nn.inference import lean
+from trainables.nn.inference import inference_copy
 from trainables.nn.mobilefacenet import HEIGHT, WIDTH, MobileFaceNet
 from trainables.runtime.progress import Report
 
@@ -86,7 +86,7 @@ class EmbedderJudge:
     def _embedder(self, state: dict[str, Tensor], device: str) -> Callable[[Tensor], Tensor]:
         network = self._network()
         network.load_state_dict(state)
-        network = lean(network.to(device), device)
+        network = inference_copy(network.to(device), device)
 
         def embed(images: Tensor) -> Tensor:
             faces = functional.interpolate(images, size=(HEIGHT, HEIGHT), mode="bilinear")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-VIEW_DRAWS = 9  # standard normal numbers that one view of one image takes
+AUGMENTATION_DRAWS = 9  # standard normal numbers that one view of one image takes
 
 
 def uniform(normal: Tensor) -> Tensor:
@@ -14,10 +14,10 @@ def uniform(normal: Tensor) -> Tensor:
     return 0.5 * (1 + torch.erf(normal / math.sqrt(2)))
 
 
-def random_view(images: Tensor, draws: Tensor, jitter_share: float = 1.0) -> Tensor:
+def random_augmentation(images: Tensor, draws: Tensor, jitter_share: float = 1.0) -> Tensor:
     """Return one random view (n, 3, S, S) of each image (n, 3, S, S) in [0, 1].
 
-    draws: standard normal (n, `VIEW_DRAWS`).  jitter_share: probability of a change of colours.
+    draws: standard normal (n, `AUGMENTATION_DRAWS`).  jitter_share: probability of a change of colours.
     In this order: a square crop of 0.8 to 1 of the area, enlarged to S; brightness plus up to 0.2 either way,
     then contrast times 0.8 to 1.2, each clipped to [0, 1]; a flip with probability 1/2; a rotation of up to 5
     degrees with probability 1/2, black where the crop has no pixels. Settings of the released code of PLG-MI.

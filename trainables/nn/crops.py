@@ -58,7 +58,7 @@ def _draw(
     return Crop((size - height) // 2, (size - width) // 2, height, width, flip)
 
 
-def see(images: Tensor, crop: Crop, size: int) -> Tensor:
+def apply_crop(images: Tensor, crop: Crop, size: int) -> Tensor:
     """Return what `crop` shows of images (n, C, H, W), resized to (n, C, size, size)."""
     rows = slice(crop.top, crop.top + crop.height)
     columns = slice(crop.left, crop.left + crop.width)

@@ -40,7 +40,7 @@ def generator(latent_size: int, width: int, image_size: int) -> nn.Module:
 
 
 @torch.no_grad()
-def follow(average: nn.Module, network: nn.Module, decay: float) -> None:
+def update_ema(average: nn.Module, network: nn.Module, decay: float) -> None:
     """Move weights and statistics of `average` towards those of `network`: a <- decay a + (1 - decay) w."""
     for ours, theirs in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
         if ours.is_floating_point():

@@ -10,19 +10,19 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from trainables.errors import ConfigError
-from trainables.nn.precision import quickened
+from trainables.nn.precision import apply_precision
 
 Network = TypeVar("Network", bound=nn.Module)
 Pair = tuple[str, str]
 
 
-def lean(network: Network, device: str, channels_last: bool = True) -> Network:
+def inference_copy(network: Network, device: str, channels_last: bool = True) -> Network:
     """Return a copy of `network` to run or to descend through: eval, no weight gradients, batch norm folded.
 
     An attack moves latents only: gradients of weights would cost a third of its work for nothing. In eval
     mode a batch norm is an affine map, which the layer before it can do. `channels_last` lays weights out as
     the CPU's convolutions prefer; other devices keep their layout. `network` itself is left alone. Raises
-    `ConfigError` for what is no network, as an oracle is. Inside ``arithmetic.computing`` the copy computes
+    `ConfigError` for what is no network, as an oracle is. Inside `precision_scope` the copy computes
     as that says.
     """
     if not isinstance(network, nn.Module):
@@ -33,7 +33,7 @@ def lean(network: Network, device: str, channels_last: bool = True) -> Network:
     copied = fold_batchnorm(copy.deepcopy(network).eval()).requires_grad_(False)
     if device == "cpu" and channels_last:
         copied = copied.to(memory_format=torch.channels_last)
-    return quickened(copied, device)
+    return apply_precision(copied, device)
 
 
 def fold_batchnorm(network: Network) -> Network:

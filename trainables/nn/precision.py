@@ -9,51 +9,54 @@ from typing import Any, Literal, TypeVar
 import torch
 from torch import Tensor, nn
 
-Precision = Literal["float32", "bfloat16"]
+NumberFormat = Literal["float32", "bfloat16"]
 Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
-class Arithmetic:
-    """What `computing` lends.  compiled: by ``torch.compile``, at the first pass of each shape."""
+class Precision:
+    """How networks compute where gradients are taken.
 
-    precision: Precision = "float32"
+    compiled: by ``torch.compile``, at the first pass of each shape.
+    """
+
+    number_format: NumberFormat = "float32"
     compiled: bool = False
 
 
-USUAL = Arithmetic()
+FULL_PRECISION = Precision()
 # A context variable: each thread sees only what it lent itself.
-_lent: ContextVar[Arithmetic] = ContextVar("arithmetic of descents", default=USUAL)
+_current: ContextVar[Precision] = ContextVar("precision of descents", default=FULL_PRECISION)
 
 
 @contextmanager
-def computing(arithmetic: Arithmetic) -> Iterator[None]:
-    """Make lean copies that are made inside this context, in this thread, compute as `arithmetic` says."""
-    token = _lent.set(arithmetic)
+def precision_scope(precision: Precision) -> Iterator[None]:
+    """Make lean copies that are made inside this context, in this thread, compute as `precision` says."""
+    token = _current.set(precision)
     try:
         yield
     finally:
-        _lent.reset(token)
+        _current.reset(token)
 
 
-def quickened(network: Network, device: str) -> Network:
+def apply_precision(network: Network, device: str) -> Network:
     """Return `network`, changed in place to compute as the context says wherever gradients are taken.
 
     Passes without gradients stay as they are: images that are returned and scores that select are float32.
     In half precision convolutions and products run in bfloat16 (``torch.autocast``), and what leaves the
     network is float32, so that losses, latents and the optimiser are, too. Of a network that is entered by
-    other methods than ``forward``, ``entries`` names them all.
+    other methods than ``forward``, ``forward_methods`` names them all.
     """
-    arithmetic = _lent.get()
-    if arithmetic != USUAL:
-        for name in getattr(network, "entries", ("forward",)):
-            setattr(network, name, _quick(getattr(network, name), arithmetic, device))
+    precision = _current.get()
+    if precision != FULL_PRECISION:
+        for name in getattr(network, "forward_methods", ("forward",)):
+            setattr(network, name, _quick(getattr(network, name), precision, device))
     return network
 
 
-def _quick(plain: Callable[..., Any], arithmetic: Arithmetic, device: str) -> Callable[..., Any]:
-    ready: Callable[..., Any] = torch.compile(plain) if arithmetic.compiled else plain
-    halved = arithmetic.precision == "bfloat16"
+def _quick(plain: Callable[..., Any], precision: Precision, device: str) -> Callable[..., Any]:
+    ready: Callable[..., Any] = torch.compile(plain) if precision.compiled else plain
+    halved = precision.number_format == "bfloat16"
 
     def run(*inputs: Any, **knobs: Any) -> Any:
         if not torch.is_grad_enabled():

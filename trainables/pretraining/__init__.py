@@ -1,7 +1,7 @@
 """Pre-training: what weights a target starts from. Add one: a file here, a line below."""
 
 from trainables.pretraining.base import Pretraining
-from trainables.pretraining.checkpoint import Checkpoint
+from trainables.pretraining.checkpoint import FromCheckpoint
 from trainables.pretraining.dataset import OnDataset
 from trainables.pretraining.none import Scratch
 from trainables.pretraining.torchvision import Torchvision
@@ -9,6 +9,6 @@ from trainables.pretraining.torchvision import Torchvision
 PRETRAININGS: dict[str, type[Pretraining]] = {
     "none": Scratch,
     "dataset": OnDataset,
-    "checkpoint": Checkpoint,
+    "checkpoint": FromCheckpoint,
     "torchvision": Torchvision,
 }

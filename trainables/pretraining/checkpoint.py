@@ -11,7 +11,7 @@ from trainables.training.classifier import Normalization
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checkpoint:
+class FromCheckpoint:
     """Weights from a file: a plain state dict, named as here or as in torchvision, with or without a head.
 
     path: the file; loaded weights-only, so it can run no code. Neck and head in it are ignored.

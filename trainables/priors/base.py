@@ -63,10 +63,10 @@ def restore(networks: PriorNetworks, saved: dict[str, dict[str, Tensor]]) -> Pri
     """Load what `state` returned and return the networks ready for an attack (eval, no weight gradients)."""
     for name in ("generator", "discriminator"):
         getattr(networks, name).load_state_dict(saved[name])
-    return settle(networks)
+    return eval_mode(networks)
 
 
-def settle(networks: PriorNetworks) -> PriorNetworks:
+def eval_mode(networks: PriorNetworks) -> PriorNetworks:
     """Put both networks into eval mode and switch the gradients of their weights off."""
     networks.generator.eval().requires_grad_(False)
     networks.discriminator.eval().requires_grad_(False)

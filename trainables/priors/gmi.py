@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from trainables.datasets.base import Images, as_float
 from trainables.errors import TrialError
-from trainables.nn.dcgan import check_size, follow, generator
-from trainables.priors.base import PriorNetworks, settle
+from trainables.nn.dcgan import check_size, generator, update_ema
+from trainables.priors.base import PriorNetworks, eval_mode
 from trainables.runtime.checks import above, at_least, fraction
 from trainables.runtime.progress import Report
 from trainables.runtime.randomness import derive, stream
@@ -154,13 +154,13 @@ class GMIPrior:
         average = copy.deepcopy(networks.generator) if self.averaging else networks.generator
         for done, (critic_value, generator_value) in enumerate(steps, start=1):
             if generator_value is not None and self.averaging:
-                follow(average, networks.generator, self.averaging if done > total // 10 else 0.0)
+                update_ema(average, networks.generator, self.averaging if done > total // 10 else 0.0)
             if generator_value is not None or done == total:
                 value = critic_value.item()
                 if value != value:
                     raise TrialError(f"the prior's critic loss is not a number at step {done} of {total}")
                 report("prior", done, total, critic_loss=value)
-        return settle(replace(networks, generator=average))
+        return eval_mode(replace(networks, generator=average))
 
     def _batches(self, public: Images, seed: int, device: str) -> Iterator[Tensor]:
         order = stream(seed, "prior", "order")

@@ -13,9 +13,9 @@ from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise
 from trainables.datasets.base import Images, as_float
 from trainables.errors import ConfigError, TrialError
-from trainables.nn.dcgan import check_size, follow, generator
-from trainables.nn.inference import lean
-from trainables.priors.base import PriorNetworks, settle
+from trainables.nn.dcgan import check_size, generator, update_ema
+from trainables.nn.inference import inference_copy
+from trainables.priors.base import PriorNetworks, eval_mode
 from trainables.runtime.checks import above, at_least, fraction
 from trainables.runtime.progress import Report
 from trainables.runtime.randomness import derive, stream
@@ -52,7 +52,7 @@ class InversionDiscriminator(nn.Module):
     Width 64 at S = 64 is the published net: 18.9 M weights for 1000 labels.
     """
 
-    compares = True
+    compares_images = True
 
     def __init__(self, width: int, image_size: int, classes: int) -> None:
         super().__init__()
@@ -227,7 +227,7 @@ class KEDMIPrior:
                 "train it for the target that it is to attack"
             )
         pixels = public.pixels.to(device)
-        target = lean(target, device)
+        target = inference_copy(target, device)
         with head_noise(target, stream(seed, "prior", "labels")):
             probabilities = soft_labels(target, pixels)
         torch.manual_seed(derive(seed, "prior", "weights"))
@@ -247,13 +247,13 @@ class KEDMIPrior:
         average = copy.deepcopy(networks.generator) if self.averaging else networks.generator
         for done, (labelling, telling, generator_value) in enumerate(steps, start=1):
             if generator_value is not None and self.averaging:
-                follow(average, networks.generator, self.averaging if done > total // 10 else 0.0)
+                update_ema(average, networks.generator, self.averaging if done > total // 10 else 0.0)
             if generator_value is not None or done == total:
                 value = (labelling + telling).item()
                 if value != value:
                     raise TrialError(f"the prior's critic loss is not a number at step {done} of {total}")
                 report("prior", done, total, critic_loss=value)
-        return settle(replace(networks, generator=average))
+        return eval_mode(replace(networks, generator=average))
 
     def _batches(
         self, pixels: Tensor, probabilities: Tensor, seed: int

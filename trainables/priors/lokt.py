@@ -20,7 +20,7 @@ from trainables.nn.conditional_gan import (
     with_labels,
 )
 from trainables.oracle import LabelOracle
-from trainables.priors.base import PriorNetworks, settle
+from trainables.priors.base import PriorNetworks, eval_mode
 from trainables.priors.surrogates import DENSENETS, build, check_names, teach
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.progress import Report
@@ -78,7 +78,7 @@ class LOKTPrior:
         above(self, 0, "learning_rate", "surrogate_rate")
         check_names(self.surrogates, "surrogates")
 
-    def brief(self) -> tuple["LOKTPrior", float]:
+    def short_run(self) -> tuple["LOKTPrior", float]:
         """Return a run of two iterations, and how often it goes into the whole: to price it."""
         steps = self.surrogate_epochs * max(1, self.epoch_images // self.surrogate_batch)
         few = max(1, round(2 * steps / self.iterations))
@@ -126,7 +126,7 @@ class LOKTPrior:
         networks.generator.eval().requires_grad_(False)
         self._surrogates(networks, target, seed, device, report, total)
         networks.discriminator.queries.fill_(target.queries - asked_before)  # type: ignore[operator]
-        return settle(networks)
+        return eval_mode(networks)
 
     def _adversarial(
         self,

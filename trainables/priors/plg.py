@@ -12,7 +12,7 @@ from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise
 from trainables.datasets.base import Images, as_float
 from trainables.errors import ConfigError, TrialError
-from trainables.nn.augmentation import VIEW_DRAWS, random_view
+from trainables.nn.augmentation import AUGMENTATION_DRAWS, random_augmentation
 from trainables.nn.conditional_gan import (
     ConditionalGenerator,
     ProjectionDiscriminator,
@@ -21,8 +21,8 @@ from trainables.nn.conditional_gan import (
     random_latents,
 )
 from trainables.nn.identity_losses import max_margin
-from trainables.nn.inference import lean
-from trainables.priors.base import PriorNetworks, settle
+from trainables.nn.inference import inference_copy
+from trainables.priors.base import PriorNetworks, eval_mode
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.progress import Report
 from trainables.runtime.randomness import derive, stream
@@ -60,7 +60,8 @@ class PLGPrior:
     width: channels at full resolution; 64 at 64 pixels is the published net.
     top: public images per class; published 30 for CelebA.
     iterations: generator steps, each with `critic_steps` steps of the discriminator, batch `batch_size`.
-    The released code lets crop, flip and rotation of a view be two resamplings; see `views.random_view`.
+    The released code lets crop, flip and rotation of a view be two resamplings; see
+    `random_augmentation`.
     """
 
     kind: ClassVar[str] = "plg"
@@ -83,7 +84,7 @@ class PLGPrior:
         at_least(self, 0, "guidance")
         above(self, 0, "learning_rate")
 
-    def brief(self) -> tuple["PLGPrior", float]:
+    def short_run(self) -> tuple["PLGPrior", float]:
         """Return a run of two iterations, and how often it goes into the whole: to price it."""
         return replace(self, iterations=2), self.iterations / 2
 
@@ -106,7 +107,7 @@ class PLGPrior:
                 f"prior 'plg' expects a Classifier as its target; got {type(target).__name__} (prior); train "
                 "it for a target whose gradients the attacker has"
             )
-        target = lean(target, device)
+        target = inference_copy(target, device)
         noise = stream(seed, "prior", "noise")
         index, labels = pseudo_labels(target, public, self.top, stream(seed, "prior", "labels"), device)
         classes = int(labels.max()) + 1
@@ -123,7 +124,9 @@ class PLGPrior:
             latents, wanted = random_latents(self.batch_size, self.latent_size, classes, noise, device)
             critic.requires_grad_(False)  # no gradients of weights that this step does not move
             fake = generator(latents)
-            seen = random_view(fake, torch.randn(len(fake), VIEW_DRAWS, generator=noise).to(device), 0.5)
+            seen = random_augmentation(
+                fake, torch.randn(len(fake), AUGMENTATION_DRAWS, generator=noise).to(device), 0.5
+            )
             with head_noise(target, noise):
                 guided = max_margin(target(seen), wanted).mean()
             loss: Tensor = -critic(fake, wanted).mean() + self.guidance * guided
@@ -154,7 +157,7 @@ class PLGPrior:
                 report("prior", iteration, self.iterations, **values)
 
         gan_steps(self.iterations, self.critic_steps, generator_step, critic_step, progress)
-        return settle(networks)
+        return eval_mode(networks)
 
     def _batches(
         self, public: Images, index: Tensor, labels: Tensor, seed: int, device: str

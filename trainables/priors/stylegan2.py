@@ -18,7 +18,7 @@ from trainables.nn.crops import centre, resize
 from trainables.nn.stylegan2.checkpoint import Shapes, load, shapes
 from trainables.nn.stylegan2.discriminator import Discriminator, DiscriminatorShape, deviation
 from trainables.nn.stylegan2.generator import Generator, GeneratorShape
-from trainables.priors.base import PriorNetworks, settle
+from trainables.priors.base import PriorNetworks, eval_mode
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.progress import Report
 from trainables.runtime.randomness import derive, stream
@@ -34,7 +34,11 @@ class Pictures(nn.Module):
     psi: truncation of the images of latents.  label: class of a conditional generator.
     """
 
-    entries: ClassVar[tuple[str, ...]] = ("forward", "synthesis", "finish")  # see `trainables.nn.precision`
+    forward_methods: ClassVar[tuple[str, ...]] = (
+        "forward",
+        "synthesis",
+        "finish",
+    )  # see `trainables.nn.precision`
 
     def __init__(
         self, network: Generator, size: int, crop: int | None = None, psi: float = 1.0, label: int = 0
@@ -173,7 +177,7 @@ def path_lengths(images: Tensor, styles: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def follow(average: nn.Module, network: nn.Module, decay: float) -> None:
+def update_ema(average: nn.Module, network: nn.Module, decay: float) -> None:
     """Move the weights of `average` towards those of `network`: a <- decay a + (1 - decay) w."""
     for ours, theirs in zip(average.parameters(), network.parameters(), strict=True):
         ours.lerp_(theirs, 1 - decay)
@@ -287,7 +291,7 @@ class StyleGAN2Prior:
         last_report = 0.0
         for done, losses in enumerate(steps, start=1):
             half_life = min(self.averaging, 0.1 * done * size)
-            follow(average, generator, 0.5 ** (size / half_life))
+            update_ema(average, generator, 0.5 ** (size / half_life))
             if done == total or time.monotonic() - last_report > 1:
                 critic_loss, generator_loss = torch.stack(losses).tolist()
                 if not math.isfinite(critic_loss + generator_loss):
@@ -297,7 +301,7 @@ class StyleGAN2Prior:
         average.mapping.w_avg.copy_(mean_style(average, draw_z(MEAN_OVER)))
         some = as_float(public.pixels[: 64 * self.batch_size].to(device)) * 2 - 1
         discriminator.b4.usual.copy_(usual_deviation(discriminator, some))
-        return settle(self._wrap(average, discriminator, image_size))
+        return eval_mode(self._wrap(average, discriminator, image_size))
 
     def _shapes(self, image_size: int) -> Shapes:
         if self.path is not None:
@@ -346,7 +350,7 @@ class StyleGAN2Prior:
         self._shapes(image_size)  # checks the knobs that depend on the file
         report("prior", 0, 1)
         generator, discriminator = load(path).networks()
-        networks = settle(self._wrap(generator.to(device), discriminator.to(device), image_size))
+        networks = eval_mode(self._wrap(generator.to(device), discriminator.to(device), image_size))
         if discriminator.shape.group > 1:
             group = min(discriminator.shape.group, 4)
             z = torch.randn(2 * group, networks.latent_size, generator=stream(seed, "prior", "usual"))
@@ -371,6 +375,6 @@ class StyleGAN2Prior:
             shuffled = torch.randperm(len(public), generator=order)
             for first in range(0, len(public) - size + 1, size):
                 images = as_float(public.pixels[shuffled[first : first + size]].to(device)) * 2 - 1
-                mirrored = (torch.rand(size, 1, 1, 1, generator=order) < 0.5).to(device)
-                images = torch.where(mirrored, images.flip(3), images)
+                flipped = (torch.rand(size, 1, 1, 1, generator=order) < 0.5).to(device)
+                images = torch.where(flipped, images.flip(3), images)
                 yield images.contiguous(memory_format=torch.channels_last)

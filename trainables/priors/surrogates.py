@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from trainables.architectures import ARCHITECTURES
 from trainables.errors import ConfigError, TrialError
-from trainables.nn.augmentation import VIEW_DRAWS, random_view
+from trainables.nn.augmentation import AUGMENTATION_DRAWS, random_augmentation
 from trainables.storage.documents import suggestion
 
 DENSENETS = ("densenet121", "densenet161", "densenet169")
@@ -68,8 +68,8 @@ def teach(
             taken, waiting = waiting[:size], waiting[size:]
             with torch.no_grad():
                 plain = images(taken)
-                draws = torch.randn(size, VIEW_DRAWS, generator=generator).to(plain)
-                viewed = random_view(plain, draws, JITTER_SHARE)
+                draws = torch.randn(size, AUGMENTATION_DRAWS, generator=generator).to(plain)
+                viewed = random_augmentation(plain, draws, JITTER_SHARE)
             wanted = labels[taken.to(labels.device)]
             loss = 0.5 * functional.cross_entropy(network(plain), wanted)
             loss = loss + 0.5 * functional.cross_entropy(network(viewed), wanted)

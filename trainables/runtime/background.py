@@ -20,7 +20,7 @@ _NO_MEMORY = ("not enough memory", "out of memory", "cannot allocate memory")
 
 
 @dataclass(frozen=True)
-class Standing:
+class JobStatus:
     """Where a piece of work stands.
 
     state: "running", "complete" (then `result` is set) or "failed" (then `reason` and `cause` are set).
@@ -70,7 +70,7 @@ def limit_threads(threads: int) -> None:
         sys.modules["torch"].set_num_threads(threads)
 
 
-class Background:
+class BackgroundJob:
     """Runs ``work(report)`` in a thread of this process, one piece of work at a time.
 
     threads: intra-op threads that torch may use in this process; None leaves torch alone.
@@ -81,7 +81,7 @@ class Background:
             limit_threads(threads)
         self._thread: threading.Thread | None = None
         self._ended = threading.Event()
-        self._standing = Standing("complete")
+        self._status = JobStatus("complete")
         self._stage_began = 0.0
 
     def start(self, work: Work) -> None:
@@ -89,26 +89,26 @@ class Background:
         if self._thread is not None and self._thread.is_alive():
             raise RuntimeError("the earlier work must end before new work starts")
         self._ended.clear()
-        self._standing = Standing("running")
+        self._status = JobStatus("running")
         self._thread = threading.Thread(target=self._run, args=(work,), daemon=True, name="work")
         self._thread.start()
 
-    def poll(self, seconds: float = 0.0) -> Standing:
+    def poll(self, seconds: float = 0.0) -> JobStatus:
         """Return where the work stands, after waiting up to `seconds` for it to end."""
         self._ended.wait(seconds)
-        return self._standing
+        return self._status
 
     def _report(self, stage: str, done: int, total: int, **metrics: float) -> None:
         now = time.monotonic()
-        if stage != self._standing.stage or done <= self._standing.done == self._standing.total:
+        if stage != self._status.stage or done <= self._status.done == self._status.total:
             self._stage_began = now
-        self._standing = Standing("running", stage, done, total, now - self._stage_began)
+        self._status = JobStatus("running", stage, done, total, now - self._stage_began)
 
     def _run(self, work: Work) -> None:
         try:
-            self._standing = Standing("complete", result=work(self._report))
+            self._status = JobStatus("complete", result=work(self._report))
         except Exception as error:
-            self._standing = Standing(
+            self._status = JobStatus(
                 "failed", reason=explain(error), cause=cause_of(error), trace=traceback.format_exc(limit=-8)
             )
         finally:

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainables.attacks.base import Reconstructions, coupled
+from trainables.attacks.base import Reconstructions, group_size
 from trainables.attacks.sharding import Part, Spread, Work, cut, merge
-from trainables.config import Threat, TrialConfig
-from trainables.nn.precision import computing
+from trainables.config import AttackPlan, TrialConfig
+from trainables.nn.precision import precision_scope
 from trainables.oracle import observe
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.randomness import derive
@@ -28,7 +28,7 @@ from trainables.storage.store import Stage, Store, content_key
 
 def make_attack(
     config: TrialConfig,
-    threat: Threat,
+    plan: AttackPlan,
     trained: Stage,
     prior: Stage,
     auxiliary: Stage | None = None,
@@ -37,33 +37,33 @@ def make_attack(
     device: str = "cpu",
     report: Report = silent,
     spread: Spread | None = None,
-    longer: Threat | None = None,
+    longer: AttackPlan | None = None,
 ) -> Stage:
-    """Return the reconstructions that the attack of `threat` makes of the trained target.
+    """Return the reconstructions that the attack of `plan` makes of the trained target.
 
     spread: runs parts of the identities elsewhere; None works on all of them here. The result is the same.
-    longer: an attack of which this one is the beginning (`goes_on`); it will find the state that is left.
+    longer: an attack of which this one is the beginning (`is_prefix_of_longer`); it finds this state.
     """
     data = load_data(config)
 
-    def parts_of(threat: Threat) -> dict[str, Any]:
+    def parts_of(plan: AttackPlan) -> dict[str, Any]:
         return {
             "version": VERSIONS["attack"],
-            "attack": with_content(threat.attack),
-            **threat.unusual,
+            "attack": with_content(plan.attack),
+            **plan.unusual,
             "prior": prior.key,
             "target": trained.key,
             "identities": config.identities,
             **({} if auxiliary is None else {"auxiliary": auxiliary.key}),
         }
 
-    unfinished = store.root / "attack" / f"{content_key(**parts_of(longer or threat))}.unfinished"
+    unfinished = store.root / "attack" / f"{content_key(**parts_of(longer or plan))}.unfinished"
 
     def make(folder: Path) -> dict[str, Any]:
         identities = attacked_identities(config, data)
         job = Job(
             config=config,
-            threat=threat,
+            plan=plan,
             trained=trained.path,
             prior=prior.path,
             auxiliary=None if auxiliary is None else auxiliary.path,
@@ -72,7 +72,7 @@ def make_attack(
         )
         shards = 1 if spread is None else spread.shards
         spread_out = spread or _here
-        parts = cut(len(identities), shards, coupled(threat.attack), unfinished)
+        parts = cut(len(identities), shards, group_size(plan.attack), unfinished)
         found = merge(spread_out(functools.partial(invert_part, job), parts, device, report))
         torch.save(
             {"images": found.images.cpu(), "latents": found.latents.cpu(), "identities": identities},
@@ -80,7 +80,7 @@ def make_attack(
         )
         return {"history": found.history, "queries": found.queries}
 
-    made = store.get("attack", parts_of(threat), make)
+    made = store.get("attack", parts_of(plan), make)
     if longer is None:
         shutil.rmtree(unfinished, ignore_errors=True)
     return made
@@ -94,7 +94,7 @@ class Job:
     """
 
     config: TrialConfig
-    threat: Threat
+    plan: AttackPlan
     trained: Path
     prior: Path
     auxiliary: Path | None
@@ -104,12 +104,12 @@ class Job:
 
 def invert_part(job: Job, part: Part, device: str, report: Report) -> Reconstructions:
     """Return the reconstructions of the identities of `part`; what is unfinished lies in its folder."""
-    config, attack = job.config, job.threat.attack
+    config, attack = job.config, job.plan.attack
     target = _read_target(config, job.classes, job.trained).to(device)
-    with computing(job.threat.arithmetic):
+    with precision_scope(job.plan.precision_settings):
         return attack.invert(
             observe(target, attack.threat_model, device),
-            load_prior(config, job.threat.prior, job.prior, job.classes, device),
+            load_prior(config, job.plan.prior, job.prior, job.classes, device),
             job.identities[part.first : part.stop],
             seed=derive(config.seed, "replicate", config.replicate),
             device=device,

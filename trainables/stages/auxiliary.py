@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from trainables.config import Threat, TrialConfig
+from trainables.config import AttackPlan, TrialConfig
 from trainables.oracle import observe
 from trainables.runtime.progress import Report, silent
 from trainables.stages.base import VERSIONS
@@ -17,22 +17,22 @@ from trainables.storage.store import Stage, Store
 
 def make_auxiliary(
     config: TrialConfig,
-    threat: Threat,
+    plan: AttackPlan,
     trained: Stage,
     *,
     store: Store,
     device: str = "cpu",
     report: Report = silent,
 ) -> Stage | None:
-    """Return what the attack of `threat` learns of the target and public images first, or None."""
-    recipe = threat.attack.auxiliary
+    """Return what the attack of `plan` learns of the target and public images first, or None."""
+    recipe = plan.attack.auxiliary
     if recipe is None:
         return None
     data = load_data(config)
 
     def make(folder: Path) -> dict[str, Any]:
         target = load_target(config, data, trained).to(device)
-        seen = observe(target, threat.attack.threat_model, device)
+        seen = observe(target, plan.attack.threat_model, device)
         made = recipe.make(seen, data.public, seed=config.seed, device=device, report=report)
         torch.save(made, folder / "auxiliary.pt")
         return {"queries": getattr(seen, "queries", None)}
@@ -40,7 +40,7 @@ def make_auxiliary(
     parts = {
         "version": VERSIONS["auxiliary"],
         "auxiliary": with_content(recipe),
-        "threat_model": threat.attack.threat_model,
+        "threat_model": plan.attack.threat_model,
         "target": trained.key,
         "public": data.public_key,
         "seed": config.seed,

@@ -74,7 +74,7 @@ def score(
     }
 
 
-def make_verdict(
+def make_evaluation(
     config: TrialConfig,
     trained: Stage,
     attacked: Stage,

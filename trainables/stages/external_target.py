@@ -23,7 +23,7 @@ from trainables.training.freeze import count_parameters
 IN_FOLDER = ("target.safetensors", "target.pt")  # of an exported target, and of a stage in a store
 
 
-def make_given_target(config: TrialConfig, path: Path, *, store: Store, device: str = "cpu") -> Stage:
+def make_external_target(config: TrialConfig, path: Path, *, store: Store, device: str = "cpu") -> Stage:
     """Return the target whose weights lie at `path`, as a stage like a trained one.
 
     path: a file of weights, in our names or torchvision's with a linear head, or a folder with such a file.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from trainables.storage.documents import FILE_KNOBS
-from trainables.storage.store import plain
+from trainables.storage.store import to_json
 
 
 def with_content(knobs: Any) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def with_content(knobs: Any) -> dict[str, Any]:
         elif field.name in FILE_KNOBS and isinstance(value, str) and Path(value).exists():
             content[field.name] = _digest(Path(value))
         else:
-            content[field.name] = plain(value)
+            content[field.name] = to_json(value)
     return content
 
 

@@ -69,19 +69,19 @@ def _turn(path: str) -> tuple[bool, int, str]:
     return not path.endswith(".kind"), path.count("."), path
 
 
-def located(document: Any) -> Any:
+def absolute_paths(document: Any) -> Any:
     """Return a copy of `document` whose relative paths are absolute, for work in another directory.
 
     Knobs named in `FILE_KNOBS` hold paths, relative to the current directory.
     """
     if isinstance(document, list):
-        return [located(item) for item in document]
+        return [absolute_paths(item) for item in document]
     if not isinstance(document, dict):
         return document
     return {
         key: os.path.abspath(value)
         if key in FILE_KNOBS and isinstance(value, str) and value
-        else located(value)
+        else absolute_paths(value)
         for key, value in document.items()
     }
 

@@ -27,7 +27,7 @@ REACH_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class Mirror:
+class RemoteStore:
     """The shared store at `url`. Every method raises `TrialError` if it cannot be reached."""
 
     url: str
@@ -96,10 +96,10 @@ class Mirror:
             )
 
 
-def mirror_here() -> Mirror | None:
+def remote_here() -> RemoteStore | None:
     """Return the shared store that the environment names, if it names one."""
     url = os.environ.get(VARIABLE)
-    return Mirror(url.rstrip("/")) if url else None
+    return RemoteStore(url.rstrip("/")) if url else None
 
 
 @functools.cache

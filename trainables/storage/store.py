@@ -21,23 +21,23 @@ from typing import Any
 from filelock import FileLock
 
 from trainables.errors import DiskError
-from trainables.storage.remote import Mirror, mirror_here
+from trainables.storage.remote import RemoteStore, remote_here
 
 Make = Callable[[Path], dict[str, Any]]
 
 SHARED = ".shared"  # in the folder of a stage: the mirror has it
 
 
-def plain(value: Any) -> Any:
+def to_json(value: Any) -> Any:
     """Return `value` as JSON-ready data; a dataclass becomes ``{"kind": its kind, **its fields}``."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        fields = {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
         kind = getattr(value, "kind", None)
         return {"kind": kind, **fields} if kind is not None else fields
     if isinstance(value, dict):
-        return {str(k): plain(v) for k, v in value.items()}
+        return {str(k): to_json(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
+        return [to_json(v) for v in value]
     if isinstance(value, Path):
         return str(value)
     return value
@@ -45,7 +45,7 @@ def plain(value: Any) -> Any:
 
 def content_key(**parts: Any) -> str:
     """Return 20 hex digits that change when any part changes. Parts are dataclasses or JSON-ready data."""
-    text = json.dumps(plain(parts), sort_keys=True, allow_nan=False)
+    text = json.dumps(to_json(parts), sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
@@ -89,7 +89,7 @@ class Store:
     """
 
     root: Path
-    mirror: Mirror | None = dataclasses.field(default_factory=mirror_here)
+    remote: RemoteStore | None = dataclasses.field(default_factory=remote_here)
 
     def find(self, stage: str, key: str) -> Stage | None:
         """Return the finished stage, or None."""
@@ -108,21 +108,21 @@ class Store:
             return found
         with self._alone(stage, key):
             found = self.find(stage, key) or self._pull(stage, key) or self._make(stage, key, parts, make)
-            if self.mirror is not None and not self._is_shared(found):
-                self.mirror.push(stage, key, found.path)
+            if self.remote is not None and not self._is_shared(found):
+                self.remote.push(stage, key, found.path)
                 (found.path / SHARED).touch()
             return found
 
     def fetch(self, stage: str, key: str) -> Stage | None:
         """Return the finished stage, copied here if another machine has made it, or None."""
         found = self.find(stage, key)
-        if found or self.mirror is None:
+        if found or self.remote is None:
             return found
         with self._alone(stage, key):
             return self.find(stage, key) or self._pull(stage, key)
 
     def _is_shared(self, found: Stage) -> bool:
-        return self.mirror is None or (found.path / SHARED).exists()
+        return self.remote is None or (found.path / SHARED).exists()
 
     @contextmanager
     def _alone(self, stage: str, key: str) -> Iterator[None]:
@@ -135,11 +135,11 @@ class Store:
                 yield
 
     def _pull(self, stage: str, key: str) -> Stage | None:
-        if self.mirror is None:
+        if self.remote is None:
             return None
         draft = Path(tempfile.mkdtemp(prefix=f".{key}-", dir=self.root / stage))
         try:
-            if not self.mirror.pull(stage, key, draft):
+            if not self.remote.pull(stage, key, draft):
                 return None
             (draft / SHARED).touch()
             os.replace(draft, self.root / stage / key)
@@ -154,10 +154,10 @@ class Store:
             start = time.perf_counter()
             result = make(draft)
             seconds = time.perf_counter() - start
-            (draft / "key.json").write_text(json.dumps(plain(parts), indent=1, sort_keys=True))
-            (draft / "result.json").write_text(json.dumps({"result": plain(result), "seconds": seconds}))
+            (draft / "key.json").write_text(json.dumps(to_json(parts), indent=1, sort_keys=True))
+            (draft / "result.json").write_text(json.dumps({"result": to_json(result), "seconds": seconds}))
             os.replace(draft, parent / key)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
-        return Stage(parent / key, json.loads(json.dumps(plain(result))), seconds, made_now=True)
+        return Stage(parent / key, json.loads(json.dumps(to_json(result))), seconds, made_now=True)

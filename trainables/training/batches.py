@@ -49,7 +49,7 @@ def by_identity(
 
 
 @dataclass(frozen=True)
-class Views:
+class BatchAugmentation:
     """How each image of a batch is seen.
 
     flips: bool (B,), mirrored or not.  shifts: int64 (B, 2), rows and columns in pixels.
@@ -59,22 +59,26 @@ class Views:
     shifts: Tensor
 
 
-def unvaried(count: int) -> Views:
+def no_augmentation(count: int) -> BatchAugmentation:
     """Return views that show `count` images as they are."""
-    return Views(torch.zeros(count, dtype=torch.bool), torch.zeros(count, 2, dtype=torch.int64))
+    return BatchAugmentation(torch.zeros(count, dtype=torch.bool), torch.zeros(count, 2, dtype=torch.int64))
 
 
-def draw_views(count: int, size: int, augmentation: Augmentation, generator: torch.Generator) -> Views:
+def draw_augmentation(
+    count: int, size: int, augmentation: Augmentation, generator: torch.Generator
+) -> BatchAugmentation:
     """Draw views: mirrored with probability 1/2, shifted by up to size/8 pixels each way; on the CPU."""
     if augmentation == "none":
-        return unvaried(count)
+        return no_augmentation(count)
     flips = torch.rand(count, generator=generator) < 0.5
     if augmentation == "flip":
-        return Views(flips, torch.zeros(count, 2, dtype=torch.int64))
-    return Views(flips, torch.randint(-(size // 8), size // 8 + 1, (count, 2), generator=generator))
+        return BatchAugmentation(flips, torch.zeros(count, 2, dtype=torch.int64))
+    return BatchAugmentation(
+        flips, torch.randint(-(size // 8), size // 8 + 1, (count, 2), generator=generator)
+    )
 
 
-def see(pixels: Tensor, index: Tensor, views: Views) -> Tensor:
+def take_batch(pixels: Tensor, index: Tensor, views: BatchAugmentation) -> Tensor:
     """Return the images `index` of pixels (N, 3, S, S) as `views` show them, (B, 3, S, S).
 
     Where a shift leaves the image, the image is mirrored at its border.

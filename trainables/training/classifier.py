@@ -16,9 +16,9 @@ from trainables.defenses.base import Defense
 from trainables.errors import ConfigError, TrialError
 from trainables.runtime.progress import Report
 from trainables.runtime.randomness import derive, stream
-from trainables.training.batches import by_identity, draw_views, shuffled, unvaried
+from trainables.training.batches import by_identity, draw_augmentation, no_augmentation, shuffled
 from trainables.training.freeze import FrozenBatchnorm, freeze, training_mode
-from trainables.training.frozen_prefix import Prefix, kept_views
+from trainables.training.frozen_prefix import Prefix, cacheable_variants
 from trainables.training.recipe import Recipe
 
 Normalization = Literal["none", "imagenet", "half"]
@@ -105,7 +105,7 @@ def train_classifier(
     frozen = freeze(classifier, recipe.freeze_point, recipe.frozen_batchnorm)
     optimizer = make_optimizer(classifier, recipe)
     labels = train.labels.to(device)
-    batchnorm, keep = recipe.frozen_batchnorm, kept_views(recipe.augmentation)
+    batchnorm, keep = recipe.frozen_batchnorm, cacheable_variants(recipe.augmentation)
     prefix = Prefix(classifier, frozen, train.pixels.to(device), keep=keep, batchnorm=batchnorm)
     unseen = Prefix(classifier, frozen, validation.pixels.to(device), keep=1, batchnorm=batchnorm)
     order, views, noise = (stream(seed, stage, name) for name in ("order", "views", "noise"))
@@ -119,7 +119,7 @@ def train_classifier(
         correct = torch.zeros((), dtype=torch.int64, device=device)
         images_seen = batches = 0
         for index in _batches(train.labels, recipe, defense, order):
-            seen = draw_views(len(index), train.pixels.shape[-1], recipe.augmentation, views)
+            seen = draw_augmentation(len(index), train.pixels.shape[-1], recipe.augmentation, views)
             images, inputs = prefix(index, seen)
             own = labels[index.to(device)]
             with head_noise(classifier, noise):
@@ -213,7 +213,7 @@ def _top1(classifier: Classifier, prefix: Prefix, labels: Tensor, batch_size: in
     noise = torch.randn(len(labels), noise_size(classifier), generator=stream(0, "accuracy"))
     found = []
     for index in torch.split(torch.arange(len(labels)), batch_size):
-        _, inputs = prefix(index, unvaried(len(index)))
+        _, inputs = prefix(index, no_augmentation(len(index)))
         with head_noise(classifier, noise[index]):
             found.append(classifier(inputs, prefix.frozen).argmax(1))
     return (torch.cat(found).cpu() == labels).double().mean().item()

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from trainables.architectures.base import Classifier
 from trainables.datasets.base import as_float
-from trainables.training.batches import Augmentation, Views, see, unvaried
+from trainables.training.batches import Augmentation, BatchAugmentation, no_augmentation, take_batch
 from trainables.training.freeze import FrozenBatchnorm
 
 # What the kept outputs of one set of images may take. Fixed, so that a run computes the same way every time.
@@ -13,7 +13,7 @@ KEPT_BYTES = {"cpu": 1 << 30, "cuda": 8 << 30}
 CHUNK = 256
 
 
-def kept_views(augmentation: Augmentation) -> int:
+def cacheable_variants(augmentation: Augmentation) -> int:
     """Return how many views of an image `augmentation` makes, or 0 if they are too many to keep."""
     return {"none": 1, "flip": 2, "crop_flip": 0}[augmentation]
 
@@ -38,9 +38,9 @@ class Prefix:
         if frozen and keep and batchnorm == "eval":
             self._keep(keep)
 
-    def __call__(self, index: Tensor, views: Views) -> tuple[Tensor, Tensor]:
+    def __call__(self, index: Tensor, views: BatchAugmentation) -> tuple[Tensor, Tensor]:
         """Return images (B, 3, S, S) in [0, 1], pixels[index] as `views` show them, and the stage's input."""
-        images = as_float(see(self.pixels, index, views))
+        images = as_float(take_batch(self.pixels, index, views))
         if self.frozen == 0:
             return images, images
         if self.kept is None:
@@ -56,7 +56,7 @@ class Prefix:
             return
         self.kept = one.new_empty(views, count, *one.shape[1:])
         for index in torch.split(torch.arange(count), CHUNK):
-            images = as_float(see(self.pixels, index, unvaried(len(index))))
+            images = as_float(take_batch(self.pixels, index, no_augmentation(len(index))))
             for view in range(views):
                 self.kept[view, index] = self._outputs(images.flip(-1) if view else images)
 

@@ -9,8 +9,8 @@ import yaml
 from click.testing import CliRunner
 
 from sweeper.cli.app import main
-from sweeper.engine.sweep import Outcome
-from sweeper.search.optuna_study import Ledger
+from sweeper.engine.sweep import SweepResult
+from sweeper.search.optuna_study import OptunaStudy
 from trainables.errors import DiskError, TrialError
 
 PRESET = Path(__file__).parents[3] / "sweeper" / "study" / "presets" / "quickstart.yaml"
@@ -37,7 +37,7 @@ def study_file(tmp_path):
 
 @pytest.fixture
 def filled(home, cheap, result):
-    book = Ledger(cheap(search={"trials": 2}), home.storage, home.study("cheap") / "history")
+    book = OptunaStudy(cheap(search={"trials": 2}), home.storage, home.study("cheap") / "history")
     for x in (0.5, 0.9):
         asked = book.ask()
         weak = ["weak judge: its test accuracy is 0.6"]
@@ -116,7 +116,7 @@ def test_run_ends_with_the_front_the_warnings_and_where_to_look(command, study_f
     from sweeper.results.records import study_records
 
     def done(study, home, **_):
-        return Outcome(study_records(home, "cheap"), 16, home.report("cheap"), ["MLflow failed"])
+        return SweepResult(study_records(home, "cheap"), 16, home.report("cheap"), ["MLflow failed"])
 
     monkeypatch.setattr("sweeper.engine.sweep.sweep", done)
     found = command("run", study_file())
@@ -156,7 +156,9 @@ def test_front_in_all_forms(command, filled, tmp_path):
 
 
 def test_compare_needs_comparable_studies_and_writes_a_report(command, filled, home, cheap, result, tmp_path):
-    book = Ledger(cheap(name="other", search={"trials": 1}), home.storage, home.study("other") / "history")
+    book = OptunaStudy(
+        cheap(name="other", search={"trials": 1}), home.storage, home.study("other") / "history"
+    )
     asked = book.ask()
     book.tell(asked.number, result(0.7) | {"params": asked.assignment})
     output = tmp_path / "comparison.html"
@@ -182,7 +184,7 @@ def test_compare_as_csv_with_published_points(command, filled, tmp_path):
 
 def test_compare_names_what_differs_and_obeys_force(command, filled, home, cheap, result):
     study = cheap(name="other", search={"trials": 1}, trial={"seed": 7})
-    book = Ledger(study, home.storage, home.study("other") / "history")
+    book = OptunaStudy(study, home.storage, home.study("other") / "history")
     asked = book.ask()
     book.tell(asked.number, result(0.7) | {"params": asked.assignment})
     wrong = command("compare", "cheap", "other")

@@ -3,7 +3,7 @@
 import pytest
 
 from sweeper.cli import tables as summary
-from sweeper.engine.sweep import Outcome
+from sweeper.engine.sweep import SweepResult
 
 
 def trial(number: int, accuracy: float, attack: float, **changes):
@@ -155,7 +155,7 @@ def test_warnings_and_failures_are_counted_on_stderr(capsys):
 @pytest.mark.parametrize(("before", "complete"), [(0, False), (1, False), (2, True)])
 def test_the_end_of_a_run_says_where_to_look(home, cheap, capsys, before, complete):
     study = cheap(search={"trials": 2}, tracking={"mlflow": True})
-    outcome = Outcome(records(trial(0, 0.8, 0.2), trial(1, 0.7, 0.1)), before, home.report("mine"), [])
+    outcome = SweepResult(records(trial(0, 0.8, 0.2), trial(1, 0.7, 0.1)), before, home.report("mine"), [])
     summary.show(outcome, study, home)
     out = capsys.readouterr().out
     assert ("study 'cheap' is complete: 2 trials; nothing to run" in out) == complete
@@ -164,7 +164,7 @@ def test_the_end_of_a_run_says_where_to_look(home, cheap, capsys, before, comple
 
 
 def test_what_was_not_written_is_not_named(home, cheap, capsys):
-    summary.show(Outcome(records(), 0, None, []), cheap(), home)
+    summary.show(SweepResult(records(), 0, None, []), cheap(), home)
     out = capsys.readouterr().out
     assert "report:" not in out and "browse:" not in out
 

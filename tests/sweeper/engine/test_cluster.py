@@ -4,7 +4,7 @@ import pytest
 from ray.exceptions import RayActorError
 
 from sweeper.engine.cluster import Node, _check_workers, allot, cluster
-from sweeper.engine.resources import Share
+from sweeper.engine.resources import ProcessResources
 from sweeper.study.study import Resources
 from trainables.errors import ConfigError, TrialError
 
@@ -107,7 +107,7 @@ def test_whether_a_machine_is_left_that_could_run_a_trial():
 )
 def test_what_the_processes_of_a_sharded_attack_get(resources, nodes, processes, concurrent):
     found = allot(Resources(**resources), [Node(*node) for node in nodes])
-    assert found.processes == [Share(*one) for one in processes]
+    assert found.processes == [ProcessResources(*one) for one in processes]
     assert found.concurrent == concurrent
 
 
@@ -119,11 +119,11 @@ def test_shards_that_do_not_fit_are_named_before_any_work():
 
 
 def test_ray_that_does_not_start_is_tried_again_and_then_one_error(monkeypatch):
-    asked = []
+    request = []
 
     def init(**options):
-        asked.append(options["address"])
-        if len(asked) != 2:
+        request.append(options["address"])
+        if len(request) != 2:
             raise Exception("The current node timed out during startup.")
 
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
@@ -133,13 +133,13 @@ def test_ray_that_does_not_start_is_tried_again_and_then_one_error(monkeypatch):
     monkeypatch.setattr("ray.nodes", lambda: [{"Alive": True, "Resources": {"CPU": 3.0}}])
     with cluster(None) as nodes:
         assert nodes == [Node(3, 0)]
-    assert asked == ["local"] * 2
+    assert request == ["local"] * 2
     with (
         pytest.raises(TrialError, match="did not start on this machine, 3 times: The current node timed out"),
         cluster(None),
     ):
         pass
-    assert len(asked) == 5
+    assert len(request) == 5
 
 
 @pytest.mark.parametrize("mode", ["token", "disabled"])

@@ -1,10 +1,10 @@
-from sweeper.engine.collect import gather
-from trainables.storage.remote import Mirror
+from sweeper.engine.collect import collect
+from trainables.storage.remote import RemoteStore
 from trainables.storage.store import Store
 
 
 def test_the_driver_gets_what_reports_read_and_no_more(tmp_path):
-    mirror = Mirror(str(tmp_path / "shared"))
+    mirror = RemoteStore(str(tmp_path / "shared"))
     worker, driver = Store(tmp_path / "worker", mirror), Store(tmp_path / "driver", mirror)
     made = {
         (stage, seed): worker.get(stage, {"seed": seed}, lambda folder: {}).path
@@ -21,7 +21,7 @@ def test_the_driver_gets_what_reports_read_and_no_more(tmp_path):
 
     again = {"artifacts": {"target": str(made["target", 2])}}
     records = {"trials": [trial(0, True, replicates=[again]), trial(1, False)]}
-    gather(records, driver)
+    collect(records, driver)
     here = {(stage, seed) for (stage, seed), path in made.items() if driver.find(stage, path.name)}
     assert here == {
         ("target", 0),
@@ -29,5 +29,5 @@ def test_the_driver_gets_what_reports_read_and_no_more(tmp_path):
         ("target", 2),
         *((stage, seed) for stage in ("judge", "verdict") for seed in (0, 1, 2)),
     }
-    gather(records, Store(tmp_path / "alone", None))
+    collect(records, Store(tmp_path / "alone", None))
     assert not (tmp_path / "alone").exists()

@@ -8,7 +8,7 @@ import pytest
 from sweeper.engine.confirm import confirm, near_front, parse_attacks, wanted
 from sweeper.results.records import flat_row, study_records
 from sweeper.search.confirmation_log import Confirmation, stored_confirmation
-from sweeper.search.optuna_study import Ledger
+from sweeper.search.optuna_study import OptunaStudy
 from sweeper.search.reading import stored_trials
 from trainables.errors import ConfigError
 
@@ -23,13 +23,13 @@ def searched(home, cheap, result):
 
     def make(**changes):
         study = cheap(trial={"attack": {"kind": "gmi"}, "replicate": 1}, **changes)
-        book = Ledger(study, home.storage, home.study(study.name) / "history")
+        source = OptunaStudy(study, home.storage, home.study(study.name) / "history")
         for accuracy, attack in SEEN:
-            one = book.ask()
+            one = source.ask()
             values = {"test_accuracy": accuracy, "attack_accuracy": attack}
             interval = {"attack_accuracy": [attack - 0.08, attack + 0.08]}
             told = result(accuracy, values=values, interval=interval) | {"params": one.assignment}
-            assert book.tell(one.number, told) == ""
+            assert source.tell(one.number, told) == ""
         return study
 
     return make
@@ -45,13 +45,13 @@ def fresh(item, accuracy, attack):
     }
 
 
-def measure(book, figures):
-    """Tell `book` what ``figures(member, replicate)`` says of everything it hands out."""
+def measure(source, figures):
+    """Tell `source` what ``figures(member, replicate)`` says of everything it hands out."""
     told = []
-    while (asked := book.ask()) is not None:
-        item = book._items[asked.number]
+    while (request := source.ask()) is not None:
+        item = source._items[request.number]
         told.append((item.member, item.replicate))
-        assert book.tell(asked.number, fresh(item, *figures(item.member, item.replicate))) == ""
+        assert source.tell(request.number, fresh(item, *figures(item.member, item.replicate))) == ""
     return told
 
 
@@ -93,23 +93,23 @@ def test_how_near_a_trial_is_counts_in_parts_of_its_interval():
     assert near_front(records) == [3, 2]
 
 
-def test_a_killed_confirmation_goes_on_and_more_seeds_are_added(home, searched):
+def test_a_killed_confirmation_is_prefix_of_longer_and_more_seeds_are_added(home, searched):
     study = searched(search={"trials": 5})
     records = study_records(home, study.name)
 
-    def book(seeds):
+    def source(seeds):
         items, _ = wanted(study, records, seeds=seeds, near=0)
         return Confirmation(study, home.storage, items, [])
 
-    first = book(2)
-    asked = first.ask()
+    first = source(2)
+    request = first.ask()
     first.ask()  # two were running when the driver died, one had ended
-    first.tell(asked.number, fresh(first._items[asked.number], 0.8, 0.4))
-    again = book(2)
+    first.tell(request.number, fresh(first._items[request.number], 0.8, 0.4))
+    again = source(2)
     assert (again.complete, again.budget, again.finished) == (1, 4, False)
     assert measure(again, lambda member, seed: (0.8, 0.4)) == [(1, 2), (0, 3), (1, 3)]
     assert again.finished
-    assert measure(book(3), lambda member, seed: (0.8, 0.4)) == [(0, 4), (1, 4)]
+    assert measure(source(3), lambda member, seed: (0.8, 0.4)) == [(0, 4), (1, 4)]
     _, found = stored_confirmation(home.storage, study.name)
     assert {number: len(results) for number, results in found.items()} == {0: 3, 1: 3}
     assert "history" not in found[0][0]
@@ -121,7 +121,7 @@ def test_nothing_of_it_is_in_the_search(home, searched):
     items, _ = wanted(study, study_records(home, study.name), seeds=2)
     measure(Confirmation(study, home.storage, items, []), lambda member, seed: (0.99, 0.01))
     assert stored_trials(home.storage, study.name) == before
-    assert Ledger(study, home.storage, home.root).complete == 5
+    assert OptunaStudy(study, home.storage, home.root).complete == 5
     with pytest.raises(ConfigError, match=r"studies there: cheap\)"):
         study_records(home, "no such study")
 
@@ -174,29 +174,29 @@ def test_records_hold_fresh_means_intervals_and_how_sure_the_front_is(home, sear
 def test_a_measurement_that_fails_is_named_and_tried_again(home, searched):
     study = searched(search={"trials": 5})
     items, _ = wanted(study, study_records(home, study.name), seeds=1, near=0)
-    book = Confirmation(study, home.storage, items, [])
-    asked = book.ask()
-    assert "finite" in book.tell(asked.number, fresh(items[asked.number], float("nan"), 0.5))
-    asked = book.ask()
-    book.fail(asked.number, {}, "out of memory")
-    assert book.finished and book.complete == 0
-    assert book.failures[1] == "trial 1 under seed 2: out of memory"
+    source = Confirmation(study, home.storage, items, [])
+    request = source.ask()
+    assert "finite" in source.tell(request.number, fresh(items[request.number], float("nan"), 0.5))
+    request = source.ask()
+    source.fail(request.number, {}, "out of memory")
+    assert source.finished and source.complete == 0
+    assert source.failures[1] == "trial 1 under seed 2: out of memory"
     assert Confirmation(study, home.storage, items, []).ask() is not None
     assert study_records(home, study.name)["confirmed"] is None
 
 
 def test_without_a_front_there_is_nothing_to_confirm(home, cheap):
     study = cheap()
-    Ledger(study, home.storage, home.root)
+    OptunaStudy(study, home.storage, home.root)
     with pytest.raises(ConfigError, match="confirm needs a front"):
         wanted(study, study_records(home, study.name), seeds=1)
 
 
 def test_a_search_over_seeds_has_no_fresh_ones(home, cheap, result):
     study = cheap(space=[{"replicate": {"int": [0, 9]}}])
-    book = Ledger(study, home.storage, home.study("cheap") / "history")
-    one = book.ask()
-    book.tell(one.number, result(0.5) | {"params": one.assignment})
+    source = OptunaStudy(study, home.storage, home.study("cheap") / "history")
+    one = source.ask()
+    source.tell(one.number, result(0.5) | {"params": one.assignment})
     with pytest.raises(ConfigError, match="searches over 'replicate'"):
         wanted(study, study_records(home, study.name), seeds=1)
 

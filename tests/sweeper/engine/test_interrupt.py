@@ -26,12 +26,12 @@ def interrupt():
 
 
 def test_the_first_asks_once_and_what_ends_in_time_is_waited_for():
-    asked, ended = [], []
-    with pytest.raises(KeyboardInterrupt), stoppable(Stopping(lambda: asked.append(1))):
+    request, ended = [], []
+    with pytest.raises(KeyboardInterrupt), stoppable(Stopping(lambda: request.append(1))):
         interrupt()
         time.sleep(0.05)
         ended.append(1)
-    assert asked == ended == [1]
+    assert request == ended == [1]
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from sweeper.engine.resources import Node, Share, fitting
+from sweeper.engine.resources import Node, ProcessResources, fitting
 
 
 @pytest.mark.parametrize(
@@ -23,8 +23,8 @@ from sweeper.engine.resources import Node, Share, fitting
     ],
 )
 def test_how_many_trials_fit(trial, nodes, expected):
-    assert fitting([Share(*one) for one in trial], [Node(*one) for one in nodes], 9) == expected
+    assert fitting([ProcessResources(*one) for one in trial], [Node(*one) for one in nodes], 9) == expected
 
 
 def test_never_more_than_wanted():
-    assert fitting([Share(1, 0)], [Node(100, 0)], 3) == 3
+    assert fitting([ProcessResources(1, 0)], [Node(100, 0)], 3) == 3

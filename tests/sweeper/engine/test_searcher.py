@@ -1,38 +1,38 @@
 from ray.tune.search import Searcher
 
 from sweeper.engine.searcher import StudySearch
-from sweeper.search.optuna_study import Ledger
+from sweeper.search.optuna_study import OptunaStudy
 from sweeper.search.reading import stored_trials
 from trainables.errors import DiskError
-from trainables.runtime.background import Standing
+from trainables.runtime.background import JobStatus
 
 
-def searcher(ledger, at_most=2, **more):
+def searcher(optuna_study, at_most=2, **more):
     events = []
     search = StudySearch(
-        ledger,
+        optuna_study,
         {"store_root": "store"},
         at_most=at_most,
-        on_start=lambda asked: events.append(("start", asked.number)),
-        on_step=lambda asked, standing: events.append((standing.stage, asked.number)),
-        on_end=lambda asked, record: events.append((record["state"], asked.number)),
+        on_start=lambda request: events.append(("start", request.number)),
+        on_step=lambda request, status: events.append((status.stage, request.number)),
+        on_end=lambda request, record: events.append((record["state"], request.number)),
         **more,
     )
     return search, events
 
 
 def test_trials_are_handed_out_told_and_ended(home, cheap, result):
-    ledger = Ledger(cheap(trial={"seed": 3}, search={"trials": 2}), home.storage, home.root)
-    search, events = searcher(ledger)
+    optuna_study = OptunaStudy(cheap(trial={"seed": 3}, search={"trials": 2}), home.storage, home.root)
+    search, events = searcher(optuna_study)
     first, second = search.suggest("t0"), search.suggest("t1")
     assert first["trial"]["seed"] == 3 and 0 <= first["trial"]["x"] <= 1
     assert first["store_root"] == "store"
     assert search.suggest("t2") is None  # two at once
-    search.on_trial_result("t0", {"done": False, "standing": Standing("running", "target", 1, 2)})
-    search.on_trial_complete("t0", {"standing": Standing("complete", result=result(0.5))})
+    search.on_trial_result("t0", {"done": False, "status": JobStatus("running", "target", 1, 2)})
+    search.on_trial_complete("t0", {"status": JobStatus("complete", result=result(0.5))})
     search.on_trial_complete("t1", error=True)
     third = search.suggest("t3")
-    search.on_trial_complete("t3", {"standing": Standing("complete", result=result(0.6))})
+    search.on_trial_complete("t3", {"status": JobStatus("complete", result=result(0.6))})
     assert search.suggest("t4") == Searcher.FINISHED
     numbers = [first["number"], second["number"], third["number"]]
     assert events == [
@@ -50,13 +50,13 @@ def test_trials_are_handed_out_told_and_ended(home, cheap, result):
 
 
 def test_a_trial_whose_worker_died_is_handed_out_again_so_many_times(home, cheap, result):
-    ledger = Ledger(cheap(search={"trials": 2}), home.storage, home.root)
-    search, _ = searcher(ledger, at_most=1, retries=2)
+    optuna_study = OptunaStudy(cheap(search={"trials": 2}), home.storage, home.root)
+    search, _ = searcher(optuna_study, at_most=1, retries=2)
     first = search.suggest("t0")
     for death in range(2):
         search.on_trial_complete(f"t{death}", error=True)
         assert search.suggest(f"t{death + 1}") == first
-    search.on_trial_complete("t2", {"standing": Standing("complete", result=result(0.5))})
+    search.on_trial_complete("t2", {"status": JobStatus("complete", result=result(0.5))})
     second = search.suggest("t3")
     for death in range(3, 6):
         search.on_trial_complete(f"t{death}", error=True)
@@ -67,52 +67,50 @@ def test_a_trial_whose_worker_died_is_handed_out_again_so_many_times(home, cheap
 
 
 def test_a_trial_whose_worker_died_stays_open_when_the_sweep_stops(home, cheap):
-    search, _ = searcher(Ledger(cheap(), home.storage, home.root), retries=2)
+    search, _ = searcher(OptunaStudy(cheap(), home.storage, home.root), retries=2)
     first = search.suggest("t0")
     search.on_trial_complete("t0", error=True)
     search.stop()
     assert search.suggest("t1") == Searcher.FINISHED
-    assert Ledger(cheap(), home.storage, home.root).ask().number == first["number"]
+    assert OptunaStudy(cheap(), home.storage, home.root).ask().number == first["number"]
 
 
 def test_a_full_disk_ends_the_sweep_and_leaves_the_trial_open(home, cheap, result):
-    ledger = Ledger(cheap(), home.storage, home.root)
-    search, _ = searcher(ledger)
+    optuna_study = OptunaStudy(cheap(), home.storage, home.root)
+    search, _ = searcher(optuna_study)
     first, second = search.suggest("t0"), search.suggest("t1")
-    full = Standing("failed", reason="no space left", cause="disk")
-    search.on_trial_complete("t0", {"standing": full})
+    full = JobStatus("failed", reason="no space left", cause="disk")
+    search.on_trial_complete("t0", {"status": full})
     assert isinstance(search.failure, DiskError)
     assert search.suggest("t2") is None
-    search.on_trial_complete("t1", {"standing": Standing("complete", result=result(0.6))})
+    search.on_trial_complete("t1", {"status": JobStatus("complete", result=result(0.6))})
     assert search.suggest("t3") == Searcher.FINISHED
-    again = Ledger(cheap(), home.storage, home.root)
+    again = OptunaStudy(cheap(), home.storage, home.root)
     assert again.ask().number == first["number"]
     assert second["number"] != first["number"]
 
 
 def test_a_database_that_fails_ends_the_sweep(home, cheap, result, monkeypatch):
-    ledger = Ledger(cheap(), home.storage, home.root)
-    search, _ = searcher(ledger)
+    optuna_study = OptunaStudy(cheap(), home.storage, home.root)
+    search, _ = searcher(optuna_study)
 
     def fail():
         raise DiskError("database or disk is full")
 
-    monkeypatch.setattr(ledger, "ask", fail)
+    monkeypatch.setattr(optuna_study, "ask", fail)
     assert search.suggest("t0") == Searcher.FINISHED
     assert isinstance(search.failure, DiskError)
 
 
 def test_what_a_trial_gets_beside_its_document_and_what_a_screened_one_gives(home, cheap, result):
-    ledger = Ledger(cheap(search={"trials": 2, "screening": True}), home.storage, home.root)
-    search, _ = searcher(ledger, at_most=1)
+    optuna_study = OptunaStudy(cheap(search={"trials": 2, "screening": True}), home.storage, home.root)
+    search, _ = searcher(optuna_study, at_most=1)
     assert search.suggest("t0")["options"] == {"rivals": []}
     screening = {"reason": "trial 9 is better even so", "test_accuracy": 0.5, "attack_accuracy": 0.25}
     seen = []
-    search._on_end = lambda asked, record: seen.append(record)
-    search.on_trial_complete(
-        "t0", {"standing": Standing("complete", result=result(0.5, screening=screening))}
-    )
+    search._on_end = lambda request, record: seen.append(record)
+    search.on_trial_complete("t0", {"status": JobStatus("complete", result=result(0.5, screening=screening))})
     (record,) = seen
     assert (record["state"], record["values"], record["reason"]) == ("screened", {}, "")
-    plain, _ = searcher(Ledger(cheap(name="plain"), home.storage, home.root))
+    plain, _ = searcher(OptunaStudy(cheap(name="plain"), home.storage, home.root))
     assert "options" not in plain.suggest("t0")

@@ -10,14 +10,14 @@ from sweeper.engine.progress import Silent
 from sweeper.engine.shared_stages import INGREDIENTS, prepare, shared_stages
 from trainables.config import load_trial
 from trainables.errors import ConfigError, DiskError, TrialError
-from trainables.runtime.background import Standing
+from trainables.runtime.background import JobStatus
 from trainables.stages.judge import judge_parts
 from trainables.stages.pretrained import pretrained_parts
 from trainables.stages.prior import prior_parts
 from trainables.storage.documents import merge
 from trainables.trial import SHARED
 
-READY = Standing("complete")
+READY = JobStatus("complete")
 
 FACES = {"kind": "synthetic_faces", "identities": 4, "images_per_identity": 8}
 TRIAL = {
@@ -172,7 +172,7 @@ def test_nothing_shared_starts_nothing(run):
 
 
 def test_on_one_core_a_stage_begins_where_another_ended(run):
-    busy = Standing("running", "prior", 1, 2, 3.0)
+    busy = JobStatus("running", "prior", 1, 2, 3.0)
     played = run({"prior": [busy, busy, READY]}, cpus=1)
     assert played.log == list(INGREDIENTS)
 
@@ -188,7 +188,7 @@ def test_on_one_core_a_stage_begins_where_another_ended(run):
     ],
 )
 def test_a_failure_keeps_its_kind_and_only_a_bug_shows_its_trace(run, cause, error, message):
-    broken = Standing("failed", reason="no such folder", cause=cause, trace="Traceback ...")
+    broken = JobStatus("failed", reason="no such folder", cause=cause, trace="Traceback ...")
     with pytest.raises(error, match=message):
         run({"prior": [broken]})
 

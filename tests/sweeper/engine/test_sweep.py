@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from sweeper.engine.cluster import Allotment, Node
+from sweeper.engine.cluster import Node, TrialResources
 from sweeper.engine.progress import Silent
 from sweeper.engine.runner import _Lost
 from sweeper.engine.sweep import sweep
@@ -133,7 +133,7 @@ def test_a_killed_worker_is_replaced_and_its_trial_counts_once(
     assert "worker died (killed, or out of memory)" in dead["reason"]
 
 
-def test_failed_trials_keep_their_reason_and_the_sweep_goes_on(home, cheap, result, ray_address):
+def test_failed_trials_keep_their_reason_and_the_sweep_is_prefix_of_longer(home, cheap, result, ray_address):
     def run(trial, *, store_root, device, report):
         match trial["a"]:
             case "trial":
@@ -157,7 +157,9 @@ def test_failed_trials_keep_their_reason_and_the_sweep_goes_on(home, cheap, resu
     assert {t["params"]["a"] for t in outcome.records["trials"] if t["on_front"]} == {"fine", "also fine"}
 
 
-def test_a_full_disk_stops_the_sweep_and_the_next_start_goes_on(tmp_path, home, cheap, result, ray_address):
+def test_a_full_disk_stops_the_sweep_and_the_next_start_is_prefix_of_longer(
+    tmp_path, home, cheap, result, ray_address
+):
     def run(trial, *, store_root, device, report):
         if trial["a"] == 2 and not (tmp_path / "freed").exists():
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -237,7 +239,7 @@ def test_a_cluster_on_which_no_trial_fits_any_more_is_told_of_once(monkeypatch):
     monkeypatch.setattr("sweeper.engine.sweep.machines", lambda: there)
     display = Silent()
     display.say = said.append
-    lost = _Lost(Allotment(2, 0, 1, 2, 0), display)
+    lost = _Lost(TrialResources(2, 0, 1, 2, 0), display)
     for there in ([Node(2, 0)], [Node(1, 0)], [], [Node(1, 0), Node(4, 0)], [Node(4, 0)]):  # noqa: B007
         lost.look()
     assert len(said) == 2

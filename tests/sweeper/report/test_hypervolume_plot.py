@@ -5,10 +5,15 @@ from itertools import pairwise
 import pytest
 
 from sweeper.report.hypervolume_plot import HEIGHT, LEFT, RIGHT, WIDTH, Series, growth_svg
-from sweeper.statistics.hypervolume import Step
+from sweeper.statistics.hypervolume import HypervolumeStep
 
 SVG = "{http://www.w3.org/2000/svg}"
-STEPS = [Step(4, 600, 0.5), Step(0, 1200, 0.5), Step(7, 3600, 0.6), Step(8, 7200, 0.6)]
+STEPS = [
+    HypervolumeStep(4, 600, 0.5),
+    HypervolumeStep(0, 1200, 0.5),
+    HypervolumeStep(7, 3600, 0.6),
+    HypervolumeStep(8, 7200, 0.6),
+]
 
 
 def dots(svg):
@@ -26,7 +31,7 @@ def test_a_dot_for_each_trial_that_raised_the_hypervolume():
     assert 0 < float(second.get("cy")) < float(first.get("cy")) < HEIGHT
 
 
-def test_the_line_steps_up_where_the_dots_are_and_goes_on_to_the_end():
+def test_the_line_steps_up_where_the_dots_are_and_is_prefix_of_longer_to_the_end():
     svg = growth_svg([Series("mine", "red", STEPS)])
     (path,) = re.findall(r'<path d="([^"]*)" fill="none" stroke="red"', svg)
     at = {round(float(dot.get("cx")), 1): round(float(dot.get("cy")), 1) for dot, _ in dots(svg)}
@@ -36,16 +41,18 @@ def test_the_line_steps_up_where_the_dots_are_and_goes_on_to_the_end():
 
 
 def test_small_gains_on_a_high_level_are_seen():
-    steps = [Step(n, n + 1, 0.65 + n / 1000) for n in range(5)]
+    steps = [HypervolumeStep(n, n + 1, 0.65 + n / 1000) for n in range(5)]
     heights = [float(dot.get("cy")) for dot, _ in dots(growth_svg([Series("mine", "red", steps)]))]
     assert all(lower - higher > 5 for lower, higher in pairwise(heights))
 
 
 @pytest.mark.parametrize(("seconds", "unit"), [(90, "seconds"), (900, "minutes"), (9000, "hours")])
 def test_work_is_in_a_unit_that_suits_it(seconds, unit):
-    assert f"{unit} of work in trials" in growth_svg([Series("mine", "red", [Step(0, seconds, 0.5)])])
+    assert f"{unit} of work in trials" in growth_svg(
+        [Series("mine", "red", [HypervolumeStep(0, seconds, 0.5)])]
+    )
 
 
-@pytest.mark.parametrize("steps", [[], [Step(0, 0.0, 0.0)]])
+@pytest.mark.parametrize("steps", [[], [HypervolumeStep(0, 0.0, 0.0)]])
 def test_nothing_measured_can_be_drawn(steps):
     assert dots(growth_svg([Series("<&>", "red", steps)])) == []

@@ -7,7 +7,7 @@ import pytest
 from sweeper.results.compare import compare
 from sweeper.results.comparison import Comparison, compare_studies, load, rows
 from sweeper.results.published import points
-from sweeper.search.optuna_study import Ledger
+from sweeper.search.optuna_study import OptunaStudy
 from trainables.errors import ConfigError
 
 OBJECTIVES = {"test_accuracy": "maximize", "attack_accuracy": "minimize"}
@@ -19,7 +19,7 @@ def stored(home, cheap, result):
 
     def make(name, xs, **changes):
         study = cheap(name=name, search={"trials": len(xs)}, **changes)
-        book = Ledger(study, home.storage, home.study(name) / "history")
+        book = OptunaStudy(study, home.storage, home.study(name) / "history")
         for x in xs:
             asked = book.ask()
             book.tell(asked.number, result(x) | {"params": asked.assignment})

@@ -1,4 +1,4 @@
-from sweeper.results.conclusion import outcome
+from sweeper.results.conclusion import conclusion
 
 
 def study(name, volume, interval=None, trials=5):
@@ -16,7 +16,7 @@ def pair(a, b, lead=None, crossings=(), better=None):
 
 
 def said(studies, pairs=()):
-    return outcome({"studies": studies, "pairs": list(pairs), "reference_point": {"test_accuracy": 0.0}})
+    return conclusion({"studies": studies, "pairs": list(pairs), "reference_point": {"test_accuracy": 0.0}})
 
 
 SURE = [study("a", 0.5, [0.4, 0.6]), study("b", 0.6, [0.5, 0.7])]

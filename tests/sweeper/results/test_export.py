@@ -12,7 +12,7 @@ from PIL import Image
 
 from sweeper.results.export import export, find_trial, trained_seeds
 from sweeper.results.records import study_records
-from sweeper.search.optuna_study import Ledger
+from sweeper.search.optuna_study import OptunaStudy
 from sweeper.study.loading import parse_study
 from trainables.config import load_trial
 from trainables.errors import ConfigError
@@ -49,7 +49,7 @@ def ran(tmp_path_factory):
     home = Home(tmp_path_factory.mktemp("released") / "home")
     home.prepare()
     study = parse_study(DOCUMENT, "test")
-    book = Ledger(study, home.storage, home.study("tiny") / "history")
+    book = OptunaStudy(study, home.storage, home.study("tiny") / "history")
     (home.study("tiny")).mkdir(parents=True, exist_ok=True)
     (home.study("tiny") / "study.yaml").write_text(yaml.safe_dump(DOCUMENT))
     asked = book.ask()
@@ -135,7 +135,7 @@ def test_a_target_of_each_seed_can_be_chosen(ran):
 def test_a_confirmed_trial_says_what_fresh_seeds_measured(ran):
     from sweeper.results.confirmed import add_confirmed
     from sweeper.results.model_card import card
-    from trainables.storage.store import plain
+    from trainables.storage.store import to_json
 
     home, config, result = ran
     records = study_records(home, "tiny")
@@ -148,7 +148,7 @@ def test_a_confirmed_trial_says_what_fresh_seeds_measured(ran):
     undefended = {**trial, "number": 9, "freeze_point": "none", "defense": "none", "confirmed": None}
     undefended["values"] = {"test_accuracy": 0.99, "attack_accuracy": 0.875}
     records["trials"].append(undefended)
-    text = card(records, trial, trained_seeds(trial, 0)[2], plain(config), 3, "here")
+    text = card(records, trial, trained_seeds(trial, 0)[2], to_json(config), 3, "here")
     assert "| the same recipe under 2 fresh seeds | 50.0 % [50.0 %, 50.0 %] |" in text
     assert "under 2 fresh seeds: attack accuracy 20.0 %" in text
     assert "These very weights: attack accuracy 30.0 %" in text

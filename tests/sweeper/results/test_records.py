@@ -4,14 +4,14 @@ import pytest
 
 import sweeper
 from sweeper.results.records import study_names, study_records
-from sweeper.search.optuna_study import Ledger
+from sweeper.search.optuna_study import OptunaStudy
 from trainables.errors import ConfigError
 
 
 @pytest.fixture
 def filled(home, cheap, result):
     """A home with one study: three complete trials, one failed, one running."""
-    book = Ledger(cheap(), home.storage, home.study("cheap") / "history")
+    book = OptunaStudy(cheap(), home.storage, home.study("cheap") / "history")
     for x, extra in ((0.5, {}), (0.9, {}), (0.4, {"metrics": {"knn_distance": float("nan")}})):
         one = book.ask()
         values = {"test_accuracy": x, "attack_accuracy": 0.2 if x < 0.9 else 0.6}
@@ -46,7 +46,7 @@ def test_records_have_the_shape_that_front_prints(filled):
 
 def told(home, study, rows, result):
     """Return the records of `study` with one trial for each of `rows`, its changes to a result."""
-    book = Ledger(study, home.storage, home.study(study.name) / "history")
+    book = OptunaStudy(study, home.storage, home.study(study.name) / "history")
     for row in rows:
         one = book.ask()
         assert book.tell(one.number, result(0.5, **row)) == ""

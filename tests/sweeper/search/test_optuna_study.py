@@ -3,37 +3,37 @@ import json
 import optuna
 import pytest
 
-from sweeper.search.optuna_study import Ledger
+from sweeper.search.optuna_study import OptunaStudy
 from sweeper.search.reading import open_storage, stored_trials
 from trainables.errors import ConfigError
 
 
 @pytest.fixture
-def ledger(home, cheap):
+def optuna_study(home, cheap):
     def make(**changes):
         study = cheap(**changes)
-        return Ledger(study, home.storage, home.study(study.name) / "history")
+        return OptunaStudy(study, home.storage, home.study(study.name) / "history")
 
     return make
 
 
-def run_all(ledger, result):
-    asked = []
-    while (one := ledger.ask()) is not None:
-        asked.append(one)
-        ledger.tell(one.number, result(one.assignment.get("x", 0.5)))
-    return asked
+def run_all(optuna_study, result):
+    request = []
+    while (one := optuna_study.ask()) is not None:
+        request.append(one)
+        optuna_study.tell(one.number, result(one.assignment.get("x", 0.5)))
+    return request
 
 
-def test_anchors_come_first_and_the_budget_ends_it(ledger, result):
-    book = ledger()
-    asked = run_all(book, result)
-    assert len(asked) == 6 and book.finished
-    assert asked[0].assignment == {"x": 0.5, "k": "a"}  # the anchor: middles and first choices
-    assert len({json.dumps(a.assignment) for a in asked}) == 6
+def test_anchors_come_first_and_the_budget_ends_it(optuna_study, result):
+    source = optuna_study()
+    request = run_all(source, result)
+    assert len(request) == 6 and source.finished
+    assert request[0].assignment == {"x": 0.5, "k": "a"}  # the anchor: middles and first choices
+    assert len({json.dumps(a.assignment) for a in request}) == 6
 
 
-def test_a_sampler_that_repeats_itself_wastes_no_trial(ledger, result, monkeypatch):
+def test_a_sampler_that_repeats_itself_wastes_no_trial(optuna_study, result, monkeypatch):
     """In a space with real numbers, too: what is drawn at random instead is new."""
 
     class Stubborn(optuna.samplers.RandomSampler):
@@ -41,119 +41,119 @@ def test_a_sampler_that_repeats_itself_wastes_no_trial(ledger, result, monkeypat
             return {"x": 0.25, "k": "b"}[name]
 
     monkeypatch.setattr("sweeper.search.optuna_study.make_sampler", lambda *_: Stubborn())
-    asked = run_all(ledger(), result)
-    assert asked[1].assignment == {"x": 0.25, "k": "b"}
-    assert len({json.dumps(a.assignment) for a in asked}) == len(asked) == 6
+    request = run_all(optuna_study(), result)
+    assert request[1].assignment == {"x": 0.25, "k": "b"}
+    assert len({json.dumps(a.assignment) for a in request}) == len(request) == 6
 
 
-def test_what_ran_when_the_driver_died_is_handed_out_first_under_its_number(ledger, result):
-    book = ledger()
-    first, second = book.ask(), book.ask()
-    book.tell(first.number, result(0.1))
-    again = ledger()  # a new driver on the same database
+def test_what_ran_when_the_driver_died_is_handed_out_first_under_its_number(optuna_study, result):
+    source = optuna_study()
+    first, second = source.ask(), source.ask()
+    source.tell(first.number, result(0.1))
+    again = optuna_study()  # a new driver on the same database
     assert again.complete == 1
     assert again.ask() == second
     third = again.ask()
     assert third.number > second.number
 
 
-def test_restarts_do_not_repeat_proposals(ledger, result):
+def test_restarts_do_not_repeat_proposals(optuna_study, result):
     seen = []
     for _ in range(6):
-        book = ledger()
-        one = book.ask()
-        book.tell(one.number, result(0.5))
+        source = optuna_study()
+        one = source.ask()
+        source.tell(one.number, result(0.5))
         seen.append(json.dumps(one.assignment))
     assert len(set(seen)) == 6
 
 
-def test_the_budget_counts_results_and_can_grow(ledger, result):
-    book = ledger(search={"trials": 2})
-    one, two = book.ask(), book.ask()
-    assert book.ask() is None and not book.finished  # the running ones may still fill it
-    book.fail(one.number, one.assignment, "loss is not finite")
-    three = book.ask()
+def test_the_budget_counts_results_and_can_grow(optuna_study, result):
+    source = optuna_study(search={"trials": 2})
+    one, two = source.ask(), source.ask()
+    assert source.ask() is None and not source.finished  # the running ones may still fill it
+    source.fail(one.number, one.assignment, "loss is not finite")
+    three = source.ask()
     assert three is not None
-    book.tell(two.number, result(0.5))
-    book.tell(three.number, result(0.6))
-    assert book.finished
-    assert ledger(search={"trials": 3}).ask() is not None
+    source.tell(two.number, result(0.5))
+    source.tell(three.number, result(0.6))
+    assert source.finished
+    assert optuna_study(search={"trials": 3}).ask() is not None
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), None, "high"])
-def test_a_result_that_is_no_number_fails_the_trial(ledger, result, home, bad):
-    book = ledger()
-    one = book.ask()
-    reason = book.tell(one.number, result(0.5, values={"test_accuracy": bad, "attack_accuracy": 0.1}))
+def test_a_result_that_is_no_number_fails_the_trial(optuna_study, result, home, bad):
+    source = optuna_study()
+    one = source.ask()
+    reason = source.tell(one.number, result(0.5, values={"test_accuracy": bad, "attack_accuracy": 0.1}))
     assert "objectives must be finite numbers" in reason
     _, trials = stored_trials(home.storage, "cheap")
     assert [t["state"] for t in trials] == ["failed"]
     assert trials[0]["result"]["reason"] == reason
 
 
-def test_a_grid_runs_every_assignment_once_in_order(ledger, result):
+def test_a_grid_runs_every_assignment_once_in_order(optuna_study, result):
     space = [{"a": {"choice": [1, 2, 3]}}, {"b": {"ordered": ["u", "v"]}}]
-    book = ledger(space=space, search={"sampler": "grid"})
-    asked = run_all(book, result)
+    source = optuna_study(space=space, search={"sampler": "grid"})
+    request = run_all(source, result)
     expected = [{"a": a, "b": b} for a in (1, 2, 3) for b in ("u", "v")]
-    assert [one.assignment for one in asked] == expected
+    assert [one.assignment for one in request] == expected
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
-def test_a_finite_space_is_used_up_without_repeats(ledger, result, sampler):
+def test_a_finite_space_is_used_up_without_repeats(optuna_study, result, sampler):
     space = [{"a": {"choice": [1, 2, 3, 4]}}]
-    book = ledger(space=space, search={"sampler": sampler, "trials": 50})
-    asked = run_all(book, result)
-    assert sorted(one.assignment["a"] for one in asked) == [1, 2, 3, 4]
-    assert book.finished
+    source = optuna_study(space=space, search={"sampler": sampler, "trials": 50})
+    request = run_all(source, result)
+    assert sorted(one.assignment["a"] for one in request) == [1, 2, 3, 4]
+    assert source.finished
 
 
-def test_a_finite_space_with_a_failure_ends_and_the_next_start_tries_it_again(ledger, result):
+def test_a_finite_space_with_a_failure_ends_and_the_next_start_tries_it_again(optuna_study, result):
     space = [{"a": {"choice": [1, 2]}}]
-    book = ledger(space=space)
-    one = book.ask()
-    book.fail(one.number, one.assignment, "out of memory")
-    two = book.ask()
-    assert book.ask() is None and not book.finished  # two is still running
-    book.tell(two.number, result(0.5))
-    assert book.ask() is None and book.finished
-    again = ledger(space=space)
+    source = optuna_study(space=space)
+    one = source.ask()
+    source.fail(one.number, one.assignment, "out of memory")
+    two = source.ask()
+    assert source.ask() is None and not source.finished  # two is still running
+    source.tell(two.number, result(0.5))
+    assert source.ask() is None and source.finished
+    again = optuna_study(space=space)
     assert again.ask().assignment == one.assignment
 
 
 @pytest.mark.parametrize("sampler", ["nsga2", "sobol"])
-def test_flat_samplers_ask_again_for_what_was_tried(ledger, result, sampler):
+def test_flat_samplers_ask_again_for_what_was_tried(optuna_study, result, sampler):
     space = [{"k": {"choice": ["a", "b"]}}, {"m": {"choice": [1, 2, 3]}}]
-    asked = run_all(ledger(space=space, search={"sampler": sampler}), result)
-    assert len({json.dumps(one.assignment) for one in asked}) == len(asked) == 6
+    request = run_all(optuna_study(space=space, search={"sampler": sampler}), result)
+    assert len({json.dumps(one.assignment) for one in request}) == len(request) == 6
 
 
-def test_a_driver_killed_in_the_midst_of_a_proposal_goes_on(ledger, home, result):
-    book = ledger(search={"trials": 2, "anchors": False})
-    trial = book._optuna.ask()
+def test_a_driver_killed_in_the_midst_of_a_proposal_is_prefix_of_longer(optuna_study, home, result):
+    source = optuna_study(search={"trials": 2, "anchors": False})
+    trial = source._optuna.ask()
     trial.suggest_float("x", 0, 1)  # and never came to "k"
-    again = ledger(search={"trials": 2, "anchors": False})
+    again = optuna_study(search={"trials": 2, "anchors": False})
     first = again.ask()
     assert first.number == trial.number
     assert first.assignment["x"] == trial.params["x"] and first.assignment["k"] in ("a", "b")
 
 
-def test_a_constraint_steers_the_sampler_and_marks_the_trial(ledger, home, result):
+def test_a_constraint_steers_the_sampler_and_marks_the_trial(optuna_study, home, result):
     """Both objectives are best at x = 0, which the constraint forbids."""
 
-    def tell(book, count):
+    def tell(source, count):
         told = []
         for _ in range(count):
-            one = book.ask()
+            one = source.ask()
             x = told.append(one.assignment["x"]) or one.assignment["x"]
             values = {"test_accuracy": 1 - x, "attack_accuracy": x}
-            book.tell(one.number, result(x, values=values, metrics={"knn_distance": x}))
+            source.tell(one.number, result(x, values=values, metrics={"knn_distance": x}))
         return told
 
     search = {"trials": 60, "anchors": False}
     space = [{"x": {"float": [0, 1]}}]
-    free = tell(ledger(name="free", space=space, search=search), 24)
-    bound = tell(ledger(space=space, search=search, constraints=["knn_distance >= 0.7"]), 24)
+    free = tell(optuna_study(name="free", space=space, search=search), 24)
+    bound = tell(optuna_study(space=space, search=search, constraints=["knn_distance >= 0.7"]), 24)
     assert sum(x < 0.3 for x in free[12:]) > 6  # without the constraint it goes where both are best
     assert sum(x > 0.6 for x in bound[12:]) > 6
     _, trials = stored_trials(home.storage, "cheap")
@@ -161,50 +161,50 @@ def test_a_constraint_steers_the_sampler_and_marks_the_trial(ledger, home, resul
     assert violations == pytest.approx([0.7 - x for x in bound])
 
 
-def test_a_constraint_on_what_a_trial_does_not_measure_fails_it(ledger, result):
-    book = ledger(constraints=["knn_distance >= 1"])
-    one = book.ask()
-    assert "gave none for 'knn_distance >= 1'" in book.tell(one.number, result(0.5, metrics={}))
-    assert book.failed == 1
+def test_a_constraint_on_what_a_trial_does_not_measure_fails_it(optuna_study, result):
+    source = optuna_study(constraints=["knn_distance >= 1"])
+    one = source.ask()
+    assert "gave none for 'knn_distance >= 1'" in source.tell(one.number, result(0.5, metrics={}))
+    assert source.failed == 1
 
 
-def test_objectives_come_from_wherever_a_trial_measures_them(ledger, home, result):
+def test_objectives_come_from_wherever_a_trial_measures_them(optuna_study, home, result):
     objectives = {"test_accuracy": "maximize", "knn_distance": "maximize", "train_seconds": "minimize"}
-    book = ledger(objectives=objectives)
-    one = book.ask()
-    assert book.tell(one.number, result(0.5)) == ""
+    source = optuna_study(objectives=objectives)
+    one = source.ask()
+    assert source.tell(one.number, result(0.5)) == ""
     assert stored_trials(home.storage, "cheap")[1][0]["values"] == [0.5, 2.0, 0.5]
 
 
-def test_endless_failures_end_the_sweep(ledger):
-    book = ledger()
+def test_endless_failures_end_the_sweep(optuna_study):
+    source = optuna_study()
     attempts = 0
-    while (one := book.ask()) is not None:
-        book.fail(one.number, one.assignment, "it always fails")
+    while (one := source.ask()) is not None:
+        source.fail(one.number, one.assignment, "it always fails")
         attempts += 1
-    assert attempts == 10 and book.gave_up and book.finished
+    assert attempts == 10 and source.gave_up and source.finished
 
 
-def test_a_study_that_never_began_can_be_changed(ledger):
-    ledger()  # created and its anchors queued, but no trial was handed out
-    book = ledger(space=[{"x": {"float": [0.0, 2.0]}}])
-    assert book.ask().assignment == {"x": 1.0}
+def test_a_study_that_never_began_can_be_changed(optuna_study):
+    optuna_study()  # created and its anchors queued, but no trial was handed out
+    source = optuna_study(space=[{"x": {"float": [0.0, 2.0]}}])
+    assert source.ask().assignment == {"x": 1.0}
 
 
-def test_a_changed_study_is_refused_and_the_differing_keys_are_named(ledger):
-    ledger(trial={"target": {"epochs": 3}}).ask()
+def test_a_changed_study_is_refused_and_the_differing_keys_are_named(optuna_study):
+    optuna_study(trial={"target": {"epochs": 3}}).ask()
     with pytest.raises(ConfigError, match=r"trial\.target\.epochs: 3 -> 4"):
-        ledger(trial={"target": {"epochs": 4}})
+        optuna_study(trial={"target": {"epochs": 4}})
     with pytest.raises(ConfigError, match=r"space\.x"):
-        ledger(
+        optuna_study(
             trial={"target": {"epochs": 3}}, space=[{"x": {"float": [0, 2]}}, {"k": {"choice": ["a", "b"]}}]
         )
     with pytest.raises(ConfigError, match="objectives"):
-        ledger(trial={"target": {"epochs": 3}}, objectives={"test_accuracy": "maximize"})
-    ledger(trial={"target": {"epochs": 3}}, search={"trials": 99, "seed": 4})  # this may change
+        optuna_study(trial={"target": {"epochs": 3}}, objectives={"test_accuracy": "maximize"})
+    optuna_study(trial={"target": {"epochs": 3}}, search={"trials": 99, "seed": 4})  # this may change
 
 
-def test_a_driver_killed_between_create_and_enqueue_loses_no_anchor(ledger, home, cheap, monkeypatch):
+def test_a_driver_killed_between_create_and_enqueue_loses_no_anchor(optuna_study, home, cheap, monkeypatch):
     calls = []
     study = cheap(space=[{"a": {"ordered": [1, 2, 3, 4, 5]}}])
 
@@ -219,16 +219,16 @@ def test_a_driver_killed_between_create_and_enqueue_loses_no_anchor(ledger, home
     real = optuna.Study.enqueue_trial
     monkeypatch.setattr(optuna.Study, "enqueue_trial", die)
     with pytest.raises(KeyboardInterrupt):
-        Ledger(study, home.storage, home.root)
+        OptunaStudy(study, home.storage, home.root)
     monkeypatch.undo()
-    book = Ledger(study, home.storage, home.root)
-    assert [book.ask().assignment["a"] for _ in range(3)] == [1, 5, 3]  # both ends and the middle, once
+    source = OptunaStudy(study, home.storage, home.root)
+    assert [source.ask().assignment["a"] for _ in range(3)] == [1, 5, 3]  # both ends and the middle, once
 
 
-def test_histories_are_files_and_not_in_the_database(ledger, home, result):
-    book = ledger()
-    one = book.ask()
-    book.tell(one.number, result(0.5))
+def test_histories_are_files_and_not_in_the_database(optuna_study, home, result):
+    source = optuna_study()
+    one = source.ask()
+    source.tell(one.number, result(0.5))
     written = json.loads((home.study("cheap") / "history" / f"{one.number}.json").read_text())
     assert written == {"target": [{"loss": 2.0}, {"loss": 1.0}]}
     assert "history" not in stored_trials(home.storage, "cheap")[1][0]["result"]
@@ -244,27 +244,27 @@ def test_sqlite_is_in_wal_mode_and_bad_databases_are_named(home, tmp_path):
             open_storage(url)
 
 
-def test_trials_are_screened_against_the_front_so_far_and_count_as_tried(ledger, home, result):
+def test_trials_are_screened_against_the_front_so_far_and_count_as_tried(optuna_study, home, result):
     search = {"trials": 5, "screening": True}
     constraints = ["test_accuracy >= 0.3"]
-    book = ledger(search=search, constraints=constraints)
-    first = book.ask()
+    source = optuna_study(search=search, constraints=constraints)
+    first = source.ask()
     assert first.options == {"rivals": []}
     told = [(0.5, 0.4), (0.6, 0.3), (0.2, 0.0)]  # the second beats the first, the last is infeasible
     for accuracy, attack in told:
-        one = first if accuracy == 0.5 else book.ask()
+        one = first if accuracy == 0.5 else source.ask()
         values = {"test_accuracy": accuracy, "attack_accuracy": attack}
-        book.tell(one.number, result(accuracy, values=values))
+        source.tell(one.number, result(accuracy, values=values))
     rival = {"number": 1, "values": {"test_accuracy": 0.6, "attack_accuracy": 0.3}}
-    fourth = book.ask()
+    fourth = source.ask()
     assert fourth.options == {"rivals": [rival]}
     screening = {"reason": "trial 1 is better even so", "test_accuracy": 0.4, "attack_accuracy": 0.5}
     values = {"test_accuracy": 0.4, "attack_accuracy": 0.5}
-    assert book.tell(fourth.number, result(0.4, values=values, screening=screening)) == ""
-    again = ledger(search=search, constraints=constraints)  # a new driver knows the same
+    assert source.tell(fourth.number, result(0.4, values=values, screening=screening)) == ""
+    again = optuna_study(search=search, constraints=constraints)  # a new driver knows the same
     assert again.complete == 4
     assert again.ask().options == {"rivals": [rival]}
     _, trials = stored_trials(home.storage, "cheap")
     assert [t["state"] for t in trials] == ["complete"] * 3 + ["screened", "running"]
-    plain = ledger(name="plain")
+    plain = optuna_study(name="plain")
     assert plain.ask().options == {}

@@ -24,9 +24,9 @@ def begin(cheap):
             space=space,
             search={"sampler": sampler, "trials": trials, "seed": seed},
         )
-        book = told or optuna.create_study(directions=["maximize", "minimize"])
-        book.sampler = make_sampler(study, len(book.trials))
-        return study, book
+        source = told or optuna.create_study(directions=["maximize", "minimize"])
+        source.sampler = make_sampler(study, len(source.trials))
+        return study, source
 
     return make
 
@@ -36,25 +36,25 @@ def values(assignment):
     return x * (0.5 if assignment.get("defense.kind") == "mid" else 1.0), x * x
 
 
-def run(study, book, count):
+def run(study, source, count):
     found = []
     for _ in range(count):
-        trial = book.ask()
+        trial = source.ask()
         found.append(propose(study, trial))
-        book.tell(trial, values(found[-1]))
+        source.tell(trial, values(found[-1]))
     return found
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_conditional_space_gives_whole_assignments(begin, sampler):
-    study, book = begin(sampler)
+    study, source = begin(sampler)
     for raw in anchors(study.domains)[:3]:
-        book.enqueue_trial(raw)
-    found = run(study, book, 11)  # one more than what the Gaussian process draws at random
+        source.enqueue_trial(raw)
+    found = run(study, source, 11)  # one more than what the Gaussian process draws at random
     assert found[:3] == [decode(study.domains, raw) for raw in anchors(study.domains)[:3]]
     assert len({json.dumps(one) for one in found}) >= (11 if sampler != "nsga2" else 8)
     known = set(paths(study.domains))
-    for trial, one in zip(book.trials, found, strict=True):
+    for trial, one in zip(source.trials, found, strict=True):
         assert set(one) <= known and one["defense.kind"] in ("none", "bido", "mid")
         assert ("defense.beta" in one) == (one["defense.kind"] == "mid")
         assert decode(study.domains, trial.params) == one  # what is stored means the same
@@ -63,60 +63,60 @@ def test_a_conditional_space_gives_whole_assignments(begin, sampler):
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_a_restart_goes_on_and_does_not_repeat(begin, sampler):
-    study, book = begin(sampler)
-    found = run(study, book, 6)
+def test_a_restart_is_prefix_of_longer_and_does_not_repeat(begin, sampler):
+    study, source = begin(sampler)
+    found = run(study, source, 6)
     for _ in range(3):
-        study, book = begin(sampler, told=book)
-        found += run(study, book, 1)
+        study, source = begin(sampler, told=source)
+        found += run(study, source, 1)
     # a child of NSGA-II may be the image of a parent; the ledger asks again for what was tried
     assert len({json.dumps(one) for one in found}) >= (9 if sampler != "nsga2" else 7)
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_trial_taken_up_again_keeps_its_proposal(begin, sampler):
-    study, book = begin(sampler)
-    trial = book.ask()
+    study, source = begin(sampler)
+    trial = source.ask()
     before = propose(study, trial)
-    study, book = begin(sampler, told=book)
-    assert propose(study, optuna.trial.Trial(book, trial._trial_id)) == before
+    study, source = begin(sampler, told=source)
+    assert propose(study, optuna.trial.Trial(source, trial._trial_id)) == before
 
 
 def test_sobol_fills_the_space_evenly_whatever_came_before(begin):
     space = [{"x": {"float": [0, 1]}}, {"y": {"float": [0, 1]}}]
-    study, book = begin("sobol", space)
-    book.enqueue_trial({"x": 0.5, "y": 0.5})
-    run(study, book, 5)
-    study, book = begin("sobol", space, told=book)  # a restart in mid-sequence
-    run(study, book, 4)
-    points = [trial.params for trial in book.trials[1:]]
+    study, source = begin("sobol", space)
+    source.enqueue_trial({"x": 0.5, "y": 0.5})
+    run(study, source, 5)
+    study, source = begin("sobol", space, told=source)  # a restart in mid-sequence
+    run(study, source, 4)
+    points = [trial.params for trial in source.trials[1:]]
     for name in ("x", "y"):  # one of each eighth: what a Sobol sequence promises of its first 8 points
         assert sorted(int(8 * point[name]) for point in points) == list(range(8))
 
 
 def test_the_first_generation_holds_the_anchors_and_the_next_descends_from_it(begin):
-    study, book = begin("nsga2", trials=16)  # a population of 4
+    study, source = begin("nsga2", trials=16)  # a population of 4
     for raw in anchors(study.domains)[:2]:
-        book.enqueue_trial(raw)
-    run(study, book, 12)
+        source.enqueue_trial(raw)
+    run(study, source, 12)
     generations = [
-        next(v for k, v in trial.system_attrs.items() if k.endswith("generation")) for trial in book.trials
+        next(v for k, v in trial.system_attrs.items() if k.endswith("generation")) for trial in source.trials
     ]
     assert generations == [0] * 4 + [1] * 4 + [2] * 4
-    older = {(name, value) for trial in book.trials[:4] for name, value in trial.params.items()}
-    children = [(name, value) for trial in book.trials[4:8] for name, value in trial.params.items()]
+    older = {(name, value) for trial in source.trials[:4] for name, value in trial.params.items()}
+    children = [(name, value) for trial in source.trials[4:8] for name, value in trial.params.items()]
     assert sum(one in older for one in children) > len(children) / 2  # inherited, not drawn anew
 
 
 def test_the_process_learns(begin):
     """After ten trials of a parabola, a Gaussian process proposes its peak."""
-    book = optuna.create_study(directions=["maximize"])
-    study, book = begin("gp", [{"x": {"float": [0, 1]}}], told=book)
+    source = optuna.create_study(directions=["maximize"])
+    study, source = begin("gp", [{"x": {"float": [0, 1]}}], told=source)
     for _ in range(11):
-        trial = book.ask()
+        trial = source.ask()
         x = propose(study, trial)["x"]
-        book.tell(trial, -((x - 0.7) ** 2))
-    assert book.trials[10].params["x"] == pytest.approx(0.7, abs=0.05)
+        source.tell(trial, -((x - 0.7) ** 2))
+    assert source.trials[10].params["x"] == pytest.approx(0.7, abs=0.05)
 
 
 @pytest.mark.parametrize("anchored", [True, False])
@@ -128,16 +128,16 @@ def test_tpe_looks_at_results_as_soon_as_the_anchors_are_in(cheap, anchored):
     first = anchors(study.domains) if anchored else []
 
     def proposed(sign, count):
-        book = optuna.create_study(directions=["maximize", "minimize"])
-        book.sampler = make_sampler(study, 0)
+        source = optuna.create_study(directions=["maximize", "minimize"])
+        source.sampler = make_sampler(study, 0)
         for raw in first:
-            book.enqueue_trial(raw)
+            source.enqueue_trial(raw)
         found = []
         for _ in range(count):
-            one = book.ask()
+            one = source.ask()
             found.append(propose(study, one))
             told = values(found[-1])
-            book.tell(one, (sign * told[0], sign * told[1]))
+            source.tell(one, (sign * told[0], sign * told[1]))
         return found
 
     count = len(first) if anchored else 10

@@ -25,14 +25,14 @@ def define(trial):
 
 def run(sampler, count, parallel=1, limit=False, objectives=2, restart=None):
     """Return the parameters of `count` trials, asked for `parallel` at a time and told in mixed order."""
-    book = optuna.create_study(
+    source = optuna.create_study(
         directions=["maximize", "minimize", "minimize"][:objectives], sampler=sampler(0)
     )
     open_ones, found = [], []
     for i in range(count):
         if i == restart:
-            book.sampler = sampler(i)
-        trial = book.ask()
+            source.sampler = sampler(i)
+        trial = source.ask()
         values = (*define(trial), trial.params["x"])[:objectives]
         found.append(dict(trial.params))
         open_ones.append((trial, values))
@@ -41,9 +41,9 @@ def run(sampler, count, parallel=1, limit=False, objectives=2, restart=None):
             if limit:
                 trial.set_constraint("x", 0.3 - trial.params["x"])
             if i % 11 == 7:
-                book.tell(trial, state=optuna.trial.TrialState.FAIL)
+                source.tell(trial, state=optuna.trial.TrialState.FAIL)
             else:
-                book.tell(trial, values)
+                source.tell(trial, values)
     return found
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.results.records import study_records
-from sweeper.search.optuna_study import Ledger
+from sweeper.search.optuna_study import OptunaStudy
 from sweeper.tracking.mlflow_tracker import EXPERIMENT, Tracker, check_reachable
 from trainables.errors import ConfigError
 
@@ -14,7 +14,7 @@ def test_mlflow_gets_each_trial_once_also_after_a_crash(home, cheap, result):
     from mlflow import MlflowClient
 
     study = cheap(trial={"attack": {"kind": "gmi"}}, tracking={"mlflow": True})
-    book = Ledger(study, home.storage, home.study("cheap") / "history")
+    book = OptunaStudy(study, home.storage, home.study("cheap") / "history")
     report = home.root / "report.html"
     report.write_text("<html></html>")
 
@@ -138,7 +138,7 @@ def test_a_saved_search_answers_each_question_also_after_a_resume_and_a_rebuild(
 
     space = [{"defense.lambda_x": {"choice": [0.05, 0.1]}}, {"x": {"float": [0, 1]}}]
     study = cheap(trial={"attack": {"kind": "gmi"}, "defense": {"kind": "bido"}}, space=space)
-    book = Ledger(study, home.storage, home.study("cheap") / "history")
+    book = OptunaStudy(study, home.storage, home.study("cheap") / "history")
 
     def tell(accuracy, attack, **changes):
         asked = book.ask()
@@ -192,7 +192,7 @@ def test_two_drivers_open_one_new_store_at_the_same_time(home, cheap, result):
     trackers = []
     for name in ("one", "two"):
         study = cheap(name=name)
-        book = Ledger(study, home.storage, home.study(name) / "history")
+        book = OptunaStudy(study, home.storage, home.study(name) / "history")
         asked = book.ask()
         book.tell(asked.number, result(0.5) | {"params": asked.assignment})
         trackers.append(Tracker(study, home))

@@ -11,7 +11,7 @@ from trainables.attacks.if_gmi import IFGMI, between
 from trainables.attacks.ppa import PPA
 from trainables.defenses.mid import MID
 from trainables.errors import ConfigError, TrialError
-from trainables.nn.crops import Crop, draw_crops, see
+from trainables.nn.crops import Crop, apply_crop, draw_crops
 from trainables.nn.identity_losses import poincare
 from trainables.priors.base import PriorNetworks
 from trainables.priors.gmi import GMIPrior
@@ -87,7 +87,7 @@ def as_published(
             for number in range(stage, 4):
                 x, made = through(number, x, made, w)
             image = made / 2 + 0.5
-            loss = poincare(target(see(image, next(drawn), 32)), labels)
+            loss = poincare(target(apply_crop(image, next(drawn), 32)), labels)
             losses.append(loss.mean().item())
             optimizer.zero_grad()
             (loss.sum() / attack.group).backward()

@@ -30,7 +30,7 @@ def affine(weight: Tensor, bias: Tensor) -> nn.Linear:
 class Judge(nn.Module):
     """The trace's discriminator: a tanh layer, the minibatch layer, a linear layer."""
 
-    compares = True
+    compares_images = True
 
     def __init__(self, g: dict[str, Tensor]) -> None:
         super().__init__()
@@ -217,7 +217,7 @@ def test_history_and_progress():
     assert reports[-1] == ("attack", 240, 240, {"identity_loss", "prior_loss"})
 
 
-def test_goes_on_where_it_was_killed(tmp_path):
+def test_is_prefix_of_longer_where_it_was_killed(tmp_path):
     target, prior = comparing()
     attack = KEDMI(iterations=9, restarts=2, group=2)
     whole = invert(attack, target, prior, [0, 1, 2])

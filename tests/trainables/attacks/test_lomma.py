@@ -50,7 +50,7 @@ class Score(nn.Module):
 class Judge(nn.Module):
     """The trace's discriminator of KEDMI: a tanh layer, the minibatch layer, a linear layer."""
 
-    compares = True
+    compares_images = True
 
     def __init__(self, g: dict[str, Tensor]) -> None:
         super().__init__()

@@ -8,7 +8,7 @@ from trainables.architectures.base import Classifier
 from trainables.attacks.plg import PLG
 from trainables.defenses.mid import MID
 from trainables.errors import ConfigError
-from trainables.nn.augmentation import VIEW_DRAWS, random_view
+from trainables.nn.augmentation import AUGMENTATION_DRAWS, random_augmentation
 from trainables.nn.conditional_gan import ConditionalGenerator, with_labels
 from trainables.nn.identity_losses import max_margin
 from trainables.priors.base import PriorNetworks
@@ -35,7 +35,7 @@ def test_a_step_is_torchs_adam_on_the_sum_over_two_views():
     steps, labels = 3, torch.tensor([1, 4])
     generator = torch.Generator().manual_seed(1)
     start = torch.randn(2, 4, generator=generator)
-    views = [torch.randn(2, 2 * VIEW_DRAWS, generator=generator) for _ in range(steps)]
+    views = [torch.randn(2, 2 * AUGMENTATION_DRAWS, generator=generator) for _ in range(steps)]
 
     def guide(images: Tensor, labels: Tensor, noise: Tensor) -> Tensor:
         return max_margin(target(images), labels)
@@ -48,7 +48,8 @@ def test_a_step_is_torchs_adam_on_the_sum_over_two_views():
     for step, numbers in enumerate(views):
         images = prior.generator(with_labels(z, labels))
         first, second = (
-            max_margin(target(random_view(images, part)), labels) for part in numbers.split(VIEW_DRAWS, 1)
+            max_margin(target(random_augmentation(images, part)), labels)
+            for part in numbers.split(AUGMENTATION_DRAWS, 1)
         )
         assert losses[step, 0].item() == pytest.approx((first + second).mean().item(), abs=1e-4)
         optimizer.zero_grad()

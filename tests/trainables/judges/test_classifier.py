@@ -22,7 +22,7 @@ def stripes() -> Split:
     images = Images(
         pixels=torch.stack(pixels),
         labels=torch.arange(48) % 2,
-        names=("lying", "standing"),
+        names=("lying", "status"),
         files=tuple(f"{number}.png" for number in range(48)),
     )
     return split(images)

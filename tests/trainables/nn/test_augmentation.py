@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from trainables.nn.augmentation import VIEW_DRAWS, random_view, uniform
+from trainables.nn.augmentation import AUGMENTATION_DRAWS, random_augmentation, uniform
 
 NAMES = ("area", "across", "down", "bright", "contrast", "flip", "angle", "turn", "jitter")
 SURE = 20.0  # a standard normal number so large that it stands for 1
@@ -28,16 +28,16 @@ def ramp(size: int = 40) -> torch.Tensor:
 
 
 def test_there_is_a_name_for_every_draw():
-    assert len(NAMES) == VIEW_DRAWS
+    assert len(NAMES) == AUGMENTATION_DRAWS
 
 
 def test_nothing_drawn_is_nothing_changed():
-    torch.testing.assert_close(random_view(picture(), draws()), picture(), atol=1e-5, rtol=0)
+    torch.testing.assert_close(random_augmentation(picture(), draws()), picture(), atol=1e-5, rtol=0)
 
 
 def test_flip():
     torch.testing.assert_close(
-        random_view(picture(), draws(flip=-SURE)), picture().flip(3), atol=1e-5, rtol=0
+        random_augmentation(picture(), draws(flip=-SURE)), picture().flip(3), atol=1e-5, rtol=0
     )
 
 
@@ -46,9 +46,11 @@ def test_colours(bright, contrast):
     added = {SURE: 0.2, -SURE: -0.2, 0.0: 0.0}[bright]
     times = {SURE: 1.2, -SURE: 0.8, 0.0: 1.0}[contrast]
     expected = ((picture() + added).clamp(0, 1) * times).clamp(0, 1)
-    changed = random_view(picture(), draws(bright=bright, contrast=contrast))
+    changed = random_augmentation(picture(), draws(bright=bright, contrast=contrast))
     torch.testing.assert_close(changed, expected, atol=1e-5, rtol=0)
-    kept = random_view(picture(), draws(bright=bright, contrast=contrast, jitter=SURE), jitter_share=0.5)
+    kept = random_augmentation(
+        picture(), draws(bright=bright, contrast=contrast, jitter=SURE), jitter_share=0.5
+    )
     torch.testing.assert_close(kept, picture(), atol=1e-5, rtol=0)
 
 
@@ -56,17 +58,17 @@ def test_colours(bright, contrast):
 def test_the_smallest_crop_has_four_fifths_of_the_area(across, start):
     side = math.sqrt(0.8)
     start = (1 - side) / 2 if start is None else start
-    view = random_view(ramp(), draws(area=-SURE, across=across))
+    view = random_augmentation(ramp(), draws(area=-SURE, across=across))
     inner = slice(2, -2)  # beyond the outer pixels' centres an image has no slope
     torch.testing.assert_close(view[..., inner], start + side * ramp()[..., inner], atol=1e-4, rtol=0)
-    assert random_view(ramp().mT, draws(area=-SURE, down=across))[0, 0, 20, 0] == pytest.approx(
+    assert random_augmentation(ramp().mT, draws(area=-SURE, down=across))[0, 0, 20, 0] == pytest.approx(
         start + side * ramp()[0, 0, 0, 20].item(), abs=1e-4
     )
 
 
 def test_rotation_turns_by_five_degrees_and_leaves_black_corners():
     size = 40
-    view = random_view(ramp(size), draws(turn=-SURE, angle=SURE))[0, 0]
+    view = random_augmentation(ramp(size), draws(turn=-SURE, angle=SURE))[0, 0]
     x = y = (torch.arange(size) + 0.5) * 2 / size - 1
     angle = math.radians(5)
     inside = slice(6, -6)
@@ -86,8 +88,10 @@ def test_uniform_numbers():
 
 def test_a_row_has_its_own_view_and_gradients_flow():
     images = picture().repeat(3, 1, 1, 1).requires_grad_(True)
-    numbers = torch.randn(3, VIEW_DRAWS, generator=torch.Generator().manual_seed(1))
-    together = random_view(images, numbers)
-    torch.testing.assert_close(together[1:2], random_view(images[1:2], numbers[1:2]), atol=1e-6, rtol=0)
+    numbers = torch.randn(3, AUGMENTATION_DRAWS, generator=torch.Generator().manual_seed(1))
+    together = random_augmentation(images, numbers)
+    torch.testing.assert_close(
+        together[1:2], random_augmentation(images[1:2], numbers[1:2]), atol=1e-6, rtol=0
+    )
     (gradient,) = torch.autograd.grad(together[0].sum(), images)
     assert gradient[0].abs().sum() > 0 and gradient[1:].abs().sum() == 0

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as reference
 
-from trainables.nn.crops import Crop, centre, draw_crops, resize, see
+from trainables.nn.crops import Crop, apply_crop, centre, draw_crops, resize
 
 
 def drawn(count: int, size: int, scale, ratio, seed: int = 0, **options) -> list[Crop]:
@@ -60,7 +60,7 @@ def test_what_a_crop_shows_is_what_torchvision_shows(flip):
     images = torch.rand(2, 3, 20, 20)
     wanted = reference.resized_crop(images, 2, 5, 9, 12, [16, 16], antialias=True)
     wanted = reference.horizontal_flip(wanted) if flip else wanted
-    torch.testing.assert_close(see(images, Crop(2, 5, 9, 12, flip), 16), wanted)
+    torch.testing.assert_close(apply_crop(images, Crop(2, 5, 9, 12, flip), 16), wanted)
 
 
 @pytest.mark.parametrize("size", [8, 13, 20, 30])
@@ -77,5 +77,5 @@ def test_the_middle_is_torchvisions(size):
 
 def test_a_gradient_reaches_only_what_is_seen():
     images = torch.rand(1, 1, 8, 8, requires_grad=True)
-    (gradient,) = torch.autograd.grad(see(images, Crop(2, 3, 4, 4), 4).sum(), images)
+    (gradient,) = torch.autograd.grad(apply_crop(images, Crop(2, 3, 4, 4), 4).sum(), images)
     assert (gradient != 0).nonzero().tolist() == [[0, 0, i, j] for i in range(2, 6) for j in range(3, 7)]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from trainables.errors import ConfigError
-from trainables.nn.dcgan import check_size, follow, generator
+from trainables.nn.dcgan import check_size, generator, update_ema
 
 
 def test_published_size():
@@ -28,7 +28,7 @@ def test_the_average_follows_weights_and_statistics():
     average, moving = generator(3, 2, 32), generator(3, 2, 32)
     before = {name: value.clone() for name, value in average.state_dict().items()}
     moving(torch.randn(4, 3))  # moves the batch norms' statistics
-    follow(average, moving, 0.9)
+    update_ema(average, moving, 0.9)
     for name, value in average.state_dict().items():
         theirs = moving.state_dict()[name]
         wanted = 0.9 * before[name] + 0.1 * theirs if value.is_floating_point() else theirs

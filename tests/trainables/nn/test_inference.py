@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from trainables.architectures import ARCHITECTURES
-from trainables.nn.inference import fold_batchnorm, lean
+from trainables.nn.inference import fold_batchnorm, inference_copy
 from trainables.priors.gmi import generator
 
 
@@ -31,7 +31,7 @@ def test_same_outputs_and_input_gradients(name):
     network = lived(network)
     before = {k: v.clone() for k, v in network.state_dict().items()}
     flags = [weight.requires_grad for weight in network.parameters()]
-    fast = lean(network, "cpu")
+    fast = inference_copy(network, "cpu")
     assert network.training and flags == [weight.requires_grad for weight in network.parameters()]
     assert not fast.training and not any(weight.requires_grad for weight in fast.parameters())
     assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())

@@ -15,8 +15,8 @@ from trainables.attacks.plg import PLG
 from trainables.attacks.ppa import PPA
 from trainables.attacks.vmi import VMI
 from trainables.defenses.mid import MID
-from trainables.nn.inference import lean
-from trainables.nn.precision import Arithmetic, computing
+from trainables.nn.inference import inference_copy
+from trainables.nn.precision import Precision, precision_scope
 from trainables.priors.base import PriorNetworks
 from trainables.priors.gmi import GMIPrior
 from trainables.priors.kedmi import KEDMIPrior
@@ -24,7 +24,7 @@ from trainables.priors.plg import PLGPrior
 from trainables.priors.stylegan2 import StyleGAN2Prior
 from trainables.runtime.progress import silent
 
-HALF, COMPILED = Arithmetic("bfloat16"), Arithmetic(compiled=True)
+HALF, COMPILED = Precision("bfloat16"), Precision(compiled=True)
 ATTACKS: dict[str, Attack] = {
     "gmi": GMI(iterations=3, restarts=1),
     "kedmi": KEDMI(iterations=3, restarts=1, group=1),
@@ -54,9 +54,9 @@ def victim(name: str) -> tuple[Classifier, PriorNetworks]:
     return target, prior
 
 
-def invert(name: str, arithmetic: Arithmetic, target: Classifier | None = None) -> Reconstructions:
+def invert(name: str, precision: Precision, target: Classifier | None = None) -> Reconstructions:
     ours, prior = victim(name)
-    with computing(arithmetic):
+    with precision_scope(precision):
         return ATTACKS[name].invert(
             target or ours, prior, torch.tensor([3, 0]), seed=0, device="cpu", report=silent
         )
@@ -74,11 +74,15 @@ def kinds_seen(network: nn.Module) -> list[torch.dtype]:
 def test_half_precision_where_gradients_are_taken_and_nowhere_else():
     target, _ = victim("gmi")
     seen = kinds_seen(target)
-    with computing(HALF):
-        copy = lean(target, "cpu")
+    with precision_scope(HALF):
+        copy = inference_copy(target, "cpu")
     images = torch.rand(2, 3, 32, 32, requires_grad=True)
     for ask in (copy, copy.features):
-        exact = lean(target, "cpu").features(images) if ask is not copy else lean(target, "cpu")(images)
+        exact = (
+            inference_copy(target, "cpu").features(images)
+            if ask is not copy
+            else inference_copy(target, "cpu")(images)
+        )
         seen.clear()
         said = ask(images)
         assert seen == [torch.bfloat16] and said.dtype == torch.float32
@@ -87,12 +91,14 @@ def test_half_precision_where_gradients_are_taken_and_nowhere_else():
         assert slope.dtype == torch.float32 and slope.abs().max() > 0
         with torch.no_grad():
             assert torch.equal(ask(images), exact) and seen[-1] == torch.float32
-    assert lean(target, "cpu")(images).dtype == torch.float32 and seen[-1] == torch.float32  # outside again
+    assert (
+        inference_copy(target, "cpu")(images).dtype == torch.float32 and seen[-1] == torch.float32
+    )  # outside again
 
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_every_white_box_attack_runs_in_half_precision(name):
-    exact, half = invert(name, Arithmetic()), invert(name, HALF)
+    exact, half = invert(name, Precision()), invert(name, HALF)
     assert half.latents.dtype == torch.float32 and half.images.dtype == torch.uint8
     assert 0 < (half.latents - exact.latents).abs().max() < 0.5
     for ours, theirs in zip(half.history, exact.history, strict=True):
@@ -125,7 +131,7 @@ def no_compiler(monkeypatch):
 
 @pytest.mark.parametrize("name", ["gmi", "if_gmi"])
 def test_compiled_gives_the_same(name, no_compiler):
-    exact, compiled = invert(name, Arithmetic()), invert(name, COMPILED)
+    exact, compiled = invert(name, Precision()), invert(name, COMPILED)
     assert len(no_compiler) >= 3
     torch.testing.assert_close(compiled.latents, exact.latents, atol=1e-3, rtol=1e-3)
     assert (compiled.images.int() - exact.images.int()).abs().max() <= 1
@@ -133,22 +139,22 @@ def test_compiled_gives_the_same(name, no_compiler):
 
 def test_compiled_networks_get_fresh_noise_at_each_step(no_compiler):
     target = MID(bottleneck=8).prepare(victim("gmi")[0]).eval()
-    exact, compiled = invert("gmi", Arithmetic(), target), invert("gmi", COMPILED, target)
+    exact, compiled = invert("gmi", Precision(), target), invert("gmi", COMPILED, target)
     torch.testing.assert_close(compiled.latents, exact.latents, atol=1e-3, rtol=1e-3)
 
 
 def test_both_at_once(no_compiler):
     target, _ = victim("gmi")
-    with computing(Arithmetic("bfloat16", compiled=True)):
-        copy = lean(target, "cpu")
+    with precision_scope(Precision("bfloat16", compiled=True)):
+        copy = inference_copy(target, "cpu")
     images = torch.rand(2, 3, 32, 32, requires_grad=True)
-    said, exact = copy(images), lean(target, "cpu")(images)
+    said, exact = copy(images), inference_copy(target, "cpu")(images)
     assert said.dtype == torch.float32 and 0 < (said - exact).abs().max() < 0.02 * exact.abs().max()
     assert no_compiler and torch.autograd.grad(said.sum(), images)[0].dtype == torch.float32
 
 
 def test_nothing_is_lent_afterwards():
-    with pytest.raises(RuntimeError), computing(HALF):
+    with pytest.raises(RuntimeError), precision_scope(HALF):
         raise RuntimeError
     target, _ = victim("gmi")
-    assert "forward" not in vars(lean(target, "cpu"))
+    assert "forward" not in vars(inference_copy(target, "cpu"))

@@ -14,7 +14,7 @@ from trainables.datasets.base import Images
 from trainables.errors import ConfigError
 from trainables.pretraining import PRETRAININGS
 from trainables.pretraining.base import load_stages
-from trainables.pretraining.checkpoint import Checkpoint
+from trainables.pretraining.checkpoint import FromCheckpoint
 from trainables.pretraining.dataset import OnDataset
 from trainables.pretraining.none import Scratch
 from trainables.pretraining.torchvision import Torchvision
@@ -85,14 +85,14 @@ def test_dataset_with_one_identity_teaches_nothing():
 def test_checkpoint_in_our_names_with_head(tmp_path, wrap):
     saved = build_classifier("small_cnn", 9, 32, "none", 3)
     torch.save(wrap(saved.state_dict()), tmp_path / "net.pt")
-    state = state_of(Checkpoint(path=str(tmp_path / "net.pt")))
+    state = state_of(FromCheckpoint(path=str(tmp_path / "net.pt")))
     assert all(torch.equal(state[key], value) for key, value in saved.stages.state_dict().items())
 
 
 def test_checkpoint_of_stages_alone(tmp_path):
     saved = build_classifier("small_resnet", 9, 32, "none", 3).stages.state_dict()
     torch.save(saved, tmp_path / "stages.pt")
-    state = state_of(Checkpoint(path=str(tmp_path / "stages.pt")), "small_resnet")
+    state = state_of(FromCheckpoint(path=str(tmp_path / "stages.pt")), "small_resnet")
     assert all(torch.equal(state[key], saved[key]) for key in saved)
 
 
@@ -102,7 +102,7 @@ def test_checkpoint_that_does_not_fit_names_what_is_wrong(tmp_path):
     saved["conv3.0.weight"] = torch.zeros(2, 2)
     torch.save(saved, tmp_path / "odd.pt")
     with pytest.raises(ConfigError) as error:
-        state_of(Checkpoint(path=str(tmp_path / "odd.pt")))
+        state_of(FromCheckpoint(path=str(tmp_path / "odd.pt")))
     for part in (
         "missing: conv2.0.weight",
         "surplus: conv9.0.weight",
@@ -114,18 +114,18 @@ def test_checkpoint_that_does_not_fit_names_what_is_wrong(tmp_path):
 def test_checkpoint_may_lack_batch_counters(tmp_path):
     saved = build_classifier("small_cnn", 9, 32, "none", 3).stages.state_dict()
     torch.save({k: v for k, v in saved.items() if not k.endswith("tracked")}, tmp_path / "old.pt")
-    assert set(state_of(Checkpoint(path=str(tmp_path / "old.pt")))) == set(saved)
+    assert set(state_of(FromCheckpoint(path=str(tmp_path / "old.pt")))) == set(saved)
 
 
 def test_checkpoint_missing_or_unreadable(tmp_path):
     with pytest.raises(ConfigError, match="no file"):
-        state_of(Checkpoint(path=str(tmp_path / "nowhere.pt")))
+        state_of(FromCheckpoint(path=str(tmp_path / "nowhere.pt")))
     (tmp_path / "text.pt").write_text("not weights")
     with pytest.raises(ConfigError, match="cannot be read"):
-        state_of(Checkpoint(path=str(tmp_path / "text.pt")))
+        state_of(FromCheckpoint(path=str(tmp_path / "text.pt")))
     torch.save([1, 2], tmp_path / "list.pt")
     with pytest.raises(ConfigError, match="got list"):
-        state_of(Checkpoint(path=str(tmp_path / "list.pt")))
+        state_of(FromCheckpoint(path=str(tmp_path / "list.pt")))
 
 
 def test_torchvision_without_weights_or_with_a_wrong_name():
@@ -150,7 +150,7 @@ def test_imagenet_file_gives_torchvisions_features():
     from torchvision.models import mobilenet_v2
 
     classifier = build_classifier("mobilenet_v2", 3, 64, "none", 0).eval()
-    load_stages(classifier, state_of(Checkpoint(path=str(IMAGENET)), "mobilenet_v2"))
+    load_stages(classifier, state_of(FromCheckpoint(path=str(IMAGENET)), "mobilenet_v2"))
     theirs = mobilenet_v2().eval()
     theirs.load_state_dict(torch.load(IMAGENET, weights_only=True), strict=False)
     images = torch.rand(2, 3, 64, 64)

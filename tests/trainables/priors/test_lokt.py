@@ -92,7 +92,7 @@ def test_scores_are_more_than_is_asked_for():
 
 def test_a_brief_run_keeps_the_share_of_the_surrogates():
     whole = LOKTPrior(iterations=100, surrogate_epochs=10, epoch_images=60, surrogate_batch=2)
-    short, times = whole.brief()
+    short, times = whole.short_run()
     assert short.iterations * times == 100
     assert short.surrogate_epochs * (short.epoch_images // short.surrogate_batch) * times == 300
     assert short.images_per_class == 1 and short.warmup == 0

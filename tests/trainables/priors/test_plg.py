@@ -75,7 +75,7 @@ def test_the_generator_learns_what_the_target_calls_a_class():
 
 
 def test_a_brief_run_prices_the_whole():
-    short, times = PLGPrior(iterations=500).brief()
+    short, times = PLGPrior(iterations=500).short_run()
     assert short.iterations * times == 500 and short == PLGPrior(iterations=2)
 
 

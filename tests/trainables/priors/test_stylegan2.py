@@ -13,7 +13,7 @@ from trainables.attacks.optim.styles import StyleGenerator
 from trainables.datasets.base import Images
 from trainables.errors import ConfigError, TrialError
 from trainables.nn.crops import centre
-from trainables.nn.stylegan2.checkpoint import Checkpoint, Shapes
+from trainables.nn.stylegan2.checkpoint import Shapes, StyleGAN2Checkpoint
 from trainables.nn.stylegan2.discriminator import Discriminator, DiscriminatorShape, deviation
 from trainables.nn.stylegan2.generator import Generator, GeneratorShape
 from trainables.priors.stylegan2 import (
@@ -21,9 +21,9 @@ from trainables.priors.stylegan2 import (
     Realism,
     StyleGAN2Prior,
     adversarial_steps,
-    follow,
     mean_style,
     path_lengths,
+    update_ema,
     usual_deviation,
 )
 from trainables.runtime.progress import silent
@@ -167,7 +167,7 @@ def test_the_usual_statistic_is_that_of_public_images():
 def test_the_average_follows_the_weights_and_training_does_not_see_it():
     average, moving = pair()[0], Generator(pair()[0].shape).double()
     wanted = [0.9 * a + 0.1 * b for a, b in zip(average.parameters(), moving.parameters(), strict=True)]
-    follow(average, moving, 0.9)
+    update_ema(average, moving, 0.9)
     for found, expected in zip(average.parameters(), wanted, strict=True):
         torch.testing.assert_close(found, expected)
     slow, fast = (
@@ -218,7 +218,7 @@ def test_gmi_descends_on_it():
     assert found.history[-1]["identity_loss"] < found.history[0]["identity_loss"]
 
 
-def checkpoint(label_size: int = 0) -> Checkpoint:
+def checkpoint(label_size: int = 0) -> StyleGAN2Checkpoint:
     torch.manual_seed(0)
     sizes = {"label_size": label_size, "mapping_layers": 2, "clamp": 256.0}
     shapes = Shapes(
@@ -228,7 +228,7 @@ def checkpoint(label_size: int = 0) -> Checkpoint:
     states = [net.state_dict() for net in (Generator(shapes.generator), Discriminator(shapes.discriminator))]
     states[1].pop("b4.usual")
     states[0]["mapping.w_avg"] += 0.5
-    return Checkpoint(shapes, *states)
+    return StyleGAN2Checkpoint(shapes, *states)
 
 
 @pytest.fixture
@@ -236,7 +236,7 @@ def file(tmp_path, monkeypatch):
     """A function that puts a checkpoint into a file."""
     from trainables.nn.stylegan2 import checkpoint as stylegan2_checkpoint
 
-    def write(found: Checkpoint) -> str:
+    def write(found: StyleGAN2Checkpoint) -> str:
         path = tmp_path / "source.pkl"
         path.touch()
         with monkeypatch.context() as patched:

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from trainables.errors import ConfigError, DiskError, TrialError
-from trainables.runtime.background import Background, cause_of
+from trainables.runtime.background import BackgroundJob, cause_of
 
 
 def test_progress_and_result_are_seen_from_outside():
-    background, go = Background(), threading.Event()
+    background, go = BackgroundJob(), threading.Event()
 
     def work(report):
         report("target", 3, 10, loss=1.0)
@@ -19,8 +19,8 @@ def test_progress_and_result_are_seen_from_outside():
     background.start(work)
     while not background.poll(0.01).stage:
         pass
-    standing = background.poll()
-    assert (standing.state, standing.stage, standing.done, standing.total) == ("running", "target", 3, 10)
+    status = background.poll()
+    assert (status.state, status.stage, status.done, status.total) == ("running", "target", 3, 10)
     with pytest.raises(RuntimeError, match="must end"):
         background.start(work)
     go.set()
@@ -46,10 +46,10 @@ def test_every_failure_has_a_cause_and_a_reason(error, cause, words):
     def work(report):
         raise error
 
-    background = Background()
+    background = BackgroundJob()
     background.start(work)
-    standing = background.poll(10)
-    assert (standing.state, standing.cause) == ("failed", cause)
-    assert words in standing.reason and "\n" not in standing.reason
-    assert "Traceback" in standing.trace
+    status = background.poll(10)
+    assert (status.state, status.cause) == ("failed", cause)
+    assert words in status.reason and "\n" not in status.reason
+    assert "Traceback" in status.trace
     assert cause_of(error) == cause

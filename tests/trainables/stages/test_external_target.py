@@ -8,7 +8,7 @@ from torchvision.models import resnet18
 from trainables.config import load_trial
 from trainables.errors import ConfigError
 from trainables.stages.data import load_data
-from trainables.stages.external_target import fill, make_given_target
+from trainables.stages.external_target import fill, make_external_target
 from trainables.stages.target import new_target
 from trainables.storage.documents import merge
 from trainables.storage.store import Store
@@ -41,11 +41,11 @@ def test_our_own_target_from_a_file_gives_the_same_figures(ours, tmp_path):
     weights = torch.load(f"{trained['artifacts']['target']}/target.pt", weights_only=True)
     save_file({k: v.contiguous() for k, v in weights.items()}, tmp_path / "target.safetensors")
     for path in (tmp_path, tmp_path / "target.safetensors"):
-        given = make_given_target(config, path, store=store)
+        given = make_external_target(config, path, store=store)
         found = run_trial(config, store=store, trained=given)
         assert found["values"] == trained["values"]
         assert found["metrics"] == trained["metrics"]
-    assert not make_given_target(config, tmp_path, store=store).made_now  # known by its weights
+    assert not make_external_target(config, tmp_path, store=store).made_now  # known by its weights
 
 
 def test_a_torchvision_state_dict_gives_the_same_logits():
@@ -72,11 +72,11 @@ def test_weights_that_do_not_fit_are_named(ours, tmp_path):
     }
     torch.save(bad, tmp_path / "bad.pt")
     with pytest.raises(ConfigError) as caught:
-        make_given_target(config, tmp_path / "bad.pt", store=store)
+        make_external_target(config, tmp_path / "bad.pt", store=store)
     text = str(caught.value)
     assert "missing: head.bias" in text and "surplus: extra" in text and "head.weight (7, " in text
     with pytest.raises(ConfigError, match="found neither"):
-        make_given_target(config, tmp_path, store=store)
+        make_external_target(config, tmp_path, store=store)
 
 
 def test_a_file_without_a_linear_head():

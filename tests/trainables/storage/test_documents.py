@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from trainables.errors import ConfigError
-from trainables.storage.documents import located, merge, read_yaml, suggestion
+from trainables.storage.documents import absolute_paths, merge, read_yaml, suggestion
 
 TRIAL = {
     "seed": 0,
@@ -122,8 +122,8 @@ def test_relative_paths_are_made_absolute(tmp_path, monkeypatch):
         "attack": [{"prior": {"path": "a/w.pt"}}],
         "path": None,
     }
-    found = located(template)
+    found = absolute_paths(template)
     assert found["private"] == {"root": str(tmp_path / "faces"), "kind": "x"}
     assert found["attack"][0]["prior"]["path"] == str(tmp_path / "a" / "w.pt")
     assert found["path"] is None and template["private"]["root"] == "faces"
-    assert located(found) == found
+    assert absolute_paths(found) == found

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from trainables.errors import ConfigError, TrialError
-from trainables.storage.remote import VARIABLE, Mirror, _open, mirror_here
+from trainables.storage.remote import VARIABLE, RemoteStore, _open, remote_here
 from trainables.storage.store import Store, content_key
 
 KEY = content_key(seed=0)
@@ -21,7 +21,7 @@ def url(request, tmp_path):
 
 @pytest.fixture
 def machines(tmp_path, url):
-    return [Store(tmp_path / name, Mirror(url)) for name in ("one", "two")]
+    return [Store(tmp_path / name, RemoteStore(url)) for name in ("one", "two")]
 
 
 def make(folder):
@@ -44,7 +44,7 @@ def test_what_one_machine_has_made_another_copies(machines):
     assert found.result == {"value": 7} and found.seconds == made.seconds
     assert (found.path / "weights").read_bytes() == bytes(range(256))
     assert (found.path / "deep" / "er").read_text() == "as well"
-    assert one.mirror.keys("target") == [KEY] and one.mirror.keys("prior") == []
+    assert one.remote.keys("target") == [KEY] and one.remote.keys("prior") == []
     shutil.rmtree(one.root)
     assert one.fetch("target", KEY).result == {"value": 7}
     assert one.fetch("target", content_key(seed=1)) is None
@@ -52,7 +52,7 @@ def test_what_one_machine_has_made_another_copies(machines):
 
 def test_an_upload_that_was_cut_off_counts_for_nothing_and_is_done_again(machines, monkeypatch):
     one, two = machines
-    push = Mirror.push
+    push = RemoteStore.push
 
     def cut_off(self, stage, key, folder):
         files, root = _open(self.url)
@@ -61,11 +61,11 @@ def test_an_upload_that_was_cut_off_counts_for_nothing_and_is_done_again(machine
             stream.write(b'{"result": {}, "seconds": 1}')
         raise TrialError("cut off")
 
-    monkeypatch.setattr(Mirror, "push", cut_off)
+    monkeypatch.setattr(RemoteStore, "push", cut_off)
     with pytest.raises(TrialError, match="cut off"):
         one.get("target", {"seed": 0}, make)
     assert two.fetch("target", KEY) is None
-    monkeypatch.setattr(Mirror, "push", push)
+    monkeypatch.setattr(RemoteStore, "push", push)
     assert not one.get("target", {"seed": 0}, refuse).made_now  # what it made was kept, and is uploaded now
     assert two.get("target", {"seed": 0}, refuse).result == {"value": 7}
 
@@ -77,7 +77,7 @@ def test_of_two_uploads_one_counts_whole(machines, tmp_path):
         folder.mkdir()
         (folder / "weights").write_text(name)
         (folder / "result.json").write_text(f'{{"result": {{"by": "{name}"}}, "seconds": 1}}')
-        store.mirror.push("target", KEY, folder)
+        store.remote.push("target", KEY, folder)
     found = one.fetch("target", KEY)
     assert (found.path / "weights").read_text() == found.result["by"]
 
@@ -87,11 +87,11 @@ def test_a_place_that_cannot_be_used_is_named_soon(tmp_path):
     began = time.monotonic()
     for url in (f"{tmp_path}/file/below", "nonsense://somewhere"):
         with pytest.raises(ConfigError, match=f"shared store that can be written at {VARIABLE}={url}, got: "):
-            Mirror(url).check()
+            RemoteStore(url).check()
         with pytest.raises(TrialError, match="expected to reach the shared store"):
-            Mirror(url).push("target", KEY, tmp_path)
+            RemoteStore(url).push("target", KEY, tmp_path)
     assert time.monotonic() - began < 15
-    Mirror(f"{tmp_path}/new").check()
+    RemoteStore(f"{tmp_path}/new").check()
     assert list((tmp_path / "new").iterdir()) == []
 
 
@@ -99,11 +99,11 @@ def test_one_that_says_nothing_is_waited_for_no_longer_than_that(monkeypatch):
     monkeypatch.setattr("trainables.storage.remote.REACH_SECONDS", 0.2)
     monkeypatch.setattr("trainables.storage.remote._open", lambda url: time.sleep(60))
     with pytest.raises(ConfigError, match="no answer within"):
-        Mirror("s3://somewhere").check()
+        RemoteStore("s3://somewhere").check()
 
 
 def test_the_environment_names_it(tmp_path, monkeypatch):
     monkeypatch.delenv(VARIABLE, raising=False)
-    assert mirror_here() is None and Store(tmp_path).mirror is None
+    assert remote_here() is None and Store(tmp_path).remote is None
     monkeypatch.setenv(VARIABLE, f"{tmp_path}/shared/")
-    assert Store(tmp_path).mirror == Mirror(f"{tmp_path}/shared")
+    assert Store(tmp_path).remote == RemoteStore(f"{tmp_path}/shared")

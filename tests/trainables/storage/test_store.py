@@ -9,7 +9,7 @@ from typing import ClassVar
 import pytest
 
 from trainables.errors import DiskError
-from trainables.storage.store import Store, content_key, plain
+from trainables.storage.store import Store, content_key, to_json
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Knobs:
 
 
 def test_plain_keeps_the_kind_and_nests() -> None:
-    assert plain({"x": Knobs()}) == {"x": {"kind": "sample", "width": 3, "names": ["a", "b"]}}
+    assert to_json({"x": Knobs()}) == {"x": {"kind": "sample", "width": 3, "names": ["a", "b"]}}
 
 
 def test_key_changes_with_every_part_and_not_with_order() -> None:

@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch.nn import functional
 
-from trainables.training.batches import Views, by_identity, draw_views, see, shuffled, unvaried
+from trainables.training.batches import (
+    BatchAugmentation,
+    by_identity,
+    draw_augmentation,
+    no_augmentation,
+    shuffled,
+    take_batch,
+)
 
 
 def generator() -> torch.Generator:
@@ -59,7 +66,7 @@ def test_same_generator_same_batches():
 
 @pytest.mark.parametrize("augmentation", ["none", "flip", "crop_flip"])
 def test_draws_stay_in_range(augmentation):
-    views = draw_views(1000, 32, augmentation, generator())
+    views = draw_augmentation(1000, 32, augmentation, generator())
     share = views.flips.double().mean().item()
     assert share == 0 if augmentation == "none" else 0.4 < share < 0.6
     reach = views.shifts.abs().max().item()
@@ -69,14 +76,14 @@ def test_draws_stay_in_range(augmentation):
 def test_unvaried_shows_the_images():
     pixels = torch.randint(0, 256, (6, 3, 8, 8), dtype=torch.uint8)
     index = torch.tensor([4, 0, 4])
-    assert torch.equal(see(pixels, index, unvaried(3)), pixels[index])
+    assert torch.equal(take_batch(pixels, index, no_augmentation(3)), pixels[index])
 
 
 def test_shift_and_mirror_equal_padding_cropping_and_flipping():
     pixels = torch.randint(0, 256, (4, 3, 16, 16), dtype=torch.uint8)
-    views = Views(torch.tensor([True, False, True]), torch.tensor([[2, -1], [0, 2], [-2, 1]]))
+    views = BatchAugmentation(torch.tensor([True, False, True]), torch.tensor([[2, -1], [0, 2], [-2, 1]]))
     index = torch.tensor([3, 1, 0])
-    seen = see(pixels, index, views)
+    seen = take_batch(pixels, index, views)
     assert seen.dtype == torch.uint8
     for row, (source, flip, (down, right)) in enumerate(
         zip(index.tolist(), views.flips.tolist(), views.shifts.tolist(), strict=True)

@@ -6,12 +6,12 @@ import torch
 import trainables.training.frozen_prefix
 from trainables.architectures.small_cnn import build
 from trainables.datasets.base import as_float
-from trainables.training.batches import Views, unvaried
+from trainables.training.batches import BatchAugmentation, no_augmentation
 from trainables.training.freeze import freeze
 from trainables.training.frozen_prefix import Prefix
 
 PIXELS = torch.randint(0, 256, (10, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-MIRRORED = Views(torch.tensor([True, False, True]), torch.zeros(3, 2, dtype=torch.int64))
+MIRRORED = BatchAugmentation(torch.tensor([True, False, True]), torch.zeros(3, 2, dtype=torch.int64))
 INDEX = torch.tensor([7, 2, 0])
 
 
@@ -42,14 +42,14 @@ def test_gives_images_and_stage_inputs(frozen, keep):
 def test_kept_outputs_cost_no_forward():
     made = prefix(3, 1)
     made.classifier.stages["conv1"].register_forward_hook(lambda *_: pytest.fail("the prefix ran again"))
-    made(INDEX, unvaried(3))
+    made(INDEX, no_augmentation(3))
 
 
 def test_statistics_that_move_are_never_kept():
     made = prefix(3, 1, "train")
     assert made.kept is None
     before = made.classifier.stages["conv1"][1].running_mean.clone()
-    made(INDEX, unvaried(3))
+    made(INDEX, no_augmentation(3))
     assert not torch.equal(before, made.classifier.stages["conv1"][1].running_mean)
 
 

@@ -8,9 +8,17 @@ import torch
 from torch import Tensor
 
 from trainables.attacks.base import Reconstructions, in_chunks, row_noise, rows_at_once, to_pixels
-from trainables.attacks.optim.descent import Guide, Losses, Progress, State, adam_step, descend, history
+from trainables.attacks.optim.descent import (
+    DescentState,
+    Guide,
+    Losses,
+    Progress,
+    adam_step,
+    descend,
+    history,
+)
 from trainables.errors import ConfigError
-from trainables.nn.augmentation import VIEW_DRAWS, random_view
+from trainables.nn.augmentation import AUGMENTATION_DRAWS, random_augmentation
 from trainables.nn.conditional_gan import ConditionalGenerator, with_labels
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
@@ -31,7 +39,7 @@ class ConditionalSearch:
     """
 
     kind: ClassVar[str]
-    goes_on: ClassVar[bool] = True
+    is_prefix_of_longer: ClassVar[bool] = True
 
     iterations: int = 600
     restarts: int = 5
@@ -85,7 +93,7 @@ class ConditionalSearch:
                 report("attack", done, rows * self.iterations, identity_loss=identity_loss)
 
             start = [torch.randn(width, generator=each) for each in streams("start", first, stop)]
-            numbers = VIEWS * len(guides) * VIEW_DRAWS
+            numbers = VIEWS * len(guides) * AUGMENTATION_DRAWS
             views = row_noise(streams("views", first, stop), numbers, device)
             heads = row_noise(streams("head", first, stop), VIEWS * sum(noise_sizes), device)
             latents, losses = self.ascend(
@@ -132,14 +140,16 @@ class ConditionalSearch:
         """
         cuts = [size for size in noise_sizes for _ in range(VIEWS)]
 
-        def step(state: State, iteration: int, views: Tensor, heads: Tensor) -> tuple[State, Losses]:
+        def step(
+            state: DescentState, iteration: int, views: Tensor, heads: Tensor
+        ) -> tuple[DescentState, Losses]:
             z = state["z"].detach().requires_grad_(True)
             images = prior.generator(with_labels(z, labels))
             loss = images.new_zeros(len(labels))
-            parts = zip(torch.split(views, VIEW_DRAWS, 1), torch.split(heads, cuts, 1), strict=True)
+            parts = zip(torch.split(views, AUGMENTATION_DRAWS, 1), torch.split(heads, cuts, 1), strict=True)
             for number, (draws, lent) in enumerate(parts):
                 guide = guides[number // VIEWS]
-                loss = loss + guide(random_view(images, draws), labels, lent) / len(guides)
+                loss = loss + guide(random_augmentation(images, draws), labels, lent) / len(guides)
             (gradient,) = torch.autograd.grad(loss.sum() / self.group, z)
             moved, first, second = adam_step(
                 state["z"],

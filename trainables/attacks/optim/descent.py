@@ -11,15 +11,15 @@ from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise
 from trainables.errors import TrialError
 from trainables.nn.identity_losses import IdentityLoss
-from trainables.nn.inference import lean
+from trainables.nn.inference import inference_copy
 from trainables.priors.base import PriorNetworks
 from trainables.storage.resume import Resume
 
 HISTORY_POINTS = 50
 
-State = dict[str, Tensor]
+DescentState = dict[str, Tensor]
 Losses = tuple[Tensor, Tensor]
-Step = Callable[..., tuple[State, Losses]]
+Step = Callable[..., tuple[DescentState, Losses]]
 Progress = Callable[[int, float, float], None]
 Guide = Callable[[Tensor, Tensor, Tensor], Tensor]
 """An identity loss per image, (n,), of images (n, 3, S, S), labels (n,) and, for a target with a stochastic
@@ -43,7 +43,7 @@ def history(iterations: int, losses: Sequence[Tensor], rows: int) -> list[dict[s
 
 def descend(
     step: Step,
-    state: State,
+    state: DescentState,
     rows: int,
     iterations: int,
     noises: Sequence[Iterator[Tensor]],
@@ -51,7 +51,7 @@ def descend(
     *,
     resume: Resume | None = None,
     name: str = "rows",
-) -> tuple[State, Tensor]:
+) -> tuple[DescentState, Tensor]:
     """Return the last state and the mean (identity, prior) losses at `sampled` points, (P, 2), on the CPU.
 
     ``step(state, iteration, *draws)`` returns the next state and both losses, detached sums over `rows` rows;
@@ -139,23 +139,23 @@ def guided(target: Classifier, loss: IdentityLoss) -> Guide:
     return guide
 
 
-def lean_prior(prior: PriorNetworks, device: str) -> PriorNetworks:
+def inference_prior(prior: PriorNetworks, device: str) -> PriorNetworks:
     """Return `prior` with lean copies of its networks."""
     return replace(
         prior,
-        generator=lean(prior.generator, device),
+        generator=inference_copy(prior.generator, device),
         # measured: its instance norms lose more by channels last than its convolutions gain
-        discriminator=lean(prior.discriminator, device, channels_last=False),
+        discriminator=inference_copy(prior.discriminator, device, channels_last=False),
     )
 
 
 def realism(discriminator: nn.Module, images: Tensor, group: int = 1) -> Tensor:
     """Return the discriminator's scores (n,) of images (n, 3, S, S).
 
-    One that compares the images of a batch with each other says so in ``compares``; it gets `group`
+    One that compares the images of a batch with each other says so in ``compares_images``; it gets `group`
     neighbouring images at a time, so that scores do not depend on how many groups are worked on at once.
     """
-    if getattr(discriminator, "compares", False):
+    if getattr(discriminator, "compares_images", False):
         scores: Tensor = discriminator(images, group)
     else:
         scores = discriminator(images)

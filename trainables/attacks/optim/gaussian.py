@@ -10,10 +10,10 @@ from torch.nn import functional
 
 from trainables.attacks.base import Passes, Reconstructions, in_chunks, row_noise, rows_at_once, to_pixels
 from trainables.attacks.optim.descent import (
+    DescentState,
     Guide,
     Losses,
     Progress,
-    State,
     adam_step,
     descend,
     history,
@@ -45,7 +45,7 @@ class GaussianSearch:
     """
 
     kind: ClassVar[str]
-    goes_on: ClassVar[bool] = True
+    is_prefix_of_longer: ClassVar[bool] = True
 
     iterations: int = 2400
     restarts: int = 5
@@ -63,7 +63,7 @@ class GaussianSearch:
             above(self, 0, "clip")
 
     @property
-    def coupled(self) -> int:
+    def group_size(self) -> int:
         """Return `group`: how many identities must stay together."""
         return self.group
 
@@ -162,7 +162,9 @@ class GaussianSearch:
         (n, size) a step. Rows are compared in groups of `group` neighbours.
         """
 
-        def step(state: State, iteration: int, drawn: Tensor, head: Tensor) -> tuple[State, Losses]:
+        def step(
+            state: DescentState, iteration: int, drawn: Tensor, head: Tensor
+        ) -> tuple[DescentState, Losses]:
             gaussian = state["gaussian"].requires_grad_(True)
             images = prior.generator(self.draw(gaussian, drawn))
             prior_loss = functional.softplus(-realism(prior.discriminator, images, self.group)).sum()

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from trainables.attacks.base import Passes, Reconstructions, in_chunks, row_noise, rows_at_once, to_pixels
 from trainables.attacks.optim.descent import (
+    DescentState,
     Guide,
     Losses,
     Progress,
-    State,
     descend,
     history,
     momentum_step,
@@ -40,7 +40,7 @@ class LatentSearch:
     """
 
     kind: ClassVar[str]
-    goes_on: ClassVar[bool] = True
+    is_prefix_of_longer: ClassVar[bool] = True
 
     iterations: int = 2400
     restarts: int = 5
@@ -142,12 +142,12 @@ class LatentSearch:
         resume: Resume | None = None,
         name: str = "rows",
     ) -> tuple[Tensor, Tensor]:
-        """Return the last latents (n, Z) and the losses at `sampled` points, see `trainables.attacks.optim.descent`.
+        """Return the last latents (n, Z) and the losses at `sampled` points, see `optim.descent`.
 
         latents: (n, Z), labels: (n,), both on the device; noise: of the target's head, (n, size) a step.
         """
 
-        def step(state: State, _: int, drawn: Tensor) -> tuple[State, Losses]:
+        def step(state: DescentState, _: int, drawn: Tensor) -> tuple[DescentState, Losses]:
             latents = state["latents"].requires_grad_(True)
             images = prior.generator(latents)
             prior_loss = -realism(prior.discriminator, images).sum()

@@ -11,7 +11,7 @@ from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise, noise_size
 from trainables.attacks.base import in_chunks, row_noise
 from trainables.attacks.optim.styles import StyleGenerator
-from trainables.nn.crops import Crop, see
+from trainables.nn.crops import Crop, apply_crop
 from trainables.runtime.progress import Report
 from trainables.runtime.randomness import stream
 from trainables.storage.resume import Resume
@@ -80,7 +80,7 @@ def crop_scores(
     total = images.new_zeros(len(images))
     for crop in crops:
         with head_noise(target, next(noise)):
-            seen = target(see(images, crop, size)).softmax(1)
+            seen = target(apply_crop(images, crop, size)).softmax(1)
         total += seen.gather(1, labels[:, None])[:, 0]
     return total / len(crops)
 

@@ -18,7 +18,7 @@ from trainables.nn.stylegan2.discriminator import Discriminator, DiscriminatorSh
 from trainables.nn.stylegan2.generator import Generator, GeneratorShape
 from trainables.storage.safe_pickle import Inert, Refused, read
 
-State = dict[str, Tensor]
+Weights = dict[str, Tensor]
 HEADER = "stylegan2"  # where a safetensors file keeps the shapes of its networks, as JSON
 
 
@@ -31,12 +31,12 @@ class Shapes:
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class StyleGAN2Checkpoint:
     """Two networks: shapes, and weights by their published names."""
 
     shapes: Shapes
-    generator: State
-    discriminator: State
+    generator: Weights
+    discriminator: Weights
 
     def networks(self) -> tuple[Generator, Discriminator]:
         """Return both networks with their weights; ConfigError names keys that miss or are too many."""
@@ -47,7 +47,7 @@ class Checkpoint:
         return generator, discriminator
 
 
-def fill(network: nn.Module, state: State, name: str) -> None:
+def fill(network: nn.Module, state: Weights, name: str) -> None:
     """Load `state` into `network`; raise ConfigError where names or shapes differ."""
     wanted = network.state_dict()
     missing, surplus = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
@@ -66,7 +66,7 @@ def fill(network: nn.Module, state: State, name: str) -> None:
     network.load_state_dict(state)
 
 
-def load(path: Path) -> Checkpoint:
+def load(path: Path) -> StyleGAN2Checkpoint:
     """Return the checkpoint at `path`, a published .pkl or a .safetensors of `convert`."""
     return _converted(path) if path.suffix == ".safetensors" else _published(path)
 
@@ -80,7 +80,7 @@ def shapes(path: Path) -> Shapes:
     return _published_shapes(path, None if status is None else (status.st_size, status.st_mtime_ns))
 
 
-def convert(source: Path, target: Path) -> Checkpoint:
+def convert(source: Path, target: Path) -> StyleGAN2Checkpoint:
     """Write the checkpoint at `source`, a published .pkl, to `target` as safetensors, which holds no code.
 
     Returns what was written. Raises ConfigError for a source that is none; nothing is left of a failed write.
@@ -124,7 +124,7 @@ def _header(file: Any, path: Path) -> Shapes:
     return Shapes(GeneratorShape(**parts["generator"]), DiscriminatorShape(**parts["discriminator"]))
 
 
-def _converted(path: Path) -> Checkpoint:
+def _converted(path: Path) -> StyleGAN2Checkpoint:
     with _opened(path) as file:
         found = _header(file, path)
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, it is no mapping
@@ -132,7 +132,7 @@ def _converted(path: Path) -> Checkpoint:
         {key.removeprefix(part): value for key, value in tensors.items() if key.startswith(part)}
         for part in ("generator.", "discriminator.")
     )
-    return Checkpoint(found, generator, discriminator)
+    return StyleGAN2Checkpoint(found, generator, discriminator)
 
 
 @functools.lru_cache(maxsize=8)
@@ -140,7 +140,7 @@ def _published_shapes(path: Path, version: tuple[int, int] | None) -> Shapes:
     return _published(path).shapes
 
 
-def _published(path: Path) -> Checkpoint:
+def _published(path: Path) -> StyleGAN2Checkpoint:
     kind = "a StyleGAN2 checkpoint (.pkl of StyleGAN2-ADA in PyTorch, or .safetensors)"
     try:
         content = read(path, kind)
@@ -170,7 +170,7 @@ def _published(path: Path) -> Checkpoint:
             f"expected networks of StyleGAN2-ADA in PyTorch in {path}, but {error} is not where they have "
             "it; take a checkpoint of that code (StyleGAN3's own networks differ)"
         ) from None
-    return Checkpoint(found, generator, discriminator)
+    return StyleGAN2Checkpoint(found, generator, discriminator)
 
 
 def _describe(content: Any) -> str:
@@ -181,11 +181,11 @@ def _describe(content: Any) -> str:
     )
 
 
-def _state(module: Inert, prefix: str = "") -> State:
+def _state(module: Inert, prefix: str = "") -> Weights:
     """Return the weights and buffers of a module and those inside it, by the names PyTorch gives them."""
     own = {**module.state["_parameters"], **module.state["_buffers"]}
     dropped = module.state.get("_non_persistent_buffers_set", ())
-    state: State = {
+    state: Weights = {
         prefix + key: value for key, value in own.items() if value is not None and key not in dropped
     }
     for name, child in module.state["_modules"].items():
@@ -224,7 +224,7 @@ def _clamp(value: Any) -> float | None:
     return None if value is None else float(value)
 
 
-def _generator_shape(module: Inert, state: State) -> GeneratorShape:
+def _generator_shape(module: Inert, state: Weights) -> GeneratorShape:
     sides = _resolutions(module)
     for side in sides:
         _expect("generator's kind", "skip", _part(module, f"synthesis.b{side}")["architecture"])
@@ -241,7 +241,7 @@ def _generator_shape(module: Inert, state: State) -> GeneratorShape:
     )
 
 
-def _discriminator_shape(module: Inert, state: State) -> DiscriminatorShape:
+def _discriminator_shape(module: Inert, state: Weights) -> DiscriminatorShape:
     sides = _resolutions(module)
     for side in sides[1:]:
         _expect("discriminator's kind", "resnet", _part(module, f"b{side}")["architecture"])

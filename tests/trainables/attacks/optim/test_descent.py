@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from trainables.attacks.optim.descent import adam_step, descend, lean_prior, momentum_step, realism, sampled
+from trainables.attacks.optim.descent import (
+    adam_step,
+    descend,
+    inference_prior,
+    momentum_step,
+    realism,
+    sampled,
+)
 from trainables.errors import TrialError
 from trainables.priors.base import PriorNetworks
 from trainables.storage.resume import Resume
@@ -91,7 +98,7 @@ def test_losses_are_kept_at_some_fifty_points(iterations):
 
 
 @pytest.mark.parametrize("killed_at", [1, 60, 129])
-def test_goes_on_where_it_was_killed(tmp_path, killed_at):
+def test_is_prefix_of_longer_where_it_was_killed(tmp_path, killed_at):
     whole = run()
 
     def dying(state, iteration, *draws):
@@ -123,7 +130,7 @@ def test_what_is_not_finite_is_a_trial_error():
 class Comparing(nn.Module):
     """Scores an image by the sum of its group."""
 
-    compares = True
+    compares_images = True
 
     def forward(self, x, group):
         return torch.cat([part.sum().expand(len(part)) for part in x.split(group)])
@@ -138,7 +145,7 @@ def test_realism_hands_the_group_to_a_discriminator_that_compares():
 
 def test_a_lean_prior_is_a_copy():
     prior = PriorNetworks(nn.Linear(3, 4), nn.Linear(4, 1), 3)
-    fast = lean_prior(prior, "cpu")
+    fast = inference_prior(prior, "cpu")
     assert fast.latent_size == 3 and torch.equal(fast.generator.weight, prior.generator.weight)
     assert prior.generator.weight.requires_grad and not fast.generator.weight.requires_grad
     assert not fast.discriminator.weight.requires_grad and not fast.discriminator.training

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainables.nn.inference import lean
+from trainables.nn.inference import inference_copy
 from trainables.nn.stylegan2.generator import (
     FullyConnected,
     Generator,
@@ -202,7 +202,7 @@ def test_truncation_draws_the_first_layers_to_the_mean():
 def test_a_lean_copy_gives_the_same_images():
     generator = conditional()
     style = torch.randn(3, 5)
-    torch.testing.assert_close(lean(generator, "cpu").synthesis(style), generator.synthesis(style))
+    torch.testing.assert_close(inference_copy(generator, "cpu").synthesis(style), generator.synthesis(style))
 
 
 @pytest.mark.parametrize("cut", [1, 2])
