@@ -6,7 +6,7 @@ from typing import Any
 from rich.table import Table
 
 from sweeper.cli.console import console
-from sweeper.results import formatting as words
+from sweeper.results import formatting
 
 Found = Mapping[str, Any]
 
@@ -65,10 +65,10 @@ def _dominance(found: Found) -> Table:
 def _attainment(found: Found) -> Table:
     (level, _), (other, _) = found["attainment"][0].items()
     table = Table(
-        title=f"Best {words.objective(other)} at a {words.objective(level)} of at least this",
+        title=f"Best {formatting.objective(other)} at a {formatting.objective(level)} of at least this",
         title_justify="left",
     )
-    table.add_column(words.objective(level), justify="right")
+    table.add_column(formatting.objective(level), justify="right")
     for study in found["studies"]:
         table.add_column(study["study"], justify="right", overflow="fold")
     for entry in found["attainment"]:
@@ -87,7 +87,7 @@ def _published(found: Found) -> Table:
     for column in (
         "set-up",
         "defense",
-        *(words.objective(name) for name in found["reference_point"]),
+        *(formatting.objective(name) for name in found["reference_point"]),
         "flags",
     ):
         table.add_column(column, overflow="fold")
@@ -95,7 +95,7 @@ def _published(found: Found) -> Table:
         for point in one["points"]:
             table.add_row(
                 one["name"],
-                words.defense(point),
+                formatting.defense(point),
                 *(f"{point['values'][name]:.4f}" for name in found["reference_point"]),
                 ", ".join(point["flags"]),
             )

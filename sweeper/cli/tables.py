@@ -9,7 +9,7 @@ from rich.table import Table
 
 from sweeper.cli.console import WIDTH, console
 from sweeper.engine.sweep import SweepResult
-from sweeper.results import formatting as words
+from sweeper.results import formatting
 from sweeper.results.confirmed import LIKELY
 from sweeper.storage.home import Home
 from sweeper.study.objectives import bound
@@ -51,7 +51,7 @@ def show_front(records: dict[str, Any]) -> None:
             *(_value(fresh or trial, name) for name in objectives),
             *(_searched(trial, objectives) if confirmed else ()),
             str(trial["freeze_point"] or ""),
-            words.defense(trial),
+            formatting.defense(trial),
             *(() if confirmed else (_parameters(trial),)),
         )
     console().print(table)
@@ -106,7 +106,7 @@ def _show_confirmed(records: dict[str, Any], confirmed: dict[str, Any]) -> None:
     more = ", ".join(str(attack.get("kind")) for attack in confirmed["attacks"] or ())
     with_more = f", and further attacks: {more}" if more else ""
     print(
-        f"measured again under at least {words.fresh_seeds(confirmed['seeds'])}{with_more}: "
+        f"measured again under at least {formatting.fresh_seeds(confirmed['seeds'])}{with_more}: "
         f"hypervolume {confirmed['hypervolume']:.4f}"
     )
     sure = {

@@ -1,0 +1,1 @@
+"""How a sweep runs: Ray, resources, progress, interrupts."""

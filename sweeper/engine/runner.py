@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""Let Ray Tune run the trials of a source, and show and record how each ended."""
 
 import shutil
 import time

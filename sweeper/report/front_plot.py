@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from sweeper.report.axis import Axis, axis_for
 from sweeper.report.point_labels import Labels
-from sweeper.results import formatting as words
+from sweeper.results import formatting
 from sweeper.results.compare import finished, front
 
 Record = dict[str, Any]
@@ -86,7 +86,7 @@ def front_svg(
             below += _staircase(best, x, y, colour, printed)
         for trial in finished(record):
             on_front = trial["number"] in numbers
-            colour = f"var(--c{(number + 1 if several else kinds[words.family(trial)]) % 8})"
+            colour = f"var(--c{(number + 1 if several else kinds[formatting.family(trial)]) % 8})"
             name = f"{number}-{int(trial['number'])}"
             bars = len(best) <= FAINT_BARS if on_front else not crowd
             mark = _trial(trial, record, name, x, y, colour, kinds, on_front, bars, printed)
@@ -95,7 +95,7 @@ def front_svg(
             (above if on_front else below).append(mark)
             labels.avoid(x(trial["values"][x_name]), y(trial["values"][y_name]))
     for trial in [] if several else _labelled(records[0]):
-        labels.add(x(trial["values"][x_name]), y(trial["values"][y_name]), words.short(trial))
+        labels.add(x(trial["values"][x_name]), y(trial["values"][y_name]), formatting.short(trial))
     label = title or "Front of " + ", ".join(str(record["study"]) for record in shown)
     legend, lines = _legend(shown, kinds, several)
     higher = LEGEND_LINE * (lines - 1)  # more lines of legend go on top
@@ -120,14 +120,14 @@ def _labelled(record: Record) -> list[Trial]:
     """Return the trials whose points get a label: the front, and one undefended trial as the reference."""
     best = front(record)
     best = best[:: max(1, math.ceil(len(best) / LABELLED))]
-    if not any(words.undefended(trial) for trial in best):
-        best += [trial for trial in finished(record) if words.undefended(trial)][:1]
+    if not any(formatting.undefended(trial) for trial in best):
+        best += [trial for trial in finished(record) if formatting.undefended(trial)][:1]
     return best
 
 
 def families(records: Sequence[Record]) -> dict[str, int]:
     """Return each defense's place among colours and shapes."""
-    met = {words.family(trial) for record in records for trial in finished(record)}
+    met = {formatting.family(trial) for record in records for trial in finished(record)}
     order = [*FIRST, *sorted(met - set(FIRST))]
     return {kind: order.index(kind) for kind in order if kind in met}
 
@@ -148,13 +148,13 @@ def _frame(x: Axis, y: Axis) -> Iterator[str]:
     better = {"minimize": "← lower is better", "maximize": "higher is better →"}
     yield (
         f'<text class="axis" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 14}" text-anchor="middle">'
-        f'{escape(words.objective(x.name))} <tspan class="soft" font-weight="400" dx="6">'
+        f'{escape(formatting.objective(x.name))} <tspan class="soft" font-weight="400" dx="6">'
         f"{better[x.direction]}</tspan></text>"
     )
     middle = (TOP + HEIGHT - BOTTOM) / 2
     yield (
         f'<text class="axis" transform="translate(16 {middle}) rotate(-90)" text-anchor="middle">'
-        f'{escape(words.objective(y.name))} <tspan class="soft" font-weight="400" dx="6">'
+        f'{escape(formatting.objective(y.name))} <tspan class="soft" font-weight="400" dx="6">'
         f"{better[y.direction]}</tspan></text>"
     )
 
@@ -244,7 +244,7 @@ def _trial(
         if ends and bars:
             path = _bar(axis(ends[0]), axis(ends[1]), py if axis is x else px, flat=axis is x)
             parts.append(f'<path class="bar{off}" d="{path}" stroke="{colour}"/>')
-    shape = _shape(kinds[words.family(trial)], px, py, 6.5 if on_front else 5)
+    shape = _shape(kinds[formatting.family(trial)], px, py, 6.5 if on_front else 5)
     if printed:
         parts.append(f'<path class="point printed{off}" d="{shape}" style="stroke:{colour}"/>')
     else:
@@ -263,20 +263,21 @@ def _bar(low: float, high: float, at: float, *, flat: bool) -> str:
 
 def _hover(trial: Trial, record: Record) -> str:
     if "setup" in record:
-        lines = [f"{trial['source']}: {record['study']}", f"defense: {words.defense(trial)}"]
+        lines = [f"{trial['source']}: {record['study']}", f"defense: {formatting.defense(trial)}"]
     else:
         lines = [f"{record['study']}, trial {trial['number']}"]
-        lines += [f"frozen to: {words.freeze_point(trial)}", f"defense: {words.defense(trial)}"]
+        lines += [f"frozen to: {formatting.freeze_point(trial)}", f"defense: {formatting.defense(trial)}"]
     for name in record["objectives"]:
-        line = f"{words.objective(name)} {words.value(name, trial['values'][name])}"
+        line = f"{formatting.objective(name)} {formatting.value(name, trial['values'][name])}"
         ends = trial.get("interval", {}).get(name)
         if ends:
-            line += f" ({words.value(name, ends[0])} to {words.value(name, ends[1])})"
+            line += f" ({formatting.value(name, ends[0])} to {formatting.value(name, ends[1])})"
         lines.append(line)
     fresh = trial.get("confirmed")
     if fresh:
         lines += [
-            f"{words.fresh_seeds(fresh['seeds'])}: {words.objective(name)} {words.value(name, value)}"
+            f"{formatting.fresh_seeds(fresh['seeds'])}: "
+            f"{formatting.objective(name)} {formatting.value(name, value)}"
             for name, value in fresh["values"].items()
         ]
         if fresh["front_probability"] is not None:

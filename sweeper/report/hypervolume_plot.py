@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
-from sweeper.results import formatting as words
+from sweeper.results import formatting
 from sweeper.statistics.hypervolume import HypervolumeStep
 from sweeper.statistics.round_numbers import round_values
 
@@ -81,7 +81,7 @@ def _curve(series: Series, x: Scale, y: Scale) -> list[str]:
         path += f"H{px:.1f}V{py:.1f}" if path else f"M{px:.1f} {py:.1f}"
         text = (
             f"{series.name}, trial {step.number} ({place} of {len(series.steps)} to end)\n"
-            f"hypervolume {step.volume:.4f} after {words.duration(step.seconds)}"
+            f"hypervolume {step.volume:.4f} after {formatting.duration(step.seconds)}"
         )
         dots.append(
             f'<g class="dot-hover"><circle cx="{px:.1f}" cy="{py:.1f}" r="3" fill="{series.colour}"/>'

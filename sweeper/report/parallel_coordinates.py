@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 from xml.sax.saxutils import escape
 
-from sweeper.results import formatting as words
+from sweeper.results import formatting
 from sweeper.statistics.round_numbers import round_values
 
 Trial = Mapping[str, Any]
@@ -94,7 +94,7 @@ def _column(name: str, x: float, trials: Sequence[Trial], direction: str | None)
             share = _log_share(value, low, high) if log else (value - low) / (high - low)
             return bottom - share * height
 
-        label = words.value if objective else lambda _, v: f"{v:g}"
+        label = formatting.value if objective else lambda _, v: f"{v:g}"
 
         def place(trial: Trial) -> float | None:
             value = trial[part].get(name)

@@ -12,7 +12,7 @@ from sweeper.report.front_plot import DARK, LIGHT, families, front_svg
 from sweeper.report.hypervolume_plot import Series, growth_svg
 from sweeper.report.parallel_coordinates import parallel_svg
 from sweeper.report.sparkline import spark_svg
-from sweeper.results import formatting as words
+from sweeper.results import formatting
 from sweeper.results.compare import check_comparable, compare, eligible, finished, front
 from sweeper.results.importance import ENOUGH, importances
 from sweeper.statistics.hypervolume import growth
@@ -88,7 +88,7 @@ def render(
     prefixes = [f"study-{number}-trial-" if several else "trial-" for number in range(len(records))]
     mixed = several or bool(published)  # among several series a colour means a series
     colours = {} if mixed else families(records)
-    environment.globals.update(words=words, light=LIGHT, dark=DARK, colours=colours, spark=_spark)
+    environment.globals.update(formatting=formatting, light=LIGHT, dark=DARK, colours=colours, spark=_spark)
     return environment.get_template("report.html.j2").render(
         title=", ".join(str(record["study"]) for record in records),
         plot=Markup(front_svg(records, published=published, links=prefixes)),  # escapes what it is given
@@ -127,7 +127,7 @@ def _study(
     own = f"var(--c{(number + 1) % 8})"
 
     def colour(trial: Mapping[str, Any]) -> str:
-        return f"var(--c{colours[words.family(dict(trial))] % 8})" if colours else own
+        return f"var(--c{colours[formatting.family(dict(trial))] % 8})" if colours else own
 
     return {
         "name": record["study"],
@@ -145,7 +145,7 @@ def _study(
         "other": Counter(
             t["state"] for t in record["trials"] if t["state"] not in ("complete", "screened", "failed")
         ),
-        "reference": next((trial for trial in done if words.undefended(trial)), None),
+        "reference": next((trial for trial in done if formatting.undefended(trial)), None),
         "warnings": _warnings(record["trials"]),
         "stages": _totals(record["trials"]),
         "timed": sorted(done, key=_total, reverse=True)[:TIMED],
@@ -186,7 +186,7 @@ def _cards(done: Sequence[Trial], best: Sequence[Trial]) -> list[dict[str, Any]]
     """Return trials with their pictures: an undefended one first, to compare with, then the front."""
     from sweeper.report.thumbnails import sheet
 
-    reference = [trial for trial in done if words.undefended(trial)][:1]
+    reference = [trial for trial in done if formatting.undefended(trial)][:1]
     shown = reference + [trial for trial in best if trial not in reference]
     found: list[dict[str, Any]] = []
     for trial in shown:

@@ -1,0 +1,1 @@
+"""What stored studies say: records, comparison, choice, export."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sweeper.results import formatting as words
+from sweeper.results import formatting
 
 Found = Mapping[str, Any]
 
@@ -96,12 +96,12 @@ def _turns(found: Found, first: str, second: str) -> list[str]:
         if not both:
             return []
         return [f"their fronts do not cross: where both reach, '{both.pop()}' is never behind"]
-    places = [words.value(level, crossing["level"]) for crossing in crossed]
+    places = [formatting.value(level, crossing["level"]) for crossing in crossed]
     last = crossed[-1]
     if len(crossed) > MANY:
-        where = f"{len(crossed)} times between {words.objective(level)} {places[0]} and {places[-1]}"
+        where = f"{len(crossed)} times between {formatting.objective(level)} {places[0]} and {places[-1]}"
         return [f"their fronts cross {where}, beyond which '{last['beyond']}' is the better one"]
-    where = f"their fronts cross at {words.objective(level)} {' and '.join(places)}: "
+    where = f"their fronts cross at {formatting.objective(level)} {' and '.join(places)}: "
     if len(crossed) == 1:
         return [f"{where}up to there '{last['up_to']}' is the better one, beyond it '{last['beyond']}'"]
     return [

@@ -1,10 +1,10 @@
-"""TODO docstring."""
+"""The model card of an exported target: all that was measured, in Markdown."""
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from sweeper.results import formatting as words
+from sweeper.results import formatting
 from trainables.storage.documents import FILE_KNOBS
 
 CARD = "README.md"
@@ -27,8 +27,8 @@ def card(
         f"# {records['study']}, trial {trial['number']}",
         "",
         f"A `{target['architecture']}` that tells {identities} identities apart on images of "
-        f"{config['image_size']} pixels. Frozen as pre-trained up to: `{words.freeze_point(trial)}`. Defense "
-        f"against model inversion: {words.defense(trial)}.",
+        f"{config['image_size']} pixels. Frozen as pre-trained up to: `{formatting.freeze_point(trial)}`. "
+        f"Defense against model inversion: {formatting.defense(trial)}.",
         "",
         "```python",
         "from trainables.released import load_released",
@@ -78,8 +78,8 @@ def _table(head: list[str], rows: list[list[str]]) -> list[str]:
 
 def _shown(name: str, holder: Mapping[str, Any]) -> str:
     ends = holder["interval"].get(name)
-    text = words.value(name, holder["values"].get(name))
-    return f"{text} [{words.value(name, ends[0])}, {words.value(name, ends[1])}]" if ends else text
+    text = formatting.value(name, holder["values"].get(name))
+    return f"{text} [{formatting.value(name, ends[0])}, {formatting.value(name, ends[1])}]" if ends else text
 
 
 def _utility(records: Mapping[str, Any], trial: Trial, released: Trial) -> list[list[str]]:
@@ -87,7 +87,10 @@ def _utility(records: Mapping[str, Any], trial: Trial, released: Trial) -> list[
     fresh = trial.get("confirmed")
     if fresh:
         rows.append(
-            [f"the same recipe under {words.fresh_seeds(fresh['seeds'])}", _shown("test_accuracy", fresh)]
+            [
+                f"the same recipe under {formatting.fresh_seeds(fresh['seeds'])}",
+                _shown("test_accuracy", fresh),
+            ]
         )
     plain = _undefended(records, trial)
     if plain:
@@ -99,7 +102,7 @@ def _undefended(records: Mapping[str, Any], trial: Trial) -> Trial | None:
     found = (
         t
         for t in records["trials"]
-        if t["state"] == "complete" and words.undefended(t) and t["number"] != trial["number"]
+        if t["state"] == "complete" and formatting.undefended(t) and t["number"] != trial["number"]
     )
     return next(found, None)
 
@@ -124,17 +127,17 @@ def _attacks(trial: Trial, config: Mapping[str, Any]) -> list[list[str]]:
 
 def _row(name: str, one: Mapping[str, Any]) -> list[str]:
     reached, ends = one["metrics"], one.get("interval")
-    top = words.value("attack_accuracy", reached.get("attack_accuracy_top1"))
+    top = formatting.value("attack_accuracy", reached.get("attack_accuracy_top1"))
     if ends:
-        top += f" [{words.percent(ends[0])}, {words.percent(ends[1])}]"
+        top += f" [{formatting.percent(ends[0])}, {formatting.percent(ends[1])}]"
     return [
         name,
         str(one.get("threat_model") or ""),
         top,
-        words.value("attack_accuracy", reached.get("attack_accuracy_top5")),
-        words.value("knn_distance", reached.get("knn_distance")),
-        words.value("confidence", reached.get("target_confidence")),
-        words.value("queries", reached.get("queries")),
+        formatting.value("attack_accuracy", reached.get("attack_accuracy_top5")),
+        formatting.value("knn_distance", reached.get("knn_distance")),
+        formatting.value("confidence", reached.get("target_confidence")),
+        formatting.value("queries", reached.get("queries")),
     ]
 
 
@@ -145,9 +148,9 @@ def _remarks(
     attacked = config.get("identities")
     found.append(f"Attacked identities: {'all' if attacked is None else f'the first {attacked}'}.")
     if metrics.get("chance") is not None:
-        found.append(f"Guessing would reach {words.percent(metrics['chance'])}.")
+        found.append(f"Guessing would reach {formatting.percent(metrics['chance'])}.")
     if metrics.get("judge_test_accuracy") is not None:
-        found.append(f"The judge's own test accuracy: {words.percent(metrics['judge_test_accuracy'])}.")
+        found.append(f"The judge's own test accuracy: {formatting.percent(metrics['judge_test_accuracy'])}.")
     plain = _undefended(records, trial)
     if plain and "attack_accuracy" in plain["values"]:
         found.append(
@@ -160,7 +163,7 @@ def _remarks(
     if fresh:
         if "attack_accuracy" in fresh["values"]:
             found.append(
-                f"The same recipe under {words.fresh_seeds(fresh['seeds'])}: attack accuracy "
+                f"The same recipe under {formatting.fresh_seeds(fresh['seeds'])}: attack accuracy "
                 f"{_shown('attack_accuracy', fresh)}."
             )
         if fresh["front_probability"] is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sweeper.results import formatting as words
+from sweeper.results import formatting
 from sweeper.results.confirmed import LIKELY
 from sweeper.statistics.membership import drawn_means
 from trainables.errors import ConfigError
@@ -64,8 +64,8 @@ def pick(
         "values": dict(_figures(best)["values"]),
         "interval": dict(_figures(best)["interval"]),
         "seeds": fresh["seeds"] if fresh else 0,
-        "freeze_point": words.freeze_point(best),
-        "defense": words.defense(best),
+        "freeze_point": formatting.freeze_point(best),
+        "defense": formatting.defense(best),
         "params": best["params"],
         "sure": {key: None if value is None else round(value, 3) for key, value in sure.items()},
         "safer": None if safer is None or safer is best else safer["number"],
@@ -83,7 +83,9 @@ def _limit(max_attack_accuracy: float | None, min_accuracy: float | None) -> tup
         raise ConfigError("pick needs one limit: --max-attack-accuracy or --min-accuracy")
     name, value = given[0]
     if not 0 <= value <= 1:
-        raise ConfigError(f"a limit on {words.objective(name)} must be a share from 0 to 1; got {value:g}")
+        raise ConfigError(
+            f"a limit on {formatting.objective(name)} must be a share from 0 to 1; got {value:g}"
+        )
     return name, value
 
 
@@ -156,10 +158,10 @@ def _none(records: Record, trials: Sequence[Trial], name: str, limit: float) -> 
     near = min(trials, key=lambda trial: sign * _figures(trial)["values"][name])
     values = _figures(near)["values"]
     return (
-        f"no trial of study '{records['study']}' has {words.objective(name)} "
+        f"no trial of study '{records['study']}' has {formatting.objective(name)} "
         f"{'at most' if name == 'attack_accuracy' else 'at least'} {limit:g}; the nearest is trial "
         f"{near['number']} with "
-        + " and ".join(f"{words.objective(key)} {values[key]:.3f}" for key in _OTHER)
+        + " and ".join(f"{formatting.objective(key)} {values[key]:.3f}" for key in _OTHER)
         + "; relax the limit, or search further"
     )
 
@@ -225,12 +227,12 @@ def show_pick(found: Mapping[str, Any]) -> None:
     print(f"trial {found['trial']}: frozen to {found['freeze_point']}, defense {found['defense']}")
     for key, value in found["values"].items():
         ends = found["interval"].get(key)
-        shown = f" [{words.value(key, ends[0])}, {words.value(key, ends[1])}]" if ends else ""
-        print(f"  {words.objective(key)} {words.value(key, value)}{shown}")
-    source = words.fresh_seeds(found["seeds"]) if found["seeds"] else "the search's one measurement"
+        shown = f" [{formatting.value(key, ends[0])}, {formatting.value(key, ends[1])}]" if ends else ""
+        print(f"  {formatting.objective(key)} {formatting.value(key, value)}{shown}")
+    source = formatting.fresh_seeds(found["seeds"]) if found["seeds"] else "the search's one measurement"
     print(f"  figures of {source}")
     bound = "at most" if name == "attack_accuracy" else "at least"
-    asked = f"{words.objective(name)} is {bound} {words.value(name, limit)}"
+    asked = f"{formatting.objective(name)} is {bound} {formatting.value(name, limit)}"
     for key, text in (
         ("limit", asked),
         ("front", "it is on the front"),

@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""What hands out trials and is told how they ended: the contract between search and engine."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""Stored Optuna studies read as plain data, and the storage that they lie in."""
 
 import json
 import os

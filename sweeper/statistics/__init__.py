@@ -1,0 +1,1 @@
+"""Fronts, hypervolumes, intervals: numpy only."""

@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""Confidence intervals over repeated measurements."""
 
 import math
 from collections.abc import Sequence

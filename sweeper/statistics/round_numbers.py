@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""Round numbers that cover a range, for axes and levels."""
 
 import math
 

@@ -1,0 +1,1 @@
+"""Study files, presets and their checks."""

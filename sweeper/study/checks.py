@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""Checks of a study before any work: objectives, screening, GPUs, every path of its space."""
 
 import random
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""Study files read: YAML in, a `Study` out, every mistake with its path."""
 
 import dataclasses
 import re

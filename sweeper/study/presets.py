@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""Preset studies: where they lie, and how a reference finds one."""
 
 from pathlib import Path
 from typing import Any

@@ -1,0 +1,1 @@
+"""MLflow: runs, fields and its server."""

@@ -259,7 +259,7 @@ class Killed(Exception):
     pass
 
 
-def test_a_killed_attack_is_prefix_of_longer_where_it_was(name, tmp_path):
+def test_a_killed_attack_goes_on_where_it_was(name, tmp_path):
     whole = invert(name, *victim(name))
     resume = Resume(tmp_path, every=0.0)  # writes whenever it may
     calls = 0

@@ -19,7 +19,7 @@ import yaml
 from click.testing import CliRunner
 
 import sweeper.engine.sweep
-import sweeper.tracking  # now, so that what loading takes counts for no command
+import sweeper.tracking.mlflow_tracker  # now, so that what loading takes counts for no command
 from sweeper.cli.app import main
 from sweeper.search.optuna_study import OptunaStudy
 from sweeper.search.reading import stored_trials
@@ -213,9 +213,9 @@ DRIVER = textwrap.dedent(
     import os, sys, time
     from pathlib import Path
 
-    from sweeper.home import Home
-    from sweeper.study import parse_study
-    from sweeper.sweep import sweep
+    from sweeper.storage.home import Home
+    from sweeper.study.loading import parse_study
+    from sweeper.engine.sweep import sweep
 
     root, address, trials = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 
@@ -339,7 +339,7 @@ INTERRUPTED = textwrap.dedent(
     from pathlib import Path
 
     import sweeper.engine.interrupt, sweeper.engine.sweep
-    from sweeper.cli import main
+    from sweeper.cli.app import main
 
     root, grace = Path(sys.argv[1]), float(sys.argv[2])
 

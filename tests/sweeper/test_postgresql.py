@@ -160,9 +160,9 @@ DRIVER = textwrap.dedent(
     import sys, time
     from pathlib import Path
 
-    from sweeper.home import Home
-    from sweeper.ledger import Ledger
-    from sweeper.study import parse_study
+    from sweeper.storage.home import Home
+    from sweeper.search.optuna_study import OptunaStudy
+    from sweeper.study.loading import parse_study
     from trainables.errors import ConfigError
 
     home, log = Home(Path(sys.argv[1])), Path(sys.argv[2])
@@ -175,7 +175,7 @@ DRIVER = textwrap.dedent(
     while True:
         try:
             with home.driver("both") as check:
-                book = Ledger(study, home.storage, home.study("both") / "history")
+                book = OptunaStudy(study, home.storage, home.study("both") / "history")
                 for _ in range(4):
                     check()
                     asked = book.ask()

@@ -27,7 +27,7 @@ def test_a_large_grid_is_queued_as_it_is_walked_also_over_restarts(home, cheap, 
     assert found == expected[:20]
 
 
-def test_a_grid_that_was_killed_while_it_was_queued_is_prefix_of_longer(home, cheap, result):
+def test_a_grid_that_was_killed_while_it_was_queued_goes_on(home, cheap, result):
     study = cheap(space=[{"a": {"ordered": list(range(4))}}], search={"sampler": "grid"})
     book = OptunaStudy(study, home.storage, home.study("cheap") / "history")
     book._optuna.enqueue_trial({"a": 0})  # killed before it was handed out

@@ -59,9 +59,7 @@ def results(work, parts, spread, report=silent):
     return merge(spread(work, parts, "cpu", report))
 
 
-def test_a_killed_shard_is_prefix_of_longer_where_it_was_and_finished_parts_are_not_repeated(
-    tmp_path, ray_address
-):
+def test_a_killed_shard_goes_on_where_it_was_and_finished_parts_are_not_repeated(tmp_path, ray_address):
     log = tmp_path / "log"
     log.mkdir()
 
@@ -168,16 +166,16 @@ import ray
 
 ray.init(num_cpus=4, num_gpus=2, include_dashboard=False, log_to_driver=False)
 
-from sweeper.home import Home
-from sweeper.study import parse_study
-from sweeper.sweep import sweep
+from sweeper.storage.home import Home
+from sweeper.study.loading import parse_study
+from sweeper.engine.sweep import sweep
 
 
 def run(trial, *, store_root, device, report, spread):
     import ray
     import torch
     from trainables.attacks.base import Reconstructions
-    from trainables.shards import cut, merge
+    from trainables.attacks.sharding import cut, merge
 
     def work(part, device, report):
         assert device == ("cuda" if torch.cuda.is_available() else "cpu")

@@ -19,9 +19,9 @@ DRIVER = textwrap.dedent(
     import os, sys, time
     from pathlib import Path
 
-    from sweeper.home import Home
-    from sweeper.study import parse_study
-    from sweeper.sweep import sweep
+    from sweeper.storage.home import Home
+    from sweeper.study.loading import parse_study
+    from sweeper.engine.sweep import sweep
 
     root, address, trials = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 

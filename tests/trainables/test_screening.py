@@ -67,7 +67,7 @@ def test_one_start_is_enough_where_the_long_attack_begins_anew(monkeypatch):
     ],
     ids=lambda attack: attack["kind"],
 )
-def test_the_long_attack_is_prefix_of_longer_where_the_short_one_ended(tmp_path, attack):
+def test_the_long_attack_goes_on_where_the_short_one_ended(tmp_path, attack):
     """It finds what it finds when it is run by itself, to the last bit."""
     screened = run_screened(
         config(attack=attack),

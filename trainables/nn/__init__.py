@@ -1,0 +1,1 @@
+"""Networks and tensor functions that know no method."""

@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""Pre-trained weights from a file."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""Pre-training on a data set of the study."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal

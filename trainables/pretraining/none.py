@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""No pre-training: random weights."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""torchvision's published ImageNet weights."""
 
 from dataclasses import dataclass
 from typing import ClassVar

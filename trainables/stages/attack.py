@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""The attack, as a stage: reconstructions of the attacked identities."""
 
 import functools
 import shutil

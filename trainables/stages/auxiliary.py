@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""What an attack learns first of a target and public images, as a stage."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""The judge, as a stage: fitted once for all trials."""
 
 from pathlib import Path
 from typing import Any

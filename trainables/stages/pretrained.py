@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""The pre-trained backbone that targets start from, as a stage."""
 
 from pathlib import Path
 from typing import Any

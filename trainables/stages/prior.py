@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""The prior, as a stage: trained once for all trials, or once for each target."""
 
 from pathlib import Path
 from typing import Any

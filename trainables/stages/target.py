@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""The trained target, as a stage."""
 
 from dataclasses import asdict
 from pathlib import Path

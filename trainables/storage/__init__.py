@@ -1,0 +1,1 @@
+"""Finished stages, resumable states and files."""

@@ -1,0 +1,1 @@
+"""How any classifier here is trained."""

@@ -93,7 +93,7 @@ def test_how_near_a_trial_is_counts_in_parts_of_its_interval():
     assert near_front(records) == [3, 2]
 
 
-def test_a_killed_confirmation_is_prefix_of_longer_and_more_seeds_are_added(home, searched):
+def test_a_killed_confirmation_goes_on_and_more_seeds_are_added(home, searched):
     study = searched(search={"trials": 5})
     records = study_records(home, study.name)
 

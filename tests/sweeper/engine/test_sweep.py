@@ -22,9 +22,9 @@ DRIVER = textwrap.dedent(
     import os, sys, time
     from pathlib import Path
 
-    from sweeper.home import Home
-    from sweeper.study import parse_study
-    from sweeper.sweep import sweep
+    from sweeper.storage.home import Home
+    from sweeper.study.loading import parse_study
+    from sweeper.engine.sweep import sweep
 
     root, address = Path(sys.argv[1]), sys.argv[2]
     starts = root / "starts"
@@ -133,7 +133,7 @@ def test_a_killed_worker_is_replaced_and_its_trial_counts_once(
     assert "worker died (killed, or out of memory)" in dead["reason"]
 
 
-def test_failed_trials_keep_their_reason_and_the_sweep_is_prefix_of_longer(home, cheap, result, ray_address):
+def test_failed_trials_keep_their_reason_and_the_sweep_goes_on(home, cheap, result, ray_address):
     def run(trial, *, store_root, device, report):
         match trial["a"]:
             case "trial":
@@ -157,9 +157,7 @@ def test_failed_trials_keep_their_reason_and_the_sweep_is_prefix_of_longer(home,
     assert {t["params"]["a"] for t in outcome.records["trials"] if t["on_front"]} == {"fine", "also fine"}
 
 
-def test_a_full_disk_stops_the_sweep_and_the_next_start_is_prefix_of_longer(
-    tmp_path, home, cheap, result, ray_address
-):
+def test_a_full_disk_stops_the_sweep_and_the_next_start_goes_on(tmp_path, home, cheap, result, ray_address):
     def run(trial, *, store_root, device, report):
         if trial["a"] == 2 and not (tmp_path / "freed").exists():
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -236,7 +234,7 @@ def test_shared_stages_come_first_and_their_failure_ends_the_sweep(
 def test_a_cluster_on_which_no_trial_fits_any_more_is_told_of_once(monkeypatch):
     said, there = [], [Node(1, 0)]
     monkeypatch.setattr("sweeper.engine.runner.LOOK_SECONDS", 0)
-    monkeypatch.setattr("sweeper.engine.sweep.machines", lambda: there)
+    monkeypatch.setattr("sweeper.engine.runner.machines", lambda: there)
     display = Silent()
     display.say = said.append
     lost = _Lost(TrialResources(2, 0, 1, 2, 0), display)

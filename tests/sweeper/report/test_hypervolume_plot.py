@@ -31,7 +31,7 @@ def test_a_dot_for_each_trial_that_raised_the_hypervolume():
     assert 0 < float(second.get("cy")) < float(first.get("cy")) < HEIGHT
 
 
-def test_the_line_steps_up_where_the_dots_are_and_is_prefix_of_longer_to_the_end():
+def test_the_line_steps_up_where_the_dots_are_and_goes_on_to_the_end():
     svg = growth_svg([Series("mine", "red", STEPS)])
     (path,) = re.findall(r'<path d="([^"]*)" fill="none" stroke="red"', svg)
     at = {round(float(dot.get("cx")), 1): round(float(dot.get("cy")), 1) for dot, _ in dots(svg)}

@@ -128,7 +128,7 @@ def test_flat_samplers_ask_again_for_what_was_tried(optuna_study, result, sample
     assert len({json.dumps(one.assignment) for one in request}) == len(request) == 6
 
 
-def test_a_driver_killed_in_the_midst_of_a_proposal_is_prefix_of_longer(optuna_study, home, result):
+def test_a_driver_killed_in_the_midst_of_a_proposal_goes_on(optuna_study, home, result):
     source = optuna_study(search={"trials": 2, "anchors": False})
     trial = source._optuna.ask()
     trial.suggest_float("x", 0, 1)  # and never came to "k"

@@ -63,7 +63,7 @@ def test_a_conditional_space_gives_whole_assignments(begin, sampler):
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_a_restart_is_prefix_of_longer_and_does_not_repeat(begin, sampler):
+def test_a_restart_goes_on_and_does_not_repeat(begin, sampler):
     study, source = begin(sampler)
     found = run(study, source, 6)
     for _ in range(3):

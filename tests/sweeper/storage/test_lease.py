@@ -67,7 +67,7 @@ def test_beats_keep_it_and_whoever_stops_beating_loses_it(url, monkeypatch):
     assert row(url) == []
 
 
-def test_a_machine_that_slept_is_prefix_of_longer_if_nobody_came(url):
+def test_a_machine_that_slept_goes_on_if_nobody_came(url):
     with Lease(url, "s", token="a", holder="a") as held:
         held._renewed = (held._renewed[0], held._renewed[1] - 3600)
         held.check()

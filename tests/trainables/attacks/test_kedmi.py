@@ -217,7 +217,7 @@ def test_history_and_progress():
     assert reports[-1] == ("attack", 240, 240, {"identity_loss", "prior_loss"})
 
 
-def test_is_prefix_of_longer_where_it_was_killed(tmp_path):
+def test_goes_on_where_it_was_killed(tmp_path):
     target, prior = comparing()
     attack = KEDMI(iterations=9, restarts=2, group=2)
     whole = invert(attack, target, prior, [0, 1, 2])

@@ -1,0 +1,1 @@
+"""Rendered faces and shapes."""

@@ -98,7 +98,7 @@ def test_losses_are_kept_at_some_fifty_points(iterations):
 
 
 @pytest.mark.parametrize("killed_at", [1, 60, 129])
-def test_is_prefix_of_longer_where_it_was_killed(tmp_path, killed_at):
+def test_goes_on_where_it_was_killed(tmp_path, killed_at):
     whole = run()
 
     def dying(state, iteration, *draws):

@@ -1,0 +1,58 @@
+"""What every method is: a frozen dataclass of its knobs, with a name, a summary, a source and a version."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """The base of all nine families: architectures, attacks, data sets, defenses, judges and the others.
+
+    Attributes:
+        kind: its name in study files, and in the registry of its family.
+        summary: one line for ``sweeper list``.
+        source: the paper, or "this project".
+        version: raise it when a change of the code changes what the method computes. It enters the content
+            keys of this method's own results, so that those of no other method are made again.
+    """
+
+    kind: ClassVar[str]
+    summary: ClassVar[str]
+    source: ClassVar[str]
+    version: ClassVar[int] = 1
+
+
+# What a field of a method can say of itself. Content keys, paths and screening follow from it.
+
+FILE = "file"
+LENGTH = "length"
+LATER = "later"
+
+
+def file_knob(default: Any = dataclasses.MISSING) -> Any:
+    """Return a field that holds the path of a file or folder.
+
+    A relative path is made absolute before work starts elsewhere, and a content key holds a digest of what
+    lies there instead of the path.
+    """
+    return _knob(default, FILE)
+
+
+def length_knob(default: Any = dataclasses.MISSING) -> Any:
+    """Return a field that counts the steps of an attack: a screening attack takes a share of them."""
+    return _knob(default, LENGTH)
+
+
+def later_knob(default: Any) -> Any:
+    """Return a field that came when results were stored already: at its default it enters no content key."""
+    return _knob(default, LATER)
+
+
+def knobs_marked(method: Any, mark: str) -> tuple[str, ...]:
+    """Return the names of the fields of a dataclass (or of its instance) that carry `mark`, in order."""
+    return tuple(field.name for field in dataclasses.fields(method) if field.metadata.get(mark))
+
+
+def _knob(default: Any, mark: str) -> Any:
+    return dataclasses.field(default=default, metadata={mark: True})
