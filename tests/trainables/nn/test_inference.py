@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from trainables.architectures import ARCHITECTURES
-from trainables.nn.inference import fold_batchnorm, inference_copy
+from trainables.nn.inference import inference_copy
 from trainables.priors.gmi import generator
 
 
@@ -44,9 +44,3 @@ def test_same_outputs_and_input_gradients(name):
     scale = results[0][1].abs().max().item()
     torch.testing.assert_close(results[0][0], results[1][0], atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(results[0][1], results[1][1], atol=1e-4 * max(1, scale), rtol=1e-4)
-
-
-def test_folds_what_follows_a_layer_and_leaves_the_rest():
-    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.ReLU(), nn.BatchNorm2d(4)).eval()
-    kinds = [type(layer) for layer in fold_batchnorm(network)]
-    assert kinds == [nn.Conv2d, nn.Identity, nn.ReLU, nn.BatchNorm2d]
