@@ -124,9 +124,7 @@ class TrialConfig:
         with torch.device("meta"):  # a prior that does not fit the images is an error now, not after training
             for plan in self.attack:
                 networks = plan.prior.build(self.image_size)
-                check_prior = getattr(plan.attack, "check_prior", None)
-                if check_prior is not None:
-                    check_prior(networks)
+                plan.attack.check_prior(networks)
 
     @property
     def attack_plans(self) -> dict[str, AttackPlan]:

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainables.attacks.base import Attack, is_prefix_of_longer
+from trainables.attacks.base import Attack
 from trainables.attacks.sharding import Spread
 from trainables.config import AttackPlan, TrialConfig, load_trial
 from trainables.errors import ConfigError
@@ -68,7 +68,7 @@ def _short(attack: Attack, share: float) -> Attack | None:
     changes = {name: max(1, math.ceil(share * getattr(attack, name))) for name in LENGTHS if name in knobs}
     if not changes:
         return None
-    if "restarts" in knobs and not is_prefix_of_longer(attack):
+    if "restarts" in knobs and not attack.is_prefix_of_longer:
         changes["restarts"] = 1
     short: Attack = dataclasses.replace(attack, **changes)  # type: ignore[type-var]
     return short
@@ -119,7 +119,7 @@ def run_screened(
     trained = make_target(config, store=store, device=device, report=report)
     plan, whole = shortened(config, share)
     # The parts of a spread attack keep their states apart, so there the long one begins anew.
-    longer = whole if is_prefix_of_longer(whole.attack) and spread is None else None
+    longer = whole if whole.attack.is_prefix_of_longer and spread is None else None
 
     def told(stage: str, done: int, total: int, **metrics: float) -> None:
         report(f"short {stage}" if stage == "attack" else stage, done, total, **metrics)

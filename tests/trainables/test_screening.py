@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from trainables.attacks import ATTACKS
 from trainables.attacks.optim.descent import descend
 from trainables.config import load_trial
 from trainables.errors import ConfigError
@@ -42,7 +43,7 @@ def test_a_short_attack_has_a_share_of_the_steps():
 
 
 def test_one_start_is_enough_where_the_long_attack_begins_anew(monkeypatch):
-    monkeypatch.setattr("trainables.screening.is_prefix_of_longer", lambda attack: False)
+    monkeypatch.setattr(ATTACKS["gmi"], "is_prefix_of_longer", False)
     short, _ = shortened(config(), 0.5)
     assert (short.attack.iterations, short.attack.restarts) == (3, 1)
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from trainables.attacks.base import (
+    Attack,
     Passes,
     Reconstructions,
     ThreatModel,
@@ -69,7 +70,7 @@ def candidates(
 
 
 @dataclass(frozen=True, kw_only=True)
-class BREP:
+class BREP(Attack):
     """BREP-MI: Kahla et al. 2022, "Label-Only Model Inversion Attacks via Boundary Repulsion".
 
     Follows the released code. From a latent that the target gives to the identity, each call asks for the
@@ -102,7 +103,6 @@ class BREP:
         "paper": {},
         "cpu": {"iterations": 50, "calls": 200, "start_queries": 20_000},
     }
-    auxiliary: ClassVar[None] = None
 
     points: int = 32
     radius: float = 2.0

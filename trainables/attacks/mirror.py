@@ -11,6 +11,7 @@ from torch import Tensor
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise, noise_size
 from trainables.attacks.base import (
+    Attack,
     Passes,
     Reconstructions,
     ThreatModel,
@@ -77,7 +78,7 @@ def choose(logits: Tensor, label: int) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mirror:
+class Mirror(Attack):
     """MIRROR: An et al. 2022, white-box, on a StyleGAN2; the defaults are those of the released script.
 
     Each identity starts from the `starts` samples of a pool with the highest confidence. Their styles
@@ -107,7 +108,6 @@ class Mirror:
         "paper": {},
         "cpu": {"pool": 1000, "starts": 4, "iterations": 100},
     }
-    auxiliary: ClassVar[None] = None
 
     pool: int = 100_000
     psi: float = 0.7

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainables.attacks.base import (
+    Attack,
     Passes,
     Reconstructions,
     ThreatModel,
@@ -53,7 +54,7 @@ def mutated(styles: Tensor, mask: Tensor, noise: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MirrorBlackbox:
+class MirrorBlackbox(Attack):
     """MIRROR's genetic attack: An et al. 2022; the defaults are those of the released script.
 
     Each identity's first `population` are the samples of a pool with the highest score for it. In each
@@ -79,7 +80,6 @@ class MirrorBlackbox:
         "paper": {},
         "cpu": {"pool": 1000, "population": 40, "generations": 25},
     }
-    auxiliary: ClassVar[None] = None
 
     pool: int = 100_000
     psi: float = 0.7

@@ -11,6 +11,7 @@ from torch.nn import functional
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise, noise_size
 from trainables.attacks.base import (
+    Attack,
     Passes,
     Reconstructions,
     ThreatModel,
@@ -42,7 +43,7 @@ from trainables.storage.resume import Resume
 
 
 @dataclass(frozen=True, kw_only=True)
-class PPA:
+class PPA(Attack):
     """PPA: Struppek et al. 2022, "Plug & Play Attacks"; the defaults are those of its FaceScrub runs.
 
     Three parts. Of `candidates` samples, one pool for all identities, each identity gets the `starts` with
@@ -78,7 +79,6 @@ class PPA:
         "paper_dogs": {"iterations": 100, "learning_rate": 0.01, "crop": (0.75, 1.0)},
         "cpu": {"candidates": 1000, "starts": 4, "rounds": 20, "kept": 1},
     }
-    auxiliary: ClassVar[None] = None
 
     candidates: int = 2000
     psi: float = 0.5

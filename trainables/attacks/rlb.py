@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from trainables.attacks.base import (
+    Attack,
     Passes,
     Reconstructions,
     ThreatModel,
@@ -83,7 +84,7 @@ def policy(parameters: DescentState, states: Tensor, noise: Tensor) -> tuple[Ten
 
 
 @dataclass(frozen=True, kw_only=True)
-class RLB:
+class RLB(Attack):
     """RLB-MI: Han et al. 2023, "Reinforcement Learning-Based Black-Box Model Inversion Attacks".
 
     Follows the released code: a soft actor-critic agent per identity, in episodes of one step. The state is a
@@ -108,7 +109,6 @@ class RLB:
         "paper": {},
         "cpu": {"episodes": 1000, "replay": 64, "hidden": 64},
     }
-    auxiliary: ClassVar[None] = None
 
     episodes: int = 40_000
     hidden: int = 256

@@ -18,7 +18,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from trainables.datasets.base import Images
+from trainables.datasets.base import Dataset, Images
 from trainables.errors import ConfigError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
@@ -30,7 +30,7 @@ Read = Callable[[str], bytes]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageFolder:
+class ImageFolder(Dataset):
     """Images of a folder or a zip, decoded to RGB.
 
     Layouts, each perhaps inside one more folder: ``identity/file.jpg``; ``train/identity/file.jpg`` with

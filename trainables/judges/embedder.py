@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from trainables.datasets.split import Split
 from trainables.errors import ConfigError
-from trainables.judges.base import JudgeModel, outputs, top1
+from trainables.judges.base import Judge, JudgeModel, outputs, top1
 from trainables.nn.inference import inference_copy
 from trainables.nn.mobilefacenet import HEIGHT, WIDTH, MobileFaceNet
 from trainables.runtime.progress import Report
@@ -21,7 +21,7 @@ EMBEDDERS: dict[str, Callable[[], nn.Module]] = {"mobilefacenet": MobileFaceNet}
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmbedderJudge:
+class EmbedderJudge(Judge):
     """Takes an image for the identity whose mean training embedding has the highest cosine to its own.
 
     It shares neither training nor task with the target, so it does not accept what merely fools classifiers.

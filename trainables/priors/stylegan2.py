@@ -18,7 +18,7 @@ from trainables.nn.crops import centre, resize
 from trainables.nn.stylegan2.checkpoint import Shapes, load, shapes
 from trainables.nn.stylegan2.discriminator import Discriminator, DiscriminatorShape, deviation
 from trainables.nn.stylegan2.generator import Generator, GeneratorShape
-from trainables.priors.base import PriorNetworks, eval_mode
+from trainables.priors.base import Prior, PriorNetworks, eval_mode
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.progress import Report
 from trainables.runtime.randomness import derive, stream
@@ -199,7 +199,7 @@ def usual_deviation(discriminator: Discriminator, images: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StyleGAN2Prior:
+class StyleGAN2Prior(Prior):
     """StyleGAN2: Karras et al. 2020, a published checkpoint or a small one trained here.
 
     path: a checkpoint of StyleGAN2-ADA in PyTorch (.pkl), or a .safetensors that ``sweeper prepare

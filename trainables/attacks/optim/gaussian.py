@@ -8,7 +8,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainables.attacks.base import Passes, Reconstructions, in_chunks, row_noise, rows_at_once, to_pixels
+from trainables.attacks.base import (
+    Attack,
+    Passes,
+    Reconstructions,
+    in_chunks,
+    row_noise,
+    rows_at_once,
+    to_pixels,
+)
 from trainables.attacks.optim.descent import (
     DescentState,
     Guide,
@@ -28,7 +36,7 @@ from trainables.storage.resume import Resume
 
 
 @dataclass(frozen=True, kw_only=True)
-class GaussianSearch:
+class GaussianSearch(Attack):
     """Minimises softplus(-D(G(z))) + identity_weight * identity loss of G(z) over the Gaussian behind z.
 
     A step draws one z = mean + exp(log_variance / 2) * noise for each identity and moves both with Adam.
@@ -44,7 +52,6 @@ class GaussianSearch:
     that of the sum over identities divided by `group`: the published mean, for a whole group.
     """
 
-    kind: ClassVar[str]
     is_prefix_of_longer: ClassVar[bool] = True
 
     iterations: int = 2400

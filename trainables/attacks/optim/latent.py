@@ -7,7 +7,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from trainables.attacks.base import Passes, Reconstructions, in_chunks, row_noise, rows_at_once, to_pixels
+from trainables.attacks.base import (
+    Attack,
+    Passes,
+    Reconstructions,
+    in_chunks,
+    row_noise,
+    rows_at_once,
+    to_pixels,
+)
 from trainables.attacks.optim.descent import (
     DescentState,
     Guide,
@@ -26,7 +34,7 @@ from trainables.storage.resume import Resume
 
 
 @dataclass(frozen=True, kw_only=True)
-class LatentSearch:
+class LatentSearch(Attack):
     """Minimises -D(G(z)) + identity_weight * identity loss of G(z) over z.
 
     A discriminator that compares the images of a batch, as KEDMI's does, sees each image alone here.
@@ -39,7 +47,6 @@ class LatentSearch:
     batch of the protocol of KEDMI, LOMMA and TL-DMI; the first GMI code had 100.
     """
 
-    kind: ClassVar[str]
     is_prefix_of_longer: ClassVar[bool] = True
 
     iterations: int = 2400
