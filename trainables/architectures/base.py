@@ -97,6 +97,7 @@ class Architecture:
 
     torchvision_weights: torchvision's name of the ImageNet weights, as ``VGG16_BN_Weights``, if it has them.
     torchvision_key: name of a weight in ``stages.state_dict()`` -> its name in torchvision's state dict.
+    version: raise it when a change of the code changes the network that `build` returns.
     """
 
     summary: str
@@ -104,6 +105,7 @@ class Architecture:
     build: "Build"
     torchvision_weights: str | None = None
     torchvision_key: Callable[[str], str] | None = None
+    version: int = 1
 
 
 class Build(Protocol):

@@ -19,6 +19,7 @@ from trainables.attacks.base import (
     rows_at_once,
     to_pixels,
 )
+from trainables.method import length_knob
 from trainables.nn.inference import inference_copy
 from trainables.oracle import LabelOracle
 from trainables.priors.base import PriorNetworks
@@ -108,7 +109,7 @@ class BREP(Attack):
     radius: float = 2.0
     expansion: float = 1.3
     growth_share: float = 0.75
-    iterations: int = 1000
+    iterations: int = length_knob(1000)
     clip: float = 1.5
     repulsion_only: bool = True
     calls: int = 20_000

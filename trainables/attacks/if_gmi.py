@@ -33,6 +33,7 @@ from trainables.attacks.optim.l1_ball import project_l1
 from trainables.attacks.optim.style_pool import DECAYS, Meter, best, best_styles, crop_scores
 from trainables.attacks.optim.styles import BlockGenerator, block_generator
 from trainables.errors import ConfigError
+from trainables.method import length_knob
 from trainables.nn.crops import Crop, apply_crop, draw_crops
 from trainables.nn.identity_losses import poincare
 from trainables.nn.inference import inference_copy
@@ -99,7 +100,7 @@ class IFGMI(Attack):
     cutoff: int = 8
     clip_samples: bool = True
     starts: int = 50
-    iterations: int = 50
+    iterations: int = length_knob(50)
     blocks: int = 7
     block_iterations: int = 10
     radii: tuple[float, ...] = RADII

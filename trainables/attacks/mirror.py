@@ -32,6 +32,7 @@ from trainables.attacks.optim.descent import (
 )
 from trainables.attacks.optim.style_pool import Meter, best, sample_styles, style_bounds, worked
 from trainables.attacks.optim.styles import StyleGenerator, style_generator
+from trainables.method import length_knob
 from trainables.nn.identity_losses import cross_entropy
 from trainables.nn.inference import inference_copy
 from trainables.priors.base import PriorNetworks
@@ -113,7 +114,7 @@ class Mirror(Attack):
     psi: float = 0.7
     cutoff: int = 8
     starts: int = 8
-    iterations: int = 20_000
+    iterations: int = length_knob(20_000)
     learning_rate: float = 0.25
     spread: float = 1.0
     loss_weight: float = 10.0

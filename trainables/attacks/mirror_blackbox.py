@@ -23,6 +23,7 @@ from trainables.attacks.base import (
 from trainables.attacks.optim.descent import inference_prior
 from trainables.attacks.optim.style_pool import Meter, best, sample_styles, style_bounds, worked
 from trainables.attacks.optim.styles import StyleGenerator, style_generator
+from trainables.method import length_knob
 from trainables.oracle import ScoreOracle
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import at_least, fraction
@@ -85,7 +86,7 @@ class MirrorBlackbox(Attack):
     psi: float = 0.7
     cutoff: int = 8
     population: int = 1000
-    generations: int = 100
+    generations: int = length_knob(100)
     enough: float = 0.95
     crossover: Crossover = "released"
     mutation_chance: float = 0.1

@@ -32,6 +32,7 @@ from trainables.attacks.optim.descent import (
 )
 from trainables.attacks.optim.style_pool import DECAYS, Meter, best, best_styles, crop_scores, picture, worked
 from trainables.attacks.optim.styles import style_generator
+from trainables.method import length_knob
 from trainables.nn.crops import Crop, apply_crop, draw_crops
 from trainables.nn.identity_losses import poincare
 from trainables.nn.inference import inference_copy
@@ -85,7 +86,7 @@ class PPA(Attack):
     cutoff: int = 8
     clip_samples: bool = True
     starts: int = 200
-    iterations: int = 50
+    iterations: int = length_knob(50)
     learning_rate: float = 0.005
     milestones: tuple[int, ...] = ()
     crop: tuple[float, float] = (0.9, 1.0)

@@ -20,6 +20,7 @@ from trainables.attacks.base import (
 )
 from trainables.attacks.optim.descent import DescentState, adam_step, sampled
 from trainables.errors import TrialError
+from trainables.method import length_knob
 from trainables.nn.inference import inference_copy
 from trainables.oracle import ScoreOracle
 from trainables.priors.base import PriorNetworks
@@ -110,7 +111,7 @@ class RLB(Attack):
         "cpu": {"episodes": 1000, "replay": 64, "hidden": 64},
     }
 
-    episodes: int = 40_000
+    episodes: int = length_knob(40_000)
     hidden: int = 256
     replay: int = 256
     learning_rate: float = 5e-4

@@ -23,6 +23,7 @@ from trainables.attacks.base import (
 )
 from trainables.attacks.optim.descent import DescentState, Losses, Progress, descend, sampled
 from trainables.errors import ConfigError
+from trainables.method import length_knob
 from trainables.nn.inference import inference_copy
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
@@ -240,7 +241,7 @@ class VMI(Attack):
     flow_steps: int = 10
     hidden: int = 100
     batch: int = 64
-    steps: int = 3140
+    steps: int = length_knob(3140)
     samples: int = 50
     learning_rate: float = 1e-4
     momentum: float = 0.9

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from trainables.datasets.base import Dataset, Images
 from trainables.errors import ConfigError
+from trainables.method import file_knob
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
 SHOWN = 5  # how many bad files an error names
@@ -47,7 +48,7 @@ class ImageFolder(Dataset):
     summary: ClassVar[str] = "images of a folder or a zip: identity/file.jpg, train and test trees, or flat"
     source: ClassVar[str] = "your own files"
 
-    root: str
+    root: str = file_knob()
     crop: int | None = None
     limit: int | None = None
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from trainables.method import file_knob
 from trainables.pretraining.base import Pretraining, StagesState, matched
 from trainables.runtime.progress import Report
 from trainables.storage.weights import read_weights
@@ -21,7 +22,7 @@ class FromCheckpoint(Pretraining):
     summary: ClassVar[str] = "weights from a local file"
     source: ClassVar[str] = "this project"
 
-    path: str
+    path: str = file_knob()
 
     def stages_state(
         self,

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from trainables.datasets.base import Images, as_float
 from trainables.errors import ConfigError, TrialError
+from trainables.method import file_knob
 from trainables.nn.crops import centre, resize
 from trainables.nn.stylegan2.checkpoint import Shapes, load, shapes
 from trainables.nn.stylegan2.discriminator import Discriminator, DiscriminatorShape, deviation
@@ -229,7 +230,7 @@ class StyleGAN2Prior(Prior):
     source: ClassVar[str] = "Karras et al., CVPR 2020 (StyleGAN2), NeurIPS 2020 (StyleGAN2-ADA)"
     needs_target: ClassVar[bool] = False
 
-    path: str | None = None
+    path: str | None = file_knob(None)
     crop: int | None = None
     label: int = 0
     psi: float = 1.0

@@ -18,6 +18,7 @@ from trainables.attacks.optim.descent import (
     history,
 )
 from trainables.errors import ConfigError
+from trainables.method import length_knob
 from trainables.nn.augmentation import AUGMENTATION_DRAWS, random_augmentation
 from trainables.nn.conditional_gan import ConditionalGenerator, with_labels
 from trainables.priors.base import PriorNetworks
@@ -40,7 +41,7 @@ class ConditionalSearch(Attack):
 
     is_prefix_of_longer: ClassVar[bool] = True
 
-    iterations: int = 600
+    iterations: int = length_knob(600)
     restarts: int = 5
     learning_rate: float = 0.1
     group: int = 60

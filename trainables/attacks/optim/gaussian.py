@@ -28,6 +28,7 @@ from trainables.attacks.optim.descent import (
     realism,
 )
 from trainables.errors import TrialError
+from trainables.method import length_knob
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.progress import Report
@@ -54,7 +55,7 @@ class GaussianSearch(Attack):
 
     is_prefix_of_longer: ClassVar[bool] = True
 
-    iterations: int = 2400
+    iterations: int = length_knob(2400)
     restarts: int = 5
     learning_rate: float = 0.02
     identity_weight: float = 100.0

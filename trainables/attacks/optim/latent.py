@@ -26,6 +26,7 @@ from trainables.attacks.optim.descent import (
     momentum_step,
     realism,
 )
+from trainables.method import length_knob
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.progress import Report
@@ -49,7 +50,7 @@ class LatentSearch(Attack):
 
     is_prefix_of_longer: ClassVar[bool] = True
 
-    iterations: int = 2400
+    iterations: int = length_knob(2400)
     restarts: int = 5
     learning_rate: float = 0.02
     momentum: float = 0.9
