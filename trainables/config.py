@@ -1,6 +1,8 @@
 """One trial in a document: YAML or dict in, frozen dataclasses out, every mistake with its path."""
 
 import dataclasses
+import functools
+import os
 import types
 import typing
 from pathlib import Path
@@ -19,6 +21,7 @@ from trainables.defenses.base import Defense
 from trainables.errors import ConfigError
 from trainables.judges import JUDGES
 from trainables.judges.base import Judge
+from trainables.method import FILE, knobs_marked
 from trainables.nn.precision import FULL_PRECISION, NumberFormat, Precision
 from trainables.pretraining import PRETRAININGS
 from trainables.pretraining.base import Pretraining
@@ -124,9 +127,7 @@ class TrialConfig:
         with torch.device("meta"):  # a prior that does not fit the images is an error now, not after training
             for plan in self.attack:
                 networks = plan.prior.build(self.image_size)
-                check_prior = getattr(plan.attack, "check_prior", None)
-                if check_prior is not None:
-                    check_prior(networks)
+                plan.attack.check_prior(networks)
 
     @property
     def attack_plans(self) -> dict[str, AttackPlan]:
@@ -166,6 +167,40 @@ def document(config: TrialConfig) -> dict[str, Any]:
         for plan in config.attack
     ]
     return {**filled, "attack": attacks[0] if len(attacks) == 1 else attacks}
+
+
+def absolute_paths(document: Any, wanted: Any = TrialConfig) -> Any:
+    """Return a copy of `document`, of a trial or of the part `wanted`, whose relative paths are absolute.
+
+    Paths are the knobs that a method marks with `file_knob`, relative to the current directory; work in
+    another directory then finds them. What does not fit is left to `load_trial`, which says so.
+    """
+    if not isinstance(document, dict):
+        return document
+    if wanted in FAMILIES:
+        wanted = FAMILIES[wanted].get(str(document.get("kind")))
+    if wanted is None:
+        return dict(document)
+    hints, files = _hints(wanted), knobs_marked(wanted, FILE)
+    return {key: _absolute(value, hints.get(key), key in files) for key, value in document.items()}
+
+
+def _absolute(value: Any, hint: Any, is_file: bool) -> Any:
+    if is_file:
+        return os.path.abspath(value) if isinstance(value, str) and value else value
+    if hint == tuple[AttackPlan, ...]:
+        if isinstance(value, list):
+            return [_absolute(item, hint, is_file) for item in value]
+        attack = absolute_paths(value, Attack)
+        if isinstance(attack, dict) and "prior" in attack:  # a plan's own, beside the knobs of its attack
+            attack["prior"] = absolute_paths(attack["prior"], Prior)
+        return attack
+    return absolute_paths(value, hint) if hint in FAMILIES or dataclasses.is_dataclass(hint) else value
+
+
+@functools.cache
+def _hints(wanted: Any) -> dict[str, Any]:
+    return typing.get_type_hints(wanted)
 
 
 def _build(wanted: Any, document: Any, where: str, path: str) -> Any:

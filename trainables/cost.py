@@ -14,10 +14,11 @@ from trainables.attacks.base import Auxiliary
 from trainables.config import AttackPlan, TrialConfig
 from trainables.datasets.base import Images
 from trainables.datasets.split import Split
+from trainables.nn.critic import Critic
 from trainables.nn.inference import inference_copy
 from trainables.oracle import observe
 from trainables.pretraining.dataset import OnDataset
-from trainables.priors.base import eval_mode
+from trainables.priors.base import Prior, eval_mode
 from trainables.runtime.progress import silent
 from trainables.stages.data import attacked_identities, load_data
 from trainables.stages.target import new_target
@@ -57,7 +58,7 @@ def estimate(config: TrialConfig, device: str = "cpu") -> dict[str, float]:
     how: dict[str, Any] = {"seed": 0, "device": device, "report": silent}
     judge, small = _replace(config.judge, epochs=1), Split(train=few, validation=few, test=few)
     fit = _seconds(lambda: judge.fit(small, seed=0, device=device, report=silent), device)
-    judged = fit / len(few) * len(train) * getattr(config.judge, "epochs", 1)
+    judged = fit / len(few) * len(train) * config.judge.epochs
 
     shared, own = 0.0, 0.0
     for prior in dict.fromkeys(plan.prior for plan in config.attack):
@@ -85,19 +86,21 @@ def _learn(recipe: Auxiliary, public: Images, *, seen: Any, **how: Any) -> dict[
     return recipe.make(seen, public, **how)
 
 
-def _scaled(knobs: Any, public: Images, work: Callable[[Any, Images], object], device: str) -> float:
+def _scaled(
+    knobs: Prior | Auxiliary, public: Images, work: Callable[[Any, Images], object], device: str
+) -> float:
     """Return the seconds of training on `public`, from one epoch over two batches.
 
     Knobs whose work is not counted in epochs say in ``short_run()`` what to run instead and how often it goes
     into the whole.
     """
-    short_run = getattr(knobs, "short_run", None)
-    if short_run is not None:
-        short, times = short_run()
+    shortened = knobs.short_run()
+    if shortened is not None:
+        short, times = shortened
         return _seconds(lambda: work(short, public), device) * float(times)
-    few = _first(public, 2 * getattr(knobs, "batch_size", 64))
-    short = _replace(knobs, epochs=1)
-    return _seconds(lambda: work(short, few), device) * len(public) / len(few) * getattr(knobs, "epochs", 1)
+    few = _first(public, 2 * knobs.batch_size)
+    one_epoch = _replace(knobs, epochs=1)
+    return _seconds(lambda: work(one_epoch, few), device) * len(public) / len(few) * knobs.epochs
 
 
 def _attack(config: TrialConfig, plan: AttackPlan, target: Classifier, device: str) -> float:
@@ -133,7 +136,8 @@ def _attack(config: TrialConfig, plan: AttackPlan, target: Classifier, device: s
 
     passes = plan.attack.passes()
     # a prior's surrogates, or the discriminator that does their work where there are none
-    surrogates = list(getattr(networks.discriminator, "surrogates", ())) or [critic]
+    discriminator = networks.discriminator
+    surrogates = (discriminator.stand_ins() if isinstance(discriminator, Critic) else []) or [critic]
     return (
         price(draw, latents, passes.generator_forward, passes.generator_backward)
         + price(victim, images, passes.target_forward, passes.target_backward)

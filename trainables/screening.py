@@ -15,10 +15,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainables.attacks.base import Attack, is_prefix_of_longer
+from trainables.attacks import ATTACKS
+from trainables.attacks.base import Attack
 from trainables.attacks.sharding import Spread
 from trainables.config import AttackPlan, TrialConfig, load_trial
 from trainables.errors import ConfigError
+from trainables.method import LENGTH, knobs_marked
 from trainables.runtime.progress import Report, silent
 from trainables.stages.evaluation import judge_warnings
 from trainables.stages.judge import make_judge
@@ -26,7 +28,6 @@ from trainables.stages.target import make_target
 from trainables.storage.store import Stage, Store
 from trainables.trial import run_attack, run_trial
 
-LENGTHS = ("iterations", "steps", "episodes", "generations")  # knobs that say how long an attack runs
 KNOWN = (
     "test_accuracy",
     "attack_accuracy",
@@ -52,10 +53,16 @@ def shortened(config: TrialConfig, share: float) -> tuple[AttackPlan, AttackPlan
     found = [(dataclasses.replace(plan, attack=short), plan) for plan, short in possible if short is not None]
     if not found:
         raise ConfigError(
-            f"screening expects an attack with one of the knobs {', '.join(LENGTHS)} to shorten; got "
+            f"screening expects an attack with one of the knobs {', '.join(lengths())} to shorten; got "
             f"{', '.join(plan.attack.kind for plan in config.attack)} (attack); set search.screening: off"
         )
     return next((pair for pair in found if not pair[0].prior.needs_target), found[0])
+
+
+def lengths() -> tuple[str, ...]:
+    """Return the names of the knobs that say how long some attack runs, each once."""
+    names = (name for attack in ATTACKS.values() for name in knobs_marked(attack, LENGTH))
+    return tuple(dict.fromkeys(names))
 
 
 def _short(attack: Attack, share: float) -> Attack | None:
@@ -64,13 +71,15 @@ def _short(attack: Attack, share: float) -> Attack | None:
     All restarts are kept where the long attack goes on from where the short one ends, for then nothing is
     lost; else there is one restart.
     """
-    knobs = {field.name for field in dataclasses.fields(attack)}  # type: ignore[arg-type]
-    changes = {name: max(1, math.ceil(share * getattr(attack, name))) for name in LENGTHS if name in knobs}
+    knobs = {field.name for field in dataclasses.fields(attack)}
+    changes = {
+        name: max(1, math.ceil(share * getattr(attack, name))) for name in knobs_marked(attack, LENGTH)
+    }
     if not changes:
         return None
-    if "restarts" in knobs and not is_prefix_of_longer(attack):
+    if "restarts" in knobs and not attack.is_prefix_of_longer:
         changes["restarts"] = 1
-    short: Attack = dataclasses.replace(attack, **changes)  # type: ignore[type-var]
+    short: Attack = dataclasses.replace(attack, **changes)
     return short
 
 
@@ -119,7 +128,7 @@ def run_screened(
     trained = make_target(config, store=store, device=device, report=report)
     plan, whole = shortened(config, share)
     # The parts of a spread attack keep their states apart, so there the long one begins anew.
-    longer = whole if is_prefix_of_longer(whole.attack) and spread is None else None
+    longer = whole if whole.attack.is_prefix_of_longer and spread is None else None
 
     def told(stage: str, done: int, total: int, **metrics: float) -> None:
         report(f"short {stage}" if stage == "attack" else stage, done, total, **metrics)

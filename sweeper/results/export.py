@@ -46,7 +46,7 @@ def export(home: Home, name: str, number: int, folder: Path, *, replicate: int |
         raise ConfigError(f"expected a new or empty folder to release into, got {folder} (-o)")
     config = load_trial({**study.document(trial["params"]), "replicate": chosen}, f"{name}, trial {number}")
     labels = load_data(config).split.train.names
-    crop = getattr(config.private, "crop", None)
+    crop = config.private.crop
     about = {
         "architecture": config.target.architecture,
         "image_size": config.image_size,

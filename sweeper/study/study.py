@@ -139,7 +139,8 @@ class Study(_Strict):
 
         Relative paths in it are made absolute here: Ray's workers have directories of their own.
         """
-        from trainables.storage.documents import absolute_paths, merge
+        from trainables.config import absolute_paths
+        from trainables.storage.documents import merge
 
         trial: dict[str, Any] = absolute_paths(merge(self.trial, dict(assignment)))
         return trial

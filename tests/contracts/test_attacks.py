@@ -8,7 +8,7 @@ from torch import nn
 
 from trainables.architectures.base import Classifier
 from trainables.attacks import ATTACKS
-from trainables.attacks.base import Attack, Reconstructions, group_size
+from trainables.attacks.base import Attack, Reconstructions
 from trainables.attacks.brep import BREP
 from trainables.attacks.gmi import GMI
 from trainables.attacks.if_gmi import IFGMI
@@ -182,7 +182,7 @@ def test_any_number_of_shards_gives_the_same(name, tmp_path):
     target, prior = victim(name)
     whole = invert(name, target, prior, batch_size=1)
     for shards in (1, 2, 3):
-        parts = cut(len(IDENTITIES), shards, group_size(SMALL[name]), tmp_path)
+        parts = cut(len(IDENTITIES), shards, SMALL[name].group_size, tmp_path)
         assert len(parts) == shards
         own = [IDENTITIES[part.first : part.stop] for part in parts]
         found = merge([invert(name, target, prior, batch_size=1, identities=some) for some in own])

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from trainables.attacks.gmi import GMI
-from trainables.config import AttackPlan, document, load_trial
+from trainables.config import AttackPlan, absolute_paths, document, load_trial
 from trainables.datasets.synthetic_faces import SyntheticFaces
 from trainables.defenses.bido import BiDO
 from trainables.errors import ConfigError
@@ -205,3 +205,25 @@ def test_precision_and_compile_that_do_not_fit(knobs, message):
 def test_a_prior_that_the_attack_cannot_use_is_an_error_at_once(knobs, message):
     with pytest.raises(ConfigError, match=message):
         load_trial({**TRIAL, "attack": knobs})
+
+
+def test_relative_paths_are_made_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    template = {
+        "private": {"root": "faces", "kind": "image_folder"},
+        "public": {"root": "faces", "kind": "misspelt"},
+        "pretraining": {"kind": "dataset", "data": {"kind": "image_folder", "root": "others"}},
+        "judge": {"kind": "embedder", "path": None},
+        "attack": [{"kind": "ppa", "prior": {"kind": "stylegan2", "path": "a/w.pt"}}],
+        "prior": {"kind": "stylegan2", "path": str(tmp_path / "w.pt")},
+    }
+    document = absolute_paths(template)
+    assert document["private"] == {"root": str(tmp_path / "faces"), "kind": "image_folder"}
+    assert document["pretraining"]["data"]["root"] == str(tmp_path / "others")
+    assert document["attack"][0]["prior"]["path"] == str(tmp_path / "a" / "w.pt")
+    unchanged = ("public", "judge", "prior")  # no such kind, no path, absolute already
+    assert [document[part] for part in unchanged] == [template[part] for part in unchanged]
+    assert template["private"]["root"] == "faces"
+    assert absolute_paths(document) == document
+    single = absolute_paths({**template, "attack": template["attack"][0]})
+    assert single["attack"] == document["attack"][0]

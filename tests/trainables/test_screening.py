@@ -5,9 +5,12 @@ import numpy as np
 import pytest
 import torch
 
+from trainables.attacks import ATTACKS
+from trainables.attacks.base import Attack
 from trainables.attacks.optim.descent import descend
 from trainables.config import load_trial
 from trainables.errors import ConfigError
+from trainables.method import LENGTH, knobs_marked
 from trainables.screening import beaten, run_screened, shortened
 from trainables.storage.resume import Resume
 from trainables.storage.store import Store
@@ -42,7 +45,7 @@ def test_a_short_attack_has_a_share_of_the_steps():
 
 
 def test_one_start_is_enough_where_the_long_attack_begins_anew(monkeypatch):
-    monkeypatch.setattr("trainables.screening.is_prefix_of_longer", lambda attack: False)
+    monkeypatch.setattr(ATTACKS["gmi"], "is_prefix_of_longer", False)
     short, _ = shortened(config(), 0.5)
     assert (short.attack.iterations, short.attack.restarts) == (3, 1)
 
@@ -114,10 +117,22 @@ def test_what_bounds_nothing_is_refused():
         shortened(config(attack=twice, suite="mean"), 0.5)
 
 
-def test_an_attack_without_a_length_is_refused(monkeypatch):
-    monkeypatch.setattr("trainables.screening.LENGTHS", ("epochs",))
-    with pytest.raises(ConfigError, match="one of the knobs epochs to shorten; got gmi"):
-        shortened(config(), 0.5)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Endless(Attack):
+    kind = "endless"
+    threat_model = "white-box"
+    iterations: int = 8  # not marked as its length
+
+
+def test_an_attack_without_a_length_is_refused():
+    plan = dataclasses.replace(config().attack[0], attack=Endless())
+    expected = "one of the knobs iterations, .* to shorten; got endless"
+    with pytest.raises(ConfigError, match=expected):
+        shortened(dataclasses.replace(config(), attack=(plan,)), 0.5)
+
+
+def test_every_attack_says_how_long_it_is():
+    assert all(knobs_marked(attack, LENGTH) for attack in ATTACKS.values())
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,17 @@ from torch import Tensor, nn
 Trace = dict[str, Tensor]
 
 
+class Head(nn.Module):
+    """The base of heads that do more than a linear layer; any module from features to logits will do as well.
+
+    noise_size: standard normal numbers that it takes per row, 0 for a deterministic head.
+    reports_trace: whether it takes a trace beside the feature, and writes into it.
+    """
+
+    noise_size: int = 0
+    reports_trace: ClassVar[bool] = False
+
+
 class Classifier(nn.Module):
     """A chain of named stages, a neck that ends in the penultimate feature, and a head that gives logits.
 
@@ -17,8 +28,7 @@ class Classifier(nn.Module):
     neck: last stage's output -> penultimate feature (N, F).  head: feature -> logits (N, K).
     hooks: names (of stages, or ``"neck"``) whose outputs BiDO regularises, in order.
     mean, std: pixel normalisation applied first; (0, 0, 0) and (1, 1, 1) leave [0, 1] pixels as they are.
-    A head that reports more than logits writes it into the trace it is given, and sets
-    ``reports_trace = True``.
+    A head that draws noise, or reports more than logits, is a `Head`.
     """
 
     forward_methods: ClassVar[tuple[str, ...]] = (
@@ -76,7 +86,7 @@ class Classifier(nn.Module):
         feature = self.neck(self.run(x, start, None, trace))
         if trace is not None and "neck" in self.hooks:
             trace["neck"] = feature
-        reports = getattr(self.head, "reports_trace", False)
+        reports = isinstance(self.head, Head) and self.head.reports_trace
         logits: Tensor = self.head(feature, trace) if reports else self.head(feature)
         return logits
 
@@ -87,6 +97,7 @@ class Architecture:
 
     torchvision_weights: torchvision's name of the ImageNet weights, as ``VGG16_BN_Weights``, if it has them.
     torchvision_key: name of a weight in ``stages.state_dict()`` -> its name in torchvision's state dict.
+    version: raise it when a change of the code changes the network that `build` returns.
     """
 
     summary: str
@@ -94,6 +105,7 @@ class Architecture:
     build: "Build"
     torchvision_weights: str | None = None
     torchvision_key: Callable[[str], str] | None = None
+    version: int = 1
 
 
 class Build(Protocol):

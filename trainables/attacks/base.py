@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from trainables.architectures.base import Classifier
 from trainables.datasets.base import Images
 from trainables.errors import ConfigError, TrialError
+from trainables.method import Method
 from trainables.oracle import Oracle, seen_as
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.progress import Report
@@ -55,44 +56,67 @@ class Passes:
     surrogate_backward: int = 0
 
 
-class Auxiliary(Protocol):
+@dataclass(frozen=True, kw_only=True)
+class Auxiliary(Method):
     """What an attack learns from a target and public images before it knows whom to attack.
 
-    A frozen dataclass of knobs; what it makes is kept in the store under these, the target and the images.
+    What it makes is kept in the store under its knobs, the target and the images.
     """
 
-    kind: ClassVar[str]
+    @property
+    def epochs(self) -> int:
+        """Return the passes over the public images; as a knob, it is what a miniature run shortens to 1."""
+        return 1
+
+    @property
+    def batch_size(self) -> int:
+        """Return how many images a step takes."""
+        return 64
+
+    def short_run(self) -> tuple["Auxiliary", float] | None:
+        """Return what to run to price it, and how often that goes into the whole; None prices an epoch."""
+        return None
 
     def make(self, target: Any, public: Images, *, seed: int, device: str, report: Report) -> dict[str, Any]:
         """Return tensors and plain values for ``torch.save``, on the CPU; reports as stage "auxiliary"."""
-        ...
+        raise NotImplementedError
 
 
-class Attack(Protocol):
-    """A frozen dataclass of knobs with one verb. Register it in ``attacks.ATTACKS``.
+@dataclass(frozen=True, kw_only=True)
+class Attack(Method):
+    """The base of all attacks: knobs and one verb, `invert`. Register a subclass in ``attacks.ATTACKS``.
 
     threat_model: what the attacker sees of the target: its gradients, its scores, or only its labels.
     presets: name -> knobs; "paper" holds the published settings and "cpu" some for a machine without a GPU.
     An attack that asks for a prior of its own kind puts one under "prior".
-    auxiliary: what it learns first of the target and public images, or None.
-    group_size: only where a loss compares identities: how many neighbours form a group, see `group_size`.
-    is_prefix_of_longer: only where it is true, see `is_prefix_of_longer`.
+    is_prefix_of_longer: whether a run of fewer ``iterations`` is the beginning of a longer one of the same
+    knobs. What it leaves at its end where `invert` resumes is then the state in which the longer one stands
+    there.
     """
 
-    kind: ClassVar[str]
-    summary: ClassVar[str]
-    source: ClassVar[str]
     threat_model: ClassVar[ThreatModel]
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]]
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    is_prefix_of_longer: ClassVar[bool] = False
 
     @property
     def auxiliary(self) -> Auxiliary | None:
-        """Return the recipe of what `invert` wants as `auxiliary`."""
-        ...
+        """Return the recipe of what `invert` wants as `auxiliary`; None where it learns nothing first."""
+        return None
+
+    @property
+    def group_size(self) -> int:
+        """Return how many neighbouring identities the losses compare: 1 where each is on its own.
+
+        N identities are cut into groups of so many, in their order; a group must be attacked as a whole.
+        """
+        return 1
+
+    def check_prior(self, prior: PriorNetworks) -> None:
+        """Raise `ConfigError` unless the attack can search in `prior`, whose networks may be untrained."""
 
     def passes(self) -> Passes:
         """Return what one identity costs."""
-        ...
+        raise NotImplementedError
 
     def invert(
         self,
@@ -119,23 +143,7 @@ class Attack(Protocol):
         target that shows too little; `TrialError` if a loss is not finite or not even one image fits into
         memory.
         """
-        ...
-
-
-def group_size(attack: Attack) -> int:
-    """Return how many neighbouring identities the losses of `attack` compare: 1 where each is on its own.
-
-    N identities are cut into groups of so many, in their order; a group must be attacked as a whole.
-    """
-    return int(getattr(attack, "group_size", 1))
-
-
-def is_prefix_of_longer(attack: Attack) -> bool:
-    """Return whether a run of fewer ``iterations`` is the beginning of a longer one of the same knobs.
-
-    What it leaves at its end where `invert` resumes is then the state in which the longer one stands there.
-    """
-    return bool(getattr(attack, "is_prefix_of_longer", False))
+        raise NotImplementedError
 
 
 def rows_at_once(device: str) -> int:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from trainables.attacks.base import (
+    Attack,
     Passes,
     Reconstructions,
     ThreatModel,
@@ -18,6 +19,7 @@ from trainables.attacks.base import (
     rows_at_once,
     to_pixels,
 )
+from trainables.method import length_knob
 from trainables.nn.inference import inference_copy
 from trainables.oracle import LabelOracle
 from trainables.priors.base import PriorNetworks
@@ -69,7 +71,7 @@ def candidates(
 
 
 @dataclass(frozen=True, kw_only=True)
-class BREP:
+class BREP(Attack):
     """BREP-MI: Kahla et al. 2022, "Label-Only Model Inversion Attacks via Boundary Repulsion".
 
     Follows the released code. From a latent that the target gives to the identity, each call asks for the
@@ -102,13 +104,12 @@ class BREP:
         "paper": {},
         "cpu": {"iterations": 50, "calls": 200, "start_queries": 20_000},
     }
-    auxiliary: ClassVar[None] = None
 
     points: int = 32
     radius: float = 2.0
     expansion: float = 1.3
     growth_share: float = 0.75
-    iterations: int = 1000
+    iterations: int = length_knob(1000)
     clip: float = 1.5
     repulsion_only: bool = True
     calls: int = 20_000

@@ -13,6 +13,7 @@ from torch.nn import functional
 from trainables.architectures import ARCHITECTURES
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise
+from trainables.attacks.base import Auxiliary
 from trainables.datasets.base import Images, as_float
 from trainables.errors import ConfigError, TrialError
 from trainables.nn.inference import inference_copy
@@ -56,7 +57,7 @@ def ask(target: Classifier, batches: Iterable[Tensor], averaged: int) -> tuple[T
 
 
 @dataclass(frozen=True, kw_only=True)
-class Distillation:
+class Distillation(Auxiliary):
     """Train students on the answers of a target to public images, as LOMMA's released code does.
 
     KL divergence, SGD, no varied images; the rate is halved every 20 epochs. The target answers each image
@@ -70,6 +71,8 @@ class Distillation:
     """
 
     kind: ClassVar[str] = "distillation"
+    summary: ClassVar[str] = "students that imitate the target, and its mean feature"
+    source: ClassVar[str] = "Nguyen et al., CVPR 2023 (LOMMA)"
 
     students: tuple[str, ...] = EFFICIENTNETS
     weights: Literal["imagenet", "none"] = "imagenet"

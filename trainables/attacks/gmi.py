@@ -34,7 +34,6 @@ class GMI(LatentSearch):
         "paper": {},
         "cpu": {"iterations": 300, "restarts": 1},
     }
-    auxiliary: ClassVar[None] = None
 
     def invert(
         self,

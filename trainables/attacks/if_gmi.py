@@ -10,6 +10,7 @@ from torch import Tensor
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise, noise_size
 from trainables.attacks.base import (
+    Attack,
     Passes,
     Reconstructions,
     ThreatModel,
@@ -32,6 +33,7 @@ from trainables.attacks.optim.l1_ball import project_l1
 from trainables.attacks.optim.style_pool import DECAYS, Meter, best, best_styles, crop_scores
 from trainables.attacks.optim.styles import BlockGenerator, block_generator
 from trainables.errors import ConfigError
+from trainables.method import length_knob
 from trainables.nn.crops import Crop, apply_crop, draw_crops
 from trainables.nn.identity_losses import poincare
 from trainables.nn.inference import inference_copy
@@ -45,7 +47,7 @@ RADII = (1000.0, 2000.0, 3000.0, 4000.0, 5000.0, 6000.0, 8000.0, 8000.0)  # rele
 
 
 @dataclass(frozen=True, kw_only=True)
-class IFGMI:
+class IFGMI(Attack):
     """IF-GMI: Qiu et al. 2024, "A Closer Look at GAN Priors"; the defaults are those of its FaceScrub runs.
 
     Each identity starts from the `starts` of `candidates` samples that PPA would choose. The first stage is
@@ -92,14 +94,13 @@ class IFGMI:
         "paper_dogs": {"iterations": 100, "blocks": 6, "learning_rate": 0.01, "crop": (0.75, 1.0)},
         "cpu": {"candidates": 1000, "starts": 4, "blocks": 2, "rounds": 20, "kept": 1},
     }
-    auxiliary: ClassVar[None] = None
 
     candidates: int = 2000
     psi: float = 0.5
     cutoff: int = 8
     clip_samples: bool = True
     starts: int = 50
-    iterations: int = 50
+    iterations: int = length_knob(50)
     blocks: int = 7
     block_iterations: int = 10
     radii: tuple[float, ...] = RADII

@@ -48,7 +48,6 @@ class KEDMI(GaussianSearch):
             },
         },
     }
-    auxiliary: ClassVar[None] = None
 
     def invert(
         self,

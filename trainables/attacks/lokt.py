@@ -53,7 +53,6 @@ class LOKT(ConditionalSearch):
             },
         },
     }
-    auxiliary: ClassVar[None] = None
 
     def passes(self) -> Passes:
         """Return what one identity costs; the target has no part in it."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise, noise_size
-from trainables.attacks.base import Passes, Reconstructions, ThreatModel, check_fit
+from trainables.attacks.base import Attack, Passes, Reconstructions, ThreatModel, check_fit
 from trainables.attacks.distillation import EFFICIENTNETS, Distillation, restore_students
 from trainables.attacks.optim.descent import Guide, inference_prior
 from trainables.attacks.optim.gaussian import GaussianSearch
@@ -48,7 +48,7 @@ def lomma_loss(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lomma:
+class Lomma(Attack):
     """What LOMMA changes in an attack; the defaults are the published ones, both parts on.
 
     identity_loss: "logit", the negative logit with a regulariser; "cross_entropy" leaves only augmentation.

@@ -11,6 +11,7 @@ from torch import Tensor
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise, noise_size
 from trainables.attacks.base import (
+    Attack,
     Passes,
     Reconstructions,
     ThreatModel,
@@ -31,6 +32,7 @@ from trainables.attacks.optim.descent import (
 )
 from trainables.attacks.optim.style_pool import Meter, best, sample_styles, style_bounds, worked
 from trainables.attacks.optim.styles import StyleGenerator, style_generator
+from trainables.method import length_knob
 from trainables.nn.identity_losses import cross_entropy
 from trainables.nn.inference import inference_copy
 from trainables.priors.base import PriorNetworks
@@ -77,7 +79,7 @@ def choose(logits: Tensor, label: int) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mirror:
+class Mirror(Attack):
     """MIRROR: An et al. 2022, white-box, on a StyleGAN2; the defaults are those of the released script.
 
     Each identity starts from the `starts` samples of a pool with the highest confidence. Their styles
@@ -107,13 +109,12 @@ class Mirror:
         "paper": {},
         "cpu": {"pool": 1000, "starts": 4, "iterations": 100},
     }
-    auxiliary: ClassVar[None] = None
 
     pool: int = 100_000
     psi: float = 0.7
     cutoff: int = 8
     starts: int = 8
-    iterations: int = 20_000
+    iterations: int = length_knob(20_000)
     learning_rate: float = 0.25
     spread: float = 1.0
     loss_weight: float = 10.0

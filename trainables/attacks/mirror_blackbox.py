@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainables.attacks.base import (
+    Attack,
     Passes,
     Reconstructions,
     ThreatModel,
@@ -22,6 +23,7 @@ from trainables.attacks.base import (
 from trainables.attacks.optim.descent import inference_prior
 from trainables.attacks.optim.style_pool import Meter, best, sample_styles, style_bounds, worked
 from trainables.attacks.optim.styles import StyleGenerator, style_generator
+from trainables.method import length_knob
 from trainables.oracle import ScoreOracle
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import at_least, fraction
@@ -53,7 +55,7 @@ def mutated(styles: Tensor, mask: Tensor, noise: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MirrorBlackbox:
+class MirrorBlackbox(Attack):
     """MIRROR's genetic attack: An et al. 2022; the defaults are those of the released script.
 
     Each identity's first `population` are the samples of a pool with the highest score for it. In each
@@ -79,13 +81,12 @@ class MirrorBlackbox:
         "paper": {},
         "cpu": {"pool": 1000, "population": 40, "generations": 25},
     }
-    auxiliary: ClassVar[None] = None
 
     pool: int = 100_000
     psi: float = 0.7
     cutoff: int = 8
     population: int = 1000
-    generations: int = 100
+    generations: int = length_knob(100)
     enough: float = 0.95
     crossover: Crossover = "released"
     mutation_chance: float = 0.1

@@ -38,7 +38,6 @@ class PLG(ConditionalSearch):
             "prior": {"kind": "plg", "width": 16, "iterations": 2000, "critic_steps": 2, "batch_size": 32},
         },
     }
-    auxiliary: ClassVar[None] = None
 
     def passes(self) -> Passes:
         """Return what one identity costs."""

@@ -11,6 +11,7 @@ from torch.nn import functional
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise, noise_size
 from trainables.attacks.base import (
+    Attack,
     Passes,
     Reconstructions,
     ThreatModel,
@@ -31,6 +32,7 @@ from trainables.attacks.optim.descent import (
 )
 from trainables.attacks.optim.style_pool import DECAYS, Meter, best, best_styles, crop_scores, picture, worked
 from trainables.attacks.optim.styles import style_generator
+from trainables.method import length_knob
 from trainables.nn.crops import Crop, apply_crop, draw_crops
 from trainables.nn.identity_losses import poincare
 from trainables.nn.inference import inference_copy
@@ -42,7 +44,7 @@ from trainables.storage.resume import Resume
 
 
 @dataclass(frozen=True, kw_only=True)
-class PPA:
+class PPA(Attack):
     """PPA: Struppek et al. 2022, "Plug & Play Attacks"; the defaults are those of its FaceScrub runs.
 
     Three parts. Of `candidates` samples, one pool for all identities, each identity gets the `starts` with
@@ -78,14 +80,13 @@ class PPA:
         "paper_dogs": {"iterations": 100, "learning_rate": 0.01, "crop": (0.75, 1.0)},
         "cpu": {"candidates": 1000, "starts": 4, "rounds": 20, "kept": 1},
     }
-    auxiliary: ClassVar[None] = None
 
     candidates: int = 2000
     psi: float = 0.5
     cutoff: int = 8
     clip_samples: bool = True
     starts: int = 200
-    iterations: int = 50
+    iterations: int = length_knob(50)
     learning_rate: float = 0.005
     milestones: tuple[int, ...] = ()
     crop: tuple[float, float] = (0.9, 1.0)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from trainables.attacks.base import (
+    Attack,
     Passes,
     Reconstructions,
     ThreatModel,
@@ -19,6 +20,7 @@ from trainables.attacks.base import (
 )
 from trainables.attacks.optim.descent import DescentState, adam_step, sampled
 from trainables.errors import TrialError
+from trainables.method import length_knob
 from trainables.nn.inference import inference_copy
 from trainables.oracle import ScoreOracle
 from trainables.priors.base import PriorNetworks
@@ -83,7 +85,7 @@ def policy(parameters: DescentState, states: Tensor, noise: Tensor) -> tuple[Ten
 
 
 @dataclass(frozen=True, kw_only=True)
-class RLB:
+class RLB(Attack):
     """RLB-MI: Han et al. 2023, "Reinforcement Learning-Based Black-Box Model Inversion Attacks".
 
     Follows the released code: a soft actor-critic agent per identity, in episodes of one step. The state is a
@@ -108,9 +110,8 @@ class RLB:
         "paper": {},
         "cpu": {"episodes": 1000, "replay": 64, "hidden": 64},
     }
-    auxiliary: ClassVar[None] = None
 
-    episodes: int = 40_000
+    episodes: int = length_knob(40_000)
     hidden: int = 256
     replay: int = 256
     learning_rate: float = 5e-4

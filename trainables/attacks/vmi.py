@@ -12,6 +12,7 @@ from torch.nn import functional
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise, noise_size
 from trainables.attacks.base import (
+    Attack,
     Passes,
     Reconstructions,
     ThreatModel,
@@ -22,6 +23,7 @@ from trainables.attacks.base import (
 )
 from trainables.attacks.optim.descent import DescentState, Losses, Progress, descend, sampled
 from trainables.errors import ConfigError
+from trainables.method import length_knob
 from trainables.nn.inference import inference_copy
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
@@ -204,7 +206,7 @@ Posterior = Gaussian | Mixture | Flow
 
 
 @dataclass(frozen=True, kw_only=True)
-class VMI:
+class VMI(Attack):
     """VMI: Wang et al. 2021, "Variational Model Inversion Attacks"; follows the released code.
 
     Minimises mean cross-entropy(T(G(s)), identity) + kl_weight * KL(q || N(0, I)) over the parameters of a
@@ -232,7 +234,6 @@ class VMI:
         # the same way as 3140 published steps, in fewer and longer ones
         "cpu": {"steps": 60, "batch": 8, "samples": 5, "kl_samples": 0, "learning_rate": 5e-3},
     }
-    auxiliary: ClassVar[None] = None
 
     posterior: Literal["gaussian", "mixture", "flow"] = "gaussian"
     layers: int = 1
@@ -240,7 +241,7 @@ class VMI:
     flow_steps: int = 10
     hidden: int = 100
     batch: int = 64
-    steps: int = 3140
+    steps: int = length_knob(3140)
     samples: int = 50
     learning_rate: float = 1e-4
     momentum: float = 0.9

@@ -1,11 +1,12 @@
 """What every data set gives: labelled images in memory, with a record of where each came from."""
 
-from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from trainables.method import Method
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +50,15 @@ def as_float(pixels: Tensor) -> Tensor:
     return pixels.float().div_(255)
 
 
-class Dataset(Hashable, Protocol):
-    """A frozen dataclass of knobs with one verb. Register it in ``datasets.DATASETS``."""
+@dataclass(frozen=True, kw_only=True)
+class Dataset(Method):
+    """The base of all data sets: knobs and one verb, `load`. Register a subclass in ``datasets.DATASETS``."""
 
-    kind: ClassVar[str]
-    summary: ClassVar[str]
-    source: ClassVar[str]
+    @property
+    def crop(self) -> Any:
+        """Return how pictures are cut before they are scaled; None where they are taken as they are."""
+        return None
 
     def load(self, image_size: int) -> Images:
         """Return all images at `image_size`; raise `ConfigError` for anything missing or unreadable."""
-        ...
+        raise NotImplementedError

@@ -18,8 +18,9 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from trainables.datasets.base import Images
+from trainables.datasets.base import Dataset, Images
 from trainables.errors import ConfigError
+from trainables.method import file_knob
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
 SHOWN = 5  # how many bad files an error names
@@ -30,7 +31,7 @@ Read = Callable[[str], bytes]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageFolder:
+class ImageFolder(Dataset):
     """Images of a folder or a zip, decoded to RGB.
 
     Layouts, each perhaps inside one more folder: ``identity/file.jpg``; ``train/identity/file.jpg`` with
@@ -47,7 +48,7 @@ class ImageFolder:
     summary: ClassVar[str] = "images of a folder or a zip: identity/file.jpg, train and test trees, or flat"
     source: ClassVar[str] = "your own files"
 
-    root: str
+    root: str = file_knob()
     crop: int | None = None
     limit: int | None = None
 

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, get_args
 import torch
 from torch import Tensor
 
-from trainables.datasets.base import Images
+from trainables.datasets.base import Dataset, Images
 from trainables.datasets.rendering.portraits import portraits
 from trainables.datasets.rendering.shapes import CLASS, KINDS, VIEW, assign_kind, shapes
 from trainables.datasets.rendering.traits import PERSON, PICTURE, named, sample, waver
@@ -20,7 +20,7 @@ BATCH = 16  # pictures painted at once; small enough for the planes of one batch
 
 
 @dataclass(frozen=True, kw_only=True)
-class SyntheticFaces:
+class SyntheticFaces(Dataset):
     """Rendered portraits: no download, no privacy cost, as many people as wanted.
 
     population: ``private``, ``public`` and ``near`` are different people of one distribution; ``far`` holds

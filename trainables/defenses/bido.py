@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainables.architectures.base import Classifier, Trace
+from trainables.defenses.base import Defense
 from trainables.errors import ConfigError
 from trainables.nn.dependence import (
     CocoNorm,
@@ -22,7 +23,7 @@ from trainables.runtime.checks import above, at_least
 
 
 @dataclass(frozen=True, kw_only=True)
-class BiDO:
+class BiDO(Defense):
     """Peng et al., KDD 2022, eq. 4: cross-entropy + sum_j lambda_x d(X, Z_j) - lambda_y d(Z_j, Y).
 
     X: pixels in [0, 1]; Z_j: hook outputs, flattened; Y: one-hot labels. With a freeze point only the hooks

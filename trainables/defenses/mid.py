@@ -6,13 +6,14 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.architectures.base import Classifier, Trace
+from trainables.architectures.base import Classifier, Head, Trace
 from trainables.architectures.head_noise import draw_noise
+from trainables.defenses.base import Defense
 from trainables.errors import ConfigError
 from trainables.runtime.checks import at_least
 
 
-class BottleneckHead(nn.Module):
+class BottleneckHead(Head):
     """feature (N, F) -> logits (N, K) through z = mu + sigma · noise of `bottleneck` numbers.
 
     sigma = softplus(raw - 5) starts near 0.007. Noise is drawn in every forward, also in eval mode: the
@@ -20,7 +21,7 @@ class BottleneckHead(nn.Module):
     and sigma.
     """
 
-    reports_trace = True
+    reports_trace: ClassVar[bool] = True
 
     def __init__(self, features: int, classes: int, bottleneck: int) -> None:
         super().__init__()
@@ -44,7 +45,7 @@ def divergence(mu: Tensor, sigma: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MID:
+class MID(Defense):
     """Wang et al., AAAI 2021: cross-entropy + beta · KL of a bottleneck; head as in BiDO's baselines.
 
     beta: weight of the KL term; published 0.003, 0.01, 0.02. 0 leaves only the noise.

@@ -7,10 +7,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainables.architectures.base import Classifier, Trace
+from trainables.defenses.base import Defense
 
 
 @dataclass(frozen=True, kw_only=True)
-class NoDefense:
+class NoDefense(Defense):
     """Cross-entropy and nothing else; with a freeze point this is TL-DMI (Ho et al., CVPR 2024)."""
 
     kind: ClassVar[str] = "none"

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from trainables.datasets.base import Images, as_float
 from trainables.datasets.split import Split
+from trainables.method import Method
 from trainables.runtime.progress import Report
 
 
@@ -26,12 +27,14 @@ class JudgeModel:
     test_accuracy: float
 
 
-class Judge(Protocol):
-    """A frozen dataclass of knobs. Register it in ``judges.JUDGES``."""
+@dataclass(frozen=True, kw_only=True)
+class Judge(Method):
+    """The base of all judges: knobs, `fit` and `restore`. Register a subclass in ``judges.JUDGES``."""
 
-    kind: ClassVar[str]
-    summary: ClassVar[str]
-    source: ClassVar[str]
+    @property
+    def epochs(self) -> int:
+        """Return the passes over the private images; as a knob, it is what a miniature run shortens to 1."""
+        return 1
 
     def fit(self, split: Split, *, seed: int, device: str, report: Report) -> dict[str, Any]:
         """Return what `restore` needs, fit for ``torch.save`` and weights-only loading.
@@ -41,11 +44,11 @@ class Judge(Protocol):
         Learns from the private training images alone; the validation images may choose among epochs.
         Raises `ConfigError` for a missing or unfit file.
         """
-        ...
+        raise NotImplementedError
 
     def restore(self, saved: dict[str, Any], split: Split, device: str) -> JudgeModel:
         """Return the model that `fit` left in `saved`, for the identities and image size of `split`."""
-        ...
+        raise NotImplementedError
 
 
 def outputs(function: Callable[[Tensor], Tensor], pixels: Tensor, device: str, size: int = 256) -> Tensor:

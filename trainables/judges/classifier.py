@@ -9,7 +9,7 @@ from trainables.architectures import freeze_points
 from trainables.architectures.base import Classifier
 from trainables.datasets.split import Split
 from trainables.defenses.none import NoDefense
-from trainables.judges.base import JudgeModel, outputs
+from trainables.judges.base import Judge, JudgeModel, outputs
 from trainables.runtime.checks import at_least
 from trainables.runtime.progress import Report
 from trainables.runtime.randomness import derive
@@ -19,7 +19,7 @@ from trainables.training.recipe import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifierJudge(Recipe):
+class ClassifierJudge(Recipe, Judge):
     """An evaluation classifier, trained on the private training images, shifted and mirrored.
 
     Choose another `architecture` than the target's: what fools the target then fools the judge less.

@@ -12,7 +12,8 @@ from torch.nn import functional
 
 from trainables.datasets.split import Split
 from trainables.errors import ConfigError
-from trainables.judges.base import JudgeModel, outputs, top1
+from trainables.judges.base import Judge, JudgeModel, outputs, top1
+from trainables.method import file_knob
 from trainables.nn.inference import inference_copy
 from trainables.nn.mobilefacenet import HEIGHT, WIDTH, MobileFaceNet
 from trainables.runtime.progress import Report
@@ -21,7 +22,7 @@ EMBEDDERS: dict[str, Callable[[], nn.Module]] = {"mobilefacenet": MobileFaceNet}
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmbedderJudge:
+class EmbedderJudge(Judge):
     """Takes an image for the identity whose mean training embedding has the highest cosine to its own.
 
     It shares neither training nor task with the target, so it does not accept what merely fools classifiers.
@@ -36,7 +37,7 @@ class EmbedderJudge:
     summary: ClassVar[str] = "face embedder and nearest class mean, no training"
     source: ClassVar[str] = "Chen et al., CCBR 2018 (MobileFaceNets)"
 
-    path: str
+    path: str = file_knob()
     architecture: Literal["mobilefacenet"] = "mobilefacenet"
 
     def fit(self, split: Split, *, seed: int, device: str, report: Report) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
 from trainables.errors import ConfigError
+from trainables.nn.critic import Critic
 
 
 class ClassBatchNorm(nn.Module):
@@ -137,7 +138,7 @@ class ProjectionDiscriminator(nn.Module):
         return scores if labels is None else scores + (self.embedding(labels) * feature).sum(1)
 
 
-class ClassifyingDiscriminator(nn.Module):
+class ClassifyingDiscriminator(Critic):
     """Images (n, 3, S, S) -> scores (n,), higher is more real; its `classify` imitates a target's labels.
 
     surrogates: classifiers of images, logits (n, K), that were taught the target's labels too.
@@ -153,6 +154,10 @@ class ClassifyingDiscriminator(nn.Module):
         self.labels = spectral_norm(_xavier(nn.Linear(self.trunk.size, classes)))
         self.surrogates = nn.ModuleList(surrogates)
         self.register_buffer("queries", torch.zeros((), dtype=torch.int64))
+
+    def stand_ins(self) -> list[nn.Module]:
+        """Return the surrogates."""
+        return list(self.surrogates)
 
     def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return scores (n,) and logits of labels (n, K)."""

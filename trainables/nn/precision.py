@@ -4,13 +4,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 NumberFormat = Literal["float32", "bfloat16"]
 Network = TypeVar("Network", bound=nn.Module)
+
+
+@runtime_checkable
+class SeveralEntries(Protocol):
+    """A network that is entered by other methods than ``forward``: `forward_methods` names them all."""
+
+    forward_methods: ClassVar[tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,8 @@ def apply_precision(network: Network, device: str) -> Network:
     """
     precision = _current.get()
     if precision != FULL_PRECISION:
-        for name in getattr(network, "forward_methods", ("forward",)):
+        names = network.forward_methods if isinstance(network, SeveralEntries) else ("forward",)
+        for name in names:
             setattr(network, name, _quick(getattr(network, name), precision, device))
     return network
 

@@ -1,6 +1,6 @@
 """Where a target's stages start from: random weights, a data set, a file, or torchvision."""
 
-from typing import ClassVar, Protocol
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -8,6 +8,7 @@ from torch import Tensor
 from trainables.architectures import ARCHITECTURES
 from trainables.architectures.base import Classifier
 from trainables.errors import ConfigError
+from trainables.method import Method
 from trainables.runtime.progress import Report
 from trainables.storage.weights import listed
 from trainables.training.classifier import Normalization
@@ -17,12 +18,9 @@ StagesState = dict[str, Tensor]
 HEADS = ("neck.", "head.", "classifier.", "fc.")  # of our own files and of torchvision's
 
 
-class Pretraining(Protocol):
-    """A frozen dataclass of knobs with one verb. Register it in ``PRETRAININGS``."""
-
-    kind: ClassVar[str]
-    summary: ClassVar[str]
-    source: ClassVar[str]
+@dataclass(frozen=True, kw_only=True)
+class Pretraining(Method):
+    """The base of all pretrainings: knobs and one verb. Register a subclass in ``PRETRAININGS``."""
 
     def stages_state(
         self,
@@ -39,7 +37,7 @@ class Pretraining(Protocol):
         normalization: of the target that will use the weights; what is trained here is trained with it.
         Raises `ConfigError` if weights are missing or do not fit.
         """
-        ...
+        raise NotImplementedError
 
 
 def load_stages(classifier: Classifier, state: StagesState | None) -> None:

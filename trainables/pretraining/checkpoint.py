@@ -4,14 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from trainables.pretraining.base import StagesState, matched
+from trainables.method import file_knob
+from trainables.pretraining.base import Pretraining, StagesState, matched
 from trainables.runtime.progress import Report
 from trainables.storage.weights import read_weights
 from trainables.training.classifier import Normalization
 
 
 @dataclass(frozen=True, kw_only=True)
-class FromCheckpoint:
+class FromCheckpoint(Pretraining):
     """Weights from a file: a plain state dict, named as here or as in torchvision, with or without a head.
 
     path: the file; loaded weights-only, so it can run no code. Neck and head in it are ignored.
@@ -21,7 +22,7 @@ class FromCheckpoint:
     summary: ClassVar[str] = "weights from a local file"
     source: ClassVar[str] = "this project"
 
-    path: str
+    path: str = file_knob()
 
     def stages_state(
         self,

@@ -8,7 +8,7 @@ import torch
 from trainables.datasets.base import Dataset, Images
 from trainables.defenses.none import NoDefense
 from trainables.errors import ConfigError
-from trainables.pretraining.base import StagesState
+from trainables.pretraining.base import Pretraining, StagesState
 from trainables.runtime.progress import Report
 from trainables.runtime.randomness import derive, stream
 from trainables.training.batches import Augmentation
@@ -19,7 +19,7 @@ HELD_OUT = 0.1  # of a pre-training set, to choose the epoch by
 
 
 @dataclass(frozen=True, kw_only=True)
-class OnDataset(Recipe):
+class OnDataset(Recipe, Pretraining):
     """Train the whole network to classify `data`, whose identities are not the private ones.
 
     The other knobs are those of every recipe. A tenth of the images chooses the epoch.

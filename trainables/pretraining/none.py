@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from trainables.pretraining.base import Pretraining
 from trainables.runtime.progress import Report
 from trainables.training.classifier import Normalization
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scratch:
+class Scratch(Pretraining):
     """No pre-training: what a freeze point freezes is random, as TL-DMI does for VMI's ResNet-34."""
 
     kind: ClassVar[str] = "none"

@@ -6,13 +6,13 @@ from urllib.error import URLError
 
 from trainables.architectures import ARCHITECTURES
 from trainables.errors import ConfigError
-from trainables.pretraining.base import StagesState, matched
+from trainables.pretraining.base import Pretraining, StagesState, matched
 from trainables.runtime.progress import Report
 from trainables.training.classifier import Normalization
 
 
 @dataclass(frozen=True, kw_only=True)
-class Torchvision:
+class Torchvision(Pretraining):
     """torchvision's published weights, downloaded into torch's cache on first use.
 
     weights: their name without the architecture, such as IMAGENET1K_V1. They expect normalization "imagenet".

@@ -1,11 +1,12 @@
 """What every prior is: a generator, and perhaps a discriminator, trained on public images only."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from trainables.datasets.base import Images
+from trainables.method import Method
 from trainables.runtime.progress import Report
 
 
@@ -23,23 +24,35 @@ class PriorNetworks:
     latent_size: int
 
 
-class Prior(Protocol):
-    """A frozen dataclass of knobs. Register it in ``priors.PRIORS``.
+@dataclass(frozen=True, kw_only=True)
+class Prior(Method):
+    """The base of all priors: knobs, `build` and `train`. Register a subclass in ``priors.PRIORS``.
 
     needs_target: whether it is trained with the help of one target, and so once for each.
     """
 
-    kind: ClassVar[str]
-    summary: ClassVar[str]
-    source: ClassVar[str]
-    needs_target: ClassVar[bool]
+    needs_target: ClassVar[bool] = False
+
+    @property
+    def epochs(self) -> int:
+        """Return the passes over the public images; as a knob, it is what a miniature run shortens to 1."""
+        return 1
+
+    @property
+    def batch_size(self) -> int:
+        """Return how many images a step takes."""
+        return 64
+
+    def short_run(self) -> tuple["Prior", float] | None:
+        """Return what to run to price it, and how often that goes into the whole; None prices an epoch."""
+        return None
 
     def build(self, image_size: int, classes: int | None = None) -> PriorNetworks:
         """Return the untrained networks; raise `ConfigError` if `image_size` does not fit.
 
         classes: of the target, for a prior that needs one; None builds it for two, to see whether it fits.
         """
-        ...
+        raise NotImplementedError
 
     def train(
         self, public: Images, *, seed: int, device: str, report: Report, target: Any = None
@@ -48,7 +61,7 @@ class Prior(Protocol):
 
         target: the `Classifier` under attack, on `device`, if `needs_target`; it is left as it is.
         """
-        ...
+        raise NotImplementedError
 
 
 def state(networks: PriorNetworks) -> dict[str, Any]:

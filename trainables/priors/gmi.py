@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from trainables.datasets.base import Images, as_float
 from trainables.errors import TrialError
 from trainables.nn.dcgan import check_size, generator, update_ema
-from trainables.priors.base import PriorNetworks, eval_mode
+from trainables.priors.base import Prior, PriorNetworks, eval_mode
 from trainables.runtime.checks import above, at_least, fraction
 from trainables.runtime.progress import Report
 from trainables.runtime.randomness import derive, stream
@@ -83,7 +83,7 @@ def adversarial_steps(
 
 
 @dataclass(frozen=True, kw_only=True)
-class GMIPrior:
+class GMIPrior(Prior):
     """GMI's WGAN-GP: Zhang et al. 2020, "The Secret Revealer", trained as the released code does.
 
     The released code has learning rate 2e-4 and no diversity term. `averaging` is a departure, off by

@@ -13,9 +13,10 @@ from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise
 from trainables.datasets.base import Images, as_float
 from trainables.errors import ConfigError, TrialError
+from trainables.nn.critic import Critic
 from trainables.nn.dcgan import check_size, generator, update_ema
 from trainables.nn.inference import inference_copy
-from trainables.priors.base import PriorNetworks, eval_mode
+from trainables.priors.base import Prior, PriorNetworks, eval_mode
 from trainables.runtime.checks import above, at_least, fraction
 from trainables.runtime.progress import Report
 from trainables.runtime.randomness import derive, stream
@@ -45,14 +46,14 @@ class MinibatchLayer(nn.Module):
         return torch.cat((features, (nearness * apart).sum(2).T), dim=1)
 
 
-class InversionDiscriminator(nn.Module):
+class InversionDiscriminator(Critic):
     """Classifies images into the target's labels; the log-sum of its scores says how real an image is.
 
     It compares the images of a batch with each other, so all scores depend on the company of an image.
     Width 64 at S = 64 is the published net: 18.9 M weights for 1000 labels.
     """
 
-    compares_images = True
+    compares_images: ClassVar[bool] = True
 
     def __init__(self, width: int, image_size: int, classes: int) -> None:
         super().__init__()
@@ -169,7 +170,7 @@ def soft_labels(target: Classifier, pixels: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class KEDMIPrior:
+class KEDMIPrior(Prior):
     """KEDMI's inversion-specific GAN: Chen et al. 2021, "Knowledge-Enriched Distributional Model Inversion".
 
     Trained as the released code does, with one correction: there the target labels public images in train

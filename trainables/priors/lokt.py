@@ -20,7 +20,7 @@ from trainables.nn.conditional_gan import (
     with_labels,
 )
 from trainables.oracle import LabelOracle
-from trainables.priors.base import PriorNetworks, eval_mode
+from trainables.priors.base import Prior, PriorNetworks, eval_mode
 from trainables.priors.surrogates import DENSENETS, build, check_names, teach
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.progress import Report
@@ -28,7 +28,7 @@ from trainables.runtime.randomness import derive, stream
 
 
 @dataclass(frozen=True, kw_only=True)
-class LOKTPrior:
+class LOKTPrior(Prior):
     """LOKT's T-ACGAN and surrogates: Nguyen et al. 2023, "Label-Only Model Inversion Attacks via Knowledge
     Transfer". Follows the released code, as far as it was to be had.
 

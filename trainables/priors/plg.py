@@ -22,7 +22,7 @@ from trainables.nn.conditional_gan import (
 )
 from trainables.nn.identity_losses import max_margin
 from trainables.nn.inference import inference_copy
-from trainables.priors.base import PriorNetworks, eval_mode
+from trainables.priors.base import Prior, PriorNetworks, eval_mode
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.progress import Report
 from trainables.runtime.randomness import derive, stream
@@ -48,7 +48,7 @@ def pseudo_labels(
 
 
 @dataclass(frozen=True, kw_only=True)
-class PLGPrior:
+class PLGPrior(Prior):
     """PLG-MI's conditional GAN: Yuan et al. 2023, "Pseudo Label-Guided Model Inversion Attack".
 
     Follows the released code: public images get the labels of the classes that the target is surest to see in

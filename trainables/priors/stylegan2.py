@@ -14,11 +14,12 @@ from torch.nn import functional
 
 from trainables.datasets.base import Images, as_float
 from trainables.errors import ConfigError, TrialError
+from trainables.method import file_knob
 from trainables.nn.crops import centre, resize
 from trainables.nn.stylegan2.checkpoint import Shapes, load, shapes
 from trainables.nn.stylegan2.discriminator import Discriminator, DiscriminatorShape, deviation
 from trainables.nn.stylegan2.generator import Generator, GeneratorShape
-from trainables.priors.base import PriorNetworks, eval_mode
+from trainables.priors.base import Prior, PriorNetworks, eval_mode
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.progress import Report
 from trainables.runtime.randomness import derive, stream
@@ -199,7 +200,7 @@ def usual_deviation(discriminator: Discriminator, images: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StyleGAN2Prior:
+class StyleGAN2Prior(Prior):
     """StyleGAN2: Karras et al. 2020, a published checkpoint or a small one trained here.
 
     path: a checkpoint of StyleGAN2-ADA in PyTorch (.pkl), or a .safetensors that ``sweeper prepare
@@ -229,7 +230,7 @@ class StyleGAN2Prior:
     source: ClassVar[str] = "Karras et al., CVPR 2020 (StyleGAN2), NeurIPS 2020 (StyleGAN2-ADA)"
     needs_target: ClassVar[bool] = False
 
-    path: str | None = None
+    path: str | None = file_knob(None)
     crop: int | None = None
     label: int = 0
     psi: float = 1.0

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainables.attacks.base import Reconstructions, group_size
+from trainables.attacks.base import Reconstructions
 from trainables.attacks.sharding import Part, Spread, Work, cut, merge
 from trainables.config import AttackPlan, TrialConfig
 from trainables.nn.precision import precision_scope
@@ -72,7 +72,7 @@ def make_attack(
         )
         shards = 1 if spread is None else spread.shards
         spread_out = spread or _here
-        parts = cut(len(identities), shards, group_size(plan.attack), unfinished)
+        parts = cut(len(identities), shards, plan.attack.group_size, unfinished)
         found = merge(spread_out(functools.partial(invert_part, job), parts, device, report))
         torch.save(
             {"images": found.images.cpu(), "latents": found.latents.cpu(), "identities": identities},

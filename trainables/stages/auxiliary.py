@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from trainables.config import AttackPlan, TrialConfig
-from trainables.oracle import observe
+from trainables.oracle import Oracle, observe
 from trainables.runtime.progress import Report, silent
 from trainables.stages.base import VERSIONS
 from trainables.stages.data import load_data
@@ -35,7 +35,7 @@ def make_auxiliary(
         seen = observe(target, plan.attack.threat_model, device)
         made = recipe.make(seen, data.public, seed=config.seed, device=device, report=report)
         torch.save(made, folder / "auxiliary.pt")
-        return {"queries": getattr(seen, "queries", None)}
+        return {"queries": seen.queries if isinstance(seen, Oracle) else None}
 
     parts = {
         "version": VERSIONS["auxiliary"],

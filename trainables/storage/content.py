@@ -6,22 +6,28 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from trainables.storage.documents import FILE_KNOBS
+from trainables.method import FILE, LATER, Method, knobs_marked
 from trainables.storage.store import to_json
 
 
 def with_content(knobs: Any) -> dict[str, Any]:
-    """Return the fields of a dataclass as JSON-ready data, each path replaced by a digest of what is there.
+    """Return the fields of a dataclass as JSON-ready data, file knobs replaced by a digest of what is there.
 
     A file counts by its bytes, a folder by the names and sizes of all files in it. A path that does not
-    exist stays as it is: whoever reads it says what is missing.
+    exist stays as it is: whoever reads it says what is missing. A method's version counts from 2 on, and a
+    later knob where it is not at its default, so that neither changes the keys of what was stored before.
     """
-    content: dict[str, Any] = {"kind": getattr(knobs, "kind", type(knobs).__name__)}
+    content: dict[str, Any] = {"kind": knobs.kind if isinstance(knobs, Method) else type(knobs).__name__}
+    if isinstance(knobs, Method) and knobs.version != 1:
+        content["version"] = knobs.version
+    files, later = knobs_marked(knobs, FILE), knobs_marked(knobs, LATER)
     for field in dataclasses.fields(knobs):
         value = getattr(knobs, field.name)
+        if field.name in later and value == field.default:
+            continue
         if dataclasses.is_dataclass(value):
             content[field.name] = with_content(value)
-        elif field.name in FILE_KNOBS and isinstance(value, str) and Path(value).exists():
+        elif field.name in files and isinstance(value, str) and Path(value).exists():
             content[field.name] = _digest(Path(value))
         else:
             content[field.name] = to_json(value)

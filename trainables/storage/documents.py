@@ -2,7 +2,6 @@
 
 import copy
 import difflib
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -67,23 +66,6 @@ def _step(node: Any, part: str, path: str) -> Any:
 def _turn(path: str) -> tuple[bool, int, str]:
     """Return when `path` is set: kinds before their knobs, and an outer kind before those inside it."""
     return not path.endswith(".kind"), path.count("."), path
-
-
-def absolute_paths(document: Any) -> Any:
-    """Return a copy of `document` whose relative paths are absolute, for work in another directory.
-
-    Knobs named in `FILE_KNOBS` hold paths, relative to the current directory.
-    """
-    if isinstance(document, list):
-        return [absolute_paths(item) for item in document]
-    if not isinstance(document, dict):
-        return document
-    return {
-        key: os.path.abspath(value)
-        if key in FILE_KNOBS and isinstance(value, str) and value
-        else absolute_paths(value)
-        for key, value in document.items()
-    }
 
 
 def suggestion(name: str, valid: Iterable[str]) -> str:

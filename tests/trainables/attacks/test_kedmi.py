@@ -12,6 +12,7 @@ from trainables.attacks.kedmi import KEDMI
 from trainables.attacks.optim.descent import guided
 from trainables.defenses.mid import MID
 from trainables.errors import ConfigError, TrialError
+from trainables.nn.critic import Critic
 from trainables.nn.identity_losses import cross_entropy
 from trainables.priors.base import PriorNetworks
 from trainables.priors.kedmi import KEDMIPrior, MinibatchLayer
@@ -27,7 +28,7 @@ def affine(weight: Tensor, bias: Tensor) -> nn.Linear:
     return layer
 
 
-class Judge(nn.Module):
+class Judge(Critic):
     """The trace's discriminator: a tanh layer, the minibatch layer, a linear layer."""
 
     compares_images = True

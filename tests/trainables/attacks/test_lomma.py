@@ -15,6 +15,7 @@ from trainables.attacks.optim.descent import guided
 from trainables.datasets.base import Images
 from trainables.defenses.mid import MID
 from trainables.errors import ConfigError
+from trainables.nn.critic import Critic
 from trainables.nn.identity_losses import cross_entropy
 from trainables.priors.base import PriorNetworks
 from trainables.priors.kedmi import MinibatchLayer
@@ -47,7 +48,7 @@ class Score(nn.Module):
         return x.flatten(1) @ self.weight + self.bias
 
 
-class Judge(nn.Module):
+class Judge(Critic):
     """The trace's discriminator of KEDMI: a tanh layer, the minibatch layer, a linear layer."""
 
     compares_images = True

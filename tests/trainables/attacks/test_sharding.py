@@ -3,10 +3,10 @@ import torch
 from torch import nn
 
 from trainables.architectures.base import Classifier
-from trainables.attacks.base import Reconstructions, group_size
+from trainables.attacks.base import Reconstructions
 from trainables.attacks.gmi import GMI
 from trainables.attacks.kedmi import KEDMI
-from trainables.attacks.sharding import Part, cut, found, kept, merge, noting, status
+from trainables.attacks.sharding import Part, cut, found, kept, merge, noting, overall_progress
 from trainables.priors.kedmi import KEDMIPrior
 from trainables.runtime.progress import silent
 
@@ -96,12 +96,12 @@ def test_a_finished_part_is_read_and_not_worked_out_again(tmp_path):
 
 def test_where_all_parts_stand_is_added_up_from_what_each_noted(tmp_path):
     parts = cut(6, 3, 1, tmp_path)
-    assert status(parts) == (0, 1)
+    assert overall_progress(parts) == (0, 1)
     noting(parts[0])("attack", 10, 40, identity_loss=1.0)
-    assert status(parts) == (10, 120)  # the other two are taken to be as long
+    assert overall_progress(parts) == (10, 120)  # the other two are taken to be as long
     noting(parts[2])("attack", 5, 50)
     noting(parts[2])("attack", 50, 50)
-    assert status(parts) == (60, 135)
+    assert overall_progress(parts) == (60, 135)
 
 
 def test_an_identity_is_attacked_within_its_group_in_whatever_part(tmp_path):
@@ -112,7 +112,7 @@ def test_an_identity_is_attacked_within_its_group_in_whatever_part(tmp_path):
     prior.generator.eval()
     prior.discriminator.eval()
     attack = KEDMI(iterations=3, restarts=1, group=2)
-    assert (group_size(attack), group_size(GMI())) == (2, 1)
+    assert (attack.group_size, GMI().group_size) == (2, 1)
 
     def latents(first, stop):
         chosen = torch.tensor([5, 0, 3, 1, 2])[first:stop]
@@ -120,7 +120,7 @@ def test_an_identity_is_attacked_within_its_group_in_whatever_part(tmp_path):
         return attack.invert(target, prior, chosen, **options).latents
 
     whole = latents(0, 5)
-    parts = cut(5, 3, group_size(attack), tmp_path)
+    parts = cut(5, 3, attack.group_size, tmp_path)
     assert ends(parts) == [(0, 2), (2, 4), (4, 5)]
     together = torch.cat([latents(part.first, part.stop) for part in parts], dim=1)
     torch.testing.assert_close(together, whole, atol=1e-5, rtol=1e-5)

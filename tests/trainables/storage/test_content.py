@@ -4,20 +4,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from trainables.method import Method, file_knob, later_knob
 from trainables.storage.content import with_content
+from trainables.storage.store import content_key
 
 
-@dataclass(frozen=True)
-class Data:
+@dataclass(frozen=True, kw_only=True)
+class Data(Method):
     kind: ClassVar[str] = "folder"
-    root: str
+    root: str = file_knob()
 
 
-@dataclass(frozen=True)
-class Weights:
+@dataclass(frozen=True, kw_only=True)
+class Weights(Method):
     kind: ClassVar[str] = "checkpoint"
-    path: str
-    data: Data = field(default_factory=lambda: Data("nowhere"))
+    weights: str = file_knob()
+    data: Data = field(default_factory=lambda: Data(root="nowhere"))
+    path: str = "a name, not a file"
     scale: float = 1.5
 
 
@@ -25,22 +28,62 @@ def test_a_file_counts_by_its_bytes_and_not_by_its_place(tmp_path: Path) -> None
     first, second = tmp_path / "a.pt", tmp_path / "b.pt"
     first.write_bytes(b"weights")
     second.write_bytes(b"weights")
-    content = with_content(Weights(str(first)))
+    content = with_content(Weights(weights=str(first)))
     assert content == {
         "kind": "checkpoint",
-        "path": hashlib.sha256(b"weights").hexdigest(),
+        "weights": hashlib.sha256(b"weights").hexdigest(),
         "data": {"kind": "folder", "root": "nowhere"},
+        "path": "a name, not a file",
         "scale": 1.5,
     }
-    assert with_content(Weights(str(second))) == content
+    assert with_content(Weights(weights=str(second))) == content
     second.write_bytes(b"others!")
     os.utime(second, ns=(1, 1))
-    assert with_content(Weights(str(second))) != content
+    assert with_content(Weights(weights=str(second))) != content
 
 
 def test_a_folder_counts_by_names_and_sizes(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "1.jpg").write_bytes(b"12")
-    before = with_content(Data(str(tmp_path)))
+    before = with_content(Data(root=str(tmp_path)))
     (tmp_path / "x" / "2.jpg").write_bytes(b"12")
-    assert with_content(Data(str(tmp_path))) != before
+    assert with_content(Data(root=str(tmp_path))) != before
+
+
+@dataclass(frozen=True, kw_only=True)
+class First(Method):
+    kind: ClassVar[str] = "method"
+    rate: float = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Second(First):
+    version: ClassVar[int] = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grown(First):
+    clip: float | None = later_knob(None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owner(Method):
+    kind: ClassVar[str] = "owner"
+    method: First
+
+
+def key(method: Method) -> str:
+    return content_key(method=with_content(method))
+
+
+def test_a_raised_version_changes_the_key() -> None:
+    assert with_content(First()) == {"kind": "method", "rate": 0.5}  # as it was before there were versions
+    assert with_content(Second()) == {"kind": "method", "version": 2, "rate": 0.5}
+    assert key(First()) != key(Second())
+    assert key(Owner(method=First())) != key(Owner(method=Second()))
+
+
+def test_a_later_knob_counts_only_away_from_its_default() -> None:
+    assert key(Grown()) == key(First())
+    assert key(Grown(clip=1.0)) != key(First())
+    assert with_content(Grown(clip=1.0)) == {"kind": "method", "rate": 0.5, "clip": 1.0}

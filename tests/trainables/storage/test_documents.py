@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from trainables.errors import ConfigError
-from trainables.storage.documents import absolute_paths, merge, read_yaml, suggestion
+from trainables.storage.documents import merge, read_yaml, suggestion
 
 TRIAL = {
     "seed": 0,
@@ -113,17 +113,3 @@ def test_items_of_a_list_have_their_index_as_name():
 def test_a_path_that_misses_the_items_of_a_list(path):
     with pytest.raises(ConfigError, match="list of 1"):
         merge({"attack": [{"kind": "gmi"}]}, {path: 1})
-
-
-def test_relative_paths_are_made_absolute(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    template = {
-        "private": {"root": "faces", "kind": "x"},
-        "attack": [{"prior": {"path": "a/w.pt"}}],
-        "path": None,
-    }
-    found = absolute_paths(template)
-    assert found["private"] == {"root": str(tmp_path / "faces"), "kind": "x"}
-    assert found["attack"][0]["prior"]["path"] == str(tmp_path / "a" / "w.pt")
-    assert found["path"] is None and template["private"]["root"] == "faces"
-    assert absolute_paths(found) == found

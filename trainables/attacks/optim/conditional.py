@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from trainables.attacks.base import Reconstructions, in_chunks, row_noise, rows_at_once, to_pixels
+from trainables.attacks.base import Attack, Reconstructions, in_chunks, row_noise, rows_at_once, to_pixels
 from trainables.attacks.optim.descent import (
     DescentState,
     Guide,
@@ -18,6 +18,7 @@ from trainables.attacks.optim.descent import (
     history,
 )
 from trainables.errors import ConfigError
+from trainables.method import length_knob
 from trainables.nn.augmentation import AUGMENTATION_DRAWS, random_augmentation
 from trainables.nn.conditional_gan import ConditionalGenerator, with_labels
 from trainables.priors.base import PriorNetworks
@@ -30,7 +31,7 @@ VIEWS = 2  # of every image, for every classifier
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConditionalSearch:
+class ConditionalSearch(Attack):
     """Knobs of the search: Adam on the latents z of G(z, identity), from several starts.
 
     The loss of an image is the sum over `VIEWS` random views, averaged over the classifiers that guide it.
@@ -38,10 +39,9 @@ class ConditionalSearch:
     group: images that the published loop averages its loss over; Adam's step hardly depends on it.
     """
 
-    kind: ClassVar[str]
     is_prefix_of_longer: ClassVar[bool] = True
 
-    iterations: int = 600
+    iterations: int = length_knob(600)
     restarts: int = 5
     learning_rate: float = 0.1
     group: int = 60

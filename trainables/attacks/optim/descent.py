@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise
 from trainables.errors import TrialError
+from trainables.nn.critic import Critic
 from trainables.nn.identity_losses import IdentityLoss
 from trainables.nn.inference import inference_copy
 from trainables.priors.base import PriorNetworks
@@ -155,7 +156,7 @@ def realism(discriminator: nn.Module, images: Tensor, group: int = 1) -> Tensor:
     One that compares the images of a batch with each other says so in ``compares_images``; it gets `group`
     neighbouring images at a time, so that scores do not depend on how many groups are worked on at once.
     """
-    if getattr(discriminator, "compares_images", False):
+    if isinstance(discriminator, Critic) and discriminator.compares_images:
         scores: Tensor = discriminator(images, group)
     else:
         scores = discriminator(images)

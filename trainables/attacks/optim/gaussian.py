@@ -8,7 +8,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainables.attacks.base import Passes, Reconstructions, in_chunks, row_noise, rows_at_once, to_pixels
+from trainables.attacks.base import (
+    Attack,
+    Passes,
+    Reconstructions,
+    in_chunks,
+    row_noise,
+    rows_at_once,
+    to_pixels,
+)
 from trainables.attacks.optim.descent import (
     DescentState,
     Guide,
@@ -20,6 +28,7 @@ from trainables.attacks.optim.descent import (
     realism,
 )
 from trainables.errors import TrialError
+from trainables.method import length_knob
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.progress import Report
@@ -28,7 +37,7 @@ from trainables.storage.resume import Resume
 
 
 @dataclass(frozen=True, kw_only=True)
-class GaussianSearch:
+class GaussianSearch(Attack):
     """Minimises softplus(-D(G(z))) + identity_weight * identity loss of G(z) over the Gaussian behind z.
 
     A step draws one z = mean + exp(log_variance / 2) * noise for each identity and moves both with Adam.
@@ -44,10 +53,9 @@ class GaussianSearch:
     that of the sum over identities divided by `group`: the published mean, for a whole group.
     """
 
-    kind: ClassVar[str]
     is_prefix_of_longer: ClassVar[bool] = True
 
-    iterations: int = 2400
+    iterations: int = length_knob(2400)
     restarts: int = 5
     learning_rate: float = 0.02
     identity_weight: float = 100.0

@@ -7,7 +7,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from trainables.attacks.base import Passes, Reconstructions, in_chunks, row_noise, rows_at_once, to_pixels
+from trainables.attacks.base import (
+    Attack,
+    Passes,
+    Reconstructions,
+    in_chunks,
+    row_noise,
+    rows_at_once,
+    to_pixels,
+)
 from trainables.attacks.optim.descent import (
     DescentState,
     Guide,
@@ -18,6 +26,7 @@ from trainables.attacks.optim.descent import (
     momentum_step,
     realism,
 )
+from trainables.method import length_knob
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.progress import Report
@@ -26,7 +35,7 @@ from trainables.storage.resume import Resume
 
 
 @dataclass(frozen=True, kw_only=True)
-class LatentSearch:
+class LatentSearch(Attack):
     """Minimises -D(G(z)) + identity_weight * identity loss of G(z) over z.
 
     A discriminator that compares the images of a batch, as KEDMI's does, sees each image alone here.
@@ -39,10 +48,9 @@ class LatentSearch:
     batch of the protocol of KEDMI, LOMMA and TL-DMI; the first GMI code had 100.
     """
 
-    kind: ClassVar[str]
     is_prefix_of_longer: ClassVar[bool] = True
 
-    iterations: int = 2400
+    iterations: int = length_knob(2400)
     restarts: int = 5
     learning_rate: float = 0.02
     momentum: float = 0.9

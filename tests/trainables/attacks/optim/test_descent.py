@@ -13,6 +13,7 @@ from trainables.attacks.optim.descent import (
     sampled,
 )
 from trainables.errors import TrialError
+from trainables.nn.critic import Critic
 from trainables.priors.base import PriorNetworks
 from trainables.storage.resume import Resume
 
@@ -127,7 +128,7 @@ def test_what_is_not_finite_is_a_trial_error():
         run(iterations=9, step=diverging)
 
 
-class Comparing(nn.Module):
+class Comparing(Critic):
     """Scores an image by the sum of its group."""
 
     compares_images = True

@@ -1,0 +1,19 @@
+"""What an attack may ask of a prior's discriminator beside its scores."""
+
+from typing import ClassVar
+
+from torch import nn
+
+
+class Critic(nn.Module):
+    """The base of discriminators that are more than a score of each image; any other module will do as well.
+
+    compares_images: whether it compares the images of a batch with each other; it is then called with the
+    size of a group of neighbouring images, too.
+    """
+
+    compares_images: ClassVar[bool] = False
+
+    def stand_ins(self) -> list[nn.Module]:
+        """Return the classifiers of images that stand in for the target; none in most."""
+        return []
