@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from trainables.method import LATER
 from trainables.storage.documents import FILE_KNOBS
 from trainables.storage.store import to_json
 
@@ -13,12 +14,15 @@ from trainables.storage.store import to_json
 def with_content(knobs: Any) -> dict[str, Any]:
     """Return the fields of a dataclass as JSON-ready data, each path replaced by a digest of what is there.
 
+    A later knob (`trainables.method.later_knob`) at its default is left out, so older results stay valid.
     A file counts by its bytes, a folder by the names and sizes of all files in it. A path that does not
     exist stays as it is: whoever reads it says what is missing.
     """
     content: dict[str, Any] = {"kind": getattr(knobs, "kind", type(knobs).__name__)}
     for field in dataclasses.fields(knobs):
         value = getattr(knobs, field.name)
+        if field.metadata.get(LATER) and value == field.default:
+            continue
         if dataclasses.is_dataclass(value):
             content[field.name] = with_content(value)
         elif field.name in FILE_KNOBS and isinstance(value, str) and Path(value).exists():
