@@ -1,11 +1,18 @@
 """All defenses in one conditional space: which one, and its own weights."""
 
 from search_spaces.bido import HSIC
-from search_spaces.domains import Space, Switch
+from search_spaces.domains import Branch, Space, Switch
 from search_spaces.mid import BOTTLENECK
 from search_spaces.none import UNDEFENDED
 
+BRANCHES: dict[str, Branch] = {"none": UNDEFENDED, "bido": HSIC, "mid": BOTTLENECK}
+"""Kind of a defense -> the branch that its knobs span. Stored studies know the order: add at the end."""
+
 
 def defenses(freeze_points: tuple[str, ...]) -> Space:
-    """Return no defense, BiDO under HSIC (the measure its authors recommend), or MID."""
-    return {"defense": Switch({"none": UNDEFENDED, "bido_hsic": HSIC, "mid": BOTTLENECK})}
+    """Return no defense, BiDO under HSIC (the measure its authors recommend), MID, and all other defenses.
+
+    A branch is labelled by what it holds fixed, as in ``bido_hsic``.
+    """
+    labels = {"_".join(map(str, branch.fixed.values())): branch for branch in BRANCHES.values()}
+    return {"defense": Switch(labels)}

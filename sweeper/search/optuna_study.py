@@ -1,5 +1,6 @@
 """The ledger of a sweep: one Optuna study, asked and told. Optuna is imported here and by its samplers."""
 
+import contextlib
 import itertools
 import json
 import random
@@ -235,10 +236,21 @@ class OptunaStudy:
 
     def _changed(self) -> list[str]:
         """Return, for each key in which the stored study differs from this one, ``key: old -> new``."""
+        from trainables.config import document, load_trial
+
         stored = self._optuna.user_attrs.get("identity")
         if stored is None:
             return []
-        before, after = _flat(stored), _flat(json.loads(json.dumps(self.study.identity())))
+        current = json.loads(json.dumps(self.study.identity()))
+        if stored != current:
+            # An older version stored fewer knobs: one that came later is no change at its default.
+            with contextlib.suppress(ConfigError):
+                filled = [
+                    {**identity, "trial": json.loads(json.dumps(document(load_trial(identity["trial"]))))}
+                    for identity in (stored, current)
+                ]
+                stored, current = filled
+        before, after = _flat(stored), _flat(current)
         keys = sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))
         return [f"{k}: {before.get(k)!r} -> {after.get(k)!r}" for k in keys]
 

@@ -10,10 +10,11 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from sweeper.study.checks import _check_gpus, _check_objectives, _check_screening, check_study
+from sweeper.study.inheritance import read_study
 from sweeper.study.presets import find_study
 from sweeper.study.study import Resources, Search, Study, Tracking
 from trainables.errors import ConfigError
-from trainables.storage.documents import suggestion
+from trainables.storage.documents import merge, read_yaml, suggestion
 
 
 def load_study(
@@ -29,7 +30,7 @@ def load_study(
     from trainables.config import load_trial
 
     path = find_study(reference)
-    document = _read(path)
+    document = read_study(path)
     document.setdefault("name", path.stem)
     for item in overrides:
         _override(document, item)
@@ -47,7 +48,7 @@ def stored_study(folder: Path) -> Study:
     path = folder / "study.yaml"
     if not path.is_file():
         raise ConfigError(f"expected the study file of a sweep started here, found nothing at {path}")
-    return parse_study(_read(path), str(path))
+    return parse_study(read_yaml(path), str(path))
 
 
 def parse_study(document: dict[str, Any], where: str) -> Study:
@@ -69,16 +70,8 @@ def parse_study(document: dict[str, Any], where: str) -> Study:
     return study
 
 
-def _read(path: Path) -> dict[str, Any]:
-    from trainables.storage.documents import read_yaml
-
-    return read_yaml(path)
-
-
 def _override(document: dict[str, Any], item: str) -> None:
     """Set ``path.to.key=value`` in `document`; below ``trial`` a changed kind drops the old kind's knobs."""
-    from trainables.storage.documents import merge
-
     path, sign, text = item.partition("=")
     if not sign or not path.strip():
         raise ConfigError(f"an override must be path.to.key=value; got {item!r} (-S)")
@@ -106,7 +99,7 @@ def _first_mistake(error: ValidationError, where: str) -> str:
     path = ".".join(keys)
     if first["type"] == "unexpected_keyword_argument":
         owner = {"search": Search, "resources": Resources, "tracking": Tracking}.get(keys[0], Study)
-        known = [f.name for f in dataclasses.fields(owner)]
+        known = [*(f.name for f in dataclasses.fields(owner)), *(["extends"] if owner is Study else [])]
         return (
             f"unknown key '{keys[-1]}'{suggestion(keys[-1], known)} ({where}: {path}); "
             f"known keys: {', '.join(known)}"

@@ -9,25 +9,31 @@ from trainables.storage.documents import suggestion
 PRESETS = Path(__file__).parent / "presets"
 
 
+def preset_files() -> dict[str, Path]:
+    """Return each preset's file by the name that refers to it: ``quickstart``, or ``folder/name``."""
+    return {_name(path): path for path in sorted(PRESETS.rglob("*.yaml"))}
+
+
 def find_study(reference: str) -> Path:
     """Return the file of a study; raise `ConfigError` naming the nearest presets if there is none."""
     path = Path(reference)
+    presets = preset_files()
+    if reference in presets:
+        return presets[reference]
     if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
         if path.is_dir():
             raise ConfigError(f"expected a study file, got the folder {path}")
         if not path.is_file():
             others = [p.name for folder in {path.parent} if folder.is_dir() for p in folder.glob("*.y*ml")]
             raise ConfigError(
-                f"expected a study file, found nothing at {path}{suggestion(path.name, others)}"
+                f"expected a study file, found nothing at {path}"
+                f"{suggestion(path.name, others) or suggestion(reference, presets)}"
             )
         return path
-    presets = {p.stem: p for p in sorted(PRESETS.glob("*.yaml"))}
-    if reference not in presets:
-        raise ConfigError(
-            f"study must be a YAML file or one of the presets {', '.join(presets)}; "
-            f"got '{reference}'{suggestion(reference, presets)}"
-        )
-    return presets[reference]
+    raise ConfigError(
+        f"study must be a YAML file or one of the presets {', '.join(presets)}; "
+        f"got '{reference}'{suggestion(reference, presets)}"
+    )
 
 
 Row = dict[str, Any]
@@ -35,7 +41,7 @@ Row = dict[str, Any]
 
 def preset(path: Path) -> Row:
     """Return the row of a study file: its ``# summary:`` and ``# source:`` among the comments at its top."""
-    found = {"name": path.stem, "summary": "", "source": ""}
+    found = {"name": _name(path), "summary": "", "source": ""}
     for line in path.read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
             break
@@ -43,3 +49,9 @@ def preset(path: Path) -> Row:
         if key in ("summary", "source"):
             found[key] = text.strip()
     return found
+
+
+def _name(path: Path) -> str:
+    if path.is_relative_to(PRESETS):
+        return path.relative_to(PRESETS).with_suffix("").as_posix()
+    return path.stem

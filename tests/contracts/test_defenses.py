@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 import torch
 
+from search_spaces.defenses import BRANCHES
 from trainables.defenses import DEFENSES
 from trainables.defenses.base import Defense
 from trainables.training.batches import by_identity
@@ -95,3 +96,11 @@ def test_batches_it_asks_for_exist(kind):
     if wanted is not None:
         (batch,) = by_identity(LABELS, 16, wanted, torch.Generator().manual_seed(0))
         assert LABELS[batch].bincount().tolist() == [wanted] * (16 // wanted)
+
+
+@every_defense
+def test_has_a_branch_of_the_search_space_with_knobs_of_its_own(kind):
+    branch = BRANCHES[kind]
+    assert branch.fixed["defense.kind"] == kind
+    knobs = {f"defense.{field.name}" for field in dataclasses.fields(DEFENSES[kind])}
+    assert {*branch.fixed, *branch.space} <= knobs | {"defense.kind"}

@@ -67,7 +67,10 @@ def test_kinds_become_dataclasses_and_survive_a_round_trip():
         ({"attack__iterations": "many"}, r"iterations must be a valid integer.*got 'many'"),
         ({"image_size": 16}, "image_size must be at least 32; got 16"),
         ({"validation": 0.9}, r"validation \+ test must leave images"),
-        ({"target__schedule": "linear"}, r"schedule must be 'constant' or 'cosine'; got 'linear'"),
+        (
+            {"target__schedule": "linear"},
+            r"schedule must be 'constant', 'cosine' or 'multistep'; got 'linear'",
+        ),
         ({"target__learning_rate": float("nan")}, "learning_rate must be a finite number; got nan"),
         ({"pretraining__data__kind": "faces"}, r"trial: pretraining.data.kind"),
         ({"target__architecture": "vgg16"}, r"got 'vgg16'; did you mean 'vgg16_bn'\?.*\(trial\)"),

@@ -7,6 +7,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, MultiStepLR
 
 from trainables.architectures import ARCHITECTURES, freeze_points
 from trainables.architectures.base import Classifier, Trace
@@ -104,6 +105,7 @@ def train_classifier(
     classifier.to(device)
     frozen = freeze(classifier, recipe.freeze_point, recipe.frozen_batchnorm)
     optimizer = make_optimizer(classifier, recipe)
+    schedule = make_schedule(optimizer, recipe)
     labels = train.labels.to(device)
     batchnorm, keep = recipe.frozen_batchnorm, cacheable_variants(recipe.augmentation)
     prefix = Prefix(classifier, frozen, train.pixels.to(device), keep=keep, batchnorm=batchnorm)
@@ -114,7 +116,6 @@ def train_classifier(
     best_epoch, best_accuracy = 0, -1.0
     for epoch in range(1, recipe.epochs + 1):
         training_mode(classifier, frozen, recipe.frozen_batchnorm)
-        set_learning_rate(optimizer, recipe, epoch - 1)
         loss_sum = torch.zeros((), dtype=torch.float64, device=device)
         correct = torch.zeros((), dtype=torch.int64, device=device)
         images_seen = batches = 0
@@ -128,6 +129,7 @@ def train_classifier(
             correct += (logits.argmax(1) == own).sum()
             images_seen += len(index)
             batches += 1
+        schedule.step()
         mean_loss = loss_sum.item() / batches
         if not math.isfinite(mean_loss):
             raise TrialError(
@@ -178,17 +180,26 @@ def make_optimizer(classifier: nn.Module, recipe: Target) -> torch.optim.Optimiz
     if recipe.optimizer == "adam":
         return torch.optim.Adam(weights, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     return torch.optim.SGD(
-        weights, lr=recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+        weights,
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        nesterov=recipe.nesterov,
     )
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, recipe: Target, epochs_done: int) -> None:
-    """Set the learning rate of the next epoch; cosine: lr (1 + cos(pi · done / epochs)) / 2."""
-    rate = recipe.learning_rate
-    if recipe.schedule == "cosine":
-        rate *= (1 + math.cos(math.pi * epochs_done / recipe.epochs)) / 2
-    for group in optimizer.param_groups:
-        group["lr"] = rate
+def make_schedule(optimizer: torch.optim.Optimizer, recipe: Target) -> LRScheduler:
+    """Return the recipe's schedule of the learning rate, to be stepped at the end of each epoch.
+
+    cosine: lr (1 + cos(pi · done / epochs)) / 2; multistep: lr gamma^(number of milestones done).
+    """
+    if recipe.schedule == "multistep":
+        return MultiStepLR(optimizer, list(recipe.milestones), recipe.gamma)
+    if (
+        recipe.schedule == "cosine"
+    ):  # torch's own CosineAnnealingLR is recursive: other results in the last bit
+        return LambdaLR(optimizer, lambda done: (1 + math.cos(math.pi * done / recipe.epochs)) / 2)
+    return LambdaLR(optimizer, lambda done: 1.0)
 
 
 def accuracy(classifier: Classifier, images: Images, *, device: str, batch_size: int = 256) -> float:

@@ -5,6 +5,7 @@ import pytest
 
 from sweeper.search.optuna_study import OptunaStudy
 from sweeper.search.reading import open_storage, stored_trials
+from trainables.config import document, load_trial
 from trainables.errors import ConfigError
 
 
@@ -268,3 +269,41 @@ def test_trials_are_screened_against_the_front_so_far_and_count_as_tried(optuna_
     assert [t["state"] for t in trials] == ["complete"] * 3 + ["screened", "running"]
     plain = optuna_study(name="plain")
     assert plain.ask().options == {}
+
+
+def test_a_knob_that_the_stored_study_lacks_is_no_change_at_its_default(optuna_study):
+    knobs = {
+        "image_size": 32,
+        "private": {
+            "kind": "synthetic_faces",
+            "population": "private",
+            "identities": 4,
+            "images_per_identity": 6,
+        },
+        "public": {
+            "kind": "synthetic_faces",
+            "population": "public",
+            "identities": 4,
+            "images_per_identity": 6,
+        },
+        "pretraining": {"kind": "none"},
+        "target": {"architecture": "small_cnn"},
+        "defense": {"kind": "none"},
+        "prior": {"kind": "gmi"},
+        "attack": {"kind": "gmi"},
+        "judge": {"kind": "classifier", "architecture": "small_resnet"},
+    }
+    trial = document(load_trial(knobs))
+    source = optuna_study(trial=trial)
+    source.ask()
+    stored = source._optuna.user_attrs["identity"]
+    assert stored["trial"]["target"].pop("momentum") == 0.9
+    source._optuna.set_user_attr("identity", stored)
+    optuna_study(trial=trial)
+    other = {**trial, "target": {**trial["target"], "momentum": 0.5}}
+    with pytest.raises(ConfigError, match=r"since it began: trial\.target\.momentum: 0\.9 -> 0\.5; undo"):
+        optuna_study(trial=other)
+    stored["trial"]["target"]["unknown"] = 1  # written by a newer version: compared as it stands
+    source._optuna.set_user_attr("identity", stored)
+    with pytest.raises(ConfigError, match=r"trial\.target\.unknown: 1 -> None"):
+        optuna_study(trial=trial)

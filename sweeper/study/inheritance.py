@@ -1,0 +1,60 @@
+"""Studies that extend others: ``extends: NAME`` in a file, and what the file and its parent say together."""
+
+from pathlib import Path
+from typing import Any
+
+from sweeper.study.presets import preset_files
+from trainables.errors import ConfigError
+from trainables.storage.documents import read_yaml, suggestion
+
+
+def read_study(path: Path) -> dict[str, Any]:
+    """Return the mapping in a study file, merged over that of the study it extends, over its parent's, ...
+
+    ``extends`` is the name of a preset, or a path relative to the file. The parent's ``name`` is not taken
+    over. Raises `ConfigError` naming the file for an unknown parent and for a study that extends itself.
+    """
+    return _read(path, ())
+
+
+def merged(parent: dict[str, Any], child: dict[str, Any]) -> dict[str, Any]:
+    """Return `child` over `parent`: mappings merge key by key, lists and scalars of the child replace.
+
+    Where the child's mapping has another ``kind``, nothing of the parent's mapping is left behind.
+    """
+    if "kind" in child and child["kind"] != parent.get("kind"):
+        parent = {}
+    together = dict(parent)
+    for key, value in child.items():
+        base = parent.get(key)
+        together[key] = merged(base, value) if isinstance(base, dict) and isinstance(value, dict) else value
+    return together
+
+
+def _read(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
+    """Return the merged mapping of `path`; `children`: the files on the way here, the first one first."""
+    document = read_yaml(path)
+    if "extends" not in document:
+        return document
+    parent = _parent(document.pop("extends"), path)
+    line = (*children, path)
+    if parent.resolve() in {child.resolve() for child in line}:
+        chain = " -> ".join(child.name for child in (*line, parent))
+        raise ConfigError(f"a study must not extend itself; got {chain} ({path}: extends)")
+    inherited = _read(parent, line)
+    inherited.pop("name", None)
+    return merged(inherited, document)
+
+
+def _parent(reference: Any, path: Path) -> Path:
+    """Return the file that ``extends: reference`` in `path` names."""
+    presets = preset_files()
+    if isinstance(reference, str) and reference:
+        if reference in presets:
+            return presets[reference]
+        if (path.parent / reference).is_file():
+            return path.parent / reference
+    raise ConfigError(
+        f"extends must be a preset ({', '.join(presets)}) or the path of a study, relative to this one; "
+        f"got {reference!r}{suggestion(str(reference), presets)} ({path}: extends)"
+    )
