@@ -79,7 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (RuntimeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(json.dumps(result, indent=1))
+    print(json.dumps(result.to_json(), indent=1))
     return 0
 
 

@@ -21,6 +21,7 @@ from trainables.attacks.sharding import Spread
 from trainables.config import AttackPlan, TrialConfig, load_trial
 from trainables.errors import ConfigError
 from trainables.method import LENGTH, knobs_marked
+from trainables.results import AttackResult, TrialResult
 from trainables.runtime.progress import Report, silent
 from trainables.stages.evaluation import judge_warnings
 from trainables.stages.judge import make_judge
@@ -118,12 +119,11 @@ def run_screened(
     device: str = "cpu",
     report: Report = silent,
     spread: Spread | None = None,
-) -> dict[str, Any]:
+) -> TrialResult:
     """Return what `run_trial` returns, or, if a short attack shows the trial to be beaten, what it showed.
 
-    Both have ``screening``: ``attack``, ``share``, ``attack_accuracy`` and ``interval`` of the short attack,
-    its ``seconds``, and ``reason``, "" if the long attack was run. A beaten trial's ``values`` are its test
-    accuracy and the short attack's accuracy, which the long one can only raise.
+    Both have ``screening``. A beaten trial's ``values`` are its test accuracy and the short attack's
+    accuracy, which the long one can only raise; `TrialResult` says what it lacks.
     """
     trained = make_target(config, store=store, device=device, report=report)
     plan, whole = shortened(config, share)
@@ -133,7 +133,7 @@ def run_screened(
     def told(stage: str, done: int, total: int, **metrics: float) -> None:
         report(f"short {stage}" if stage == "attack" else stage, done, total, **metrics)
 
-    found = run_attack(
+    short = run_attack(
         config,
         plan,
         trained,
@@ -143,26 +143,26 @@ def run_screened(
         spread=spread,
         longer=longer,
     )
-    reached, interval = found["metrics"]["attack_accuracy_top1"], found["interval"]
     best = {
         "test_accuracy": trained.result["test_accuracy"],
-        "attack_accuracy": interval[0],
+        "attack_accuracy": short.interval.low,
         "train_seconds": trained.seconds,
     }
     screening = {
         "attack": plan.attack.kind,
         "share": share,
         "test_accuracy": best["test_accuracy"],
-        "attack_accuracy": reached,
-        "interval": interval,
-        "seconds": math.fsum(v for stage, v in found["seconds"].items() if stage != "prior"),
-        "reason": beaten(best, rivals, objectives, [one for one in limits if _decided(one)]),
+        "attack_accuracy": short.metrics["attack_accuracy_top1"],
+        "interval": short.interval.to_json(),
+        "seconds": math.fsum(seconds for stage, seconds in short.seconds.items() if stage != "prior"),
+        "reason": beaten(best, rivals, objectives, [limit for limit in limits if _decided(limit)]),
     }
     if not screening["reason"]:
         result = run_trial(config, store=store, device=device, report=report, trained=trained, spread=spread)
-        result["seconds"]["screening"] = screening["seconds"]
-        return {**result, "screening": screening}
-    return _beaten(config, trained, found, screening, store, device, report)
+        seconds = {**result.seconds, "screening": screening["seconds"]}
+        return dataclasses.replace(result, seconds=seconds, screening=screening)
+    judged = make_judge(config, store=store, device=device, report=report)
+    return _beaten(config, trained, judged, short, screening)
 
 
 def _decided(limit: Limit) -> bool:
@@ -172,42 +172,32 @@ def _decided(limit: Limit) -> bool:
 
 
 def _beaten(
-    config: TrialConfig,
-    trained: Stage,
-    found: Mapping[str, Any],
-    screening: dict[str, Any],
-    store: Store,
-    device: str,
-    report: Report,
-) -> dict[str, Any]:
-    judged = make_judge(config, store=store, device=device, report=report)
+    config: TrialConfig, trained: Stage, judged: Stage, short: AttackResult, screening: Mapping[str, Any]
+) -> TrialResult:
+    """Return the result of a trial whose attack was not run in full: it has nothing of a long attack."""
     parameters = trained.result["parameters"]
-    return {
-        "values": {
+    return TrialResult(
+        values={
             "test_accuracy": trained.result["test_accuracy"],
             "attack_accuracy": screening["attack_accuracy"],
         },
-        "interval": {},  # and no metrics of the short attack: they would be read as those of the long one
-        "metrics": {
+        interval={},  # and no metrics of the short attack: they would be read as those of the long one
+        metrics={
             "validation_accuracy": trained.result["validation_accuracy"],
             "train_accuracy": trained.result["train_accuracy"],
             "judge_test_accuracy": judged.result["test_accuracy"],
         },
-        "screening": screening,
-        "trained_params": parameters["trained"],
-        "total_params": parameters["total"],
-        "parameters": parameters,
-        "freeze_point": config.target.freeze_point,
-        "defense": config.defense.kind,
-        "seconds": {"target": trained.seconds, "screening": screening["seconds"]},
-        "history": {"target": trained.result["history"], "short attack": found["history"]},
-        "artifacts": {
-            "target": str(trained.path),
-            "attack": found["path"],
-            "judge": str(judged.path),
-        },
-        "warnings": judge_warnings(judged.result["test_accuracy"], trained.result["test_accuracy"]),
-    }
+        screening=screening,
+        trained_params=parameters["trained"],
+        total_params=parameters["total"],
+        parameters=parameters,
+        freeze_point=config.target.freeze_point,
+        defense=config.defense.kind,
+        seconds={"target": trained.seconds, "screening": screening["seconds"]},
+        history={"target": trained.result["history"], "short attack": short.history},
+        artifacts={"target": str(trained.path), "attack": short.path, "judge": str(judged.path)},
+        warnings=judge_warnings(judged.result["test_accuracy"], trained.result["test_accuracy"]),
+    )
 
 
 def run_screened_document(
@@ -222,8 +212,8 @@ def run_screened_document(
     rivals: Sequence[Rival] = (),
     spread: Spread | None = None,
 ) -> dict[str, Any]:
-    """Run the trial that a document describes, with screening; see ``trainables.tune.run_document``."""
-    return run_screened(
+    """Return, as JSON, what `run_screened` returns of the trial that a document describes."""
+    result = run_screened(
         load_trial(trial),
         rivals=rivals,
         objectives=objectives,
@@ -234,3 +224,4 @@ def run_screened_document(
         report=report,
         spread=spread,
     )
+    return result.to_json()

@@ -1,6 +1,6 @@
 """One trial, top to bottom: target, then for each attack prior, attack and judge. No stage is made twice."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -8,6 +8,7 @@ from trainables import __version__
 from trainables.attacks.sharding import Spread
 from trainables.config import AttackPlan, TrialConfig
 from trainables.metrics.attack_accuracy import interval95
+from trainables.results import AttackResult, Interval, TrialResult
 from trainables.runtime.progress import Report, silent
 from trainables.stages.attack import make_attack
 from trainables.stages.auxiliary import make_auxiliary
@@ -30,8 +31,8 @@ def run_trial(
     report: Report = silent,
     trained: Stage | None = None,
     spread: Spread | None = None,
-) -> dict[str, Any]:
-    """Return what the trial measured, as JSON-ready data; see the README for its fields.
+) -> TrialResult:
+    """Return what the trial measured.
 
     trained: a target to attack instead of one that is trained here, see `make_given_target`.
     spread: what runs parts of an attack elsewhere, see `make_attack`.
@@ -39,59 +40,56 @@ def run_trial(
     """
     data = load_data(config)
     trained = trained or make_target(config, store=store, device=device, report=report)
-    reached = {
+    attacks = {
         name: run_attack(config, plan, trained, store=store, device=device, report=report, spread=spread)
         for name, plan in config.attack_plans.items()
     }
     judged = make_judge(config, store=store, device=device, report=report)
-    strongest = max(reached, key=lambda name: reached[name]["metrics"]["attack_accuracy_top1"])
-    headline = reached[strongest]
-    value, interval = headline["metrics"]["attack_accuracy_top1"], headline["interval"]
+    strongest = max(attacks, key=lambda name: attacks[name].metrics["attack_accuracy_top1"])
+    headline = attacks[strongest]
+    value, interval = headline.metrics["attack_accuracy_top1"], headline.interval
     if config.suite == "mean":
-        value, interval = average(list(reached.values()))
-    several = reached if len(reached) > 1 else {}  # a single attack's figures need no prefix
-    return {
-        "values": {"test_accuracy": trained.result["test_accuracy"], "attack_accuracy": value},
-        "interval": {"attack_accuracy": interval},
-        "metrics": {
+        value, interval = average(list(attacks.values()))
+    several = attacks if len(attacks) > 1 else {}  # a single attack's figures need no prefix
+    return TrialResult(
+        values={"test_accuracy": trained.result["test_accuracy"], "attack_accuracy": value},
+        interval={"attack_accuracy": interval},
+        metrics={
             "validation_accuracy": trained.result["validation_accuracy"],
             "train_accuracy": trained.result["train_accuracy"],
             "judge_test_accuracy": judged.result["test_accuracy"],
-            **headline["metrics"],
+            **headline.metrics,
             **{
-                f"{name}.{key}": value
-                for name, one in several.items()
-                for key, value in one["metrics"].items()
+                f"{name}.{key}": figure
+                for name, attack in several.items()
+                for key, figure in attack.metrics.items()
             },
         },
-        "attacks": {
-            name: {key: one[key] for key in ("kind", "threat_model", "interval", "metrics", "seconds")}
-            for name, one in reached.items()
-        },
-        "strongest": strongest,
-        "data": {"private": data.private_key, "public": data.public_key},
-        "version": __version__,
-        "trained_params": trained.result["parameters"]["trained"],
-        "total_params": trained.result["parameters"]["total"],
-        "parameters": trained.result["parameters"],
-        "freeze_point": config.target.freeze_point,
-        "defense": config.defense.kind,
-        "seconds": {"target": trained.seconds, **_summed([one["seconds"] for one in reached.values()])},
-        "history": {
+        attacks=attacks,
+        strongest=strongest,
+        data={"private": data.private_key, "public": data.public_key},
+        version=__version__,
+        trained_params=trained.result["parameters"]["trained"],
+        total_params=trained.result["parameters"]["total"],
+        parameters=trained.result["parameters"],
+        freeze_point=config.target.freeze_point,
+        defense=config.defense.kind,
+        seconds={"target": trained.seconds, **_summed([attack.seconds for attack in attacks.values()])},
+        history={
             "target": trained.result["history"],
             **{
-                "attack" if name == strongest else f"attack.{name}": one["history"]
-                for name, one in reached.items()
+                "attack" if name == strongest else f"attack.{name}": attack.history
+                for name, attack in attacks.items()
             },
         },
-        "artifacts": {
+        artifacts={
             "target": str(trained.path),
-            "attack": headline["path"],
+            "attack": headline.path,
             "judge": str(judged.path),
-            **{f"attack.{name}": one["path"] for name, one in several.items()},
+            **{f"attack.{name}": attack.path for name, attack in several.items()},
         },
-        "warnings": judge_warnings(judged.result["test_accuracy"], trained.result["test_accuracy"]),
-    }
+        warnings=judge_warnings(judged.result["test_accuracy"], trained.result["test_accuracy"]),
+    )
 
 
 def run_attack(
@@ -104,10 +102,9 @@ def run_attack(
     report: Report = silent,
     spread: Spread | None = None,
     longer: AttackPlan | None = None,
-) -> dict[str, Any]:
-    """Return what one attack reached on the trained target: kind, threat model, metrics, seconds, paths.
+) -> AttackResult:
+    """Return what one attack reached on the trained target.
 
-    seconds: of the stages made for this target. A prior that all targets share is not counted.
     spread, longer: see `make_attack`.
     """
     prior = make_prior(config, plan.prior, trained, store=store, device=device, report=report)
@@ -129,29 +126,29 @@ def run_attack(
     queries = [
         made.result["queries"] for made in (learnt, attacked) if made and made.result["queries"] is not None
     ]
-    return {
-        "kind": plan.attack.kind,
-        "threat_model": plan.attack.threat_model,
-        "metrics": {**verdict.result["metrics"], **({"queries": sum(queries)} if queries else {})},
-        "interval": verdict.result["interval"],
-        "per_identity": verdict.result["per_identity"],
-        "restarts": verdict.result["restarts"],
-        "seconds": {
+    return AttackResult(
+        kind=plan.attack.kind,
+        threat_model=plan.attack.threat_model,
+        metrics={**verdict.result["metrics"], **({"queries": sum(queries)} if queries else {})},
+        interval=Interval.from_json(verdict.result["interval"]),
+        per_identity=verdict.result["per_identity"],
+        restarts=verdict.result["restarts"],
+        seconds={
             **({"prior": prior.seconds} if plan.prior.needs_target else {}),
             **({} if learnt is None else {"auxiliary": learnt.seconds}),
             "attack": attacked.seconds,
             "judge": verdict.seconds,
         },
-        "history": attacked.result["history"],
-        "path": str(attacked.path),
-    }
+        history=attacked.result["history"],
+        path=str(attacked.path),
+    )
 
 
-def average(reached: list[dict[str, Any]]) -> tuple[float, list[float]]:
+def average(attacks: Sequence[AttackResult]) -> tuple[float, Interval]:
     """Return the mean attack accuracy over attacks, and its 95 % interval over identities."""
-    per_identity = torch.tensor([one["per_identity"] for one in reached]).double().mean(0)
-    restarts = sum(one["restarts"] for one in reached)
-    return per_identity.mean().item(), list(interval95(per_identity, restarts))
+    per_identity = torch.tensor([attack.per_identity for attack in attacks]).double().mean(0)
+    low, high = interval95(per_identity, sum(attack.restarts for attack in attacks))
+    return per_identity.mean().item(), Interval(low=low, high=high)
 
 
 def make_shared(
@@ -173,7 +170,7 @@ def make_shared(
     return made[-1]
 
 
-def _summed(parts: list[dict[str, float]]) -> dict[str, float]:
+def _summed(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
     total: dict[str, float] = {}
     for part in parts:
         for name, value in part.items():

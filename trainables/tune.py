@@ -154,7 +154,7 @@ def run_document(
     report: Report,
     spread: "Spread | None" = None,
 ) -> dict[str, Any]:
-    """Run the trial that a document describes, with its stages in the store at `store_root`.
+    """Return, as JSON, what the trial of a document measured, with its stages in the store at `store_root`.
 
     spread: see ``trainables.stages.attack.make_attack``.
     """
@@ -162,7 +162,8 @@ def run_document(
     from trainables.trial import run_trial
 
     store = Store(Path(store_root))
-    return run_trial(load_trial(trial), store=store, device=device, report=report, spread=spread)
+    result = run_trial(load_trial(trial), store=store, device=device, report=report, spread=spread)
+    return result.to_json()
 
 
 def make_stage(

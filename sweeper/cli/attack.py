@@ -21,7 +21,7 @@ def attack(
     display: Display,
     overrides: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return what `run_trial` says of the target whose weights lie at `checkpoint`.
+    """Return, as JSON, what `run_trial` says of the target whose weights lie at `checkpoint`.
 
     attacks: ``kind`` or ``kind:preset``; none takes those of the study. study: a file or preset whose trial
     names the data, the architecture, the prior and the judge. Raises `ConfigError` for what does not fit.
@@ -43,7 +43,7 @@ def attack(
     display.say(f"reading {checkpoint}")
     trained = make_external_target(config, checkpoint, store=store, device=device)
     result = run_trial(config, store=store, device=device, report=_Shown(display), trained=trained)
-    return {"checkpoint": str(checkpoint), "study": study, **result}
+    return {"checkpoint": str(checkpoint), "study": study, **result.to_json()}
 
 
 def show_attack(found: dict[str, Any]) -> None:

@@ -62,14 +62,15 @@ def swept(study: Study, home: Home) -> list[Trial]:
     def run(document: dict[str, Any], rivals: list[Trial] | None = None) -> dict[str, Any]:
         config = load_trial(document)
         if rivals is None:
-            return run_trial(config, store=home.store)
-        return run_screened(
+            return run_trial(config, store=home.store).to_json()
+        result = run_screened(
             config,
             rivals=rivals,
             objectives=study.objectives,
             share=study.search.screening_share,
             store=home.store,
         )
+        return result.to_json()
 
     work(OptunaStudy(study, home.storage, folder / "history"), run)
     found: list[Trial] = study_records(home, study.name, history=False)["trials"]
@@ -81,7 +82,8 @@ def confirmed(study: Study, home: Home, seeds: int) -> dict[str, Trial]:
     records = study_records(home, study.name, history=False)
     items, _ = wanted(study, records, seeds=seeds)
     work(
-        Confirmation(study, home.storage, items, []), lambda doc: run_trial(load_trial(doc), store=home.store)
+        Confirmation(study, home.storage, items, []),
+        lambda doc: run_trial(load_trial(doc), store=home.store).to_json(),
     )
     trials = study_records(home, study.name, history=False)["trials"]
     return {key(trial): trial["confirmed"] for trial in trials if trial["confirmed"]}

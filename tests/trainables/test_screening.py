@@ -81,10 +81,10 @@ def test_the_long_attack_goes_on_where_the_short_one_ended(tmp_path, attack):
     )
     assert not list((tmp_path / "a" / "attack").glob("*.unfinished"))
     plain = run_trial(config(attack=attack), store=Store(tmp_path / "b"))
-    assert screened["values"] == plain["values"]
-    assert screened["history"]["attack"] == plain["history"]["attack"]
+    assert screened.values == plain.values
+    assert screened.history["attack"] == plain.history["attack"]
     found, alone = (
-        torch.load(Path(result["artifacts"]["attack"]) / "reconstructions.pt", weights_only=True)
+        torch.load(Path(result.artifacts["attack"]) / "reconstructions.pt", weights_only=True)
         for result in (screened, plain)
     )
     assert found["images"].equal(alone["images"])
@@ -196,21 +196,21 @@ def test_a_beaten_trial_is_not_attacked_in_full(tmp_path):
     found = run_screened(
         config(), rivals=rivals, objectives=OBJECTIVES, share=0.5, store=store, report=report
     )
-    assert found["screening"]["reason"] == "trial 7 is better even so"
+    assert found.screening["reason"] == "trial 7 is better even so"
     assert len(list((tmp_path / "attack").glob("*/result.json"))) == 1
     assert "short attack" in stages and "attack" not in stages
-    assert found["seconds"].keys() == {"target", "screening"}
-    assert found["values"] == {
-        "test_accuracy": found["screening"]["test_accuracy"],
-        "attack_accuracy": found["screening"]["attack_accuracy"],
+    assert found.seconds.keys() == {"target", "screening"}
+    assert found.values == {
+        "test_accuracy": found.screening["test_accuracy"],
+        "attack_accuracy": found.screening["attack_accuracy"],
     }
-    assert not any(name.startswith("attack") for name in found["metrics"])
+    assert not any(name.startswith("attack") for name in found.metrics)
     # not beaten: the same target goes on to the long attack, and the result is that of a plain trial
     whole = run_screened(config(), rivals=[], objectives=OBJECTIVES, share=0.5, store=store)
-    assert whole["screening"]["reason"] == ""
-    assert whole["screening"]["attack_accuracy"] == found["values"]["attack_accuracy"]
-    assert whole["seconds"].pop("screening") == found["seconds"]["screening"]
+    assert whole.screening["reason"] == ""
+    assert whole.screening["attack_accuracy"] == found.values["attack_accuracy"]
+    assert whole.seconds["screening"] == found.seconds["screening"]
     assert len(list((tmp_path / "target").glob("*/result.json"))) == 1
     plain = run_trial(config(), store=store)
-    del whole["screening"]
-    assert whole == plain
+    seconds = {**plain.seconds, "screening": found.seconds["screening"]}
+    assert whole == dataclasses.replace(plain, seconds=seconds, screening=whole.screening)

@@ -49,18 +49,18 @@ def finished(tmp_path_factory):
 def test_every_stage_runs_and_every_figure_is_there(finished):
     _store, result, seen = finished
     assert seen == ["pretrained", "target", "prior", "attack", "judge"]
-    low, high = result["interval"]["attack_accuracy"]
-    assert 0 <= low <= result["values"]["attack_accuracy"] <= high <= 1
-    assert 0 <= result["values"]["test_accuracy"] <= 1
-    assert 0 < result["trained_params"] < result["total_params"]
-    assert result["metrics"]["chance"] == 0.25
-    assert set(result["seconds"]) == {"target", "attack", "judge"}
-    found = torch.load(f"{result['artifacts']['attack']}/reconstructions.pt", weights_only=True)
+    interval = result.interval["attack_accuracy"]
+    assert 0 <= interval.low <= result.values["attack_accuracy"] <= interval.high <= 1
+    assert 0 <= result.values["test_accuracy"] <= 1
+    assert 0 < result.trained_params < result.total_params
+    assert result.metrics["chance"] == 0.25
+    assert set(result.seconds) == {"target", "attack", "judge"}
+    found = torch.load(f"{result.artifacts['attack']}/reconstructions.pt", weights_only=True)
     assert found["images"].shape == (2, 3, 3, 32, 32) and found["images"].dtype == torch.uint8
     assert found["identities"].tolist() == [0, 1, 2]
-    examples = torch.load(f"{result['artifacts']['judge']}/examples.pt", weights_only=True)["images"]
+    examples = torch.load(f"{result.artifacts['judge']}/examples.pt", weights_only=True)["images"]
     assert examples.shape == (4, 3, 32, 32)
-    assert any("weak judge" in warning for warning in result["warnings"])
+    assert any("weak judge" in warning for warning in result.warnings)
 
 
 def test_a_second_run_makes_nothing_and_says_the_same(finished):
@@ -79,8 +79,8 @@ def test_another_defense_reuses_the_shared_stages(finished):
         report=stages,
     )
     assert stages.seen == ["target", "attack", "judge"]
-    assert other["artifacts"]["judge"] == result["artifacts"]["judge"]
-    assert other["artifacts"]["target"] != result["artifacts"]["target"]
+    assert other.artifacts["judge"] == result.artifacts["judge"]
+    assert other.artifacts["target"] != result.artifacts["target"]
 
 
 def test_half_precision_is_an_attack_of_its_own(finished):
@@ -89,9 +89,9 @@ def test_half_precision_is_an_attack_of_its_own(finished):
     half = load_trial(merge(DOCUMENT, {"attack.precision": "bfloat16"}))
     other = run_trial(half, store=store, report=stages)
     assert stages.seen == ["attack", "judge"]
-    assert other["artifacts"]["attack"] != result["artifacts"]["attack"]
+    assert other.artifacts["attack"] != result.artifacts["attack"]
     usual = load_trial(merge(DOCUMENT, {"attack.precision": "float32", "attack.compile": False}))
-    assert run_trial(usual, store=store)["artifacts"]["attack"] == result["artifacts"]["attack"]
+    assert run_trial(usual, store=store).artifacts["attack"] == result.artifacts["attack"]
 
 
 def test_a_replicate_has_fresh_randomness_on_the_same_shared_stages(finished):
@@ -99,15 +99,15 @@ def test_a_replicate_has_fresh_randomness_on_the_same_shared_stages(finished):
     stages = Stages()
     other = run_trial(load_trial({**DOCUMENT, "replicate": 1}), store=store, report=stages)
     assert stages.seen == ["target", "attack", "judge"]
-    assert other["history"]["target"] != result["history"]["target"]
+    assert other.history["target"] != result.history["target"]
 
 
 def test_the_same_seed_gives_the_same_result_in_another_store(finished, tmp_path):
     _, result, _ = finished
     again = run_trial(load_trial(DOCUMENT), store=Store(tmp_path))
-    assert again["values"] == result["values"]
-    assert again["history"] == result["history"]
-    assert again["metrics"] == result["metrics"]
+    assert again.values == result.values
+    assert again.history == result.history
+    assert again.metrics == result.metrics
 
 
 def test_shared_stages_can_be_made_ahead(tmp_path):
@@ -134,7 +134,8 @@ def test_the_result_is_plain_data(finished):
     import json
 
     _, result, _ = finished
-    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    document = result.to_json()
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
     assert dataclasses.is_dataclass(load_trial(DOCUMENT))
 
 
@@ -153,29 +154,28 @@ def test_several_attacks_give_one_figure_and_each_its_own(finished, suite):
     stages = Stages()
     found = run_trial(load_trial({**SUITE, "suite": suite}), store=store, report=stages)
     assert "target" not in stages.seen
-    first, second = found["attacks"]["gmi"], found["attacks"]["gmi_2"]
-    assert first["metrics"] == single["attacks"]["gmi"]["metrics"]
-    reached = [first["metrics"]["attack_accuracy_top1"], second["metrics"]["attack_accuracy_top1"]]
+    first, second = found.attacks["gmi"], found.attacks["gmi_2"]
+    assert first.metrics == single.attacks["gmi"].metrics
+    reached = [first.metrics["attack_accuracy_top1"], second.metrics["attack_accuracy_top1"]]
     wanted = max(reached) if suite == "worst" else sum(reached) / 2
-    assert found["values"]["attack_accuracy"] == pytest.approx(wanted)
-    low, high = found["interval"]["attack_accuracy"]
-    assert low <= wanted <= high
-    assert found["metrics"]["gmi_2.knn_distance"] == second["metrics"]["knn_distance"]
-    assert found["seconds"]["attack"] == pytest.approx(
-        first["seconds"]["attack"] + second["seconds"]["attack"]
-    )
-    strongest = found["strongest"]
-    assert found["artifacts"]["attack"] == found["artifacts"][f"attack.{strongest}"]
+    assert found.values["attack_accuracy"] == pytest.approx(wanted)
+    interval = found.interval["attack_accuracy"]
+    assert interval.low <= wanted <= interval.high
+    assert found.metrics["gmi_2.knn_distance"] == second.metrics["knn_distance"]
+    assert found.seconds["attack"] == pytest.approx(first.seconds["attack"] + second.seconds["attack"])
+    strongest = found.strongest
+    assert found.artifacts["attack"] == found.artifacts[f"attack.{strongest}"]
     other = "gmi_2" if strongest == "gmi" else "gmi"
-    assert set(found["history"]) == {"target", "attack", f"attack.{other}"}
+    assert set(found.history) == {"target", "attack", f"attack.{other}"}
 
 
-def test_the_mean_of_attacks_has_an_interval_over_identities():
-    one = {"per_identity": [1.0, 0.0, 1.0, 0.0], "restarts": 1}
-    other = {"per_identity": [1.0, 0.5, 0.0, 0.0], "restarts": 2}
-    value, (low, high) = average([one, other])
+def test_the_mean_of_attacks_has_an_interval_over_identities(finished):
+    attack = finished[1].attacks["gmi"]
+    one = dataclasses.replace(attack, per_identity=[1.0, 0.0, 1.0, 0.0], restarts=1)
+    other = dataclasses.replace(attack, per_identity=[1.0, 0.5, 0.0, 0.0], restarts=2)
+    value, interval = average([one, other])
     assert value == pytest.approx((1.0 + 0.25 + 0.5 + 0.0) / 4)
-    assert [low, high] == list(interval95(torch.tensor([1.0, 0.25, 0.5, 0.0]), 3))
+    assert interval.to_json() == list(interval95(torch.tensor([1.0, 0.25, 0.5, 0.0]), 3))
 
 
 def test_an_unfinished_attack_leaves_nothing_behind_when_it_is_done(finished):

@@ -1,1 +1,16 @@
-"""What is measured on reconstructions."""
+"""What is measured on reconstructions. Add one: a file here, a line below."""
+
+from trainables.metrics.attack_accuracy import AttackAccuracyStd, AttackAccuracyTop1, AttackAccuracyTop5
+from trainables.metrics.base import Metric
+from trainables.metrics.chance import Chance
+from trainables.metrics.knn_distance import KNNDistance
+from trainables.metrics.target_confidence import TargetConfidence
+
+METRICS: dict[str, type[Metric]] = {
+    "attack_accuracy_top1": AttackAccuracyTop1,
+    "attack_accuracy_top5": AttackAccuracyTop5,
+    "attack_accuracy_std": AttackAccuracyStd,
+    "knn_distance": KNNDistance,
+    "target_confidence": TargetConfidence,
+    "chance": Chance,
+}

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from trainables.metrics.base import Evidence, Metric
+
 NORMAL_975 = 1.959963984540054  # two-sided 95 %
 
 
@@ -76,3 +78,54 @@ def restart_std(success: Tensor, group: int) -> float | None:
         return None
     parts = [part.mean(1).std() for part in torch.split(success.double(), group, dim=1)]
     return torch.stack(parts).mean().item()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttackAccuracyTop1(Metric):
+    """Measures the share of reconstructions that the judge recognises."""
+
+    kind = "attack_accuracy_top1"
+    summary = "share of reconstructions that the judge recognises"
+    source = "Zhang et al. 2020"
+    direction = "minimize"
+    low = 0.0
+    high = 1.0
+    unit = "share"
+
+    def measure(self, evidence: Evidence) -> float:
+        """Return the figure."""
+        return attack_accuracy(evidence.logits, evidence.identities).top1
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttackAccuracyTop5(Metric):
+    """Measures the share of reconstructions with the identity in the judge's first five."""
+
+    kind = "attack_accuracy_top5"
+    summary = "share of reconstructions with the identity in the judge's first five"
+    source = "Zhang et al. 2020"
+    direction = "minimize"
+    low = 0.0
+    high = 1.0
+    unit = "share"
+
+    def measure(self, evidence: Evidence) -> float:
+        """Return the figure."""
+        return attack_accuracy(evidence.logits, evidence.identities).top5
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttackAccuracyStd(Metric):
+    """Measures the spread of the top-1 share over restarts."""
+
+    kind = "attack_accuracy_std"
+    summary = "spread of the top-1 share over restarts"
+    source = "Zhang et al. 2020"
+    direction = "minimize"
+    low = 0.0
+    high = 1.0
+    unit = "share"
+
+    def measure(self, evidence: Evidence) -> float | None:
+        """Return the figure; None with one restart."""
+        return attack_accuracy(evidence.logits, evidence.identities).std

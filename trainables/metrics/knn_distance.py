@@ -1,7 +1,11 @@
 """How near reconstructions come to the nearest private image of their identity, in a judge's features."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
+
+from trainables.metrics.base import Evidence, Metric
 
 
 def knn_distance(
@@ -23,3 +27,22 @@ def knn_distance(
         distance = torch.cdist(fake, real, compute_mode="donot_use_mm_for_euclid_dist")
         nearest.append(distance.square().min(1).values)
     return torch.cat(nearest).mean().item()
+
+
+@dataclass(frozen=True, kw_only=True)
+class KNNDistance(Metric):
+    """Measures the squared distance of a reconstruction to the nearest private training image."""
+
+    kind = "knn_distance"
+    summary = "squared distance of a reconstruction to the nearest private training image"
+    source = "Chen et al. 2021"
+    direction = "maximize"
+    low = 0.0
+    high = None
+    unit = "squared distance"
+
+    def measure(self, evidence: Evidence) -> float:
+        """Return the figure."""
+        labels = evidence.identities.repeat(len(evidence.features))
+        features = evidence.features.flatten(0, 1)
+        return knn_distance(features, labels, evidence.private_features, evidence.private_labels)

@@ -11,8 +11,9 @@ from trainables.architectures.head_noise import head_noise
 from trainables.config import TrialConfig
 from trainables.errors import TrialError
 from trainables.judges.base import JudgeModel, outputs
+from trainables.metrics import METRICS
 from trainables.metrics.attack_accuracy import attack_accuracy
-from trainables.metrics.knn_distance import knn_distance
+from trainables.metrics.base import Evidence
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.randomness import stream
 from trainables.stages.base import VERSIONS, _load
@@ -21,6 +22,26 @@ from trainables.stages.target import load_target
 from trainables.storage.store import Stage, Store
 
 WEAK_JUDGE = 0.9  # below this test accuracy a judge's verdict says little
+
+# Those of finished work, at version 1, enter no content key: a newer metric or version does.
+FIRST_METRICS = (
+    "attack_accuracy_top1",
+    "attack_accuracy_top5",
+    "attack_accuracy_std",
+    "knn_distance",
+    "target_confidence",
+    "chance",
+)
+
+
+def metric_parts() -> dict[str, Any]:
+    """Return what the metrics add to the evaluation's content key: nothing for the first at version 1."""
+    newer = {
+        name: metric.version
+        for name, metric in METRICS.items()
+        if name not in FIRST_METRICS or metric.version != 1
+    }
+    return {"metrics": newer} if newer else {}
 
 
 def judge_warnings(judge: float, target: float) -> list[str]:
@@ -50,26 +71,26 @@ def score(
     restarts, count = images.shape[:2]
     flat = images.flatten(0, 1)
     logits = outputs(judge.logits, flat, device)
-    found = attack_accuracy(logits.reshape(restarts, count, -1), identities)
-    distance = knn_distance(
-        outputs(judge.features, flat, device), identities.repeat(restarts), private_features, private_labels
-    )
+    features = outputs(judge.features, flat, device)
     with head_noise(target, stream(0, "confidence")):  # a noisy head gives the same figure every time
         seen = outputs(target, flat, device).softmax(dim=1)
-    confidence = seen[torch.arange(len(flat)), identities.repeat(restarts)].mean().item()
+    evidence = Evidence(
+        reconstructions=images,
+        identities=identities,
+        logits=logits.reshape(restarts, count, -1),
+        features=features.reshape(restarts, count, -1),
+        confidences=seen.reshape(restarts, count, -1),
+        private_features=private_features,
+        private_labels=private_labels,
+    )
+    figures = {name: metric().measure(evidence) for name, metric in METRICS.items()}
+    accuracy = attack_accuracy(evidence.logits, identities)
     if not torch.isfinite(logits).all():
         raise TrialError("the judge's logits of the reconstructions are not finite")
     return {
-        "metrics": {
-            "attack_accuracy_top1": found.top1,
-            "attack_accuracy_top5": found.top5,
-            **({} if found.std is None else {"attack_accuracy_std": found.std}),  # needs two restarts
-            "knn_distance": distance,
-            "target_confidence": confidence,
-            "chance": 1 / logits.shape[1],
-        },
-        "interval": list(found.interval),
-        "per_identity": found.per_identity.tolist(),
+        "metrics": {name: figure for name, figure in figures.items() if figure is not None},
+        "interval": list(accuracy.interval),
+        "per_identity": accuracy.per_identity.tolist(),
         "restarts": restarts,
     }
 
@@ -105,5 +126,6 @@ def make_evaluation(
         "attack": attacked.key,
         "judge": judged.key,
         "target": trained.key,
+        **metric_parts(),
     }
     return store.get("verdict", parts, make)

@@ -54,7 +54,7 @@ def ran(tmp_path_factory):
     (home.study("tiny") / "study.yaml").write_text(yaml.safe_dump(DOCUMENT))
     asked = book.ask()
     config = load_trial(asked.document)
-    result = run_trial(config, store=home.store)
+    result = run_trial(config, store=home.store).to_json()
     assert book.tell(asked.number, result | {"params": asked.assignment}) == ""
     return home, config, result
 

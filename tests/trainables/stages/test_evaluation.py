@@ -4,8 +4,10 @@ import torch
 from trainables.datasets.split import split
 from trainables.datasets.synthetic_faces import SyntheticFaces
 from trainables.judges.base import JudgeModel
+from trainables.metrics import METRICS
+from trainables.metrics.chance import Chance
 from trainables.metrics.knn_distance import knn_distance
-from trainables.stages.evaluation import judge_warnings, score
+from trainables.stages.evaluation import FIRST_METRICS, judge_warnings, metric_parts, score
 from trainables.training.classifier import build_classifier
 
 FACES = SyntheticFaces(population="private", identities=4, images_per_identity=8)
@@ -42,3 +44,16 @@ def test_score_counts_what_the_judge_says():
         features(images.flatten(0, 1).float() / 255), identities.repeat(2), private_features, private.labels
     )
     assert found["metrics"]["knn_distance"] == pytest.approx(expected)
+    assert list(found["metrics"]) == list(FIRST_METRICS)
+
+
+def test_the_first_metrics_enter_no_key():
+    assert metric_parts() == {}
+
+
+def test_a_newer_metric_or_version_changes_the_key(monkeypatch):
+    monkeypatch.setitem(METRICS, "later", Chance)
+    assert metric_parts() == {"metrics": {"later": 1}}
+    monkeypatch.delitem(METRICS, "later")
+    monkeypatch.setattr(Chance, "version", 2)
+    assert metric_parts() == {"metrics": {"chance": 2}}

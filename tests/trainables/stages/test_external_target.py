@@ -32,7 +32,7 @@ DOCUMENT = {
 @pytest.fixture(scope="module")
 def ours(tmp_path_factory):
     store = Store(tmp_path_factory.mktemp("store"))
-    return store, run_trial(load_trial(DOCUMENT), store=store)
+    return store, run_trial(load_trial(DOCUMENT), store=store).to_json()
 
 
 def test_our_own_target_from_a_file_gives_the_same_figures(ours, tmp_path):
@@ -43,8 +43,8 @@ def test_our_own_target_from_a_file_gives_the_same_figures(ours, tmp_path):
     for path in (tmp_path, tmp_path / "target.safetensors"):
         given = make_external_target(config, path, store=store)
         found = run_trial(config, store=store, trained=given)
-        assert found["values"] == trained["values"]
-        assert found["metrics"] == trained["metrics"]
+        assert found.values == trained["values"]
+        assert found.metrics == trained["metrics"]
     assert not make_external_target(config, tmp_path, store=store).made_now  # known by its weights
 
 

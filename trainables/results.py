@@ -1,0 +1,196 @@
+"""What a trial gives: typed in here, and as the JSON that workers return and studies store."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+Curve = Sequence[Mapping[str, float]]
+
+REQUIRED = (
+    "values",
+    "interval",
+    "metrics",
+    "trained_params",
+    "total_params",
+    "parameters",
+    "freeze_point",
+    "defense",
+    "seconds",
+    "history",
+    "artifacts",
+    "warnings",
+)
+OPTIONAL = ("attacks", "strongest", "data", "version", "screening")  # `TrialResult` says when
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A 95 % interval.
+
+    Attributes:
+        low: its lower end.
+        high: its upper end.
+    """
+
+    low: float
+    high: float
+
+    def to_json(self) -> list[float]:
+        """Return ``[low, high]``."""
+        return [self.low, self.high]
+
+    @classmethod
+    def from_json(cls, ends: Sequence[float]) -> Self:
+        """Return the interval of ``[low, high]``."""
+        low, high = ends
+        return cls(low=low, high=high)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttackResult:
+    """What one attack reached on one target.
+
+    Attributes:
+        kind: of the attack, its name in the registry.
+        threat_model: what it sees of the target: "white-box", "scores" or "labels".
+        metrics: figures of its reconstructions, ``attack_accuracy_top1`` among them.
+        interval: of ``attack_accuracy_top1``, in [0, 1].
+        per_identity: success rate of each identity, in [0, 1]; empty in a result that was read from JSON.
+        restarts: reconstructions of each identity; 0 in a result that was read from JSON.
+        seconds: stage -> seconds, of the stages made for this target. A prior that all targets share is not
+            among them.
+        history: some points of its loss curve.
+        path: folder of its reconstructions in the store.
+    """
+
+    kind: str
+    threat_model: str
+    metrics: Mapping[str, float]
+    interval: Interval
+    per_identity: Sequence[float] = ()
+    restarts: int = 0
+    seconds: Mapping[str, float]
+    history: Curve
+    path: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what a trial's JSON says under ``attacks``; it has curve and folder under other names."""
+        return {
+            "kind": self.kind,
+            "threat_model": self.threat_model,
+            "interval": self.interval.to_json(),
+            "metrics": dict(self.metrics),
+            "seconds": dict(self.seconds),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialResult:
+    """What one trial measured.
+
+    These fields may be missing, and only these: they are None here, and absent in JSON.
+
+    - ``attacks``, ``strongest``, ``data`` and ``version`` of a trial that screening shows to be beaten: its
+      attack was not run in full (see ``trainables.screening``). ``interval`` is empty then, ``metrics`` has
+      no figure of an attack, and the attack accuracy in ``values`` is that of the short attack.
+    - ``screening`` of a trial that was not screened.
+
+    Attributes:
+        values: ``test_accuracy`` and ``attack_accuracy``, in [0, 1].
+        interval: name of a value -> its interval.
+        metrics: all other figures; those of the strongest attack as they are, and where there are several
+            attacks those of each as ``<attack>.<metric>`` too.
+        attacks: name -> what the attack reached.
+        strongest: name of the attack with the highest accuracy.
+        data: content keys of the ``private`` and the ``public`` images.
+        version: of the package that ran the trial.
+        trained_params: parameters of the target that were trained.
+        total_params: all parameters of the target.
+        parameters: counts of the target's parameters, ``trained`` and ``total`` among them.
+        freeze_point: name of the point of the architecture up to which the target is frozen.
+        defense: kind of the defense.
+        seconds: stage -> seconds, summed over attacks.
+        history: ``target`` and ``attack`` -> curve, ``attack.<name>`` for attacks besides the strongest;
+            ``short attack`` of a beaten trial.
+        artifacts: ``target``, ``attack`` (the strongest) and ``judge`` -> folder in the store; where there
+            are several attacks each as ``attack.<name>`` too.
+        warnings: what a reader must know of the figures.
+        screening: what the short attack showed: ``attack``, ``share``, ``test_accuracy``,
+            ``attack_accuracy``, ``interval``, ``seconds`` and ``reason``, "" if the long attack was run.
+    """
+
+    values: Mapping[str, float]
+    interval: Mapping[str, Interval]
+    metrics: Mapping[str, float]
+    attacks: Mapping[str, AttackResult] | None = None
+    strongest: str | None = None
+    data: Mapping[str, str] | None = None
+    version: str | None = None
+    trained_params: int
+    total_params: int
+    parameters: Mapping[str, Any]
+    freeze_point: str
+    defense: str
+    seconds: Mapping[str, float]
+    history: Mapping[str, Curve]
+    artifacts: Mapping[str, str]
+    warnings: Sequence[str]
+    screening: Mapping[str, Any] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as JSON-ready data, without the fields that are missing."""
+        screening = {} if self.screening is None else {"screening": dict(self.screening)}
+        return {
+            "values": dict(self.values),
+            "interval": {name: interval.to_json() for name, interval in self.interval.items()},
+            "metrics": dict(self.metrics),
+            **(screening if self.attacks is None else {}),  # a key that comes twice stays where it was first
+            **(
+                {}
+                if self.attacks is None
+                else {"attacks": {name: attack.to_json() for name, attack in self.attacks.items()}}
+            ),
+            **({} if self.strongest is None else {"strongest": self.strongest}),
+            **({} if self.data is None else {"data": dict(self.data)}),
+            **({} if self.version is None else {"version": self.version}),
+            "trained_params": self.trained_params,
+            "total_params": self.total_params,
+            "parameters": dict(self.parameters),
+            "freeze_point": self.freeze_point,
+            "defense": self.defense,
+            "seconds": dict(self.seconds),
+            "history": {name: list(curve) for name, curve in self.history.items()},
+            "artifacts": dict(self.artifacts),
+            "warnings": list(self.warnings),
+            **screening,
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Return the result that `to_json` made `document` of.
+
+        Other keys, which a sweep adds (``params``, ``replicates``), are left aside. Raises `ValueError` if a
+        field is absent that may not be.
+        """
+        absent = [name for name in REQUIRED if name not in document]
+        if absent:
+            raise ValueError(f"a trial's result expects all of {', '.join(REQUIRED)}; got no {absent[0]}")
+        parts: dict[str, Any] = {name: document[name] for name in (*REQUIRED, *OPTIONAL) if name in document}
+        parts["interval"] = {name: Interval.from_json(ends) for name, ends in document["interval"].items()}
+        if "attacks" in document:
+            parts["attacks"] = {name: _attack(document, name) for name in document["attacks"]}
+        return cls(**parts)
+
+
+def _attack(document: Mapping[str, Any], name: str) -> AttackResult:
+    """Return an attack of a trial's JSON; the strongest and a single one have no prefix there."""
+    figures, artifacts = document["attacks"][name], document["artifacts"]
+    return AttackResult(
+        kind=figures["kind"],
+        threat_model=figures["threat_model"],
+        metrics=figures["metrics"],
+        interval=Interval.from_json(figures["interval"]),
+        seconds=figures["seconds"],
+        history=document["history"]["attack" if name == document["strongest"] else f"attack.{name}"],
+        path=artifacts.get(f"attack.{name}", artifacts["attack"]),
+    )
