@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sweeper.engine.resources import (
     Node,
@@ -82,37 +82,65 @@ def _allot(resources: Resources, nodes: Sequence[Node]) -> TrialResources:
     A trial runs on one machine, so what it gets is bounded by the largest, whatever there is in all. Where
     trials use GPUs, only machines with GPUs count.
     """
-    auto = "auto"
-    cores = None if resources.cpus_per_trial == auto else float(resources.cpus_per_trial)
-    share = None if resources.gpus_per_trial == auto else float(resources.gpus_per_trial)
-    where = "that there are" if len(nodes) == 1 else "of the largest machine"
+    cores, share = _fixed(resources.cpus_per_trial), _fixed(resources.gpus_per_trial)
+    usable, on_gpus = _usable(share, nodes)
+    _check_cores(cores, usable, nodes)
+    concurrent = _concurrent(resources, usable, cores, share, on_gpus)
+    if share is None:
+        share = _divide_gpus(usable, concurrent) if on_gpus else 0.0
+    if cores is None:
+        cores = _divide_cores(usable, share, concurrent)
+    best = max(nodes, key=lambda node: (node.gpus, node.cpus))
+    return TrialResources(cores, share, concurrent, best.cpus, best.gpus)
+
+
+def _fixed(setting: float | Literal["auto"]) -> float | None:
+    """Return what the user chose, or None to divide the machines."""
+    return None if setting == "auto" else float(setting)
+
+
+def _usable(share: float | None, nodes: Sequence[Node]) -> tuple[list[Node], bool]:
+    """Return the machines that have `share` GPUs, and whether trials use GPUs at all.
+
+    share: GPUs of a trial; with None trials use GPUs where a machine has one. Raises `ConfigError` if no
+    machine has so many.
+    """
     most = max(node.gpus for node in nodes)
     if share is not None and share > most:
         raise ConfigError(
-            f"resources.gpus_per_trial must be at most the {most:g} GPUs {where}; got {share:g}"
+            f"resources.gpus_per_trial must be at most the {most:g} GPUs {_where(nodes)}; got {share:g}"
         )
     on_gpus = share > 0 if share is not None else most >= 1
-    usable = [node for node in nodes if node.gpus >= (share or 1)] if on_gpus else list(nodes)
+    return [node for node in nodes if node.gpus >= (share or 1)] if on_gpus else list(nodes), on_gpus
+
+
+def _check_cores(cores: float | None, usable: Sequence[Node], nodes: Sequence[Node]) -> None:
+    """Raise `ConfigError` if no machine of `usable`, among `nodes`, has so many cores."""
     most = max(node.cpus for node in usable)
     if cores is not None and cores > most:
-        where += " that has the GPUs" if len(usable) < len(nodes) else ""
+        where = _where(nodes) + (" that has the GPUs" if len(usable) < len(nodes) else "")
         raise ConfigError(
             f"resources.cpus_per_trial must be at most the {most:g} cores {where}; got {cores:g}"
         )
-    if resources.concurrent != auto:
-        concurrent = int(resources.concurrent)
-    else:
-        concurrent = _room(usable, cores or 1, share or (1 / AT_ONCE_PER_GPU if on_gpus else 0))
-        if not on_gpus:
-            concurrent = min(concurrent, AT_ONCE_ON_CPU * len(usable))
-        concurrent = max(1, concurrent)
-    if share is None:
-        gpus = sum(node.gpus for node in usable)
-        share = int(100 / math.ceil(concurrent / gpus)) / 100 if on_gpus else 0.0
-    if cores is None:
-        cores = _even(usable, share, concurrent)
-    best = max(nodes, key=lambda node: (node.gpus, node.cpus))
-    return TrialResources(cores, share, concurrent, best.cpus, best.gpus)
+
+
+def _where(nodes: Sequence[Node]) -> str:
+    return "that there are" if len(nodes) == 1 else "of the largest machine"
+
+
+def _concurrent(
+    resources: Resources, usable: Sequence[Node], cores: float | None, share: float | None, on_gpus: bool
+) -> int:
+    """Return how many trials run at once: what the user chose, or as many as fit."""
+    if resources.concurrent != "auto":
+        return int(resources.concurrent)
+    room = _room(usable, cores or 1, share or (1 / AT_ONCE_PER_GPU if on_gpus else 0))
+    return max(1, room if on_gpus else min(room, AT_ONCE_ON_CPU * len(usable)))
+
+
+def _divide_gpus(nodes: Sequence[Node], concurrent: int) -> float:
+    """Return the share of a GPU that each of `concurrent` trials gets, in whole hundredths."""
+    return int(100 / math.ceil(concurrent / sum(node.gpus for node in nodes))) / 100
 
 
 def _room(nodes: Sequence[Node], cores: float, share: float) -> int:
@@ -120,7 +148,7 @@ def _room(nodes: Sequence[Node], cores: float, share: float) -> int:
     return sum(int(min(node.cpus / cores, node.gpus / share if share else math.inf) + 1e-9) for node in nodes)
 
 
-def _even(nodes: Sequence[Node], share: float, concurrent: int) -> float:
+def _divide_cores(nodes: Sequence[Node], share: float, concurrent: int) -> float:
     """Return the most whole cores, at least 1, of which `concurrent` trials fit on `nodes`."""
     for cores in range(int(max(node.cpus for node in nodes)), 1, -1):
         if _room(nodes, cores, share) >= concurrent:

@@ -38,76 +38,109 @@ def run_trials(
 
     held: raises once the study is no longer ours. Raises `KeyboardInterrupt` as `stoppable` says.
     """
-    from ray import tune
+    _Runner(study, home, source, allotment, display, tracker).run(run, held)
 
-    from sweeper.engine.searcher import StudySearch, Watch
-    from trainables.tune import TuneTrial, run_document
 
-    began: dict[int, float] = {}
-    took: list[float] = []
+class _Runner:
+    """Runs the trials of a source with Ray Tune; `started`, `stepped` and `ended` hear of each."""
 
-    def on_start(request: TrialRequest) -> None:
-        began[request.number] = time.time()
+    def __init__(
+        self,
+        study: Study,
+        home: Home,
+        source: TrialSource,
+        allotment: TrialResources,
+        display: Display,
+        tracker: Any,
+    ) -> None:
+        self._study, self._home, self._source = study, home, source
+        self._allotment, self._display, self._tracker = allotment, display, tracker
+        self._began: dict[int, float] = {}
+        self._took: list[float] = []
 
-    def on_step(request: TrialRequest, at: JobStatus) -> None:
-        display.stage(request.name, at.stage, at.done, at.total, at.seconds)
+    def run(self, run: Run | None, held: Callable[[], None]) -> None:
+        """Run trials until the source has enough; see `run_trials`."""
+        from sweeper.engine.searcher import StudySearch
 
-    def on_end(request: TrialRequest, record: dict[str, Any]) -> None:
-        now = time.time()
-        took.append(now - began[request.number])
-        display.ended(request.name, summary(study, record, took[-1]))
+        searcher = StudySearch(
+            self._source,
+            {
+                "store_root": str(self._home.store.root),
+                "threads": self._allotment.threads,
+                "shards": _shards(self._allotment),
+            },
+            at_most=self._allotment.concurrent,
+            on_start=self.started,
+            on_step=self.stepped,
+            on_end=self.ended,
+            held=held,
+            retries=WORKER_RETRIES,
+        )
+        stopping = Stopping(searcher.stop)
+        lost = _Lost(self._allotment, self._display)
+
+        def look() -> None:
+            stopping.say(self._display)
+            lost.look()
+
+        self._display.total(self._source.complete, self._source.budget, None)
+        folder = self._home.root / "ray"
+        leftovers = folder / self._study.name
+        shutil.rmtree(leftovers, ignore_errors=True)  # of a killed driver; nothing in there is needed
+        try:
+            tuner = self._tuner(searcher, run, look, str(folder))
+            with stoppable(stopping):
+                tuner.fit()
+        finally:
+            shutil.rmtree(leftovers, ignore_errors=True)
+        if searcher.failure is not None:
+            raise searcher.failure
+        if not self._source.finished:
+            raise TrialError("Ray stopped before the study had its results; start again to go on")
+
+    def started(self, request: TrialRequest) -> None:
+        """Note when the trial began."""
+        self._began[request.number] = time.time()
+
+    def stepped(self, request: TrialRequest, at: JobStatus) -> None:
+        """Show how far the trial is."""
+        self._display.stage(request.name, at.stage, at.done, at.total, at.seconds)
+
+    def ended(self, request: TrialRequest, record: dict[str, Any]) -> None:
+        """Show how the trial ended and how long the rest may take, and tell the tracker."""
+        source, now, began = self._source, time.time(), self._began[request.number]
+        self._took.append(now - began)
+        self._display.ended(request.name, summary(self._study, record, self._took[-1]))
         remaining = max(0, source.budget - source.complete)
-        abreast = max(1, min(allotment.concurrent, remaining))
-        display.total(source.complete, source.budget, sum(took) / len(took) * remaining / abreast)
-        if tracker is not None:
-            tracker.trial(record | {"started": _iso(began[request.number]), "finished": _iso(now)})
+        abreast = max(1, min(self._allotment.concurrent, remaining))
+        mean = sum(self._took) / len(self._took)
+        self._display.total(source.complete, source.budget, mean * remaining / abreast)
+        if self._tracker is not None:
+            self._tracker.trial(record | {"started": _iso(began), "finished": _iso(now)})
 
-    searcher = StudySearch(
-        source,
-        {"store_root": str(home.store.root), "threads": allotment.threads, "shards": _shards(allotment)},
-        at_most=allotment.concurrent,
-        on_start=on_start,
-        on_step=on_step,
-        on_end=on_end,
-        held=held,
-        retries=WORKER_RETRIES,
-    )
-    stopping = Stopping(searcher.stop)
-    lost = _Lost(allotment, display)
+    def _tuner(self, searcher: Any, run: Run | None, look: Callable[[], None], folder: str) -> Any:
+        """Return Ray's tuner. look: is called as Ray goes on.  folder: where Ray keeps its files."""
+        from ray import tune
 
-    def look() -> None:
-        stopping.say(display)
-        lost.look()
+        from sweeper.engine.searcher import Watch
+        from trainables.tune import TuneTrial, run_document
 
-    display.total(source.complete, source.budget, None)
-    trainable = tune.with_parameters(TuneTrial, run=run or run_document)
-    folder = home.root / "ray"
-    shutil.rmtree(folder / study.name, ignore_errors=True)  # of a killed driver; nothing in there is needed
-    try:
-        tuner = tune.Tuner(
+        return tune.Tuner(
             tune.with_resources(
-                trainable,
+                tune.with_parameters(TuneTrial, run=run or run_document),
                 tune.PlacementGroupFactory(
-                    [{"CPU": one.cpus, "GPU": one.gpus} for one in allotment.processes]
+                    [{"CPU": process.cpus, "GPU": process.gpus} for process in self._allotment.processes]
                 ),
             ),
             tune_config=tune.TuneConfig(search_alg=searcher, num_samples=-1, reuse_actors=True),
             run_config=tune.RunConfig(
-                name=study.name,
-                storage_path=str(folder),
+                name=self._study.name,
+                storage_path=folder,
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
                 callbacks=[Watch(look)],
                 verbose=0,
             ),
         )
-        with stoppable(stopping):
-            tuner.fit()
-    finally:
-        shutil.rmtree(folder / study.name, ignore_errors=True)
-    if searcher.failure is not None:
-        raise searcher.failure
-    if not source.finished:
-        raise TrialError("Ray stopped before the study had its results; start again to go on")
 
 
 def _shards(allotment: TrialResources) -> dict[str, Any] | None:

@@ -78,7 +78,7 @@ def render(
     records = [{**record, "trials": [_ABSENT | trial for trial in record["trials"]]} for record in records]
     found = comparison or compare(records, published=published)
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,  # study names, parameters and reasons come from users
         undefined=StrictUndefined,
         trim_blocks=True,
