@@ -1,10 +1,16 @@
 """What there is to choose from, read from the registries: the rows of ``sweeper list``."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+import json
+from collections.abc import Callable
+from pathlib import Path
 
+import trainables
+from sweeper.cli.static_registry import registry_entries
 from sweeper.study.presets import PRESETS, Row, preset
 from trainables.errors import ConfigError
+
+ROOT = Path(trainables.__file__).parents[1]
+PASSES = Path(__file__).parent / "attack_passes.json"  # computed by `attack_passes`, held equal by a test
 
 
 def rows(what: str) -> list[Row]:
@@ -14,48 +20,51 @@ def rows(what: str) -> list[Row]:
     return KINDS[what]()
 
 
-def _registry(registry: Mapping[str, Any]) -> list[Row]:
+# Families are read from the text of their files: importing them imports torch, which takes seconds.
+
+
+def _family(package: str, registry: str, *fields: str) -> list[Row]:
+    entries = registry_entries(ROOT, package, registry)
     return [
-        {"name": name, "summary": entry.summary, "source": entry.source} for name, entry in registry.items()
+        {"name": name} | {field: entry.text(field) for field in ("summary", "source", *fields)}
+        for name, entry in entries.items()
     ]
 
 
-# The registries are imported when they are asked for: most of them import torch, which takes seconds.
-
-
 def _attacks() -> list[Row]:
-    from trainables.attacks import ATTACKS
-
-    rows = _registry(ATTACKS)  # with the published settings' passes through the target, for one identity
-    for row, attack in zip(rows, ATTACKS.values(), strict=True):
-        passes = attack().passes()
-        row["threat_model"] = attack.threat_model
-        row["target_forward"], row["target_backward"] = passes.target_forward, passes.target_backward
+    rows = _family("trainables.attacks", "ATTACKS", "threat_model")
+    written = json.loads(PASSES.read_text(encoding="utf-8"))
+    for row in rows:  # with the published settings' passes through the target, for one identity
+        row |= written[row["name"]] if row["name"] in written else attack_passes(row["name"])
     return rows
 
 
-def _defenses() -> list[Row]:
-    from trainables.defenses import DEFENSES
+def attack_passes(name: str) -> dict[str, int]:
+    """Return the "target_forward" and "target_backward" that `PASSES` has of an attack; imports torch."""
+    from trainables.attacks import ATTACKS
 
-    return _registry(DEFENSES)
+    passes = ATTACKS[name]().passes()
+    return {"target_forward": passes.target_forward, "target_backward": passes.target_backward}
+
+
+def _defenses() -> list[Row]:
+    return _family("trainables.defenses", "DEFENSES")
 
 
 def _architectures() -> list[Row]:
-    from trainables.architectures import ARCHITECTURES
-
-    return _registry(ARCHITECTURES)
+    return _family("trainables.architectures", "ARCHITECTURES")
 
 
 def _datasets() -> list[Row]:
-    from trainables.datasets import DATASETS
-
-    return _registry(DATASETS)
+    return _family("trainables.datasets", "DATASETS")
 
 
 def _spaces() -> list[Row]:
     from search_spaces import SPACES
 
-    return _registry(SPACES)
+    return [
+        {"name": name, "summary": space.summary, "source": space.source} for name, space in SPACES.items()
+    ]
 
 
 def _presets() -> list[Row]:

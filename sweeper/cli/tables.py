@@ -85,16 +85,6 @@ def show_warnings(records: dict[str, Any], problems: list[str]) -> None:
             aside.print(f"  {count} x {reason}", markup=False)
 
 
-def show_rows(rows: list[dict[str, Any]]) -> None:
-    """Print what `sweeper list` found."""
-    table = Table()
-    for name in rows[0] if rows else ("name", "summary", "source"):
-        table.add_column(name.replace("_", " "), no_wrap=name == "name")
-    for row in rows:
-        table.add_row(*(f"{v:,}" if isinstance(v, int) else str(v) for v in row.values()))
-    console().print(table)
-
-
 def _value(trial: dict[str, Any], name: str) -> str:
     interval = trial["interval"].get(name)
     spread = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""

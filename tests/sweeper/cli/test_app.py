@@ -2,13 +2,15 @@ import csv
 import dataclasses
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from click.testing import CliRunner
 
-from sweeper.cli.app import main
+from sweeper.cli.app import COMMANDS, main
 from sweeper.engine.sweep import SweepResult
 from sweeper.search.optuna_study import OptunaStudy
 from trainables.errors import DiskError, TrialError
@@ -46,12 +48,35 @@ def filled(home, cheap, result):
 
 
 @pytest.mark.parametrize(
-    "name", ["run", "quickstart", "confirm", "pick", "export", "front", "compare", "list", "ui"]
+    "name",
+    [
+        *("run", "quickstart", "confirm", "attack", "pick", "export", "front", "compare"),
+        *("prepare", "list", "log", "ui"),
+    ],
 )
 def test_every_command_has_an_example(command, name):
     found = command(name, "--help")
     assert found.exit_code == 0
     assert f"Example: sweeper {name}" in found.output
+
+
+def test_the_help_lists_the_commands_by_name_and_loads_nothing_heavy():
+    code = """
+import sys
+from sweeper.cli.app import COMMANDS, main
+main(["--help"], standalone_mode=False)
+print({"torch", "optuna", "ray", "mlflow", "rich", "yaml"} & sys.modules.keys(), file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "set()"
+    section = done.stdout.split("Commands:\n")[1].split("\n\n")[0]
+    listed = [line.split()[0] for line in section.splitlines() if line[:3].strip()]
+    assert listed == sorted(COMMANDS)
+
+
+def test_an_unknown_command_is_a_mistake(command):
+    found = command("frnt")
+    assert found.exit_code == 2 and "No such command 'frnt'" in found.stderr
 
 
 def test_the_version_is_the_packages(command):
@@ -260,7 +285,8 @@ def test_pick_names_a_trial(command, filled):
     assert command("pick", "cheap").exit_code == 2
 
 
-def test_export_hands_over_what_was_asked(command, filled, tmp_path, monkeypatch):
+@pytest.mark.parametrize("option", ["--replicate", "--seed"])
+def test_export_hands_over_what_was_asked(command, filled, tmp_path, monkeypatch, option):
     asked = []
 
     def release(home, name, number, folder, *, replicate):
@@ -270,6 +296,6 @@ def test_export_hands_over_what_was_asked(command, filled, tmp_path, monkeypatch
     wrong = command("export", "cheap", "--trial", 5, "-o", tmp_path / "out")
     assert wrong.exit_code == 2 and "no such trial (--trial); finished: 0, 1" in wrong.stderr
     monkeypatch.setattr("sweeper.results.export.export", release)
-    found = command("export", "cheap", "--trial", 1, "-o", tmp_path / "out", "--seed", 2)
+    found = command("export", "cheap", "--trial", 1, "-o", tmp_path / "out", option, 2)
     assert found.exit_code == 0 and str(tmp_path / "out") in found.stdout
     assert asked == [(filled.root, "cheap", 1, tmp_path / "out", 2)]

@@ -4,7 +4,9 @@ import sys
 
 import pytest
 
-from sweeper.cli.registry import KINDS, PRESETS, rows
+from sweeper.cli import registry
+from sweeper.cli.registry import KINDS, PASSES, PRESETS, attack_passes, rows
+from sweeper.cli.tools import LISTS
 from sweeper.study.presets import preset
 from trainables.errors import ConfigError
 
@@ -22,17 +24,45 @@ def test_every_row_says_what_it_is_and_who_published_it(what):
         assert "\n" not in row["summary"]
 
 
-def test_rows_are_those_of_the_registries():
+def test_rows_are_those_of_the_imported_registries():
     from search_spaces import SPACES
+    from trainables.architectures import ARCHITECTURES
     from trainables.attacks import ATTACKS
+    from trainables.datasets import DATASETS
     from trainables.defenses import DEFENSES
 
-    assert [row["name"] for row in rows("spaces")] == list(SPACES)
-    assert [row["name"] for row in rows("attacks")] == list(ATTACKS)
-    seen = [(row["name"], row["threat_model"]) for row in rows("attacks")]
-    assert seen == [(name, attack.threat_model) for name, attack in ATTACKS.items()]
-    assert [row["name"] for row in rows("defenses")] == list(DEFENSES)
+    families = {
+        "architectures": ARCHITECTURES,
+        "attacks": ATTACKS,
+        "datasets": DATASETS,
+        "defenses": DEFENSES,
+        "spaces": SPACES,
+    }
+    for what, family in families.items():
+        expected = [
+            {"name": name, "summary": entry.summary, "source": entry.source} for name, entry in family.items()
+        ]
+        if what == "attacks":
+            for row, attack in zip(expected, ATTACKS.values(), strict=True):
+                passes = attack().passes()
+                row["threat_model"] = attack.threat_model
+                row["target_forward"], row["target_backward"] = passes.target_forward, passes.target_backward
+        assert json.dumps(rows(what)) == json.dumps(expected), what  # with the order of the columns
     assert [row["name"] for row in rows("presets")] == sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def test_the_file_of_passes_is_what_the_attacks_compute():
+    from trainables.attacks import ATTACKS
+
+    text = json.dumps({name: attack_passes(name) for name in ATTACKS}, indent=2) + "\n"
+    assert PASSES.read_text() == text, f"write this to {PASSES.name}:\n{text}"
+
+
+def test_an_attack_that_the_file_of_passes_lacks_is_computed(tmp_path, monkeypatch):
+    expected = rows("attacks")
+    (tmp_path / "passes.json").write_text("{}")
+    monkeypatch.setattr(registry, "PASSES", tmp_path / "passes.json")
+    assert rows("attacks") == expected
 
 
 def test_a_preset_is_described_by_its_first_comments(tmp_path):
@@ -43,15 +73,24 @@ def test_a_preset_is_described_by_its_first_comments(tmp_path):
     assert preset(path) == {"name": "tiny", "summary": "", "source": ""}
 
 
+def test_the_command_takes_every_kind():
+    assert tuple(KINDS) == LISTS
+
+
 def test_an_unknown_word_is_named():
     with pytest.raises(ConfigError, match=r"one of attacks, defenses, .* got 'attack'"):
         rows("attack")
 
 
-def test_listing_spaces_and_presets_does_not_load_torch():
-    code = (
-        "import sys; from sweeper.cli.registry import rows; rows('spaces'), rows('presets'); "
-        "print('torch' in sys.modules)"
-    )
+@pytest.mark.parametrize("what", KINDS)
+def test_a_listing_does_not_load_torch(what):
+    code = f"""
+import sys
+from sweeper.cli.app import main
+from sweeper.cli.registry import rows
+rows({what!r})
+main(["list", {what!r}], standalone_mode=False)
+print({{"torch", "optuna", "ray", "mlflow"}} & sys.modules.keys(), file=sys.stderr)
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    assert done.stderr.strip() == "set()"

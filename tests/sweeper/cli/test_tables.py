@@ -167,8 +167,3 @@ def test_what_was_not_written_is_not_named(home, cheap, capsys):
     summary.show(SweepResult(records(), 0, None, []), cheap(), home)
     out = capsys.readouterr().out
     assert "report:" not in out and "browse:" not in out
-
-
-def test_a_listing_keeps_what_looks_like_markup(capsys):
-    summary.show_rows([{"name": "gmi", "summary": "pixels in [0, 1]", "source": "CVPR [oral]"}])
-    assert rows(capsys.readouterr().out) == [["gmi", "pixels in [0, 1]", "CVPR [oral]"]]

@@ -1,0 +1,133 @@
+"""Commands that measure: a sweep, the small sweep to start with, and the front again under fresh seeds."""
+
+import shlex
+import sys
+from typing import NoReturn
+
+import click
+
+from sweeper.cli.options import home_option, overrides_option, study_name
+
+
+@click.command(epilog="Example: sweeper run quickstart --trials 4 -S search.sampler=random --dry-run")
+@click.argument("study")
+@click.option("--trials", type=click.IntRange(min=1), help="How many results (overrides search.trials).")
+@click.option("--address", help="An existing Ray cluster, host:port or auto (RAY_ADDRESS).")
+@home_option
+@overrides_option
+@click.option("--dry-run", is_flag=True, help="Show the resolved study and its cost, and stop.")
+def run(
+    study: str,
+    trials: int | None,
+    address: str | None,
+    home: str | None,
+    overrides: tuple[str, ...],
+    dry_run: bool,
+) -> None:
+    """Run STUDY (a YAML file or a preset), or take it up where it stopped."""
+    _run(study, trials, address, home, overrides, dry_run)
+
+
+@click.command(epilog="Example: sweeper quickstart --home /tmp/first-sweep")
+@home_option
+def quickstart(home: str | None) -> None:
+    """Run a small complete sweep on rendered faces: minutes on a laptop, nothing to download."""
+    _run("quickstart", None, None, home, (), False)
+    click.echo("\nNext: `sweeper list presets`, or write a study file of your own and `sweeper run` it.")
+
+
+@click.command(epilog="Example: sweeper confirm quickstart --seeds 3")
+@click.argument("study")
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Fresh measurements that each trial shall have.",
+)
+@click.option(
+    "--attacks",
+    multiple=True,
+    metavar="ATTACK",
+    help="Further attacks: names, name:preset, or a YAML mapping such as '{kind: gmi, iterations: 300}'.",
+)
+@click.option(
+    "--near",
+    type=click.IntRange(min=0),
+    help="Trials beside the front, the nearest first (default: as many as are on it).",
+)
+@click.option("--address", help="An existing Ray cluster, host:port or auto (RAY_ADDRESS).")
+@home_option
+def confirm(
+    study: str, seeds: int, attacks: tuple[str, ...], near: int | None, address: str | None, home: str | None
+) -> None:
+    """Measure the front of STUDY again, under fresh seeds, and say who is truly on it."""
+    from sweeper.cli.tables import show_front, show_warnings
+    from sweeper.engine.confirm import confirm as measure
+    from sweeper.engine.confirm import parse_attacks
+    from sweeper.engine.progress import display
+    from sweeper.results.records import check_exists
+    from sweeper.storage.home import open_home
+    from sweeper.study.loading import stored_study
+
+    place, name = open_home(home), study_name(study)
+    check_exists(place, name)
+    template = stored_study(place.study(name))
+    further = parse_attacks(attacks)
+    try:
+        with display() as shown:
+            confirmation = measure(
+                template, place, seeds=seeds, attacks=further, near=near, address=address, display=shown
+            )
+    except KeyboardInterrupt:
+        words = ["confirm", study, "--seeds", str(seeds), *(w for a in attacks for w in ("--attacks", a))]
+        words += ["--near", str(near)] if near is not None else []
+        _stopped(words, address, home)
+    show_front(confirmation.records)
+    show_warnings(confirmation.records, confirmation.failures)
+    if confirmation.left_out:
+        numbers = ", ".join(map(str, confirmation.left_out))
+        click.echo(f"near the front within their intervals, but not measured (--near): trials {numbers}")
+    click.echo(f"report:  {place.report(name)}")
+
+
+def _run(
+    reference: str,
+    trials: int | None,
+    address: str | None,
+    home: str | None,
+    overrides: tuple[str, ...],
+    dry_run: bool,
+) -> None:
+    from sweeper.cli.tables import show
+    from sweeper.engine.progress import display
+    from sweeper.storage.home import open_home
+    from sweeper.study.loading import load_study
+
+    place = open_home(home)
+    if not dry_run:
+        place.prepare()
+    study = load_study(reference, overrides=overrides, trials=trials)
+    if dry_run:
+        from sweeper.cli.plan import show_plan
+
+        show_plan(study, place)
+        return
+    from sweeper.engine.sweep import sweep
+
+    try:
+        with display() as shown:
+            outcome = sweep(study, place, address=address, display=shown)
+    except KeyboardInterrupt:
+        words = ["run", reference, *(word for item in overrides for word in ("-S", item))]
+        words += ["--trials", str(trials)] if trials else []
+        _stopped(words, address, home)
+    show(outcome, study, place)
+
+
+def _stopped(words: list[str], address: str | None, home: str | None) -> NoReturn:
+    """Say how to go on after Ctrl-C, and exit."""
+    words = ["sweeper", *words, *(["--address", address] if address else [])]
+    words += ["--home", home] if home else []
+    click.echo(f"stopped; finished trials are kept. Go on with: {shlex.join(words)}", err=True)
+    sys.exit(130)

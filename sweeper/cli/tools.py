@@ -1,0 +1,117 @@
+"""Commands beside a sweep: one attack, files to prepare, what there is to choose from, MLflow."""
+
+import json
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from sweeper.cli.errors import fail
+from sweeper.cli.options import home_option, overrides_option, study_name
+
+LISTS = ("attacks", "defenses", "architectures", "datasets", "spaces", "presets")
+
+
+@click.command(epilog="Example: sweeper attack model.pt --attack gmi:cpu --study quickstart")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option(
+    "--attack", "attacks", metavar="NAME[:PRESET]", multiple=True, help="An attack (default: the study's)."
+)
+@click.option(
+    "--study",
+    default="quickstart",
+    show_default=True,
+    help="A study file or preset: data, architecture, prior, judge.",
+)
+@click.option("-f", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@home_option
+@overrides_option
+def attack(
+    checkpoint: Path,
+    attacks: tuple[str, ...],
+    study: str,
+    form: Literal["table", "json"],
+    home: str | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Attack one trained target: CHECKPOINT is a state dict, ours or torchvision's, or an exported folder."""
+    from sweeper.cli.attack import attack as assault
+    from sweeper.cli.attack import show_attack
+    from sweeper.engine.progress import display
+    from sweeper.storage.home import open_home
+
+    with display() as shown:
+        measured = assault(checkpoint, attacks, study, open_home(home), shown, overrides)
+    if form == "json":
+        click.echo(json.dumps(measured, indent=1))
+        return
+    show_attack(measured)
+
+
+@click.group(epilog="Example: sweeper prepare stylegan2 ffhq.pkl -o ffhq.safetensors")
+def prepare() -> None:
+    """Make files of published ones, once, for studies to use."""
+
+
+@prepare.command("stylegan2", epilog="Example: sweeper prepare stylegan2 ffhq.pkl -o ffhq.safetensors")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "output", type=click.Path(path_type=Path), help="The new file (default: FILE with .safetensors)."
+)
+@click.option("--force", is_flag=True, help="Replace a file that exists.")
+def prepare_stylegan2(file: Path, output: Path | None, force: bool) -> None:
+    """Convert FILE, a .pkl of StyleGAN2-ADA in PyTorch, without running what is in it."""
+    from sweeper.cli.convert import prepare_stylegan2 as convert
+    from sweeper.cli.convert import show_stylegan2
+
+    click.echo(f"reading {file}", err=True)
+    show_stylegan2(convert(file, output, force=force))
+
+
+@click.command("list", epilog="Example: sweeper list defenses -f json")
+@click.argument("what", type=click.Choice(LISTS))
+@click.option("-f", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def list_(what: str, form: Literal["table", "json"]) -> None:
+    """List what there is: names, one-line summaries, source papers."""
+    from sweeper.cli.registry import rows
+
+    listed = rows(what)
+    if form == "json":
+        click.echo(json.dumps(listed, indent=1))
+        return
+    from sweeper.cli.console import show_rows
+
+    show_rows(listed)
+
+
+@click.command(epilog="Example: sweeper log quickstart --rebuild")
+@click.argument("study")
+@click.option("--rebuild", is_flag=True, help="Delete the study's runs in MLflow and write all of them anew.")
+@home_option
+def log(study: str, rebuild: bool, home: str | None) -> None:
+    """Write what MLflow lacks of STUDY, from the stored study."""
+    from sweeper.results.records import study_records
+    from sweeper.storage.home import open_home
+    from sweeper.study.loading import stored_study
+    from sweeper.tracking.mlflow_tracker import Tracker, check_reachable
+
+    place = open_home(home)
+    records = study_records(place, study_name(study))
+    check_reachable(place.tracking)
+    tracker = Tracker(stored_study(place.study(records["study"])), place, afresh=rebuild)
+    report = place.report(records["study"])
+    tracker.finish(records, report if report.exists() else None)
+    if tracker.problem:
+        fail(tracker.problem, 1)
+    click.echo(f"MLflow at {place.tracking} has {len(records['trials'])} trials of '{records['study']}'")
+
+
+@click.command(epilog="Example: sweeper ui --port 5001")
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
+@home_option
+def ui(port: int, home: str | None) -> None:
+    """Open MLflow on this home, at 127.0.0.1 only. Ctrl-C ends it."""
+    from sweeper.storage.home import open_home
+    from sweeper.tracking.mlflow_server import serve
+
+    serve(open_home(home), port)
