@@ -6,7 +6,7 @@ from pathlib import Path
 
 import trainables
 from sweeper.cli.static_registry import registry_entries
-from sweeper.study.presets import PRESETS, Row, preset
+from sweeper.study.presets import Row, preset, preset_files
 from trainables.errors import ConfigError
 
 ROOT = Path(trainables.__file__).parents[1]
@@ -59,6 +59,10 @@ def _datasets() -> list[Row]:
     return _family("trainables.datasets", "DATASETS")
 
 
+def _metrics() -> list[Row]:
+    return _family("trainables.metrics", "METRICS", "direction", "unit")
+
+
 def _spaces() -> list[Row]:
     from search_spaces import SPACES
 
@@ -68,7 +72,7 @@ def _spaces() -> list[Row]:
 
 
 def _presets() -> list[Row]:
-    return [preset(path) for path in sorted(PRESETS.glob("*.yaml"))]
+    return [preset(path) for path in preset_files().values()]
 
 
 KINDS: dict[str, Callable[[], list[Row]]] = {
@@ -76,6 +80,7 @@ KINDS: dict[str, Callable[[], list[Row]]] = {
     "defenses": _defenses,
     "architectures": _architectures,
     "datasets": _datasets,
+    "metrics": _metrics,
     "spaces": _spaces,
     "presets": _presets,
 }

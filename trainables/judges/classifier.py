@@ -15,7 +15,7 @@ from trainables.runtime.progress import Report
 from trainables.runtime.randomness import derive
 from trainables.training.batches import Augmentation
 from trainables.training.classifier import Normalization, Target, accuracy, build_classifier, train_classifier
-from trainables.training.recipe import Recipe
+from trainables.training.recipe import Recipe, Schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class ClassifierJudge(Recipe, Judge):
     epochs: int = 30
     optimizer: Literal["sgd", "adam"] = "adam"
     learning_rate: float = 1e-3
-    schedule: Literal["constant", "cosine"] = "cosine"
+    schedule: Schedule = "cosine"
     augmentation: Augmentation = "crop_flip"
     normalization: Normalization = "half"
     input_size: int | None = None

@@ -1,7 +1,7 @@
 """Pre-training on a data set of the study."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 
@@ -13,7 +13,7 @@ from trainables.runtime.progress import Report
 from trainables.runtime.randomness import derive, stream
 from trainables.training.batches import Augmentation
 from trainables.training.classifier import Normalization, Target, build_classifier, train_classifier
-from trainables.training.recipe import Recipe
+from trainables.training.recipe import Recipe, Schedule
 
 HELD_OUT = 0.1  # of a pre-training set, to choose the epoch by
 
@@ -33,7 +33,7 @@ class OnDataset(Recipe, Pretraining):
     epochs: int = 30
     learning_rate: float = 0.05
     weight_decay: float = 5e-4
-    schedule: Literal["constant", "cosine"] = "cosine"
+    schedule: Schedule = "cosine"
     augmentation: Augmentation = "crop_flip"
 
     def stages_state(
