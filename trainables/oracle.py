@@ -9,7 +9,7 @@ from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise, noise_size
 from trainables.errors import ConfigError
 from trainables.nn.inference import inference_copy
-from trainables.runtime.randomness import stream
+from trainables.runtime.seeds import stream
 
 
 class Oracle:

@@ -23,7 +23,7 @@ from trainables.priors.base import PriorNetworks
 from trainables.priors.gmi import GMIPrior
 from trainables.priors.kedmi import KERNEL_SIZE, KERNELS, KEDMIPrior
 from trainables.runtime.progress import silent
-from trainables.runtime.randomness import stream
+from trainables.runtime.seeds import stream
 from trainables.training.classifier import build_classifier
 
 

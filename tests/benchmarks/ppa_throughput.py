@@ -21,7 +21,7 @@ from trainables.nn.identity_losses import poincare
 from trainables.nn.inference import inference_copy
 from trainables.priors.base import PriorNetworks
 from trainables.priors.stylegan2 import StyleGAN2Prior
-from trainables.runtime.randomness import stream
+from trainables.runtime.seeds import stream
 from trainables.training.classifier import build_classifier
 
 BATCH = 25  # images that the published loop works on at once

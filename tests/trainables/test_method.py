@@ -5,8 +5,8 @@ import dataclasses
 import torch
 
 from trainables.method import FILE, LATER, LENGTH, Method, file_knob, knobs_marked, later_knob, length_knob
-from trainables.runtime.randomness import stream
 from trainables.runtime.run import Run
+from trainables.runtime.seeds import stream
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ from trainables.oracle import LabelOracle
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.progress import Report
-from trainables.runtime.randomness import stream
+from trainables.runtime.seeds import stream
 from trainables.storage.resume import Resume
 
 HISTORY_POINTS = 50

@@ -20,7 +20,7 @@ from trainables.nn.inference import inference_copy
 from trainables.pretraining.torchvision import Torchvision
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.progress import Report, silent
-from trainables.runtime.randomness import derive, stream
+from trainables.runtime.seeds import derive, stream
 from trainables.storage.documents import suggestion
 from trainables.training.batches import shuffled
 

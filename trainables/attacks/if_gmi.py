@@ -40,7 +40,7 @@ from trainables.nn.inference import inference_copy
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.progress import Report
-from trainables.runtime.randomness import stream
+from trainables.runtime.seeds import stream
 from trainables.storage.resume import Resume
 
 RADII = (1000.0, 2000.0, 3000.0, 4000.0, 5000.0, 6000.0, 8000.0, 8000.0)  # released, the seventh too

@@ -28,7 +28,7 @@ from trainables.oracle import ScoreOracle
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import at_least, fraction
 from trainables.runtime.progress import Report
-from trainables.runtime.randomness import stream
+from trainables.runtime.seeds import stream
 from trainables.storage.resume import Resume
 
 SMALLEST = 1e-38  # of a probability, so that its logarithm stays finite

@@ -27,7 +27,7 @@ from trainables.nn.inference import inference_copy
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.progress import Report
-from trainables.runtime.randomness import stream
+from trainables.runtime.seeds import stream
 from trainables.storage.resume import Resume
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from trainables.datasets.base import Images
 from trainables.errors import ConfigError
-from trainables.runtime.randomness import stream
+from trainables.runtime.seeds import stream
 
 LEAST = {"training": 2, "validation": 1, "test": 1}  # two to train on: BiDO compares images of one identity
 

@@ -12,7 +12,7 @@ from trainables.datasets.rendering.portraits import portraits
 from trainables.datasets.rendering.shapes import CLASS, KINDS, VIEW, assign_kind, shapes
 from trainables.datasets.rendering.traits import PERSON, PICTURE, named, sample, waver
 from trainables.errors import ConfigError
-from trainables.runtime.randomness import stream
+from trainables.runtime.seeds import stream
 
 Population = Literal["private", "public", "near", "far"]
 SMALLEST = 32

@@ -12,7 +12,7 @@ from trainables.defenses.none import NoDefense
 from trainables.judges.base import Judge, JudgeModel, outputs
 from trainables.runtime.checks import at_least
 from trainables.runtime.progress import Report
-from trainables.runtime.randomness import derive
+from trainables.runtime.seeds import derive
 from trainables.training.batches import Augmentation
 from trainables.training.classifier import Normalization, Target, accuracy, build_classifier, train_classifier
 from trainables.training.recipe import Recipe, Schedule

@@ -10,7 +10,7 @@ from trainables.defenses.none import NoDefense
 from trainables.errors import ConfigError
 from trainables.pretraining.base import Pretraining, StagesState
 from trainables.runtime.progress import Report
-from trainables.runtime.randomness import derive, stream
+from trainables.runtime.seeds import derive, stream
 from trainables.training.batches import Augmentation
 from trainables.training.classifier import Normalization, Target, build_classifier, train_classifier
 from trainables.training.recipe import Recipe, Schedule

@@ -14,7 +14,7 @@ from trainables.nn.dcgan import check_size, generator, update_ema
 from trainables.priors.base import Prior, PriorNetworks, eval_mode
 from trainables.runtime.checks import above, at_least, fraction
 from trainables.runtime.progress import Report
-from trainables.runtime.randomness import derive, stream
+from trainables.runtime.seeds import derive, stream
 
 
 def critic(width: int, image_size: int) -> nn.Module:

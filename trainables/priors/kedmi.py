@@ -19,7 +19,7 @@ from trainables.nn.inference import inference_copy
 from trainables.priors.base import Prior, PriorNetworks, eval_mode
 from trainables.runtime.checks import above, at_least, fraction
 from trainables.runtime.progress import Report
-from trainables.runtime.randomness import derive, stream
+from trainables.runtime.seeds import derive, stream
 from trainables.training.batches import shuffled
 
 KERNELS, KERNEL_SIZE = 64, 50  # of the minibatch layer, as published

@@ -24,7 +24,7 @@ from trainables.priors.base import Prior, PriorNetworks, eval_mode
 from trainables.priors.surrogates import DENSENETS, build, check_names, teach
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.progress import Report
-from trainables.runtime.randomness import derive, stream
+from trainables.runtime.seeds import derive, stream
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ from trainables.nn.inference import inference_copy
 from trainables.priors.base import Prior, PriorNetworks, eval_mode
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.progress import Report
-from trainables.runtime.randomness import derive, stream
+from trainables.runtime.seeds import derive, stream
 
 
 @torch.no_grad()

@@ -22,7 +22,7 @@ from trainables.nn.stylegan2.generator import Generator, GeneratorShape
 from trainables.priors.base import Prior, PriorNetworks, eval_mode
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.progress import Report
-from trainables.runtime.randomness import derive, stream
+from trainables.runtime.seeds import derive, stream
 
 MEAN_OVER = 4096  # styles that the mean style is taken over
 PATH_EVERY = 4  # generator steps between two penalties of the path length, as published

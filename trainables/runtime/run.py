@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import torch
 
 from trainables.runtime.progress import Report, silent
-from trainables.runtime.randomness import stream
+from trainables.runtime.seeds import stream
 from trainables.storage.resume import Resume
 
 

@@ -16,7 +16,7 @@ from trainables.config import AttackPlan, TrialConfig
 from trainables.nn.precision import precision_scope
 from trainables.oracle import observe
 from trainables.runtime.progress import Report, silent
-from trainables.runtime.randomness import derive
+from trainables.runtime.seeds import derive
 from trainables.stages.base import VERSIONS, _load
 from trainables.stages.data import attacked_identities, load_data
 from trainables.stages.prior import load_prior

@@ -15,7 +15,7 @@ from trainables.metrics import METRICS
 from trainables.metrics.attack_accuracy import attack_accuracy
 from trainables.metrics.base import Evidence
 from trainables.runtime.progress import Report, silent
-from trainables.runtime.randomness import stream
+from trainables.runtime.seeds import stream
 from trainables.stages.base import VERSIONS, _load
 from trainables.stages.data import load_data
 from trainables.stages.target import load_target

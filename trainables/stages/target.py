@@ -10,7 +10,7 @@ from trainables.architectures.base import Classifier
 from trainables.config import TrialConfig
 from trainables.pretraining.base import load_stages
 from trainables.runtime.progress import Report, silent
-from trainables.runtime.randomness import derive
+from trainables.runtime.seeds import derive
 from trainables.stages.base import VERSIONS, _load
 from trainables.stages.data import Data, load_data
 from trainables.stages.pretrained import make_pretrained

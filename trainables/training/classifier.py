@@ -7,7 +7,6 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler, MultiStepLR
 
 from trainables.architectures import ARCHITECTURES, freeze_points
 from trainables.architectures.base import Classifier, Trace
@@ -16,11 +15,12 @@ from trainables.datasets.base import Images
 from trainables.defenses.base import Defense
 from trainables.errors import ConfigError, TrialError
 from trainables.runtime.progress import Report
-from trainables.runtime.randomness import derive, stream
+from trainables.runtime.seeds import derive, stream
 from trainables.training.batches import by_identity, draw_augmentation, no_augmentation, shuffled
 from trainables.training.freeze import FrozenBatchnorm, freeze, training_mode
 from trainables.training.frozen_prefix import Prefix, cacheable_variants
 from trainables.training.recipe import Recipe
+from trainables.training.schedule import make_schedule
 
 Normalization = Literal["none", "imagenet", "half"]
 
@@ -186,20 +186,6 @@ def make_optimizer(classifier: nn.Module, recipe: Target) -> torch.optim.Optimiz
         weight_decay=recipe.weight_decay,
         nesterov=recipe.nesterov,
     )
-
-
-def make_schedule(optimizer: torch.optim.Optimizer, recipe: Target) -> LRScheduler:
-    """Return the recipe's schedule of the learning rate, to be stepped at the end of each epoch.
-
-    cosine: lr (1 + cos(pi · done / epochs)) / 2; multistep: lr gamma^(number of milestones done).
-    """
-    if recipe.schedule == "multistep":
-        return MultiStepLR(optimizer, list(recipe.milestones), recipe.gamma)
-    if (
-        recipe.schedule == "cosine"
-    ):  # torch's own CosineAnnealingLR is recursive: other results in the last bit
-        return LambdaLR(optimizer, lambda done: (1 + math.cos(math.pi * done / recipe.epochs)) / 2)
-    return LambdaLR(optimizer, lambda done: 1.0)
 
 
 def accuracy(classifier: Classifier, images: Images, *, device: str, batch_size: int = 256) -> float:

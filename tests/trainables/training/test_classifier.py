@@ -1,7 +1,6 @@
 """Training: the authors' freezing runs step by step, and what the loop promises."""
 
 import dataclasses
-import math
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,6 @@ from trainables.training.classifier import (
     accuracy,
     build_classifier,
     make_optimizer,
-    make_schedule,
     train_classifier,
     training_step,
 )
@@ -206,29 +204,6 @@ def test_optimiser_holds_trained_weights_alone():
             "params"
         ]
         assert {id(p) for p in held} == {id(p) for p in classifier.parameters() if p.requires_grad}
-
-
-@pytest.mark.parametrize(
-    ("schedule", "rates"),
-    [
-        ("constant", [0.3] * 6),
-        ("cosine", [0.3 * ((1 + math.cos(math.pi * done / 6)) / 2) for done in range(6)]),
-        ("multistep", [0.3, 0.3, 0.3 * 0.5, 0.3 * 0.5, 0.3 * 0.5, 0.3 * 0.5 * 0.5]),
-    ],
-)
-def test_learning_rates_of_each_schedule(schedule, rates):
-    milestones = (2, 5) if schedule == "multistep" else ()
-    recipe = Target(
-        architecture="x", epochs=6, learning_rate=0.3, schedule=schedule, milestones=milestones, gamma=0.5
-    )
-    weight = nn.Linear(1, 1)
-    optimizer = make_optimizer(weight, recipe)
-    stepped, reached = make_schedule(optimizer, recipe), []
-    for _ in range(6):
-        reached.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        stepped.step()
-    assert reached == rates  # to the bit: stored results were trained at these rates
 
 
 @pytest.mark.parametrize("nesterov", [False, True])

@@ -24,7 +24,7 @@ from trainables.nn.conditional_gan import ConditionalGenerator, with_labels
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.progress import Report
-from trainables.runtime.randomness import stream
+from trainables.runtime.seeds import stream
 from trainables.storage.resume import Resume
 
 VIEWS = 2  # of every image, for every classifier

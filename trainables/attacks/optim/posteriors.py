@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainables.attacks.optim.descent import DescentState
-from trainables.runtime.randomness import stream
+from trainables.runtime.seeds import stream
 
 Draws = dict[str, Tensor]
 """What one step draws, standard normal: ``z`` (n, B, Z) for the images, ``kl`` (n, Y, M, Z) for the

@@ -13,7 +13,7 @@ from trainables.attacks.base import in_chunks, row_noise
 from trainables.attacks.optim.styles import StyleGenerator
 from trainables.nn.crops import Crop, apply_crop
 from trainables.runtime.progress import Report
-from trainables.runtime.randomness import stream
+from trainables.runtime.seeds import stream
 from trainables.storage.resume import Resume
 
 DECAYS = (0.1, 0.1)  # of Adam's moments in PPA and its kin: hardly any memory

@@ -17,7 +17,7 @@ from trainables.datasets.rendering.shapes import (
     shapes,
 )
 from trainables.datasets.rendering.traits import named, sample
-from trainables.runtime.randomness import stream
+from trainables.runtime.seeds import stream
 
 
 def kind_of(draws: torch.Tensor) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ import colorsys
 import torch
 
 from trainables.datasets.rendering.traits import PERSON, PICTURE, WAVER, hue, named, palette, sample, waver
-from trainables.runtime.randomness import stream
+from trainables.runtime.seeds import stream
 
 
 def test_first_rows_do_not_depend_on_the_count() -> None:

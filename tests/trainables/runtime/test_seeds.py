@@ -2,7 +2,7 @@ import hashlib
 
 import torch
 
-from trainables.runtime.randomness import derive, stream
+from trainables.runtime.seeds import derive, stream
 
 
 def test_derive_is_the_head_of_a_digest() -> None:
