@@ -90,6 +90,9 @@ def test_a_driver_that_is_killed_loses_nothing_and_repeats_nothing(tmp_path, hom
     assert len(starts) <= 12 + len(left)
 
 
+FACES = {"kind": "image_folder", "root": "faces"}
+
+
 def test_relative_paths_of_a_study_reach_the_workers(tmp_path, home, cheap, result, ray_address, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "faces").mkdir()
@@ -99,10 +102,10 @@ def test_relative_paths_of_a_study_reach_the_workers(tmp_path, home, cheap, resu
 
         return result(1.0 if os.path.isdir(trial["private"]["root"]) else 0.0)
 
-    study = cheap(trial={"private": {"root": "faces"}}, search={"trials": 2}, resources=ALONE)
+    study = cheap(trial={"private": FACES}, search={"trials": 2}, resources=ALONE)
     outcome = sweep(study, home, run=run, shared=False)
     assert [t["values"]["test_accuracy"] for t in outcome.records["trials"]] == [1.0, 1.0]
-    assert study.identity()["trial"] == {"private": {"root": "faces"}}  # a study may move with its data
+    assert study.identity()["trial"] == {"private": FACES}  # a study may move with its data
 
 
 def test_a_killed_worker_is_replaced_and_its_trial_counts_once(
