@@ -8,8 +8,10 @@ from torch import Tensor, nn
 
 from trainables.architectures import ARCHITECTURES
 from trainables.architectures.base import Classifier
+from trainables.datasets.base import Images
 from trainables.defenses.none import NoDefense
-from trainables.training.classifier import Target, make_optimizer, training_step
+from trainables.defenses.rule import Batch, Training
+from trainables.training.classifier import Target, make_optimizer
 from trainables.training.freeze import count_parameters, freeze, training_mode
 
 BATCHNORM = (nn.BatchNorm1d, nn.BatchNorm2d)
@@ -39,12 +41,18 @@ def trained(name: str, point: str, batchnorm: str) -> tuple[Classifier, int, dic
     before = state(classifier)
     optimizer = make_optimizer(classifier, Target(architecture=name, learning_rate=0.1))
     labels = torch.tensor([0, 1, 2, 3])
+    pixels = torch.zeros(4, 3, 32, 32, dtype=torch.uint8)
+    data = Images(pixels=pixels, labels=labels, names=tuple("abcd"), files=tuple("abcd"))
+    training = Training(
+        classifier=classifier, optimizer=optimizer, frozen=frozen, epochs=1, images=data, seed=0
+    )
+    rule = NoDefense().begin(training)
     for _ in range(2):
         training_mode(classifier, frozen, batchnorm)
         images = torch.rand(4, 3, 32, 32)
         with torch.no_grad():
             inputs = classifier.run(images, 0, frozen) if frozen else images
-        training_step(classifier, optimizer, NoDefense(), images, labels, inputs, frozen)
+        rule.step(Batch(index=labels, images=images, labels=labels, inputs=inputs), 1)
     return classifier, frozen, before
 
 

@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from search_spaces.defenses import BRANCHES
+from trainables.datasets.base import Images
 from trainables.defenses import DEFENSES
 from trainables.defenses.base import Defense
+from trainables.defenses.rule import Training
 from trainables.training.batches import by_identity
 from trainables.training.classifier import build_classifier
 from trainables.training.freeze import freeze
@@ -96,6 +98,17 @@ def test_batches_it_asks_for_exist(kind):
     if wanted is not None:
         (batch,) = by_identity(LABELS, 16, wanted, torch.Generator().manual_seed(0))
         assert LABELS[batch].bincount().tolist() == [wanted] * (16 // wanted)
+
+
+@every_defense
+def test_its_last_epoch_may_be_chosen(kind):
+    """Else a training could end without weights."""
+    classifier = DEFENSES[kind]().prepare(build_classifier("small_cnn", 4, 32, "none", seed=0))
+    optimizer = torch.optim.SGD(classifier.parameters(), lr=0.1)
+    pixels = torch.zeros(16, 3, 32, 32, dtype=torch.uint8)
+    images = Images(pixels=pixels, labels=LABELS, names=tuple("abcd"), files=tuple("x" * 16))
+    training = Training(classifier=classifier, optimizer=optimizer, frozen=0, epochs=3, images=images, seed=0)
+    assert DEFENSES[kind]().begin(training).may_be_chosen(3 + DEFENSES[kind]().extra_epochs)
 
 
 @every_defense

@@ -1,16 +1,21 @@
-"""What every defense is: a loss, and, where it needs one, a change of the classifier before training."""
+"""What every defense is: a change of the classifier before training, and a rule that trains it."""
 
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from trainables.architectures.base import Classifier, Trace
+from trainables.defenses.rule import LossRule, Rule, Training
 from trainables.method import Method
 
 
 @dataclass(frozen=True, kw_only=True)
 class Defense(Method):
-    """The base of all defenses: knobs and a loss. Register a subclass in ``defenses.DEFENSES``."""
+    """The base of all defenses. Register a subclass in ``defenses.DEFENSES``.
+
+    Most defenses are a `loss`. One with a schedule over epochs, a second phase, an optimiser or a forward
+    pass of its own, or gradients per sample overrides `begin` instead and returns a `Rule`.
+    """
 
     @property
     def images_per_identity(self) -> int | None:
@@ -20,6 +25,15 @@ class Defense(Method):
     def prepare(self, classifier: Classifier) -> Classifier:
         """Return the classifier to train, changed in place or as it came."""
         return classifier
+
+    @property
+    def extra_epochs(self) -> int:
+        """Return how many epochs a second phase takes after those of the recipe; its learning rate stays."""
+        return 0
+
+    def begin(self, training: Training) -> Rule:
+        """Return the rule that takes the steps of `training`; by default one optimiser step on `loss`."""
+        return LossRule(self.loss, training)
 
     def loss(self, logits: Tensor, labels: Tensor, images: Tensor, trace: Trace) -> Tensor:
         """Return the scalar training loss.

@@ -63,11 +63,6 @@ class MID(Defense):
         at_least(self, 0, "beta")
         at_least(self, 1, "bottleneck")
 
-    @property
-    def images_per_identity(self) -> int | None:
-        """Return None: batches are shuffled plainly."""
-        return None
-
     def prepare(self, classifier: Classifier) -> Classifier:
         """Return the classifier with a bottleneck head; a batch norm of the flat feature is removed.
 

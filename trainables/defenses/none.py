@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn import functional
 
-from trainables.architectures.base import Classifier, Trace
+from trainables.architectures.base import Trace
 from trainables.defenses.base import Defense
 
 
@@ -17,15 +17,6 @@ class NoDefense(Defense):
     kind: ClassVar[str] = "none"
     summary: ClassVar[str] = "plain cross-entropy; with a freeze point, TL-DMI"
     source: ClassVar[str] = "Ho et al., CVPR 2024 (TL-DMI)"
-
-    @property
-    def images_per_identity(self) -> int | None:
-        """Return None: batches are shuffled plainly."""
-        return None
-
-    def prepare(self, classifier: Classifier) -> Classifier:
-        """Return the classifier as it came."""
-        return classifier
 
     def loss(self, logits: Tensor, labels: Tensor, images: Tensor, trace: Trace) -> Tensor:
         """Return the mean cross-entropy."""

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from trainables.architectures import ARCHITECTURES, freeze_points
-from trainables.architectures.base import Classifier, Trace
+from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise, noise_size
 from trainables.datasets.base import Images
 from trainables.defenses.base import Defense
+from trainables.defenses.rule import Batch, Training
 from trainables.errors import ConfigError, TrialError
 from trainables.runtime.progress import Report
 from trainables.runtime.seeds import derive, stream
@@ -106,6 +107,16 @@ def train_classifier(
     frozen = freeze(classifier, recipe.freeze_point, recipe.frozen_batchnorm)
     optimizer = make_optimizer(classifier, recipe)
     schedule = make_schedule(optimizer, recipe)
+    rule = defense.begin(
+        Training(
+            classifier=classifier,
+            optimizer=optimizer,
+            frozen=frozen,
+            epochs=recipe.epochs,
+            images=train,
+            seed=derive(seed, stage, "rule"),
+        )
+    )
     labels = train.labels.to(device)
     batchnorm, keep = recipe.frozen_batchnorm, cacheable_variants(recipe.augmentation)
     prefix = Prefix(classifier, frozen, train.pixels.to(device), keep=keep, batchnorm=batchnorm)
@@ -114,7 +125,8 @@ def train_classifier(
     history: list[dict[str, float]] = []
     best: dict[str, Tensor] = {}
     best_epoch, best_accuracy = 0, -1.0
-    for epoch in range(1, recipe.epochs + 1):
+    epochs = recipe.epochs + defense.extra_epochs
+    for epoch in range(1, epochs + 1):
         training_mode(classifier, frozen, recipe.frozen_batchnorm)
         loss_sum = torch.zeros((), dtype=torch.float64, device=device)
         correct = torch.zeros((), dtype=torch.int64, device=device)
@@ -122,18 +134,19 @@ def train_classifier(
         for index in _batches(train.labels, recipe, defense, order):
             seen = draw_augmentation(len(index), train.pixels.shape[-1], recipe.augmentation, views)
             images, inputs = prefix(index, seen)
-            own = labels[index.to(device)]
+            batch = Batch(index=index, images=images, labels=labels[index.to(device)], inputs=inputs)
             with head_noise(classifier, noise):
-                loss, logits = training_step(classifier, optimizer, defense, images, own, inputs, frozen)
+                loss, logits = rule.step(batch, epoch)
             loss_sum += loss
-            correct += (logits.argmax(1) == own).sum()
+            correct += (logits.argmax(1) == batch.labels).sum()
             images_seen += len(index)
             batches += 1
-        schedule.step()
+        if epoch < recipe.epochs:
+            schedule.step()
         mean_loss = loss_sum.item() / batches
         if not math.isfinite(mean_loss):
             raise TrialError(
-                f"the training loss of '{stage}' is not finite in epoch {epoch} of {recipe.epochs} "
+                f"the training loss of '{stage}' is not finite in epoch {epoch} of {epochs} "
                 f"(defense '{defense.kind}', learning_rate {recipe.learning_rate})"
             )
         reached = _top1(classifier, unseen, validation.labels, batch_size=256)
@@ -143,35 +156,13 @@ def train_classifier(
             "validation_accuracy": reached,
         }
         history.append({"epoch": float(epoch), **row})
-        if reached > best_accuracy:
+        if reached > best_accuracy and rule.may_be_chosen(epoch):
             best_epoch, best_accuracy = epoch, reached
             best = {name: value.detach().clone() for name, value in classifier.state_dict().items()}
-        report(stage, epoch, recipe.epochs, **row)
+        report(stage, epoch, epochs, **row)
     classifier.load_state_dict(best)
     classifier.eval()
     return Trained(history, best_epoch, best_accuracy)
-
-
-def training_step(
-    classifier: Classifier,
-    optimizer: torch.optim.Optimizer,
-    defense: Defense,
-    images: Tensor,
-    labels: Tensor,
-    inputs: Tensor,
-    frozen: int,
-) -> tuple[Tensor, Tensor]:
-    """Take one optimiser step on the defense's loss; return loss and logits (m, K), detached.
-
-    images (m, 3, S, S) in [0, 1]; inputs: what stage number `frozen` receives for them, without gradient.
-    """
-    trace: Trace = {}
-    logits = classifier(inputs, frozen, trace)
-    loss = defense.loss(logits, labels, images, trace)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    optimizer.step()
-    return loss.detach(), logits.detach()
 
 
 def make_optimizer(classifier: nn.Module, recipe: Target) -> torch.optim.Optimizer:

@@ -14,6 +14,7 @@ from trainables.datasets.base import Images
 from trainables.defenses.bido import BiDO
 from trainables.defenses.mid import MID
 from trainables.defenses.none import NoDefense
+from trainables.defenses.rule import Batch, Training
 from trainables.errors import ConfigError, TrialError
 from trainables.runtime.progress import silent
 from trainables.training.classifier import (
@@ -22,7 +23,6 @@ from trainables.training.classifier import (
     build_classifier,
     make_optimizer,
     train_classifier,
-    training_step,
 )
 from trainables.training.freeze import freeze, training_mode
 
@@ -115,12 +115,20 @@ def test_authors_frozen_training_step_by_step(batchnorm):
         momentum=golden["momentum"].item(),
         weight_decay=golden["weight_decay"].item(),
     )
-    optimizer = make_optimizer(classifier, recipe)
+    training = Training(
+        classifier=classifier,
+        optimizer=make_optimizer(classifier, recipe),
+        frozen=frozen,
+        epochs=1,
+        images=images(),
+        seed=0,
+    )
+    rule = NoDefense().begin(training)
     for step, (x, y) in enumerate(zip(golden["x"], golden["y"], strict=True)):
         training_mode(classifier, frozen, batchnorm)
         with torch.no_grad():
             inputs = classifier.run(x, 0, frozen)
-        loss, _ = training_step(classifier, optimizer, NoDefense(), x, y, inputs, frozen)
+        loss, _ = rule.step(Batch(index=torch.arange(len(y)), images=x, labels=y, inputs=inputs), 1)
         assert loss.item() == pytest.approx(golden["losses"][step].item(), abs=1e-4)
         if step in (0, 4):
             state = classifier.state_dict()

@@ -1,0 +1,80 @@
+"""How a defense trains: a rule that takes the optimiser steps, with a default that most defenses keep."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from trainables.architectures.base import Classifier, Trace
+from trainables.datasets.base import Images
+
+Loss = Callable[[Tensor, Tensor, Tensor, Trace], Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What a training begins with; a rule may keep state of its own beside it.
+
+    Attributes:
+        classifier: to train, prepared by the defense and frozen, on its device.
+        optimizer: the recipe's, over the trained weights; a rule may make others.
+        frozen: how many stages are frozen.
+        epochs: of the recipe.
+        images: the training images, as they are on disk.
+        seed: of the training's randomness; name streams of its own for anything drawn in a rule.
+    """
+
+    classifier: Classifier
+    optimizer: torch.optim.Optimizer
+    frozen: int
+    epochs: int
+    images: Images
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """One batch of m training images, on the device of the classifier.
+
+    Attributes:
+        index: int64 (m,), on the CPU: which of the training images they are, for a rule that wants them
+            without augmentation.
+        images: (m, 3, S, S) in [0, 1], augmented.
+        labels: int64 (m,).
+        inputs: what stage number `Training.frozen` receives for `images`, without gradient.
+    """
+
+    index: Tensor
+    images: Tensor
+    labels: Tensor
+    inputs: Tensor
+
+
+class Rule:
+    """The base of all rules: what happens in one step, and which epochs may be chosen at the end."""
+
+    def step(self, batch: Batch, epoch: int) -> tuple[Tensor, Tensor]:
+        """Train on `batch` in `epoch`, from 1; return loss, a scalar, and logits (m, K), both detached."""
+        raise NotImplementedError
+
+    def may_be_chosen(self, epoch: int) -> bool:
+        """Return whether the weights after `epoch` are a finished target; a first phase says no."""
+        return True
+
+
+class LossRule(Rule):
+    """One step of the recipe's optimiser on a loss of logits, labels, images and trace."""
+
+    def __init__(self, loss: Loss, training: Training) -> None:
+        self._loss, self._training = loss, training
+
+    def step(self, batch: Batch, epoch: int) -> tuple[Tensor, Tensor]:
+        """Return loss and logits before the step."""
+        trace: Trace = {}
+        logits = self._training.classifier(batch.inputs, self._training.frozen, trace)
+        loss = self._loss(logits, batch.labels, batch.images, trace)
+        self._training.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._training.optimizer.step()
+        return loss.detach(), logits.detach()
