@@ -1,12 +1,13 @@
-"""How a study's hypervolume grew with the work that went into it."""
+"""The hypervolume of a front, and how it grew with the work that went into a study."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import moocore
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sweeper.statistics.pareto import Floats, _costs, non_dominated, signs
+from sweeper.statistics.pareto import as_costs, signs
 
 Trial = Mapping[str, Any]
 
@@ -66,36 +67,10 @@ REFERENCE = {"test_accuracy": 0.0, "attack_accuracy": 1.0}
 def hypervolume(values: ArrayLike, directions: Sequence[str], reference: Sequence[float]) -> float:
     """Return the exact volume dominated by the rows and bounded by `reference` (m,); higher is better.
 
-    For one to three objectives. Rows that are not better than the reference in every objective add nothing.
-    With the default reference and accuracies in [0, 1] the result lies in [0, 1].
+    Rows that are not better than the reference in every objective add nothing. With the default reference
+    and accuracies in [0, 1] the result lies in [0, 1].
     """
-    if len(directions) not in (1, 2, 3):
-        raise ValueError(f"hypervolume is exact for 1 to 3 objectives; got {len(directions)}")
-    costs = _costs(values, directions)
-    corner = _costs([list(reference)], directions)[0]
+    costs = as_costs(values, directions)
+    corner = as_costs([list(reference)], directions)[0]
     costs = costs[np.isfinite(costs).all(axis=1)]
-    costs = costs[(costs < corner).all(axis=1)]
-    if not len(costs):
-        return 0.0
-    if len(directions) == 1:
-        return float(corner[0] - costs.min())
-    if len(directions) == 2:
-        return _area(costs, corner)
-    return _volume(np.unique(costs[non_dominated(costs, ["minimize"] * 3)], axis=0), corner)
-
-
-def _area(costs: Floats, corner: Floats) -> float:
-    """Return the area between `costs` (n, 2) and `corner`: a strip from each row to the next, as high as the
-    best row so far; rows that others dominate change nothing."""
-    steps = costs[np.lexsort((costs[:, 1], costs[:, 0]))]
-    best = np.minimum.accumulate(steps[:, 1])
-    right = np.append(steps[1:, 0], corner[0])
-    return float(((right - steps[:, 0]) * (corner[1] - best)).sum())
-
-
-def _volume(costs: Floats, corner: Floats) -> float:
-    """Return the volume between `costs` (n, 3) and `corner`: areas of slices along the third objective."""
-    order = costs[np.argsort(costs[:, 2], kind="stable")]
-    thickness = np.diff(np.append(order[:, 2], corner[2]))
-    slices = (_area(order[: i + 1, :2], corner[:2]) * t for i, t in enumerate(thickness) if t > 0)
-    return float(sum(slices))
+    return float(moocore.hypervolume(costs, ref=corner)) if len(costs) else 0.0

@@ -90,8 +90,15 @@ def test_dominated_share():
 def test_mistakes_are_named():
     with pytest.raises(ValueError, match="maximize or minimize; got 'max'"):
         non_dominated([[1.0]], ["max"])
-    with pytest.raises(ValueError, match="1 to 3 objectives; got 4"):
-        hypervolume([[0.0] * 4], ["minimize"] * 4, [1.0] * 4)
+
+
+def test_four_objectives():
+    values = np.random.default_rng(4).random((9, 4))
+    directions = ("maximize", "minimize", "minimize", "maximize")
+    reference = [0.0, 1.0, 1.0, 0.0]
+    assert non_dominated(values, directions).tolist() == brute_front(values, directions)
+    expected = brute_volume(values, directions, reference)
+    assert hypervolume(values, directions, reference) == pytest.approx(expected, abs=1e-12)
 
 
 def test_two_thousand_trials_take_moments():
