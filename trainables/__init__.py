@@ -3,4 +3,4 @@
 Needs torch, torchvision, numpy, pydantic and yaml; never ray, optuna or mlflow (only ``tune.py`` does).
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

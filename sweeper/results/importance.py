@@ -12,6 +12,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.importance import PedAnovaImportanceEvaluator
+from optuna.study import StudyDirection
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -36,7 +37,9 @@ def importances(trials: Sequence[Trial], objectives: Mapping[str, str]) -> dict[
     space = distributions(trials)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        study = optuna.create_study(directions=list(objectives.values()))
+        study = optuna.create_study(
+            directions=[StudyDirection[direction.upper()] for direction in objectives.values()]
+        )
         study.add_trials(
             [
                 optuna.trial.create_trial(

@@ -14,7 +14,7 @@ from optuna.distributions import (
 
 from search_spaces.domains import Choice, Domain, Float, Int, Ordered
 from search_spaces.space import anchors, decode, draw, parameters
-from sweeper.search.tpe import LongTPE
+from sweeper.search.tpe_sampler import tpe_sampler
 from sweeper.study.study import Study
 
 # These know no conditional space. For them every trial draws the parameters of all branches, and those of the
@@ -36,7 +36,7 @@ def make_sampler(study: Study, trials: int) -> optuna.samplers.BaseSampler:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         match kind:
             case "tpe":
-                return LongTPE(seed=seed, startup=_startup(study))
+                return tpe_sampler(seed=seed, startup=_startup(study))
             case "nsga2":
                 low, high = POPULATION
                 population = max(low, min(high, study.budget // 4))

@@ -13,7 +13,7 @@ def build(classes: int, image_size: int) -> Classifier:
     name). torchvision's dropout before the head is left out: a head is one linear layer in every target.
     Hooks: the last unit at each resolution and the pooled feature; five terms, like BiDO's for VGG16.
     """
-    from torchvision.models import mobilenet_v2
+    from torchvision.models.mobilenetv2 import mobilenet_v2
 
     units = mobilenet_v2(weights=None, num_classes=1).features
     classifier = Classifier(

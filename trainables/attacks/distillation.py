@@ -189,7 +189,7 @@ def new_student(name: str, classes: int, image_size: int, weights: str) -> Class
         return student
     from torchvision.models import get_model, get_model_weights
 
-    network = get_model(name, weights=None)
+    network: Any = get_model(name, weights=None)
     if weights == "imagenet":
         entry = get_model_weights(name)["IMAGENET1K_V1"]
         try:
