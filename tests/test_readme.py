@@ -1,4 +1,4 @@
-"""Every code block of the README runs: on a small finished sweep of the same preset, as a user would."""
+"""Every code block of every README runs: on a small finished sweep of the same preset, as a user would."""
 
 import os
 import re
@@ -6,13 +6,26 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from click.testing import CliRunner
 
-README = Path(__file__).parents[1] / "README.md"
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+PACKAGES = ("sweeper", "trainables", "search_spaces")
+READMES = [README, *(p for top in (*PACKAGES, "tests") for p in sorted((ROOT / top).rglob("README.md")))]
+LARGEST = 12 * 1024  # bytes of the first page: what is longer stands beside what it describes
+HEADINGS = [
+    "What you see",
+    "A study of your own",
+    "Commands",
+    "What there is",
+    "Add a method",
+    "Where to find what",
+    "Read on",
+]
 SMALL = {
     "trial.private.identities": 4,
     "trial.private.images_per_identity": 8,
@@ -29,11 +42,19 @@ SMALL = {
 }
 
 
-def blocks(language: str) -> list[str]:
-    return [text for found, text in BLOCKS if found == language]
+def blocks(language: str) -> list[Any]:
+    """Return the code blocks of all READMEs in `language`, named by their file."""
+    return [
+        pytest.param(text, id=f"{path.relative_to(ROOT)}-{number}")
+        for path in READMES
+        for number, (name, text) in enumerate(
+            re.findall(r"^```(\w*)\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
+        )
+        if name == language
+    ]
 
 
-COMMANDS = [line for text in blocks("bash") for line in text.splitlines() if line.strip()]
+COMMANDS = [line for block in blocks("bash") for line in str(block.values[0]).splitlines() if line.strip()]
 
 
 def sweeper(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
@@ -104,11 +125,14 @@ def test_yaml_blocks_are_valid(block, tmp_path, home):
 
 def test_the_tables_name_every_registered_method():
     from search_spaces import SPACES
+    from sweeper.study.presets import preset_files
     from trainables.architectures import ARCHITECTURES
     from trainables.config import FAMILIES
+    from trainables.metrics import METRICS
 
     text = README.read_text()
-    names = [name for registry in (*FAMILIES.values(), ARCHITECTURES, SPACES) for name in registry]
+    registries = (*FAMILIES.values(), ARCHITECTURES, METRICS, SPACES, preset_files())
+    names = [name for registry in registries for name in registry]
     missing = [name for name in names if f"`{name}`" not in text]
     assert missing == []
 
@@ -119,3 +143,21 @@ def test_the_commands_of_the_table_exist():
     for name in re.findall(r"^\| `sweeper (\w+)", README.read_text(), re.MULTILINE):
         done = CliRunner().invoke(main, [name, "--help"])
         assert done.exit_code == 0 and "Example: sweeper" in done.output
+
+
+def test_the_first_page_is_short_and_in_order():
+    text = README.read_text()
+    assert len(text.encode()) <= LARGEST
+    assert re.findall(r"^## (.*)$", text, re.MULTILINE) == HEADINGS
+
+
+def test_every_folder_has_a_line():
+    folders = {path.parent for top in PACKAGES for path in (ROOT / top).rglob("*.py")} - {ROOT / "sweeper"}
+    missing = [p for p in folders if f"| `{p.relative_to(ROOT)}/` |" not in README.read_text()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("path", READMES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_and_pictures_lead_somewhere(path):
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text())
+    assert [target for target in targets if not (path.parent / target).exists()] == []
