@@ -1,4 +1,4 @@
-"""CONTRIBUTING works when followed: each example is added to a copy as the text says, and its command runs."""
+"""CONTRIBUTING works when followed: in a copy each example is added as the text says, and its command runs."""
 
 import os
 import re
