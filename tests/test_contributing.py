@@ -1,4 +1,4 @@
-"""CONTRIBUTING works when followed: in a copy each example is added as the text says, and its command runs."""
+"""CONTRIBUTING works when followed: in a copy each example is added as it says, and its command runs."""
 
 import os
 import re

@@ -9,6 +9,7 @@ from sweeper.cli.errors import guard
 from trainables import __version__
 
 COMMANDS: dict[str, str] = {  # name: "module:attribute", imported when the command is asked for
+    "analyze": "sweeper.cli.analyses:analyze",
     "attack": "sweeper.cli.tools:attack",
     "compare": "sweeper.cli.results:compare",
     "confirm": "sweeper.cli.run:confirm",

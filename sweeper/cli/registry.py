@@ -63,6 +63,10 @@ def _metrics() -> list[Row]:
     return _family("trainables.metrics", "METRICS", "direction", "unit")
 
 
+def _analyses() -> list[Row]:
+    return _family("trainables.analyses", "ANALYSES")
+
+
 def _spaces() -> list[Row]:
     from search_spaces import SPACES
 
@@ -81,6 +85,7 @@ KINDS: dict[str, Callable[[], list[Row]]] = {
     "architectures": _architectures,
     "datasets": _datasets,
     "metrics": _metrics,
+    "analyses": _analyses,
     "spaces": _spaces,
     "presets": _presets,
 }

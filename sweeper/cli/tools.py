@@ -9,7 +9,7 @@ import click
 from sweeper.cli.errors import fail
 from sweeper.cli.options import home_option, overrides_option, study_name
 
-LISTS = ("attacks", "defenses", "architectures", "datasets", "metrics", "spaces", "presets")
+LISTS = ("attacks", "defenses", "architectures", "datasets", "metrics", "analyses", "spaces", "presets")
 
 
 @click.command(epilog="Example: sweeper attack model.pt --attack gmi:cpu --study quickstart")

@@ -51,7 +51,7 @@ def filled(home, cheap, result):
     "name",
     [
         *("run", "quickstart", "confirm", "attack", "pick", "export", "front", "compare"),
-        *("prepare", "list", "log", "ui"),
+        *("analyze", "prepare", "list", "log", "ui"),
     ],
 )
 def test_every_command_has_an_example(command, name):

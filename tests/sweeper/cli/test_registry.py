@@ -27,6 +27,7 @@ def test_every_row_says_what_it_is_and_who_published_it(what):
 
 def test_rows_are_those_of_the_imported_registries():
     from search_spaces import SPACES
+    from trainables.analyses import ANALYSES
     from trainables.architectures import ARCHITECTURES
     from trainables.attacks import ATTACKS
     from trainables.datasets import DATASETS
@@ -34,6 +35,7 @@ def test_rows_are_those_of_the_imported_registries():
     from trainables.metrics import METRICS
 
     families = {
+        "analyses": ANALYSES,
         "architectures": ARCHITECTURES,
         "attacks": ATTACKS,
         "datasets": DATASETS,
