@@ -1,7 +1,7 @@
 """BREP-MI: walk away from a target's decision boundary, asking for labels on growing spheres."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,6 +19,7 @@ from trainables.attacks.base import (
     rows_at_once,
     to_pixels,
 )
+from trainables.attacks.optim.resumable_loop import resumable_loop
 from trainables.method import length_knob
 from trainables.nn.inference import inference_copy
 from trainables.oracle import LabelOracle
@@ -267,17 +268,18 @@ class BREP(Attack):
             "history": [],
         }
         state.update(resume.read("walk") or {})
-        last_report = time.monotonic()
-        while state["walking"].any() and state["call"] < self.calls:
-            self._call(target, prior, identities, draw, state, size, device)
-            walking = int(state["walking"].sum())
-            self._record(state, started)
-            if time.monotonic() - last_report > 1:
-                radius = state["radius"].mean().item()
-                report("attack", len(latents) - walking, len(latents), radius=radius)
-                last_report = time.monotonic()
-            if resume.due():
-                resume.write("walk", state)
+
+        def steps() -> Iterator[bool]:
+            while state["walking"].any() and state["call"] < self.calls:
+                self._call(target, prior, identities, draw, state, size, device)
+                self._record(state, started)
+                yield False
+
+        def tell() -> None:
+            done = len(latents) - int(state["walking"].sum())
+            report("attack", done, len(latents), radius=state["radius"].mean().item())
+
+        resumable_loop(steps(), tell, lambda: resume.write("walk", state), resume)
         report("attack", len(latents), len(latents), radius=state["radius"].mean().item())
         kept = torch.where(state["grown"][:, None], state["kept"], state["latents"])
         return kept, state["asked"], state["history"]

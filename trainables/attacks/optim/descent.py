@@ -1,6 +1,5 @@
 """Descents that attacks share: the loop, its updates, and how a prior and a target are asked in it."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
@@ -9,6 +8,7 @@ from torch import Tensor, nn
 
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise
+from trainables.attacks.optim.resumable_loop import resumable_loop
 from trainables.errors import TrialError
 from trainables.nn.critic import Critic
 from trainables.nn.identity_losses import IdentityLoss
@@ -74,24 +74,30 @@ def descend(
         for _ in range(begin):
             for noise in noises:
                 next(noise)  # the draws of the steps that were done
-    last_report = time.monotonic()
-    for iteration in range(begin, iterations):
-        state, losses = step(state, iteration, *(next(noise) for noise in noises))
-        last = iteration == iterations - 1
-        course[iteration] = torch.stack(losses) / rows
-        if last or time.monotonic() - last_report > 1:
-            means = course[iteration]
-            if not all(bool(torch.isfinite(value).all()) for value in (means, *state.values())):
-                raise TrialError(
-                    f"the attack's losses are not finite at iteration {iteration + 1} of {iterations}: "
-                    f"identity_loss, prior_loss = {means.tolist()}"
-                )
-            progress(iteration + 1, *means.tolist())
-            last_report = time.monotonic()
-        if last or resume.due():
-            done = {key: value.cpu() for key, value in state.items()}
-            so_far = course[: iteration + 1].cpu()
-            resume.write(name, {"iteration": iteration + 1, "state": done, "course": so_far})
+    iteration = begin
+
+    def steps() -> Iterator[bool]:
+        nonlocal state, iteration
+        for iteration in range(begin, iterations):
+            state, losses = step(state, iteration, *(next(noise) for noise in noises))
+            course[iteration] = torch.stack(losses) / rows
+            yield iteration == iterations - 1
+
+    def tell() -> None:
+        means = course[iteration]
+        if not all(bool(torch.isfinite(value).all()) for value in (means, *state.values())):
+            raise TrialError(
+                f"the attack's losses are not finite at iteration {iteration + 1} of {iterations}: "
+                f"identity_loss, prior_loss = {means.tolist()}"
+            )
+        progress(iteration + 1, *means.tolist())
+
+    def save() -> None:
+        done = {key: value.cpu() for key, value in state.items()}
+        so_far = course[: iteration + 1].cpu()
+        resume.write(name, {"iteration": iteration + 1, "state": done, "course": so_far})
+
+    resumable_loop(steps(), tell, save, resume)
     return state, course[sampled(iterations)].cpu()
 
 
