@@ -23,7 +23,7 @@ def blocks(text: str, language: str) -> list[str]:
 def copy(tmp_path_factory) -> Path:
     """A copy of the packages and their contract tests, with all examples added."""
     place = tmp_path_factory.mktemp("copy")
-    for name in ("sweeper", "trainables", "search_spaces", "tests/contracts"):
+    for name in ("sweeper", "trainables", "search_spaces", "tests/contracts", "tests/support"):
         shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", place)
     for text in EXAMPLES.values():

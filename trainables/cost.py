@@ -19,7 +19,7 @@ from trainables.nn.inference import inference_copy
 from trainables.oracle import observe
 from trainables.pretraining.dataset import OnDataset
 from trainables.priors.base import Prior, eval_mode
-from trainables.runtime.progress import silent
+from trainables.runtime.run import Run
 from trainables.stages.data import attacked_identities, load_data
 from trainables.stages.target import new_target
 from trainables.training.classifier import train_classifier
@@ -30,6 +30,7 @@ def estimate(config: TrialConfig, device: str = "cpu") -> dict[str, float]:
     of a few seconds. The target is priced as the template describes it; nothing stored is taken into account.
     ``attack`` holds all attacks of the trial with what they learn of the target first.
     """
+    run = Run(device=device)
     data = load_data(config)
     train = data.split.train
     target = new_target(config, train.classes).to(device)
@@ -42,9 +43,7 @@ def estimate(config: TrialConfig, device: str = "cpu") -> dict[str, float]:
             config.defense,
             few,
             few,
-            seed=0,
-            device=device,
-            report=silent,
+            run=run,
         )
 
     per_image = _seconds(one_epoch, device) / len(few)
@@ -55,22 +54,21 @@ def estimate(config: TrialConfig, device: str = "cpu") -> dict[str, float]:
         pretrained = per_image * images * config.pretraining.epochs
 
     target.eval()
-    how: dict[str, Any] = {"seed": 0, "device": device, "report": silent}
     judge, small = _replace(config.judge, epochs=1), Split(train=few, validation=few, test=few)
-    fit = _seconds(lambda: judge.fit(small, seed=0, device=device, report=silent), device)
+    fit = _seconds(lambda: judge.fit(small, run=run), device)
     judged = fit / len(few) * len(train) * config.judge.epochs
 
     shared, own = 0.0, 0.0
     for prior in dict.fromkeys(plan.prior for plan in config.attack):
         price = _scaled(
-            prior, data.public, lambda knobs, images: knobs.train(images, **how, target=target), device
+            prior, data.public, lambda knobs, images: knobs.train(images, run=run, target=target), device
         )
         shared, own = (shared, own + price) if prior.needs_target else (shared + price, own)
     for plan in config.attack:
         recipe = plan.attack.auxiliary
         if recipe is not None:
             seen = observe(target, plan.attack.threat_model, device)
-            learn = functools.partial(_learn, seen=seen, **how)
+            learn = functools.partial(_learn, seen=seen, run=run)
             own += _scaled(recipe, data.public, learn, device)
     identities = len(attacked_identities(config, data))
     return {
@@ -82,8 +80,8 @@ def estimate(config: TrialConfig, device: str = "cpu") -> dict[str, float]:
     }
 
 
-def _learn(recipe: Auxiliary, public: Images, *, seen: Any, **how: Any) -> dict[str, Any]:
-    return recipe.make(seen, public, **how)
+def _learn(recipe: Auxiliary, public: Images, *, seen: Any, run: Run) -> dict[str, Any]:
+    return recipe.make(seen, public, run=run)
 
 
 def _scaled(

@@ -15,6 +15,7 @@ import torch
 from trainables.architectures import ARCHITECTURES
 from trainables.datasets.base import Images
 from trainables.defenses.none import NoDefense
+from trainables.runtime.run import Run
 from trainables.training.classifier import Target, build_classifier, train_classifier
 
 
@@ -38,7 +39,9 @@ def epoch_seconds(recipe: Target, images: Images, size: int, device: str) -> lis
     def report(stage: str, done: int, total: int, **metrics: float) -> None:
         ends.append(time.perf_counter())
 
-    train_classifier(classifier, recipe, NoDefense(), images, few, seed=0, device=device, report=report)
+    train_classifier(
+        classifier, recipe, NoDefense(), images, few, run=Run(seed=0, device=device, report=report)
+    )
     return [after - before for before, after in itertools.pairwise(ends)]
 
 

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 import torch
+from contexts import with_run
 from torch import nn
 
 from trainables.architectures.base import Classifier
@@ -33,6 +34,7 @@ from trainables.priors.lokt import LOKTPrior
 from trainables.priors.plg import PLGPrior
 from trainables.priors.stylegan2 import StyleGAN2Prior
 from trainables.runtime.progress import silent
+from trainables.runtime.run import Run
 from trainables.storage.resume import Resume
 
 SMALL: dict[str, Attack] = {
@@ -127,9 +129,9 @@ def invert(name: str, target: Classifier, prior: PriorNetworks, **options) -> Re
     seen = observe(target, ATTACKS[name].threat_model, "cpu")
     recipe = small(name).auxiliary
     if recipe is not None:
-        learnt = recipe.make(seen, public(), seed=0, device="cpu", report=silent)
+        learnt = recipe.make(seen, public(), run=Run(seed=0))
         arguments = {"auxiliary": learnt} | arguments
-    return small(name).invert(seen, prior, **arguments)
+    return small(name).invert(seen, prior, **with_run(arguments))
 
 
 def test_says_what_it_is(name):
@@ -237,9 +239,9 @@ def test_an_attacker_gets_what_its_threat_model_shows_no_more_and_no_less(name):
     target, prior = victim(name)
     for threat_model in ("white-box", "scores", "labels"):
         if threat_model != ATTACKS[name].threat_model:
-            seen, arguments = observe(target, threat_model, "cpu"), {"seed": 0, "device": "cpu"}
+            seen = observe(target, threat_model, "cpu")
             with pytest.raises(ConfigError, match="attack expects a"):
-                small(name).invert(seen, prior, IDENTITIES, report=silent, **arguments)
+                small(name).invert(seen, prior, IDENTITIES, run=Run(seed=0))
 
 
 def test_identities_that_the_target_does_not_have(name):

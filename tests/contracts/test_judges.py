@@ -12,7 +12,7 @@ from trainables.judges.base import Judge
 from trainables.judges.classifier import ClassifierJudge
 from trainables.judges.embedder import EmbedderJudge
 from trainables.nn.mobilefacenet import MobileFaceNet
-from trainables.runtime.progress import silent
+from trainables.runtime.run import Run
 
 CLASSES, EACH, SIZE = 3, 8, 32
 
@@ -48,7 +48,7 @@ def data() -> Split:
 
 @pytest.fixture(scope="module")
 def fitted(small, data) -> dict[str, dict]:
-    return {name: judge.fit(data, seed=0, device="cpu", report=silent) for name, judge in small.items()}
+    return {name: judge.fit(data, run=Run(seed=0)) for name, judge in small.items()}
 
 
 def test_says_what_it_is(name, small):
@@ -86,7 +86,7 @@ def test_reports_its_own_accuracy_on_the_test_images(name, small, data, fitted):
 
 def test_same_seed_same_judge(name, small, data, fitted):
     torch.manual_seed(7)
-    again = small[name].fit(data, seed=0, device="cpu", report=silent)
+    again = small[name].fit(data, run=Run(seed=0))
     images = torch.rand(4, 3, SIZE, SIZE)
     first, second = (small[name].restore(state, data, "cpu") for state in (fitted[name], again))
     assert torch.equal(first.logits(images), second.logits(images))
@@ -97,7 +97,7 @@ def test_test_images_do_not_shape_it(name, small, data, fitted):
     """Fitting beside other test images, here those of one identity, gives the same model."""
     fewer = data.test.select(data.test.labels == 0)
     other = Split(train=data.train, validation=data.validation, test=fewer)
-    again = small[name].fit(other, seed=0, device="cpu", report=silent)
+    again = small[name].fit(other, run=Run(seed=0))
     images = torch.rand(4, 3, SIZE, SIZE)
     first, second = (small[name].restore(state, data, "cpu") for state in (fitted[name], again))
     assert torch.equal(first.logits(images), second.logits(images))
@@ -105,6 +105,6 @@ def test_test_images_do_not_shape_it(name, small, data, fitted):
 
 def test_progress_ends_at_its_total(name, small, data):
     reports = []
-    small[name].fit(data, seed=0, device="cpu", report=lambda *done, **_: reports.append(done))
+    small[name].fit(data, run=Run(seed=0, report=lambda *done, **_: reports.append(done)))
     assert reports and all(stage == "judge" for stage, _, _ in reports)
     assert reports[-1][1] == reports[-1][2] > 0

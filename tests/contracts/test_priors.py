@@ -13,7 +13,7 @@ from trainables.priors.kedmi import KEDMIPrior
 from trainables.priors.lokt import LOKTPrior
 from trainables.priors.plg import PLGPrior
 from trainables.priors.stylegan2 import StyleGAN2Prior
-from trainables.runtime.progress import silent
+from trainables.runtime.run import Run
 
 TINY = {"width": 2, "latent_size": 6, "batch_size": 4, "critic_steps": 2}
 SMALL: dict[str, Prior] = {
@@ -52,7 +52,7 @@ def victim() -> Classifier:
 
 def train(name: str, seed: int = 0):
     target = victim() if SMALL[name].needs_target else None
-    return SMALL[name].train(public(), seed=seed, device="cpu", report=silent, target=target)
+    return SMALL[name].train(public(), run=Run(seed=seed), target=target)
 
 
 def weights(networks):

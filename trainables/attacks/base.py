@@ -13,8 +13,7 @@ from trainables.errors import ConfigError, TrialError
 from trainables.method import Method
 from trainables.oracle import Oracle, seen_as
 from trainables.priors.base import PriorNetworks
-from trainables.runtime.progress import Report
-from trainables.storage.resume import Resume
+from trainables.runtime.run import Run
 
 ThreatModel = Literal["white-box", "scores", "labels"]
 
@@ -77,7 +76,7 @@ class Auxiliary(Method):
         """Return what to run to price it, and how often that goes into the whole; None prices an epoch."""
         return None
 
-    def make(self, target: Any, public: Images, *, seed: int, device: str, report: Report) -> dict[str, Any]:
+    def make(self, target: Any, public: Images, *, run: Run) -> dict[str, Any]:
         """Return tensors and plain values for ``torch.save``, on the CPU; reports as stage "auxiliary"."""
         raise NotImplementedError
 
@@ -124,21 +123,17 @@ class Attack(Method):
         prior: PriorNetworks,
         identities: Tensor,
         *,
-        seed: int,
-        device: str,
-        report: Report,
-        batch_size: int | None = None,
+        run: Run,
         auxiliary: Mapping[str, Any] | None = None,
-        resume: Resume | None = None,
     ) -> Reconstructions:
         """Return reconstructions of `identities`, int64 (N,) labels of the target.
 
         target: a `Classifier` for a white-box attack, else an oracle (``trainables.oracle``).
-        The networks lie on `device` and are left as they are: weights, modes, ``requires_grad``.
-        At most `batch_size` images are worked on at once (None: `rows_at_once`); that does not change the
-        result beyond the rounding of floats. An identity's result does not depend on which others are
+        The networks lie on the device of `run` and are left as they are: weights, modes, ``requires_grad``.
+        At most ``run.batch_size`` images are worked on at once (None: `rows_at_once`); that does not change
+        the result beyond the rounding of floats. An identity's result does not depend on which others are
         attacked, unless the docstring of the attack says which group its loss couples.
-        resume: where unfinished work is saved and found; a killed run then gives what it would have given.
+        A killed run gives what it would have given, if ``run.resume`` finds what it saved.
         Raises `ConfigError` for identities that the target does not have, a prior that does not fit it or a
         target that shows too little; `TrialError` if a loss is not finite or not even one image fits into
         memory.

@@ -26,6 +26,7 @@ from trainables.oracle import LabelOracle
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.progress import Report
+from trainables.runtime.run import Run
 from trainables.runtime.seeds import stream
 from trainables.storage.resume import Resume
 
@@ -135,29 +136,25 @@ class BREP(Attack):
         prior: PriorNetworks,
         identities: Tensor,
         *,
-        seed: int,
-        device: str,
-        report: Report,
-        batch_size: int | None = None,
+        run: Run,
         auxiliary: Mapping[str, Any] | None = None,
-        resume: Resume | None = None,
     ) -> Reconstructions:
         """Return (1, N) reconstructions; see `Attack.invert`. All identities walk at once.
 
         history: ``{"iteration", "radius", "walking", "started", "grown"}`` by call: the mean radius, and
         shares of identities.
         """
-        prior = PriorNetworks(inference_copy(prior.generator, device), prior.discriminator, prior.latent_size)
-        check_fit(target, prior, identities, device, self.threat_model)
-        identities, resume, size = identities.cpu(), resume or Resume(), batch_size or rows_at_once(device)
-        latents, started, asked = self.search(
-            target, prior, identities, seed=seed, device=device, size=size, report=report, resume=resume
+        prior = PriorNetworks(
+            inference_copy(prior.generator, run.device), prior.discriminator, prior.latent_size
         )
+        check_fit(target, prior, identities, run.device, self.threat_model)
+        identities, size = identities.cpu(), run.batch_size or rows_at_once(run.device)
+        latents, started, asked = self.search(target, prior, identities, run=run, size=size)
 
         def draw(call: int, rows: Tensor) -> tuple[Tensor, Tensor]:
             normals, noise = [], []
             for identity in identities[rows].tolist():
-                generator = stream(seed, "brep", "walk", identity, call)
+                generator = stream(run.seed, "brep", "walk", identity, call)
                 normals.append(torch.randn(self.points, prior.latent_size, generator=generator))
                 noise.append(torch.randn(self.points + 1, target.noise_size, generator=generator))
             return torch.stack(normals), torch.stack(noise)
@@ -170,13 +167,13 @@ class BREP(Attack):
             started,
             draw,
             size=size,
-            device=device,
-            report=report,
-            resume=resume,
+            device=run.device,
+            report=run.report,
+            resume=run.resume,
         )
 
         def render(first: int, stop: int) -> Tensor:
-            return to_pixels(prior.generator(latents[first:stop].to(device))).cpu()
+            return to_pixels(prior.generator(latents[first:stop].to(run.device))).cpu()
 
         with torch.no_grad():
             images = torch.cat(in_chunks(len(latents), size, render))
@@ -189,16 +186,7 @@ class BREP(Attack):
         )
 
     def search(
-        self,
-        target: LabelOracle,
-        prior: PriorNetworks,
-        identities: Tensor,
-        *,
-        seed: int,
-        device: str,
-        size: int,
-        report: Report,
-        resume: Resume,
+        self, target: LabelOracle, prior: PriorNetworks, identities: Tensor, *, run: Run, size: int
     ) -> tuple[Tensor, Tensor, int]:
         """Return a latent per identity (N, Z), whether the target gives it that identity (N,), and the cost.
 
@@ -206,12 +194,12 @@ class BREP(Attack):
         whom else one attacks does not matter. The cost is in queries.
         """
         guesses = [
-            torch.randn(prior.latent_size, generator=stream(seed, "brep", "guess", identity))
+            torch.randn(prior.latent_size, generator=stream(run.seed, "brep", "guess", identity))
             for identity in identities.tolist()
         ]
         latents = torch.stack(guesses).clamp(-self.clip, self.clip)
         started, batch, asked = torch.zeros(len(identities), dtype=torch.bool), 0, 0
-        saved = resume.read("start")
+        saved = run.resume.read("start")
         if saved is not None:
             latents, started, batch, asked = (
                 saved[name] for name in ("latents", "started", "batch", "asked")
@@ -219,20 +207,20 @@ class BREP(Attack):
         last_report = time.monotonic()
         while not started.all() and asked < self.start_queries:
             count = min(self.start_batch, self.start_queries - asked)
-            generator = stream(seed, "brep", "start", batch)
+            generator = stream(run.seed, "brep", "start", batch)
             drawn = torch.randn(self.start_batch, prior.latent_size, generator=generator)[:count]
             drawn = drawn.clamp(-self.clip, self.clip)
             noise = torch.randn(self.start_batch, target.noise_size, generator=generator)[:count]
-            hits = answers(target, prior, drawn, size, device, noise)[None] == identities[:, None]
+            hits = answers(target, prior, drawn, size, run.device, noise)[None] == identities[:, None]
             fresh = hits.any(1) & ~started
             latents[fresh] = drawn[hits.int().argmax(1)[fresh]]  # the first hit
             started |= fresh
             batch, asked = batch + 1, asked + count
             if time.monotonic() - last_report > 1:
-                report("attack", 0, len(identities), started=started.double().mean().item())
+                run.report("attack", 0, len(identities), started=started.double().mean().item())
                 last_report = time.monotonic()
-            if resume.due():
-                resume.write(
+            if run.resume.due():
+                run.resume.write(
                     "start", {"latents": latents, "started": started, "batch": batch, "asked": asked}
                 )
         return latents, started, asked

@@ -19,7 +19,8 @@ from trainables.errors import ConfigError, TrialError
 from trainables.nn.inference import inference_copy
 from trainables.pretraining.torchvision import Torchvision
 from trainables.runtime.checks import above, at_least
-from trainables.runtime.progress import Report, silent
+from trainables.runtime.progress import Report
+from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive, stream
 from trainables.storage.documents import suggestion
 from trainables.training.batches import shuffled
@@ -95,30 +96,30 @@ class Distillation(Auxiliary):
                     f"students must be among {', '.join(STUDENTS)}; got '{name}'{suggestion(name, STUDENTS)}"
                 )
 
-    def make(
-        self, target: Classifier, public: Images, *, seed: int, device: str, report: Report
-    ) -> dict[str, Any]:
+    def make(self, target: Classifier, public: Images, *, run: Run) -> dict[str, Any]:
         """Return ``feature_mean`` (F,) and ``students``, a list that `restore_students` takes, on the CPU.
 
         Deterministic for one seed, device and thread count. Raises `TrialError` if a loss is not finite.
         """
-        order = torch.randperm(len(public), generator=stream(seed, "auxiliary", "features"))
+        order = torch.randperm(len(public), generator=stream(run.seed, "auxiliary", "features"))
         if not self.students:
             order = order[: self.feature_images]
-        target = inference_copy(target, device)
-        pixels = public.pixels.to(device)
-        parts = (as_float(pixels[part.to(device)]) for part in torch.split(order, 256))
-        with head_noise(target, stream(seed, "auxiliary", "head")):
+        target = inference_copy(target, run.device)
+        pixels = public.pixels.to(run.device)
+        parts = (as_float(pixels[part.to(run.device)]) for part in torch.split(order, 256))
+        with head_noise(target, stream(run.seed, "auxiliary", "head")):
             mean, drawn = ask(target, parts, self.feature_images)
-        answers = torch.empty_like(drawn).index_copy_(0, order.to(device), drawn) if self.students else drawn
-        report("auxiliary", 0, max(1, len(self.students) * self.epochs))
+        answers = (
+            torch.empty_like(drawn).index_copy_(0, order.to(run.device), drawn) if self.students else drawn
+        )
+        run.report("auxiliary", 0, max(1, len(self.students) * self.epochs))
         students = []
         for position, name in enumerate(self.students):
-            torch.manual_seed(derive(seed, "auxiliary", "weights", position))
+            torch.manual_seed(derive(run.seed, "auxiliary", "weights", position))
             student = new_student(name, answers.shape[1], pixels.shape[-1], self.weights)
             student.mean.copy_(target.mean.cpu())
             student.std.copy_(target.std.cpu())
-            self._train(student.to(device), pixels, answers, position, seed=seed, report=report)
+            self._train(student.to(run.device), pixels, answers, position, seed=run.seed, report=run.report)
             students.append(
                 {
                     "architecture": name,
@@ -128,7 +129,7 @@ class Distillation(Auxiliary):
                 }
             )
         if not students:
-            report("auxiliary", 1, 1)
+            run.report("auxiliary", 1, 1)
         return {"feature_mean": mean.cpu(), "students": students}
 
     def _train(
@@ -182,9 +183,7 @@ def new_student(name: str, classes: int, image_size: int, weights: str) -> Class
     if name in ARCHITECTURES:
         student = ARCHITECTURES[name].build(classes, image_size)
         if weights == "imagenet" and ARCHITECTURES[name].torchvision_weights is not None:
-            published = Torchvision().stages_state(
-                name, image_size, normalization="none", seed=0, device="cpu", report=silent
-            )
+            published = Torchvision().stages_state(name, image_size, normalization="none", run=Run(seed=0))
             student.stages.load_state_dict(published)
         return student
     from torchvision.models import get_model, get_model_weights

@@ -39,7 +39,7 @@ from trainables.nn.identity_losses import poincare
 from trainables.nn.inference import inference_copy
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
-from trainables.runtime.progress import Report
+from trainables.runtime.run import Run
 from trainables.runtime.seeds import stream
 from trainables.storage.resume import Resume
 
@@ -180,28 +180,28 @@ class IFGMI(Attack):
         prior: PriorNetworks,
         identities: Tensor,
         *,
-        seed: int,
-        device: str,
-        report: Report,
-        batch_size: int | None = None,
+        run: Run,
         auxiliary: Mapping[str, Any] | None = None,
-        resume: Resume | None = None,
     ) -> Reconstructions:
         """Return (kept, N) reconstructions; see `Attack.invert`. history: its ``prior_loss`` is 0."""
-        target, prior = inference_copy(target, device), inference_prior(prior, device)
-        check_fit(target, prior, identities, device)
+        target, prior = inference_copy(target, run.device), inference_prior(prior, run.device)
+        check_fit(target, prior, identities, run.device)
         self.check_prior(prior)
         generator = block_generator(prior, self.kind)
-        identities, resume = identities.cpu(), resume or Resume()
-        size, noise, selects = batch_size or rows_at_once(device), noise_size(target), self.kept < self.starts
+        identities = identities.cpu()
+        size, noise, selects = (
+            run.batch_size or rows_at_once(run.device),
+            noise_size(target),
+            self.kept < self.starts,
+        )
         rows = self.starts * len(identities)
         labels = identities.repeat(self.starts)  # row r * N + i is start r of identity i
-        meter = Meter(report, self.candidates + rows * (self.steps + self.rounds * selects))
+        meter = Meter(run.report, self.candidates + rows * (self.steps + self.rounds * selects))
 
         def noises(use: str, first: int, stop: int) -> Iterator[Tensor]:
             """Return the head's noise of rows, each with a stream of its own."""
             names = [(row // len(identities), int(labels[row])) for row in range(first, stop)]
-            return row_noise([stream(seed, self.kind, use, *name) for name in names], noise, device)
+            return row_noise([stream(run.seed, self.kind, use, *name) for name in names], noise, run.device)
 
         starts = best_styles(
             target,
@@ -213,22 +213,22 @@ class IFGMI(Attack):
             psi=self.psi,
             cutoff=self.cutoff,
             clip=self.clip_samples,
-            seed=seed,
+            seed=run.seed,
             kind=self.kind,
-            device=device,
+            device=run.device,
             size=size,
-            resume=resume,
+            resume=run.resume,
             done=meter.add,
         )
         with torch.no_grad():
-            side = generator.view(generator.synthesis(starts[:1].to(device))).shape[-1]
-        crops = draw_crops(self.steps, side, self.crop, (1.0, 1.0), stream(seed, self.kind, "crops"))
+            side = generator.view(generator.synthesis(starts[:1].to(run.device))).shape[-1]
+        crops = draw_crops(self.steps, side, self.crop, (1.0, 1.0), stream(run.seed, self.kind, "crops"))
         shown = draw_crops(
             self.rounds,
             side,
             self.selection_crop,
             self.selection_ratio,
-            stream(seed, self.kind, "selection"),
+            stream(run.seed, self.kind, "selection"),
             flips=True,
         )
 
@@ -239,19 +239,19 @@ class IFGMI(Attack):
                 meter.at(iteration * (stop - first), identity_loss=identity_loss)
 
             name = f"rows-{first}-{stop}"
-            found: DescentState | None = resume.read(f"{name}-found")
+            found: DescentState | None = run.resume.read(f"{name}-found")
             if found is None:
-                own = labels[first:stop].to(device)
+                own = labels[first:stop].to(run.device)
                 state, losses = self.descend(
                     target,
                     generator,
-                    starts[first:stop].to(device),
+                    starts[first:stop].to(run.device),
                     own,
                     crops,
                     side,
                     noises("head", first, stop),
                     progress,
-                    resume=resume,
+                    resume=run.resume,
                     name=name,
                 )
                 with torch.no_grad():
@@ -264,8 +264,8 @@ class IFGMI(Attack):
                     if selects:
                         streams = noises("selection", first, stop)
                         found["scores"] = crop_scores(target, images, own, shown, streams, side).cpu()
-                resume.write(f"{name}-found", found)
-                resume.write(name, {})  # the state is large, and no longer wanted
+                run.resume.write(f"{name}-found", found)
+                run.resume.write(name, {})  # the state is large, and no longer wanted
             meter.add((stop - first) * (self.steps + self.rounds * selects))
             return found
 

@@ -14,8 +14,7 @@ from trainables.attacks.optim.gaussian import GaussianSearch
 from trainables.nn.identity_losses import cross_entropy
 from trainables.nn.inference import inference_copy
 from trainables.priors.base import PriorNetworks
-from trainables.runtime.progress import Report
-from trainables.storage.resume import Resume
+from trainables.runtime.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,24 +54,12 @@ class KEDMI(GaussianSearch):
         prior: PriorNetworks,
         identities: Tensor,
         *,
-        seed: int,
-        device: str,
-        report: Report,
-        batch_size: int | None = None,
+        run: Run,
         auxiliary: Mapping[str, Any] | None = None,
-        resume: Resume | None = None,
     ) -> Reconstructions:
         """Return (restarts, N) reconstructions; see `Attack.invert`."""
-        target, prior = inference_copy(target, device), inference_prior(prior, device)
-        check_fit(target, prior, identities, device)
+        target, prior = inference_copy(target, run.device), inference_prior(prior, run.device)
+        check_fit(target, prior, identities, run.device)
         return self.search(
-            guided(target, cross_entropy),
-            prior,
-            identities,
-            noise_size=noise_size(target),
-            seed=seed,
-            device=device,
-            report=report,
-            batch_size=batch_size,
-            resume=resume,
+            guided(target, cross_entropy), prior, identities, noise_size=noise_size(target), run=run
         )

@@ -15,8 +15,7 @@ from trainables.nn.identity_losses import max_margin
 from trainables.nn.inference import inference_copy
 from trainables.oracle import LabelOracle
 from trainables.priors.base import PriorNetworks
-from trainables.runtime.progress import Report
-from trainables.storage.resume import Resume
+from trainables.runtime.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,31 +80,17 @@ class LOKT(ConditionalSearch):
         prior: PriorNetworks,
         identities: Tensor,
         *,
-        seed: int,
-        device: str,
-        report: Report,
-        batch_size: int | None = None,
+        run: Run,
         auxiliary: Mapping[str, Any] | None = None,
-        resume: Resume | None = None,
     ) -> Reconstructions:
         """Return (restarts, N) reconstructions; see `Attack.invert`. history: its ``prior_loss`` is 0."""
         self.check_prior(prior)
         assert isinstance(prior.discriminator, ClassifyingDiscriminator)
-        critic = inference_copy(prior.discriminator, device)
-        prior = PriorNetworks(inference_copy(prior.generator, device), critic, prior.latent_size)
-        check_fit(target, prior, identities, device, self.threat_model)
+        critic = inference_copy(prior.discriminator, run.device)
+        prior = PriorNetworks(inference_copy(prior.generator, run.device), critic, prior.latent_size)
+        check_fit(target, prior, identities, run.device, self.threat_model)
         guides = [self._guide(network) for network in critic.surrogates] or [self._guide(critic.classify)]
-        found = self.search(
-            guides,
-            [0] * len(guides),
-            prior,
-            identities,
-            seed=seed,
-            device=device,
-            report=report,
-            batch_size=batch_size,
-            resume=resume,
-        )
+        found = self.search(guides, [0] * len(guides), prior, identities, run=run)
         asked = int(critic.queries)
         return replace(found, queries=asked, shared_queries=asked)
 

@@ -19,8 +19,7 @@ from trainables.nn.identity_losses import IDENTITY_LOSSES
 from trainables.nn.inference import inference_copy
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
-from trainables.runtime.progress import Report
-from trainables.storage.resume import Resume
+from trainables.runtime.run import Run
 
 SOURCE = "Nguyen et al., CVPR 2023 (LOMMA)"
 CPU_STUDENTS = ("small_cnn", "small_resnet")
@@ -161,26 +160,18 @@ class LommaGMI(Lomma, LatentSearch):
         prior: PriorNetworks,
         identities: Tensor,
         *,
-        seed: int,
-        device: str,
-        report: Report,
-        batch_size: int | None = None,
+        run: Run,
         auxiliary: Mapping[str, Any] | None = None,
-        resume: Resume | None = None,
     ) -> Reconstructions:
         """Return (restarts, N) reconstructions; see `Attack.invert`."""
-        target, prior = inference_copy(target, device), inference_prior(prior, device)
-        check_fit(target, prior, identities, device)
+        target, prior = inference_copy(target, run.device), inference_prior(prior, run.device)
+        check_fit(target, prior, identities, run.device)
         return self.search(
-            self.guide(target, *self.learnt(auxiliary, device)),
+            self.guide(target, *self.learnt(auxiliary, run.device)),
             prior,
             identities,
             noise_size=noise_size(target),
-            seed=seed,
-            device=device,
-            report=report,
-            batch_size=batch_size,
-            resume=resume,
+            run=run,
         )
 
 
@@ -229,24 +220,16 @@ class LommaKEDMI(Lomma, GaussianSearch):
         prior: PriorNetworks,
         identities: Tensor,
         *,
-        seed: int,
-        device: str,
-        report: Report,
-        batch_size: int | None = None,
+        run: Run,
         auxiliary: Mapping[str, Any] | None = None,
-        resume: Resume | None = None,
     ) -> Reconstructions:
         """Return (restarts, N) reconstructions; see `Attack.invert`."""
-        target, prior = inference_copy(target, device), inference_prior(prior, device)
-        check_fit(target, prior, identities, device)
+        target, prior = inference_copy(target, run.device), inference_prior(prior, run.device)
+        check_fit(target, prior, identities, run.device)
         return self.search(
-            self.guide(target, *self.learnt(auxiliary, device)),
+            self.guide(target, *self.learnt(auxiliary, run.device)),
             prior,
             identities,
             noise_size=noise_size(target),
-            seed=seed,
-            device=device,
-            report=report,
-            batch_size=batch_size,
-            resume=resume,
+            run=run,
         )

@@ -37,7 +37,7 @@ from trainables.nn.identity_losses import cross_entropy
 from trainables.nn.inference import inference_copy
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
-from trainables.runtime.progress import Report
+from trainables.runtime.run import Run
 from trainables.runtime.seeds import stream
 from trainables.storage.resume import Resume
 
@@ -148,36 +148,32 @@ class Mirror(Attack):
         prior: PriorNetworks,
         identities: Tensor,
         *,
-        seed: int,
-        device: str,
-        report: Report,
-        batch_size: int | None = None,
+        run: Run,
         auxiliary: Mapping[str, Any] | None = None,
-        resume: Resume | None = None,
     ) -> Reconstructions:
         """Return (1 or starts, N) reconstructions; see `Attack.invert`."""
-        target, prior = inference_copy(target, device), inference_prior(prior, device)
-        check_fit(target, prior, identities, device)
+        target, prior = inference_copy(target, run.device), inference_prior(prior, run.device)
+        check_fit(target, prior, identities, run.device)
         generator = style_generator(prior, self.kind)
-        identities, resume = identities.cpu(), resume or Resume()
-        size, noise, count = batch_size or rows_at_once(device), noise_size(target), len(identities)
-        meter = Meter(report, self.pool + self.starts * count * self.iterations)
+        identities = identities.cpu()
+        size, noise, count = run.batch_size or rows_at_once(run.device), noise_size(target), len(identities)
+        meter = Meter(run.report, self.pool + self.starts * count * self.iterations)
 
         pool = sample_styles(
-            generator, prior.latent_size, self.pool, seed=seed, kind=self.kind, device=device
+            generator, prior.latent_size, self.pool, seed=run.seed, kind=self.kind, device=run.device
         )
-        low, high = (bound.to(device) for bound in style_bounds(pool, self.spread))
+        low, high = (bound.to(run.device) for bound in style_bounds(pool, self.spread))
 
         def rate(first: int, stop: int) -> Tensor:
-            streams = [stream(seed, self.kind, "pool head", row) for row in range(first, stop)]
-            images = self.images(generator, pool[first:stop].to(device))
-            with head_noise(target, next(row_noise(streams, noise, device))):
+            streams = [stream(run.seed, self.kind, "pool head", row) for row in range(first, stop)]
+            images = self.images(generator, pool[first:stop].to(run.device))
+            with head_noise(target, next(row_noise(streams, noise, run.device))):
                 scores: Tensor = target(images).softmax(1)
-            return scores[:, identities.to(device)]
+            return scores[:, identities.to(run.device)]
 
-        scores = worked(self.pool, size, rate, resume=resume, name="pool", done=meter.add)
+        scores = worked(self.pool, size, rate, resume=run.resume, name="pool", done=meter.add)
         starts = pool[best(scores, self.starts)]  # (starts, N, W)
-        coins = torch.rand(self.iterations, generator=stream(seed, self.kind, "coins"))
+        coins = torch.rand(self.iterations, generator=stream(run.seed, self.kind, "coins"))
         flipped = ((coins > 0.5) & self.flips).tolist()
 
         def search(first: int, stop: int) -> tuple[Tensor, Tensor]:
@@ -189,21 +185,21 @@ class Mirror(Attack):
 
             labels = identities[first:stop].repeat(self.starts)
             streams = [
-                stream(seed, self.kind, "head", row // (stop - first), int(labels[row]))
+                stream(run.seed, self.kind, "head", row // (stop - first), int(labels[row]))
                 for row in range(rows)
             ]
             styles, losses = self.descend(
                 target,
                 generator,
-                starts[:, first:stop].flatten(0, 1).to(device),
-                labels.to(device),
+                starts[:, first:stop].flatten(0, 1).to(run.device),
+                labels.to(run.device),
                 low,
                 high,
                 flipped,
-                row_noise(streams, noise, device),
+                row_noise(streams, noise, run.device),
                 progress,
                 size=size,
-                resume=resume,
+                resume=run.resume,
                 name=f"identities-{first}-{stop}",
             )
             meter.add(rows * self.iterations)
@@ -213,8 +209,8 @@ class Mirror(Attack):
         searched = in_chunks(count, at_once, search)
         styles = torch.cat([part for part, _ in searched], dim=1)
         if self.choice:
-            styles = self._chosen(target, generator, styles, identities, seed, device, size)
-        images = self.pictures(prior, styles.flatten(0, 1), device, size)
+            styles = self._chosen(target, generator, styles, identities, run.seed, run.device, size)
+        images = self.pictures(prior, styles.flatten(0, 1), run.device, size)
         return Reconstructions(
             latents=styles,
             images=images.reshape(*styles.shape[:2], *images.shape[1:]),

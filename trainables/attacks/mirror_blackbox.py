@@ -27,7 +27,7 @@ from trainables.method import length_knob
 from trainables.oracle import ScoreOracle
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import at_least, fraction
-from trainables.runtime.progress import Report
+from trainables.runtime.run import Run
 from trainables.runtime.seeds import stream
 from trainables.storage.resume import Resume
 
@@ -118,33 +118,29 @@ class MirrorBlackbox(Attack):
         prior: PriorNetworks,
         identities: Tensor,
         *,
-        seed: int,
-        device: str,
-        report: Report,
-        batch_size: int | None = None,
+        run: Run,
         auxiliary: Mapping[str, Any] | None = None,
-        resume: Resume | None = None,
     ) -> Reconstructions:
         """Return (1, N) reconstructions; see `Attack.invert`."""
-        prior = inference_prior(prior, device)
-        check_fit(target, prior, identities, device, self.threat_model)
+        prior = inference_prior(prior, run.device)
+        check_fit(target, prior, identities, run.device, self.threat_model)
         generator = style_generator(prior, self.kind)
-        identities, resume = identities.cpu(), resume or Resume()
-        size, count = batch_size or rows_at_once(device), len(identities)
-        meter = Meter(report, self.pool + count * self.generations)
+        identities = identities.cpu()
+        size, count = run.batch_size or rows_at_once(run.device), len(identities)
+        meter = Meter(run.report, self.pool + count * self.generations)
 
         pool = sample_styles(
-            generator, prior.latent_size, self.pool, seed=seed, kind=self.kind, device=device
+            generator, prior.latent_size, self.pool, seed=run.seed, kind=self.kind, device=run.device
         )
 
         def rate(first: int, stop: int) -> Tensor:
-            streams = [stream(seed, self.kind, "pool head", row) for row in range(first, stop)]
-            noise = next(row_noise(streams, target.noise_size, device))
-            return target(self.images(generator, pool[first:stop].to(device)), noise)[
-                :, identities.to(device)
+            streams = [stream(run.seed, self.kind, "pool head", row) for row in range(first, stop)]
+            noise = next(row_noise(streams, target.noise_size, run.device))
+            return target(self.images(generator, pool[first:stop].to(run.device)), noise)[
+                :, identities.to(run.device)
             ]
 
-        scores = worked(self.pool, size, rate, resume=resume, name="pool", done=meter.add)
+        scores = worked(self.pool, size, rate, resume=run.resume, name="pool", done=meter.add)
         chosen = best(scores, self.population)  # (P, N)
         fitness = scores.gather(0, chosen).clamp_min(SMALLEST).log().T  # (N, P), best first
 
@@ -156,11 +152,11 @@ class MirrorBlackbox(Attack):
                 fitness[first:stop],
                 pool,
                 identities[first:stop],
-                seed=seed,
-                device=device,
+                seed=run.seed,
+                device=run.device,
                 size=size,
                 meter=meter,
-                resume=resume,
+                resume=run.resume,
                 name=f"identities-{first}-{stop}",
             )
 
@@ -168,7 +164,7 @@ class MirrorBlackbox(Attack):
         latents = torch.cat([styles for styles, _ in bred])
         course = torch.cat([kept for _, kept in bred])  # (N, generations + 1) the best log probabilities
         asked = (course[:, :-1] < math.log(self.enough)).sum()  # generations that had children
-        images = self.pictures(prior, latents, device, size)
+        images = self.pictures(prior, latents, run.device, size)
         return Reconstructions(
             latents=latents[None],
             images=images[None],

@@ -13,8 +13,7 @@ from trainables.attacks.optim.conditional import VIEWS, ConditionalSearch
 from trainables.nn.identity_losses import max_margin
 from trainables.nn.inference import inference_copy
 from trainables.priors.base import PriorNetworks
-from trainables.runtime.progress import Report
-from trainables.storage.resume import Resume
+from trainables.runtime.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,31 +54,19 @@ class PLG(ConditionalSearch):
         prior: PriorNetworks,
         identities: Tensor,
         *,
-        seed: int,
-        device: str,
-        report: Report,
-        batch_size: int | None = None,
+        run: Run,
         auxiliary: Mapping[str, Any] | None = None,
-        resume: Resume | None = None,
     ) -> Reconstructions:
         """Return (restarts, N) reconstructions; see `Attack.invert`. history: its ``prior_loss`` is 0."""
         self.check_prior(prior)
-        copy = inference_copy(target, device)
-        prior = PriorNetworks(inference_copy(prior.generator, device), prior.discriminator, prior.latent_size)
-        check_fit(copy, prior, identities, device, self.threat_model)
+        copy = inference_copy(target, run.device)
+        prior = PriorNetworks(
+            inference_copy(prior.generator, run.device), prior.discriminator, prior.latent_size
+        )
+        check_fit(copy, prior, identities, run.device, self.threat_model)
 
         def guide(images: Tensor, labels: Tensor, noise: Tensor) -> Tensor:
             with head_noise(copy, noise):
                 return max_margin(copy(images), labels)
 
-        return self.search(
-            [guide],
-            [noise_size(copy)],
-            prior,
-            identities,
-            seed=seed,
-            device=device,
-            report=report,
-            batch_size=batch_size,
-            resume=resume,
-        )
+        return self.search([guide], [noise_size(copy)], prior, identities, run=run)

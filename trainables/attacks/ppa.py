@@ -38,7 +38,7 @@ from trainables.nn.identity_losses import poincare
 from trainables.nn.inference import inference_copy
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
-from trainables.runtime.progress import Report
+from trainables.runtime.run import Run
 from trainables.runtime.seeds import stream
 from trainables.storage.resume import Resume
 
@@ -134,27 +134,23 @@ class PPA(Attack):
         prior: PriorNetworks,
         identities: Tensor,
         *,
-        seed: int,
-        device: str,
-        report: Report,
-        batch_size: int | None = None,
+        run: Run,
         auxiliary: Mapping[str, Any] | None = None,
-        resume: Resume | None = None,
     ) -> Reconstructions:
         """Return (kept, N) reconstructions; see `Attack.invert`."""
-        target, prior = inference_copy(target, device), inference_prior(prior, device)
-        check_fit(target, prior, identities, device)
+        target, prior = inference_copy(target, run.device), inference_prior(prior, run.device)
+        check_fit(target, prior, identities, run.device)
         generator = style_generator(prior, self.kind)
-        identities, resume = identities.cpu(), resume or Resume()
-        size, noise = batch_size or rows_at_once(device), noise_size(target)
+        identities = identities.cpu()
+        size, noise = run.batch_size or rows_at_once(run.device), noise_size(target)
         rows = self.starts * len(identities)
         labels = identities.repeat(self.starts)  # row r * N + i is start r of identity i
-        meter = Meter(report, self.candidates + rows * (self.iterations + self.rounds))
+        meter = Meter(run.report, self.candidates + rows * (self.iterations + self.rounds))
 
         def noises(use: str, first: int, stop: int) -> Iterator[Tensor]:
             """Return the head's noise of rows, each with a stream of its own."""
             names = [(row // len(identities), int(labels[row])) for row in range(first, stop)]
-            return row_noise([stream(seed, self.kind, use, *name) for name in names], noise, device)
+            return row_noise([stream(run.seed, self.kind, use, *name) for name in names], noise, run.device)
 
         starts = best_styles(
             target,
@@ -166,17 +162,17 @@ class PPA(Attack):
             psi=self.psi,
             cutoff=self.cutoff,
             clip=self.clip_samples,
-            seed=seed,
+            seed=run.seed,
             kind=self.kind,
-            device=device,
+            device=run.device,
             size=size,
-            resume=resume,
+            resume=run.resume,
             done=meter.add,
         )
 
         with torch.no_grad():
-            side = generator.view(generator.synthesis(starts[:1].to(device))).shape[-1]
-        crops = draw_crops(self.iterations, side, self.crop, (1.0, 1.0), stream(seed, self.kind, "crops"))
+            side = generator.view(generator.synthesis(starts[:1].to(run.device))).shape[-1]
+        crops = draw_crops(self.iterations, side, self.crop, (1.0, 1.0), stream(run.seed, self.kind, "crops"))
 
         def search(first: int, stop: int) -> tuple[Tensor, Tensor]:
             def progress(iteration: int, identity_loss: float, prior_loss: float) -> None:
@@ -185,13 +181,13 @@ class PPA(Attack):
             styles, losses = self.descend(
                 target,
                 prior,
-                starts[first:stop].to(device),
-                labels[first:stop].to(device),
+                starts[first:stop].to(run.device),
+                labels[first:stop].to(run.device),
                 crops,
                 side,
                 noises("head", first, stop),
                 progress,
-                resume=resume,
+                resume=run.resume,
                 name=f"rows-{first}-{stop}",
             )
             meter.add((stop - first) * self.iterations)
@@ -205,26 +201,26 @@ class PPA(Attack):
             side,
             self.selection_crop,
             self.selection_ratio,
-            stream(seed, self.kind, "selection"),
+            stream(run.seed, self.kind, "selection"),
             flips=True,
         )
 
         def survive(first: int, stop: int) -> Tensor:
-            images = picture(generator, styles[first:stop].to(device), self.clip)
-            own = labels[first:stop].to(device)
+            images = picture(generator, styles[first:stop].to(run.device), self.clip)
+            own = labels[first:stop].to(run.device)
             return crop_scores(target, images, own, shown, noises("selection", first, stop), side)
 
         scores = worked(
             rows,
             size,
             survive,
-            resume=resume,
+            resume=run.resume,
             name="selection",
             done=lambda count: meter.add(count * self.rounds),
         )
         chosen = best(scores.reshape(self.starts, -1), self.kept)  # (kept, N)
         latents = styles.reshape(self.starts, len(identities), -1)[chosen, torch.arange(len(identities))]
-        images = self.pictures(prior, latents.flatten(0, 1), device, size)
+        images = self.pictures(prior, latents.flatten(0, 1), run.device, size)
         return Reconstructions(
             latents=latents,
             images=images.reshape(*chosen.shape, *images.shape[1:]),

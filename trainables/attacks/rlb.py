@@ -25,7 +25,7 @@ from trainables.nn.inference import inference_copy
 from trainables.oracle import ScoreOracle
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
-from trainables.runtime.progress import Report
+from trainables.runtime.run import Run
 from trainables.runtime.seeds import stream
 from trainables.storage.resume import Resume
 
@@ -141,20 +141,18 @@ class RLB(Attack):
         prior: PriorNetworks,
         identities: Tensor,
         *,
-        seed: int,
-        device: str,
-        report: Report,
-        batch_size: int | None = None,
+        run: Run,
         auxiliary: Mapping[str, Any] | None = None,
-        resume: Resume | None = None,
     ) -> Reconstructions:
         """Return (1, N) reconstructions; see `Attack.invert`.
 
         history: ``{"iteration", "identity_loss", "reward", "confidence"}``: -ln p of the identity, the reward
         and the highest probability in a trial so far, means over identities.
         """
-        prior = PriorNetworks(inference_copy(prior.generator, device), prior.discriminator, prior.latent_size)
-        check_fit(target, prior, identities, device, self.threat_model)
+        prior = PriorNetworks(
+            inference_copy(prior.generator, run.device), prior.discriminator, prior.latent_size
+        )
+        check_fit(target, prior, identities, run.device, self.threat_model)
         identities, rows, finished = identities.cpu(), len(identities), 0
         asked = 3 if self.blend else 2  # images of one identity in one question
 
@@ -167,16 +165,16 @@ class RLB(Attack):
 
             def progress(episode: int, values: list[float]) -> None:
                 done, named = finished + episode * (stop - first), dict(zip(_MEASURED, values, strict=True))
-                report("attack", done, rows * self.episodes, **named)
+                run.report("attack", done, rows * self.episodes, **named)
 
             latents, measured = self.learn(
                 ask,
-                identities[first:stop].to(device),
+                identities[first:stop].to(run.device),
                 prior.latent_size,
                 target.noise_size,
-                seed=seed,
+                seed=run.seed,
                 progress=progress,
-                resume=resume or Resume(),
+                resume=run.resume,
                 name=f"rows-{first}-{stop}",
             )
             with torch.no_grad():
@@ -184,7 +182,7 @@ class RLB(Attack):
             finished += (stop - first) * self.episodes
             return latents.cpu(), pixels.cpu(), measured * (stop - first)
 
-        size = max(1, (batch_size or rows_at_once(device)) // asked)
+        size = max(1, (run.batch_size or rows_at_once(run.device)) // asked)
         chunks = in_chunks(rows, size, work)
         mean = torch.stack([measured for _, _, measured in chunks]).sum(0) / rows
         return Reconstructions(

@@ -26,7 +26,7 @@ from trainables.method import length_knob
 from trainables.nn.inference import inference_copy
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
-from trainables.runtime.progress import Report
+from trainables.runtime.run import Run
 from trainables.runtime.seeds import stream
 from trainables.storage.resume import Resume
 
@@ -121,23 +121,21 @@ class VMI(Attack):
         prior: PriorNetworks,
         identities: Tensor,
         *,
-        seed: int,
-        device: str,
-        report: Report,
-        batch_size: int | None = None,
+        run: Run,
         auxiliary: Mapping[str, Any] | None = None,
-        resume: Resume | None = None,
     ) -> Reconstructions:
         """Return (samples, N) reconstructions; see `Attack.invert`.
 
         `batch_size` counts images: a step of few identities is cut if even one has more.
         history: its ``prior_loss`` is the divergence.
         """
-        target = inference_copy(target, device)
-        prior = PriorNetworks(inference_copy(prior.generator, device), prior.discriminator, prior.latent_size)
-        check_fit(target, prior, identities, device, self.threat_model)
+        target = inference_copy(target, run.device)
+        prior = PriorNetworks(
+            inference_copy(prior.generator, run.device), prior.discriminator, prior.latent_size
+        )
+        check_fit(target, prior, identities, run.device, self.threat_model)
         self.check_prior(prior)
-        identities, size = identities.cpu(), batch_size or rows_at_once(device)
+        identities, size = identities.cpu(), run.batch_size or rows_at_once(run.device)
         rows, width, finished = len(identities), prior.latent_size // self.layers, 0
         family = self.family()
 
@@ -146,28 +144,30 @@ class VMI(Attack):
 
             def progress(iteration: int, identity_loss: float, prior_loss: float) -> None:
                 done = finished + iteration * (stop - first)
-                report("attack", done, rows * self.steps, identity_loss=identity_loss, prior_loss=prior_loss)
+                run.report(
+                    "attack", done, rows * self.steps, identity_loss=identity_loss, prior_loss=prior_loss
+                )
 
             chunk = identities[first:stop].tolist()
-            starts = [stream(seed, "vmi", "start", identity) for identity in chunk]
+            starts = [stream(run.seed, "vmi", "start", identity) for identity in chunk]
             parameters, losses = self.fit(
                 target,
                 prior,
                 family,
                 {
-                    name: value.to(device)
+                    name: value.to(run.device)
                     for name, value in family.initial(starts, self.layers, width).items()
                 },
-                identities[first:stop].to(device),
-                self.draws([stream(seed, "vmi", "draws", i) for i in chunk], target, width, device),
+                identities[first:stop].to(run.device),
+                self.draws([stream(run.seed, "vmi", "draws", i) for i in chunk], target, width, run.device),
                 progress,
                 size=size,
-                resume=resume,
+                resume=run.resume,
                 name=f"rows-{first}-{stop}",
             )
-            last = [stream(seed, "vmi", "samples", identity) for identity in chunk]
+            last = [stream(run.seed, "vmi", "samples", identity) for identity in chunk]
             final = {
-                name: value.to(device) for name, value in self._draw(last, self.samples, 0, width).items()
+                name: value.to(run.device) for name, value in self._draw(last, self.samples, 0, width).items()
             }
             with torch.no_grad():
                 latents = family.sample(parameters, final).flatten(2)  # (n, samples, Y Z)

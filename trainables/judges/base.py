@@ -10,7 +10,7 @@ from torch import Tensor
 from trainables.datasets.base import Images, as_float
 from trainables.datasets.split import Split
 from trainables.method import Method
-from trainables.runtime.progress import Report
+from trainables.runtime.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Judge(Method):
         """Return the passes over the private images; as a knob, it is what a miniature run shortens to 1."""
         return 1
 
-    def fit(self, split: Split, *, seed: int, device: str, report: Report) -> dict[str, Any]:
+    def fit(self, split: Split, *, run: Run) -> dict[str, Any]:
         """Return what `restore` needs, fit for ``torch.save`` and weights-only loading.
 
         Beside what it needs itself it holds ``train_features``, float32 (N, F): the features of the private

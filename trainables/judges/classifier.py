@@ -11,7 +11,7 @@ from trainables.datasets.split import Split
 from trainables.defenses.none import NoDefense
 from trainables.judges.base import Judge, JudgeModel, outputs
 from trainables.runtime.checks import at_least
-from trainables.runtime.progress import Report
+from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive
 from trainables.training.batches import Augmentation
 from trainables.training.classifier import Normalization, Target, accuracy, build_classifier, train_classifier
@@ -48,26 +48,24 @@ class ClassifierJudge(Recipe, Judge):
         super().__post_init__()
         at_least(self, 1, "input_size")
 
-    def fit(self, split: Split, *, seed: int, device: str, report: Report) -> dict[str, Any]:
+    def fit(self, split: Split, *, run: Run) -> dict[str, Any]:
         """Return the weights and the accuracies on the validation and the test images."""
-        classifier = self._network(split, derive(seed, "judge", "weights")).to(device)
+        classifier = self._network(split, derive(run.seed, "judge", "weights")).to(run.device)
         trained = train_classifier(
             classifier,
             self._recipe(),
             NoDefense(),
             split.train,
             split.validation,
-            seed=derive(seed, "judge"),
-            device=device,
-            report=report,
+            run=Run(seed=derive(run.seed, "judge"), device=run.device, report=run.report),
             stage="judge",
         )
         classifier.requires_grad_(False)
         return {
-            "train_features": outputs(classifier.features, split.train.pixels, device),
+            "train_features": outputs(classifier.features, split.train.pixels, run.device),
             "state": {name: value.detach().cpu() for name, value in classifier.state_dict().items()},
             "validation_accuracy": trained.validation_accuracy,
-            "test_accuracy": accuracy(classifier, split.test, device=device),
+            "test_accuracy": accuracy(classifier, split.test, device=run.device),
         }
 
     def restore(self, saved: dict[str, Any], split: Split, device: str) -> JudgeModel:

@@ -16,7 +16,7 @@ from trainables.judges.base import Judge, JudgeModel, outputs, top1
 from trainables.method import file_knob
 from trainables.nn.inference import inference_copy
 from trainables.nn.mobilefacenet import HEIGHT, WIDTH, MobileFaceNet
-from trainables.runtime.progress import Report
+from trainables.runtime.run import Run
 
 EMBEDDERS: dict[str, Callable[[], nn.Module]] = {"mobilefacenet": MobileFaceNet}
 
@@ -40,19 +40,19 @@ class EmbedderJudge(Judge):
     path: str = file_knob()
     architecture: Literal["mobilefacenet"] = "mobilefacenet"
 
-    def fit(self, split: Split, *, seed: int, device: str, report: Report) -> dict[str, Any]:
+    def fit(self, split: Split, *, run: Run) -> dict[str, Any]:
         """Return the embedder's weights, the class means (K, F) and the accuracy on the test images."""
         state = self._weights()
-        embed = self._embedder(state, device)
+        embed = self._embedder(state, run.device)
         train = split.train
-        report("judge", 0, 2)
-        embeddings = outputs(embed, train.pixels, device)
+        run.report("judge", 0, 2)
+        embeddings = outputs(embed, train.pixels, run.device)
         sums = torch.zeros(train.classes, embeddings.shape[1]).index_add_(0, train.labels, embeddings)
         means = functional.normalize(sums)
-        report("judge", 1, 2)
-        model = _model(embed, means.to(device), test_accuracy=0.0)
-        accuracy = top1(model.logits, split.test, device)
-        report("judge", 2, 2, test_accuracy=accuracy)
+        run.report("judge", 1, 2)
+        model = _model(embed, means.to(run.device), test_accuracy=0.0)
+        accuracy = top1(model.logits, split.test, run.device)
+        run.report("judge", 2, 2, test_accuracy=accuracy)
         return {
             "state": state,
             "means": means,

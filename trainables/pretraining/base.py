@@ -9,7 +9,7 @@ from trainables.architectures import ARCHITECTURES
 from trainables.architectures.base import Classifier
 from trainables.errors import ConfigError
 from trainables.method import Method
-from trainables.runtime.progress import Report
+from trainables.runtime.run import Run
 from trainables.storage.weights import listed
 from trainables.training.classifier import Normalization
 
@@ -23,14 +23,7 @@ class Pretraining(Method):
     """The base of all pretrainings: knobs and one verb. Register a subclass in ``PRETRAININGS``."""
 
     def stages_state(
-        self,
-        architecture: str,
-        image_size: int,
-        *,
-        normalization: Normalization,
-        seed: int,
-        device: str,
-        report: Report,
+        self, architecture: str, image_size: int, *, run: Run, normalization: Normalization
     ) -> StagesState | None:
         """Return a state dict, on the CPU, that fits ``classifier.stages``; None to keep random weights.
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from trainables.method import file_knob
 from trainables.pretraining.base import Pretraining, StagesState, matched
-from trainables.runtime.progress import Report
+from trainables.runtime.run import Run
 from trainables.storage.weights import read_weights
 from trainables.training.classifier import Normalization
 
@@ -25,14 +25,7 @@ class FromCheckpoint(Pretraining):
     path: str = file_knob()
 
     def stages_state(
-        self,
-        architecture: str,
-        image_size: int,
-        *,
-        normalization: Normalization,
-        seed: int,
-        device: str,
-        report: Report,
+        self, architecture: str, image_size: int, *, run: Run, normalization: Normalization
     ) -> StagesState:
         """Return the file's weights under the names of our stages."""
         return self.read(architecture, image_size)

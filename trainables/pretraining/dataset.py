@@ -9,7 +9,7 @@ from trainables.datasets.base import Dataset, Images
 from trainables.defenses.none import NoDefense
 from trainables.errors import ConfigError
 from trainables.pretraining.base import Pretraining, StagesState
-from trainables.runtime.progress import Report
+from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive, stream
 from trainables.training.batches import Augmentation
 from trainables.training.classifier import Normalization, Target, build_classifier, train_classifier
@@ -37,14 +37,7 @@ class OnDataset(Recipe, Pretraining):
     augmentation: Augmentation = "crop_flip"
 
     def stages_state(
-        self,
-        architecture: str,
-        image_size: int,
-        *,
-        normalization: Normalization,
-        seed: int,
-        device: str,
-        report: Report,
+        self, architecture: str, image_size: int, *, run: Run, normalization: Normalization
     ) -> StagesState:
         """Return the trained stages."""
         images = self.data.load(image_size)
@@ -53,22 +46,12 @@ class OnDataset(Recipe, Pretraining):
                 f"pretraining expects at least 2 identities to tell apart; got {images.classes} "
                 "(pretraining.data); choose a labelled data set"
             )
-        train, validation = _hold_out(images, seed)
+        train, validation = _hold_out(images, run.seed)
         classifier = build_classifier(
-            architecture, images.classes, image_size, normalization, derive(seed, "pretraining")
+            architecture, images.classes, image_size, normalization, derive(run.seed, "pretraining")
         )
         recipe = Target(architecture=architecture, normalization=normalization, **self.shared())
-        train_classifier(
-            classifier,
-            recipe,
-            NoDefense(),
-            train,
-            validation,
-            seed=seed,
-            device=device,
-            report=report,
-            stage="pretrained",
-        )
+        train_classifier(classifier, recipe, NoDefense(), train, validation, run=run, stage="pretrained")
         return {name: value.cpu() for name, value in classifier.stages.state_dict().items()}
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from trainables.pretraining.base import Pretraining
-from trainables.runtime.progress import Report
+from trainables.runtime.run import Run
 from trainables.training.classifier import Normalization
 
 
@@ -17,14 +17,7 @@ class Scratch(Pretraining):
     source: ClassVar[str] = "this project"
 
     def stages_state(
-        self,
-        architecture: str,
-        image_size: int,
-        *,
-        normalization: Normalization,
-        seed: int,
-        device: str,
-        report: Report,
+        self, architecture: str, image_size: int, *, run: Run, normalization: Normalization
     ) -> None:
         """Return None."""
         return

@@ -7,7 +7,7 @@ from urllib.error import URLError
 from trainables.architectures import ARCHITECTURES
 from trainables.errors import ConfigError
 from trainables.pretraining.base import Pretraining, StagesState, matched
-from trainables.runtime.progress import Report
+from trainables.runtime.run import Run
 from trainables.training.classifier import Normalization
 
 
@@ -25,14 +25,7 @@ class Torchvision(Pretraining):
     weights: str = "IMAGENET1K_V1"
 
     def stages_state(
-        self,
-        architecture: str,
-        image_size: int,
-        *,
-        normalization: Normalization,
-        seed: int,
-        device: str,
-        report: Report,
+        self, architecture: str, image_size: int, *, run: Run, normalization: Normalization
     ) -> StagesState:
         """Return the published weights under the names of our stages."""
         from torchvision.models import get_model_weights, get_weight

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from trainables.datasets.base import Images
 from trainables.method import Method
-from trainables.runtime.progress import Report
+from trainables.runtime.run import Run
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,7 @@ class Prior(Method):
         """
         raise NotImplementedError
 
-    def train(
-        self, public: Images, *, seed: int, device: str, report: Report, target: Any = None
-    ) -> PriorNetworks:
+    def train(self, public: Images, *, run: Run, target: Any = None) -> PriorNetworks:
         """Return networks trained on `public`. Deterministic for one seed, device and thread count.
 
         target: the `Classifier` under attack, on `device`, if `needs_target`; it is left as it is.

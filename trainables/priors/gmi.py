@@ -13,7 +13,7 @@ from trainables.errors import TrialError
 from trainables.nn.dcgan import check_size, generator, update_ema
 from trainables.priors.base import Prior, PriorNetworks, eval_mode
 from trainables.runtime.checks import above, at_least, fraction
-from trainables.runtime.progress import Report
+from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive, stream
 
 
@@ -125,26 +125,24 @@ class GMIPrior(Prior):
             self.latent_size,
         )
 
-    def train(
-        self, public: Images, *, seed: int, device: str, report: Report, target: Any = None
-    ) -> PriorNetworks:
+    def train(self, public: Images, *, run: Run, target: Any = None) -> PriorNetworks:
         """Return the networks trained on all public images; their labels are not used."""
-        torch.manual_seed(derive(seed, "prior", "weights"))
+        torch.manual_seed(derive(run.seed, "prior", "weights"))
         networks = self.build(public.pixels.shape[-1])
-        networks.generator.to(device).train()
-        networks.discriminator.to(device).train()
-        noise = stream(seed, "prior", "noise")
+        networks.generator.to(run.device).train()
+        networks.discriminator.to(run.device).train()
+        noise = stream(run.seed, "prior", "noise")
 
         def draw_z(count: int) -> Tensor:
-            return torch.randn(count, self.latent_size, generator=noise).to(device)
+            return torch.randn(count, self.latent_size, generator=noise).to(run.device)
 
         def draw_alpha(count: int) -> Tensor:
-            return torch.rand(count, 1, 1, 1, generator=noise).to(device)
+            return torch.rand(count, 1, 1, 1, generator=noise).to(run.device)
 
         steps = adversarial_steps(
             networks.generator,
             networks.discriminator,
-            self._batches(public, seed, device),
+            self._batches(public, run.seed, run.device),
             draw_z,
             draw_alpha,
             learning_rate=self.learning_rate,
@@ -159,7 +157,7 @@ class GMIPrior(Prior):
                 value = critic_value.item()
                 if value != value:
                     raise TrialError(f"the prior's critic loss is not a number at step {done} of {total}")
-                report("prior", done, total, critic_loss=value)
+                run.report("prior", done, total, critic_loss=value)
         return eval_mode(replace(networks, generator=average))
 
     def _batches(self, public: Images, seed: int, device: str) -> Iterator[Tensor]:

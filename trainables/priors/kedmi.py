@@ -18,7 +18,7 @@ from trainables.nn.dcgan import check_size, generator, update_ema
 from trainables.nn.inference import inference_copy
 from trainables.priors.base import Prior, PriorNetworks, eval_mode
 from trainables.runtime.checks import above, at_least, fraction
-from trainables.runtime.progress import Report
+from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive, stream
 from trainables.training.batches import shuffled
 
@@ -215,9 +215,7 @@ class KEDMIPrior(Prior):
             self.latent_size,
         )
 
-    def train(
-        self, public: Images, *, seed: int, device: str, report: Report, target: Any = None
-    ) -> PriorNetworks:
+    def train(self, public: Images, *, run: Run, target: Any = None) -> PriorNetworks:
         """Return the networks trained on all public images, as `target` labels them; see `Prior.train`.
 
         Raises `ConfigError` without a target whose probabilities the attacker has.
@@ -227,20 +225,20 @@ class KEDMIPrior(Prior):
                 f"prior 'kedmi' expects a Classifier as its target; got {type(target).__name__} (prior); "
                 "train it for the target that it is to attack"
             )
-        pixels = public.pixels.to(device)
-        target = inference_copy(target, device)
-        with head_noise(target, stream(seed, "prior", "labels")):
+        pixels = public.pixels.to(run.device)
+        target = inference_copy(target, run.device)
+        with head_noise(target, stream(run.seed, "prior", "labels")):
             probabilities = soft_labels(target, pixels)
-        torch.manual_seed(derive(seed, "prior", "weights"))
+        torch.manual_seed(derive(run.seed, "prior", "weights"))
         networks = self.build(pixels.shape[-1], probabilities.shape[1])
-        networks.generator.to(device).train()
-        discriminator = cast(InversionDiscriminator, networks.discriminator.to(device).train())
-        noise = stream(seed, "prior", "noise")
+        networks.generator.to(run.device).train()
+        discriminator = cast(InversionDiscriminator, networks.discriminator.to(run.device).train())
+        noise = stream(run.seed, "prior", "noise")
         steps = inversion_steps(
             networks.generator,
             discriminator,
-            self._batches(pixels, probabilities, seed),
-            lambda count: torch.randn(count, self.latent_size, generator=noise).to(device),
+            self._batches(pixels, probabilities, run.seed),
+            lambda count: torch.randn(count, self.latent_size, generator=noise).to(run.device),
             learning_rate=self.learning_rate,
             critic_steps=self.critic_steps,
         )
@@ -253,7 +251,7 @@ class KEDMIPrior(Prior):
                 value = (labelling + telling).item()
                 if value != value:
                     raise TrialError(f"the prior's critic loss is not a number at step {done} of {total}")
-                report("prior", done, total, critic_loss=value)
+                run.report("prior", done, total, critic_loss=value)
         return eval_mode(replace(networks, generator=average))
 
     def _batches(

@@ -23,7 +23,7 @@ from trainables.oracle import LabelOracle
 from trainables.priors.base import Prior, PriorNetworks, eval_mode
 from trainables.priors.surrogates import DENSENETS, build, check_names, teach
 from trainables.runtime.checks import above, at_least
-from trainables.runtime.progress import Report
+from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive, stream
 
 
@@ -106,37 +106,28 @@ class LOKTPrior(Prior):
             self.latent_size + 1,
         )
 
-    def train(
-        self, public: Images, *, seed: int, device: str, report: Report, target: Any = None
-    ) -> PriorNetworks:
+    def train(self, public: Images, *, run: Run, target: Any = None) -> PriorNetworks:
         """Return the networks; `target` is a `LabelOracle`, or a `Classifier` asked for labels alone."""
         if isinstance(target, Classifier):
-            target = LabelOracle(target, device, seed)
+            target = LabelOracle(target, run.device, run.seed)
         if not isinstance(target, LabelOracle):
             raise ConfigError(
                 f"prior 'lokt' expects a target that answers with labels; got {type(target).__name__} (prior)"
             )
         asked_before = target.queries
-        torch.manual_seed(derive(seed, "prior", "weights"))
+        torch.manual_seed(derive(run.seed, "prior", "weights"))
         networks = self.build(public.pixels.shape[-1], target.classes)
-        networks.generator.to(device).train()
-        networks.discriminator.to(device).train()
+        networks.generator.to(run.device).train()
+        networks.discriminator.to(run.device).train()
         total = self.iterations + len(self.surrogates) * self.surrogate_epochs  # of two kinds of units
-        self._adversarial(networks, target, public, seed, device, report, total)
+        self._adversarial(networks, target, public, total, run=run)
         networks.generator.eval().requires_grad_(False)
-        self._surrogates(networks, target, seed, device, report, total)
+        self._surrogates(networks, target, total, run=run)
         networks.discriminator.queries.fill_(target.queries - asked_before)  # type: ignore[operator]
         return eval_mode(networks)
 
     def _adversarial(
-        self,
-        networks: PriorNetworks,
-        target: LabelOracle,
-        public: Images,
-        seed: int,
-        device: str,
-        report: Report,
-        total: int,
+        self, networks: PriorNetworks, target: LabelOracle, public: Images, total: int, *, run: Run
     ) -> None:
         generator, critic = networks.generator, networks.discriminator
         assert isinstance(critic, ClassifyingDiscriminator)
@@ -145,10 +136,12 @@ class LOKTPrior(Prior):
             generator.parameters(), lr=self.learning_rate, betas=(0.0, 0.9)
         )
         critic_optimizer = torch.optim.Adam(heads, lr=self.learning_rate, betas=(0.0, 0.9))
-        noise, batches = stream(seed, "prior", "noise"), self._batches(public, seed, device)
+        noise, batches = stream(run.seed, "prior", "noise"), self._batches(public, run.seed, run.device)
 
         def generator_step(iteration: int) -> Tensor:
-            latents, wanted = random_latents(self.batch_size, self.latent_size, target.classes, noise, device)
+            latents, wanted = random_latents(
+                self.batch_size, self.latent_size, target.classes, noise, run.device
+            )
             critic.requires_grad_(False)  # no gradients of weights that this step does not move
             score, logits = critic.both(generator(latents))
             loss = functional.softplus(-score).mean()  # -ln sigmoid: binary cross-entropy with "real"
@@ -161,7 +154,7 @@ class LOKTPrior(Prior):
             return loss.detach()
 
         def critic_step(iteration: int) -> Tensor:
-            latents, _ = random_latents(self.batch_size, self.latent_size, target.classes, noise, device)
+            latents, _ = random_latents(self.batch_size, self.latent_size, target.classes, noise, run.device)
             with torch.no_grad():
                 fake = generator(latents)
             fake_score, logits = critic.both(fake)
@@ -180,30 +173,22 @@ class LOKTPrior(Prior):
                     raise TrialError(
                         f"the prior's losses are not numbers at step {iteration} of {self.iterations}"
                     )
-                report("prior", iteration, total, **values)
+                run.report("prior", iteration, total, **values)
 
         gan_steps(self.iterations, self.critic_steps, generator_step, critic_step, progress)
 
-    def _surrogates(
-        self,
-        networks: PriorNetworks,
-        target: LabelOracle,
-        seed: int,
-        device: str,
-        report: Report,
-        total: int,
-    ) -> None:
+    def _surrogates(self, networks: PriorNetworks, target: LabelOracle, total: int, *, run: Run) -> None:
         critic = networks.discriminator
         assert isinstance(critic, ClassifyingDiscriminator)
         if not len(critic.surrogates):
             return
         wanted = torch.arange(target.classes).repeat_interleave(self.images_per_class)
-        noise = stream(seed, "prior", "surrogate images")
+        noise = stream(run.seed, "prior", "surrogate images")
         latents = with_labels(torch.randn(len(wanted), self.latent_size, generator=noise), wanted)
 
         @torch.no_grad()
         def images(index: Tensor) -> Tensor:
-            made: Tensor = networks.generator(latents[index].to(device))
+            made: Tensor = networks.generator(latents[index].to(run.device))
             return made
 
         size = self.surrogate_batch
@@ -214,9 +199,9 @@ class LOKTPrior(Prior):
             done = self.iterations + number * self.surrogate_epochs
 
             def progress(epoch: int, loss: float, done: int = done) -> None:
-                report("prior", done + epoch, total, surrogate_loss=loss)
+                run.report("prior", done + epoch, total, surrogate_loss=loss)
 
-            torch.manual_seed(derive(seed, "prior", "surrogate", number))  # for dropout
+            torch.manual_seed(derive(run.seed, "prior", "surrogate", number))  # for dropout
             teach(
                 network,
                 images,
@@ -225,7 +210,7 @@ class LOKTPrior(Prior):
                 steps=max(1, self.epoch_images // size),
                 batch_size=size,
                 learning_rate=self.surrogate_rate,
-                generator=stream(seed, "prior", "surrogate", number),
+                generator=stream(run.seed, "prior", "surrogate", number),
                 progress=progress,
             )
 

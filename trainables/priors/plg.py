@@ -24,7 +24,7 @@ from trainables.nn.identity_losses import max_margin
 from trainables.nn.inference import inference_copy
 from trainables.priors.base import Prior, PriorNetworks, eval_mode
 from trainables.runtime.checks import above, at_least
-from trainables.runtime.progress import Report
+from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive, stream
 
 
@@ -98,34 +98,37 @@ class PLGPrior(Prior):
             self.latent_size + 1,
         )
 
-    def train(
-        self, public: Images, *, seed: int, device: str, report: Report, target: Any = None
-    ) -> PriorNetworks:
+    def train(self, public: Images, *, run: Run, target: Any = None) -> PriorNetworks:
         """Return the networks trained on all public images, as `target` sees them; see `Prior.train`."""
         if not isinstance(target, Classifier):
             raise ConfigError(
                 f"prior 'plg' expects a Classifier as its target; got {type(target).__name__} (prior); train "
                 "it for a target whose gradients the attacker has"
             )
-        target = inference_copy(target, device)
-        noise = stream(seed, "prior", "noise")
-        index, labels = pseudo_labels(target, public, self.top, stream(seed, "prior", "labels"), device)
+        target = inference_copy(target, run.device)
+        noise = stream(run.seed, "prior", "noise")
+        index, labels = pseudo_labels(
+            target, public, self.top, stream(run.seed, "prior", "labels"), run.device
+        )
         classes = int(labels.max()) + 1
-        torch.manual_seed(derive(seed, "prior", "weights"))
+        torch.manual_seed(derive(run.seed, "prior", "weights"))
         networks = self.build(public.pixels.shape[-1], classes)
-        generator, critic = networks.generator.to(device).train(), networks.discriminator.to(device).train()
+        generator, critic = (
+            networks.generator.to(run.device).train(),
+            networks.discriminator.to(run.device).train(),
+        )
         generator_optimizer, critic_optimizer = (
             torch.optim.Adam(network.parameters(), lr=self.learning_rate, betas=(0.0, 0.9))
             for network in (generator, critic)
         )
-        batches = self._batches(public, index, labels, seed, device)
+        batches = self._batches(public, index, labels, run.seed, run.device)
 
         def generator_step(_: int) -> Tensor:
-            latents, wanted = random_latents(self.batch_size, self.latent_size, classes, noise, device)
+            latents, wanted = random_latents(self.batch_size, self.latent_size, classes, noise, run.device)
             critic.requires_grad_(False)  # no gradients of weights that this step does not move
             fake = generator(latents)
             seen = random_augmentation(
-                fake, torch.randn(len(fake), AUGMENTATION_DRAWS, generator=noise).to(device), 0.5
+                fake, torch.randn(len(fake), AUGMENTATION_DRAWS, generator=noise).to(run.device), 0.5
             )
             with head_noise(target, noise):
                 guided = max_margin(target(seen), wanted).mean()
@@ -138,7 +141,7 @@ class PLGPrior(Prior):
 
         def critic_step(_: int) -> Tensor:
             real, real_labels = next(batches)
-            latents, wanted = random_latents(self.batch_size, self.latent_size, classes, noise, device)
+            latents, wanted = random_latents(self.batch_size, self.latent_size, classes, noise, run.device)
             with torch.no_grad():
                 fake = generator(latents)
             loss = hinge(critic(real, real_labels), critic(fake, wanted))
@@ -154,7 +157,7 @@ class PLGPrior(Prior):
                     raise TrialError(
                         f"the prior's losses are not numbers at step {iteration} of {self.iterations}"
                     )
-                report("prior", iteration, self.iterations, **values)
+                run.report("prior", iteration, self.iterations, **values)
 
         gan_steps(self.iterations, self.critic_steps, generator_step, critic_step, progress)
         return eval_mode(networks)

@@ -21,7 +21,7 @@ from trainables.nn.stylegan2.discriminator import Discriminator, DiscriminatorSh
 from trainables.nn.stylegan2.generator import Generator, GeneratorShape
 from trainables.priors.base import Prior, PriorNetworks, eval_mode
 from trainables.runtime.checks import above, at_least
-from trainables.runtime.progress import Report
+from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive, stream
 
 MEAN_OVER = 4096  # styles that the mean style is taken over
@@ -258,28 +258,26 @@ class StyleGAN2Prior(Prior):
         found = self._shapes(image_size)
         return self._wrap(Generator(found.generator), Discriminator(found.discriminator), image_size)
 
-    def train(
-        self, public: Images, *, seed: int, device: str, report: Report, target: Any = None
-    ) -> PriorNetworks:
+    def train(self, public: Images, *, run: Run, target: Any = None) -> PriorNetworks:
         """Return the checkpoint's networks, or some trained on all public images; labels are not used."""
         image_size = public.pixels.shape[-1]
         if self.path is not None:
-            return self._published(Path(self.path), image_size, seed, device, report)
-        torch.manual_seed(derive(seed, "prior", "weights"))
+            return self._published(Path(self.path), image_size, run=run)
+        torch.manual_seed(derive(run.seed, "prior", "weights"))
         networks = self.build(image_size)
         generator, discriminator = networks.generator.network, networks.discriminator.network
         assert isinstance(generator, Generator) and isinstance(discriminator, Discriminator)
         for network in (generator, discriminator):
-            network.to(device).to(memory_format=torch.channels_last).train()
-        latents = stream(seed, "prior", "noise")
+            network.to(run.device).to(memory_format=torch.channels_last).train()
+        latents = stream(run.seed, "prior", "noise")
 
         def draw_z(count: int) -> Tensor:
-            return torch.randn(count, self.latent_size, generator=latents).to(device)
+            return torch.randn(count, self.latent_size, generator=latents).to(run.device)
 
         steps = adversarial_steps(
             generator,
             discriminator,
-            self._batches(public, seed, device),
+            self._batches(public, run.seed, run.device),
             draw_z,
             learning_rate=self.learning_rate,
             penalty=self.penalty,
@@ -297,10 +295,10 @@ class StyleGAN2Prior(Prior):
                 critic_loss, generator_loss = torch.stack(losses).tolist()
                 if not math.isfinite(critic_loss + generator_loss):
                     raise TrialError(f"the prior's losses are not finite at step {done} of {total}")
-                report("prior", done, total, critic_loss=critic_loss, generator_loss=generator_loss)
+                run.report("prior", done, total, critic_loss=critic_loss, generator_loss=generator_loss)
                 last_report = time.monotonic()
         average.mapping.w_avg.copy_(mean_style(average, draw_z(MEAN_OVER)))
-        some = as_float(public.pixels[: 64 * self.batch_size].to(device)) * 2 - 1
+        some = as_float(public.pixels[: 64 * self.batch_size].to(run.device)) * 2 - 1
         discriminator.b4.usual.copy_(usual_deviation(discriminator, some))
         return eval_mode(self._wrap(average, discriminator, image_size))
 
@@ -345,22 +343,20 @@ class StyleGAN2Prior(Prior):
             generator.shape.latent_size,
         )
 
-    def _published(
-        self, path: Path, image_size: int, seed: int, device: str, report: Report
-    ) -> PriorNetworks:
+    def _published(self, path: Path, image_size: int, *, run: Run) -> PriorNetworks:
         self._shapes(image_size)  # checks the knobs that depend on the file
-        report("prior", 0, 1)
+        run.report("prior", 0, 1)
         generator, discriminator = load(path).networks()
-        networks = eval_mode(self._wrap(generator.to(device), discriminator.to(device), image_size))
+        networks = eval_mode(self._wrap(generator.to(run.device), discriminator.to(run.device), image_size))
         if discriminator.shape.group > 1:
             group = min(discriminator.shape.group, 4)
-            z = torch.randn(2 * group, networks.latent_size, generator=stream(seed, "prior", "usual"))
+            z = torch.randn(2 * group, networks.latent_size, generator=stream(run.seed, "prior", "usual"))
             pictures = networks.generator
             assert isinstance(pictures, Pictures)
             with torch.no_grad():
-                images = pictures.synthesis(pictures.truncate(pictures.style(z.to(device)))) * 2 - 1
+                images = pictures.synthesis(pictures.truncate(pictures.style(z.to(run.device)))) * 2 - 1
             discriminator.b4.usual.copy_(usual_deviation(discriminator, images))
-        report("prior", 1, 1)
+        run.report("prior", 1, 1)
         return networks
 
     def _size(self, public: Images) -> int:

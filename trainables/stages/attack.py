@@ -16,6 +16,7 @@ from trainables.config import AttackPlan, TrialConfig
 from trainables.nn.precision import precision_scope
 from trainables.oracle import observe
 from trainables.runtime.progress import Report, silent
+from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive
 from trainables.stages.base import VERSIONS, _load
 from trainables.stages.data import attacked_identities, load_data
@@ -111,11 +112,13 @@ def invert_part(job: Job, part: Part, device: str, report: Report) -> Reconstruc
             observe(target, attack.threat_model, device),
             load_prior(config, job.plan.prior, job.prior, job.classes, device),
             job.identities[part.first : part.stop],
-            seed=derive(config.seed, "replicate", config.replicate),
-            device=device,
-            report=report,
+            run=Run(
+                seed=derive(config.seed, "replicate", config.replicate),
+                device=device,
+                report=report,
+                resume=Resume(part.folder),
+            ),
             auxiliary=None if job.auxiliary is None else _load(job.auxiliary / "auxiliary.pt"),
-            resume=Resume(part.folder),
         )
 
 

@@ -8,6 +8,7 @@ import torch
 from trainables.config import AttackPlan, TrialConfig
 from trainables.oracle import Oracle, observe
 from trainables.runtime.progress import Report, silent
+from trainables.runtime.run import Run
 from trainables.stages.base import VERSIONS
 from trainables.stages.data import load_data
 from trainables.stages.target import load_target
@@ -33,7 +34,7 @@ def make_auxiliary(
     def make(folder: Path) -> dict[str, Any]:
         target = load_target(config, data, trained).to(device)
         seen = observe(target, plan.attack.threat_model, device)
-        made = recipe.make(seen, data.public, seed=config.seed, device=device, report=report)
+        made = recipe.make(seen, data.public, run=Run(seed=config.seed, device=device, report=report))
         torch.save(made, folder / "auxiliary.pt")
         return {"queries": seen.queries if isinstance(seen, Oracle) else None}
 

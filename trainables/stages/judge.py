@@ -9,6 +9,7 @@ from torch import Tensor
 from trainables.config import TrialConfig
 from trainables.datasets.base import Images
 from trainables.runtime.progress import Report, silent
+from trainables.runtime.run import Run
 from trainables.stages.base import _common
 from trainables.stages.data import load_data
 from trainables.storage.content import with_content
@@ -20,7 +21,7 @@ def make_judge(config: TrialConfig, *, store: Store, device: str = "cpu", report
     data = load_data(config)
 
     def make(folder: Path) -> dict[str, Any]:
-        saved = config.judge.fit(data.split, seed=config.seed, device=device, report=report)
+        saved = config.judge.fit(data.split, run=Run(seed=config.seed, device=device, report=report))
         torch.save(saved, folder / "judge.pt")
         torch.save({"images": _examples(data.split.train)}, folder / "examples.pt")
         model = config.judge.restore(saved, data.split, device)

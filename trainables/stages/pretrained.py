@@ -7,6 +7,7 @@ import torch
 
 from trainables.config import TrialConfig
 from trainables.runtime.progress import Report, silent
+from trainables.runtime.run import Run
 from trainables.stages.base import _common
 from trainables.storage.content import with_content
 from trainables.storage.store import Stage, Store
@@ -22,9 +23,7 @@ def make_pretrained(
             config.target.architecture,
             config.image_size,
             normalization=config.target.normalization,
-            seed=config.seed,
-            device=device,
-            report=report,
+            run=Run(seed=config.seed, device=device, report=report),
         )
         torch.save(weights, folder / "stages.pt")
         return {"weights": weights is not None}

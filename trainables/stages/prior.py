@@ -9,6 +9,7 @@ from trainables.attacks.base import to_pixels
 from trainables.config import TrialConfig
 from trainables.priors.base import Prior, PriorNetworks, restore, state
 from trainables.runtime.progress import Report, silent
+from trainables.runtime.run import Run
 from trainables.stages.base import _common, _load
 from trainables.stages.data import load_data
 from trainables.stages.target import load_target
@@ -31,7 +32,9 @@ def make_prior(
 
     def make(folder: Path) -> dict[str, Any]:
         victim = None if target is None else load_target(config, data, target).to(device)
-        networks = prior.train(data.public, seed=config.seed, device=device, report=report, target=victim)
+        networks = prior.train(
+            data.public, run=Run(seed=config.seed, device=device, report=report), target=victim
+        )
         torch.save(state(networks), folder / "prior.pt")
         sample = torch.randn(64, networks.latent_size, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():

@@ -10,6 +10,7 @@ from trainables.architectures.base import Classifier
 from trainables.config import TrialConfig
 from trainables.pretraining.base import load_stages
 from trainables.runtime.progress import Report, silent
+from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive
 from trainables.stages.base import VERSIONS, _load
 from trainables.stages.data import Data, load_data
@@ -34,9 +35,7 @@ def make_target(config: TrialConfig, *, store: Store, device: str = "cpu", repor
             config.defense,
             data.split.train,
             data.split.validation,
-            seed=derive(config.seed, "replicate", config.replicate),
-            device=device,
-            report=report,
+            run=Run(seed=derive(config.seed, "replicate", config.replicate), device=device, report=report),
         )
         torch.save({k: v.cpu() for k, v in classifier.state_dict().items()}, folder / "target.pt")
         return {

@@ -15,7 +15,7 @@ from trainables.datasets.base import Images
 from trainables.defenses.base import Defense
 from trainables.defenses.rule import Batch, Training
 from trainables.errors import ConfigError, TrialError
-from trainables.runtime.progress import Report
+from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive, stream
 from trainables.training.batches import by_identity, draw_augmentation, no_augmentation, shuffled
 from trainables.training.freeze import FrozenBatchnorm, freeze, training_mode
@@ -86,9 +86,7 @@ def train_classifier(
     train: Images,
     validation: Images,
     *,
-    seed: int,
-    device: str,
-    report: Report,
+    run: Run,
     stage: str = "target",
 ) -> Trained:
     """Train `classifier` in place and leave it in eval mode with the weights of its best epoch.
@@ -103,7 +101,7 @@ def train_classifier(
             f"training expects at least 2 training images and 1 validation image, got {len(train)} and "
             f"{len(validation)} (stage '{stage}'); use more images per identity"
         )
-    classifier.to(device)
+    classifier.to(run.device)
     frozen = freeze(classifier, recipe.freeze_point, recipe.frozen_batchnorm)
     optimizer = make_optimizer(classifier, recipe)
     schedule = make_schedule(optimizer, recipe)
@@ -114,27 +112,27 @@ def train_classifier(
             frozen=frozen,
             epochs=recipe.epochs,
             images=train,
-            seed=derive(seed, stage, "rule"),
+            seed=derive(run.seed, stage, "rule"),
         )
     )
-    labels = train.labels.to(device)
+    labels = train.labels.to(run.device)
     batchnorm, keep = recipe.frozen_batchnorm, cacheable_variants(recipe.augmentation)
-    prefix = Prefix(classifier, frozen, train.pixels.to(device), keep=keep, batchnorm=batchnorm)
-    unseen = Prefix(classifier, frozen, validation.pixels.to(device), keep=1, batchnorm=batchnorm)
-    order, views, noise = (stream(seed, stage, name) for name in ("order", "views", "noise"))
+    prefix = Prefix(classifier, frozen, train.pixels.to(run.device), keep=keep, batchnorm=batchnorm)
+    unseen = Prefix(classifier, frozen, validation.pixels.to(run.device), keep=1, batchnorm=batchnorm)
+    order, views, noise = (stream(run.seed, stage, name) for name in ("order", "views", "noise"))
     history: list[dict[str, float]] = []
     best: dict[str, Tensor] = {}
     best_epoch, best_accuracy = 0, -1.0
     epochs = recipe.epochs + defense.extra_epochs
     for epoch in range(1, epochs + 1):
         training_mode(classifier, frozen, recipe.frozen_batchnorm)
-        loss_sum = torch.zeros((), dtype=torch.float64, device=device)
-        correct = torch.zeros((), dtype=torch.int64, device=device)
+        loss_sum = torch.zeros((), dtype=torch.float64, device=run.device)
+        correct = torch.zeros((), dtype=torch.int64, device=run.device)
         images_seen = batches = 0
         for index in _batches(train.labels, recipe, defense, order):
             seen = draw_augmentation(len(index), train.pixels.shape[-1], recipe.augmentation, views)
             images, inputs = prefix(index, seen)
-            batch = Batch(index=index, images=images, labels=labels[index.to(device)], inputs=inputs)
+            batch = Batch(index=index, images=images, labels=labels[index.to(run.device)], inputs=inputs)
             with head_noise(classifier, noise):
                 loss, logits = rule.step(batch, epoch)
             loss_sum += loss
@@ -159,7 +157,7 @@ def train_classifier(
         if reached > best_accuracy and rule.may_be_chosen(epoch):
             best_epoch, best_accuracy = epoch, reached
             best = {name: value.detach().clone() for name, value in classifier.state_dict().items()}
-        report(stage, epoch, epochs, **row)
+        run.report(stage, epoch, epochs, **row)
     classifier.load_state_dict(best)
     classifier.eval()
     return Trained(history, best_epoch, best_accuracy)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from contexts import with_run
 from torch import Tensor, nn
 
 from trainables.architectures.base import Classifier
@@ -156,7 +157,7 @@ def halves(noisy: bool = False) -> tuple[LabelOracle, PriorNetworks]:
 
 def invert(attack: BREP, oracle, prior, identities, **options):
     arguments = {"seed": 0, "device": "cpu", "report": silent} | options
-    return attack.invert(oracle, prior, torch.tensor(identities), **arguments)
+    return attack.invert(oracle, prior, torch.tensor(identities), **with_run(arguments))
 
 
 def test_the_walk_leads_away_from_the_boundary():

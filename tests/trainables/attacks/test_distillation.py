@@ -7,6 +7,7 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torch
+from contexts import with_run
 from torch import nn
 
 from trainables.architectures.base import Classifier
@@ -20,7 +21,6 @@ from trainables.attacks.distillation import (
 from trainables.datasets.base import Images, as_float
 from trainables.defenses.mid import MID
 from trainables.errors import ConfigError, TrialError
-from trainables.runtime.progress import silent
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "03a_lomma_loss_a.npz"
 
@@ -49,7 +49,7 @@ def target(classes: int = 4) -> Classifier:
 
 
 def make(recipe: Distillation, victim: Classifier, images: Images, **options):
-    return recipe.make(victim, images, **{"seed": 0, "device": "cpu", "report": silent} | options)
+    return recipe.make(victim, images, **with_run({"seed": 0} | options))
 
 
 def test_loss_on_known_logits():

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from contexts import with_run
 from torch import Tensor, nn
 
 from trainables.architectures.base import Classifier
@@ -92,7 +93,7 @@ def tiny(seed: int = 0) -> tuple[Classifier, PriorNetworks]:
 
 def invert(attack: GMI, target: Classifier, prior: PriorNetworks, identities, **options):
     arguments = {"seed": 3, "device": "cpu", "report": silent} | options
-    return attack.invert(target, prior, torch.tensor(identities), **arguments)
+    return attack.invert(target, prior, torch.tensor(identities), **with_run(arguments))
 
 
 def test_step_is_that_of_the_published_batch_mean():

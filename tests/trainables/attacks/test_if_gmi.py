@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from contexts import with_run
 from torch import Tensor, nn
 
 from trainables.architectures.base import Classifier
@@ -48,7 +49,7 @@ SMALL = IFGMI(
 
 def invert(attack: IFGMI, target: Classifier, prior: PriorNetworks, identities, **options):
     arguments = {"seed": 3, "device": "cpu", "report": silent} | options
-    return attack.invert(target, prior, torch.tensor(identities), **arguments)
+    return attack.invert(target, prior, torch.tensor(identities), **with_run(arguments))
 
 
 def projected(moved: Tensor, start: Tensor, radius: float) -> Tensor:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from contexts import with_run
 from torch import Tensor, nn
 
 from trainables.architectures.base import Classifier
@@ -135,7 +136,7 @@ def comparing() -> tuple[Classifier, PriorNetworks]:
 
 def invert(attack: KEDMI, target: Classifier, prior: PriorNetworks, identities, **options):
     arguments = {"seed": 3, "device": "cpu", "report": silent} | options
-    return attack.invert(target, prior, torch.tensor(identities), **arguments)
+    return attack.invert(target, prior, torch.tensor(identities), **with_run(arguments))
 
 
 def test_a_group_is_all_that_an_identity_depends_on():

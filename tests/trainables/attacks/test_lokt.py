@@ -12,7 +12,7 @@ from trainables.errors import ConfigError
 from trainables.nn.conditional_gan import ClassifyingDiscriminator, ConditionalGenerator
 from trainables.oracle import LabelOracle
 from trainables.priors.base import PriorNetworks
-from trainables.runtime.progress import silent
+from trainables.runtime.run import Run
 
 
 def tiny(surrogates: int) -> tuple[Classifier, PriorNetworks]:
@@ -26,7 +26,7 @@ def tiny(surrogates: int) -> tuple[Classifier, PriorNetworks]:
 
 
 def invert(attack, target, prior, identities=(3, 1)):
-    return attack.invert(target, prior, torch.tensor(identities), seed=0, device="cpu", report=silent)
+    return attack.invert(target, prior, torch.tensor(identities), run=Run(seed=0))
 
 
 def test_nothing_is_asked_and_what_was_asked_before_is_told():

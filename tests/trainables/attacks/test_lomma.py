@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from contexts import with_run
 from torch import Tensor, nn
 
 from trainables.architectures.base import Classifier
@@ -189,12 +190,12 @@ SHORT = {"iterations": 8, "restarts": 2, "student_epochs": 1}
 
 def learn(attack, target):
     how = {"seed": 0, "device": "cpu", "report": silent}
-    return None if attack.auxiliary is None else attack.auxiliary.make(target, public(), **how)
+    return None if attack.auxiliary is None else attack.auxiliary.make(target, public(), **with_run(how))
 
 
 def invert(attack, target, prior, identities=(0, 3, 4), **options):
     arguments = {"seed": 3, "device": "cpu", "report": silent, "auxiliary": learn(attack, target)} | options
-    return attack.invert(target, prior, torch.tensor(identities), **arguments)
+    return attack.invert(target, prior, torch.tensor(identities), **with_run(arguments))
 
 
 def test_without_its_parts_it_is_gmi():

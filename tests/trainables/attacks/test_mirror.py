@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from contexts import with_run
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -176,7 +177,7 @@ def tiny() -> tuple[Classifier, PriorNetworks]:
 
 def invert(attack: Mirror, target: Classifier, prior: PriorNetworks, identities, **options):
     arguments = {"seed": 3, "device": "cpu", "report": silent} | options
-    return attack.invert(target, prior, torch.tensor(identities), **arguments)
+    return attack.invert(target, prior, torch.tensor(identities), **with_run(arguments))
 
 
 SMALL = Mirror(pool=30, starts=3, iterations=12)

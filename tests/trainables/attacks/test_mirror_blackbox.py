@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from contexts import with_run
 from torch import nn
 
 from trainables.architectures.base import Classifier
@@ -52,7 +53,7 @@ class Counting(ScoreOracle):
 def invert(attack: MirrorBlackbox, target: Classifier, prior: PriorNetworks, identities, **options):
     oracle = Counting(target, "cpu")
     arguments = {"seed": 3, "device": "cpu", "report": silent} | options
-    return attack.invert(oracle, prior, torch.tensor(identities), **arguments), oracle
+    return attack.invert(oracle, prior, torch.tensor(identities), **with_run(arguments)), oracle
 
 
 SMALL = MirrorBlackbox(pool=40, population=10, generations=6)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from contexts import with_run
 from torch import Tensor, nn
 
 from trainables.architectures.base import Classifier
@@ -27,7 +28,7 @@ def tiny(noisy: bool = False) -> tuple[Classifier, PriorNetworks]:
 
 def invert(attack, target, prior, identities, **options):
     arguments = {"seed": 0, "device": "cpu", "report": silent} | options
-    return attack.invert(target, prior, torch.tensor(identities), **arguments)
+    return attack.invert(target, prior, torch.tensor(identities), **with_run(arguments))
 
 
 def test_a_step_is_torchs_adam_on_the_sum_over_two_views():

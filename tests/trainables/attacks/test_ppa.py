@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from contexts import with_run
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -180,7 +181,7 @@ SMALL = PPA(candidates=30, starts=4, iterations=8, learning_rate=0.05, rounds=3,
 
 def invert(attack: PPA, target: Classifier, prior: PriorNetworks, identities, **options):
     arguments = {"seed": 3, "device": "cpu", "report": silent} | options
-    return attack.invert(target, prior, torch.tensor(identities), **arguments)
+    return attack.invert(target, prior, torch.tensor(identities), **with_run(arguments))
 
 
 def confidence(target: Classifier, images: Tensor, identities) -> Tensor:

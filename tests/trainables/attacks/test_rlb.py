@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from contexts import with_run
 from torch import Tensor, nn
 from torch.distributions import Normal
 
@@ -126,7 +127,7 @@ def tiny(noisy: bool = False) -> tuple[Classifier, PriorNetworks]:
 
 def invert(attack, target, prior, identities, **options):
     arguments = {"seed": 0, "device": "cpu", "report": silent} | options
-    return attack.invert(target, prior, torch.tensor(identities), **arguments)
+    return attack.invert(target, prior, torch.tensor(identities), **with_run(arguments))
 
 
 def test_agents_learn_where_the_target_is_sure():

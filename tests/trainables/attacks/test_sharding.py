@@ -1,5 +1,6 @@
 import pytest
 import torch
+from contexts import with_run
 from torch import nn
 
 from trainables.architectures.base import Classifier
@@ -117,7 +118,7 @@ def test_an_identity_is_attacked_within_its_group_in_whatever_part(tmp_path):
     def latents(first, stop):
         chosen = torch.tensor([5, 0, 3, 1, 2])[first:stop]
         options = {"seed": 0, "device": "cpu", "report": silent}
-        return attack.invert(target, prior, chosen, **options).latents
+        return attack.invert(target, prior, chosen, **with_run(options)).latents
 
     whole = latents(0, 5)
     parts = cut(5, 3, attack.group_size, tmp_path)

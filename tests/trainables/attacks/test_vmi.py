@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from contexts import with_run
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -158,7 +159,7 @@ def small(posterior: str, **knobs) -> VMI:
 
 def invert(attack, target, prior, identities, **options):
     arguments = {"seed": 0, "device": "cpu", "report": silent} | options
-    return attack.invert(target, prior, torch.tensor(identities), **arguments)
+    return attack.invert(target, prior, torch.tensor(identities), **with_run(arguments))
 
 
 @pytest.mark.parametrize("posterior", POSTERIORS)

@@ -10,7 +10,7 @@ from trainables.datasets.base import Images
 from trainables.defenses.base import Defense
 from trainables.defenses.none import NoDefense
 from trainables.defenses.rule import Batch, Rule, Training
-from trainables.runtime.progress import silent
+from trainables.runtime.run import Run
 from trainables.training.classifier import Target, build_classifier, make_optimizer, train_classifier
 
 LABELS = torch.arange(4).repeat_interleave(4)
@@ -85,9 +85,7 @@ def test_a_defense_may_have_a_second_phase_an_optimiser_and_a_forward_pass_of_it
         Phased(),
         IMAGES,
         IMAGES,
-        seed=0,
-        device="cpu",
-        report=lambda stage, done, total, **metrics: ends.append((done, total)),
+        run=Run(seed=0, report=lambda stage, done, total, **metrics: ends.append((done, total))),
     )
     assert ends == [(epoch, 5) for epoch in range(1, 6)]
     assert [point["epoch"] for point in trained.history] == [1, 2, 3, 4, 5]
@@ -113,5 +111,5 @@ def test_a_rule_draws_from_a_seed_of_its_own_training():
     for seed in (0, 0, 1):
         network = build_classifier("small_cnn", 4, 32, "none", seed=0)
         recipe = Target(**{**vars(RECIPE), "epochs": 1})
-        train_classifier(network, recipe, Seeing(), IMAGES, IMAGES, seed=seed, device="cpu", report=silent)
+        train_classifier(network, recipe, Seeing(), IMAGES, IMAGES, run=Run(seed=seed))
     assert seeds[0] == seeds[1] != seeds[2]

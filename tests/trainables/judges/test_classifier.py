@@ -7,7 +7,7 @@ from trainables.datasets.base import Images
 from trainables.datasets.split import Split, split
 from trainables.errors import ConfigError
 from trainables.judges.classifier import ClassifierJudge
-from trainables.runtime.progress import silent
+from trainables.runtime.run import Run
 
 
 def stripes() -> Split:
@@ -31,7 +31,7 @@ def stripes() -> Split:
 def test_learns_to_tell_identities_apart():
     data = stripes()
     judge = ClassifierJudge(architecture="small_cnn", epochs=12, batch_size=8)
-    saved = judge.fit(data, seed=0, device="cpu", report=silent)
+    saved = judge.fit(data, run=Run(seed=0))
     model = judge.restore(saved, data, "cpu")
     assert model.test_accuracy == 1.0
     assert model.features(torch.rand(2, 3, 32, 32)).shape == (2, 128)
@@ -40,7 +40,7 @@ def test_learns_to_tell_identities_apart():
 def test_enlarges_what_it_sees():
     data = stripes()
     judge = ClassifierJudge(architecture="small_cnn", epochs=1, batch_size=16, input_size=48)
-    saved = judge.fit(data, seed=0, device="cpu", report=silent)
+    saved = judge.fit(data, run=Run(seed=0))
     model = judge.restore(saved, data, "cpu")
     plain = ClassifierJudge(architecture="small_cnn").restore(saved, data, "cpu")
     images = torch.rand(2, 3, 32, 32)
@@ -50,7 +50,7 @@ def test_enlarges_what_it_sees():
 
 def test_unknown_architecture():
     with pytest.raises(ConfigError, match=r"one of .*small_cnn.*got 'small_cn'"):
-        ClassifierJudge(architecture="small_cn").fit(stripes(), seed=0, device="cpu", report=silent)
+        ClassifierJudge(architecture="small_cn").fit(stripes(), run=Run(seed=0))
 
 
 @pytest.mark.parametrize("knob", ["epochs", "batch_size", "learning_rate", "input_size"])

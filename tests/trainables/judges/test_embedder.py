@@ -18,7 +18,7 @@ from trainables.errors import ConfigError
 from trainables.judges import embedder
 from trainables.judges.embedder import EmbedderJudge
 from trainables.nn.mobilefacenet import MobileFaceNet
-from trainables.runtime.progress import silent
+from trainables.runtime.run import Run
 
 FACES = Path(os.environ.get("SWEEPER_FACES", Path(__file__).parents[4] / "shared" / "data"))
 
@@ -66,7 +66,7 @@ def colours() -> Split:
 
 def test_shows_the_network_a_cut_enlarged_face_and_its_mirror_image(seen, judge):
     data = colours()
-    saved = judge.fit(data, seed=0, device="cpu", report=silent)
+    saved = judge.fit(data, run=Run(seed=0))
     model = judge.restore(saved, data, "cpu")
     seen.shown.clear()
     ramp = (torch.arange(64) / 63).expand(1, 3, 64, 64)  # brighter to the right
@@ -81,7 +81,7 @@ def test_shows_the_network_a_cut_enlarged_face_and_its_mirror_image(seen, judge)
 
 def test_logits_are_cosines_to_class_means(seen, judge):
     data = colours()
-    saved = judge.fit(data, seed=0, device="cpu", report=silent)
+    saved = judge.fit(data, run=Run(seed=0))
     model = judge.restore(saved, data, "cpu")
 
     def embedded(level: int) -> torch.Tensor:
@@ -98,7 +98,7 @@ def test_logits_are_cosines_to_class_means(seen, judge):
 
 def test_a_missing_file():
     with pytest.raises(ConfigError, match=r"no such file \(judge.path\)"):
-        EmbedderJudge(path="nowhere.pt").fit(colours(), seed=0, device="cpu", report=silent)
+        EmbedderJudge(path="nowhere.pt").fit(colours(), run=Run(seed=0))
 
 
 @pytest.mark.parametrize("content", [{"conv1.conv.weight": torch.zeros(1)}, [1, 2], b"not a checkpoint"])
@@ -109,7 +109,7 @@ def test_a_file_that_does_not_fit(content, tmp_path):
     else:
         torch.save(content, path)
     with pytest.raises(ConfigError, match="expects a plain state dict of mobilefacenet"):
-        EmbedderJudge(path=str(path)).fit(colours(), seed=0, device="cpu", report=silent)
+        EmbedderJudge(path=str(path)).fit(colours(), run=Run(seed=0))
 
 
 class Harmful:
@@ -121,7 +121,7 @@ def test_a_file_that_would_run_code_is_refused(tmp_path):
     torch.save(Harmful(), tmp_path / "weights.pt")
     judge = EmbedderJudge(path=str(tmp_path / "weights.pt"))
     with pytest.raises(ConfigError, match="plain state dict"):
-        judge.fit(colours(), seed=0, device="cpu", report=silent)
+        judge.fit(colours(), run=Run(seed=0))
 
 
 def real_faces(part: str, identities: int) -> Images:
@@ -143,6 +143,6 @@ def test_tells_real_people_apart():
     path = FACES / "weights" / "mobilefacenet_casia_state_dict.pt"
     test = real_faces("test", 8)
     data = Split(train=real_faces("train", 8), validation=test, test=test)
-    saved = EmbedderJudge(path=str(path)).fit(data, seed=0, device="cpu", report=silent)
+    saved = EmbedderJudge(path=str(path)).fit(data, run=Run(seed=0))
     assert saved["test_accuracy"] > 0.98
     assert sum(weight.numel() for weight in MobileFaceNet().parameters()) == pytest.approx(1e6, rel=0.05)

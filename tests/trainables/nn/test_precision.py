@@ -22,7 +22,7 @@ from trainables.priors.gmi import GMIPrior
 from trainables.priors.kedmi import KEDMIPrior
 from trainables.priors.plg import PLGPrior
 from trainables.priors.stylegan2 import StyleGAN2Prior
-from trainables.runtime.progress import silent
+from trainables.runtime.run import Run
 
 HALF, COMPILED = Precision("bfloat16"), Precision(compiled=True)
 ATTACKS: dict[str, Attack] = {
@@ -57,9 +57,7 @@ def victim(name: str) -> tuple[Classifier, PriorNetworks]:
 def invert(name: str, precision: Precision, target: Classifier | None = None) -> Reconstructions:
     ours, prior = victim(name)
     with precision_scope(precision):
-        return ATTACKS[name].invert(
-            target or ours, prior, torch.tensor([3, 0]), seed=0, device="cpu", report=silent
-        )
+        return ATTACKS[name].invert(target or ours, prior, torch.tensor([3, 0]), run=Run(seed=0))
 
 
 def kinds_seen(network: nn.Module) -> list[torch.dtype]:

@@ -19,6 +19,7 @@ from trainables.pretraining.dataset import OnDataset
 from trainables.pretraining.none import Scratch
 from trainables.pretraining.torchvision import Torchvision
 from trainables.runtime.progress import silent
+from trainables.runtime.run import Run
 from trainables.training.classifier import build_classifier
 
 PACK = Path(os.environ.get("SWEEPER_FACES", Path(__file__).parents[4] / "shared" / "data"))
@@ -42,9 +43,7 @@ class Colours:
 
 
 def state_of(pretraining, architecture="small_cnn", seed=0, report=silent):
-    return pretraining.stages_state(
-        architecture, 32, normalization="half", seed=seed, device="cpu", report=report
-    )
+    return pretraining.stages_state(architecture, 32, normalization="half", run=Run(seed=seed, report=report))
 
 
 def test_registry_entries_say_what_they_are():

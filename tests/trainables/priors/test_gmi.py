@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from trainables.datasets.base import Images
 from trainables.errors import ConfigError
 from trainables.priors.gmi import GMIPrior, adversarial_steps, critic_loss
-from trainables.runtime.progress import silent
+from trainables.runtime.run import Run
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "01b_gmi_gan_a.npz"
 
@@ -121,7 +121,7 @@ def faces(count: int = 12) -> Images:
 def test_more_images_in_a_batch_than_there_are():
     reports = []
     prior = GMIPrior(width=2, epochs=3, batch_size=64, critic_steps=2)
-    prior.train(faces(5), seed=0, device="cpu", report=lambda *a, **m: reports.append((*a, m)))
+    prior.train(faces(5), run=Run(seed=0, report=lambda *a, **m: reports.append((*a, m))))
     assert reports[-1][:3] == ("prior", 3, 3)
     assert set(reports[-1][3]) == {"critic_loss"}
 
@@ -135,11 +135,11 @@ def test_sizes_that_do_not_fit(image_size):
 def test_progress_ends_at_its_total():
     reports = []
     prior = GMIPrior(width=2, epochs=2, batch_size=5, critic_steps=3)
-    networks = prior.train(faces(), seed=0, device="cpu", report=lambda *a, **_: reports.append(a))
+    networks = prior.train(faces(), run=Run(seed=0, report=lambda *a, **_: reports.append(a)))
     assert reports[-1] == ("prior", 4, 4)
     assert not networks.generator.training
-    again = prior.train(faces(), seed=0, device="cpu", report=silent)
-    other = prior.train(faces(), seed=1, device="cpu", report=silent)
+    again = prior.train(faces(), run=Run(seed=0))
+    other = prior.train(faces(), run=Run(seed=1))
     z = torch.randn(2, 100)
     assert torch.equal(networks.generator(z), again.generator(z))
     assert not torch.equal(networks.generator(z), other.generator(z))
@@ -148,8 +148,7 @@ def test_progress_ends_at_its_total():
 def test_averaging_is_off_by_default_and_changes_the_generator_alone():
     knobs = {"width": 2, "latent_size": 5, "epochs": 3, "batch_size": 4, "critic_steps": 1}
     plain, averaged = (
-        GMIPrior(averaging=decay, **knobs).train(faces(), seed=0, device="cpu", report=silent)
-        for decay in (0.0, 0.5)
+        GMIPrior(averaging=decay, **knobs).train(faces(), run=Run(seed=0)) for decay in (0.0, 0.5)
     )
     z = torch.randn(2, 5)
     assert not torch.equal(plain.generator(z), averaged.generator(z))

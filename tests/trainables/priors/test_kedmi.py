@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from contexts import with_run
 from torch import Tensor, nn
 
 from trainables.architectures.base import Classifier
@@ -189,7 +190,7 @@ def train(target: Classifier, images: Images | None = None, **options):
     how = {"seed": 0, "device": "cpu", "report": silent, "target": target} | {
         key: options.pop(key) for key in ("seed", "report") if key in options
     }
-    return KEDMIPrior(**(knobs | options)).train(faces() if images is None else images, **how)
+    return KEDMIPrior(**(knobs | options)).train(faces() if images is None else images, **with_run(how))
 
 
 def test_labels_are_those_of_the_target_in_eval_mode():

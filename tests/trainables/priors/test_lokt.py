@@ -9,7 +9,7 @@ from trainables.datasets.base import Images
 from trainables.errors import ConfigError
 from trainables.oracle import LabelOracle, ScoreOracle
 from trainables.priors.lokt import LOKTPrior
-from trainables.runtime.progress import silent
+from trainables.runtime.run import Run
 
 SMALL = {
     "latent_size": 4,
@@ -49,7 +49,7 @@ def public(count: int = 20) -> Images:
 def train(target, **knobs):
     reports = []
     networks = LOKTPrior(**(SMALL | knobs)).train(
-        public(), seed=0, device="cpu", report=lambda *done, **_: reports.append(done), target=target
+        public(), run=Run(seed=0, report=lambda *done, **_: reports.append(done)), target=target
     )
     return networks, reports
 
@@ -87,7 +87,7 @@ def test_an_oracle_and_its_target_teach_the_same():
 def test_scores_are_more_than_is_asked_for():
     for target in (None, ScoreOracle(colours(), "cpu")):
         with pytest.raises(ConfigError, match="expects a target that answers with labels"):
-            LOKTPrior(surrogates=()).train(public(), seed=0, device="cpu", report=silent, target=target)
+            LOKTPrior(surrogates=()).train(public(), run=Run(seed=0), target=target)
 
 
 def test_a_brief_run_keeps_the_share_of_the_surrogates():

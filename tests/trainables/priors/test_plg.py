@@ -9,7 +9,7 @@ from trainables.datasets.base import Images
 from trainables.errors import ConfigError
 from trainables.oracle import LabelOracle
 from trainables.priors.plg import PLGPrior, hinge, pseudo_labels
-from trainables.runtime.progress import silent
+from trainables.runtime.run import Run
 
 
 class Means(nn.Module):
@@ -65,7 +65,7 @@ def test_the_generator_learns_what_the_target_calls_a_class():
     with torch.no_grad():  # more red than blue, or the other way round
         target.head.weight.copy_(torch.tensor([[20.0, 0, 0], [0, 0, 20.0]]))
         target.head.bias.zero_()
-    networks = prior.train(public(), seed=0, device="cpu", report=silent, target=target)
+    networks = prior.train(public(), run=Run(seed=0), target=target)
     labels = torch.arange(2).repeat(30)
     latents = torch.cat((torch.randn(60, 4), labels[:, None].float()), 1)
     with torch.no_grad():
@@ -82,7 +82,7 @@ def test_a_brief_run_prices_the_whole():
 def test_gradients_of_the_target_are_needed():
     for target in (None, LabelOracle(colours(), "cpu")):
         with pytest.raises(ConfigError, match="expects a Classifier as its target"):
-            PLGPrior().train(public(), seed=0, device="cpu", report=silent, target=target)
+            PLGPrior().train(public(), run=Run(seed=0), target=target)
 
 
 @pytest.mark.parametrize("knob", ["latent_size", "width", "top", "iterations", "batch_size", "learning_rate"])

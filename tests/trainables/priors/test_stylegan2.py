@@ -26,7 +26,7 @@ from trainables.priors.stylegan2 import (
     update_ema,
     usual_deviation,
 )
-from trainables.runtime.progress import silent
+from trainables.runtime.run import Run
 
 SMALL = StyleGAN2Prior(width=2, widest=4, latent_size=5, epochs=2, batch_size=4)
 
@@ -122,7 +122,7 @@ def test_path_length_is_a_term_of_the_generators_loss_alone():
 
 
 def test_images_are_styles_drawn_in_two_steps():
-    networks = SMALL.train(faces(), seed=0, device="cpu", report=silent)
+    networks = SMALL.train(faces(), run=Run(seed=0))
     generator = networks.generator
     assert isinstance(generator, StyleGenerator)
     z = torch.randn(3, 5)
@@ -135,7 +135,7 @@ def test_images_are_styles_drawn_in_two_steps():
 
 
 def test_the_mean_style_is_measured_after_training():
-    networks = SMALL.train(faces(), seed=0, device="cpu", report=silent)
+    networks = SMALL.train(faces(), run=Run(seed=0))
     network = networks.generator.network
     with torch.no_grad():
         styles = network.mapping(torch.randn(20_000, 5))
@@ -145,8 +145,8 @@ def test_the_mean_style_is_measured_after_training():
 
 
 def test_psi_is_the_truncation_of_latents():
-    full = SMALL.train(faces(), seed=0, device="cpu", report=silent)
-    half = replace(SMALL, psi=0.5).train(faces(), seed=0, device="cpu", report=silent)
+    full = SMALL.train(faces(), run=Run(seed=0))
+    half = replace(SMALL, psi=0.5).train(faces(), run=Run(seed=0))
     z = torch.randn(2, 5)
     with torch.no_grad():
         generator = full.generator
@@ -155,7 +155,7 @@ def test_psi_is_the_truncation_of_latents():
 
 
 def test_the_usual_statistic_is_that_of_public_images():
-    networks = SMALL.train(faces(), seed=0, device="cpu", report=silent)
+    networks = SMALL.train(faces(), run=Run(seed=0))
     discriminator = networks.discriminator.network
     images = faces().pixels[:8].float() / 127.5 - 1
     with torch.no_grad():
@@ -171,8 +171,7 @@ def test_the_average_follows_the_weights_and_training_does_not_see_it():
     for found, expected in zip(average.parameters(), wanted, strict=True):
         torch.testing.assert_close(found, expected)
     slow, fast = (
-        replace(SMALL, epochs=6, averaging=images).train(faces(), seed=0, device="cpu", report=silent)
-        for images in (3000, 1)
+        replace(SMALL, epochs=6, averaging=images).train(faces(), run=Run(seed=0)) for images in (3000, 1)
     )
     for ours, theirs in zip(slow.discriminator.parameters(), fast.discriminator.parameters(), strict=True):
         assert torch.equal(ours, theirs)
@@ -199,21 +198,21 @@ def test_sizes_that_do_not_fit(image_size):
 def test_any_number_of_images_and_progress_to_the_total(count, batch_size, steps):
     reports = []
     prior = replace(SMALL, batch_size=batch_size)
-    prior.train(faces(count), seed=0, device="cpu", report=lambda *a, **m: reports.append((*a, set(m))))
+    prior.train(faces(count), run=Run(seed=0, report=lambda *a, **m: reports.append((*a, set(m)))))
     assert reports[-1] == ("prior", steps, steps, {"critic_loss", "generator_loss"})
 
 
 def test_losses_that_are_not_finite_fail_the_trial():
     with pytest.raises(TrialError, match="losses are not finite at step"):
-        replace(SMALL, learning_rate=1e30).train(faces(), seed=0, device="cpu", report=silent)
+        replace(SMALL, learning_rate=1e30).train(faces(), run=Run(seed=0))
 
 
 def test_gmi_descends_on_it():
-    networks = SMALL.train(faces(), seed=0, device="cpu", report=silent)
+    networks = SMALL.train(faces(), run=Run(seed=0))
     torch.manual_seed(0)
     target = Classifier({"shrink": nn.AvgPool2d(8)}, nn.Flatten(), nn.Linear(48, 4)).eval()
     attack = GMI(iterations=15, restarts=1, group=1)
-    found = attack.invert(target, networks, torch.arange(4), seed=0, device="cpu", report=silent)
+    found = attack.invert(target, networks, torch.arange(4), run=Run(seed=0))
     assert found.images.shape == (1, 4, 3, 32, 32)
     assert found.history[-1]["identity_loss"] < found.history[0]["identity_loss"]
 
@@ -250,7 +249,7 @@ def file(tmp_path, monkeypatch):
 def test_a_checkpoint_is_cropped_and_resized_to_what_targets_see(file):
     found = checkpoint()
     prior = StyleGAN2Prior(path=file(found), crop=40)
-    networks = prior.train(faces(size=48), seed=0, device="cpu", report=silent)
+    networks = prior.train(faces(size=48), run=Run(seed=0))
     assert networks.latent_size == 5
     generator, original = networks.generator, found.networks()[0]
     z = torch.randn(2, 5)
@@ -267,7 +266,7 @@ def test_a_checkpoint_is_cropped_and_resized_to_what_targets_see(file):
 
 def test_a_checkpoint_is_the_same_from_any_seed_and_fits_without_its_weights(file):
     prior = StyleGAN2Prior(path=file(checkpoint()))
-    one, two = (prior.train(faces(), seed=0, device="cpu", report=silent) for _ in range(2))
+    one, two = (prior.train(faces(), run=Run(seed=0)) for _ in range(2))
     for first, second in zip(one.generator.parameters(), two.generator.parameters(), strict=True):
         assert torch.equal(first, second)
     with torch.device("meta"):
@@ -278,7 +277,7 @@ def test_a_checkpoint_is_the_same_from_any_seed_and_fits_without_its_weights(fil
 def test_a_conditional_checkpoint_draws_one_class(file):
     found = checkpoint(label_size=3)
     path = file(found)
-    networks = StyleGAN2Prior(path=path, label=2).train(faces(), seed=0, device="cpu", report=silent)
+    networks = StyleGAN2Prior(path=path, label=2).train(faces(), run=Run(seed=0))
     z = torch.randn(2, 5)
     labels = torch.tensor([[0.0, 0, 1], [0, 0, 1]])
     with torch.no_grad():

@@ -17,6 +17,7 @@ from trainables.defenses.none import NoDefense
 from trainables.defenses.rule import Batch, Training
 from trainables.errors import ConfigError, TrialError
 from trainables.runtime.progress import silent
+from trainables.runtime.run import Run
 from trainables.training.classifier import (
     Target,
     accuracy,
@@ -57,7 +58,7 @@ def fit(recipe=RECIPE, defense=None, *, seed=0, train=None, report=silent):
     classifier = defense.prepare(build_classifier("small_cnn", 4, 32, recipe.normalization, seed=1))
     data = train or images()
     trained = train_classifier(
-        classifier, recipe, defense, data, images(seed=9), seed=seed, device="cpu", report=report
+        classifier, recipe, defense, data, images(seed=9), run=Run(seed=seed, report=report)
     )
     return classifier, trained
 
@@ -198,9 +199,7 @@ def test_nothing_to_validate_on():
             NoDefense(),
             data,
             data.select(torch.arange(0)),
-            seed=0,
-            device="cpu",
-            report=silent,
+            run=Run(seed=0),
         )
 
 

@@ -23,7 +23,7 @@ from trainables.nn.augmentation import AUGMENTATION_DRAWS, random_augmentation
 from trainables.nn.conditional_gan import ConditionalGenerator, with_labels
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
-from trainables.runtime.progress import Report
+from trainables.runtime.run import Run
 from trainables.runtime.seeds import stream
 from trainables.storage.resume import Resume
 
@@ -65,11 +65,7 @@ class ConditionalSearch(Attack):
         prior: PriorNetworks,
         identities: Tensor,
         *,
-        seed: int,
-        device: str,
-        report: Report,
-        batch_size: int | None,
-        resume: Resume | None,
+        run: Run,
     ) -> Reconstructions:
         """Return (restarts, N) reconstructions of `identities` (N,); the networks are lean copies.
 
@@ -81,7 +77,7 @@ class ConditionalSearch(Attack):
 
         def streams(use: str, first: int, stop: int) -> list[torch.Generator]:
             return [
-                stream(seed, self.kind, use, row // len(identities), int(labels[row]))
+                stream(run.seed, self.kind, use, row // len(identities), int(labels[row]))
                 for row in range(first, stop)
             ]
 
@@ -90,21 +86,21 @@ class ConditionalSearch(Attack):
 
             def progress(iteration: int, identity_loss: float, _: float) -> None:
                 done = finished + iteration * (stop - first)
-                report("attack", done, rows * self.iterations, identity_loss=identity_loss)
+                run.report("attack", done, rows * self.iterations, identity_loss=identity_loss)
 
             start = [torch.randn(width, generator=each) for each in streams("start", first, stop)]
             numbers = VIEWS * len(guides) * AUGMENTATION_DRAWS
-            views = row_noise(streams("views", first, stop), numbers, device)
-            heads = row_noise(streams("head", first, stop), VIEWS * sum(noise_sizes), device)
+            views = row_noise(streams("views", first, stop), numbers, run.device)
+            heads = row_noise(streams("head", first, stop), VIEWS * sum(noise_sizes), run.device)
             latents, losses = self.ascend(
                 guides,
                 noise_sizes,
                 prior,
-                torch.stack(start).to(device),
-                labels[first:stop].to(device),
+                torch.stack(start).to(run.device),
+                labels[first:stop].to(run.device),
                 [views, heads],
                 progress,
-                resume=resume,
+                resume=run.resume,
                 name=f"rows-{first}-{stop}",
             )
             with torch.no_grad():
@@ -112,7 +108,7 @@ class ConditionalSearch(Attack):
             finished += (stop - first) * self.iterations
             return latents.cpu(), pixels.cpu(), losses * (stop - first)
 
-        chunks = in_chunks(rows, batch_size or rows_at_once(device), work)
+        chunks = in_chunks(rows, run.batch_size or rows_at_once(run.device), work)
         images = torch.cat([pixels for _, pixels, _ in chunks])
         shape = (self.restarts, len(identities))
         return Reconstructions(

@@ -31,7 +31,7 @@ from trainables.errors import TrialError
 from trainables.method import length_knob
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
-from trainables.runtime.progress import Report
+from trainables.runtime.run import Run
 from trainables.runtime.seeds import stream
 from trainables.storage.resume import Resume
 
@@ -85,17 +85,7 @@ class GaussianSearch(Attack):
         )
 
     def search(
-        self,
-        guide: Guide,
-        prior: PriorNetworks,
-        identities: Tensor,
-        *,
-        noise_size: int,
-        seed: int,
-        device: str,
-        report: Report,
-        batch_size: int | None,
-        resume: Resume | None,
+        self, guide: Guide, prior: PriorNetworks, identities: Tensor, *, run: Run, noise_size: int
     ) -> Reconstructions:
         """Return (restarts, N) reconstructions of `identities`, (N,); `guide` wants (n, noise_size) noise.
 
@@ -113,20 +103,20 @@ class GaussianSearch(Attack):
             def progress(iteration: int, identity_loss: float, prior_loss: float) -> None:
                 done = finished + iteration * count
                 total = rows * self.iterations
-                report("attack", done, total, identity_loss=identity_loss, prior_loss=prior_loss)
+                run.report("attack", done, total, identity_loss=identity_loss, prior_loss=prior_loss)
 
             def streams(use: str) -> list[torch.Generator]:
-                return [stream(seed, self.kind, use, int(label)) for label in labels]
+                return [stream(run.seed, self.kind, use, int(label)) for label in labels]
 
             try:
                 gaussian, losses = self.descend(
                     guide,
                     prior,
-                    labels.to(device),
-                    row_noise(streams("draw"), prior.latent_size, device),
-                    row_noise(streams("head"), noise_size, device),
+                    labels.to(run.device),
+                    row_noise(streams("draw"), prior.latent_size, run.device),
+                    row_noise(streams("head"), noise_size, run.device),
                     progress,
-                    resume=resume,
+                    resume=run.resume,
                     name=f"groups-{first}-{stop}",
                 )
             except torch.OutOfMemoryError as error:
@@ -136,7 +126,7 @@ class GaussianSearch(Attack):
                     f"not even one group of {count} identities fits into the memory of the GPU; "
                     "use a smaller group (attack.group)"
                 ) from error
-            last = row_noise(streams("last"), prior.latent_size, device)
+            last = row_noise(streams("last"), prior.latent_size, run.device)
             with torch.no_grad():
                 latents = [self.draw(gaussian, next(last)) for _ in range(self.restarts)]
                 pixels = [to_pixels(prior.generator(one)).cpu() for one in latents]
@@ -144,7 +134,7 @@ class GaussianSearch(Attack):
             return torch.stack(latents).cpu(), torch.stack(pixels), losses * count
 
         groups = -(-rows // self.group)
-        at_once = max(1, (batch_size or rows_at_once(device)) // self.group)
+        at_once = max(1, (run.batch_size or rows_at_once(run.device)) // self.group)
         chunks = in_chunks(groups, at_once, work)
         return Reconstructions(
             latents=torch.cat([latents for latents, _, _ in chunks], dim=1),

@@ -29,7 +29,7 @@ from trainables.attacks.optim.descent import (
 from trainables.method import length_knob
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
-from trainables.runtime.progress import Report
+from trainables.runtime.run import Run
 from trainables.runtime.seeds import stream
 from trainables.storage.resume import Resume
 
@@ -74,17 +74,7 @@ class LatentSearch(Attack):
         )
 
     def search(
-        self,
-        guide: Guide,
-        prior: PriorNetworks,
-        identities: Tensor,
-        *,
-        noise_size: int,
-        seed: int,
-        device: str,
-        report: Report,
-        batch_size: int | None,
-        resume: Resume | None,
+        self, guide: Guide, prior: PriorNetworks, identities: Tensor, *, run: Run, noise_size: int
     ) -> Reconstructions:
         """Return (restarts, N) reconstructions of `identities`, (N,); `guide` wants (n, noise_size) noise.
 
@@ -95,7 +85,7 @@ class LatentSearch(Attack):
         rows = len(labels)
         starts = torch.stack(
             [
-                torch.randn(prior.latent_size, generator=self._stream(seed, row, identities, "start"))
+                torch.randn(prior.latent_size, generator=self._stream(run.seed, row, identities, "start"))
                 for row in range(rows)
             ]
         )
@@ -107,17 +97,17 @@ class LatentSearch(Attack):
             def progress(iteration: int, identity_loss: float, prior_loss: float) -> None:
                 done = finished + iteration * (stop - first)
                 total = rows * self.iterations
-                report("attack", done, total, identity_loss=identity_loss, prior_loss=prior_loss)
+                run.report("attack", done, total, identity_loss=identity_loss, prior_loss=prior_loss)
 
-            generators = [self._stream(seed, row, identities, "head") for row in range(first, stop)]
+            generators = [self._stream(run.seed, row, identities, "head") for row in range(first, stop)]
             latents, losses = self.descend(
                 guide,
                 prior,
-                starts[first:stop].to(device),
-                labels[first:stop].to(device),
-                row_noise(generators, noise_size, device),
+                starts[first:stop].to(run.device),
+                labels[first:stop].to(run.device),
+                row_noise(generators, noise_size, run.device),
                 progress,
-                resume=resume,
+                resume=run.resume,
                 name=f"rows-{first}-{stop}",
             )
             with torch.no_grad():
@@ -125,7 +115,7 @@ class LatentSearch(Attack):
             finished += (stop - first) * self.iterations
             return latents.cpu(), pixels.cpu(), losses * (stop - first)
 
-        chunks = in_chunks(rows, batch_size or rows_at_once(device), work)
+        chunks = in_chunks(rows, run.batch_size or rows_at_once(run.device), work)
         shape = (self.restarts, len(identities))
         images = torch.cat([pixels for _, pixels, _ in chunks])
         return Reconstructions(
