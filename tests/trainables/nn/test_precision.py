@@ -98,9 +98,11 @@ def test_half_precision_where_gradients_are_taken_and_nowhere_else():
 def test_every_white_box_attack_runs_in_half_precision(name):
     exact, half = invert(name, Precision()), invert(name, HALF)
     assert half.latents.dtype == torch.float32 and half.images.dtype == torch.uint8
-    assert 0 < (half.latents - exact.latents).abs().max() < 0.5
-    for ours, theirs in zip(half.history, exact.history, strict=True):
-        assert ours["identity_loss"] == pytest.approx(theirs["identity_loss"], rel=0.1, abs=0.1)
+    # Adam's first steps are the gradient's sign, so latents may agree to the bit: the losses must not
+    assert (half.latents - exact.latents).abs().max() < 0.5
+    losses = [[row["identity_loss"] for row in found.history] for found in (half, exact)]
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=0.1, abs=0.1)
 
 
 def test_images_that_are_returned_are_exact():
