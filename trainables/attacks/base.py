@@ -146,6 +146,11 @@ def rows_at_once(device: str) -> int:
     return 60 if device == "cpu" else 1024
 
 
+def chunk_size(run: Run) -> int:
+    """Return how many images `run` works on at once: as many as it says, or `rows_at_once`."""
+    return run.batch_size or rows_at_once(run.device)
+
+
 def in_chunks(rows: int, size: int, work: Callable[[int, int], Result]) -> list[Result]:
     """Return ``[work(first, stop), ...]`` over `rows` rows in chunks of `size`, smaller where memory ends.
 

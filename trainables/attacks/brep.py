@@ -15,8 +15,8 @@ from trainables.attacks.base import (
     ThreatModel,
     answers,
     check_fit,
+    chunk_size,
     in_chunks,
-    rows_at_once,
     to_pixels,
 )
 from trainables.attacks.optim.resumable_loop import resumable_loop
@@ -27,7 +27,6 @@ from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.progress import Report
 from trainables.runtime.run import Run
-from trainables.runtime.seeds import stream
 from trainables.storage.resume import Resume
 
 HISTORY_POINTS = 50
@@ -148,13 +147,13 @@ class BREP(Attack):
             inference_copy(prior.generator, run.device), prior.discriminator, prior.latent_size
         )
         check_fit(target, prior, identities, run.device, self.threat_model)
-        identities, size = identities.cpu(), run.batch_size or rows_at_once(run.device)
+        identities, size = identities.cpu(), chunk_size(run)
         latents, started, asked = self.search(target, prior, identities, run=run, size=size)
 
         def draw(call: int, rows: Tensor) -> tuple[Tensor, Tensor]:
             normals, noise = [], []
             for identity in identities[rows].tolist():
-                generator = stream(run.seed, "brep", "walk", identity, call)
+                generator = run.stream("brep", "walk", identity, call)
                 normals.append(torch.randn(self.points, prior.latent_size, generator=generator))
                 noise.append(torch.randn(self.points + 1, target.noise_size, generator=generator))
             return torch.stack(normals), torch.stack(noise)
@@ -194,7 +193,7 @@ class BREP(Attack):
         whom else one attacks does not matter. The cost is in queries.
         """
         guesses = [
-            torch.randn(prior.latent_size, generator=stream(run.seed, "brep", "guess", identity))
+            torch.randn(prior.latent_size, generator=run.stream("brep", "guess", identity))
             for identity in identities.tolist()
         ]
         latents = torch.stack(guesses).clamp(-self.clip, self.clip)
@@ -207,7 +206,7 @@ class BREP(Attack):
         last_report = time.monotonic()
         while not started.all() and asked < self.start_queries:
             count = min(self.start_batch, self.start_queries - asked)
-            generator = stream(run.seed, "brep", "start", batch)
+            generator = run.stream("brep", "start", batch)
             drawn = torch.randn(self.start_batch, prior.latent_size, generator=generator)[:count]
             drawn = drawn.clamp(-self.clip, self.clip)
             noise = torch.randn(self.start_batch, target.noise_size, generator=generator)[:count]

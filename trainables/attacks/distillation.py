@@ -101,13 +101,13 @@ class Distillation(Auxiliary):
 
         Deterministic for one seed, device and thread count. Raises `TrialError` if a loss is not finite.
         """
-        order = torch.randperm(len(public), generator=stream(run.seed, "auxiliary", "features"))
+        order = torch.randperm(len(public), generator=run.stream("auxiliary", "features"))
         if not self.students:
             order = order[: self.feature_images]
         target = inference_copy(target, run.device)
         pixels = public.pixels.to(run.device)
         parts = (as_float(pixels[part.to(run.device)]) for part in torch.split(order, 256))
-        with head_noise(target, stream(run.seed, "auxiliary", "head")):
+        with head_noise(target, run.stream("auxiliary", "head")):
             mean, drawn = ask(target, parts, self.feature_images)
         answers = (
             torch.empty_like(drawn).index_copy_(0, order.to(run.device), drawn) if self.students else drawn

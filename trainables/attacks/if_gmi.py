@@ -15,9 +15,9 @@ from trainables.attacks.base import (
     Reconstructions,
     ThreatModel,
     check_fit,
+    chunk_size,
     in_chunks,
     row_noise,
-    rows_at_once,
     to_pixels,
 )
 from trainables.attacks.optim.descent import (
@@ -40,7 +40,6 @@ from trainables.nn.inference import inference_copy
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.run import Run
-from trainables.runtime.seeds import stream
 from trainables.storage.resume import Resume
 
 RADII = (1000.0, 2000.0, 3000.0, 4000.0, 5000.0, 6000.0, 8000.0, 8000.0)  # released, the seventh too
@@ -189,11 +188,7 @@ class IFGMI(Attack):
         self.check_prior(prior)
         generator = block_generator(prior, self.kind)
         identities = identities.cpu()
-        size, noise, selects = (
-            run.batch_size or rows_at_once(run.device),
-            noise_size(target),
-            self.kept < self.starts,
-        )
+        size, noise, selects = chunk_size(run), noise_size(target), self.kept < self.starts
         rows = self.starts * len(identities)
         labels = identities.repeat(self.starts)  # row r * N + i is start r of identity i
         meter = Meter(run.report, self.candidates + rows * (self.steps + self.rounds * selects))
@@ -201,7 +196,7 @@ class IFGMI(Attack):
         def noises(use: str, first: int, stop: int) -> Iterator[Tensor]:
             """Return the head's noise of rows, each with a stream of its own."""
             names = [(row // len(identities), int(labels[row])) for row in range(first, stop)]
-            return row_noise([stream(run.seed, self.kind, use, *name) for name in names], noise, run.device)
+            return row_noise([run.stream(self.kind, use, *name) for name in names], noise, run.device)
 
         starts = best_styles(
             target,
@@ -222,13 +217,13 @@ class IFGMI(Attack):
         )
         with torch.no_grad():
             side = generator.view(generator.synthesis(starts[:1].to(run.device))).shape[-1]
-        crops = draw_crops(self.steps, side, self.crop, (1.0, 1.0), stream(run.seed, self.kind, "crops"))
+        crops = draw_crops(self.steps, side, self.crop, (1.0, 1.0), run.stream(self.kind, "crops"))
         shown = draw_crops(
             self.rounds,
             side,
             self.selection_crop,
             self.selection_ratio,
-            stream(run.seed, self.kind, "selection"),
+            run.stream(self.kind, "selection"),
             flips=True,
         )
 

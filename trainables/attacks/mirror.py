@@ -16,9 +16,9 @@ from trainables.attacks.base import (
     Reconstructions,
     ThreatModel,
     check_fit,
+    chunk_size,
     in_chunks,
     row_noise,
-    rows_at_once,
     to_pixels,
 )
 from trainables.attacks.optim.descent import (
@@ -156,7 +156,7 @@ class Mirror(Attack):
         check_fit(target, prior, identities, run.device)
         generator = style_generator(prior, self.kind)
         identities = identities.cpu()
-        size, noise, count = run.batch_size or rows_at_once(run.device), noise_size(target), len(identities)
+        size, noise, count = chunk_size(run), noise_size(target), len(identities)
         meter = Meter(run.report, self.pool + self.starts * count * self.iterations)
 
         pool = sample_styles(
@@ -165,7 +165,7 @@ class Mirror(Attack):
         low, high = (bound.to(run.device) for bound in style_bounds(pool, self.spread))
 
         def rate(first: int, stop: int) -> Tensor:
-            streams = [stream(run.seed, self.kind, "pool head", row) for row in range(first, stop)]
+            streams = [run.stream(self.kind, "pool head", row) for row in range(first, stop)]
             images = self.images(generator, pool[first:stop].to(run.device))
             with head_noise(target, next(row_noise(streams, noise, run.device))):
                 scores: Tensor = target(images).softmax(1)
@@ -173,7 +173,7 @@ class Mirror(Attack):
 
         scores = worked(self.pool, size, rate, resume=run.resume, name="pool", done=meter.add)
         starts = pool[best(scores, self.starts)]  # (starts, N, W)
-        coins = torch.rand(self.iterations, generator=stream(run.seed, self.kind, "coins"))
+        coins = torch.rand(self.iterations, generator=run.stream(self.kind, "coins"))
         flipped = ((coins > 0.5) & self.flips).tolist()
 
         def search(first: int, stop: int) -> tuple[Tensor, Tensor]:
@@ -185,8 +185,7 @@ class Mirror(Attack):
 
             labels = identities[first:stop].repeat(self.starts)
             streams = [
-                stream(run.seed, self.kind, "head", row // (stop - first), int(labels[row]))
-                for row in range(rows)
+                run.stream(self.kind, "head", row // (stop - first), int(labels[row])) for row in range(rows)
             ]
             styles, losses = self.descend(
                 target,

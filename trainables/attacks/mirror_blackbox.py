@@ -15,9 +15,9 @@ from trainables.attacks.base import (
     Reconstructions,
     ThreatModel,
     check_fit,
+    chunk_size,
     in_chunks,
     row_noise,
-    rows_at_once,
     to_pixels,
 )
 from trainables.attacks.optim.descent import inference_prior
@@ -126,7 +126,7 @@ class MirrorBlackbox(Attack):
         check_fit(target, prior, identities, run.device, self.threat_model)
         generator = style_generator(prior, self.kind)
         identities = identities.cpu()
-        size, count = run.batch_size or rows_at_once(run.device), len(identities)
+        size, count = chunk_size(run), len(identities)
         meter = Meter(run.report, self.pool + count * self.generations)
 
         pool = sample_styles(
@@ -134,7 +134,7 @@ class MirrorBlackbox(Attack):
         )
 
         def rate(first: int, stop: int) -> Tensor:
-            streams = [stream(run.seed, self.kind, "pool head", row) for row in range(first, stop)]
+            streams = [run.stream(self.kind, "pool head", row) for row in range(first, stop)]
             noise = next(row_noise(streams, target.noise_size, run.device))
             return target(self.images(generator, pool[first:stop].to(run.device)), noise)[
                 :, identities.to(run.device)

@@ -16,9 +16,9 @@ from trainables.attacks.base import (
     Reconstructions,
     ThreatModel,
     check_fit,
+    chunk_size,
     in_chunks,
     row_noise,
-    rows_at_once,
     to_pixels,
 )
 from trainables.attacks.optim.descent import (
@@ -39,7 +39,6 @@ from trainables.nn.inference import inference_copy
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.run import Run
-from trainables.runtime.seeds import stream
 from trainables.storage.resume import Resume
 
 
@@ -142,7 +141,7 @@ class PPA(Attack):
         check_fit(target, prior, identities, run.device)
         generator = style_generator(prior, self.kind)
         identities = identities.cpu()
-        size, noise = run.batch_size or rows_at_once(run.device), noise_size(target)
+        size, noise = chunk_size(run), noise_size(target)
         rows = self.starts * len(identities)
         labels = identities.repeat(self.starts)  # row r * N + i is start r of identity i
         meter = Meter(run.report, self.candidates + rows * (self.iterations + self.rounds))
@@ -150,7 +149,7 @@ class PPA(Attack):
         def noises(use: str, first: int, stop: int) -> Iterator[Tensor]:
             """Return the head's noise of rows, each with a stream of its own."""
             names = [(row // len(identities), int(labels[row])) for row in range(first, stop)]
-            return row_noise([stream(run.seed, self.kind, use, *name) for name in names], noise, run.device)
+            return row_noise([run.stream(self.kind, use, *name) for name in names], noise, run.device)
 
         starts = best_styles(
             target,
@@ -172,7 +171,7 @@ class PPA(Attack):
 
         with torch.no_grad():
             side = generator.view(generator.synthesis(starts[:1].to(run.device))).shape[-1]
-        crops = draw_crops(self.iterations, side, self.crop, (1.0, 1.0), stream(run.seed, self.kind, "crops"))
+        crops = draw_crops(self.iterations, side, self.crop, (1.0, 1.0), run.stream(self.kind, "crops"))
 
         def search(first: int, stop: int) -> tuple[Tensor, Tensor]:
             def progress(iteration: int, identity_loss: float, prior_loss: float) -> None:
@@ -201,7 +200,7 @@ class PPA(Attack):
             side,
             self.selection_crop,
             self.selection_ratio,
-            stream(run.seed, self.kind, "selection"),
+            run.stream(self.kind, "selection"),
             flips=True,
         )
 

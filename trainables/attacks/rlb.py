@@ -14,8 +14,8 @@ from trainables.attacks.base import (
     Reconstructions,
     ThreatModel,
     check_fit,
+    chunk_size,
     in_chunks,
-    rows_at_once,
     to_pixels,
 )
 from trainables.attacks.optim.descent import DescentState, adam_step, sampled
@@ -182,7 +182,7 @@ class RLB(Attack):
             finished += (stop - first) * self.episodes
             return latents.cpu(), pixels.cpu(), measured * (stop - first)
 
-        size = max(1, (run.batch_size or rows_at_once(run.device)) // asked)
+        size = max(1, chunk_size(run) // asked)
         chunks = in_chunks(rows, size, work)
         mean = torch.stack([measured for _, _, measured in chunks]).sum(0) / rows
         return Reconstructions(

@@ -15,8 +15,8 @@ from trainables.attacks.base import (
     Reconstructions,
     ThreatModel,
     check_fit,
+    chunk_size,
     in_chunks,
-    rows_at_once,
     to_pixels,
 )
 from trainables.attacks.optim.descent import DescentState, Losses, Progress, descend, sampled
@@ -27,7 +27,6 @@ from trainables.nn.inference import inference_copy
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.run import Run
-from trainables.runtime.seeds import stream
 from trainables.storage.resume import Resume
 
 
@@ -135,7 +134,7 @@ class VMI(Attack):
         )
         check_fit(target, prior, identities, run.device, self.threat_model)
         self.check_prior(prior)
-        identities, size = identities.cpu(), run.batch_size or rows_at_once(run.device)
+        identities, size = identities.cpu(), chunk_size(run)
         rows, width, finished = len(identities), prior.latent_size // self.layers, 0
         family = self.family()
 
@@ -149,7 +148,7 @@ class VMI(Attack):
                 )
 
             chunk = identities[first:stop].tolist()
-            starts = [stream(run.seed, "vmi", "start", identity) for identity in chunk]
+            starts = [run.stream("vmi", "start", identity) for identity in chunk]
             parameters, losses = self.fit(
                 target,
                 prior,
@@ -159,13 +158,13 @@ class VMI(Attack):
                     for name, value in family.initial(starts, self.layers, width).items()
                 },
                 identities[first:stop].to(run.device),
-                self.draws([stream(run.seed, "vmi", "draws", i) for i in chunk], target, width, run.device),
+                self.draws([run.stream("vmi", "draws", i) for i in chunk], target, width, run.device),
                 progress,
                 size=size,
                 resume=run.resume,
                 name=f"rows-{first}-{stop}",
             )
-            last = [stream(run.seed, "vmi", "samples", identity) for identity in chunk]
+            last = [run.stream("vmi", "samples", identity) for identity in chunk]
             final = {
                 name: value.to(run.device) for name, value in self._draw(last, self.samples, 0, width).items()
             }

@@ -131,7 +131,7 @@ class GMIPrior(Prior):
         networks = self.build(public.pixels.shape[-1])
         networks.generator.to(run.device).train()
         networks.discriminator.to(run.device).train()
-        noise = stream(run.seed, "prior", "noise")
+        noise = run.stream("prior", "noise")
 
         def draw_z(count: int) -> Tensor:
             return torch.randn(count, self.latent_size, generator=noise).to(run.device)

@@ -227,13 +227,13 @@ class KEDMIPrior(Prior):
             )
         pixels = public.pixels.to(run.device)
         target = inference_copy(target, run.device)
-        with head_noise(target, stream(run.seed, "prior", "labels")):
+        with head_noise(target, run.stream("prior", "labels")):
             probabilities = soft_labels(target, pixels)
         torch.manual_seed(derive(run.seed, "prior", "weights"))
         networks = self.build(pixels.shape[-1], probabilities.shape[1])
         networks.generator.to(run.device).train()
         discriminator = cast(InversionDiscriminator, networks.discriminator.to(run.device).train())
-        noise = stream(run.seed, "prior", "noise")
+        noise = run.stream("prior", "noise")
         steps = inversion_steps(
             networks.generator,
             discriminator,

@@ -136,7 +136,7 @@ class LOKTPrior(Prior):
             generator.parameters(), lr=self.learning_rate, betas=(0.0, 0.9)
         )
         critic_optimizer = torch.optim.Adam(heads, lr=self.learning_rate, betas=(0.0, 0.9))
-        noise, batches = stream(run.seed, "prior", "noise"), self._batches(public, run.seed, run.device)
+        noise, batches = run.stream("prior", "noise"), self._batches(public, run.seed, run.device)
 
         def generator_step(iteration: int) -> Tensor:
             latents, wanted = random_latents(
@@ -183,7 +183,7 @@ class LOKTPrior(Prior):
         if not len(critic.surrogates):
             return
         wanted = torch.arange(target.classes).repeat_interleave(self.images_per_class)
-        noise = stream(run.seed, "prior", "surrogate images")
+        noise = run.stream("prior", "surrogate images")
         latents = with_labels(torch.randn(len(wanted), self.latent_size, generator=noise), wanted)
 
         @torch.no_grad()
@@ -210,7 +210,7 @@ class LOKTPrior(Prior):
                 steps=max(1, self.epoch_images // size),
                 batch_size=size,
                 learning_rate=self.surrogate_rate,
-                generator=stream(run.seed, "prior", "surrogate", number),
+                generator=run.stream("prior", "surrogate", number),
                 progress=progress,
             )
 

@@ -106,10 +106,8 @@ class PLGPrior(Prior):
                 "it for a target whose gradients the attacker has"
             )
         target = inference_copy(target, run.device)
-        noise = stream(run.seed, "prior", "noise")
-        index, labels = pseudo_labels(
-            target, public, self.top, stream(run.seed, "prior", "labels"), run.device
-        )
+        noise = run.stream("prior", "noise")
+        index, labels = pseudo_labels(target, public, self.top, run.stream("prior", "labels"), run.device)
         classes = int(labels.max()) + 1
         torch.manual_seed(derive(run.seed, "prior", "weights"))
         networks = self.build(public.pixels.shape[-1], classes)

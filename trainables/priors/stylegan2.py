@@ -269,7 +269,7 @@ class StyleGAN2Prior(Prior):
         assert isinstance(generator, Generator) and isinstance(discriminator, Discriminator)
         for network in (generator, discriminator):
             network.to(run.device).to(memory_format=torch.channels_last).train()
-        latents = stream(run.seed, "prior", "noise")
+        latents = run.stream("prior", "noise")
 
         def draw_z(count: int) -> Tensor:
             return torch.randn(count, self.latent_size, generator=latents).to(run.device)
@@ -350,7 +350,7 @@ class StyleGAN2Prior(Prior):
         networks = eval_mode(self._wrap(generator.to(run.device), discriminator.to(run.device), image_size))
         if discriminator.shape.group > 1:
             group = min(discriminator.shape.group, 4)
-            z = torch.randn(2 * group, networks.latent_size, generator=stream(run.seed, "prior", "usual"))
+            z = torch.randn(2 * group, networks.latent_size, generator=run.stream("prior", "usual"))
             pictures = networks.generator
             assert isinstance(pictures, Pictures)
             with torch.no_grad():

@@ -119,7 +119,7 @@ def train_classifier(
     batchnorm, keep = recipe.frozen_batchnorm, cacheable_variants(recipe.augmentation)
     prefix = Prefix(classifier, frozen, train.pixels.to(run.device), keep=keep, batchnorm=batchnorm)
     unseen = Prefix(classifier, frozen, validation.pixels.to(run.device), keep=1, batchnorm=batchnorm)
-    order, views, noise = (stream(run.seed, stage, name) for name in ("order", "views", "noise"))
+    order, views, noise = (run.stream(stage, name) for name in ("order", "views", "noise"))
     history: list[dict[str, float]] = []
     best: dict[str, Tensor] = {}
     best_epoch, best_accuracy = 0, -1.0

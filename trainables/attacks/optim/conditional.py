@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from trainables.attacks.base import Attack, Reconstructions, in_chunks, row_noise, rows_at_once, to_pixels
+from trainables.attacks.base import Attack, Reconstructions, chunk_size, in_chunks, row_noise, to_pixels
 from trainables.attacks.optim.descent import (
     DescentState,
     Guide,
@@ -24,7 +24,6 @@ from trainables.nn.conditional_gan import ConditionalGenerator, with_labels
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.run import Run
-from trainables.runtime.seeds import stream
 from trainables.storage.resume import Resume
 
 VIEWS = 2  # of every image, for every classifier
@@ -77,7 +76,7 @@ class ConditionalSearch(Attack):
 
         def streams(use: str, first: int, stop: int) -> list[torch.Generator]:
             return [
-                stream(run.seed, self.kind, use, row // len(identities), int(labels[row]))
+                run.stream(self.kind, use, row // len(identities), int(labels[row]))
                 for row in range(first, stop)
             ]
 
@@ -108,7 +107,7 @@ class ConditionalSearch(Attack):
             finished += (stop - first) * self.iterations
             return latents.cpu(), pixels.cpu(), losses * (stop - first)
 
-        chunks = in_chunks(rows, run.batch_size or rows_at_once(run.device), work)
+        chunks = in_chunks(rows, chunk_size(run), work)
         images = torch.cat([pixels for _, pixels, _ in chunks])
         shape = (self.restarts, len(identities))
         return Reconstructions(

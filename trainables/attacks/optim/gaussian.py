@@ -12,9 +12,9 @@ from trainables.attacks.base import (
     Attack,
     Passes,
     Reconstructions,
+    chunk_size,
     in_chunks,
     row_noise,
-    rows_at_once,
     to_pixels,
 )
 from trainables.attacks.optim.descent import (
@@ -32,7 +32,6 @@ from trainables.method import length_knob
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.run import Run
-from trainables.runtime.seeds import stream
 from trainables.storage.resume import Resume
 
 
@@ -106,7 +105,7 @@ class GaussianSearch(Attack):
                 run.report("attack", done, total, identity_loss=identity_loss, prior_loss=prior_loss)
 
             def streams(use: str) -> list[torch.Generator]:
-                return [stream(run.seed, self.kind, use, int(label)) for label in labels]
+                return [run.stream(self.kind, use, int(label)) for label in labels]
 
             try:
                 gaussian, losses = self.descend(
@@ -134,7 +133,7 @@ class GaussianSearch(Attack):
             return torch.stack(latents).cpu(), torch.stack(pixels), losses * count
 
         groups = -(-rows // self.group)
-        at_once = max(1, (run.batch_size or rows_at_once(run.device)) // self.group)
+        at_once = max(1, chunk_size(run) // self.group)
         chunks = in_chunks(groups, at_once, work)
         return Reconstructions(
             latents=torch.cat([latents for latents, _, _ in chunks], dim=1),

@@ -11,9 +11,9 @@ from trainables.attacks.base import (
     Attack,
     Passes,
     Reconstructions,
+    chunk_size,
     in_chunks,
     row_noise,
-    rows_at_once,
     to_pixels,
 )
 from trainables.attacks.optim.descent import (
@@ -30,7 +30,6 @@ from trainables.method import length_knob
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.run import Run
-from trainables.runtime.seeds import stream
 from trainables.storage.resume import Resume
 
 
@@ -85,7 +84,7 @@ class LatentSearch(Attack):
         rows = len(labels)
         starts = torch.stack(
             [
-                torch.randn(prior.latent_size, generator=self._stream(run.seed, row, identities, "start"))
+                torch.randn(prior.latent_size, generator=self._stream(run, row, identities, "start"))
                 for row in range(rows)
             ]
         )
@@ -99,7 +98,7 @@ class LatentSearch(Attack):
                 total = rows * self.iterations
                 run.report("attack", done, total, identity_loss=identity_loss, prior_loss=prior_loss)
 
-            generators = [self._stream(run.seed, row, identities, "head") for row in range(first, stop)]
+            generators = [self._stream(run, row, identities, "head") for row in range(first, stop)]
             latents, losses = self.descend(
                 guide,
                 prior,
@@ -115,7 +114,7 @@ class LatentSearch(Attack):
             finished += (stop - first) * self.iterations
             return latents.cpu(), pixels.cpu(), losses * (stop - first)
 
-        chunks = in_chunks(rows, run.batch_size or rows_at_once(run.device), work)
+        chunks = in_chunks(rows, chunk_size(run), work)
         shape = (self.restarts, len(identities))
         images = torch.cat([pixels for _, pixels, _ in chunks])
         return Reconstructions(
@@ -124,9 +123,9 @@ class LatentSearch(Attack):
             history=history(self.iterations, [losses for _, _, losses in chunks], rows),
         )
 
-    def _stream(self, seed: int, row: int, identities: Tensor, use: str) -> torch.Generator:
+    def _stream(self, run: Run, row: int, identities: Tensor, use: str) -> torch.Generator:
         restart, position = divmod(row, len(identities))
-        return stream(seed, self.kind, use, restart, int(identities[position]))
+        return run.stream(self.kind, use, restart, int(identities[position]))
 
     def descend(
         self,
