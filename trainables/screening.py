@@ -27,7 +27,7 @@ from trainables.stages.evaluation import judge_warnings
 from trainables.stages.judge import make_judge
 from trainables.stages.target import make_target
 from trainables.storage.store import Stage, Store
-from trainables.trial import run_attack, run_trial
+from trainables.trial import per_identity, run_attack, run_trial
 
 KNOWN = (
     "test_accuracy",
@@ -185,6 +185,7 @@ def _beaten(
         metrics={
             "validation_accuracy": trained.result["validation_accuracy"],
             "train_accuracy": trained.result["train_accuracy"],
+            **per_identity(trained),
             "judge_test_accuracy": judged.result["test_accuracy"],
         },
         screening=screening,

@@ -57,6 +57,7 @@ def run_trial(
         metrics={
             "validation_accuracy": trained.result["validation_accuracy"],
             "train_accuracy": trained.result["train_accuracy"],
+            **per_identity(trained),
             "judge_test_accuracy": judged.result["test_accuracy"],
             **headline.metrics,
             **{
@@ -142,6 +143,12 @@ def run_attack(
         history=attacked.result["history"],
         path=str(attacked.path),
     )
+
+
+def per_identity(trained: Stage) -> dict[str, float]:
+    """Return the target's test accuracy as a mean over identities; targets of older stores have none."""
+    name = "test_accuracy_per_identity"
+    return {name: trained.result[name]} if name in trained.result else {}
 
 
 def average(attacks: Sequence[AttackResult]) -> tuple[float, Interval]:
