@@ -23,9 +23,10 @@ from trainables.errors import ConfigError
 from trainables.method import LENGTH, knobs_marked
 from trainables.results import AttackResult, TrialResult
 from trainables.runtime.progress import Report, silent
-from trainables.stages.evaluation import judge_warnings
+from trainables.stages.data import load_data
 from trainables.stages.judge import make_judge
 from trainables.stages.target import make_target
+from trainables.stages.warnings import trial_warnings
 from trainables.storage.store import Stage, Store
 from trainables.trial import per_identity, run_attack, run_trial
 
@@ -197,7 +198,7 @@ def _beaten(
         seconds={"target": trained.seconds, "screening": screening["seconds"]},
         history={"target": trained.result["history"], "short attack": short.history},
         artifacts={"target": str(trained.path), "attack": short.path, "judge": str(judged.path)},
-        warnings=judge_warnings(judged.result["test_accuracy"], trained.result["test_accuracy"]),
+        warnings=trial_warnings(config, load_data(config), trained, judged, [short]),
     )
 
 

@@ -13,11 +13,12 @@ from trainables.runtime.progress import Report, silent
 from trainables.stages.attack import make_attack
 from trainables.stages.auxiliary import make_auxiliary
 from trainables.stages.data import load_data
-from trainables.stages.evaluation import judge_warnings, make_evaluation
+from trainables.stages.evaluation import make_evaluation
 from trainables.stages.judge import make_judge
 from trainables.stages.pretrained import make_pretrained
 from trainables.stages.prior import make_prior
 from trainables.stages.target import make_target
+from trainables.stages.warnings import stored_prior_warnings, trial_warnings
 from trainables.storage.store import Stage, Store
 
 SHARED = ("pretrained", "prior", "judge")
@@ -89,7 +90,7 @@ def run_trial(
             "judge": str(judged.path),
             **{f"attack.{name}": attack.path for name, attack in several.items()},
         },
-        warnings=judge_warnings(judged.result["test_accuracy"], trained.result["test_accuracy"]),
+        warnings=trial_warnings(config, data, trained, judged, attacks.values()),
     )
 
 
@@ -142,6 +143,7 @@ def run_attack(
         },
         history=attacked.result["history"],
         path=str(attacked.path),
+        warnings=stored_prior_warnings(plan.prior.kind, prior, load_data(config).public.pixels),
     )
 
 

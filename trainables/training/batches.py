@@ -22,6 +22,12 @@ def shuffled(count: int, batch_size: int, generator: torch.Generator) -> Iterato
         yield order[first : first + size]
 
 
+def share_of_pass(count: int, batch_size: int) -> float:
+    """Return the share of `count` images that `shuffled` shows in a pass, in (0, 1]."""
+    size = min(batch_size, count)
+    return count // size * size / count
+
+
 def by_identity(
     labels: Tensor, batch_size: int, images_per_identity: int, generator: torch.Generator
 ) -> Iterator[Tensor]:
@@ -31,8 +37,8 @@ def by_identity(
     group is filled up with images seen before, and so is the group of an identity with too few images. The
     groups of a batch are of different identities as far as groups last: those with most left go first, and
     one that has more groups left than there are batches comes several times in a batch, so that nearly every
-    image is seen. (BiDO's training on CelebA: 16 identities x 4 images. Its sampler ends the pass instead when
-    few identities have a group left, which on unbalanced data drops most images.)
+    image is seen. (BiDO's training on CelebA: 16 identities x 4 images. Its sampler ends the pass instead
+    when few identities have a group left, which on unbalanced data drops most images.)
     """
     own = [(labels == label).nonzero().flatten() for label in range(int(labels.max()) + 1)]
     own = [index for index in own if len(index)]

@@ -121,7 +121,7 @@ def test_by_identity_repeats_no_image_within_a_group():
 
 
 def published_pass(labels, batch_size, each, generator):
-    """BiDO's sampler, most groups left first: it ends when fewer people have a group left than a batch takes."""
+    """BiDO's sampler, most groups left first: it ends when too few people for a batch have a group left."""
     groups = []
     for label in labels.unique().tolist():
         own = (labels == label).nonzero().flatten()
@@ -134,7 +134,9 @@ def published_pass(labels, batch_size, each, generator):
         yield torch.cat([groups[i].pop() for i in chosen.tolist()])
 
 
-@pytest.mark.parametrize(("number", "images", "batch_size", "each"), [(40, 24, 64, 4), (10, 12, 20, 4), (30, 7, 8, 1)])
+@pytest.mark.parametrize(
+    ("number", "images", "batch_size", "each"), [(40, 24, 64, 4), (10, 12, 20, 4), (30, 7, 8, 1)]
+)
 def test_by_identity_is_the_published_sampler_where_that_drops_nothing(number, images, batch_size, each):
     labels = people([images] * number)
     ours = list(by_identity(labels, batch_size, each, generator()))
