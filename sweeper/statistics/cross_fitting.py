@@ -3,9 +3,9 @@
 A front is made of the trials that look best, and some look best by luck. Here one half of the people and of
 the test images chooses, for each accuracy that may be asked for, the trial to release (the *policy*, a
 staircase of trials); the other half says what the chosen trials are worth; both change places, and the mean
-of the two is reported. Choice and value share no noise, so the figure is unbiased for the value of the policies
-that halves choose, at any rate, also near 0 where drawing a front again is not. That value is at most the
-front's own.
+of the two is reported. Choice and value share no noise, so the figure is unbiased for the value of the
+policies that halves choose, at any rate, also near 0 where drawing a front again is not. That value is at
+most the front's own.
 
 Cross-fitting as in Chernozhukov et al., Double/debiased machine learning (2018), section 3.
 """
