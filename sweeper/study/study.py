@@ -131,8 +131,8 @@ class Study(_Strict):
                 f"({self.name}: search.sampler); take another sampler, or a space such as bido_grid"
             )
         default = available if self.search.sampler == "grid" else DEFAULT_TRIALS
-        wanted = self.search.trials or default or DEFAULT_TRIALS
-        return wanted if available is None else min(wanted, available)
+        trials = self.search.trials or default or DEFAULT_TRIALS
+        return trials if available is None else min(trials, available)
 
     def document(self, assignment: Mapping[str, Any]) -> dict[str, Any]:
         """Return the trial that `assignment` (path -> value) makes of the template.

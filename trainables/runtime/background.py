@@ -54,8 +54,8 @@ def cause_of(error: BaseException) -> Cause:
 
 def explain(error: BaseException) -> str:
     """Return the failure in one line."""
-    said = error.strerror if isinstance(error, OSError) and error.strerror else error
-    cause, text = cause_of(error), " ".join(str(said).split())
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+    cause, text = cause_of(error), " ".join(str(reason).split())
     if cause == "memory":
         return f"out of memory: {text[:300]}; try a smaller batch_size, or fewer trials at once"
     if cause == "bug":
