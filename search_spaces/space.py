@@ -1,4 +1,4 @@
-"""What to do with a space: draw from it, list it, size it, write it down, and name the trials to start with.
+"""Functions of a space: draw from it, list it, size it, write it down, and name the trials to start with.
 
 An optimiser sees one parameter per choice that it really has. Its name is the path it sets, qualified by the
 branch it lives in (``defense.bido_hsic.lambda_x``), so that two branches never share a parameter by accident.

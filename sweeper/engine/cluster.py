@@ -32,7 +32,7 @@ STARTS = 3
 
 @dataclass(frozen=True)
 class TrialResources:
-    """What one trial gets, how many run at once, and what the best machine for shared stages has."""
+    """Resources of one trial, the number of trials at once, and the best machine's for shared stages."""
 
     cpus: float
     gpus: float

@@ -11,7 +11,7 @@ GRACE_SECONDS = 10.0
 
 
 class Stopping:
-    """Whether a stop was asked for. stop: called once, from a signal handler, to hand out nothing more."""
+    """Request to stop. stop: called once, from a signal handler, to hand out nothing more."""
 
     def __init__(self, stop: Callable[[], None]) -> None:
         self._stop, self._announced = stop, False

@@ -1,4 +1,4 @@
-"""What a person sees while a sweep runs, on stderr: how far it is, what is running, how long it takes."""
+"""Progress of a sweep on stderr: how far it is, what is running, how long it takes."""
 
 import sys
 import time

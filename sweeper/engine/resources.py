@@ -1,4 +1,4 @@
-"""What the processes of a trial need of the machines, and how many such trials fit on them."""
+"""Resources of a trial's processes, and how many such trials fit on the machines."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ class Node:
 
 @dataclass(frozen=True)
 class ProcessResources:
-    """What one process gets: cores, and a part of one GPU or whole ones."""
+    """Resources of one process: cores, and a part of one GPU or whole ones."""
 
     cpus: float
     gpus: float

@@ -26,7 +26,7 @@ from trainables.errors import DiskError, TrialError
 
 @dataclass(frozen=True)
 class SweepResult:
-    """How a sweep ended. before: results there at the start. problems: what a reader should know."""
+    """End of a sweep. before: results that it started with. problems: what a reader should know."""
 
     records: dict[str, Any]
     before: int

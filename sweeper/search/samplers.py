@@ -1,4 +1,4 @@
-"""Who proposes trials: Optuna's samplers, made to take conditional spaces and to go on after a restart."""
+"""Optuna's samplers, made to take conditional spaces and to go on after a restart."""
 
 import warnings
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What a front attains: for a level of one objective, the best of the other. numpy only.
+"""Attainment of a front: for a level of one objective, the best of the other. numpy only.
 
 values: float (n, 2), rows are trials: the objective that is given as a level, then the one that is attained.
 directions: two words, ``"maximize"`` or ``"minimize"``. A row that is not finite attains nothing.

@@ -1,4 +1,4 @@
-"""How sure a front is: the same trials measured again on other identities, drawn many times. numpy only.
+"""Bootstrap of a front: the same trials measured again on other identities, drawn many times. numpy only.
 
 A front is made of the trials that look best, and some of them look best by luck. So its hypervolume is too
 high, the more so the more trials there are and the fewer identities were attacked; drawing again adds the

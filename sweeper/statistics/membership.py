@@ -1,4 +1,4 @@
-"""How sure it is that a trial is on the front, when each was measured under several seeds. numpy only."""
+"""Probability that a trial is on the front, each trial measured under several seeds. numpy only."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Where a sweep keeps its state: one folder, or the databases that the environment names."""
+"""Home of a sweep's state: one folder, or the databases that the environment names."""
 
 import errno
 import json

@@ -1,4 +1,4 @@
-"""How sure the judge is of reconstructions, beside private images, and where only the target is sure."""
+"""Confidence of the judge in reconstructions, beside private images, and where only the target is sure."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ from trainables.runtime.seeds import stream
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What judge and target say of B images and the identity of each; tensors (B,).
+    """Confidence of judge and target in the identities of B images; tensors (B,).
 
     confidence: the judge's softmax for the identity. confident: the target's is above the threshold.
     unrecognised: confident, and the judge's first choice is another. classes: among which the judge chooses.

@@ -1,4 +1,4 @@
-"""Where a target's stages start from: random weights, a data set, a file, or torchvision."""
+"""Start of a target's stages: random weights, a data set, a file, or torchvision."""
 
 from dataclasses import dataclass
 

@@ -21,7 +21,7 @@ _NO_MEMORY = ("not enough memory", "out of memory", "cannot allocate memory")
 
 @dataclass(frozen=True)
 class JobStatus:
-    """Where a piece of work stands.
+    """Status of a piece of work.
 
     state: "running", "complete" (then `result` is set) or "failed" (then `reason` and `cause` are set).
     stage, done, total: what it last reported. seconds: spent in that stage so far.

@@ -1,4 +1,4 @@
-"""What a judge says of an attack's reconstructions."""
+"""Evaluation of an attack's reconstructions by a judge, as a stage."""
 
 from pathlib import Path
 from typing import Any

@@ -52,7 +52,7 @@ class Target(Recipe):
 
 @dataclass(frozen=True)
 class Trained:
-    """How training went.
+    """Record of a training.
 
     history: per epoch a dict of epoch (from 1), loss, train_accuracy and validation_accuracy.
     best_epoch: the epoch whose weights were kept, the earliest of the best validation accuracy.

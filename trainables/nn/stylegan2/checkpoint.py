@@ -24,7 +24,7 @@ HEADER = "stylegan2"  # where a safetensors file keeps the shapes of its network
 
 @dataclass(frozen=True)
 class Shapes:
-    """What the two networks of a checkpoint are made of."""
+    """Shapes of the two networks of a checkpoint."""
 
     generator: GeneratorShape
     discriminator: DiscriminatorShape
@@ -215,8 +215,8 @@ def _resolutions(module: Inert) -> list[int]:
 def _expect(what: str, expected: str, got: str) -> None:
     if expected != got:
         raise ConfigError(
-            f"expected a StyleGAN2 whose {what} is '{expected}', as in all published ones; got '{got}'; choose "
-            "another checkpoint"
+            f"expected a StyleGAN2 whose {what} is '{expected}', as in all published ones; got '{got}'; "
+            "choose another checkpoint"
         )
 
 
