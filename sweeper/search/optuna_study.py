@@ -198,7 +198,7 @@ class OptunaStudy:
             assignment = propose(self.study, trial)
         self._handles[trial.number] = trial
         self._tried.setdefault(_key(assignment), trial.number)
-        # Rivals are the trials finished now; what finishes while the trial trains can only screen more of its kind.
+        # Rivals are finished now; what finishes while the trial trains can only screen more of its kind.
         options = {"rivals": list(self._rivals)} if self.study.search.screening else {}
         document = self.study.document(assignment)
         return TrialRequest(trial.number, assignment, document, f"trial {trial.number}", options)

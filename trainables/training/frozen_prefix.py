@@ -8,7 +8,7 @@ from trainables.datasets.base import as_float
 from trainables.training.batches import Augmentation, BatchAugmentation, no_augmentation, take_batch
 from trainables.training.freeze import FrozenBatchnorm
 
-# Bytes that the stored outputs of one set of images may take. Fixed, so that a run computes the same way every time.
+# Bytes for the stored outputs of one set of images. Fixed, so that a run computes the same way every time.
 KEPT_BYTES = {"cpu": 1 << 30, "cuda": 8 << 30}
 CHUNK = 256
 
