@@ -40,8 +40,8 @@ def paired_test(first: ArrayLike, second: ArrayLike, *, seed: int = 0) -> Paired
     """Return how the rates (N,) in [0, 1] of N people differ between two targets.
 
     Rates of 0 and 1 alone: McNemar's exact test (1947), a sign test over the people for whom they differ.
-    Other rates: the test that flips the signs of the people's differences (Fisher, The Design of Experiments, 1935,
-    section 21), with all flips up to 12 people that differ and 10,000 random ones beyond.
+    Other rates: the test that flips the signs of the people's differences (Fisher, The Design of Experiments,
+    1935, section 21), with all flips up to 12 people that differ and 10,000 random ones beyond.
 
     Raises `ValueError` if the two are not of the same people.
     """

@@ -28,8 +28,8 @@ def people_needed(first: float, second: float, *, power: float = POWER) -> int:
 def power_of(first: float, second: float, people: float, *, seed_deviation: float = 0.0) -> float:
     """Return the chance that `people` in each arm tell rates `first` and `second` apart, two-sided at 5 %.
 
-    people: independent ones, see `effective_people`. seed_deviation: of each arm's rate over training seeds, for
-    the mean over those that are run.
+    people: independent ones, see `effective_people`. seed_deviation: of each arm's rate over training seeds,
+    for the mean over those that are run.
     """
     mean = (first + second) / 2
     noise = 2 * seed_deviation**2
