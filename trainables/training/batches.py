@@ -75,7 +75,7 @@ def _groups(own: Tensor, size: int, generator: torch.Generator) -> list[Tensor]:
 
 @dataclass(frozen=True)
 class BatchAugmentation:
-    """How each image of a batch is seen.
+    """Augmentation of each image of a batch.
 
     flips: bool (B,), mirrored or not.  shifts: int64 (B, 2), rows and columns in pixels.
     """
