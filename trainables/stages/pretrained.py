@@ -9,7 +9,7 @@ from trainables.config import TrialConfig
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
 from trainables.stages.base import _common
-from trainables.storage.content import with_content
+from trainables.storage.content import named_versions, with_content
 from trainables.storage.store import Stage, Store
 
 
@@ -37,5 +37,6 @@ def pretrained_parts(config: TrialConfig) -> dict[str, Any]:
         **_common(config, "pretrained"),
         "pretraining": with_content(config.pretraining),
         "architecture": config.target.architecture,
+        **named_versions(config.target),
         "normalization": config.target.normalization,
     }
