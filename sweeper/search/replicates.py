@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sweeper.statistics.intervals import interval_over
-from sweeper.study.objectives import MEASURES
+from sweeper.study.metrics import find_metric
 from trainables.runtime.progress import Report
 
 Run = Callable[..., dict[str, Any]]
@@ -105,9 +105,9 @@ def _interval(
 
 
 def _bounds(name: str) -> tuple[float, float]:
-    measure = MEASURES.get(name)
-    low = -math.inf if measure is None or measure.low is None else measure.low
-    high = math.inf if measure is None or measure.high is None else measure.high
+    metric = find_metric(name)
+    low = -math.inf if metric is None or metric.low is None else metric.low
+    high = math.inf if metric is None or metric.high is None else metric.high
     return low, high
 
 
