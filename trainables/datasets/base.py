@@ -16,6 +16,9 @@ class Images:
     pixels: uint8 (N, 3, S, S).  labels: int64 (N,) in 0 .. K-1.  names: K identity names, in label order.
     files: N origins (a path, or a description for rendered images), used in errors and overlap checks.
     reserved: bool (N,), True for images that the data set itself keeps for testing; None if it has no say.
+    checked: bool (N,), the same for validation.
+    digests: of the bytes of each image's file; None for images that come from no files.
+    warnings: what a reader must know of how the images were read.
     """
 
     pixels: Tensor
@@ -23,6 +26,9 @@ class Images:
     names: tuple[str, ...]
     files: tuple[str, ...]
     reserved: Tensor | None = None
+    checked: Tensor | None = None
+    digests: tuple[bytes, ...] | None = None
+    warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -42,6 +48,9 @@ class Images:
             names=self.names,
             files=tuple(self.files[i] for i in index.tolist()),
             reserved=None if self.reserved is None else self.reserved[index],
+            checked=None if self.checked is None else self.checked[index],
+            digests=None if self.digests is None else tuple(self.digests[i] for i in index.tolist()),
+            warnings=self.warnings,
         )
 
 
@@ -58,6 +67,21 @@ class Dataset(Method):
     def crop(self) -> Any:
         """Return how pictures are cut before they are scaled; None where they are taken as they are."""
         return None
+
+    @property
+    def fit(self) -> Any:
+        """Return what becomes of pictures that are not square: "cut", or "pad" with black."""
+        return "cut"
+
+    @property
+    def allow_duplicates(self) -> Any:
+        """Return whether equal images in two parts or under two people are no error."""
+        return False
+
+    @property
+    def anonymous_names(self) -> Any:
+        """Return whether names say nothing about who is shown, so that they are not compared."""
+        return False
 
     def load(self, image_size: int) -> Images:
         """Return all images at `image_size`; raise `ConfigError` for anything missing or unreadable."""
