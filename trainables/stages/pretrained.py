@@ -9,6 +9,7 @@ from trainables.config import TrialConfig
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
 from trainables.stages.base import _common
+from trainables.stages.data import pretraining_warnings
 from trainables.storage.content import with_content
 from trainables.storage.store import Stage, Store
 
@@ -19,6 +20,7 @@ def make_pretrained(
     """Return the weights that targets start from."""
 
     def make(folder: Path) -> dict[str, Any]:
+        pretraining_warnings(config)  # refuses data that holds private images
         weights = config.pretraining.stages_state(
             config.target.architecture,
             config.image_size,
