@@ -83,6 +83,10 @@ class Dataset(Method):
         """Return whether names say nothing about who is shown, so that they are not compared."""
         return False
 
+    def stamp(self) -> Any:
+        """Return what differs once the data loaded last have changed; cheaper than to load them again."""
+        return None
+
     def load(self, image_size: int) -> Images:
         """Return all images at `image_size`; raise `ConfigError` for anything missing or unreadable."""
         raise NotImplementedError

@@ -32,6 +32,7 @@ from trainables.storage.folders import Listing, is_foreign, is_regular, list_fol
 
 SHOWN = 5  # how many bad files an error names
 Read = Callable[[str], bytes]
+LOADED: dict[str, tuple[str, ...]] = {}  # the folders below each root that this process loaded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +78,12 @@ class ImageFolder(Dataset):
                 f"fit of image_folder must be one of {', '.join(get_args(Fit))}; got {self.fit!r}"
             )
 
+    def stamp(self) -> tuple[int, ...]:
+        """Return the times of the folders loaded last: files added, moved and renamed change them."""
+        root = Path(self.root).expanduser()
+        folders = LOADED.get(str(root), ())
+        return tuple(_time(place) for place in (root, *(root / folder for folder in folders)))
+
     def load(self, image_size: int) -> Images:
         """Return all images, resized with antialiasing where their size differs.
 
@@ -95,7 +102,15 @@ class ImageFolder(Dataset):
                 f"image_folder expects a folder or a .zip; got the file {str(root)!r} (root), which is no zip"
             )
         listing = _list_zip(root) if root.is_file() else list_folder(root)
+        LOADED[str(root)] = () if root.is_file() else listing.folders
         return _decode(self, root.resolve(), image_size, listing, readable_suffixes())
+
+
+def _time(place: Path) -> int:
+    try:
+        return place.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 @lru_cache(maxsize=4)

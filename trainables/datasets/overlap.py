@@ -43,7 +43,7 @@ def shared_pictures(first: Images, second: Images) -> list[tuple[str, str]]:
 
 
 def check_parts(parts: Split, *, allow: bool) -> list[str]:
-    """Return a warning for pictures that lie in two parts of one data set, or under two people; [] if none do.
+    """Return warnings of pictures that lie in two parts of one data set, or under two people.
 
     Raises `ConfigError` with their count and names instead, unless `allow`.
     """
@@ -81,8 +81,8 @@ def check_pretraining(private: Images, pretraining: Images, *, allow: bool) -> l
     if same and not allow:
         raise ConfigError(
             f"pre-training and private data must share no images; got {len(same)} shared of {len(private)} "
-            f"private ({_examples(same)}) (pretraining.data, private); remove them from the pre-training data, "
-            "or set pretraining.data.allow_duplicates: true"
+            f"private ({_examples(same)}) (pretraining.data, private); remove them from the pre-training "
+            "data, or set pretraining.data.allow_duplicates: true"
         )
     warnings = []
     if same:
