@@ -18,12 +18,16 @@ from trainables.pretraining.dataset import OnDataset
 
 @dataclass(frozen=True)
 class Data:
-    """The images of a trial, fingerprints of them for the store's keys, and what to know of them."""
+    """The images of a trial, fingerprints of them for the store's keys, and what to know of them.
+
+    images_key: of the private images alone; `private_key` also has the parts and names that a data set gives.
+    """
 
     split: Split
     public: Images
     private_key: str
     public_key: str
+    images_key: str = ""
     warnings: tuple[str, ...] = ()
 
 
@@ -80,7 +84,9 @@ def _read_data(
     warnings = [f"private data: {text}" for text in mine.warnings]
     warnings += [f"public data: {text}" for text in theirs.warnings]
     warnings += check_parts(parts, allow=private.allow_duplicates)
-    return Data(parts, theirs, _private_fingerprint(mine), _fingerprint(theirs), tuple(warnings))
+    return Data(
+        parts, theirs, _private_fingerprint(mine), _fingerprint(theirs), _fingerprint(mine), tuple(warnings)
+    )
 
 
 def pretraining_warnings(config: TrialConfig) -> list[str]:

@@ -13,6 +13,8 @@ from trainables.stages.data import pretraining_warnings
 from trainables.storage.content import with_content
 from trainables.storage.store import Stage, Store
 
+DIGESTS = ".digests"  # in a store: what the files of pre-training sets hold
+
 
 def make_pretrained(
     config: TrialConfig, *, store: Store, device: str = "cpu", report: Report = silent
@@ -30,14 +32,14 @@ def make_pretrained(
         torch.save(weights, folder / "stages.pt")
         return {"weights": weights is not None}
 
-    return store.get("pretrained", pretrained_parts(config), make)
+    return store.get("pretrained", pretrained_parts(config, store.root / DIGESTS), make)
 
 
-def pretrained_parts(config: TrialConfig) -> dict[str, Any]:
-    """Return all that the backbone depends on."""
+def pretrained_parts(config: TrialConfig, memory: Path | None = None) -> dict[str, Any]:
+    """Return all that the backbone depends on; memory: see `trainables.storage.digests`."""
     return {
         **_common(config, "pretrained"),
-        "pretraining": with_content(config.pretraining),
+        "pretraining": with_content(config.pretraining, memory),
         "architecture": config.target.architecture,
         "normalization": config.target.normalization,
     }

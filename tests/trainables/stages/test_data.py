@@ -253,3 +253,19 @@ def test_pretraining_is_compared_by_bytes_whatever_the_crop(tmp_path):
     shutil.copy(private / "bob" / "3.png", other / "eve" / "found.png")
     with pytest.raises(ConfigError, match="got 1 shared"):
         pretraining_warnings(trial(private, **pretrained_on(other, {"crop": 20})))
+
+
+def test_other_bytes_of_the_same_size_are_another_backbone(tmp_path):
+    private, store = people(tmp_path / "private", "ada", "bob"), Store(tmp_path / "store", None)
+    other = tmp_path / "other"
+    for n in range(4):
+        for person in ("eve", "joe"):
+            (other / person).mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (32, 32), (n, ord(person[0]), 0)).save(other / person / f"{n}.bmp")
+    config = trial(private, **pretrained_on(other))
+    made = make_pretrained(config, store=store)
+    assert make_pretrained(config, store=store).key == made.key
+    size = (other / "eve" / "0.bmp").stat().st_size
+    Image.new("RGB", (32, 32), (99, 98, 97)).save(other / "eve" / "0.bmp")
+    assert (other / "eve" / "0.bmp").stat().st_size == size
+    assert make_pretrained(config, store=store).key != made.key
