@@ -33,9 +33,10 @@ def knobs(root: Path, module: str, name: str) -> list[dict[str, Any]]:
     fields: dict[str, tuple[str, ast.AnnAssign]] = {}
     for definition in reversed(classes):
         for node in definition.node.body:
-            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-                if "ClassVar" not in ast.unparse(node.annotation):
-                    fields[node.target.id] = (definition.module, node)
+            if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
+                continue
+            if "ClassVar" not in ast.unparse(node.annotation):
+                fields[node.target.id] = (definition.module, node)
     docstrings = [ast.get_docstring(definition.node) or "" for definition in classes]
     meanings: dict[str, str] = {}
     for text in docstrings:
@@ -134,7 +135,7 @@ def _meanings(docstring: str, names: set[str]) -> dict[str, str]:
 
 
 def _mention(docstring: str, name: str) -> str:
-    """Return the first sentence of a docstring that names a knob, "" if none does; a plain word names none."""
+    """Return the first sentence of a docstring that names a knob, or ""; a plain word names none."""
     word = rf"\b{name}\b" if "_" in name else rf"`{name}`"
     text = re.sub(r"\n[ ]*(?=\S)", " ", inspect.cleandoc(docstring))
     sentences = re.split(r"(?<=\.)\s+|\n\s*|  +", text)

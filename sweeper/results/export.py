@@ -81,8 +81,8 @@ def export(home: Home, name: str, number: int, folder: Path, *, replicate: int |
 def trained_labels(config: "TrialConfig", folder: Path) -> tuple[str, ...]:
     """Return the names that the target in the stage `folder` was trained on, in label order.
 
-    A stage of an earlier version does not hold them: they are then those of the private data, if its images are still
-    those that the target was trained on. Raises `ConfigError` if they are not, or if nothing says so.
+    A stage of an earlier version does not hold them: they are then those of the private data, if its images
+    are still those that the target was trained on. Raises `ConfigError` if they are not.
     """
     from trainables.stages.data import load_data
 
