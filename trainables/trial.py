@@ -88,7 +88,10 @@ def run_trial(
             "judge": str(judged.path),
             **{f"attack.{name}": attack.path for name, attack in several.items()},
         },
-        warnings=judge_warnings(judged.result["test_accuracy"], trained.result["test_accuracy"]),
+        warnings=[
+            *data.warnings,
+            *judge_warnings(judged.result["test_accuracy"], trained.result["test_accuracy"]),
+        ],
     )
 
 

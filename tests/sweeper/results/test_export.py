@@ -3,8 +3,10 @@
 import io
 import json
 import re
+import shutil
 from contextlib import redirect_stdout
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -121,6 +123,57 @@ def test_what_cannot_be_released_is_named(ran, tmp_path):
     with pytest.raises(ConfigError, match="expected the target of trial 0"):
         export(home, "tiny", 0, tmp_path / "release")
     moved.rename(home.store.root)
+
+
+@pytest.fixture
+def people(tmp_path):
+    """Return a maker of (home, folder of people) with one finished trial of three people, trained on pixels
+    of noise, read with knobs of their own."""
+    from sweeper.storage.home import Home
+
+    root = tmp_path / "people"
+    for number, name in enumerate(("ada", "bob", "eve")):
+        for picture in range(6):
+            noise = np.random.default_rng(10 * number + picture).integers(0, 256, (40, 30, 3), dtype=np.uint8)
+            (root / name).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(noise).save(root / name / f"{picture}.png")
+
+    def make(**knobs):
+        home = Home(tmp_path / "home")
+        private = {"kind": "image_folder", "root": str(root), **knobs}
+        document = {**DOCUMENT, "trial": {**DOCUMENT["trial"], "private": private}}
+        home.study("tiny").mkdir(parents=True)
+        (home.study("tiny") / "study.yaml").write_text(yaml.safe_dump(document))
+        book = OptunaStudy(parse_study(document, "test"), home.storage, home.study("tiny") / "history")
+        asked = book.ask()
+        result = run_trial(load_trial(asked.document), store=home.store).to_json()
+        assert book.tell(asked.number, result | {"params": asked.assignment}) == ""
+        return home, root
+
+    return make
+
+
+def test_labels_are_those_of_training_and_not_of_todays_folders(people, tmp_path):
+    home, root = people(fit="pad", crop=36)
+    (root / "bob").rename(root / "zoe")
+    folder = export(home, "tiny", 0, tmp_path / "release")
+    assert load_released(folder).labels == ("ada", "bob", "eve")
+    about = json.loads((folder / "config.json").read_text())
+    assert about["fit"] == "pad" and about["crop"] == 36
+    shutil.rmtree(root)
+    assert load_released(export(home, "tiny", 0, tmp_path / "again")).labels == ("ada", "bob", "eve")
+
+
+def test_labels_of_a_stage_that_holds_none_are_not_guessed(people, tmp_path):
+    home, root = people()
+    (note,) = (home.store.root / "target").glob("*/result.json")
+    record = json.loads(note.read_text())
+    del record["result"]["identities"]  # as before
+    note.write_text(json.dumps(record))
+    assert load_released(export(home, "tiny", 0, tmp_path / "release")).labels == ("ada", "bob", "eve")
+    (root / "ada").rename(root / "zoe")  # other people under the labels
+    with pytest.raises(ConfigError, match="labels would name the wrong people"):
+        export(home, "tiny", 0, tmp_path / "again")
 
 
 def test_a_target_of_each_seed_can_be_chosen(ran):
