@@ -1,4 +1,4 @@
-"""What may vary in a sweep: families of hyper-parameters. Standard library only."""
+"""Search spaces: families of hyper-parameters that may vary in a sweep. Standard library only."""
 
 from search_spaces.bido import bido
 from search_spaces.defenses import defenses

@@ -1,4 +1,4 @@
-"""What may vary: the domains that a space is made of.
+"""Domains, the values that a parameter may take, of which a space is made.
 
 A space is a dict: name -> domain. The name of a plain domain is the path it sets in a trial
 (``target.freeze_point``); a `Switch` or `Rows` has a name of its own (``defense``) and sets several paths.

@@ -1,4 +1,4 @@
-"""How deep to freeze: the one knob of TL-DMI (Ho et al., CVPR 2024)."""
+"""Depth of freezing: the one knob of TL-DMI (Ho et al., CVPR 2024)."""
 
 from search_spaces.domains import Ordered, Space
 

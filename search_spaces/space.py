@@ -1,4 +1,4 @@
-"""What to do with a space: draw from it, list it, size it, write it down, and name the trials to start with.
+"""Functions of a space: draw from it, list it, size it, write it down, and name the trials to start with.
 
 An optimiser sees one parameter per choice that it really has. Its name is the path it sets, qualified by the
 branch it lives in (``defense.bido_hsic.lambda_x``), so that two branches never share a parameter by accident.
@@ -133,16 +133,16 @@ def _parameters(name: str, key: str, domain: Domain) -> Iterator[tuple[str, Floa
 
 def paths(space: Mapping[str, Domain]) -> tuple[str, ...]:
     """Return every path that some draw sets, sorted."""
-    found: set[str] = set()
+    names: set[str] = set()
     for key, domain in space.items():
         if isinstance(domain, Switch):
             for branch in domain.branches.values():
-                found |= {*branch.fixed, *paths(branch.space)}
+                names |= {*branch.fixed, *paths(branch.space)}
         elif isinstance(domain, Rows):
-            found |= {path for row in domain.rows for path in row}
+            names |= {path for row in domain.rows for path in row}
         else:
-            found.add(key)
-    return tuple(sorted(found))
+            names.add(key)
+    return tuple(sorted(names))
 
 
 def size(space: Mapping[str, Domain]) -> int | None:
@@ -211,15 +211,15 @@ def anchors(space: Mapping[str, Domain]) -> list[dict[str, Any]]:
     """
     marks = {key: _marks(key, key, domain) for key, domain in space.items()}
     reference = {name: value for options in marks.values() for name, value in options[0].items()}
-    found = [reference]
+    assignments = [reference]
     for key, options in marks.items():
         rest = {n: v for k, other in marks.items() if k != key for n, v in other[0].items()}
-        found += [rest | option for option in options[1:]]
+        assignments += [rest | option for option in options[1:]]
     if sum(len(options) > 1 for options in marks.values()) > 1:
         together = [_paired(space[key], options) for key, options in marks.items()]
-        found.append({name: value for part in together for name, value in part.items()})
+        assignments.append({name: value for part in together for name, value in part.items()})
     distinct: list[dict[str, Any]] = []
-    for anchor in found:
+    for anchor in assignments:
         if anchor not in distinct:
             distinct.append(anchor)
     return distinct
@@ -243,13 +243,13 @@ def _marks(name: str, key: str, domain: Domain) -> list[dict[str, Any]]:
         case Rows():
             return [{name: position} for position in range(min(2, len(domain.rows)))]
         case Switch():
-            found = []
+            marks = []
             for label, branch in domain.branches.items():
                 mark: dict[str, Any] = {name: label}
                 for path, inner in branch.space.items():
                     mark |= _marks(_inner(name, key, label, path), path, inner)[0]
-                found.append(mark)
-            return found
+                marks.append(mark)
+            return marks
 
 
 def _start(domain: Float | Int) -> float | int:

@@ -169,7 +169,7 @@ def document(config: TrialConfig) -> dict[str, Any]:
     return {**filled, "attack": attacks[0] if len(attacks) == 1 else attacks}
 
 
-def absolute_paths(document: Any, wanted: Any = TrialConfig) -> Any:
+def absolute_paths(document: Any, expected: Any = TrialConfig) -> Any:
     """Return a copy of `document`, of a trial or of the part `wanted`, whose relative paths are absolute.
 
     Paths are the knobs that a method marks with `file_knob`, relative to the current directory; work in
@@ -177,11 +177,11 @@ def absolute_paths(document: Any, wanted: Any = TrialConfig) -> Any:
     """
     if not isinstance(document, dict):
         return document
-    if wanted in FAMILIES:
-        wanted = FAMILIES[wanted].get(str(document.get("kind")))
-    if wanted is None:
+    if expected in FAMILIES:
+        expected = FAMILIES[expected].get(str(document.get("kind")))
+    if expected is None:
         return dict(document)
-    hints, files = _hints(wanted), knobs_marked(wanted, FILE)
+    hints, files = _hints(expected), knobs_marked(expected, FILE)
     return {key: _absolute(value, hints.get(key), key in files) for key, value in document.items()}
 
 
@@ -199,33 +199,33 @@ def _absolute(value: Any, hint: Any, is_file: bool) -> Any:
 
 
 @functools.cache
-def _hints(wanted: Any) -> dict[str, Any]:
-    return typing.get_type_hints(wanted)
+def _hints(expected: Any) -> dict[str, Any]:
+    return typing.get_type_hints(expected)
 
 
-def _build(wanted: Any, document: Any, where: str, path: str) -> Any:
+def _build(expected: Any, document: Any, where: str, path: str) -> Any:
     """Return `document` as the dataclass `wanted`, or as the member of the family `wanted` it names."""
     place = f"({where}: {path})" if path else f"({where})"
     if not isinstance(document, dict):
         raise ConfigError(f"expected a mapping, got {document!r} {place}")
     document = dict(document)
-    if wanted in FAMILIES:
-        registry = FAMILIES[wanted]
+    if expected in FAMILIES:
+        registry = FAMILIES[expected]
         kind = document.pop("kind", None)
         if kind not in registry:
             raise ConfigError(
                 f"kind must be one of {', '.join(registry)}; got {kind!r}{suggestion(str(kind), registry)} "
                 f"({where}: {_join(path, 'kind')})"
             )
-        wanted = registry[kind]
-    fields = {f.name: f for f in dataclasses.fields(wanted)}
+        expected = registry[kind]
+    fields = {f.name: f for f in dataclasses.fields(expected)}
     for key in document:
         if key not in fields:
             raise ConfigError(
                 f"unknown key '{key}'{suggestion(str(key), fields)} ({where}: {_join(path, str(key))}); "
                 f"known keys: {', '.join(fields) or 'none'}"
             )
-    hints = typing.get_type_hints(wanted)
+    hints = typing.get_type_hints(expected)
     values: dict[str, Any] = {}
     for name, field in fields.items():
         if name in document and hints[name] == tuple[AttackPlan, ...]:
@@ -235,7 +235,7 @@ def _build(wanted: Any, document: Any, where: str, path: str) -> Any:
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise ConfigError(f"'{_join(path, name)}' is missing ({where})")
     try:
-        return wanted(**values)
+        return expected(**values)
     except ConfigError as error:
         raise ConfigError(f"{error} {place}") from None
     except ValueError as error:
@@ -247,7 +247,7 @@ def _threats(documents: Any, default: Any, where: str, path: str) -> tuple[Attac
     listed = documents if isinstance(documents, list) else [documents]
     if not listed:
         raise ConfigError(f"expected an attack or a list of attacks, got an empty list ({where}: {path})")
-    found = []
+    plans = []
     for position, given in enumerate(listed):
         place = f"{path}[{position}]" if isinstance(documents, list) else path
         if not isinstance(given, dict):
@@ -270,10 +270,10 @@ def _threats(documents: Any, default: Any, where: str, path: str) -> tuple[Attac
         }
         attack = _build(Attack, knobs, where, place)
         try:
-            found.append(AttackPlan(attack=attack, prior=prior, **precision_settings))
+            plans.append(AttackPlan(attack=attack, prior=prior, **precision_settings))
         except ConfigError as error:
             raise ConfigError(f"{error} ({where}: {place})") from None
-    return tuple(found)
+    return tuple(plans)
 
 
 def _value(hint: Any, value: Any, where: str, path: str) -> Any:

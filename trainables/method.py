@@ -23,7 +23,7 @@ class Method:
     version: ClassVar[int] = 1
 
 
-# What a field of a method can say of itself. Content keys, paths and screening follow from it.
+# Marks that a field of a method can carry. Content keys, paths and screening follow from it.
 
 FILE = "file"
 LENGTH = "length"

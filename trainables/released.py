@@ -48,8 +48,8 @@ class Released:
         A defense with a noisy head (MID) draws fresh noise in every call: it belongs to the defense.
         """
         with torch.no_grad():
-            found: Tensor = self.classifier(images)
-        return found
+            logits: Tensor = self.classifier(images)
+        return logits
 
     def identify(self, path: str | Path) -> str:
         """Return the name that the target gives to the image at `path`, read as the training images were."""
@@ -93,11 +93,11 @@ def load_released(folder: str | Path) -> Released:
     except (KeyError, TypeError) as error:
         raise ConfigError(f"expected a complete {place / CONFIG}, got an error over {error}") from None
     weights = read_weights(place / WEIGHTS, "a released target")
-    wanted = classifier.state_dict()
+    expected = classifier.state_dict()
     wrong = [
         name
-        for name in {**wanted, **weights}
-        if name not in wanted or name not in weights or wanted[name].shape != weights[name].shape
+        for name in {**expected, **weights}
+        if name not in expected or name not in weights or expected[name].shape != weights[name].shape
     ]
     if wrong:
         raise ConfigError(

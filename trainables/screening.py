@@ -51,13 +51,13 @@ def shortened(config: TrialConfig, share: float) -> tuple[AttackPlan, AttackPlan
             f"{len(config.attack)} attacks (suite); screen with one attack, or set search.screening: off"
         )
     possible = [(plan, _short(plan.attack, share)) for plan in config.attack]
-    found = [(dataclasses.replace(plan, attack=short), plan) for plan, short in possible if short is not None]
-    if not found:
+    pairs = [(dataclasses.replace(plan, attack=short), plan) for plan, short in possible if short is not None]
+    if not pairs:
         raise ConfigError(
             f"screening expects an attack with one of the knobs {', '.join(lengths())} to shorten; got "
             f"{', '.join(plan.attack.kind for plan in config.attack)} (attack); set search.screening: off"
         )
-    return next((pair for pair in found if not pair[0].prior.needs_target), found[0])
+    return next((pair for pair in pairs if not pair[0].prior.needs_target), pairs[0])
 
 
 def lengths() -> tuple[str, ...]:
@@ -126,9 +126,9 @@ def run_screened(
     accuracy, which the long one can only raise; `TrialResult` says what it lacks.
     """
     trained = make_target(config, store=store, device=device, report=report)
-    plan, whole = shortened(config, share)
+    plan, complete = shortened(config, share)
     # The parts of a spread attack keep their states apart, so there the long one begins anew.
-    longer = whole if whole.attack.is_prefix_of_longer and spread is None else None
+    longer = complete if complete.attack.is_prefix_of_longer and spread is None else None
 
     def told(stage: str, done: int, total: int, **metrics: float) -> None:
         report(f"short {stage}" if stage == "attack" else stage, done, total, **metrics)

@@ -46,27 +46,27 @@ def attack(
     return {"checkpoint": str(checkpoint), "study": study, **result.to_json()}
 
 
-def show_attack(found: dict[str, Any]) -> None:
+def show_attack(result: dict[str, Any]) -> None:
     """Print what each attack reached as a table."""
-    metrics = found["metrics"]
-    table = Table(title=f"Attacks on {found['checkpoint']}", title_justify="left")
+    metrics = result["metrics"]
+    table = Table(title=f"Attacks on {result['checkpoint']}", title_justify="left")
     for column in ("attack", "sees", "attack accuracy", "top 5", "KNN distance", "confidence", "time"):
         table.add_column(column)
-    for name, one in found["attacks"].items():
-        low, high = one["interval"]
-        reached = one["metrics"]
+    for name, attack in result["attacks"].items():
+        low, high = attack["interval"]
+        reached = attack["metrics"]
         table.add_row(
             name,
-            one["threat_model"],
+            attack["threat_model"],
             f"{reached['attack_accuracy_top1']:.3f} [{low:.3f}, {high:.3f}]",
             f"{reached['attack_accuracy_top5']:.3f}",
             f"{reached['knn_distance']:.4g}",
             f"{reached['target_confidence']:.3f}",
-            spell(sum(one["seconds"].values())),
+            spell(sum(attack["seconds"].values())),
         )
     console().print(table)
-    print(f"test accuracy {found['values']['test_accuracy']:.3f}, chance {metrics['chance']:.4f}")
-    print(f"strongest: {found['strongest']}; reconstructions in {found['artifacts']['attack']}")
+    print(f"test accuracy {result['values']['test_accuracy']:.3f}, chance {metrics['chance']:.4f}")
+    print(f"strongest: {result['strongest']}; reconstructions in {result['artifacts']['attack']}")
 
 
 def _named(text: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Where tables for people are printed, and the table of plain rows."""
+"""Console for tables, and the table of plain rows."""
 
 from typing import Any
 

@@ -33,15 +33,15 @@ def prepare_stylegan2(source: Path, output: Path | None, *, force: bool = False)
             + ("" if target.is_dir() else " or replace it (--force)")
         )
     try:
-        found = convert(source, target)
+        checkpoint = convert(source, target)
     except (OSError, SafetensorError) as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise ConfigError(
             f"expected a file that can be written, got {target} ({getattr(error, 'strerror', None) or error})"
         ) from None
-    shape = found.shapes.generator
-    generator, discriminator = found.networks()
+    shape = checkpoint.shapes.generator
+    generator, discriminator = checkpoint.networks()
     return {
         "file": str(target.resolve()),
         "replaced": replaced,
@@ -55,16 +55,16 @@ def prepare_stylegan2(source: Path, output: Path | None, *, force: bool = False)
     }
 
 
-def show_stylegan2(found: dict[str, Any]) -> None:
+def show_stylegan2(written: dict[str, Any]) -> None:
     """Print what `prepare_stylegan2` wrote, and how a study uses it."""
-    labels = f", {found['labels']} labels" if found["labels"] else ""
-    millions = [f"{found[f'{name}_parameters'] / 1e6:.1f} M" for name in ("generator", "discriminator")]
+    labels = f", {written['labels']} labels" if written["labels"] else ""
+    millions = [f"{written[f'{name}_parameters'] / 1e6:.1f} M" for name in ("generator", "discriminator")]
     click.echo(
-        f"{'replaced' if found['replaced'] else 'written'}: {found['file']}\n"
-        f"StyleGAN2 of {found['resolution']} x {found['resolution']} pixels; latents of "
-        f"{found['latent_size']} numbers, {found['layers']} styles of {found['style_size']}{labels}; "
+        f"{'replaced' if written['replaced'] else 'written'}: {written['file']}\n"
+        f"StyleGAN2 of {written['resolution']} x {written['resolution']} pixels; latents of "
+        f"{written['latent_size']} numbers, {written['layers']} styles of {written['style_size']}{labels}; "
         f"{millions[0]} parameters (discriminator {millions[1]}); images of about [-1, 1], "
         "which the prior shows as [0, 1]\n"
         "In a study:\n"
-        f"  prior: {{kind: stylegan2, path: {found['file']}}}  # crop: N shows the middle N pixels only"
+        f"  prior: {{kind: stylegan2, path: {written['file']}}}  # crop: N shows the middle N pixels only"
     )

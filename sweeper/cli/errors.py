@@ -1,4 +1,4 @@
-"""What a user can cause or meet, as one message and an exit code: 1 a failure, 2 a mistake to correct."""
+"""Errors that users cause or meet, as one message and an exit code: 1 a failure, 2 a mistake to correct."""
 
 import errno
 import sys

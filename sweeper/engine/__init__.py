@@ -1,1 +1,1 @@
-"""How a sweep runs: Ray, resources, progress, interrupts."""
+"""Engine of a sweep: Ray, resources, progress, interrupts."""

@@ -32,7 +32,7 @@ STARTS = 3
 
 @dataclass(frozen=True)
 class TrialResources:
-    """What one trial gets, how many run at once, and what the best machine for shared stages has."""
+    """Resources of one trial, the number of trials at once, and the best machine's for shared stages."""
 
     cpus: float
     gpus: float
@@ -69,11 +69,11 @@ def allot(resources: Resources, nodes: Sequence[Node]) -> TrialResources:
     each = per_process(resources, shards)
     request = resources.concurrent
     concurrent = max(1, _allot(each, nodes).concurrent // shards) if request == "auto" else request
-    one = _allot(replace(each, concurrent=concurrent * shards), nodes)
-    shard = shard_share(resources, ProcessResources(one.cpus, one.gpus))
-    whole = replace(one, concurrent=concurrent, shards=shards, shard=shard)
-    fit = check_fitting(whole.processes, nodes, concurrent)
-    return replace(whole, concurrent=fit) if request == "auto" else whole
+    process = _allot(replace(each, concurrent=concurrent * shards), nodes)
+    shard = shard_share(resources, ProcessResources(process.cpus, process.gpus))
+    allotment = replace(process, concurrent=concurrent, shards=shards, shard=shard)
+    fit = check_fitting(allotment.processes, nodes, concurrent)
+    return replace(allotment, concurrent=fit) if request == "auto" else allotment
 
 
 def _allot(resources: Resources, nodes: Sequence[Node]) -> TrialResources:
@@ -242,9 +242,9 @@ def start_here(**options: Any) -> None:
         except Exception as error:  # Ray gives itself 30 s, and then raises just that
             ray.shutdown()
             if attempt == STARTS - 1:
-                said = " ".join(str(error).split())[:300]
+                reason = " ".join(str(error).split())[:300]
                 raise TrialError(
-                    f"Ray did not start on this machine, {STARTS} times: {said}; start again when the "
+                    f"Ray did not start on this machine, {STARTS} times: {reason}; start again when the "
                     "machine is less busy, or name a cluster that runs (ray start --head; --address auto)"
                 ) from error
 

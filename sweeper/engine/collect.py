@@ -18,8 +18,8 @@ def collect(records: Mapping[str, Any], store: Store) -> None:
     for trial in records["trials"]:
         if not trial["on_front"]:
             continue
-        for one in (trial, *(trial.get("replicates") or ())):
-            for folder in (one.get("artifacts") or {}).values():
+        for measurement in (trial, *(trial.get("replicates") or ())):
+            for folder in (measurement.get("artifacts") or {}).values():
                 store.fetch(Path(folder).parent.name, Path(folder).name)
     for stage in ("judge", "prior", "verdict"):
         for key in store.remote.keys(stage):

@@ -24,11 +24,11 @@ STEPS = 20  # how finely the distance of a trial to the front is looked at
 
 @dataclass(frozen=True)
 class Confirmed:
-    """What a confirmation left. measured: fresh measurements there, of those wanted. left_out: see `near`."""
+    """Result of a confirmation. measured: fresh measurements so far, of `planned`. left_out: see `near`."""
 
     records: dict[str, Any]
     measured: int
-    wanted: int
+    planned: int
     left_out: list[int] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
@@ -57,7 +57,7 @@ def confirm(
         if home.store.remote is not None:
             home.store.remote.check()
         records = study_records(home, study.name, history=False)
-        items, left_out = wanted(study, records, seeds=seeds, attacks=attacks, near=near)
+        items, left_out = planned(study, records, seeds=seeds, attacks=attacks, near=near)
         if run is None:
             check(items)
         source = Confirmation(study, home.storage, items, [dict(attack) for attack in attacks])
@@ -74,7 +74,7 @@ def confirm(
         return Confirmed(records, source.complete, source.budget, left_out, source.failures)
 
 
-def wanted(
+def planned(
     study: Study,
     records: Mapping[str, Any],
     *,
@@ -114,7 +114,7 @@ def near_front(records: Mapping[str, Any]) -> list[int]:
     objectives: dict[str, str] = records["objectives"]
     names, directions = list(objectives), list(objectives.values())
     front = [[t["values"][n] for n in names] for t in records["trials"] if t["on_front"]]
-    found: list[tuple[float, int]] = []
+    distances: list[tuple[float, int]] = []
     for trial in records["trials"]:
         if trial["state"] != "complete" or trial["on_front"] or not trial["feasible"]:
             continue
@@ -128,9 +128,9 @@ def near_front(records: Mapping[str, Any]) -> list[int]:
         for step in range(1, STEPS + 1):
             moved = at + (good - at) * step / STEPS
             if non_dominated([*front, moved], directions)[-1]:
-                found.append((step / STEPS, trial["number"]))
+                distances.append((step / STEPS, trial["number"]))
                 break
-    return [number for _, number in sorted(found)]
+    return [number for _, number in sorted(distances)]
 
 
 def check(items: Sequence[Item]) -> None:
@@ -153,7 +153,7 @@ def parse_attacks(texts: Sequence[str]) -> list[dict[str, Any]]:
     ]
 
 
-def _attack(text: str, whole: str) -> dict[str, Any]:
+def _attack(text: str, argument: str) -> dict[str, Any]:
     try:
         given = yaml.safe_load(text)
     except yaml.YAMLError:
@@ -165,5 +165,5 @@ def _attack(text: str, whole: str) -> dict[str, Any]:
         return {"kind": kind, "preset": preset} if colon else {"kind": kind}
     raise ConfigError(
         f"an attack must be its name, name:preset, or a mapping with its kind, as in "
-        f"'{{kind: gmi, iterations: 300}}'; got {whole!r} (--attacks)"
+        f"'{{kind: gmi, iterations: 300}}'; got {argument!r} (--attacks)"
     )

@@ -11,10 +11,10 @@ GRACE_SECONDS = 10.0
 
 
 class Stopping:
-    """Whether a stop was asked for. stop: called once, from a signal handler, to hand out nothing more."""
+    """Request to stop. stop: called once, from a signal handler, to hand out nothing more."""
 
     def __init__(self, stop: Callable[[], None]) -> None:
-        self._stop, self._said = stop, False
+        self._stop, self._announced = stop, False
         self.request = False
 
     def ask(self) -> None:
@@ -24,8 +24,8 @@ class Stopping:
 
     def say(self, display: Display) -> None:
         """Tell the person, once; not from the handler, which may have cut into another line."""
-        if self.request and not self._said:
-            self._said = True
+        if self.request and not self._announced:
+            self._announced = True
             display.say(
                 f"stopping: what runs gets {GRACE_SECONDS:.0f} s to end; Ctrl-C again stops it at once"
             )

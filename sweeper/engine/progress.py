@@ -1,4 +1,4 @@
-"""What a person sees while a sweep runs, on stderr: how far it is, what is running, how long it takes."""
+"""Progress of a sweep on stderr: how far it is, what is running, how long it takes."""
 
 import sys
 import time
@@ -36,12 +36,12 @@ def spell(seconds: float | None) -> str:
     """Return a duration for people: "8 s", "3 min 20 s", "2 h 05 min"."""
     if seconds is None:
         return ""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    rounded = max(0, round(seconds))
+    if rounded < 60:
+        return f"{rounded} s"
+    if rounded < 3600:
+        return f"{rounded // 60} min {rounded % 60:02d} s"
+    return f"{rounded // 3600} h {rounded % 3600 // 60:02d} min"
 
 
 def left(done: int, total: int, seconds: float) -> float | None:

@@ -1,4 +1,4 @@
-"""What the processes of a trial need of the machines, and how many such trials fit on them."""
+"""Resources of a trial's processes, and how many such trials fit on the machines."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ class Node:
 
 @dataclass(frozen=True)
 class ProcessResources:
-    """What one process gets: cores, and a part of one GPU or whole ones."""
+    """Resources of one process: cores, and a part of one GPU or whole ones."""
 
     cpus: float
     gpus: float
@@ -87,13 +87,13 @@ def _take(left: Sequence[float], share: float) -> list[float] | None:
     """Return what is left of each GPU once `share` is taken, from the fullest that has room; None if none."""
     gpus = sorted(left)
     if share > 1:
-        free = [index for index, one in enumerate(gpus) if one >= 1 - TINY][: int(share)]
+        free = [index for index, gpu in enumerate(gpus) if gpu >= 1 - TINY][: int(share)]
         if len(free) < int(share):
             return None
-        return [0.0 if index in free else one for index, one in enumerate(gpus)]
+        return [0.0 if index in free else gpu for index, gpu in enumerate(gpus)]
     if share <= 0:
         return gpus
-    for index, one in enumerate(gpus):
-        if one >= share - TINY:
-            return [*gpus[:index], one - share, *gpus[index + 1 :]]
+    for index, gpu in enumerate(gpus):
+        if gpu >= share - TINY:
+            return [*gpus[:index], gpu - share, *gpus[index + 1 :]]
     return None

@@ -26,7 +26,7 @@ from trainables.errors import DiskError, TrialError
 
 @dataclass(frozen=True)
 class SweepResult:
-    """How a sweep ended. before: results there at the start. problems: what a reader should know."""
+    """End of a sweep. before: results that it started with. problems: what a reader should know."""
 
     records: dict[str, Any]
     before: int
@@ -76,15 +76,15 @@ def sweep(
                     allotment = allot(study.resources, nodes)
                     if shared:
                         _prepare(study, home, allotment, display, make)
-                    whole = _whole(study, run)
-                    run_trials(study, home, optuna_study, allotment, display, whole, tracker, held)
+                    runner = _replicated(study, run)
+                    run_trials(study, home, optuna_study, allotment, display, runner, tracker, held)
             finally:
                 if tracker is not None and not optuna_study.finished:
                     tracker.close()
         return _close(study, home, optuna_study, before, tracker)
 
 
-def _whole(study: Study, run: Run | None) -> Run | None:
+def _replicated(study: Study, run: Run | None) -> Run | None:
     """Return what runs a trial with all that the study asks for: several seeds, or a short attack first."""
     search = study.search
     if search.replicates > 1:

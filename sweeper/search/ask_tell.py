@@ -1,4 +1,4 @@
-"""What hands out trials and is told how they ended: the contract between search and engine."""
+"""Ask and tell: the contract between the search, which hands out trials, and the engine, which runs them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ class TrialRequest:
 
 
 class TrialSource(Protocol):
-    """What hands out trials and is told how they ended: a `Ledger`, or a `Confirmation`.
+    """Source of trials that is told how each ended: an `OptunaStudy`, or a `Confirmation`.
 
     complete: results so far. budget: results wanted.
     """

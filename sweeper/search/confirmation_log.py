@@ -51,11 +51,11 @@ class Confirmation:
                 load_if_exists=True,
             )
             self._optuna.set_user_attr("attacks", attacks)
-        there = {
-            (found["member"], found["result"]["replicate"])
-            for found in _measurements(self._optuna, content_key(attacks=attacks))
+        measured = {
+            (measurement["member"], measurement["result"]["replicate"])
+            for measurement in _measurements(self._optuna, content_key(attacks=attacks))
         }
-        self._left = [n for n, i in enumerate(self._items) if (i.member, i.replicate) not in there]
+        self._left = [n for n, i in enumerate(self._items) if (i.member, i.replicate) not in measured]
         self._running: set[int] = set()
         self.complete = len(self._items) - len(self._left)
         self.failures: list[str] = []
@@ -89,8 +89,8 @@ class Confirmation:
             self.fail(number, {}, reason)
             return reason
         item = self._items[number]
-        kept = {key: value for key, value in result.items() if key != "history"}
-        kept |= {"replicate": item.replicate, "values": {**result.get("values", {}), **values}}
+        stored = {key: value for key, value in result.items() if key != "history"}
+        stored |= {"replicate": item.replicate, "values": {**result.get("values", {}), **values}}
         self._running.discard(number)
         with storage_errors(self._url):
             self._optuna.add_trial(
@@ -99,7 +99,7 @@ class Confirmation:
                     user_attrs={
                         "member": item.member,
                         "attacks": content_key(attacks=self._attacks),
-                        "result": kept,
+                        "result": stored,
                     },
                 )
             )
@@ -119,12 +119,15 @@ class Confirmation:
 
 def _measurements(study: optuna.Study, attacks: str) -> list[dict[str, Any]]:
     """Return ``{"member", "result"}`` of each measurement under the attacks of that key, each seed once."""
-    found: dict[tuple[int, int], dict[str, Any]] = {}
+    measurements: dict[tuple[int, int], dict[str, Any]] = {}
     for trial in study.get_trials(deepcopy=False, states=(State.COMPLETE,)):
-        kept = trial.user_attrs
-        if kept.get("attacks") == attacks:
-            found.setdefault((kept["member"], kept["result"]["replicate"]), kept)
-    return [{"member": kept["member"], "result": kept["result"]} for kept in found.values()]
+        attributes = trial.user_attrs
+        if attributes.get("attacks") == attacks:
+            measurements.setdefault((attributes["member"], attributes["result"]["replicate"]), attributes)
+    return [
+        {"member": attributes["member"], "result": attributes["result"]}
+        for attributes in measurements.values()
+    ]
 
 
 def stored_confirmation(url: str, name: str) -> tuple[Any, dict[int, list[Result]]]:
@@ -138,7 +141,7 @@ def stored_confirmation(url: str, name: str) -> tuple[Any, dict[int, list[Result
     except KeyError:
         return None, {}
     attacks = study.user_attrs.get("attacks")
-    found: dict[int, list[Result]] = {}
-    for one in _measurements(study, content_key(attacks=attacks)):
-        found.setdefault(one["member"], []).append(one["result"])
-    return attacks, found
+    results: dict[int, list[Result]] = {}
+    for measurement in _measurements(study, content_key(attacks=attacks)):
+        results.setdefault(measurement["member"], []).append(measurement["result"])
+    return attacks, results

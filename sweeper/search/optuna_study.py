@@ -171,8 +171,8 @@ class OptunaStudy:
         names = list(self.study.objectives)
         self._rivals.append({"number": number, "values": dict(zip(names, values, strict=True))})
         rows = [[rival["values"][name] for name in names] for rival in self._rivals]
-        kept = non_dominated(rows, list(self.study.objectives.values()))
-        self._rivals = [rival for rival, keep in zip(self._rivals, kept, strict=True) if keep]
+        best = non_dominated(rows, list(self.study.objectives.values()))
+        self._rivals = [rival for rival, keep in zip(self._rivals, best, strict=True) if keep]
 
     def values(self, result: Mapping[str, Any]) -> dict[str, Any]:
         """Return the objectives of what a trial gave, None for one that it lacks."""
@@ -198,7 +198,7 @@ class OptunaStudy:
             assignment = propose(self.study, trial)
         self._handles[trial.number] = trial
         self._tried.setdefault(_key(assignment), trial.number)
-        # What is finished now; what finishes while the trial trains can only screen more of its kind.
+        # Rivals are finished now; what finishes while the trial trains can only screen more of its kind.
         options = {"rivals": list(self._rivals)} if self.study.search.screening else {}
         document = self.study.document(assignment)
         return TrialRequest(trial.number, assignment, document, f"trial {trial.number}", options)
@@ -280,12 +280,12 @@ class OptunaStudy:
         search = self.study.search
         if search.sampler == "grid" or not search.anchors:
             return
-        wanted = anchors(self.study.domains)[: self.budget]
-        if self._optuna.user_attrs.get("enqueued", 0) >= len(wanted):
+        first = anchors(self.study.domains)[: self.budget]
+        if self._optuna.user_attrs.get("enqueued", 0) >= len(first):
             return
-        for raw in wanted:
+        for raw in first:
             self._optuna.enqueue_trial(raw, skip_if_exists=True)
-        self._optuna.set_user_attr("enqueued", len(wanted))
+        self._optuna.set_user_attr("enqueued", len(first))
 
     def _unwalked(self, trials: list[optuna.trial.FrozenTrial]) -> Iterator[dict[str, Any]]:
         """Return what is left of the grid, in order; nothing for the other samplers.
@@ -295,8 +295,8 @@ class OptunaStudy:
         if self.study.search.sampler != "grid":
             return iter(())
         known = {_key(trial.system_attrs.get("fixed_params", trial.params)) for trial in trials}
-        wanted = itertools.islice(grid(self.study.domains), self.budget)
-        return (raw for raw in wanted if _key(raw) not in known)
+        points = itertools.islice(grid(self.study.domains), self.budget)
+        return (raw for raw in points if _key(raw) not in known)
 
 
 def _key(assignment: Mapping[str, Any]) -> str:

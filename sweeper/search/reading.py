@@ -40,14 +40,14 @@ def stored_trials(url: str, name: str) -> tuple[dict[str, str], list[dict[str, A
     """Return objectives (name -> direction) and the trials as plain dicts, by number."""
     study = optuna.load_study(study_name=name, storage=open_storage(url))
     identity = study.user_attrs.get("identity", {})
-    found = []
+    trials = []
     for trial in study.get_trials(deepcopy=False):
         if trial.state == State.WAITING or "duplicate_of" in trial.user_attrs:
             continue
         state = {State.COMPLETE: "complete", State.RUNNING: "running"}.get(trial.state, "failed")
         if state == "complete" and was_screened(trial.user_attrs.get("result", {})):
             state = "screened"
-        found.append(
+        trials.append(
             {
                 "number": trial.number,
                 "state": state,
@@ -59,7 +59,7 @@ def stored_trials(url: str, name: str) -> tuple[dict[str, str], list[dict[str, A
                 "finished": _iso(trial.datetime_complete),
             }
         )
-    return identity.get("objectives", {}), found
+    return identity.get("objectives", {}), trials
 
 
 def was_screened(result: Mapping[str, Any]) -> bool:

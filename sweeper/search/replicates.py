@@ -49,20 +49,24 @@ def combine(results: Sequence[Mapping[str, Any]]) -> Result:
     """
     first = results[0]
     combined: Result = {key: value for key, value in first.items() if key != "replicate"}
-    combined["values"] = _means([one.get("values", {}) for one in results])
-    combined["metrics"] = _means([one.get("metrics", {}) for one in results])
-    combined["seconds"] = _sums([one.get("seconds", {}) for one in results])
+    combined["values"] = _means([result.get("values", {}) for result in results])
+    combined["metrics"] = _means([result.get("metrics", {}) for result in results])
+    combined["seconds"] = _sums([result.get("seconds", {}) for result in results])
     if "target" in combined["seconds"]:
         combined["metrics"]["train_seconds"] = combined["seconds"]["target"] / len(results)
     combined["interval"] = {
-        name: list(found)
+        name: list(interval)
         for name in combined["values"]
-        if (found := _interval(name, [(one["values"], one.get("interval", {})) for one in results]))
+        if (
+            interval := _interval(
+                name, [(result["values"], result.get("interval", {})) for result in results]
+            )
+        )
     }
     if "attacks" in first:
         combined["attacks"] = {
             name: {
-                **one,
+                **attack,
                 "metrics": _means([r["attacks"][name]["metrics"] for r in results]),
                 "seconds": _sums([r["attacks"][name]["seconds"] for r in results]),
                 "interval": list(
@@ -71,22 +75,24 @@ def combine(results: Sequence[Mapping[str, Any]]) -> Result:
                         [r["attacks"][name]["interval"] for r in results],
                         *_bounds("attack_accuracy"),
                     )
-                    or one["interval"]
+                    or attack["interval"]
                 ),
             }
-            for name, one in first["attacks"].items()
+            for name, attack in first["attacks"].items()
         }
         combined["strongest"] = max(
             combined["attacks"],
             key=lambda name: combined["attacks"][name]["metrics"]["attack_accuracy_top1"],
         )
-    combined["warnings"] = list(dict.fromkeys(text for one in results for text in one.get("warnings") or []))
+    combined["warnings"] = list(
+        dict.fromkeys(text for result in results for text in result.get("warnings") or [])
+    )
     combined["replicates"] = [
         {
-            key: one.get(key, {} if key != "replicate" else None)
+            key: result.get(key, {} if key != "replicate" else None)
             for key in ("replicate", "values", "interval", "artifacts")
         }
-        for one in results
+        for result in results
     ]
     return combined
 

@@ -1,4 +1,4 @@
-"""Who proposes trials: Optuna's samplers, made to take conditional spaces and to go on after a restart."""
+"""Optuna's samplers, made to take conditional spaces and to go on after a restart."""
 
 import warnings
 from collections.abc import Mapping
@@ -104,11 +104,11 @@ class Sobol(optuna.samplers.QMCSampler):
 
     def __init__(self, space: Mapping[str, Domain], seed: int) -> None:
         super().__init__(qmc_type="sobol", scramble=True, seed=seed, warn_independent_sampling=False)
-        found = {name: distribution(domain) for name, domain in parameters(space)}
-        self._whole = {name: one for name, one in found.items() if not one.single()}
+        distributions = {name: distribution(domain) for name, domain in parameters(space)}
+        self._distributions = {name: domain for name, domain in distributions.items() if not domain.single()}
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: optuna.trial.FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """Return every parameter; nothing for an anchor, so that it takes no point of the sequence."""
-        return {} if "fixed_params" in trial.system_attrs else self._whole
+        return {} if "fixed_params" in trial.system_attrs else self._distributions

@@ -38,12 +38,14 @@ class LongTPE(TPESampler):
         self._read([t for t in trials if t.state in FINISHED], running, study)
         below, above = self._halves
         if running:
-            above = sorted(above + running, key=lambda one: one.number)
+            above = sorted(above + running, key=lambda t: t.number)
         good = self._build_parzen_estimator(study, search_space, below, handle_below=True)
         rest = self._build_parzen_estimator(study, search_space, above, handle_below=False)
         candidates = good.sample(self._rng.rng, self._n_ei_candidates)
         best = self._compare(candidates, self._compute_acquisition_func(candidates, good, rest))
-        return {name: one.to_external_repr(best[name]) for name, one in search_space.items()}
+        return {
+            name: distribution.to_external_repr(best[name]) for name, distribution in search_space.items()
+        }
 
     def _read(self, finished: list[FrozenTrial], running: list[FrozenTrial], study: Study) -> None:
         """Note the parameters of new and of running trials; split the finished ones if any is new."""
@@ -62,7 +64,11 @@ class LongTPE(TPESampler):
             self._rows += more
         assert self._search_space_group is not None
         planned = [] if trial.state.is_finished() else self._search_space_group.search_spaces
-        known = {name: one for space in [*planned, trial.distributions] for name, one in space.items()}
+        known = {
+            name: distribution
+            for space in [*planned, trial.distributions]
+            for name, distribution in space.items()
+        }
         for column in self._columns.values():  # while it ran it had values for branches that it did not take
             column[trial.number] = np.nan
         for name, value in params.items():

@@ -9,7 +9,7 @@ from typing import Any
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, TPESampler
 
-# What `sweeper.search.tpe` uses of Optuna's inside: object -> the names of its parameters.
+# Parts of Optuna's inside that `sweeper.search.tpe` uses: object -> the names of its parameters.
 _TPE = "optuna.samplers._tpe.sampler"
 _GROUPS = "optuna.search_space.group_decomposed"
 EXPECTED: dict[tuple[str, str], tuple[str, ...]] = {

@@ -1,4 +1,4 @@
-"""What a front attains: for a level of one objective, the best of the other. numpy only.
+"""Attainment of a front: for a level of one objective, the best of the other. numpy only.
 
 values: float (n, 2), rows are trials: the objective that is given as a level, then the one that is attained.
 directions: two words, ``"maximize"`` or ``"minimize"``. A row that is not finite attains nothing.
@@ -50,17 +50,17 @@ def attained(
     the first, float (k,), nan where no row is; and the row that attains it, int (k,), -1 where none does.
     """
     rows = np.asarray(values, dtype=np.float64).reshape(-1, 2)
-    wanted = np.atleast_1d(np.asarray(levels, dtype=np.float64))
+    targets = np.atleast_1d(np.asarray(levels, dtype=np.float64))
     level, cost = _ascending(rows, directions)
-    limit = wanted * (1 if directions[0] == "maximize" else -1)
+    limit = targets * (1 if directions[0] == "maximize" else -1)
     finite = np.asarray(np.isfinite(rows).all(axis=1))
     reached = finite[None] & (level[None] >= limit[:, None])
     if not reached.size:
-        return np.full(len(wanted), np.nan), np.full(len(wanted), -1)
+        return np.full(len(targets), np.nan), np.full(len(targets), -1)
     costs = np.where(reached, cost[None], np.inf)
     row = costs.argmin(axis=1)
-    found = reached.any(axis=1)
-    return np.where(found, rows[row, 1], np.nan), np.where(found, row, -1)
+    attained = reached.any(axis=1)
+    return np.where(attained, rows[row, 1], np.nan), np.where(attained, row, -1)
 
 
 def _ascending(rows: Floats, directions: Sequence[str]) -> tuple[Floats, Floats]:
@@ -107,9 +107,9 @@ def _better(a: float, b: float, direction: str) -> Better:
     return "first" if (a > b) == (direction == "maximize") else "second"
 
 
-def crossings(found: Sequence[Range]) -> list[Crossing]:
+def crossings(ranges: Sequence[Range]) -> list[Crossing]:
     """Return where the better one of `ranges` changes, among the levels that both fronts reach."""
-    decided = [r for r in found if r.both and r.better != "neither"]
+    decided = [r for r in ranges if r.both and r.better != "neither"]
     return [
         Crossing(before.high, before.better, after.better)
         for before, after in pairwise(decided)

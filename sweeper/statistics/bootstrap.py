@@ -1,4 +1,4 @@
-"""How sure a front is: the same trials measured again on other identities, drawn many times. numpy only.
+"""Bootstrap of a front: the same trials measured again on other identities, drawn many times. numpy only.
 
 A front is made of the trials that look best, and some of them look best by luck. So its hypervolume is too
 high, the more so the more trials there are and the fewer identities were attacked; drawing again adds the
@@ -77,13 +77,13 @@ def by_identities(
     mean = success.mean(axis=1)
     once = mean + (first / count @ success.T - mean) * wider
     twice = once + (second / count @ success.T - first / count @ success.T) * wider
-    found = _replaced(table, {column: (np.clip(once, 0, 1), np.clip(twice, 0, 1))}, draws)
+    redrawn = _replaced(table, {column: (np.clip(once, 0, 1), np.clip(twice, 0, 1))}, draws)
     if errors is None:
-        return found
+        return redrawn
     noise = np.random.default_rng([seed, len(table)])  # of its own: the identities stay the same
     sizes = np.asarray(errors, dtype=np.float64)
-    steps = [sizes * noise.standard_normal(found.once.shape) for _ in range(2)]
-    return Redrawn(table, found.once + steps[0], found.twice + steps[0] + steps[1])
+    steps = [sizes * noise.standard_normal(redrawn.once.shape) for _ in range(2)]
+    return Redrawn(table, redrawn.once + steps[0], redrawn.twice + steps[0] + steps[1])
 
 
 def by_intervals(values: ArrayLike, intervals: ArrayLike, *, draws: int = DRAWS, seed: int = 0) -> Redrawn:
@@ -142,8 +142,8 @@ def estimates(redrawn: Sequence[Redrawn], statistic: Callable[..., Floats]) -> l
     ]
 
 
-def _figures(found: Floats) -> Floats:
-    return found[:, None] if found.ndim == 1 else found
+def _figures(table: Floats) -> Floats:
+    return table[:, None] if table.ndim == 1 else table
 
 
 def hypervolumes(tables: Floats, directions: Sequence[str], reference: Sequence[float]) -> Floats:

@@ -13,7 +13,7 @@ Trial = Mapping[str, Any]
 
 
 class HypervolumeStep(NamedTuple):
-    """What a study had when trial `number` ended: seconds of work in trials so far, and its hypervolume."""
+    """State of a study when trial `number` ended: seconds of work in trials so far, and its hypervolume."""
 
     number: int
     seconds: float

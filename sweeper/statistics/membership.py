@@ -1,4 +1,4 @@
-"""How sure it is that a trial is on the front, when each was measured under several seeds. numpy only."""
+"""Probability that a trial is on the front, each trial measured under several seeds. numpy only."""
 
 from collections.abc import Sequence
 
@@ -40,7 +40,7 @@ def front_probability(
 
 def drawn_means(measured: Sequence[ArrayLike], *, draws: int = DRAWS, seed: int = 0) -> Floats | None:
     """Return the means of every draw, float (draws, n, m), as `front_probability` describes them."""
-    rows = [np.atleast_2d(np.asarray(one, dtype=np.float64)) for one in measured]
+    rows = [np.atleast_2d(np.asarray(values, dtype=np.float64)) for values in measured]
     pool = [(row - row.mean(axis=0)) * np.sqrt(len(row) / (len(row) - 1)) for row in rows if len(row) > 1]
     if not pool:
         return None
@@ -58,7 +58,7 @@ def drawn_means(measured: Sequence[ArrayLike], *, draws: int = DRAWS, seed: int 
 
 def non_dominated_rows(costs: Floats) -> NDArray[np.bool_]:
     """Return bool (b, n): in each of b tables (n, m) of costs, the rows that no other row dominates."""
-    one, other = costs[:, :, None, :], costs[:, None, :, :]
-    beaten = np.logical_and((other <= one).all(axis=3), (other < one).any(axis=3))
+    mine, other = costs[:, :, None, :], costs[:, None, :, :]
+    beaten = np.logical_and((other <= mine).all(axis=3), (other < mine).any(axis=3))
     unbeaten: NDArray[np.bool_] = np.logical_not(np.any(beaten, axis=2))
     return unbeaten

@@ -1,1 +1,1 @@
-"""Where state lies: home, databases, lease."""
+"""Places of state: home, databases, lease."""

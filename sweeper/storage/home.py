@@ -1,4 +1,4 @@
-"""Where a sweep keeps its state: one folder, or the databases that the environment names."""
+"""Home of a sweep's state: one folder, or the databases that the environment names."""
 
 import errno
 import json
@@ -126,8 +126,8 @@ class Home:
 def _read(note: Path) -> dict[str, Any]:
     """Return what a driver wrote of itself, {} if there is nothing or half of it."""
     try:
-        found = json.loads(note.read_text())
-        return {"pid": found["pid"], "host": found["host"], "token": found.get("token")}
+        driver = json.loads(note.read_text())
+        return {"pid": driver["pid"], "host": driver["host"], "token": driver.get("token")}
     except (OSError, ValueError, KeyError):
         return {}
 

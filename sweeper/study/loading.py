@@ -107,7 +107,9 @@ def _first_mistake(error: ValidationError, where: str) -> str:
     if first["type"] in ("missing", "missing_argument"):
         return f"'{path}' is missing ({where})"
     problem = first["msg"].replace("Input should be", "must be")
-    if any(one["loc"][:-1] == first["loc"][:-1] and "'auto'" in one["msg"] for one in error.errors()[1:]):
+    if any(
+        detail["loc"][:-1] == first["loc"][:-1] and "'auto'" in detail["msg"] for detail in error.errors()[1:]
+    ):
         problem += ", or 'auto'"
     return f"{path} {problem}; got {first['input']!r} ({where}: {path})"
 

@@ -41,14 +41,14 @@ Row = dict[str, Any]
 
 def preset(path: Path) -> Row:
     """Return the row of a study file: its ``# summary:`` and ``# source:`` among the comments at its top."""
-    found = {"name": _name(path), "summary": "", "source": ""}
+    row = {"name": _name(path), "summary": "", "source": ""}
     for line in path.read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
             break
         key, _, text = line.lstrip("# ").partition(":")
         if key in ("summary", "source"):
-            found[key] = text.strip()
-    return found
+            row[key] = text.strip()
+    return row
 
 
 def _name(path: Path) -> str:

@@ -24,7 +24,7 @@ class _Strict:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Search(_Strict):
-    """How trials are chosen.
+    """Choice of trials.
 
     sampler: tpe (multivariate, grouped), nsga2, gp (a Gaussian process: seconds a proposal), random, sobol (a
     scrambled sequence that fills the space evenly), or grid (every assignment of a finite space, in order).
@@ -46,7 +46,7 @@ class Search(_Strict):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Resources(_Strict):
-    """What one trial gets, and how many run at once; auto divides what the machine or the cluster has.
+    """Resources of one trial, and how many run at once; auto divides what the machine or the cluster has.
 
     cpus_per_trial: cores, also the threads of torch. gpus_per_trial: a share of one GPU, or whole ones.
     attack_shards: processes that an attack is spread over by identities, the trial's own and others beside
@@ -66,7 +66,7 @@ class Resources(_Strict):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Tracking(_Strict):
-    """Whether MLflow is written, and what of the private data may go there.
+    """Switches for MLflow, and for the private data that may go there.
 
     images: pictures, also private ones, in MLflow and the report. models: the targets of the final front,
     with card and labels, as artifacts of their runs; off, since a target tells about the images it learned.
@@ -131,8 +131,8 @@ class Study(_Strict):
                 f"({self.name}: search.sampler); take another sampler, or a space such as bido_grid"
             )
         default = available if self.search.sampler == "grid" else DEFAULT_TRIALS
-        wanted = self.search.trials or default or DEFAULT_TRIALS
-        return wanted if available is None else min(wanted, available)
+        trials = self.search.trials or default or DEFAULT_TRIALS
+        return trials if available is None else min(trials, available)
 
     def document(self, assignment: Mapping[str, Any]) -> dict[str, Any]:
         """Return the trial that `assignment` (path -> value) makes of the template.

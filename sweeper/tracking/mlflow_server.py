@@ -47,7 +47,7 @@ def _runs_page(uri: str) -> str:
     )
     try:
         with closing(sqlite3.connect(f"file:{uri.removeprefix('sqlite:///')}?mode=ro", uri=True)) as database:
-            found = database.execute(query).fetchone()
+            experiment = database.execute(query).fetchone()
     except sqlite3.Error:
         return ""
-    return f"/#/experiments/{found[0]}/runs?viewStateShareKey={VIEW}" if found else ""
+    return f"/#/experiments/{experiment[0]}/runs?viewStateShareKey={VIEW}" if experiment else ""

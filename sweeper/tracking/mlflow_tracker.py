@@ -149,14 +149,14 @@ class Tracker:
         uri = self._home.tracking
         with _alone(uri):
             self._client = MlflowClient(tracking_uri=uri)
-            found = self._client.get_experiment_by_name(EXPERIMENT)
-            if found is None:
+            experiment = self._client.get_experiment_by_name(EXPERIMENT)
+            if experiment is None:
                 own = None if os.environ.get("MLFLOW_TRACKING_URI") else self._home.artifacts.as_uri()
                 self._experiment = self._client.create_experiment(EXPERIMENT, artifact_location=own)
             else:
-                self._experiment = found.experiment_id
+                self._experiment = experiment.experiment_id
             shown = view(self._study.objectives)
-            if found is None or found.tags.get(VIEW_TAG) != shown:
+            if experiment is None or experiment.tags.get(VIEW_TAG) != shown:
                 self._client.set_experiment_tag(self._experiment, VIEW_TAG, shown)
             write_ahead(uri)
         if self._afresh:
@@ -189,25 +189,25 @@ class Tracker:
             self._client.delete_run(parent.info.run_id)
 
     def _find_parent(self) -> str:
-        found = self._parents()
-        if found:
-            self._client.update_run(found[0].info.run_id, status="RUNNING")
-            return str(found[0].info.run_id)
+        parents = self._parents()
+        if parents:
+            self._client.update_run(parents[0].info.run_id, status="RUNNING")
+            return str(parents[0].info.run_id)
         tags = {"study": self._study.name, "storage": self._storage, "kind": "study"}
         run = self._client.create_run(self._experiment, tags=tags, run_name=self._study.name).info.run_id
         self._client.log_dict(run, self._study.identity(), "study.json")
         return str(run)
 
     def _search(self, condition: str) -> list[Any]:
-        found, token = [], None
+        runs, token = [], None
         while True:
             page = self._client.search_runs(
                 [self._experiment], filter_string=condition, max_results=1000, page_token=token
             )
-            found += list(page)
+            runs += list(page)
             token = page.token
             if not token:
-                return found
+                return runs
 
     def _trial(self, record: Mapping[str, Any]) -> None:
         known = self._known.get(record["number"])

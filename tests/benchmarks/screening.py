@@ -21,7 +21,7 @@ from typing import Any
 import torch
 import yaml
 
-from sweeper.engine.confirm import wanted
+from sweeper.engine.confirm import planned
 from sweeper.results.records import study_records
 from sweeper.search.ask_tell import TrialSource
 from sweeper.search.confirmation_log import Confirmation
@@ -80,7 +80,7 @@ def swept(study: Study, home: Home) -> list[Trial]:
 def confirmed(study: Study, home: Home, seeds: int) -> dict[str, Trial]:
     """Measure the front and what is near it under fresh seeds; return assignment -> what that gave."""
     records = study_records(home, study.name, history=False)
-    items, _ = wanted(study, records, seeds=seeds)
+    items, _ = planned(study, records, seeds=seeds)
     work(
         Confirmation(study, home.storage, items, []),
         lambda doc: run_trial(load_trial(doc), store=home.store).to_json(),

@@ -1,4 +1,4 @@
-"""What can be looked at of a finished attack beyond its metrics. Add one: a file here, a line below."""
+"""Analyses of a finished attack beyond its metrics. Add one: a file here, a line below."""
 
 from trainables.analyses.base import Analysis
 from trainables.analyses.evaluator_confidence import EvaluatorConfidence

@@ -1,4 +1,4 @@
-"""What every analysis is: knobs, and one verb that looks at one trained, attacked target."""
+"""Base class of analyses: knobs, and one verb that looks at one trained, attacked target."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -13,7 +13,7 @@ from trainables.method import Method
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """What an analysis may look at: one trained target and what one attack made of it.
+    """Subject of an analysis: one trained target and the reconstructions of one attack on it.
 
     target: in eval mode, on `device`; images (B, 3, S, S) in [0, 1] on that device -> logits (B, K).
     judge: ready for use on `device`, see `JudgeModel`.

@@ -1,4 +1,4 @@
-"""How sure the judge is of reconstructions, beside private images, and where only the target is sure."""
+"""Confidence of the judge in reconstructions, beside private images, and where only the target is sure."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,14 +17,14 @@ from trainables.runtime.seeds import stream
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What judge and target say of B images and the identity of each; tensors (B,).
+    """Confidence of judge and target in the identities of B images; tensors (B,).
 
-    confidence: the judge's softmax for the identity. sure: the target's is above the threshold.
-    unrecognised: sure, and the judge's first choice is another. classes: among which the judge chooses.
+    confidence: the judge's softmax for the identity. confident: the target's is above the threshold.
+    unrecognised: confident, and the judge's first choice is another. classes: among which the judge chooses.
     """
 
     confidence: Tensor
-    sure: Tensor
+    confident: Tensor
     unrecognised: Tensor
     classes: int
 
@@ -92,13 +92,15 @@ class EvaluatorConfidence(Analysis):
         flat = subject.reconstructions.flatten(0, 1)
         made = self._read(subject, flat, identities.repeat(restarts))
         real = self._read(subject, true.pixels, true.labels)
-        sure, unrecognised = (flags.reshape(restarts, count) for flags in (made.sure, made.unrecognised))
+        confident, unrecognised = (
+            flags.reshape(restarts, count) for flags in (made.confident, made.unrecognised)
+        )
         least = int(owned.sum(1).min())
         return {
             "judge_confidence": made.confidence.double().mean().item(),
             "judge_confidence_private": by_identity(real.confidence).mean().item(),
             "chance": 1 / made.classes,
-            **_share("sure", sure.double().mean(0), sure, restarts),
+            **_share("sure", confident.double().mean(0), confident, restarts),
             **_share("sure_unrecognised", unrecognised.double().mean(0), unrecognised, restarts),
             **_share("sure_unrecognised_private", by_identity(real.unrecognised), real.unrecognised, least),
             "threshold": self.threshold,
@@ -113,11 +115,11 @@ class EvaluatorConfidence(Analysis):
         logits = outputs(subject.judge.logits, pixels, subject.device)
         with head_noise(subject.target, stream(subject.seed, "confidence")):  # the same figure every time
             seen = outputs(subject.target, pixels, subject.device).softmax(dim=1)
-        sure = seen[rows, labels] > self.threshold
+        confident = seen[rows, labels] > self.threshold
         return Reading(
             confidence=logits.double().softmax(dim=1)[rows, labels],
-            sure=sure,
-            unrecognised=sure & (logits.argmax(1) != labels),
+            confident=confident,
+            unrecognised=confident & (logits.argmax(1) != labels),
             classes=logits.shape[1],
         )
 

@@ -1,4 +1,4 @@
-"""What every classifier here is: ordered named stages, a neck, a linear head."""
+"""Base of all classifiers: ordered named stages, a neck, a linear head."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Where a stochastic head takes its noise from, so that a caller can fix it row by row.
+"""Noise of a stochastic head, which a caller can fix row by row.
 
 A head that draws noise in every forward, also when it is attacked, says how much it needs in ``noise_size``.
 Who wants results that do not depend on batching draws that noise itself and lends it for a forward.

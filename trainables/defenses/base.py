@@ -1,4 +1,4 @@
-"""What every defense is: a change of the classifier before training, and a rule that trains it."""
+"""Base class of defenses: a change of the classifier before training, and a rule that trains it."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""How a defense trains: a rule that takes the optimiser steps, with a default that most defenses keep."""
+"""Rules of training: a rule takes the optimiser steps, with a default that most defenses keep."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Loss = Callable[[Tensor, Tensor, Tensor, Trace], Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """What a training begins with; a rule may keep state of its own beside it.
+    """Start of a training; a rule may keep state of its own beside it.
 
     Attributes:
         classifier: to train, prepared by the defense and frozen, on its device.

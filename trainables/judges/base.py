@@ -1,4 +1,4 @@
-"""What every judge is: a model independent of the target that says whom an image shows."""
+"""Base class of judges: a model independent of the target that says whom an image shows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What an attack may ask of a prior's discriminator beside its scores."""
+"""Answers of a prior's discriminator beside its scores, as attacks ask for them."""
 
 from typing import ClassVar
 

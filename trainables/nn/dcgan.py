@@ -1,4 +1,4 @@
-"""What the GANs of GMI and KEDMI share: the generator, its image sizes, and the average of its weights."""
+"""Parts that the GANs of GMI and KEDMI share: generator, image sizes, and the average of its weights."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""How much two variables depend on each other, measured on one batch: normalised HSIC and COCO.
+"""Dependence of two variables, measured on one batch: normalised HSIC and COCO.
 
 Everything is float64: with small features the float32 gradient of HSIC is rounding noise. Kernels (m, m) are
 built once per variable and batch, and reused for every pair.

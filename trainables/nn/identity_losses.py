@@ -1,4 +1,4 @@
-"""How far logits are from an attacked identity: pure functions of logits (n, K) and identities (n,).
+"""Losses of logits against an attacked identity: pure functions of logits (n, K) and identities (n,).
 
 Each returns one value per image, (n,), lower is closer; how images are averaged is the attack's business.
 """

@@ -1,4 +1,4 @@
-"""How the networks of a descent compute: in half precision, compiled. Both are off unless asked for."""
+"""Precision and compilation of the networks of a descent. Both are off unless asked for."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ class SeveralEntries(Protocol):
 
 @dataclass(frozen=True)
 class Precision:
-    """How networks compute where gradients are taken.
+    """Number format and compilation of networks where gradients are taken.
 
     compiled: by ``torch.compile``, at the first pass of each shape.
     """

@@ -1,4 +1,4 @@
-"""Where a target's stages start from: random weights, a data set, a file, or torchvision."""
+"""Start of a target's stages: random weights, a data set, a file, or torchvision."""
 
 from dataclasses import dataclass
 
@@ -39,23 +39,23 @@ def load_stages(classifier: Classifier, state: StagesState | None) -> None:
         classifier.stages.load_state_dict(state)
 
 
-def matched(architecture: str, image_size: int, found: dict[str, Tensor], where: str) -> StagesState:
+def matched(architecture: str, image_size: int, weights: dict[str, Tensor], where: str) -> StagesState:
     """Return the stage weights in `found`, a state dict in our names or torchvision's, under our names.
 
     Raises `ConfigError` naming what is missing, surplus or of another shape. Counters of the batches
     that batch norm saw may be missing, as in old files.
     """
     with torch.device("meta"):
-        wanted = ARCHITECTURES[architecture].build(2, image_size).stages.state_dict()
-    theirs = _names_in_file(architecture, list(wanted), found)
-    counters = {name for name in wanted if name.endswith("num_batches_tracked")}
-    missing = [theirs[name] for name in wanted if theirs[name] not in found and name not in counters]
+        expected = ARCHITECTURES[architecture].build(2, image_size).stages.state_dict()
+    theirs = _names_in_file(architecture, list(expected), weights)
+    counters = {name for name in expected if name.endswith("num_batches_tracked")}
+    missing = [theirs[name] for name in expected if theirs[name] not in weights and name not in counters]
     known = set(theirs.values())
-    surplus = [name for name in found if name not in known and not name.startswith((*HEADS, "mean", "std"))]
+    surplus = [name for name in weights if name not in known and not name.startswith((*HEADS, "mean", "std"))]
     shapes = [
-        f"{theirs[name]} {tuple(found[theirs[name]].shape)} instead of {tuple(value.shape)}"
-        for name, value in wanted.items()
-        if theirs[name] in found and found[theirs[name]].shape != value.shape
+        f"{theirs[name]} {tuple(weights[theirs[name]].shape)} instead of {tuple(value.shape)}"
+        for name, value in expected.items()
+        if theirs[name] in weights and weights[theirs[name]].shape != value.shape
     ]
     problems = [
         f"{what}: {listed(names)}"
@@ -68,13 +68,13 @@ def matched(architecture: str, image_size: int, found: dict[str, Tensor], where:
             f"{'; '.join(problems)}; choose the architecture that the file was saved from"
         )
     zero = torch.zeros((), dtype=torch.int64)
-    return {name: found.get(theirs[name], zero).clone() for name in wanted}
+    return {name: weights.get(theirs[name], zero).clone() for name in expected}
 
 
-def _names_in_file(architecture: str, wanted: list[str], found: dict[str, Tensor]) -> dict[str, str]:
+def _names_in_file(architecture: str, expected: list[str], weights: dict[str, Tensor]) -> dict[str, str]:
     """Return our name -> name in the file, for the naming that fits most of the file."""
-    namings = [{name: name for name in wanted}, {name: f"stages.{name}" for name in wanted}]
+    namings = [{name: name for name in expected}, {name: f"stages.{name}" for name in expected}]
     rename = ARCHITECTURES[architecture].torchvision_key
     if rename is not None:
-        namings.append({name: rename(name) for name in wanted})
-    return max(namings, key=lambda names: sum(name in found for name in names.values()))
+        namings.append({name: rename(name) for name in expected})
+    return max(namings, key=lambda names: sum(name in weights for name in names.values()))

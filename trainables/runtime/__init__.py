@@ -1,1 +1,1 @@
-"""How work runs: progress, randomness, background jobs, checks."""
+"""Runtime of work: progress, randomness, background jobs, checks."""

@@ -21,7 +21,7 @@ _NO_MEMORY = ("not enough memory", "out of memory", "cannot allocate memory")
 
 @dataclass(frozen=True)
 class JobStatus:
-    """Where a piece of work stands.
+    """Status of a piece of work.
 
     state: "running", "complete" (then `result` is set) or "failed" (then `reason` and `cause` are set).
     stage, done, total: what it last reported. seconds: spent in that stage so far.
@@ -54,8 +54,8 @@ def cause_of(error: BaseException) -> Cause:
 
 def explain(error: BaseException) -> str:
     """Return the failure in one line."""
-    said = error.strerror if isinstance(error, OSError) and error.strerror else error
-    cause, text = cause_of(error), " ".join(str(said).split())
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+    cause, text = cause_of(error), " ".join(str(reason).split())
     if cause == "memory":
         return f"out of memory: {text[:300]}; try a smaller batch_size, or fewer trials at once"
     if cause == "bug":

@@ -1,4 +1,4 @@
-"""How long work reports where it stands: one callable, called often and cheaply."""
+"""Reports of progress by long work: one callable, called often and cheaply."""
 
 from typing import Protocol
 

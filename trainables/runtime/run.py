@@ -1,4 +1,4 @@
-"""How a piece of work runs: what every method gets beside the things that it works on."""
+"""Context of a run, which every method gets beside the things that it works on."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""What an analysis says of one attack on one target, as a stage: measured once and kept."""
+"""Analysis of one attack on one target, as a stage: measured once and stored."""
 
 from pathlib import Path
 from typing import Any

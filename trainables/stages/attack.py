@@ -74,12 +74,16 @@ def make_attack(
         shards = 1 if spread is None else spread.shards
         spread_out = spread or _here
         parts = cut(len(identities), shards, plan.attack.group_size, unfinished)
-        found = merge(spread_out(functools.partial(invert_part, job), parts, device, report))
+        reconstructions = merge(spread_out(functools.partial(invert_part, job), parts, device, report))
         torch.save(
-            {"images": found.images.cpu(), "latents": found.latents.cpu(), "identities": identities},
+            {
+                "images": reconstructions.images.cpu(),
+                "latents": reconstructions.latents.cpu(),
+                "identities": identities,
+            },
             folder / "reconstructions.pt",
         )
-        return {"history": found.history, "queries": found.queries}
+        return {"history": reconstructions.history, "queries": reconstructions.queries}
 
     made = store.get("attack", parts_of(plan), make)
     if longer is None:

@@ -1,4 +1,4 @@
-"""What an attack learns first of a target and public images, as a stage."""
+"""Auxiliary models that an attack first trains with a target and public images, as a stage."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a judge says of an attack's reconstructions."""
+"""Evaluation of an attack's reconstructions by a judge, as a stage."""
 
 from pathlib import Path
 from typing import Any
@@ -111,12 +111,18 @@ def make_evaluation(
     def make(_: Path) -> dict[str, Any]:
         saved = _load(judged.path / "judge.pt")
         judge = config.judge.restore(saved, data.split, device)
-        found = _load(attacked.path / "reconstructions.pt")
+        reconstructions = _load(attacked.path / "reconstructions.pt")
         target = load_target(config, data, trained).to(device)
         report("judge", 0, 1)
         labels = data.split.train.labels
         result = score(
-            judge, target, found["images"], found["identities"], saved["train_features"], labels, device
+            judge,
+            target,
+            reconstructions["images"],
+            reconstructions["identities"],
+            saved["train_features"],
+            labels,
+            device,
         )
         report("judge", 1, 1, **result["metrics"])
         return result

@@ -67,9 +67,9 @@ def make_external_target(config: TrialConfig, path: Path, *, store: Store, devic
 
 def fill(classifier: Classifier, config: TrialConfig, weights: dict[str, Tensor], where: str) -> None:
     """Load `weights` into `classifier`, or raise `ConfigError` naming what is missing, surplus or wrong."""
-    wanted = classifier.state_dict()
+    expected = classifier.state_dict()
     if any(name.startswith("stages.") for name in weights):
-        _check(wanted, weights, config.target.architecture, where)
+        _check(expected, weights, config.target.architecture, where)
         classifier.load_state_dict(weights)
         return
     stages = matched(config.target.architecture, config.image_size, weights, where)
@@ -85,13 +85,13 @@ def fill(classifier: Classifier, config: TrialConfig, weights: dict[str, Tensor]
     classifier.head.load_state_dict(head)
 
 
-def _check(wanted: dict[str, Tensor], found: dict[str, Tensor], what: str, where: str) -> None:
-    missing = [name for name in wanted if name not in found]
-    surplus = [name for name in found if name not in wanted]
+def _check(expected: dict[str, Tensor], weights: dict[str, Tensor], what: str, where: str) -> None:
+    missing = [name for name in expected if name not in weights]
+    surplus = [name for name in weights if name not in expected]
     shapes = [
-        f"{name} {tuple(found[name].shape)} instead of {tuple(value.shape)}"
-        for name, value in wanted.items()
-        if name in found and found[name].shape != value.shape
+        f"{name} {tuple(weights[name].shape)} instead of {tuple(value.shape)}"
+        for name, value in expected.items()
+        if name in weights and weights[name].shape != value.shape
     ]
     kinds = (("missing", missing), ("surplus", surplus), ("other shape", shapes))
     problems = [f"{kind}: {listed(names)}" for kind, names in kinds if names]

@@ -1,4 +1,4 @@
-"""What the files that a configuration names hold, so that a content key follows the bytes, not the path."""
+"""Content of the files that a configuration names: a content key follows the bytes, not the path."""
 
 import dataclasses
 import functools

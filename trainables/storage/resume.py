@@ -1,4 +1,4 @@
-"""Where long work leaves its state, so that work that was killed goes on instead of starting over."""
+"""States of long work: work that was killed goes on instead of starting over."""
 
 import os
 import time

@@ -22,7 +22,7 @@ from trainables.errors import ConfigError
 
 @dataclass
 class Inert:
-    """What is left of an object: the name of its class and its attributes."""
+    """Remainder of a pickled object: the name of its class and its attributes."""
 
     name: str = "?"
     state: dict[str, Any] = field(default_factory=dict)
@@ -91,7 +91,7 @@ def _number(kind: _NumberType, data: bytes) -> float | int | bool:
     return value
 
 
-# What a pickled network may name, and what is called in its place.
+# Names that a pickled network may hold, and what is called in their place.
 ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
     ("collections", "OrderedDict"): collections.OrderedDict,
     ("builtins", "set"): set,

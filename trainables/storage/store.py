@@ -103,26 +103,26 @@ class Store:
     def get(self, stage: str, parts: dict[str, Any], make: Make) -> Stage:
         """Return the stage for `parts`, made by ``make(folder) -> result`` if nobody has made it yet."""
         key = content_key(**parts)
-        found = self.find(stage, key)
-        if found and self._is_shared(found):
-            return found
+        result = self.find(stage, key)
+        if result and self._is_shared(result):
+            return result
         with self._alone(stage, key):
-            found = self.find(stage, key) or self._pull(stage, key) or self._make(stage, key, parts, make)
-            if self.remote is not None and not self._is_shared(found):
-                self.remote.push(stage, key, found.path)
-                (found.path / SHARED).touch()
-            return found
+            result = self.find(stage, key) or self._pull(stage, key) or self._make(stage, key, parts, make)
+            if self.remote is not None and not self._is_shared(result):
+                self.remote.push(stage, key, result.path)
+                (result.path / SHARED).touch()
+            return result
 
     def fetch(self, stage: str, key: str) -> Stage | None:
         """Return the finished stage, copied here if another machine has made it, or None."""
-        found = self.find(stage, key)
-        if found or self.remote is None:
-            return found
+        result = self.find(stage, key)
+        if result or self.remote is None:
+            return result
         with self._alone(stage, key):
             return self.find(stage, key) or self._pull(stage, key)
 
-    def _is_shared(self, found: Stage) -> bool:
-        return self.remote is None or (found.path / SHARED).exists()
+    def _is_shared(self, result: Stage) -> bool:
+        return self.remote is None or (result.path / SHARED).exists()
 
     @contextmanager
     def _alone(self, stage: str, key: str) -> Iterator[None]:

@@ -1,1 +1,1 @@
-"""How any classifier here is trained."""
+"""Training of classifiers."""

@@ -40,8 +40,8 @@ def by_identity(
         repeats = -(-images_per_identity // len(own))
         own = own.repeat(repeats)[: max(len(own), images_per_identity)]
         own = own[torch.randperm(len(own), generator=generator)]
-        whole = len(own) // images_per_identity * images_per_identity
-        groups.append(list(torch.split(own[:whole], images_per_identity)))
+        full = len(own) // images_per_identity * images_per_identity
+        groups.append(list(torch.split(own[:full], images_per_identity)))
     identities = min(max(1, batch_size // images_per_identity), len(groups))
     left = torch.tensor([len(group) for group in groups], dtype=torch.float64)
     while int((left > 0).sum()) >= identities:
@@ -52,7 +52,7 @@ def by_identity(
 
 @dataclass(frozen=True)
 class BatchAugmentation:
-    """How each image of a batch is seen.
+    """Augmentation of each image of a batch.
 
     flips: bool (B,), mirrored or not.  shifts: int64 (B, 2), rows and columns in pixels.
     """

@@ -53,7 +53,7 @@ class Target(Recipe):
 
 @dataclass(frozen=True)
 class Trained:
-    """How training went.
+    """Record of a training.
 
     history: per epoch a dict of epoch (from 1), loss, train_accuracy and validation_accuracy.
     best_epoch: the epoch whose weights were kept, the earliest of the best validation accuracy.
@@ -198,9 +198,9 @@ def _batches(labels: Tensor, recipe: Target, defense: Defense, order: torch.Gene
 def _top1(classifier: Classifier, prefix: Prefix, labels: Tensor, batch_size: int) -> float:
     classifier.eval()
     noise = torch.randn(len(labels), noise_size(classifier), generator=stream(0, "accuracy"))
-    found = []
+    predictions = []
     for index in torch.split(torch.arange(len(labels)), batch_size):
         _, inputs = prefix(index, no_augmentation(len(index)))
         with head_noise(classifier, noise[index]):
-            found.append(classifier(inputs, prefix.frozen).argmax(1))
-    return (torch.cat(found).cpu() == labels).double().mean().item()
+            predictions.append(classifier(inputs, prefix.frozen).argmax(1))
+    return (torch.cat(predictions).cpu() == labels).double().mean().item()

@@ -1,4 +1,4 @@
-"""What a freeze point means. Nothing else here decides what is frozen.
+"""Freeze points and what each freezes. Nothing else here decides what is frozen.
 
 TL-DMI (Ho et al., CVPR 2024) trains only the layers after a cut on private data. Here the cut is the name of
 the last frozen stage; ``"none"`` freezes nothing, and neck and head are always trained.

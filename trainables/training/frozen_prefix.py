@@ -1,4 +1,4 @@
-"""What the first trained stage receives: frozen stages run outside autograd, once where nothing varies."""
+"""Inputs of the first trained stage: frozen stages run outside autograd, once where nothing varies."""
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ from trainables.runtime.upload import upload
 from trainables.training.batches import Augmentation, BatchAugmentation, no_augmentation, take_batch
 from trainables.training.freeze import FrozenBatchnorm
 
-# What the kept outputs of one set of images may take. Fixed, so that a run computes the same way every time.
+# Bytes for the stored outputs of one set of images. Fixed, so that a run computes the same way every time.
 KEPT_BYTES = {"cpu": 1 << 30, "cuda": 8 << 30}
 CHUNK = 256
 
@@ -35,7 +35,7 @@ class Prefix:
         self.classifier = classifier
         self.frozen = frozen
         self.pixels = pixels
-        self.kept: Tensor | None = None
+        self.stored: Tensor | None = None
         if frozen and keep and batchnorm == "eval":
             self._keep(keep)
 
@@ -44,22 +44,23 @@ class Prefix:
         images = as_float(take_batch(self.pixels, index, views))
         if self.frozen == 0:
             return images, images
-        if self.kept is None:
+        if self.stored is None:
             return images, self._outputs(images)
-        where = self.kept.device
-        return images, self.kept[upload(views.flips.long(), where), upload(index, where)]
+        where = self.stored.device
+        return images, self.stored[upload(views.flips.long(), where), upload(index, where)]
 
     def _keep(self, views: int) -> None:
         count = len(self.pixels)
-        one = self._outputs(as_float(self.pixels[:1]))
-        needed = one.numel() * one.element_size() * count * views
+        example = self._outputs(as_float(self.pixels[:1]))
+        needed = example.numel() * example.element_size() * count * views
         if needed > KEPT_BYTES.get(self.pixels.device.type, 0):
             return
-        self.kept = one.new_empty(views, count, *one.shape[1:])
+        self.stored = example.new_empty(views, count, *example.shape[1:])
         for index in torch.split(torch.arange(count), CHUNK):
             images = as_float(take_batch(self.pixels, index, no_augmentation(len(index))))
             for view in range(views):
-                self.kept[view, upload(index, self.kept.device)] = self._outputs(images.flip(-1) if view else images)
+                outputs = self._outputs(images.flip(-1) if view else images)
+                self.stored[view, upload(index, outputs.device)] = outputs
 
     @torch.no_grad()
     def _outputs(self, images: Tensor) -> Tensor:

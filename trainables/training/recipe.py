@@ -1,4 +1,4 @@
-"""How any classifier here is trained: the knobs that a target, a backbone and a judge share."""
+"""Recipe of a training: the knobs that a target, a backbone and a judge share."""
 
 import dataclasses
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How the learning rate of a training falls, epoch by epoch."""
+"""Schedules of the learning rate, epoch by epoch."""
 
 import math
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from sweeper.engine.confirm import confirm, near_front, parse_attacks, wanted
+from sweeper.engine.confirm import confirm, near_front, parse_attacks, planned
 from sweeper.results.records import flat_row, study_records
 from sweeper.search.confirmation_log import Confirmation, stored_confirmation
 from sweeper.search.optuna_study import OptunaStudy
@@ -60,12 +60,12 @@ def test_members_and_the_nearest_are_measured_under_numbers_never_used(home, sea
     records = study_records(home, study.name)
     assert [t["on_front"] for t in records["trials"]] == [True, True, False, False, False]
     assert near_front(records) == [3, 2]
-    items, left_out = wanted(study, records, seeds=2, near=1)
+    items, left_out = planned(study, records, seeds=2, near=1)
     assert [(i.member, i.replicate) for i in items] == [(0, 3), (1, 3), (3, 3), (0, 4), (1, 4), (3, 4)]
     assert left_out == [2]  # the search used 1 and 2
     first = items[0].document
     assert first == {"attack": {"kind": "gmi"}, **records["trials"][0]["params"], "replicate": 3}
-    items, left_out = wanted(study, records, seeds=1, attacks=[{"kind": "other"}])
+    items, left_out = planned(study, records, seeds=1, attacks=[{"kind": "other"}])
     assert {i.member for i in items} == {0, 1, 2, 3} and left_out == []
     assert items[0].document["attack"] == [{"kind": "gmi"}, {"kind": "other"}]
 
@@ -98,7 +98,7 @@ def test_a_killed_confirmation_goes_on_and_more_seeds_are_added(home, searched):
     records = study_records(home, study.name)
 
     def source(seeds):
-        items, _ = wanted(study, records, seeds=seeds, near=0)
+        items, _ = planned(study, records, seeds=seeds, near=0)
         return Confirmation(study, home.storage, items, [])
 
     first = source(2)
@@ -118,7 +118,7 @@ def test_a_killed_confirmation_goes_on_and_more_seeds_are_added(home, searched):
 def test_nothing_of_it_is_in_the_search(home, searched):
     study = searched(search={"trials": 5})
     before = stored_trials(home.storage, study.name)
-    items, _ = wanted(study, study_records(home, study.name), seeds=2)
+    items, _ = planned(study, study_records(home, study.name), seeds=2)
     measure(Confirmation(study, home.storage, items, []), lambda member, seed: (0.99, 0.01))
     assert stored_trials(home.storage, study.name) == before
     assert OptunaStudy(study, home.storage, home.root).complete == 5
@@ -129,8 +129,8 @@ def test_nothing_of_it_is_in_the_search(home, searched):
 def test_other_attacks_are_another_measurement(home, searched):
     study = searched(search={"trials": 5})
     records = study_records(home, study.name)
-    plain, _ = wanted(study, records, seeds=2, near=0)
-    harder, _ = wanted(study, records, seeds=2, near=0, attacks=[{"kind": "other"}])
+    plain, _ = planned(study, records, seeds=2, near=0)
+    harder, _ = planned(study, records, seeds=2, near=0, attacks=[{"kind": "other"}])
     measure(Confirmation(study, home.storage, plain, []), lambda member, seed: (0.8, 0.3))
     measure(Confirmation(study, home.storage, harder, [{"kind": "other"}]), lambda member, seed: (0.8, 0.6))
     found = study_records(home, study.name)
@@ -144,7 +144,7 @@ def test_other_attacks_are_another_measurement(home, searched):
 
 def test_records_hold_fresh_means_intervals_and_how_sure_the_front_is(home, searched):
     study = searched(search={"trials": 5})
-    items, _ = wanted(study, study_records(home, study.name), seeds=3, near=1)
+    items, _ = planned(study, study_records(home, study.name), seeds=3, near=1)
     noise = np.random.default_rng(0).normal(0, 0.01, (10, 10, 2))
     true = {0: (0.85, 0.55), 1: (0.6, 0.2), 3: (0.9, 0.5)}  # the first was lucky
 
@@ -173,7 +173,7 @@ def test_records_hold_fresh_means_intervals_and_how_sure_the_front_is(home, sear
 
 def test_a_measurement_that_fails_is_named_and_tried_again(home, searched):
     study = searched(search={"trials": 5})
-    items, _ = wanted(study, study_records(home, study.name), seeds=1, near=0)
+    items, _ = planned(study, study_records(home, study.name), seeds=1, near=0)
     source = Confirmation(study, home.storage, items, [])
     request = source.ask()
     assert "finite" in source.tell(request.number, fresh(items[request.number], float("nan"), 0.5))
@@ -189,7 +189,7 @@ def test_without_a_front_there_is_nothing_to_confirm(home, cheap):
     study = cheap()
     OptunaStudy(study, home.storage, home.root)
     with pytest.raises(ConfigError, match="confirm needs a front"):
-        wanted(study, study_records(home, study.name), seeds=1)
+        planned(study, study_records(home, study.name), seeds=1)
 
 
 def test_a_search_over_seeds_has_no_fresh_ones(home, cheap, result):
@@ -198,7 +198,7 @@ def test_a_search_over_seeds_has_no_fresh_ones(home, cheap, result):
     one = source.ask()
     source.tell(one.number, result(0.5) | {"params": one.assignment})
     with pytest.raises(ConfigError, match="searches over 'replicate'"):
-        wanted(study, study_records(home, study.name), seeds=1)
+        planned(study, study_records(home, study.name), seeds=1)
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_a_document_that_is_no_trial_is_found_before_any_work(home, searched, mo
 
 def test_what_is_there_is_not_run_again(home, searched, monkeypatch):
     study = searched(search={"trials": 5})
-    items, left_out = wanted(study, study_records(home, study.name), seeds=2, near=1)
+    items, left_out = planned(study, study_records(home, study.name), seeds=2, near=1)
     measure(Confirmation(study, home.storage, items, []), lambda member, seed: (0.8, 0.3))
 
     def refuse(address):
@@ -242,7 +242,7 @@ def test_what_is_there_is_not_run_again(home, searched, monkeypatch):
 
     monkeypatch.setattr("sweeper.engine.confirm.cluster", refuse)
     found = confirm(study, home, seeds=2, near=1, run=refuse)
-    assert (found.measured, found.wanted, found.left_out) == (6, 6, left_out)
+    assert (found.measured, found.planned, found.left_out) == (6, 6, left_out)
     assert found.records["confirmed"]["seeds"] == 2
     assert home.report(study.name).exists()
 
@@ -254,5 +254,5 @@ def test_measurements_run_on_ray(home, searched, result, ray_address):
         return result(trial["x"], values={"test_accuracy": trial["replicate"] / 10, "attack_accuracy": 0.5})
 
     found = confirm(study, home, seeds=2, near=0, run=run)
-    assert (found.measured, found.wanted, found.failures) == (4, 4, [])
+    assert (found.measured, found.planned, found.failures) == (4, 4, [])
     assert found.records["trials"][0]["confirmed"]["values"]["test_accuracy"] == pytest.approx(0.25)

@@ -36,7 +36,7 @@ def test_gives_images_and_stage_inputs(frozen, keep):
         expected = made.classifier.run(images, 0, frozen) if frozen else images
     assert torch.allclose(inputs, expected, atol=1e-5)
     assert not inputs.requires_grad
-    assert (made.kept is not None) == bool(frozen and keep)
+    assert (made.stored is not None) == bool(frozen and keep)
 
 
 def test_kept_outputs_cost_no_forward():
@@ -47,7 +47,7 @@ def test_kept_outputs_cost_no_forward():
 
 def test_statistics_that_move_are_never_kept():
     made = prefix(3, 1, "train")
-    assert made.kept is None
+    assert made.stored is None
     before = made.classifier.stages["conv1"][1].running_mean.clone()
     made(INDEX, no_augmentation(3))
     assert not torch.equal(before, made.classifier.stages["conv1"][1].running_mean)
@@ -56,5 +56,5 @@ def test_statistics_that_move_are_never_kept():
 def test_memory_is_bounded(monkeypatch):
     one = 64 * 8 * 8 * 4  # bytes of one output of conv3 at 32 pixels
     monkeypatch.setattr(trainables.training.frozen_prefix, "KEPT_BYTES", {"cpu": one * len(PIXELS)})
-    assert prefix(3, 1).kept is not None
-    assert prefix(3, 2).kept is None
+    assert prefix(3, 1).stored is not None
+    assert prefix(3, 2).stored is None

@@ -24,7 +24,7 @@ HEADER = "stylegan2"  # where a safetensors file keeps the shapes of its network
 
 @dataclass(frozen=True)
 class Shapes:
-    """What the two networks of a checkpoint are made of."""
+    """Shapes of the two networks of a checkpoint."""
 
     generator: GeneratorShape
     discriminator: DiscriminatorShape
@@ -49,19 +49,19 @@ class StyleGAN2Checkpoint:
 
 def fill(network: nn.Module, state: Weights, name: str) -> None:
     """Load `state` into `network`; raise ConfigError where names or shapes differ."""
-    wanted = network.state_dict()
-    missing, surplus = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
-    other = sorted(key for key in wanted.keys() & state.keys() if wanted[key].shape != state[key].shape)
+    expected = network.state_dict()
+    missing, surplus = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
+    other = sorted(key for key in expected.keys() & state.keys() if expected[key].shape != state[key].shape)
     problems = {"missing": missing, "too many": surplus, "of another shape": other}
     if any(problems.values()):
-        found = "; ".join(
+        differences = "; ".join(
             f"{what}: {', '.join(keys[:8])}{' …' if len(keys) > 8 else ''}"
             for what, keys in problems.items()
             if keys
         )
         raise ConfigError(
             f"expected the weights of a StyleGAN2 {name} as published with StyleGAN2-ADA in PyTorch; got "
-            f"weights {found}; take an unchanged checkpoint of that code"
+            f"weights {differences}; take an unchanged checkpoint of that code"
         )
     network.load_state_dict(state)
 
@@ -126,13 +126,13 @@ def _header(file: Any, path: Path) -> Shapes:
 
 def _converted(path: Path) -> StyleGAN2Checkpoint:
     with _opened(path) as file:
-        found = _header(file, path)
+        shapes = _header(file, path)
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, it is no mapping
     generator, discriminator = (
         {key.removeprefix(part): value for key, value in tensors.items() if key.startswith(part)}
         for part in ("generator.", "discriminator.")
     )
-    return StyleGAN2Checkpoint(found, generator, discriminator)
+    return StyleGAN2Checkpoint(shapes, generator, discriminator)
 
 
 @functools.lru_cache(maxsize=8)
@@ -162,7 +162,7 @@ def _published(path: Path) -> StyleGAN2Checkpoint:
         )
     try:
         generator, discriminator = _state(content["G_ema"]), _state(content["D"])
-        found = Shapes(
+        shapes = Shapes(
             _generator_shape(content["G_ema"], generator), _discriminator_shape(content["D"], discriminator)
         )
     except (KeyError, AttributeError, TypeError, ValueError) as error:
@@ -170,7 +170,7 @@ def _published(path: Path) -> StyleGAN2Checkpoint:
             f"expected networks of StyleGAN2-ADA in PyTorch in {path}, but {error} is not where they have "
             "it; take a checkpoint of that code (StyleGAN3's own networks differ)"
         ) from None
-    return StyleGAN2Checkpoint(found, generator, discriminator)
+    return StyleGAN2Checkpoint(shapes, generator, discriminator)
 
 
 def _describe(content: Any) -> str:
@@ -212,11 +212,11 @@ def _resolutions(module: Inert) -> list[int]:
     return [2**power for power in range(2, side.bit_length())]
 
 
-def _expect(what: str, wanted: str, got: str) -> None:
-    if wanted != got:
+def _expect(what: str, expected: str, got: str) -> None:
+    if expected != got:
         raise ConfigError(
-            f"expected a StyleGAN2 whose {what} is '{wanted}', as in all published ones; got '{got}'; choose "
-            "another checkpoint"
+            f"expected a StyleGAN2 whose {what} is '{expected}', as in all published ones; got '{got}'; "
+            "choose another checkpoint"
         )
 
 

@@ -12,7 +12,7 @@ from trainables.nn.stylegan2.generator import GAIN, SLOPE, FullyConnected, norma
 
 @dataclass(frozen=True, kw_only=True)
 class DiscriminatorShape:
-    """What a discriminator is made of.
+    """Shape of a discriminator.
 
     channels: of the blocks from 4 x 4 pixels on, each twice as wide as the one before, up to `resolution`.
     label_size: classes of a conditional discriminator, 0 for others; mapping_layers: of its labels.

@@ -20,7 +20,7 @@ GAIN = math.sqrt(2)  # keeps the variance of what a leaky ReLU gets
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorShape:
-    """What a generator is made of.
+    """Shape of a generator.
 
     channels: of the blocks from 4 x 4 pixels on, each twice as wide as the one before, up to `resolution`.
     label_size: classes of a conditional generator, 0 for others.
