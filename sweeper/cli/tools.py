@@ -35,13 +35,13 @@ def attack(
     overrides: tuple[str, ...],
 ) -> None:
     """Attack one trained target: CHECKPOINT is a state dict, ours or torchvision's, or an exported folder."""
-    from sweeper.cli.attack import attack as assault
+    from sweeper.cli.attack import attack as run_attacks
     from sweeper.cli.attack import show_attack
     from sweeper.engine.progress import display
     from sweeper.storage.home import open_home
 
     with display() as shown:
-        measured = assault(checkpoint, attacks, study, open_home(home), shown, overrides)
+        measured = run_attacks(checkpoint, attacks, study, open_home(home), shown, overrides)
     if form == "json":
         click.echo(json.dumps(measured, indent=1))
         return

@@ -1,4 +1,4 @@
-"""What every data set gives: labelled images in memory, with a record of where each came from."""
+"""Base class of data sets: labelled images in memory, with a record of where each came from."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +13,12 @@ from trainables.method import Method
 class Images:
     """Labelled images.
 
-    pixels: uint8 (N, 3, S, S).  labels: int64 (N,) in 0 .. K-1.  names: K identity names, in label order.
-    files: N origins (a path, or a description for rendered images), used in errors and overlap checks.
-    reserved: bool (N,), True for images that the data set itself keeps for testing; None if it has no say.
+    Attributes:
+        pixels: uint8 (N, 3, S, S).
+        labels: int64 (N,) in 0 .. K-1.
+        names: K identity names, in label order.
+        files: N origins (a path, or a description for rendered images), used in errors and overlap checks.
+        reserved: bool (N,), True for images that the data set itself keeps for testing, or None.
     """
 
     pixels: Tensor
