@@ -28,7 +28,7 @@ from trainables.stages.judge import make_judge
 from trainables.stages.target import make_target
 from trainables.stages.warnings import trial_warnings
 from trainables.storage.store import Stage, Store
-from trainables.trial import per_identity, run_attack, run_trial
+from trainables.trial import over_identities, run_attack, run_trial
 
 KNOWN = (
     "test_accuracy",
@@ -186,7 +186,7 @@ def _beaten(
         metrics={
             "validation_accuracy": trained.result["validation_accuracy"],
             "train_accuracy": trained.result["train_accuracy"],
-            **per_identity(trained),
+            **over_identities(trained),
             "judge_test_accuracy": judged.result["test_accuracy"],
         },
         screening=screening,

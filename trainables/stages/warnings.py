@@ -33,6 +33,7 @@ def trial_warnings(
     """Return all that a reader must know of a trial whose stages are finished, each text once."""
     accuracy = trained.result["test_accuracy"]
     texts = [
+        *data.warnings,
         *judge_warnings(judged.result["test_accuracy"], accuracy),
         *target_warnings(accuracy, trained.result.get("images_seen"), data.split.test.labels),
         *config_warnings(config),
