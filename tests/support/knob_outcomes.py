@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -16,8 +16,11 @@ from torch import Tensor
 from trainables.analyses.base import Subject
 from trainables.architectures import ARCHITECTURES
 from trainables.architectures.small_cnn import build as small_cnn
+from trainables.config import load_trial
+from trainables.datasets.synthetic_faces import SyntheticFaces
 from trainables.defenses.none import NoDefense
 from trainables.defenses.rule import Batch, Training
+from trainables.errors import ConfigError
 from trainables.judges.base import JudgeModel
 from trainables.nn.mobilefacenet import MobileFaceNet
 from trainables.nn.stylegan2 import checkpoint as published
@@ -27,6 +30,7 @@ from trainables.oracle import observe
 from trainables.pretraining.torchvision import Torchvision
 from trainables.priors.base import state
 from trainables.runtime.run import Run
+from trainables.stages.data import load_data
 from trainables.training.classifier import build_classifier, train_classifier
 
 Outcome = Any
@@ -116,8 +120,28 @@ def pretraining_outcome(pretraining: Any) -> Outcome:
 
 
 def dataset_outcome(dataset: Any) -> Outcome:
+    """Return the images, and what a trial says of them as private ones, or the error that refuses them."""
     images = dataset.load(toys.SIZE)
-    return images.pixels, images.labels, images.names, images.files, images.reserved
+    public = SyntheticFaces(population="public", identities=3, images_per_identity=2)
+    rest = {"kind": "synthetic_faces", "population": "near", "identities": 2, "images_per_identity": 4}
+    config = load_trial(
+        {
+            "image_size": toys.SIZE,
+            "private": rest,
+            "public": rest,
+            "pretraining": {"kind": "none"},
+            "target": {"architecture": "small_cnn"},
+            "defense": {"kind": "none"},
+            "prior": {"kind": "gmi"},
+            "attack": {"kind": "gmi"},
+            "judge": {"kind": "classifier", "architecture": "small_cnn"},
+        }
+    )
+    try:
+        told: Any = load_data(replace(config, private=dataset, public=public)).warnings
+    except ConfigError as error:
+        told = str(error)
+    return images.pixels, images.labels, images.names, images.files, images.reserved, told
 
 
 def distillation_outcome(recipe: Any) -> Outcome:
@@ -152,17 +176,20 @@ def analysis_outcome(analysis: Any) -> Outcome:
     )
 
 
-def face_folder(folder: Path) -> str:
-    for person in ("a", "b", "c"):
-        (folder / person).mkdir(parents=True, exist_ok=True)
-        for number in range(4):
-            drawn = np.random.default_rng(10 * ord(person) + number).integers(0, 256, (48, 40, 3))
-            Image.fromarray(drawn.astype(np.uint8)).save(folder / person / f"{number}.png")
-    return str(folder)
+def face_folder(*names: str, equal: bool = False) -> FromFolder:
+    """Return a folder of four pictures of each of the people `names`, two of them equal if that is wanted."""
 
+    def write(folder: Path) -> str:
+        root = folder / f"{'-'.join(names)}{equal}"
+        for person, name in enumerate(names):
+            (root / name).mkdir(parents=True, exist_ok=True)
+            for number in range(6):
+                seed = 0 if equal and number == 0 else 10 * person + number
+                drawn = np.random.default_rng(seed).integers(0, 256, (48, 40, 3))
+                Image.fromarray(drawn.astype(np.uint8)).save(root / name / f"{number}.png")
+        return str(root)
 
-def smaller_folder(folder: Path) -> str:
-    return str(Path(face_folder(folder)) / "a")
+    return FromFolder(write)
 
 
 def embedder_file(seed: int) -> FromFolder:

@@ -22,7 +22,6 @@ from knob_outcomes import (
     pretraining_outcome,
     prior_outcome,
     recipe_outcome,
-    smaller_folder,
     stylegan_file,
     weights_file,
 )
@@ -339,8 +338,15 @@ SETUPS: dict[tuple[str, str], Setup] = {
     ),
     ("datasets", "image_folder"): Setup(
         dataset_outcome,
-        {"root": FromFolder(face_folder)},
-        {"root": FromFolder(smaller_folder), "crop": 20, "limit": 2},
+        {"root": face_folder("ann", "ben", "cat")},
+        {
+            "root": face_folder("ann", "ben"),
+            "crop": 20,
+            "limit": 2,
+            "fit": "pad",
+            "allow_duplicates": To(True, {"root": face_folder("ann", "ben", equal=True)}),
+            "anonymous_names": To(True, {"root": face_folder("public-0000", "ben")}),
+        },
     ),
     ("analyses", "evaluator_confidence"): Setup(analysis_outcome, {"threshold": 0.3}, {"threshold": 0.6}),
 }

@@ -6,7 +6,7 @@ from torch import nn
 from trainables.architectures.base import Classifier
 from trainables.datasets.base import Images
 from trainables.datasets.split import Split
-from trainables.priors.base import PriorNetworks
+from trainables.priors.base import PriorNetworks, eval_mode
 from trainables.priors.gmi import GMIPrior
 from trainables.priors.kedmi import KEDMIPrior
 from trainables.priors.lokt import LOKTPrior
@@ -62,13 +62,12 @@ def prior(kind: str) -> PriorNetworks:
                 if "torgb" in name and name.endswith("weight"):
                     weight.mul_(4)
             networks.generator.network.mapping.w_avg.normal_(std=0.3)
-        return networks
+            networks.discriminator.network.b4.usual.fill_(0.3)
+        return eval_mode(networks)
     built = {
         "gmi": GMIPrior(width=4, latent_size=LATENT),
         "kedmi": KEDMIPrior(width=2, latent_size=LATENT),
         "plg": PLGPrior(width=2, latent_size=LATENT),
         "lokt": LOKTPrior(width=2, latent_size=LATENT, surrogates=("small_cnn",)),
     }[kind].build(SIZE, CLASSES)
-    for network in (built.generator, built.discriminator):
-        network.eval().requires_grad_(False)
-    return built
+    return eval_mode(built)
