@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from trainables.architectures import ARCHITECTURES
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise
 from trainables.attacks.base import Passes, ThreatModel
@@ -16,6 +17,7 @@ from trainables.attacks.optim.gaussian import GaussianSearch
 from trainables.attacks.optim.guided import GuidedSearch
 from trainables.attacks.optim.latent import LatentSearch
 from trainables.errors import ConfigError
+from trainables.method import named_knob
 from trainables.nn.identity_losses import IDENTITY_LOSSES
 from trainables.runtime.checks import above, at_least
 
@@ -60,7 +62,7 @@ class Lomma(GuidedSearch):
 
     identity_loss: Literal["logit", "cross_entropy"] = "logit"
     feature_weight: float = 1.0
-    students: tuple[str, ...] = EFFICIENTNETS
+    students: tuple[str, ...] = named_knob(ARCHITECTURES, EFFICIENTNETS)
     student_epochs: int = 20
     student_learning_rate: float = 0.01
     student_weights: Literal["imagenet", "none"] = "imagenet"

@@ -1,0 +1,215 @@
+"""Fronts valued on data that did not choose them: people and test images in two halves. numpy only.
+
+A front is made of the trials that look best, and some look best by luck. Here one half of the people and of
+the test images chooses, for each accuracy that may be asked for, the trial to release (the *policy*, a
+staircase of trials); the other half says what the chosen trials are worth; both change places, and the mean
+of the two is reported. Choice and value share no noise, so the figure is unbiased for the value of the
+policies that halves choose, at any rate, also near 0 where drawing a front again is not. That value is at
+most the front's own.
+
+Cross-fitting as in Chernozhukov et al., Double/debiased machine learning (2018), section 3.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Booleans = NDArray[np.bool_]
+
+DRAWS = 400
+NORMAL_975 = 1.959963984540054
+_SPLIT = 2018  # the stream of the halves: the same people and images in them for all studies that share them
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedNoise:
+    """Standard deviations over training seeds, of one trial as it stands in a study.
+
+    Attributes:
+        probit: of the attack rate on the probit scale, where it is about the same for low and high rates.
+        accuracy: of the test accuracy.
+    """
+
+    probit: float = 0.0
+    accuracy: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Halves:
+    """What n trials reached on the two halves, drawn again B times.
+
+    Attributes:
+        accuracies: (2, B, n), shares of the half's test images.
+        rates: (2, B, n), attack rates of the half's people; lower is better.
+    """
+
+    accuracies: Floats
+    rates: Floats
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossFitted:
+    """A study's trials on both halves: as measured (B = 1), and drawn again."""
+
+    measured: Halves
+    drawn: Halves
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A cross-fitted figure with its 95 % interval.
+
+    Attributes:
+        value: as measured.
+        low: lower end, the value less 1.96 standard deviations of the draws.
+        high: upper end.
+        above: share of the draws, moved to lie around the value, that lie above 0.
+    """
+
+    value: float
+    low: float
+    high: float
+    above: float
+
+
+def halves(count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the indices of the two halves of `count` people or images; the same at every call."""
+    order = np.random.default_rng([_SPLIT, count]).permutation(count)
+    return np.sort(order[: (count + 1) // 2]), np.sort(order[(count + 1) // 2 :])
+
+
+def cross_fit(
+    rates: ArrayLike,
+    correct: ArrayLike,
+    *,
+    noise: SeedNoise | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+    seed_of_noise: int = 0,
+) -> CrossFitted:
+    """Return n trials on both halves, measured and drawn again.
+
+    Args:
+        rates: (n, N), each person's share of restarts in which the judge recognised them; N >= 4.
+        correct: (n, M), whether each test image is classified correctly, or the share of seeds in which it
+            is; M >= 4.
+        noise: over training seeds; drawn for each trial on its own, the same for both halves.
+        draws: B.
+        seed: of the people and images that are drawn: equal seeds, N and M pair the draws of two studies.
+        seed_of_noise: of the training seeds' noise, which two studies do not share.
+    """
+    people, images = np.asarray(rates, dtype=np.float64), np.asarray(correct, dtype=np.float64)
+    for name, table in (("people", people), ("test images", images)):
+        if table.shape[1] < 4:
+            raise ValueError(f"cross-fitting expects at least 4 {name}; got {table.shape[1]}")
+    measured = Halves(accuracies=_measured(images), rates=_measured(people))
+    dice = np.random.default_rng(seed)
+    drawn_rates, drawn_accuracies = _redrawn(people, draws, dice), _redrawn(images, draws, dice)
+    if noise is not None:
+        gauss = np.random.default_rng([seed_of_noise, len(people), draws])
+        shift = noise.probit * gauss.standard_normal((draws, len(people)))
+        drawn_rates = _shifted(drawn_rates, shift, quarter=0.25 / people.shape[1])
+        drawn_accuracies = drawn_accuracies + noise.accuracy * gauss.standard_normal((draws, len(people)))
+    return CrossFitted(measured=measured, drawn=Halves(accuracies=drawn_accuracies, rates=drawn_rates))
+
+
+def _measured(table: Floats) -> Floats:
+    return np.stack([table[:, half].mean(axis=1) for half in halves(table.shape[1])])[:, None]
+
+
+def _redrawn(table: Floats, draws: int, dice: np.random.Generator) -> Floats:
+    """Return (2, draws, n): the means of `table` (n, N) over people or images drawn again within halves."""
+    means = []
+    for half in halves(table.shape[1]):
+        counts = dice.multinomial(len(half), np.full(len(half), 1 / len(half)), size=draws)
+        mean = table[:, half].mean(axis=1)
+        # Draws spread too little by (N - 1) / N: put them that much further from what was measured.
+        wider = np.sqrt(len(half) / (len(half) - 1))
+        means.append(mean + (counts / len(half) @ table[:, half].T - mean) * wider)
+    return np.stack(means)
+
+
+def _shifted(rates: Floats, shift: Floats, *, quarter: float) -> Floats:
+    """Return `rates` moved by `shift` on the probit scale; 0 and 1 count as a `quarter` of a person."""
+    normal = NormalDist()
+    grid = np.linspace(-6, 6, 4097)
+    heights = np.array([normal.cdf(x) for x in grid])
+    scores = np.interp(np.clip(rates, quarter, 1 - quarter), heights, grid)
+    shifted = np.interp(scores + shift, grid, heights)
+    # No noise leaves a rate as it is, also one of 0.
+    return np.where(shift == 0, rates, shifted)
+
+
+def policy_value(chosen_by: tuple[Floats, Floats], valued_by: tuple[Floats, Floats]) -> Floats:
+    """Return the value (B,) of the policies that one half chooses, as the other half sees them.
+
+    chosen_by, valued_by: accuracies (B, n) and attack rates (B, n) of the two halves. The policy of a front
+    is its staircase: to reach an accuracy in (c_(k-1), c_k] release member k. Its value is
+    sum_k (c_k - c_(k-1)) (1 - a_k), with members and order of the first half and figures of the second. If
+    both halves are the same this is the hypervolume against accuracy 0, attack rate 1.
+    """
+    accuracies, rates = chosen_by
+    order = np.lexsort((rates, -accuracies), axis=1)
+    ranked_rates, values, shares = (np.take_along_axis(table, order, axis=1) for table in (rates, *valued_by))
+    draws, count = rates.shape
+    total, lowest = np.zeros(draws), np.full(draws, np.inf)
+    # The last member of the staircase so far: its accuracy and the privacy left, as the other half sees it.
+    reached, private = np.zeros(draws), np.zeros(draws)
+    for place in range(count):
+        member = ranked_rates[:, place] < lowest
+        total += np.where(member, (reached - values[:, place]) * private, 0.0)
+        lowest = np.where(member, ranked_rates[:, place], lowest)
+        reached = np.where(member, values[:, place], reached)
+        private = np.where(member, 1 - shares[:, place], private)
+    return total + reached * private
+
+
+def hypervolumes(halves_: Halves) -> Floats:
+    """Return (B,): the mean of both directions of `policy_value`."""
+    pair = [(halves_.accuracies[side], halves_.rates[side]) for side in (0, 1)]
+    return (policy_value(pair[0], pair[1]) + policy_value(pair[1], pair[0])) / 2
+
+
+def attained(halves_: Halves, level: float) -> Floats:
+    """Return (B,): the attack rate that is attained at accuracy `level` or more; nan where a half has none.
+
+    One half chooses the trial with the lowest rate among those that reach the level, the other values it.
+    """
+    values = []
+    for chooses, judges in ((0, 1), (1, 0)):
+        reaching = halves_.accuracies[chooses] >= level
+        costs = np.where(reaching, halves_.rates[chooses], np.inf)
+        best = costs.argmin(axis=1)[:, None]
+        value = np.take_along_axis(halves_.rates[judges], best, axis=1)[:, 0]
+        values.append(np.where(reaching.any(axis=1), value, np.nan))
+    return (values[0] + values[1]) / 2
+
+
+def figure(measured: float, drawn: Floats) -> Figure | None:
+    """Return `measured` with its interval from the `drawn` figures (B,); None unless most of them exist."""
+    known = drawn[np.isfinite(drawn)]
+    if not np.isfinite(measured) or len(known) < max(2, len(drawn) / 2):
+        return None
+    half = NORMAL_975 * float(known.std(ddof=1))
+    above = float((known - known.mean() + measured > 0).mean())
+    return Figure(value=float(measured), low=float(measured - half), high=float(measured + half), above=above)
+
+
+def hypervolume_figure(study: CrossFitted) -> Figure | None:
+    """Return the cross-fitted hypervolume of a study."""
+    return figure(hypervolumes(study.measured)[0], hypervolumes(study.drawn))
+
+
+def difference_figure(first: CrossFitted, second: CrossFitted) -> Figure | None:
+    """Return the lead of the first study in hypervolume; their draws are paired where their seeds are."""
+    measured = hypervolumes(first.measured)[0] - hypervolumes(second.measured)[0]
+    return figure(measured, hypervolumes(first.drawn) - hypervolumes(second.drawn))
+
+
+def attained_figures(study: CrossFitted, levels: Sequence[float]) -> list[Figure | None]:
+    """Return what is attained at each of `levels`; None where half of the draws do not reach it."""
+    return [figure(attained(study.measured, level)[0], attained(study.drawn, level)) for level in levels]

@@ -1,0 +1,228 @@
+"""Cross-fitted fronts against sums written out, and against studies whose truth is known."""
+
+import dataclasses
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+from simulated_studies import REGIMES, SEEDS
+
+from sweeper.statistics.cross_fitting import (
+    Halves,
+    SeedNoise,
+    attained,
+    attained_figures,
+    cross_fit,
+    difference_figure,
+    figure,
+    halves,
+    hypervolume_figure,
+    hypervolumes,
+    policy_value,
+)
+from sweeper.statistics.hypervolume import hypervolume
+
+DIRECTIONS = ["maximize", "minimize"]
+
+
+def random_studies(seed, draws=5, count=9):
+    dice = np.random.default_rng(seed)
+    # Few different values, so that ties happen.
+    return dice.integers(0, 8, (draws, count)) / 8, dice.integers(0, 8, (draws, count)) / 8
+
+
+def staircase(accuracies, rates):
+    """Return the members of one front, the lowest accuracy first."""
+    members = []
+    for k in range(len(rates)):
+        beaten = any(
+            accuracies[j] >= accuracies[k]
+            and rates[j] <= rates[k]
+            and ((accuracies[j], -rates[j]) != (accuracies[k], -rates[k]) or j < k)
+            for j in range(len(rates))
+            if j != k
+        )
+        if not beaten:
+            members.append(k)
+    return sorted(members, key=lambda k: accuracies[k])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_policy_valued_by_those_who_chose_it_is_the_hypervolume(seed):
+    accuracies, rates = random_studies(seed)
+    volumes = [
+        hypervolume(np.stack([a, r], 1), DIRECTIONS, [0.0, 1.0])
+        for a, r in zip(accuracies, rates, strict=True)
+    ]
+    np.testing.assert_allclose(
+        policy_value((accuracies, rates), (accuracies, rates)), volumes, rtol=0, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_other_half_values_the_members_that_the_first_one_chose(seed):
+    chosen_by, valued_by = random_studies(seed), random_studies(seed + 100)
+    values = policy_value(chosen_by, valued_by)
+    for row in range(len(values)):
+        below, total = 0.0, 0.0
+        for k in staircase(chosen_by[0][row], chosen_by[1][row]):
+            total += (valued_by[0][row, k] - below) * (1 - valued_by[1][row, k])
+            below = valued_by[0][row, k]
+        assert values[row] == pytest.approx(total, abs=1e-12)
+
+
+@pytest.mark.parametrize("count", [4, 5, 40, 213])
+def test_halves_share_nobody_leave_out_nobody_and_stay_the_same(count):
+    first, second = halves(count)
+    assert sorted([*first, *second]) == list(range(count))
+    assert abs(len(first) - len(second)) <= 1
+    assert all((a == b).all() for a, b in zip((first, second), halves(count), strict=True))
+    if count > 5:  # not merely the first ones and the rest: people come sorted
+        assert set(first) != set(range(len(first)))
+
+
+def test_what_is_measured_are_the_means_of_the_halves():
+    dice = np.random.default_rng(0)
+    rates, correct = dice.random((3, 11)), dice.random((3, 8))
+    study = cross_fit(rates, correct, draws=2)
+    for side in (0, 1):
+        np.testing.assert_allclose(study.measured.rates[side, 0], rates[:, halves(11)[side]].mean(1))
+        np.testing.assert_allclose(study.measured.accuracies[side, 0], correct[:, halves(8)[side]].mean(1))
+
+
+def test_draws_spread_as_means_of_other_people_and_images_do():
+    dice = np.random.default_rng(1)
+    rates, correct = dice.random((1, 40)), dice.random((1, 60))
+    study = cross_fit(rates, correct, draws=20_000)
+    for drawn, table in ((study.drawn.rates, rates), (study.drawn.accuracies, correct)):
+        for side, half in enumerate(halves(table.shape[1])):
+            expected = table[0, half].std(ddof=1) / np.sqrt(len(half))
+            assert drawn[side, :, 0].std() == pytest.approx(expected, rel=0.03)
+            assert drawn[side, :, 0].mean() == pytest.approx(table[0, half].mean(), abs=4 * expected / 100)
+
+
+def test_people_are_drawn_the_same_for_all_trials_and_for_two_studies():
+    dice = np.random.default_rng(2)
+    rates, correct = np.tile(dice.random(30), (2, 1)), np.tile(dice.random(30), (2, 1))
+    first = cross_fit(rates, correct, draws=50, seed=3)
+    again = cross_fit(rates, correct, draws=50, seed=3)
+    other = cross_fit(rates, correct, draws=50, seed=4)
+    assert (first.drawn.rates[:, :, 0] == first.drawn.rates[:, :, 1]).all()
+    assert (first.drawn.rates == again.drawn.rates).all()
+    assert (first.drawn.accuracies == again.drawn.accuracies).all()
+    assert not (first.drawn.rates == other.drawn.rates).all()
+
+
+def test_noise_of_seeds_is_on_the_probit_scale_and_the_same_for_both_halves():
+    rates, correct = np.full((1, 20), 0.3), np.full((1, 20), 0.8)
+    study = cross_fit(rates, correct, noise=SeedNoise(probit=0.2, accuracy=0.03), draws=20_000)
+    normal = NormalDist()
+    scores = np.array([normal.inv_cdf(rate) for rate in study.drawn.rates[0, :2000, 0]])
+    assert scores.std() == pytest.approx(0.2, rel=0.08)
+    assert scores.mean() == pytest.approx(normal.inv_cdf(0.3), abs=0.02)
+    assert study.drawn.accuracies[0].std() == pytest.approx(0.03, rel=0.05)
+    np.testing.assert_allclose(study.drawn.rates[0], study.drawn.rates[1])
+    np.testing.assert_allclose(study.drawn.accuracies[0], study.drawn.accuracies[1])
+
+
+def test_a_rate_of_zero_moves_as_a_quarter_of_a_person_does():
+    study = cross_fit(np.zeros((1, 25)), np.ones((1, 20)), noise=SeedNoise(probit=0.5), draws=4000)
+    expected = NormalDist().inv_cdf(0.25 / 25)
+    assert NormalDist().inv_cdf(float(np.median(study.drawn.rates))) == pytest.approx(expected, abs=0.05)
+
+
+def test_seeds_of_two_studies_are_not_shared():
+    rates, correct = np.full((3, 20), 0.3), np.full((3, 20), 0.8)
+    noise = SeedNoise(probit=0.2, accuracy=0.03)
+    one, two = (cross_fit(rates, correct, noise=noise, draws=50, seed_of_noise=k) for k in (1, 2))
+    assert not (one.drawn.rates == two.drawn.rates).any()
+
+
+@pytest.mark.parametrize("level", [0.2, 0.5, 0.8])
+def test_what_is_attained_is_chosen_by_one_half_and_read_off_the_other(level):
+    accuracies, rates = (np.stack(pair) for pair in zip(random_studies(5), random_studies(6), strict=True))
+    measured = attained(Halves(accuracies=accuracies, rates=rates), level)
+    for row in range(accuracies.shape[1]):
+        values = []
+        for chooses, judges in ((0, 1), (1, 0)):
+            reaching = [k for k in range(9) if accuracies[chooses, row, k] >= level]
+            best = min(reaching, key=lambda k: rates[chooses, row, k], default=None)
+            values.append(np.nan if best is None else rates[judges, row, best])
+        np.testing.assert_allclose(measured[row], np.mean(values))
+
+
+def test_a_level_that_nobody_reaches_has_no_figure():
+    study = cross_fit(np.full((2, 8), 0.5), np.full((2, 8), 0.4), draws=20)
+    assert attained_figures(study, [0.3, 0.9])[1] is None
+    assert attained_figures(study, [0.3, 0.9])[0].value == pytest.approx(0.5)
+
+
+def test_a_figure_has_the_draws_spread_around_what_was_measured():
+    draws = np.array([0.1, 0.2, 0.3, 0.6])
+    result = figure(0.5, draws)
+    half = 1.959963984540054 * draws.std(ddof=1)
+    assert (result.value, result.low, result.high) == pytest.approx((0.5, 0.5 - half, 0.5 + half))
+    assert result.above == 1.0
+    assert figure(0.05, draws).above == pytest.approx(0.5)  # moved to -.15, -.05, .05, .35
+    assert figure(np.nan, draws) is None
+    assert figure(0.5, np.array([0.1, np.nan, np.nan, np.nan])) is None
+
+
+def test_too_few_people_are_refused():
+    with pytest.raises(ValueError, match="at least 4 people; got 3"):
+        cross_fit(np.zeros((1, 3)), np.zeros((1, 9)))
+    with pytest.raises(ValueError, match="at least 4 test images; got 2"):
+        cross_fit(np.zeros((1, 9)), np.zeros((1, 2)))
+
+
+@pytest.mark.parametrize("regime", [REGIMES[0], REGIMES[1]], ids=lambda regime: regime.name)
+def test_intervals_cover_the_truth_and_equal_recipes_are_not_called_different(regime):
+    """Sixty pairs of studies; below 51 of 60 has a chance of one in ten thousand at a coverage of .95."""
+    noisy = dataclasses.replace(regime, **SEEDS)
+    covered = different = 0
+    for number in range(60):
+        dice = np.random.default_rng([11, number])
+        population = noisy.population(dice)
+        studies = [
+            cross_fit(
+                *noisy.measure(population, dice),
+                noise=SeedNoise(**SEEDS),
+                draws=100,
+                seed=number,
+                seed_of_noise=k,
+            )
+            for k in (1, 2)
+        ]
+        result, lead = hypervolume_figure(studies[0]), difference_figure(*studies)
+        covered += result.low <= noisy.hypervolume() <= result.high
+        different += lead.low > 0 or lead.high < 0
+    assert covered >= 51
+    assert different <= 6
+
+
+def test_a_study_that_is_truly_better_is_told():
+    weak = dataclasses.replace(REGIMES[1], low=0.05, high=0.5)
+    strong = dataclasses.replace(REGIMES[1], low=0.5, high=0.95)
+    dice = np.random.default_rng(0)
+    population = weak.population(dice)
+    lead = difference_figure(
+        cross_fit(*weak.measure(population, dice)), cross_fit(*strong.measure(population, dice))
+    )
+    assert lead.low > 0
+    assert lead.above > 0.99
+
+
+def test_the_value_does_not_rise_with_the_number_of_equal_trials():
+    """Forty trials that are all alike: the front's own hypervolume is luck, the cross-fitted one is not."""
+    truth, values, naive = 0.8 * 0.8, [], []
+    for number in range(40):
+        dice = np.random.default_rng([3, number])
+        rates, correct = (
+            (dice.random((40, 40)) < 0.2).astype(float),
+            (dice.random((40, 60)) < 0.8).astype(float),
+        )
+        values.append(hypervolumes(cross_fit(rates, correct, draws=2).measured)[0])
+        table = np.stack([correct.mean(1), rates.mean(1)], 1)
+        naive.append(hypervolume(table, DIRECTIONS, [0.0, 1.0]))
+    assert np.mean(naive) > truth + 0.1
+    assert np.mean(values) == pytest.approx(truth, abs=0.02)

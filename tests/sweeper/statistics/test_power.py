@@ -1,0 +1,68 @@
+"""Power against simulated studies, and against itself: people needed have the power asked for."""
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from sweeper.statistics.power import effective_people, people_needed, power_of, smallest_difference
+
+
+def simulated_power(first, second, people, seed_deviation=0.0, repetitions=20_000):
+    dice = np.random.default_rng(0)
+    rates = np.clip(
+        np.array([[first], [second]]) + seed_deviation * dice.standard_normal((2, repetitions)), 0, 1
+    )
+    measured = dice.binomial(people, rates) / people
+    mean = measured.mean(0)
+    error = np.sqrt(2 * mean * (1 - mean) / people + 2 * seed_deviation**2)
+    return np.mean(np.abs(measured[0] - measured[1]) > norm.ppf(0.975) * np.maximum(error, 1e-12))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "people", "deviation"),
+    [(0.5, 0.3, 100, 0.0), (0.5, 0.3, 100, 0.05), (0.2, 0.1, 214, 0.0), (0.6, 0.6, 60, 0.0)],
+)
+def test_power_is_the_share_of_simulated_studies_that_tell(first, second, people, deviation):
+    expected = simulated_power(first, second, people, deviation)
+    assert power_of(first, second, people, seed_deviation=deviation) == pytest.approx(expected, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "needed"), [(0.033, 0.005, 370), (0.033, 0.014, 994), (0.067, 0.05, 2988)]
+)
+def test_people_needed_at_low_rates(first, second, needed):
+    assert people_needed(first, second) == pytest.approx(needed, rel=0.01)
+    assert people_needed(second, first) == people_needed(first, second)
+
+
+@pytest.mark.parametrize("power", [0.5, 0.8, 0.95])
+def test_those_who_are_needed_have_the_power(power):
+    people = people_needed(0.4, 0.25, power=power)
+    assert power_of(0.4, 0.25, people) == pytest.approx(power, abs=0.01)
+    assert power_of(0.4, 0.25, people - 1) < power
+
+
+def test_equal_rates_need_nobody_and_everybody():
+    with pytest.raises(ValueError, match=r"two different rates; got 0\.3 twice"):
+        people_needed(0.3, 0.3)
+
+
+def test_restarts_are_worth_people_as_far_as_they_disagree():
+    assert effective_people(40, 5, agreement=1.0) == pytest.approx(40)
+    assert effective_people(40, 5, agreement=0.0) == pytest.approx(200)
+    assert effective_people(40, 5, agreement=0.5) == pytest.approx(40 * 5 / 3)
+    assert effective_people(40, 1) == 40
+
+
+def test_the_smallest_difference_is_where_the_power_is_reached():
+    drop = smallest_difference(0.6, 80)
+    assert power_of(0.6, 0.6 - drop, 80) == pytest.approx(0.8, abs=1e-6)
+    wider = smallest_difference(0.6, 80, seed_deviation=0.05)
+    assert wider > drop
+    assert power_of(0.6, 0.6 - wider, 80, seed_deviation=0.05) == pytest.approx(0.8, abs=1e-6)
+    assert smallest_difference(0.6, 80, power=0.5) < drop
+
+
+def test_an_attack_at_its_floor_shows_nothing():
+    assert smallest_difference(0.033, 60) is None
+    assert smallest_difference(0.0, 60) is None
