@@ -14,11 +14,12 @@ from trainables.runtime.progress import Report, silent
 from trainables.stages.attack import make_attack
 from trainables.stages.auxiliary import make_auxiliary
 from trainables.stages.data import load_data
-from trainables.stages.evaluation import judge_warnings, make_evaluation
+from trainables.stages.evaluation import make_evaluation
 from trainables.stages.judge import make_judge
 from trainables.stages.pretrained import make_pretrained
 from trainables.stages.prior import make_prior
 from trainables.stages.target import make_target
+from trainables.stages.warnings import stored_prior_warnings, trial_warnings
 from trainables.storage.store import Stage, Store
 
 SHARED = ("pretrained", "prior", "judge")
@@ -63,6 +64,7 @@ def run_trial(
         metrics={
             "validation_accuracy": trained.result["validation_accuracy"],
             "train_accuracy": trained.result["train_accuracy"],
+            **over_identities(trained),
             "judge_test_accuracy": judged.result["test_accuracy"],
             **headline.metrics,
             **{
@@ -95,10 +97,7 @@ def run_trial(
             "judge": str(judged.path),
             **{f"attack.{name}": attack.path for name, attack in several.items()},
         },
-        warnings=[
-            *data.warnings,
-            *judge_warnings(judged.result["test_accuracy"], trained.result["test_accuracy"]),
-        ],
+        warnings=trial_warnings(config, data, trained, judged, attacks.values()),
     )
 
 
@@ -151,7 +150,14 @@ def run_attack(
         },
         history=attacked.result["history"],
         path=str(attacked.path),
+        warnings=stored_prior_warnings(plan.prior.kind, prior, load_data(config).public.pixels),
     )
+
+
+def over_identities(trained: Stage) -> dict[str, float]:
+    """Return the target's test accuracy as a mean over identities; targets of older stores have none."""
+    name = "test_accuracy_per_identity"
+    return {name: trained.result[name]} if name in trained.result else {}
 
 
 def average(attacks: Sequence[AttackResult]) -> tuple[float, Interval]:

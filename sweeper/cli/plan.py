@@ -8,6 +8,7 @@ import yaml
 from sweeper.engine.progress import spell
 from sweeper.engine.resources import Node, ProcessResources
 from sweeper.storage.home import Home
+from sweeper.study.checks import known_warnings
 from sweeper.study.study import Study
 
 
@@ -16,6 +17,8 @@ def show_plan(study: Study, home: Home) -> None:
     from search_spaces.space import anchors, size
     from trainables.config import load_trial
     from trainables.cost import estimate
+    from trainables.stages.data import load_data
+    from trainables.stages.warnings import batch_warnings
 
     print(yaml.safe_dump(asdict(study), sort_keys=False).rstrip())
     available = size(study.domains)
@@ -32,8 +35,11 @@ def show_plan(study: Study, home: Home) -> None:
             f"# a short attack first ({share:.0%} of the steps); the long one is skipped where that suffices"
         )
     print(f"# {_shares(study)}")
+    template = load_trial(study.trial)
+    for text in (*known_warnings(study), *batch_warnings(template, load_data(template))):
+        print(f"# WARNING: {text}")
     device = _device()
-    seconds = estimate(load_trial(study.trial), device)
+    seconds = estimate(template, device)
     shown = ", ".join(f"{stage} {spell(value)}" for stage, value in seconds.items())
     once = sum(value for stage, value in seconds.items() if stage in ("pretrained", "prior", "judge"))
     each = sum(seconds.values()) - once

@@ -101,3 +101,12 @@ def test_screening_is_announced(plan):
 )
 def test_what_a_trial_would_get_of_this_machine(plan, resources, line):
     assert line in plan(resources=resources)
+
+
+def test_what_is_known_of_the_trials_is_said(plan):
+    frozen = "# WARNING: frozen without pre-training"
+    assert frozen in plan()
+    assert "an epoch of the judge" not in plan()  # one batch holds all 20 images
+    judge = {**DOCUMENT["trial"]["judge"], "batch_size": 13}
+    assert "# WARNING: an epoch of the judge shows 65%" in plan(trial={**DOCUMENT["trial"], "judge": judge})
+    assert frozen not in plan(space={"target.learning_rate": {"choice": [0.01]}})
