@@ -54,7 +54,7 @@ def sweep(
     home.prepare()
     with home.driver(study.name) as held, full_disk(home):
         if study.tracking.mlflow:
-            from sweeper.tracking.mlflow_tracker import check_reachable
+            from sweeper.tracking.mlflow_address import check_reachable
 
             check_reachable(home.tracking)
             check_tracking(home.tracking, home.storage)
@@ -74,6 +74,8 @@ def sweep(
                 display.say("starting Ray" if address is None else f"connecting to Ray at {address}")
                 with cluster(address) as nodes:
                     allotment = allot(study.resources, nodes)
+                    if tracker is not None:
+                        tracker.check_open()
                     if shared:
                         _prepare(study, home, allotment, display, make)
                     runner = _replicated(study, run)
