@@ -161,7 +161,7 @@ def cluster(address: str | None) -> Iterator[list[Node]]:
     """Connect to a Ray cluster, or start one here; yield its machines. One that is connected stays.
 
     Workers keep finished stages in the home's store, under the same path on every machine, and find there
-    what others made: on a shared disk, or through a `Mirror`. The databases are opened by the driver alone.
+    what others made: on a shared disk, or through a `RemoteStore`. The driver alone opens the databases.
     """
     os.environ |= {
         "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",

@@ -33,7 +33,7 @@ class Item:
 
 
 class Confirmation:
-    """The fresh measurements of a study, those wanted and those there; a `Book`.
+    """Fresh measurements of a study, those planned and those done; a `TrialSource`.
 
     Each is kept whole when it is done; what ran when a driver was killed starts again, and finds the stages
     that were finished. attacks: how it is attacked, a document; measurements under other attacks stay stored

@@ -19,6 +19,11 @@ BATCHNORM = (nn.BatchNorm1d, nn.BatchNorm2d)
 every_architecture = pytest.mark.parametrize("name", sorted(ARCHITECTURES))
 
 
+@every_architecture
+def test_its_name_is_that_of_the_registry(name):
+    assert ARCHITECTURES[name].kind == name
+
+
 def few_points(classifier: Classifier) -> list[str]:
     """Return the first, a middle and the last freeze point."""
     stages = list(classifier.stages)

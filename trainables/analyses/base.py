@@ -15,11 +15,14 @@ from trainables.method import Method
 class Subject:
     """Subject of an analysis: one trained target and the reconstructions of one attack on it.
 
-    target: in eval mode, on `device`; images (B, 3, S, S) in [0, 1] on that device -> logits (B, K).
-    judge: ready for use on `device`, see `JudgeModel`.
-    private: the private images in three parts, uint8 pixels on the CPU.
-    reconstructions: uint8 (R, N, 3, S, S) on the CPU, R restarts of `identities`, int64 (N,), labels below K.
-    seed: of everything random; the same subject and seed give the same figures.
+    Attributes:
+        target: in eval mode, on `device`; images (B, 3, S, S) in [0, 1] on that device -> logits (B, K).
+        judge: ready for use on `device`, see `JudgeModel`.
+        private: the private images in three parts, uint8 pixels on the CPU.
+        reconstructions: uint8 (R, N, 3, S, S) on the CPU, R restarts of `identities`.
+        identities: int64 (N,), labels below K.
+        device: of target and judge.
+        seed: of everything random; the same subject and seed give the same figures.
     """
 
     target: Classifier
@@ -35,8 +38,9 @@ class Subject:
 class Analysis(Method):
     """The base of all analyses: knobs and `measure`. Register a subclass in ``analyses.ANALYSES``.
 
-    columns: the figures of `measure` that a table shows, in order; a figure ``NAME_interval``, where there is
-    one, is shown beside NAME.
+    Attributes:
+        columns: the figures of `measure` that a table shows, in order; a figure ``NAME_interval``, if there
+            is one, is shown beside NAME.
     """
 
     columns: ClassVar[tuple[str, ...]]

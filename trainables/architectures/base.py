@@ -13,8 +13,9 @@ Trace = dict[str, Tensor]
 class Head(nn.Module):
     """The base of heads that do more than a linear layer; any module from features to logits will do as well.
 
-    noise_size: standard normal numbers that it takes per row, 0 for a deterministic head.
-    reports_trace: whether it takes a trace beside the feature, and writes into it.
+    Attributes:
+        noise_size: standard normal numbers that it takes per row, 0 for a deterministic head.
+        reports_trace: whether it takes a trace beside the feature, and writes into it.
     """
 
     noise_size: int = 0
@@ -24,17 +25,16 @@ class Head(nn.Module):
 class Classifier(nn.Module):
     """A chain of named stages, a neck that ends in the penultimate feature, and a head that gives logits.
 
-    stages: ordered name -> module; a freeze point is the name of the last frozen stage.
-    neck: last stage's output -> penultimate feature (N, F).  head: feature -> logits (N, K).
-    hooks: names (of stages, or ``"neck"``) whose outputs BiDO regularises, in order.
-    mean, std: pixel normalisation applied first; (0, 0, 0) and (1, 1, 1) leave [0, 1] pixels as they are.
-    A head that draws noise, or reports more than logits, is a `Head`.
+    Attributes:
+        stages: ordered name -> module; a freeze point is the name of the last frozen stage.
+        neck: last stage's output -> penultimate feature (N, F).
+        head: feature -> logits (N, K); one that draws noise, or reports more than logits, is a `Head`.
+        hooks: names (of stages, or ``"neck"``) whose outputs BiDO regularises, in order.
+        mean, std: pixel normalisation applied first; (0, 0, 0) and (1, 1, 1) leave [0, 1] pixels as they are.
+        forward_methods: what others call, see `trainables.nn.precision`.
     """
 
-    forward_methods: ClassVar[tuple[str, ...]] = (
-        "forward",
-        "features",
-    )  # what others call, see `trainables.nn.precision`
+    forward_methods: ClassVar[tuple[str, ...]] = ("forward", "features")
     mean: Tensor
     std: Tensor
 
@@ -93,13 +93,19 @@ class Classifier(nn.Module):
 
 @dataclass(frozen=True)
 class Architecture:
-    """A registry entry: what it is, where it was published, and how to build it.
+    """A network of the registry. It has no knobs, so it is an instance where other methods are classes.
 
-    torchvision_weights: torchvision's name of the ImageNet weights, as ``VGG16_BN_Weights``, if it has them.
-    torchvision_key: name of a weight in ``stages.state_dict()`` -> its name in torchvision's state dict.
-    version: raise it when a change of the code changes the network that `build` returns.
+    Attributes:
+        kind: its name in study files, and in ``architectures.ARCHITECTURES``.
+        summary: one line for ``sweeper list``.
+        source: the paper, or "this project".
+        build: makes it, with random weights.
+        torchvision_weights: torchvision's name of the ImageNet weights, as ``VGG16_BN_Weights``, or None.
+        torchvision_key: name of a weight in ``stages.state_dict()`` -> its name in torchvision's state dict.
+        version: raise it when a change of the code changes the network that `build` returns.
     """
 
+    kind: str
     summary: str
     source: str
     build: "Build"

@@ -31,6 +31,7 @@ def torchvision_key(key: str) -> str:
 
 
 MOBILENET_V2 = Architecture(
+    kind="mobilenet_v2",
     summary="MobileNetV2: 19 inverted-bottleneck units",
     source="Sandler et al., CVPR 2018",
     build=build,

@@ -37,6 +37,7 @@ def torchvision_key(key: str) -> str:
 
 
 RESNET18 = Architecture(
+    kind="resnet18",
     summary="ResNet-18: stem and eight residual blocks",
     source="He et al., CVPR 2016",
     build=build,

@@ -33,6 +33,7 @@ def build(classes: int, image_size: int) -> Classifier:
 
 
 SMALL_CNN = Architecture(
+    kind="small_cnn",
     summary="six 3x3 convolution units for 32 to 64 pixels on a CPU",
     source="this project",
     build=build,

@@ -58,6 +58,7 @@ def build(classes: int, image_size: int) -> Classifier:
 
 
 SMALL_RESNET = Architecture(
+    kind="small_resnet",
     summary="stem and four residual blocks for 32 to 64 pixels on a CPU",
     source="this project, after He et al., CVPR 2016",
     build=build,

@@ -46,6 +46,7 @@ def torchvision_key(key: str) -> str:
 
 
 VGG16_BN = Architecture(
+    kind="vgg16_bn",
     summary="VGG16 with batch norm: 13 convolution units, flattened feature",
     source="Simonyan & Zisserman, ICLR 2015; head as in Chen et al., ICCV 2021 (KED-MI)",
     build=build,

@@ -38,7 +38,11 @@ class Defense(Method):
     def loss(self, logits: Tensor, labels: Tensor, images: Tensor, trace: Trace) -> Tensor:
         """Return the scalar training loss.
 
-        logits (m, K), labels (m,), images (m, 3, S, S) in [0, 1]; trace holds the outputs of the hooks whose
-        stage is trained (frozen ones are left out), and what the head reports.
+        Args:
+            logits: (m, K).
+            labels: int64 (m,).
+            images: (m, 3, S, S) in [0, 1], augmented.
+            trace: outputs of the hooks whose stage is trained (frozen ones are left out), and what the head
+                reports.
         """
         raise NotImplementedError

@@ -17,9 +17,10 @@ from trainables.runtime.run import Run
 class JudgeModel:
     """A judge ready for use, on its device, in eval mode.
 
-    logits: images (N, 3, S, S) in [0, 1] on that device -> (N, K), higher is more likely; no gradients.
-    features: the same images -> (N, F), the space of `knn_distance`; no gradients.
-    test_accuracy: top-1 on the private test images, in [0, 1]; a judge that is often wrong says little.
+    Attributes:
+        logits: images (N, 3, S, S) in [0, 1] on that device -> (N, K), higher is more likely; no gradients.
+        features: the same images -> (N, F), the space of `knn_distance`; no gradients.
+        test_accuracy: top-1 on the private test images, in [0, 1]; a judge that is often wrong says little.
     """
 
     logits: Callable[[Tensor], Tensor]

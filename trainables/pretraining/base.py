@@ -27,7 +27,12 @@ class Pretraining(Method):
     ) -> StagesState | None:
         """Return a state dict, on the CPU, that fits ``classifier.stages``; None to keep random weights.
 
-        normalization: of the target that will use the weights; what is trained here is trained with it.
+        Args:
+            architecture: of the target, a name of `ARCHITECTURES`.
+            image_size: of the target, in pixels.
+            run: seed, device and progress.
+            normalization: of the target that will use the weights; what is trained here is trained with it.
+
         Raises `ConfigError` if weights are missing or do not fit.
         """
         raise NotImplementedError
@@ -40,7 +45,7 @@ def load_stages(classifier: Classifier, state: StagesState | None) -> None:
 
 
 def matched(architecture: str, image_size: int, weights: dict[str, Tensor], where: str) -> StagesState:
-    """Return the stage weights in `found`, a state dict in our names or torchvision's, under our names.
+    """Return the stage weights in `weights`, a state dict in our names or torchvision's, under our names.
 
     Raises `ConfigError` naming what is missing, surplus or of another shape. Counters of the batches
     that batch norm saw may be missing, as in old files.
