@@ -57,7 +57,7 @@ def sweep(
     home.prepare()
     with home.driver(study.name) as held, full_disk(home):
         if study.tracking.mlflow:
-            from sweeper.tracking.mlflow_tracker import check_reachable
+            from sweeper.tracking.mlflow_address import check_reachable
 
             check_reachable(home.tracking)
             check_tracking(home.tracking, home.storage)
@@ -78,6 +78,8 @@ def sweep(
                 nice = niceness(study.resources, address)
                 with workers_start_at_zero(), cluster(address) as nodes:
                     allotment = allot(study.resources, nodes)
+                    if tracker is not None:
+                        tracker.check_open()
                     fresh = shared and run is None and make is None and not before
                     remaining = _estimated(study, allotment, display) if fresh else Remaining({})
                     if shared:
