@@ -3,12 +3,11 @@
 import os
 from dataclasses import asdict
 
-import yaml
-
 from sweeper.engine.progress import spell
 from sweeper.engine.resources import Node, ProcessResources
 from sweeper.storage.home import Home
 from sweeper.study.study import Study
+from trainables.storage.strict_yaml import dump_yaml
 
 
 def show_plan(study: Study, home: Home) -> None:
@@ -17,7 +16,7 @@ def show_plan(study: Study, home: Home) -> None:
     from trainables.config import load_trial
     from trainables.cost import estimate
 
-    print(yaml.safe_dump(asdict(study), sort_keys=False).rstrip())
+    print(dump_yaml(asdict(study)).rstrip())
     available = size(study.domains)
     wide = "endless" if available is None else f"{available} assignments"
     first = 0 if study.search.sampler == "grid" or not study.search.anchors else len(anchors(study.domains))

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sweeper.engine.cluster import TrialResources, allot, check_address, cluster
 from sweeper.engine.collect import collect
 from sweeper.engine.interrupt import Stopping, stoppable
@@ -22,6 +20,7 @@ from sweeper.storage.databases import check_tracking
 from sweeper.storage.home import Home
 from sweeper.study.study import Study
 from trainables.errors import DiskError, TrialError
+from trainables.storage.strict_yaml import dump_yaml
 
 
 @dataclass(frozen=True)
@@ -189,4 +188,4 @@ def _keep(study: Study, home: Home) -> None:
     """Write the resolved study file beside what it leads to."""
     from dataclasses import asdict
 
-    (home.study(study.name) / "study.yaml").write_text(yaml.safe_dump(asdict(study), sort_keys=False))
+    (home.study(study.name) / "study.yaml").write_text(dump_yaml(asdict(study)))
