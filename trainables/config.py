@@ -82,8 +82,8 @@ class TrialConfig:
     """Everything that one trial depends on.
 
     private, public: the images to protect, and those that an attacker has. They share no one and no file.
-    validation, test: shares of each identity's private images held out (test is ignored where the data set
-    reserves its own test images).
+    validation, test: shares of each identity's private images held out (each is ignored where the data set
+    has such a part itself).
     prior: of every attack that does not name one of its own.
     attack: one or several, each with its prior. A document has a mapping or a list of mappings; each takes
     the knobs of the attack, `prior`, `precision` and `compile` (see `AttackPlan`), and `preset`, the name of

@@ -23,6 +23,7 @@ from trainables.errors import ConfigError
 from trainables.method import LENGTH, knobs_marked
 from trainables.results import AttackResult, TrialResult
 from trainables.runtime.progress import Report, silent
+from trainables.stages.data import load_data
 from trainables.stages.evaluation import judge_warnings
 from trainables.stages.judge import make_judge
 from trainables.stages.target import make_target
@@ -196,7 +197,10 @@ def _beaten(
         seconds={"target": trained.seconds, "screening": screening["seconds"]},
         history={"target": trained.result["history"], "short attack": short.history},
         artifacts={"target": str(trained.path), "attack": short.path, "judge": str(judged.path)},
-        warnings=judge_warnings(judged.result["test_accuracy"], trained.result["test_accuracy"]),
+        warnings=[
+            *load_data(config).warnings,
+            *judge_warnings(judged.result["test_accuracy"], trained.result["test_accuracy"]),
+        ],
     )
 
 

@@ -12,7 +12,7 @@ from trainables.pretraining.base import load_stages
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive
-from trainables.stages.base import VERSIONS, _load
+from trainables.stages.base import VERSIONS, _load, get_for_people
 from trainables.stages.data import Data, load_data
 from trainables.stages.pretrained import make_pretrained
 from trainables.storage.content import with_content
@@ -58,7 +58,7 @@ def make_target(config: TrialConfig, *, store: Store, device: str = "cpu", repor
         "seed": config.seed,
         "replicate": config.replicate,
     }
-    return store.get("target", parts, make)
+    return get_for_people(store, "target", parts, data.split.train.names, make)
 
 
 def new_target(config: TrialConfig, classes: int) -> Classifier:

@@ -15,6 +15,7 @@ from trainables.datasets.base import Images
 from trainables.defenses.base import Defense
 from trainables.defenses.rule import Batch, Training
 from trainables.errors import ConfigError, TrialError
+from trainables.method import named_knob
 from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive, stream
 from trainables.runtime.upload import upload
@@ -45,7 +46,7 @@ class Target(Recipe):
     normalization: pixel mean and deviation, inside the network: "none", "imagenet", or "half" for [-1, 1].
     """
 
-    architecture: str
+    architecture: str = named_knob(ARCHITECTURES)
     freeze_point: str = "none"
     frozen_batchnorm: FrozenBatchnorm = "eval"
     normalization: Normalization = "none"
