@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sweeper.engine.cluster import TrialResources, allot, check_address, cluster
 from sweeper.engine.collect import collect
 from sweeper.engine.interrupt import Stopping, stoppable
@@ -25,6 +23,7 @@ from sweeper.storage.home import Home
 from sweeper.study.study import Study
 from trainables.errors import DiskError, TrialError
 from trainables.runtime.load import is_busy, load_average
+from trainables.storage.strict_yaml import dump_yaml
 
 
 @dataclass(frozen=True)
@@ -241,4 +240,4 @@ def _keep(study: Study, home: Home) -> None:
     """Write the resolved study file beside what it leads to."""
     from dataclasses import asdict
 
-    (home.study(study.name) / "study.yaml").write_text(yaml.safe_dump(asdict(study), sort_keys=False))
+    (home.study(study.name) / "study.yaml").write_text(dump_yaml(asdict(study)))
