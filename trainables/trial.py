@@ -1,5 +1,6 @@
 """One trial, top to bottom: target, then for each attack prior, attack and judge. No stage is made twice."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -187,7 +188,7 @@ def make_shared(
 ) -> Stage:
     """Return the shared stage `name` (one of `SHARED`), made now if the store does not hold it.
 
-    "prior" makes every prior of the trial that needs no target, and returns the last.
+    "prior" makes every prior of the trial that needs no target, and returns the last, with all their seconds.
     """
     if name == "pretrained":
         return make_pretrained(config, store=store, device=device, report=report)
@@ -198,7 +199,9 @@ def make_shared(
         for prior in dict.fromkeys(plan.prior for plan in config.attack_plans.values())
         if not prior.needs_target
     ]
-    return made[-1]
+    return dataclasses.replace(
+        made[-1], seconds=sum(stage.seconds for stage in made), made_now=any(stage.made_now for stage in made)
+    )
 
 
 def _summed(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
