@@ -205,7 +205,7 @@ class Tracker:
             return str(parents[0].info.run_id)
         tags = {"study": self._study.name, "storage": self._storage, "kind": "study"}
         run = self._client.create_run(self._experiment, tags=tags, run_name=self._study.name).info.run_id
-        self._attach(self._client.log_dict, run, self._study.identity(), "study.json")
+        self._attach(self._client.log_dict, run, self._study.definition(), "study.json")
         return str(run)
 
     def _attach(self, log: Callable[..., Any], *arguments: Any) -> bool:

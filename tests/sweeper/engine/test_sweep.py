@@ -105,7 +105,7 @@ def test_relative_paths_of_a_study_reach_the_workers(tmp_path, home, cheap, resu
     study = cheap(trial={"private": FACES}, search={"trials": 2}, resources=ALONE)
     outcome = sweep(study, home, run=run, shared=False)
     assert [t["values"]["test_accuracy"] for t in outcome.records["trials"]] == [1.0, 1.0]
-    assert study.identity()["trial"] == {"private": FACES}  # a study may move with its data
+    assert study.definition()["trial"] == {"private": FACES}  # a study may move with its data
 
 
 def test_a_killed_worker_is_replaced_and_its_trial_counts_once(
