@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import yaml
 
@@ -10,12 +11,20 @@ from sweeper.engine.resources import Node, ProcessResources
 from sweeper.storage.home import Home
 from sweeper.study.study import Study
 
+if TYPE_CHECKING:  # torch takes seconds
+    from trainables.config import TrialConfig
+
 
 def show_plan(study: Study, home: Home) -> None:
-    """Print the resolved study as YAML, the trials, and the estimated seconds of one trial's stages."""
+    """Print the resolved study as YAML, the trials, and the estimated seconds of one trial's stages.
+
+    Also what must be known of the data, and where a contact sheet of them lies: in the home folder, because
+    it shows private images.
+    """
     from search_spaces.space import anchors, size
     from trainables.config import load_trial
     from trainables.cost import estimate
+    from trainables.stages.data import data_warnings
 
     print(yaml.safe_dump(asdict(study), sort_keys=False).rstrip())
     available = size(study.domains)
@@ -32,8 +41,12 @@ def show_plan(study: Study, home: Home) -> None:
             f"# a short attack first ({share:.0%} of the steps); the long one is skipped where that suffices"
         )
     print(f"# {_shares(study)}")
+    template = load_trial(study.trial)
+    for text in data_warnings(template):
+        print(f"# WARNING: {text}")
+    print(f"# {_contact_sheet(template, home, study.name)}")
     device = _device()
-    seconds = estimate(load_trial(study.trial), device)
+    seconds = estimate(template, device)
     shown = ", ".join(f"{stage} {spell(value)}" for stage, value in seconds.items())
     once = sum(value for stage, value in seconds.items() if stage in ("pretrained", "prior", "judge"))
     each = sum(seconds.values()) - once
@@ -41,6 +54,26 @@ def show_plan(study: Study, home: Home) -> None:
     print(
         f"# in all about {spell(once + study.budget * seeds * each)} of work, before trials share the machine"
     )
+
+
+def _contact_sheet(config: "TrialConfig", home: Home, name: str) -> str:
+    """Draw what training will see into the study's folder, and return where it lies, or why it does not."""
+    from trainables.pretraining.dataset import OnDataset
+    from trainables.stages.data import load_data
+    from trainables.training.contact_sheet import contact_sheet
+
+    data = load_data(config)
+    others = {"public": data.public}
+    if isinstance(config.pretraining, OnDataset):
+        others["pre-training"] = config.pretraining.data.load(config.image_size)
+    sheet = contact_sheet(data.split.train, others, config.target.augmentation, config.seed)
+    place = home.study(name) / "contact_sheet.png"
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        sheet.save(place)
+    except OSError as error:
+        return f"no contact sheet: {place} cannot be written ({error.strerror})"
+    return f"contact sheet: {place} (what training will see; private images: it is kept in the home alone)"
 
 
 def _shares(study: Study) -> str:

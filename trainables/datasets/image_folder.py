@@ -153,7 +153,7 @@ def _decode(
             torch.tensor([entry.part == "validation" for entry in entries]) if "validation" in given else None
         ),
         digests=read.digests,
-        warnings=tuple(f"{root.name}: {text}" for text in (*warnings, *read.warnings)),
+        warnings=(*warnings, *read.warnings),
     )
 
 

@@ -2,24 +2,13 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
+from picture_folders import write_pictures as write
 
 from trainables.datasets.image_folder import ImageFolder
 from trainables.datasets.layout import arrange, role_of
 from trainables.datasets.split import split
 from trainables.errors import ConfigError
-
-
-def write(root: Path, *files: str) -> Path:
-    """Write a different picture of noise under each name."""
-    for number, file in enumerate(files):
-        path = root / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        noise = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-        Image.fromarray(noise).save(path, format="PNG")
-    return root
 
 
 def people(*parts: str, images: int = 4) -> list[str]:
