@@ -8,6 +8,7 @@ from trainables import __version__
 from trainables.attacks.sharding import Spread
 from trainables.config import AttackPlan, TrialConfig
 from trainables.metrics.attack_accuracy import interval95
+from trainables.metrics.strongest import interval_of_maximum, people_found
 from trainables.results import AttackResult, Interval, TrialResult
 from trainables.runtime.progress import Report, silent
 from trainables.stages.attack import make_attack
@@ -47,13 +48,18 @@ def run_trial(
     judged = make_judge(config, store=store, device=device, report=report)
     strongest = max(attacks, key=lambda name: attacks[name].metrics["attack_accuracy_top1"])
     headline = attacks[strongest]
-    value, interval = headline.metrics["attack_accuracy_top1"], headline.interval
+    per_identity = torch.tensor([attack.per_identity for attack in attacks.values()])
+    value, interval = headline.metrics["attack_accuracy_top1"], highest(list(attacks.values()))
     if config.suite == "mean":
         value, interval = average(list(attacks.values()))
+    tested = len(data.split.test)
     several = attacks if len(attacks) > 1 else {}  # a single attack's figures need no prefix
     return TrialResult(
         values={"test_accuracy": trained.result["test_accuracy"], "attack_accuracy": value},
-        interval={"attack_accuracy": interval},
+        interval={
+            "test_accuracy": proportion(trained.result["test_accuracy"], tested),
+            "attack_accuracy": interval,
+        },
         metrics={
             "validation_accuracy": trained.result["validation_accuracy"],
             "train_accuracy": trained.result["train_accuracy"],
@@ -67,6 +73,7 @@ def run_trial(
         },
         attacks=attacks,
         strongest=strongest,
+        people={"attacked": per_identity.shape[1], "found": people_found(per_identity)},
         data={"private": data.private_key, "public": data.public_key},
         version=__version__,
         trained_params=trained.result["parameters"]["trained"],
@@ -152,6 +159,21 @@ def average(attacks: Sequence[AttackResult]) -> tuple[float, Interval]:
     per_identity = torch.tensor([attack.per_identity for attack in attacks]).double().mean(0)
     low, high = interval95(per_identity, sum(attack.restarts for attack in attacks))
     return per_identity.mean().item(), Interval(low=low, high=high)
+
+
+def highest(attacks: Sequence[AttackResult]) -> Interval:
+    """Return the 95 % interval of the strongest attack's accuracy, over identities and the choice of it."""
+    per_identity = torch.tensor([attack.per_identity for attack in attacks])
+    low, high = interval_of_maximum(per_identity, [attack.restarts for attack in attacks])
+    return Interval(low=low, high=high)
+
+
+def proportion(share: float, count: int) -> Interval:
+    """Return Wilson's 95 % interval of a `share`, in [0, 1], of `count` images."""
+    right = torch.zeros(count, dtype=torch.float64)
+    right[: round(share * count)] = 1.0
+    low, high = interval95(right, restarts=1)
+    return Interval(low=low, high=high)
 
 
 def make_shared(

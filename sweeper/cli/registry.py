@@ -5,14 +5,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import trainables
 from sweeper.cli.static_knobs import knobs
-from sweeper.cli.static_registry import registry_entries
+from sweeper.study.metrics import ROOT, reconstruction_metrics
 from sweeper.study.presets import Row, preset, preset_files
+from sweeper.study.static_registry import registry_entries
 from trainables.errors import ConfigError
 from trainables.storage.documents import suggestion
 
-ROOT = Path(trainables.__file__).parents[1]
 PASSES = Path(__file__).parent / "attack_passes.json"  # computed by `attack_passes`, held equal by a test
 
 
@@ -109,7 +108,11 @@ def _pretraining() -> list[Row]:
 
 
 def _metrics() -> list[Row]:
-    return _family("trainables.metrics", "METRICS", "direction", "unit")
+    columns = ("name", "summary", "source", "direction", "unit")
+    return [
+        {column: getattr(metric, column) for column in columns}
+        for metric in reconstruction_metrics().values()
+    ]
 
 
 def _analyses() -> list[Row]:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sweeper.cli.static_registry import read_module
+from sweeper.study.static_registry import read_module
 
 REQUIRED = "required"
-MARKERS = ("file_knob", "length_knob", "later_knob")  # of trainables/method.py: they hold the default
+# Markers of trainables/method.py, and at which place they hold the default.
+MARKERS = {"file_knob": 0, "length_knob": 0, "later_knob": 0, "named_knob": 1}
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,10 @@ def _default(root: Path, module: str, value: ast.expr | None) -> Any:
     if isinstance(value, ast.Call):
         name = ast.unparse(value.func).rpartition(".")[2]
         if name in MARKERS:
-            given = [*value.args, *(keyword.value for keyword in value.keywords if keyword.arg == "default")]
+            given = [
+                *value.args[MARKERS[name] :],
+                *(keyword.value for keyword in value.keywords if keyword.arg == "default"),
+            ]
             return _default(root, module, given[0] if given else None)
         factories = [keyword.value for keyword in value.keywords if keyword.arg == "default_factory"]
         if name == "field" and factories:

@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from sweeper.study.objectives import MEASURES
+from sweeper.study.metrics import objective_metrics
 from sweeper.study.study import MOST_OBJECTIVES, OBJECTIVES, Resources, Study
 from trainables.errors import ConfigError
 from trainables.storage.documents import suggestion
@@ -25,11 +25,13 @@ def _check_screening(study: Study, where: str) -> None:
             f"search.screening needs the objective attack_accuracy, which the short attack bounds; got "
             f"{', '.join(study.objectives)} ({where}: objectives)"
         )
-    if "knn_distance" in study.objectives:
-        raise ConfigError(
-            f"search.screening cannot bound the objective knn_distance: a longer attack may come nearer or "
-            f"not ({where}: search.screening); set it off"
-        )
+    metrics = objective_metrics()
+    for name in study.objectives:
+        if metrics[name].reconstruction:
+            raise ConfigError(
+                f"search.screening cannot bound the objective {name}: a longer attack may come nearer or "
+                f"not ({where}: search.screening); set it off"
+            )
 
 
 def _check_gpus(resources: Resources, where: str) -> None:
@@ -50,11 +52,12 @@ def _check_objectives(study: Study, where: str) -> None:
             f"objectives must name one to {MOST_OBJECTIVES} results, as in {OBJECTIVES}; got {count} "
             f"({where}: objectives)"
         )
+    metrics = objective_metrics()
     for name in study.objectives:
-        if name not in MEASURES:
+        if name not in metrics:
             raise ConfigError(
-                f"an objective must be one of {', '.join(MEASURES)}; got '{name}'"
-                f"{suggestion(name, MEASURES)} ({where}: objectives)"
+                f"an objective must be one of {', '.join(metrics)}; got '{name}'"
+                f"{suggestion(name, metrics)} ({where}: objectives)"
             )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from sweeper.study.constraints import Constraint, parse_constraint
-from sweeper.study.objectives import Direction
+from sweeper.study.metrics import Direction
 from trainables.errors import ConfigError
 
 Sampler = Literal["tpe", "nsga2", "gp", "random", "sobol", "grid"]
@@ -82,8 +82,8 @@ class Study(_Strict):
     """A sweep: `trial` is the template that each assignment of `space` is merged into.
 
     name: of the stored study. space: names from ``sweeper list spaces`` and domains of single paths.
-    objectives: result name -> direction, one to three of `MEASURES`. constraints: what a trial must keep to
-    be on the front, as ``test_accuracy >= 0.8``; samplers avoid what misses it.
+    objectives: result name -> direction, one to three of `objective_metrics`. constraints: limits that a
+    trial on the front keeps, as ``test_accuracy >= 0.8``; samplers avoid what misses them.
     """
 
     name: str

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from trainables.architectures import ARCHITECTURES
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise, noise_size
 from trainables.attacks.base import Attack, Passes, Reconstructions, ThreatModel, check_fit
@@ -15,6 +16,7 @@ from trainables.attacks.optim.descent import Guide, inference_prior
 from trainables.attacks.optim.gaussian import GaussianSearch
 from trainables.attacks.optim.latent import LatentSearch
 from trainables.errors import ConfigError
+from trainables.method import named_knob
 from trainables.nn.identity_losses import IDENTITY_LOSSES
 from trainables.nn.inference import inference_copy
 from trainables.priors.base import PriorNetworks
@@ -62,7 +64,7 @@ class Lomma(Attack):
 
     identity_loss: Literal["logit", "cross_entropy"] = "logit"
     feature_weight: float = 1.0
-    students: tuple[str, ...] = EFFICIENTNETS
+    students: tuple[str, ...] = named_knob(ARCHITECTURES, EFFICIENTNETS)
     student_epochs: int = 20
     student_learning_rate: float = 0.01
     student_weights: Literal["imagenet", "none"] = "imagenet"

@@ -15,6 +15,7 @@ from trainables.pretraining.base import HEADS, matched
 from trainables.stages.base import VERSIONS
 from trainables.stages.data import load_data
 from trainables.stages.target import new_target
+from trainables.storage.content import named_versions
 from trainables.storage.store import Stage, Store
 from trainables.storage.weights import listed, read_weights
 from trainables.training.classifier import accuracy
@@ -57,6 +58,7 @@ def make_external_target(config: TrialConfig, path: Path, *, store: Store, devic
         "version": VERSIONS["target"],
         "given": _digest(classifier),
         "architecture": config.target.architecture,
+        **named_versions(config.target),
         "private": data.private_key,
         "validation": config.validation,
         "test": config.test,

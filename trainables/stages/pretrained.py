@@ -10,7 +10,7 @@ from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
 from trainables.stages.base import _common
 from trainables.stages.data import pretraining_warnings
-from trainables.storage.content import with_content
+from trainables.storage.content import named_versions, with_content
 from trainables.storage.store import Stage, Store
 
 DIGESTS = ".digests"  # in a store: what the files of pre-training sets hold
@@ -41,5 +41,6 @@ def pretrained_parts(config: TrialConfig, memory: Path | None = None) -> dict[st
         **_common(config, "pretrained"),
         "pretraining": with_content(config.pretraining, memory),
         "architecture": config.target.architecture,
+        **named_versions(config.target),
         "normalization": config.target.normalization,
     }

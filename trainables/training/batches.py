@@ -7,6 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from trainables.runtime.upload import upload
+
 Augmentation = Literal["none", "flip", "crop_flip"]
 
 
@@ -84,17 +86,17 @@ def take_batch(pixels: Tensor, index: Tensor, views: BatchAugmentation) -> Tenso
     Where a shift leaves the image, the image is mirrored at its border.
     """
     if not bool(views.flips.any()) and not bool(views.shifts.any()):
-        return pixels[index.to(pixels.device)]
+        return pixels[upload(index, pixels.device)]
     size = pixels.shape[-1]
     place = torch.arange(size)
     rows = _inside(place + views.shifts[:, :1], size)
     columns = _inside(torch.where(views.flips[:, None], place.flip(0), place) + views.shifts[:, 1:], size)
     where = pixels.device
     return pixels[
-        index.view(-1, 1, 1, 1).to(where),
+        upload(index, where).view(-1, 1, 1, 1),
         torch.arange(pixels.shape[1], device=where).view(1, -1, 1, 1),
-        rows[:, None, :, None].to(where),
-        columns[:, None, None, :].to(where),
+        upload(rows, where)[:, None, :, None],
+        upload(columns, where)[:, None, None, :],
     ]
 
 

@@ -15,8 +15,10 @@ from trainables.datasets.base import Images
 from trainables.defenses.base import Defense
 from trainables.defenses.rule import Batch, Training
 from trainables.errors import ConfigError, TrialError
+from trainables.method import named_knob
 from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive, stream
+from trainables.runtime.upload import upload
 from trainables.training.batches import by_identity, draw_augmentation, no_augmentation, shuffled
 from trainables.training.freeze import FrozenBatchnorm, freeze, training_mode
 from trainables.training.frozen_prefix import Prefix, cacheable_variants
@@ -44,7 +46,7 @@ class Target(Recipe):
     normalization: pixel mean and deviation, inside the network: "none", "imagenet", or "half" for [-1, 1].
     """
 
-    architecture: str
+    architecture: str = named_knob(ARCHITECTURES)
     freeze_point: str = "none"
     frozen_batchnorm: FrozenBatchnorm = "eval"
     normalization: Normalization = "none"
@@ -132,7 +134,7 @@ def train_classifier(
         for index in _batches(train.labels, recipe, defense, order):
             seen = draw_augmentation(len(index), train.pixels.shape[-1], recipe.augmentation, views)
             images, inputs = prefix(index, seen)
-            batch = Batch(index=index, images=images, labels=labels[index.to(run.device)], inputs=inputs)
+            batch = Batch(index=index, images=images, labels=labels[upload(index, run.device)], inputs=inputs)
             with head_noise(classifier, noise):
                 loss, logits = rule.step(batch, epoch)
             loss_sum += loss

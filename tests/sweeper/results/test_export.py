@@ -193,7 +193,9 @@ def test_a_confirmed_trial_says_what_fresh_seeds_measured(ran):
     home, config, result = ran
     records = study_records(home, "tiny")
     fresh = [
-        result | {"replicate": seed, "values": {"test_accuracy": 0.5, "attack_accuracy": value}}
+        result
+        | {"replicate": seed, "values": {"test_accuracy": 0.5, "attack_accuracy": value}}
+        | {"interval": {**result["interval"], "test_accuracy": [0.4, 0.6]}}
         for seed, value in ((1, 0.1), (2, 0.3))
     ]
     add_confirmed(records, [], {0: fresh})
@@ -202,7 +204,7 @@ def test_a_confirmed_trial_says_what_fresh_seeds_measured(ran):
     undefended["values"] = {"test_accuracy": 0.99, "attack_accuracy": 0.875}
     records["trials"].append(undefended)
     text = card(records, trial, trained_seeds(trial, 0)[2], to_json(config), 3, "here")
-    assert "| the same recipe under 2 fresh seeds | 50.0 % [50.0 %, 50.0 %] |" in text
+    assert "| the same recipe under 2 fresh seeds | 50.0 % [40.0 %, 60.0 %] |" in text
     assert "under 2 fresh seeds: attack accuracy 20.0 %" in text
     assert "These very weights: attack accuracy 30.0 %" in text
     assert "is better in everything: 100%" in text
