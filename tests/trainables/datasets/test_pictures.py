@@ -206,5 +206,5 @@ def test_a_missing_or_foreign_file_is_one_error(tmp_path):
         read_picture(tmp_path / "text.png", 8)
     os.mkfifo(tmp_path / "pipe.png")
     for path in (tmp_path, tmp_path / "pipe.png"):
-        with pytest.raises(ConfigError, match="expected a picture at .*: it is no file"):
+        with pytest.raises(ConfigError, match=r"expected a picture at .*: it is no file"):
             read_picture(path, 8)
