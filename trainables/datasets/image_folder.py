@@ -124,7 +124,7 @@ def _decode(
         got = f"found none, but {by_suffix(others)}; {remedy(others)}" if others else "found none"
         raise ConfigError(
             f"image_folder expects images in identity/file.jpg below {str(root)!r} (root); {got} "
-            f"(read are {', '.join(sorted(suffixes))})"
+            "(what Pillow reads: .jpg, .png, .webp, .tif and others)"
         )
     _check_names(paths, root)
     entries, warnings = arrange(paths, listing.folders, others, str(root))

@@ -75,11 +75,11 @@ def test_a_leak_between_parts_is_refused_or_said_everywhere(tmp_path):
     root = write_people(tmp_path / "private", "ada", "bob", images=8)
     for n in range(1, 8):
         shutil.copy(root / "ada" / "0.png", root / "ada" / f"{n}.png")
-    with pytest.raises(ConfigError, match=r"1 equal images in two of its parts .*of 16"):
+    with pytest.raises(ConfigError, match=r"1 equal image in two of its parts .*of 16"):
         load_data(trial(root))
     config = trial(root, {"allow_duplicates": True})
     (warning,) = load_data(config).warnings
-    assert "1 equal images in two of its parts" in warning
+    assert "1 equal image in two of its parts" in warning
     result = run_trial(config, store=Store(tmp_path / "store", None))
     assert warning in result.warnings
 
@@ -87,7 +87,7 @@ def test_a_leak_between_parts_is_refused_or_said_everywhere(tmp_path):
 def test_a_picture_under_two_people_is_refused_though_its_file_is_another(tmp_path):
     root = write_people(tmp_path, "ada", "bob")
     Image.open(root / "ada" / "0.png").save(root / "bob" / "copy.bmp")
-    with pytest.raises(ConfigError, match=r"1 equal images under two people .*ada/0.png = .*bob/copy.bmp"):
+    with pytest.raises(ConfigError, match=r"1 equal image under two people .*ada/0.png = .*bob/copy.bmp"):
         load_data(trial(root))
 
 
@@ -238,6 +238,7 @@ def test_pretraining_on_private_images_is_refused_before_any_work(tmp_path):
     ):
         (warning,) = pretraining_warnings(config)
         assert "1 images are private ones" in warning
+        assert load_data(config).warnings == (warning,) and data_warnings(config) == [warning]
 
 
 def test_pretraining_is_compared_by_bytes_whatever_the_crop(tmp_path):
