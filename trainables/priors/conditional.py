@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from trainables.nn.conditional_gan import gan_steps, random_latents
+from trainables.nn.optimizers import adam, gradient_step
 from trainables.priors.base import Prior, PriorNetworks
-from trainables.priors.training_loop import adam, gradient_step, train_loop
+from trainables.priors.training_loop import train_loop
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.run import Run
 

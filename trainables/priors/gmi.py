@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from trainables.datasets.base import Images, as_float
 from trainables.nn.dcgan import check_size, generator
+from trainables.nn.optimizers import adam, gradient_step
 from trainables.priors.base import PriorNetworks, eval_mode
-from trainables.priors.training_loop import AveragedGAN, adam, gradient_step
+from trainables.priors.training_loop import AveragedGAN
 from trainables.runtime.run import Run
 from trainables.training.batches import shuffled
 

@@ -16,11 +16,12 @@ from trainables.errors import ConfigError
 from trainables.method import file_knob
 from trainables.nn.crops import centre, resize
 from trainables.nn.dcgan import update_ema
+from trainables.nn.optimizers import adam, gradient_step
 from trainables.nn.stylegan2.checkpoint import Shapes, load, shapes
 from trainables.nn.stylegan2.discriminator import Discriminator, DiscriminatorShape, deviation
 from trainables.nn.stylegan2.generator import Generator, GeneratorShape
 from trainables.priors.base import Prior, PriorNetworks, eval_mode
-from trainables.priors.training_loop import adam, gradient_step, train_loop
+from trainables.priors.training_loop import train_loop
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.run import Run
 from trainables.training.batches import shuffled

@@ -9,7 +9,7 @@ from torch.nn import functional
 from trainables.architectures import ARCHITECTURES
 from trainables.errors import ConfigError, TrialError
 from trainables.nn.augmentation import AUGMENTATION_DRAWS, random_augmentation
-from trainables.priors.training_loop import gradient_step
+from trainables.nn.optimizers import gradient_step
 from trainables.storage.documents import suggestion
 from trainables.training.batches import endless
 

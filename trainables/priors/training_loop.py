@@ -1,12 +1,11 @@
-"""The loop that trainings of priors share, told of about once a second, and pieces of a GAN's steps."""
+"""The loop that trainings of priors share, told of about once a second, and the average of a generator."""
 
 import copy
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from trainables.errors import TrialError
 from trainables.nn.dcgan import update_ema
@@ -39,20 +38,6 @@ def train_loop(
         run.report("prior", done, units or total, **values)
 
     resumable_loop(counted(), tell, lambda: None, run.resume)
-
-
-def gradient_step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-    """Make one step of `optimizer` down `loss`, from fresh gradients."""
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    optimizer.step()
-
-
-def adam(
-    *weights: Iterable[nn.Parameter], learning_rate: float, betas: tuple[float, float]
-) -> list[torch.optim.Optimizer]:
-    """Return an optimizer of each of `weights`."""
-    return [torch.optim.Adam(each, lr=learning_rate, betas=betas) for each in weights]
 
 
 @dataclass(frozen=True, kw_only=True)

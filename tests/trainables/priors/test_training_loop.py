@@ -1,4 +1,4 @@
-"""The loop of trainings: what it reports and refuses; a step; an average that starts over."""
+"""The loop of trainings: what it reports and refuses; an average that starts over."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from torch import nn
 from trainables.errors import TrialError
 from trainables.priors.base import PriorNetworks
 from trainables.priors.gmi import GMIPrior
-from trainables.priors.training_loop import adam, gradient_step, train_loop
+from trainables.priors.training_loop import train_loop
 from trainables.runtime.run import Run
 
 
@@ -26,16 +26,6 @@ def test_the_last_step_is_reported_among_the_units_of_the_whole():
 def test_a_loss_that_is_not_finite_fails_the_trial(value):
     with pytest.raises(TrialError, match="losses are not finite at step 2 of 2"):
         train_loop(losses([1.0, value]), 2, run=Run())
-
-
-def test_a_step_forgets_earlier_gradients_and_moves_its_own_weights():
-    moving, still = nn.Linear(2, 1), nn.Linear(2, 1)
-    before = [weight.detach().clone() for weight in (moving.weight, still.weight)]
-    first, _ = adam(moving.parameters(), still.parameters(), learning_rate=0.1, betas=(0.0, 0.9))
-    moving.weight.grad = torch.full_like(moving.weight, -1e6)
-    gradient_step(first, moving(torch.ones(1, 2)).sum())
-    torch.testing.assert_close(moving.weight.detach(), before[0] - 0.1)  # Adam's first step is the rate
-    assert torch.equal(still.weight, before[1])
 
 
 def test_the_average_starts_over_after_a_tenth_of_the_steps():
