@@ -138,7 +138,7 @@ shown = {"checkpoint": "c", "values": {"test_accuracy": 1.0}, "strongest": "gmi"
 shown |= {"attacks": {"gmi": attack}, "metrics": {"chance": 0.1}, "artifacts": {"attack": "a"}}
 show_attack(shown)
 print(view(study.objectives))
-trial = records["trials"][0]
+trial = records.trials[0]
 print(figures(trial))
 config = {"target": {"architecture": "a"}, "image_size": 32}
 print(card(records, trial, trial, config, 4, "folder"))
@@ -148,7 +148,7 @@ print(combine(pair)["interval"])
 
 
 def test_a_new_metric_shows_wherever_metrics_do(copy, tmp_path):
-    """Objectives, constraints, tables, report, MLflow, model card: all follow from the line in the registry."""
+    """Objectives, constraints, tables, report, MLflow and model card follow from one line of the registry."""
     done = run_program(NEW_METRIC, str(tmp_path), place=copy)
     assert done.returncode == 0, done.stderr[-3000:]
     text = done.stdout

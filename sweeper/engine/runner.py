@@ -9,6 +9,7 @@ from typing import Any
 from sweeper.engine.cluster import TrialResources, machines
 from sweeper.engine.interrupt import Stopping, stoppable
 from sweeper.engine.progress import Display, spell
+from sweeper.results.record_types import TrialRecord
 from sweeper.search.ask_tell import TrialRequest, TrialSource
 from sweeper.storage.home import Home
 from sweeper.study.study import Study
@@ -116,7 +117,8 @@ class _Runner:
         mean = sum(self._took) / len(self._took)
         self._display.total(source.complete, source.budget, mean * remaining / abreast)
         if self._tracker is not None:
-            self._tracker.trial(record | {"started": _iso(began), "finished": _iso(now)})
+            moments = {"started": _iso(began), "finished": _iso(now)}
+            self._tracker.trial(TrialRecord.from_json(record | moments))
 
     def _tuner(self, searcher: Any, run: Run | None, look: Callable[[], None], folder: str) -> Any:
         """Return Ray's tuner. look: is called as Ray goes on.  folder: where Ray keeps its files."""

@@ -1,6 +1,7 @@
 """Types of a stored study's records. Their defaults say what may be missing; nothing else has to."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self, TypedDict
@@ -184,7 +185,8 @@ class TrialRecord:
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
         """Return the trial that `to_json` made `document` of; what is missing there is missing here."""
-        parts = _present(cls, document) | {"replicates": _replicates(document)}
+        parts = _present(cls, document)
+        parts |= {"number": int(document["number"]), "replicates": _replicates(document)}
         if document.get("confirmed"):
             parts["confirmed"] = TrialConfirmation.from_json(document["confirmed"])
         return cls(**parts)
@@ -270,3 +272,14 @@ def _present(cls: type[Any], document: Mapping[str, Any]) -> dict[str, Any]:
 
 def _replicates(document: Mapping[str, Any]) -> tuple[Replicate, ...]:
     return tuple(Replicate.from_json(replicate) for replicate in document.get("replicates") or ())
+
+
+def json_ready(value: Any) -> Any:
+    """Return `value` with every number that JSON cannot hold as None."""
+    if isinstance(value, dict):
+        return {key: json_ready(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [json_ready(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
