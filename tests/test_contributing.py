@@ -148,7 +148,7 @@ print(combine(pair)["interval"])
 
 
 def test_a_new_metric_shows_wherever_metrics_do(copy, tmp_path):
-    """Objectives, constraints, tables, report, MLflow and model card follow from one line of the registry."""
+    """Objectives, constraints, tables, report, MLflow and model card follow from the line in the registry."""
     done = run_program(NEW_METRIC, str(tmp_path), place=copy)
     assert done.returncode == 0, done.stderr[-3000:]
     text = done.stdout

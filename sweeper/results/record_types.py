@@ -119,6 +119,7 @@ class TrialRecord:
         defense: kind of the defense; None if not known.
         attacks: name -> figures of each attack; empty if not known.
         strongest: name of the attack that the trial reports; None if not known.
+        people: how many were ``attacked`` and ``found``; None if not known.
         data: role -> content key of the images; empty if not known.
         version: of the program that ran the trial; None if not known.
         replicates: figures of each seed; empty with one seed alone.
@@ -147,6 +148,7 @@ class TrialRecord:
     defense: str | None = None
     attacks: Mapping[str, AttackFigures] = field(default_factory=dict)
     strongest: str | None = None
+    people: Mapping[str, int] | None = None
     data: Mapping[str, str] = field(default_factory=dict)
     version: str | None = None
     replicates: Sequence[Replicate] = ()

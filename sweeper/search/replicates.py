@@ -84,6 +84,9 @@ def combine(results: Sequence[Mapping[str, Any]]) -> Result:
             combined["attacks"],
             key=lambda name: combined["attacks"][name]["metrics"]["attack_accuracy_top1"],
         )
+    if all("people" in result for result in results):
+        # Whom each seed found is not told here: together they found at least as many as the luckiest of them.
+        combined["people"] = max((result["people"] for result in results), key=lambda people: people["found"])
     combined["warnings"] = list(
         dict.fromkeys(text for result in results for text in result.get("warnings") or [])
     )

@@ -29,6 +29,7 @@ TRIAL = {
     "defense": "mid",
     "attacks": {"gmi": ATTACK},
     "strongest": "gmi",
+    "people": {"attacked": 4, "found": 3},
     "data": {"private": "p"},
     "version": "1",
     "replicates": [REPLICATE],
