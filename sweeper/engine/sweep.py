@@ -15,6 +15,7 @@ from sweeper.engine.niceness import niceness, workers_start_at_zero
 from sweeper.engine.progress import Display, Silent
 from sweeper.engine.remaining import Remaining
 from sweeper.engine.runner import Run, run_trials
+from sweeper.results.record_types import StudyRecords
 from sweeper.results.records import study_records
 from sweeper.search.optuna_study import OptunaStudy
 from sweeper.search.replicates import run_replicates
@@ -30,7 +31,7 @@ from trainables.storage.strict_yaml import dump_yaml
 class SweepResult:
     """End of a sweep. before: results that it started with. problems: what a reader should know."""
 
-    records: dict[str, Any]
+    records: StudyRecords
     before: int
     report: Path | None
     problems: list[str]
