@@ -3,8 +3,6 @@
 import os
 from dataclasses import asdict
 
-import yaml
-
 from sweeper.engine.cluster import TrialResources, allot
 from sweeper.engine.progress import spell_range
 from sweeper.engine.resources import Node, ProcessResources
@@ -14,6 +12,7 @@ from sweeper.study.checks import known_warnings
 from sweeper.study.study import Study
 from trainables.errors import ConfigError
 from trainables.runtime.duration import Duration
+from trainables.storage.strict_yaml import dump_yaml
 
 
 def show_plan(study: Study, home: Home) -> None:
@@ -23,7 +22,7 @@ def show_plan(study: Study, home: Home) -> None:
     from trainables.stages.data import load_data
     from trainables.stages.warnings import batch_warnings
 
-    print(yaml.safe_dump(asdict(study), sort_keys=False).rstrip())
+    print(dump_yaml(asdict(study)).rstrip())
     available = size(study.domains)
     wide = "endless" if available is None else f"{available} assignments"
     first = 0 if study.search.sampler == "grid" or not study.search.anchors else len(anchors(study.domains))

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import yaml
 
 from sweeper.engine.cluster import allot, check_address, cluster
 from sweeper.engine.collect import collect
@@ -19,6 +18,7 @@ from sweeper.statistics.pareto import non_dominated
 from sweeper.storage.home import Home
 from sweeper.study.study import Study
 from trainables.errors import ConfigError
+from trainables.storage.strict_yaml import parse_yaml
 
 STEPS = 20  # how finely the distance of a trial to the front is looked at
 
@@ -157,8 +157,8 @@ def parse_attacks(texts: Sequence[str]) -> list[dict[str, Any]]:
 
 def _attack(text: str, argument: str) -> dict[str, Any]:
     try:
-        given = yaml.safe_load(text)
-    except yaml.YAMLError:
+        given = parse_yaml(text, "--attacks")
+    except ConfigError:
         given = None
     if isinstance(given, dict) and "kind" in given:
         return given

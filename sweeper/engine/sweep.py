@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sweeper.engine.cluster import TrialResources, allot, check_address, cluster
 from sweeper.engine.collect import collect
 from sweeper.engine.interrupt import Stopping, stoppable
@@ -25,6 +23,7 @@ from sweeper.storage.home import Home
 from sweeper.study.study import Study
 from trainables.errors import DiskError, TrialError
 from trainables.runtime.load import is_busy, load_average
+from trainables.storage.strict_yaml import dump_yaml
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ def sweep(
     home.prepare()
     with home.driver(study.name) as held, full_disk(home):
         if study.tracking.mlflow:
-            from sweeper.tracking.mlflow_tracker import check_reachable
+            from sweeper.tracking.mlflow_address import check_reachable
 
             check_reachable(home.tracking)
             check_tracking(home.tracking, home.storage)
@@ -83,6 +82,8 @@ def sweep(
                 nice = niceness(study.resources, address)
                 with workers_start_at_zero(), cluster(address) as nodes:
                     allotment = allot(study.resources, nodes)
+                    if tracker is not None:
+                        tracker.check_open()
                     fresh = shared and run is None and make is None and not before
                     remaining = _estimated(study, allotment, display) if fresh else Remaining({})
                     if shared:
@@ -265,4 +266,4 @@ def _keep(study: Study, home: Home) -> None:
     """Write the resolved study file beside what it leads to."""
     from dataclasses import asdict
 
-    (home.study(study.name) / "study.yaml").write_text(yaml.safe_dump(asdict(study), sort_keys=False))
+    (home.study(study.name) / "study.yaml").write_text(dump_yaml(asdict(study)))
