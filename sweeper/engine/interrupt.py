@@ -60,6 +60,10 @@ def stoppable(stopping: Stopping) -> Iterator[None]:
     before = {signum: signal.signal(signum, first) for signum in ours}
     try:
         yield
+    except KeyboardInterrupt:
+        if asked:  # Ray may have raised one of its own after ours, which says no signal
+            raise interruption(asked[0]) from None
+        raise
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, alarm)

@@ -59,6 +59,15 @@ def test_each_signal_asks_and_ends_with_its_own_code(signum, code, again):
     assert time.monotonic() - began < 30
 
 
+def test_the_code_stays_where_the_interrupt_is_raised_again_by_what_runs():
+    with pytest.raises(Terminated), stoppable(Stopping(lambda: None)):
+        interrupt(signal.SIGTERM)
+        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt) as caught, stoppable(Stopping(lambda: None)):
+        raise KeyboardInterrupt
+    assert exit_code(caught.value) == 130
+
+
 def test_signals_that_are_ignored_stay_so_as_under_nohup():
     for signum in (signal.SIGINT, signal.SIGHUP):
         signal.signal(signum, signal.SIG_IGN)
