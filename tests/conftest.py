@@ -1,4 +1,4 @@
-"""No test leaves anything in the checkout: neither this process, nor, at the top, a process that it starts."""
+"""No test leaves anything in the checkout: neither this process nor, at the top, one that it starts."""
 
 import os
 import sys

@@ -13,7 +13,7 @@ LEAVES = {
     "a folder": "import os; os.makedirs('mlruns/1')",
     "a database": "import sqlite3; sqlite3.connect('left.db').execute('create table t (x)')",
     "what it renamed": "import os; open(tmp_path / 'x', 'w').close(); os.replace(tmp_path / 'x', 'left')",
-    "what a program left": "import subprocess, sys; subprocess.run([sys.executable, '-c', 'open(\"left\", \"w\")'])",
+    "what a program left": "import os; os.system('touch left')",
 }
 CLEAN = {
     "nothing": "pass",
@@ -49,5 +49,4 @@ def test_what_leaves_nothing_passes(what, tmp_path):
 
 def test_what_another_process_makes_below_the_top_is_not_this_ones(tmp_path):
     """Several may run in one checkout at once, and a person may write there meanwhile."""
-    line = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'open(\"tests/theirs\", \"w\")'], check=True)"
-    assert run(tmp_path, line).returncode == 0
+    assert run(tmp_path, "import os; os.system('touch tests/theirs')").returncode == 0
