@@ -4,6 +4,7 @@ import argparse
 import errno
 import json
 import os
+import shlex
 import sys
 import tempfile
 import time
@@ -76,6 +77,10 @@ def main(arguments: list[str] | None = None) -> int:
         result = run_trial(
             config, store=Store(options.home / "store"), device=options.device, report=_Lines()
         )
+    except KeyboardInterrupt:
+        words = shlex.join(sys.argv[1:] if arguments is None else arguments)
+        print(f"stopped; finished stages are kept. Go on with: python -m trainables {words}", file=sys.stderr)
+        return 130
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
