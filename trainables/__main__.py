@@ -67,6 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
     default = "cuda" if torch.cuda.is_available() else "cpu"
     parser.add_argument("--device", default=default, help=f"torch device (here: {default})")
     options = parser.parse_args(arguments)
+    options.trial, options.home = options.trial.expanduser(), options.home.expanduser()
     try:
         config = load_trial(options.trial)
         _check_usable(options.home, options.device)
