@@ -8,6 +8,7 @@ import numpy as np
 
 from sweeper.engine.cluster import allot, check_address, cluster
 from sweeper.engine.collect import collect
+from sweeper.engine.niceness import niceness, workers_start_at_zero
 from sweeper.engine.progress import Display, Silent
 from sweeper.engine.runner import Run, run_trials
 from sweeper.engine.sweep import full_disk
@@ -63,9 +64,10 @@ def confirm(
         source = Confirmation(study, home.storage, items, [dict(attack) for attack in attacks])
         if not source.finished:
             display.say("starting Ray" if address is None else f"connecting to Ray at {address}")
-            with cluster(address) as nodes:
+            nice = niceness(study.resources, address)
+            with workers_start_at_zero(), cluster(address) as nodes:
                 allotment = allot(study.resources, nodes)
-                run_trials(study, home, source, allotment, display, run, held=held)
+                run_trials(study, home, source, allotment, display, run, held=held, niceness=nice)
         records = study_records(home, study.name)
         collect(records, home.store)
         from sweeper.report.report import write_report

@@ -23,7 +23,7 @@ _NOT_TAKEN = (*_NUMBERS, "tag:yaml.org,2002:timestamp")
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader, strict about keys and numbers."""
 
-    def construct_mapping(self, node: Node, deep: bool = False) -> dict[Hashable, Any]:
+    def construct_mapping(self, node: MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """Return a mapping; raise ConstructorError for a key that is given twice, or is no text."""
         lines: dict[str, int] = {}
         for key_node, _ in node.value if isinstance(node, MappingNode) else ():
