@@ -14,6 +14,7 @@ import torch
 from trainables.config import load_trial
 from trainables.errors import ConfigError
 from trainables.runtime.terminal import say, tolerant_streams, write
+from trainables.stages.data import data_warnings
 from trainables.storage.store import Store
 from trainables.trial import run_trial
 
@@ -73,6 +74,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         config = load_trial(options.trial)
         _check_usable(options.home, options.device)
+        for text in data_warnings(config):
+            print(f"WARNING: {text}", file=sys.stderr)
         result = run_trial(
             config, store=Store(options.home / "store"), device=options.device, report=_Lines()
         )

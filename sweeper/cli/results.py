@@ -24,10 +24,10 @@ def front(study: str, form: Literal["table", "json", "csv"], home: str | None) -
 
     records = study_records(open_home(home), study_name(study), history=False)
     if form == "json":
-        click.echo(json.dumps(records, indent=1))
+        click.echo(json.dumps(records.to_json(), indent=1))
         return
     if form == "csv":
-        write_csv([flat_row(trial) for trial in records["trials"]])
+        write_csv([flat_row(trial) for trial in records.trials])
         return
     from sweeper.cli.tables import show_front
 
@@ -77,7 +77,7 @@ def compare(
             ) from None
         click.echo(f"report: {output.resolve()}", err=True)
     if form == "json":
-        click.echo(json.dumps(comparison, indent=1))
+        click.echo(json.dumps(comparison.to_json(), indent=1))
         return
     if form == "csv":
         write_csv(rows(comparison))

@@ -124,14 +124,12 @@ def log(study: str, rebuild: bool, home: str | None) -> None:
     records = study_records(place, study_name(study))
     check_reachable(place.tracking)
     check_tracking(place.tracking, place.storage)
-    tracker = Tracker(stored_study(place.study(records["study"])), place, afresh=rebuild)
-    report = place.report(records["study"])
+    tracker = Tracker(stored_study(place.study(records.study)), place, afresh=rebuild)
+    report = place.report(records.study)
     tracker.finish(records, report if report.exists() else None)
     if tracker.problem:
         fail(tracker.problem, 1)
-    click.echo(
-        f"MLflow at {redact(place.tracking)} has {len(records['trials'])} trials of '{records['study']}'"
-    )
+    click.echo(f"MLflow at {redact(place.tracking)} has {len(records.trials)} trials of '{records.study}'")
 
 
 @click.command(epilog="Example: sweeper ui --port 5001")

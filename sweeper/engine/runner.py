@@ -10,6 +10,7 @@ from sweeper.engine.cluster import TrialResources, machines
 from sweeper.engine.interrupt import Stopping, stoppable
 from sweeper.engine.progress import Display, spell
 from sweeper.engine.remaining import Remaining
+from sweeper.results.record_types import TrialRecord
 from sweeper.search.ask_tell import TrialRequest, TrialSource
 from sweeper.storage.home import Home
 from sweeper.study.study import Study
@@ -128,7 +129,8 @@ class _Runner:
         self._display.ended(request.name, summary(self._study, record, now - began))
         self._show_total()
         if self._tracker is not None:
-            self._tracker.trial(record | {"started": _iso(began), "finished": _iso(now)})
+            moments = {"started": _iso(began), "finished": _iso(now)}
+            self._tracker.trial(TrialRecord.from_json(record | moments))
 
     def _show_total(self) -> None:
         source, now = self._source, time.time()

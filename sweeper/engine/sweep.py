@@ -15,6 +15,7 @@ from sweeper.engine.niceness import niceness, workers_start_at_zero
 from sweeper.engine.progress import Display, Silent
 from sweeper.engine.remaining import Remaining
 from sweeper.engine.runner import Run, run_trials
+from sweeper.results.record_types import StudyRecords
 from sweeper.results.records import study_records
 from sweeper.search.optuna_study import OptunaStudy
 from sweeper.search.replicates import run_replicates
@@ -30,7 +31,7 @@ from trainables.storage.strict_yaml import dump_yaml
 class SweepResult:
     """End of a sweep. before: results that it started with. problems: what a reader should know."""
 
-    records: dict[str, Any]
+    records: StudyRecords
     before: int
     report: Path | None
     problems: list[str]
@@ -68,7 +69,8 @@ def sweep(
         closed = optuna_study.finished and optuna_study.notes.get("closed") == optuna_study.complete
         if shared and run is None and not before and not optuna_study.finished:
             display.say("checking the data")
-            check_data(study)
+            for text in check_data(study):
+                display.say(f"WARNING: {text}")
         tracker = None if closed else _tracker(study, home)
         if not optuna_study.finished:
             _keep(study, home)
@@ -121,19 +123,20 @@ def _replicated(study: Study, run: Run | None) -> Run | None:
     return run
 
 
-def check_data(study: Study) -> None:
-    """Raise `ConfigError` for data that cannot be used: missing, too few, or both private and public.
+def check_data(study: Study) -> list[str]:
+    """Return what a reader must know of the data; raise `ConfigError` for data that cannot be used.
 
-    Also for a file of pre-trained weights that does not fit the architecture.
+    That is: missing, too few, equal in two parts, both private and public, or pre-trained on. Also for a file
+    of pre-trained weights that does not fit the architecture.
     """
     from trainables.config import load_trial
     from trainables.pretraining.checkpoint import FromCheckpoint
-    from trainables.stages.data import load_data
+    from trainables.stages.data import data_warnings
 
     config = load_trial(study.trial)
     if isinstance(config.pretraining, FromCheckpoint):
         config.pretraining.read(config.target.architecture, config.image_size)
-    load_data(config)
+    return data_warnings(config)
 
 
 def _estimated(study: Study, allotment: TrialResources, display: Display) -> Remaining:

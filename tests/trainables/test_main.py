@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from picture_folders import write_people
 
 from trainables.__main__ import main
 
@@ -73,3 +74,35 @@ def test_paths_may_begin_with_the_home(trial_file: Path, tmp_path: Path, monkeyp
     assert main(["~/trial.yaml", "--home", "~/state"]) == 2
     assert f"{tmp_path}/none" in capsys.readouterr().err
     assert (tmp_path / "state").is_dir()
+
+
+def test_what_to_know_of_the_data_is_said_first_and_kept_with_the_figures(
+    trial_file: Path, tmp_path: Path, capsys
+):
+    root = write_people(tmp_path / "people", "ada", "bob")
+    (root / "ada" / "7.heic").write_bytes(b"x")
+    private = {"kind": "image_folder", "root": str(root)}
+    trial_file.write_text(yaml.safe_dump({**DOCUMENT, "private": private}))
+    assert main([str(trial_file), "--home", str(tmp_path / "home")]) == 0
+    captured = capsys.readouterr()
+    first = captured.err.splitlines()[0]
+    assert first.startswith("WARNING: private data: left out 1 file that cannot be read as images: 1 .heic")
+    assert first.removeprefix("WARNING: ") in json.loads(captured.out)["warnings"]
+
+
+def test_pretraining_on_private_images_is_exit_code_2_though_the_backbone_is_made(
+    trial_file: Path, tmp_path: Path, capsys
+):
+    root = write_people(tmp_path / "people", "ada", "bob")
+    other = write_people(tmp_path / "other", "eve", "joe", first=50)
+    pretraining = {"kind": "dataset", "data": {"kind": "image_folder", "root": str(other)}, "epochs": 1}
+    document = {
+        **DOCUMENT,
+        "private": {"kind": "image_folder", "root": str(root)},
+        "pretraining": pretraining,
+    }
+    trial_file.write_text(yaml.safe_dump(document))
+    assert main([str(trial_file), "--home", str(tmp_path / "home")]) == 0
+    write_people(root, "zoe", first=50)  # whose pictures are those of eve
+    assert main([str(trial_file), "--home", str(tmp_path / "home")]) == 2
+    assert "must share no images; got 6 shared of 18 private" in capsys.readouterr().err

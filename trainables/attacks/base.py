@@ -20,6 +20,7 @@ from trainables.runtime.upload import upload
 ThreatModel = Literal["white-box", "scores", "labels"]
 
 TOLERANCE = 1e-3  # of a generator's range, for half precision
+Learnt = Mapping[str, Any] | None  # what an `Auxiliary` has made
 Result = TypeVar("Result")
 
 
@@ -50,9 +51,9 @@ class Passes:
     """
 
     generator_forward: int
-    generator_backward: int
+    generator_backward: int = 0
     target_forward: int
-    target_backward: int
+    target_backward: int = 0
     surrogate_forward: int = 0
     surrogate_backward: int = 0
 
@@ -162,16 +163,10 @@ class Attack(Method):
         self.check_prior(prior)
         prior = self.prepare_prior(prior, run.device)
         check_fit(target, prior, identities, run.device, self.threat_model)
-        return self.reconstruct(target, prior, identities.cpu(), run=run, auxiliary=auxiliary)
+        return self.reconstruct(target, prior, identities.cpu(), run, auxiliary)
 
     def reconstruct(
-        self,
-        target: Any,
-        prior: PriorNetworks,
-        identities: Tensor,
-        *,
-        run: Run,
-        auxiliary: Mapping[str, Any] | None,
+        self, target: Any, prior: PriorNetworks, identities: Tensor, run: Run, auxiliary: Learnt
     ) -> Reconstructions:
         """Return what `invert` does, of networks that fit: copies for the attack, or the target's oracle.
 

@@ -7,7 +7,15 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from trainables.attacks.base import Attack, Passes, Reconstructions, ThreatModel, chunk_size, to_pixels
+from trainables.attacks.base import (
+    Attack,
+    Learnt,
+    Passes,
+    Reconstructions,
+    ThreatModel,
+    chunk_size,
+    to_pixels,
+)
 from trainables.attacks.optim.actor_critic import Agents
 from trainables.attacks.optim.descent import Journal, sampled
 from trainables.attacks.optim.rows import search_rows
@@ -28,8 +36,8 @@ Ask = Callable[[Tensor, Tensor], Tensor]
 
 
 def reward(
-    here: Tensor,
-    there: Tensor,
+    reached: Tensor,
+    action: Tensor,
     identities: Tensor,
     *,
     state_weight: float,
@@ -37,16 +45,16 @@ def reward(
     margin_weight: float,
     floor: float,
 ) -> Tensor:
-    """Return the reward (n,) of probabilities after the step, `here`, and of the action's image, `there`.
+    """Return the reward (n,) of probabilities of two images: of the state that is `reached`, and of `action`.
 
-    here, there: (n, K).  The reward is a sum of three terms, each with its weight: ln p_y(here),
-    ln p_y(there), and ln max(floor, p_y(here) - max_{j != y} p_j(here)) (released code of RLB-MI).
+    reached, action: (n, K).  The reward is a sum of three terms, each with its weight: ln p_y(reached),
+    ln p_y(action), and ln max(floor, p_y(reached) - max_{j != y} p_j(reached)) (released code of RLB-MI).
     """
-    own, own_there = (p.gather(1, identities[:, None]).squeeze(1) for p in (here, there))
-    others = here.scatter(1, identities[:, None], -1.0).amax(1)
+    own, own_action = (p.gather(1, identities[:, None]).squeeze(1) for p in (reached, action))
+    others = reached.scatter(1, identities[:, None], -1.0).amax(1)
     return (
         state_weight * own.clamp(min=SMALLEST).log()
-        + action_weight * own_there.clamp(min=SMALLEST).log()
+        + action_weight * own_action.clamp(min=SMALLEST).log()
         + margin_weight * (own - others).clamp(min=floor).log()
     )
 
@@ -98,18 +106,10 @@ class RLB(Attack):
     def passes(self) -> Passes:
         """Return what one identity costs; the agent's own learning is not in it."""
         images = self.episodes * (3 if self.blend else 2)
-        return Passes(
-            generator_forward=images + 1, generator_backward=0, target_forward=images, target_backward=0
-        )
+        return Passes(generator_forward=images + 1, target_forward=images)
 
     def reconstruct(
-        self,
-        target: ScoreOracle,
-        prior: PriorNetworks,
-        identities: Tensor,
-        *,
-        run: Run,
-        auxiliary: Mapping[str, Any] | None,
+        self, target: ScoreOracle, prior: PriorNetworks, identities: Tensor, run: Run, auxiliary: Learnt
     ) -> Reconstructions:
         """Return (1, N) reconstructions; see `Attack.reconstruct`.
 
@@ -167,19 +167,19 @@ class RLB(Attack):
         @torch.no_grad()
         def gain(state: Tensor, action: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
             """Return the rewards of `action`, and the probability of its image for the identity, (n,)."""
-            there = here = ask(action, noise[0])
+            reached = probabilities = ask(action, noise[0])
             if self.blend:
-                here = ask(self.blend * state + (1 - self.blend) * action, noise[1])
+                reached = ask(self.blend * state + (1 - self.blend) * action, noise[1])
             rewards = reward(
-                here,
-                there,
+                reached,
+                probabilities,
                 labels,
                 state_weight=self.state_weight,
                 action_weight=self.action_weight,
                 margin_weight=self.margin_weight,
                 floor=self.floor,
             )
-            return rewards, there.gather(1, labels[:, None])
+            return rewards, probabilities.gather(1, labels[:, None])
 
         def episodes() -> Iterator[bool]:
             nonlocal best, score, measured

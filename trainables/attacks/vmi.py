@@ -9,7 +9,7 @@ from torch import Tensor
 
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise, noise_size
-from trainables.attacks.base import Attack, Passes, Reconstructions, ThreatModel, chunk_size, render
+from trainables.attacks.base import Attack, Learnt, Passes, Reconstructions, ThreatModel, chunk_size, render
 from trainables.attacks.optim.descent import DescentState, Journal, Losses, descend
 from trainables.attacks.optim.posteriors import Draws, Flow, Gaussian, Mixture, Posterior
 from trainables.attacks.optim.rows import by_sample, search_rows
@@ -100,13 +100,7 @@ class VMI(Attack):
         return Flow(self.flow_steps, self.hidden, 0) if self.posterior == "flow" else Gaussian()
 
     def reconstruct(
-        self,
-        target: Classifier,
-        prior: PriorNetworks,
-        identities: Tensor,
-        *,
-        run: Run,
-        auxiliary: Mapping[str, Any] | None,
+        self, target: Classifier, prior: PriorNetworks, identities: Tensor, run: Run, auxiliary: Learnt
     ) -> Reconstructions:
         """Return (samples, N) reconstructions; see `Attack.reconstruct`.
 

@@ -165,7 +165,8 @@ def test_dry_run_shows_the_study_and_starts_nothing(command, study_file, home, m
     assert resolved["trial"]["target"]["freeze_point"] == "none"
     assert "# trials: 7" in found.stdout and "prior 1 min 00 s" in found.stdout
     assert "in all about 1 min 14 s" in found.stdout
-    assert list(home.root.iterdir()) == []
+    (sheet,) = [path for path in home.root.rglob("*") if path.is_file()]
+    assert sheet.name == "contact_sheet.png" and f"# contact sheet: {sheet}" in found.stdout
 
 
 def test_front_in_all_forms(command, filled, tmp_path):

@@ -2,6 +2,7 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
+from records import as_trial
 
 from sweeper.report.parallel_coordinates import (
     BOTTOM,
@@ -22,11 +23,8 @@ LOW, HIGH = HEIGHT - BOTTOM, TOP
 
 
 def trial(number, params, accuracy=0.5, attacked=0.5):
-    return {
-        "number": number,
-        "params": params,
-        "values": {"test_accuracy": accuracy, "attack_accuracy": attacked},
-    }
+    values = {"test_accuracy": accuracy, "attack_accuracy": attacked}
+    return as_trial({"number": number, "params": params, "values": values})
 
 
 def drawn(trials, front=frozenset(), objectives=OBJECTIVES):

@@ -14,10 +14,10 @@ from trainables.attacks.optim.descent import (
     Losses,
     descend,
     momentum_step,
-    realism,
 )
 from trainables.attacks.optim.guided import GuidedSearch
 from trainables.attacks.optim.rows import Rows
+from trainables.nn.critic import realism
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.run import Run

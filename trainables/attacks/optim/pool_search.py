@@ -1,4 +1,4 @@
-"""What MIRROR's two attacks share: a rated pool of samples, and images of truncated styles. No attack."""
+"""The base of MIRROR's two attacks: a rated pool of samples, and images of truncated styles. No attack."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

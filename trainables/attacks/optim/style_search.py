@@ -1,22 +1,21 @@
 """The frame of PPA and IF-GMI: select starts from a pool, descend, keep what survives crops. No attack."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import noise_size
-from trainables.attacks.base import Attack, Reconstructions, chunk_size, row_noise
+from trainables.attacks.base import Attack, Learnt, Reconstructions, chunk_size, row_noise
 from trainables.attacks.optim.rows import Meter, Rows
 from trainables.attacks.optim.style_pool import (
     best,
     crop_scores,
     mirrored_scores,
-    picture,
     sample_styles,
+    visible,
     worked,
 )
 from trainables.attacks.optim.styles import StyleGenerator, style_generator
@@ -121,13 +120,7 @@ class StyleSearch(Attack):
         raise NotImplementedError
 
     def reconstruct(
-        self,
-        target: Classifier,
-        prior: PriorNetworks,
-        identities: Tensor,
-        *,
-        run: Run,
-        auxiliary: Mapping[str, Any] | None,
+        self, target: Classifier, prior: PriorNetworks, identities: Tensor, run: Run, auxiliary: Learnt
     ) -> Reconstructions:
         """Return (kept, N) reconstructions; see `Attack.reconstruct`."""
         generator = style_generator(prior, self.kind)
@@ -168,7 +161,7 @@ class StyleSearch(Attack):
         def rate(first: int, stop: int) -> Tensor:
             styles = generator.truncate(pool[first:stop].to(run.device), self.psi, self.cutoff)
             streams = [run.stream(self.kind, "pool", row) for row in range(first, stop)]
-            images = picture(generator, styles, self.clip_samples)
+            images = visible(generator, generator.synthesis(styles), self.clip_samples)
             scores = mirrored_scores(target, images, row_noise(streams, noise, run.device))
             return scores[:, identities.to(run.device)]
 
