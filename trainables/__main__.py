@@ -14,6 +14,7 @@ import torch
 
 from trainables.config import load_trial
 from trainables.errors import ConfigError
+from trainables.runtime.terminal import say, tolerant_streams, write
 from trainables.stages.data import data_warnings
 from trainables.storage.store import Store
 from trainables.trial import run_trial
@@ -34,7 +35,7 @@ class _Lines:
         self.printed = now
         left = f", {(now - self.started) / done * (total - done):.0f} s left" if 0 < done < total else ""
         figures = "".join(f", {name} {value:.4g}" for name, value in metrics.items())
-        print(f"{stage}: {done} of {total}{left}{figures}", file=sys.stderr, flush=True)
+        say(f"{stage}: {done} of {total}{left}{figures}")
 
 
 def _check_usable(home: Path, device: str) -> None:
@@ -58,6 +59,7 @@ def _check_usable(home: Path, device: str) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the trial and return the exit code: 0 done, 1 failed, 2 a mistake in the file or the data."""
+    tolerant_streams()
     parser = argparse.ArgumentParser(
         prog="python -m trainables",
         description="Run one trial: train a target, attack it, judge the reconstructions.",
@@ -69,6 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
     default = "cuda" if torch.cuda.is_available() else "cpu"
     parser.add_argument("--device", default=default, help=f"torch device (here: {default})")
     options = parser.parse_args(arguments)
+    options.trial, options.home = options.trial.expanduser(), options.home.expanduser()
     try:
         config = load_trial(options.trial)
         _check_usable(options.home, options.device)
@@ -82,12 +85,12 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"stopped; finished stages are kept. Go on with: python -m trainables {words}", file=sys.stderr)
         return 130
     except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}")
         return 2
     except (RuntimeError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}")
         return 1
-    print(json.dumps(result.to_json(), indent=1))
+    write(json.dumps(result.to_json(), indent=1))
     return 0
 
 

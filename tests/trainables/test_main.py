@@ -68,6 +68,14 @@ def test_a_home_or_a_device_that_cannot_be_used_is_exit_code_2(trial_file: Path,
     assert "expected a torch device" in capsys.readouterr().err
 
 
+def test_paths_may_begin_with_the_home(trial_file: Path, tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    trial_file.write_text(yaml.safe_dump({**DOCUMENT, "private": {"kind": "image_folder", "root": "~/none"}}))
+    assert main(["~/trial.yaml", "--home", "~/state"]) == 2
+    assert f"{tmp_path}/none" in capsys.readouterr().err
+    assert (tmp_path / "state").is_dir()
+
+
 def test_what_to_know_of_the_data_is_said_first_and_kept_with_the_figures(
     trial_file: Path, tmp_path: Path, capsys
 ):

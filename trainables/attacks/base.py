@@ -15,6 +15,7 @@ from trainables.nn.inference import inference_copy
 from trainables.oracle import Oracle, seen_as
 from trainables.priors.base import PriorNetworks, inference_prior
 from trainables.runtime.run import Run
+from trainables.runtime.upload import upload
 
 ThreatModel = Literal["white-box", "scores", "labels"]
 
@@ -216,7 +217,7 @@ def row_noise(generators: list[torch.Generator], size: int, device: str) -> Iter
     block = 16  # steps drawn at once; a different number would give other draws
     while True:
         drawn = [torch.randn(block, size, generator=generator) for generator in generators]
-        yield from torch.stack(drawn, dim=1).to(device)
+        yield from upload(torch.stack(drawn, dim=1), device)
 
 
 def answers(

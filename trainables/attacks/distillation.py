@@ -23,6 +23,7 @@ from trainables.pretraining.torchvision import Torchvision
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive
+from trainables.runtime.upload import upload
 from trainables.storage.documents import suggestion
 from trainables.training.batches import shuffled
 
@@ -146,7 +147,7 @@ class Distillation(Auxiliary):
             optimizer.param_groups[0]["lr"] = self.learning_rate * 0.5 ** (epoch // HALVING)
             total, batches = torch.zeros((), device=pixels.device), 0
             for part in shuffled(len(pixels), self.batch_size, order):
-                index = part.to(pixels.device)
+                index = upload(part, pixels.device)
                 loss = distillation_loss(student(as_float(pixels[index])), answers[index], self.temperature)
                 gradient_step(optimizer, loss)
                 total += loss.detach()

@@ -26,6 +26,7 @@ from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.resumable_loop import resumable_loop
 from trainables.runtime.run import Run
+from trainables.runtime.upload import upload
 
 MEASURED = ("identity_loss", "reward", "confidence")
 SMALLEST = 1e-38  # of a probability, so that its logarithm stays finite
@@ -184,7 +185,7 @@ class RLB(Attack):
             nonlocal best, score, measured
             for episode in range(agents.episode, self.episodes):
                 draw = run.stream("rlb", "episode", episode)
-                drawn = torch.randn(2 * size + 3, generator=draw).to(device)
+                drawn = upload(torch.randn(2 * size + 3, generator=draw), device)
                 noise = self._head_noise(labels, noise_size, episode, run)
                 start, trial = drawn[:size], drawn[size : 2 * size]
                 with torch.no_grad():
@@ -193,7 +194,7 @@ class RLB(Attack):
                 agents.remember(start, action, rewards)
                 if agents.episode > self.replay:
                     order = torch.randperm(agents.episode, generator=draw)[: self.replay]
-                    agents.learn(order.to(device), drawn[-2])
+                    agents.learn(upload(order, device), drawn[-2])
                 with torch.no_grad():
                     reached = self.blend * trial + (1 - self.blend) * agents.act(trial, drawn[-1])
                     confidence = ask(reached, noise[2]).gather(1, labels[:, None]).squeeze(1)

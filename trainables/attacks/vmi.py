@@ -18,6 +18,7 @@ from trainables.method import length_knob
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.run import Run
+from trainables.runtime.upload import upload
 
 
 def smoothed_cross_entropy(logits: Tensor, identities: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -140,7 +141,7 @@ class VMI(Attack):
         """Yield the draws of every step, row i from ``generators[i]``."""
         while True:
             drawn = self._draw(generators, self.batch, noise_size(target), width)
-            yield {name: value.to(device) for name, value in drawn.items()}
+            yield {name: upload(value, device) for name, value in drawn.items()}
 
     def _draw(self, generators: list[torch.Generator], batch: int, noise: int, width: int) -> Draws:
         family, rows = self.family(), []

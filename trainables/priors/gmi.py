@@ -13,6 +13,7 @@ from trainables.nn.optimizers import adam, gradient_step
 from trainables.priors.base import PriorNetworks, eval_mode
 from trainables.priors.training_loop import AveragedGAN
 from trainables.runtime.run import Run
+from trainables.runtime.upload import upload
 from trainables.training.batches import shuffled
 
 
@@ -106,10 +107,10 @@ class GMIPrior(AveragedGAN):
         noise = run.stream("prior", "noise")
 
         def draw_z(count: int) -> Tensor:
-            return torch.randn(count, self.latent_size, generator=noise).to(run.device)
+            return upload(torch.randn(count, self.latent_size, generator=noise), run.device)
 
         def draw_alpha(count: int) -> Tensor:
-            return torch.rand(count, 1, 1, 1, generator=noise).to(run.device)
+            return upload(torch.rand(count, 1, 1, 1, generator=noise), run.device)
 
         steps = adversarial_steps(
             networks.generator,
@@ -126,4 +127,4 @@ class GMIPrior(AveragedGAN):
         order = run.stream("prior", "order")
         for _ in range(self.epochs):
             for index in shuffled(len(public), self.batch_size, order):
-                yield as_float(public.pixels[index].to(run.device))
+                yield as_float(upload(public.pixels[index], run.device))

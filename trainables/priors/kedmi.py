@@ -19,6 +19,7 @@ from trainables.nn.optimizers import adam, gradient_step
 from trainables.priors.base import PriorNetworks, eval_mode
 from trainables.priors.training_loop import AveragedGAN
 from trainables.runtime.run import Run
+from trainables.runtime.upload import upload
 from trainables.training.batches import shuffled
 
 KERNELS, KERNEL_SIZE = 64, 50  # of the minibatch layer, as published
@@ -196,7 +197,7 @@ class KEDMIPrior(AveragedGAN):
             networks.generator,
             networks.discriminator,
             self._batches(pixels, probabilities, run),
-            lambda count: torch.randn(count, self.latent_size, generator=noise).to(run.device),
+            lambda count: upload(torch.randn(count, self.latent_size, generator=noise), run.device),
             learning_rate=self.learning_rate,
             critic_steps=self.critic_steps,
         )
@@ -210,7 +211,7 @@ class KEDMIPrior(AveragedGAN):
         for _ in range(self.epochs):
             drawn = [shuffled(len(pixels), self.batch_size, order) for order in orders]
             for parts in zip(*drawn, strict=True):
-                labelled, unlabelled, matched = (part.to(pixels.device) for part in parts)
+                labelled, unlabelled, matched = (upload(part, pixels.device) for part in parts)
                 yield (
                     as_float(pixels[labelled]),
                     probabilities[labelled],

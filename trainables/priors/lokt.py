@@ -25,6 +25,7 @@ from trainables.priors.surrogates import DENSENETS, build, check_names, teach
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive
+from trainables.runtime.upload import upload
 from trainables.training.batches import endless
 
 
@@ -140,7 +141,7 @@ class LOKTPrior(ConditionalGAN):
             return loss
 
         def critic_loss(fake: Tensor, _: Tensor, iteration: int) -> Tensor:
-            real = as_float(public.pixels[next(order)].to(run.device))
+            real = as_float(upload(public.pixels[next(order)], run.device))
             score, logits = critic.both(fake)
             loss = functional.softplus(score).mean() + functional.softplus(-critic(real)).mean()
             if iteration > self.warmup:
@@ -169,7 +170,7 @@ class LOKTPrior(ConditionalGAN):
 
         @torch.no_grad()
         def images(index: Tensor) -> Tensor:
-            made: Tensor = networks.generator(latents[index].to(run.device))
+            made: Tensor = networks.generator(upload(latents[index], run.device))
             return made
 
         size = self.surrogate_batch

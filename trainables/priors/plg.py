@@ -20,6 +20,7 @@ from trainables.priors.base import PriorNetworks, eval_mode
 from trainables.priors.conditional import ConditionalGAN
 from trainables.runtime.checks import at_least
 from trainables.runtime.run import Run
+from trainables.runtime.upload import upload
 from trainables.training.batches import endless
 
 
@@ -106,7 +107,7 @@ class PLGPrior(ConditionalGAN):
 
         def generator_loss(latents: Tensor, labels: Tensor, _: int) -> Tensor:
             fake = generator(latents)
-            draws = torch.randn(len(fake), AUGMENTATION_DRAWS, generator=noise).to(run.device)
+            draws = upload(torch.randn(len(fake), AUGMENTATION_DRAWS, generator=noise), run.device)
             with head_noise(target, noise):
                 guided = max_margin(target(random_augmentation(fake, draws, 0.5)), labels).mean()
             loss: Tensor = -critic(fake, labels).mean() + self.guidance * guided
@@ -126,7 +127,7 @@ class PLGPrior(ConditionalGAN):
         for batch in endless(len(index), self.batch_size, order):
             images = as_float(public.pixels[index[batch]])
             images += torch.rand(images.shape, generator=order) / 256
-            yield images.to(device), labels[batch].to(device)
+            yield upload(images, device), upload(labels[batch], device)
 
 
 def hinge(real: Tensor, fake: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ from trainables.priors.base import Prior, PriorNetworks, eval_mode
 from trainables.priors.training_loop import train_loop
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.run import Run
+from trainables.runtime.upload import upload
 from trainables.training.batches import shuffled
 
 MEAN_OVER = 4096  # styles that the mean style is taken over
@@ -264,7 +265,7 @@ class StyleGAN2Prior(Prior):
         latents = run.stream("prior", "noise")
 
         def draw_z(count: int) -> Tensor:
-            return torch.randn(count, self.latent_size, generator=latents).to(run.device)
+            return upload(torch.randn(count, self.latent_size, generator=latents), run.device)
 
         steps = adversarial_steps(
             generator,
@@ -359,7 +360,7 @@ class StyleGAN2Prior(Prior):
         order, size = run.stream("prior", "order"), self._size(public)
         for _ in range(self.epochs):
             for index in shuffled(len(public), size, order):
-                images = as_float(public.pixels[index].to(run.device)) * 2 - 1
-                flipped = (torch.rand(size, 1, 1, 1, generator=order) < 0.5).to(run.device)
+                images = as_float(upload(public.pixels[index], run.device)) * 2 - 1
+                flipped = upload(torch.rand(size, 1, 1, 1, generator=order) < 0.5, run.device)
                 images = torch.where(flipped, images.flip(3), images)
                 yield images.contiguous(memory_format=torch.channels_last)

@@ -10,6 +10,7 @@ from trainables.architectures import ARCHITECTURES
 from trainables.errors import ConfigError, TrialError
 from trainables.nn.augmentation import AUGMENTATION_DRAWS, random_augmentation
 from trainables.nn.optimizers import gradient_step
+from trainables.runtime.upload import upload
 from trainables.storage.documents import suggestion
 from trainables.training.batches import endless
 
@@ -68,9 +69,9 @@ def teach(
             taken = next(batches)
             with torch.no_grad():
                 plain = images(taken)
-                draws = torch.randn(size, AUGMENTATION_DRAWS, generator=generator).to(plain)
+                draws = upload(torch.randn(size, AUGMENTATION_DRAWS, generator=generator), plain.device)
                 viewed = random_augmentation(plain, draws, JITTER_SHARE)
-            own = labels[taken.to(labels.device)]
+            own = labels[upload(taken, labels.device)]
             loss = 0.5 * functional.cross_entropy(network(plain), own)
             loss = loss + 0.5 * functional.cross_entropy(network(viewed), own)
             gradient_step(optimizer, loss)
