@@ -21,8 +21,15 @@ from trainables.training.classifier import accuracy, build_classifier, train_cla
 from trainables.training.freeze import count_parameters, freeze
 
 
-def make_target(config: TrialConfig, *, store: Store, device: str = "cpu", report: Report = silent) -> Stage:
-    """Return the trained target of `config`."""
+def make_target(
+    config: TrialConfig,
+    *,
+    store: Store,
+    device: str = "cpu",
+    report: Report = silent,
+    kept_epoch: int | None = None,
+) -> Stage:
+    """Return the trained target of `config`; kept_epoch: see `train_classifier`."""
     data = load_data(config)
     backbone = make_pretrained(config, store=store, device=device, report=report)
 
@@ -36,6 +43,7 @@ def make_target(config: TrialConfig, *, store: Store, device: str = "cpu", repor
             data.split.train,
             data.split.validation,
             run=Run(seed=derive(config.seed, "replicate", config.replicate), device=device, report=report),
+            kept_epoch=kept_epoch,
         )
         torch.save({k: v.cpu() for k, v in classifier.state_dict().items()}, folder / "target.pt")
         return {
@@ -57,6 +65,7 @@ def make_target(config: TrialConfig, *, store: Store, device: str = "cpu", repor
         "test": config.test,
         "seed": config.seed,
         "replicate": config.replicate,
+        **({} if kept_epoch is None else {"kept_epoch": kept_epoch}),
     }
     return store.get("target", parts, make)
 
