@@ -11,6 +11,7 @@ from trainables.architectures.base import Classifier
 from trainables.datasets.base import Images
 from trainables.errors import ConfigError, TrialError
 from trainables.method import Method
+from trainables.nn.conditional_gan import ConditionalGenerator, with_labels
 from trainables.oracle import Oracle, seen_as
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.run import Run
@@ -116,6 +117,31 @@ class Attack(Method):
     def passes(self) -> Passes:
         """Return what one identity costs."""
         raise NotImplementedError
+
+    def unguided(self, prior: PriorNetworks, count: int, *, run: Run) -> Tensor:
+        """Return what the attack draws of `prior` where no target says anything, uint8 (count, 3, S, S).
+
+        The floor of every attack: random latents within the bounds of the attack (`unguided_latents`), with a
+        label drawn at random where the generator takes one. An attack that returns what another space than
+        the latents' holds overrides this. The networks are as for `invert`; the pictures are on the CPU.
+        """
+        generator = run.stream("unguided", "latents")
+        conditional = isinstance(prior.generator, ConditionalGenerator)
+        normals = torch.randn(count, prior.latent_size - conditional, generator=generator)
+        latents = self.unguided_latents(normals)
+        if isinstance(prior.generator, ConditionalGenerator):
+            labels = torch.randint(prior.generator.classes, (count,), generator=generator)
+            latents = with_labels(latents, labels)
+
+        def work(first: int, stop: int) -> Tensor:
+            return to_pixels(prior.generator(latents[first:stop].to(run.device))).cpu()
+
+        with torch.no_grad():
+            return torch.cat(in_chunks(count, chunk_size(run), work))
+
+    def unguided_latents(self, normals: Tensor) -> Tensor:
+        """Return latents as the attack starts and bounds them, of standard normal numbers (n, Z)."""
+        return normals
 
     def invert(
         self,

@@ -129,6 +129,10 @@ class BREP(Attack):
             generator_forward=most + 1, generator_backward=0, target_forward=most, target_backward=0
         )
 
+    def unguided_latents(self, normals: Tensor) -> Tensor:
+        """Return random latents, clipped as those of a walk."""
+        return normals.clamp(-self.clip, self.clip)
+
     def invert(
         self,
         target: LabelOracle,

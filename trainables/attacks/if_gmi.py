@@ -30,7 +30,15 @@ from trainables.attacks.optim.descent import (
     inference_prior,
 )
 from trainables.attacks.optim.l1_ball import project_l1
-from trainables.attacks.optim.style_pool import DECAYS, Meter, best, best_styles, crop_scores
+from trainables.attacks.optim.style_pool import (
+    DECAYS,
+    Meter,
+    best,
+    best_styles,
+    crop_scores,
+    picture,
+    sample_styles,
+)
 from trainables.attacks.optim.styles import BlockGenerator, block_generator
 from trainables.errors import ConfigError
 from trainables.method import length_knob
@@ -172,6 +180,20 @@ class IFGMI(Attack):
             target_forward=looked + (self.starts * self.rounds if self.kept < self.starts else 0),
             target_backward=moved,
         )
+
+    def unguided(self, prior: PriorNetworks, count: int, *, run: Run) -> Tensor:
+        """Return the pictures of random samples, as the first stage starts; see `Attack.unguided`."""
+        generator = block_generator(prior, self.kind)
+        styles = sample_styles(
+            generator, prior.latent_size, count, seed=run.seed, kind="unguided", device=run.device
+        )
+
+        def work(first: int, stop: int) -> Tensor:
+            starts = generator.truncate(styles[first:stop].to(run.device), self.psi, self.cutoff)[:, 0]
+            return to_pixels(picture(generator, starts, self.clip)).cpu()
+
+        with torch.no_grad():
+            return torch.cat(in_chunks(count, chunk_size(run), work))
 
     def invert(
         self,

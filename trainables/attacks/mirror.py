@@ -142,6 +142,16 @@ class Mirror(Attack):
             target_backward=steps,
         )
 
+    def unguided(self, prior: PriorNetworks, count: int, *, run: Run) -> Tensor:
+        """Return the pictures of random samples of the pool; see `Attack.unguided`."""
+        generator = style_generator(prior, self.kind)
+        styles = sample_styles(
+            generator, prior.latent_size, count, seed=run.seed, kind="unguided", device=run.device
+        )
+        low, high = style_bounds(styles, self.spread)
+        bounded = torch.minimum(torch.maximum(styles, low), high)
+        return self.pictures(prior, bounded, run.device, chunk_size(run))
+
     def invert(
         self,
         target: Classifier,

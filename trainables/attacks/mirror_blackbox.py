@@ -112,6 +112,16 @@ class MirrorBlackbox(Attack):
             generator_forward=children + 1, generator_backward=0, target_forward=children, target_backward=0
         )
 
+    def unguided(self, prior: PriorNetworks, count: int, *, run: Run) -> Tensor:
+        """Return the pictures of random samples of the pool; see `Attack.unguided`."""
+        generator = style_generator(prior, self.kind)
+        styles = sample_styles(
+            generator, prior.latent_size, count, seed=run.seed, kind="unguided", device=run.device
+        )
+        low, high = style_bounds(styles, self.spread)
+        bounded = torch.minimum(torch.maximum(styles, low), high)
+        return self.pictures(prior, bounded, run.device, chunk_size(run))
+
     def invert(
         self,
         target: ScoreOracle,

@@ -30,7 +30,16 @@ from trainables.attacks.optim.descent import (
     history,
     inference_prior,
 )
-from trainables.attacks.optim.style_pool import DECAYS, Meter, best, best_styles, crop_scores, picture, worked
+from trainables.attacks.optim.style_pool import (
+    DECAYS,
+    Meter,
+    best,
+    best_styles,
+    crop_scores,
+    picture,
+    sample_styles,
+    worked,
+)
 from trainables.attacks.optim.styles import style_generator
 from trainables.method import length_knob
 from trainables.nn.crops import Crop, apply_crop, draw_crops
@@ -126,6 +135,15 @@ class PPA(Attack):
             target_forward=steps + self.starts * self.rounds,
             target_backward=steps,
         )
+
+    def unguided(self, prior: PriorNetworks, count: int, *, run: Run) -> Tensor:
+        """Return the pictures of random samples of the pool; see `Attack.unguided`."""
+        generator = style_generator(prior, self.kind)
+        styles = sample_styles(
+            generator, prior.latent_size, count, seed=run.seed, kind="unguided", device=run.device
+        )
+        starts = generator.truncate(styles.to(run.device), self.psi, self.cutoff)[:, 0]
+        return self.pictures(prior, starts, run.device, chunk_size(run))
 
     def invert(
         self,

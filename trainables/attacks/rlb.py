@@ -135,6 +135,10 @@ class RLB(Attack):
             generator_forward=images + 1, generator_backward=0, target_forward=images, target_backward=0
         )
 
+    def unguided_latents(self, normals: Tensor) -> Tensor:
+        """Return random latents of which `blend` is the state's and the rest an action in (-1, 1)."""
+        return self.blend * normals + (1 - self.blend) * torch.tanh(normals)
+
     def invert(
         self,
         target: ScoreOracle,

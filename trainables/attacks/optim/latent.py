@@ -72,6 +72,10 @@ class LatentSearch(Attack):
             target_backward=steps,
         )
 
+    def unguided_latents(self, normals: Tensor) -> Tensor:
+        """Return random latents, clipped as every step clips them."""
+        return normals.clamp(-self.clip, self.clip)
+
     def search(
         self, guide: Guide, prior: PriorNetworks, identities: Tensor, *, run: Run, noise_size: int
     ) -> Reconstructions:
