@@ -34,7 +34,7 @@ class Rates:
     @property
     def mean(self) -> float:
         """Return the mean over people."""
-        return torch.tensor(self.per_identity).double().mean().item()
+        return torch.tensor(self.per_identity, dtype=torch.float64).mean().item()
 
     @property
     def interval(self) -> Interval:
@@ -42,7 +42,7 @@ class Rates:
         if self.independent and not any(self.per_identity):  # people alone would say too little: Wilson's end
             squared = NORMAL_975**2
             return Interval(low=0.0, high=squared / (len(self.per_identity) * self.tries + squared))
-        low, high = interval95(torch.tensor(self.per_identity).double(), self.tries)
+        low, high = interval95(torch.tensor(self.per_identity, dtype=torch.float64), self.tries)
         return Interval(low=low, high=high)
 
     def __str__(self) -> str:
