@@ -1,4 +1,4 @@
-"""Targets of the controls, each attacked alike: undefended, made to leak, in BiDO's batches, stopped early."""
+"""Targets of the controls, attacked alike: undefended, made to leak, in BiDO's batches, or stopped early."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -275,7 +275,9 @@ def test_a_kept_epoch_ends_there_whatever_the_validation_says():
 
     chosen, best = kept(None)
     again, stopped = kept(best.best_epoch)
-    assert all(torch.equal(chosen[name], again[name]) for name in chosen)  # the beginning of the same training
+    assert all(
+        torch.equal(chosen[name], again[name]) for name in chosen
+    )  # the beginning of the same training
     assert stopped.history == best.history[: best.best_epoch]
     _, last = kept(4)
     assert last.best_epoch == 4 and last.validation_accuracy == last.history[-1]["validation_accuracy"]
