@@ -1,5 +1,6 @@
 """CONTRIBUTING works when followed: in a copy each example is added as it says, and its command runs."""
 
+import json
 import os
 import re
 import shlex
@@ -53,8 +54,16 @@ def add_line(path: Path, lines: list[str]) -> None:
 
 
 def run(*words: str, place: Path) -> subprocess.CompletedProcess[str]:
+    return execute("-m", *words, place=place)
+
+
+def run_program(program: str, *words: str, place: Path) -> subprocess.CompletedProcess[str]:
+    return execute("-c", program, *words, place=place)
+
+
+def execute(*words: str, place: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", *words],
+        [sys.executable, *words],
         cwd=place,
         env={**os.environ, "PYTHONPATH": str(place), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
@@ -75,6 +84,90 @@ def test_an_example_is_one_file_and_one_line_and_passes_its_contract(title, copy
     done = run("pytest", "-p", "no:cacheprovider", *words[3:], place=copy)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     assert " passed" in done.stdout
+
+
+# A study that searches for the metric of the example, told what its trials gave: where does it show?
+NEW_METRIC = """
+import json, sys
+from pathlib import Path
+
+import sweeper
+from sweeper.cli.app import main
+from sweeper.cli.attack import show_attack
+from sweeper.report.report import write_report
+from sweeper.results.model_card import card
+from sweeper.results.records import study_records
+from sweeper.search.optuna_study import OptunaStudy
+from sweeper.search.replicates import combine
+from sweeper.storage.home import Home
+from sweeper.study.loading import parse_study
+from sweeper.tracking.mlflow_fields import figures, view
+
+place = Path(sys.argv[1])
+home = Home(place / "home")
+home.prepare()
+study = parse_study(
+    {
+        "name": "new",
+        "trial": {},
+        "space": [{"x": {"float": [0, 1]}}],
+        "objectives": {"judge_confidence": "minimize", "test_accuracy": "maximize"},
+        "constraints": ["judge_confidence <= 0.9"],
+        "search": {"trials": 3},
+    },
+    "new",
+)
+source = OptunaStudy(study, home.storage, home.study("new") / "history")
+for x in (0.25, 0.5, 0.95):
+    request = source.ask()
+    metrics = {"judge_confidence": x}
+    attack = {"threat_model": "white-box", "metrics": metrics, "interval": [0.1, 0.2], "seconds": {}}
+    result = {
+        "params": request.assignment,
+        "values": {"test_accuracy": x},
+        "interval": {"judge_confidence": [x - 0.125, x + 0.125]},
+        "metrics": metrics,
+        "attacks": {"gmi": attack},
+    }
+    assert source.tell(request.number, result) == ""
+records = study_records(home, "new")
+write_report([records], place / "report.html", images=False)
+for form in ("table", "json", "csv"):
+    main(["front", "new", "-f", form, "--home", str(home.root)], standalone_mode=False)
+shown = {"checkpoint": "c", "values": {"test_accuracy": 1.0}, "strongest": "gmi"}
+shown |= {"attacks": {"gmi": attack}, "metrics": {"chance": 0.1}, "artifacts": {"attack": "a"}}
+show_attack(shown)
+print(view(study.objectives))
+trial = records["trials"][0]
+print(figures(trial))
+config = {"target": {"architecture": "a"}, "image_size": 32}
+print(card(records, trial, trial, config, 4, "folder"))
+pair = [{"replicate": seed, "values": {"judge_confidence": x}} for seed, x in enumerate((0.01, 0.05))]
+print(combine(pair)["interval"])
+"""
+
+
+def test_a_new_metric_shows_wherever_metrics_do(copy, tmp_path):
+    """Objectives, constraints, tables, report, MLflow and model card follow from the line in the registry."""
+    done = run_program(NEW_METRIC, str(tmp_path), place=copy)
+    assert done.returncode == 0, done.stderr[-3000:]
+    text = done.stdout
+    assert re.search(r"trial +. +judge confidence +. +test accuracy", text)  # the front, as a table
+    assert "0.250 [0.125, 0.375]" in text
+    assert "hypervolume 0." in text and "judge_confidence 1, test_accuracy 0" in text  # its natural bound
+    assert "infeasible, misses judge_confidence <= 0.9: 1 trials (2)" in text
+    assert '"judge_confidence": 0.25' in text and "judge_confidence_low" in text  # JSON and CSV
+    assert re.search(r"confidence +. +judge confidence +. +time", text)  # the attacks on one target
+    assert '"metrics.`judge_confidence`"' in text and '"orderByAsc": true' in text  # MLflow: the lowest first
+    assert "('judge_confidence', 0.25, 0)" in text
+    assert "| target's confidence | judge confidence | queries |" in text  # the card
+    assert "Judge confidence: mean softmax of the judge for the attacked identity. Lower is better." in text
+    assert "25.0 %" in text
+    low, high = json.loads(text.splitlines()[-1].partition(": ")[2].rstrip("}"))
+    assert 0 <= low < high <= 1  # an interval over seeds ends at the bounds
+    report = (tmp_path / "report.html").read_text()
+    assert "judge confidence <tspan" in report and "25.0 %" in report  # an axis, in per cent
+    assert 'class="bar' in report
 
 
 @pytest.mark.parametrize(

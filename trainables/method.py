@@ -1,6 +1,7 @@
 """What every method is: a frozen dataclass of its knobs, with a name, a summary, a source and a version."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,7 +15,8 @@ class Method:
         summary: one line for ``sweeper list``.
         source: the paper, or "this project".
         version: raise it when a change of the code changes what the method computes. It enters the content
-            keys of this method's own results, so that those of no other method are made again.
+            keys of this method's own results, so that those of no other method are made again; also where a
+            knob of another method names it, as a target names its architecture (`named_knob`).
     """
 
     kind: ClassVar[str]
@@ -28,6 +30,7 @@ class Method:
 FILE = "file"
 LENGTH = "length"
 LATER = "later"
+NAMED = "named"
 
 
 def file_knob(default: Any = dataclasses.MISSING) -> Any:
@@ -47,6 +50,14 @@ def length_knob(default: Any = dataclasses.MISSING) -> Any:
 def later_knob(default: Any) -> Any:
     """Return a field that came when results were stored already: at its default it enters no content key."""
     return _knob(default, LATER)
+
+
+def named_knob(registry: Mapping[str, Any], default: Any = dataclasses.MISSING) -> Any:
+    """Return a field that holds the name of a method in `registry`, or a tuple of names.
+
+    The versions of the methods that it names enter its content key. Other names may stand beside them.
+    """
+    return dataclasses.field(default=default, metadata={NAMED: registry})
 
 
 def knobs_marked(method: Any, mark: str) -> tuple[str, ...]:

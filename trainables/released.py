@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image, ImageOps
 from torch import Tensor
 
 from trainables.architectures.base import Classifier
 from trainables.datasets.base import as_float
+from trainables.datasets.pictures import read_picture
 from trainables.defenses import DEFENSES
 from trainables.errors import ConfigError
 from trainables.storage.weights import listed, read_weights
@@ -56,16 +55,12 @@ class Released:
         return self.labels[int(self.logits(self.read(path)).argmax())]
 
     def read(self, path: str | Path) -> Tensor:
-        """Return the image at `path` as (1, 3, S, S) in [0, 1]: the middle square, resized."""
-        with Image.open(path) as opened:
-            image = ImageOps.exif_transpose(opened).convert("RGB")
-        side = min(self.config.get("crop") or min(image.size), *image.size)
-        left, top = (image.width - side) // 2, (image.height - side) // 2
-        size = self.image_size
-        square = image.crop((left, top, left + side, top + side))
-        if square.size != (size, size):
-            square = square.resize((size, size), Image.Resampling.BILINEAR)
-        return as_float(torch.from_numpy(np.asarray(square).copy()).permute(2, 0, 1).unsqueeze(0))
+        """Return the image at `path` as (1, 3, S, S) in [0, 1], cut or padded and resized as in training.
+
+        Raises `ConfigError` for a file that is missing, holds no image, or pixels whose range is not known.
+        """
+        crop, fit = self.config.get("crop"), self.config.get("fit", "cut")
+        return as_float(read_picture(path, self.image_size, crop=crop, fit=fit).unsqueeze(0))
 
 
 def load_released(folder: str | Path) -> Released:

@@ -20,7 +20,7 @@ REQUIRED = (
     "artifacts",
     "warnings",
 )
-OPTIONAL = ("attacks", "strongest", "data", "version", "screening")  # `TrialResult` says when
+OPTIONAL = ("attacks", "strongest", "people", "data", "version", "screening")  # `TrialResult` says when
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +61,7 @@ class AttackResult:
             among them.
         history: some points of its loss curve.
         path: folder of its reconstructions in the store.
+        warnings: what a reader must know of its prior; in a trial's JSON they are among the trial's.
     """
 
     kind: str
@@ -72,6 +73,7 @@ class AttackResult:
     seconds: Mapping[str, float]
     history: Curve
     path: str
+    warnings: Sequence[str] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return what a trial's JSON says under ``attacks``; it has curve and folder under other names."""
@@ -90,18 +92,22 @@ class TrialResult:
 
     These fields may be missing, and only these: they are None here, and absent in JSON.
 
-    - ``attacks``, ``strongest``, ``data`` and ``version`` of a trial that screening shows to be beaten: its
-      attack was not run in full (see ``trainables.screening``). ``interval`` is empty then, ``metrics`` has
-      no figure of an attack, and the attack accuracy in ``values`` is that of the short attack.
+    - ``attacks``, ``strongest``, ``people``, ``data`` and ``version`` of a trial that screening shows to be
+      beaten: its attack was not run in full (see ``trainables.screening``). ``interval`` is empty then,
+      ``metrics`` has no figure of an attack, and the attack accuracy in ``values`` is that of the short
+      attack.
     - ``screening`` of a trial that was not screened.
+    - ``people`` of a trial that was stored before it was counted.
 
     Attributes:
         values: ``test_accuracy`` and ``attack_accuracy``, in [0, 1].
-        interval: name of a value -> its interval.
+        interval: name of a value -> its interval: of the test accuracy over the test images, of the attack
+            accuracy over the attacked people, and over the choice of the strongest where there are several.
         metrics: all other figures; those of the strongest attack as they are, and where there are several
             attacks those of each as ``<attack>.<metric>`` too.
         attacks: name -> what the attack reached.
         strongest: name of the attack with the highest accuracy.
+        people: how many were ``attacked``, and how many any attack ``found`` in any restart.
         data: content keys of the ``private`` and the ``public`` images.
         version: of the package that ran the trial.
         trained_params: parameters of the target that were trained.
@@ -124,6 +130,7 @@ class TrialResult:
     metrics: Mapping[str, float]
     attacks: Mapping[str, AttackResult] | None = None
     strongest: str | None = None
+    people: Mapping[str, int] | None = None
     data: Mapping[str, str] | None = None
     version: str | None = None
     trained_params: int
@@ -151,6 +158,7 @@ class TrialResult:
                 else {"attacks": {name: attack.to_json() for name, attack in self.attacks.items()}}
             ),
             **({} if self.strongest is None else {"strongest": self.strongest}),
+            **({} if self.people is None else {"people": dict(self.people)}),
             **({} if self.data is None else {"data": dict(self.data)}),
             **({} if self.version is None else {"version": self.version}),
             "trained_params": self.trained_params,

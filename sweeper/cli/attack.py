@@ -11,6 +11,7 @@ from sweeper.cli.console import console
 from sweeper.engine.progress import Display, spell
 from sweeper.storage.home import Home
 from sweeper.study.loading import load_study
+from sweeper.study.metrics import SHARE, TrialMetric, column_metrics
 
 
 def attack(
@@ -50,23 +51,31 @@ def show_attack(result: dict[str, Any]) -> None:
     """Print what each attack reached as a table."""
     metrics = result["metrics"]
     table = Table(title=f"Attacks on {result['checkpoint']}", title_justify="left")
-    for column in ("attack", "sees", "attack accuracy", "top 5", "KNN distance", "confidence", "time"):
+    heads = [metric.short_label.removeprefix("target's ") for metric in column_metrics()]  # of one target
+    for column in ("attack", "sees", *heads, "time"):
         table.add_column(column)
     for name, attack in result["attacks"].items():
         low, high = attack["interval"]
-        reached = attack["metrics"]
+        cells = {
+            metric.name: _figure(metric, attack["metrics"].get(metric.name)) for metric in column_metrics()
+        }
+        cells["attack_accuracy_top1"] += f" [{low:.3f}, {high:.3f}]"
         table.add_row(
             name,
             attack["threat_model"],
-            f"{reached['attack_accuracy_top1']:.3f} [{low:.3f}, {high:.3f}]",
-            f"{reached['attack_accuracy_top5']:.3f}",
-            f"{reached['knn_distance']:.4g}",
-            f"{reached['target_confidence']:.3f}",
+            *cells.values(),
             spell(sum(attack["seconds"].values())),
         )
     console().print(table)
     print(f"test accuracy {result['values']['test_accuracy']:.3f}, chance {metrics['chance']:.4f}")
     print(f"strongest: {result['strongest']}; reconstructions in {result['artifacts']['attack']}")
+
+
+def _figure(metric: TrialMetric, number: float | None) -> str:
+    """Return a figure in a table; one that this attack does not have as a dash."""
+    if number is None:
+        return "–"
+    return f"{number:.3f}" if metric.unit == SHARE else f"{number:.4g}"
 
 
 def _named(text: str) -> dict[str, str]:

@@ -21,3 +21,20 @@ def show_rows(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         table.add_row(*(f"{v:,}" if isinstance(v, int) else str(v) for v in row.values()))
     console().print(table)
+
+
+def show_entry(entry: dict[str, Any]) -> None:
+    """Print what `sweeper list FAMILY NAME` found: what the entry is, and its knobs."""
+    out = console()
+    for field, value in entry.items():
+        if field != "knobs":
+            out.print(f"{field.replace('_', ' ')}: {value}")
+    if not entry["knobs"]:
+        out.print("no knobs")
+        return
+    table = Table()
+    for field in ("knob", "takes", "default", "meaning"):
+        table.add_column(field, no_wrap=field == "knob", overflow="fold")
+    for knob in entry["knobs"]:
+        table.add_row(*(str(knob[field]) for field in ("name", "values", "default", "meaning")))
+    out.print(table)

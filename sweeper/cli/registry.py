@@ -1,15 +1,17 @@
 """What there is to choose from, read from the registries: the rows of ``sweeper list``."""
 
+import ast
 import json
 from collections.abc import Callable
 from pathlib import Path
 
-import trainables
-from sweeper.cli.static_registry import registry_entries
+from sweeper.cli.static_knobs import knobs
+from sweeper.study.metrics import ROOT, reconstruction_metrics
 from sweeper.study.presets import Row, preset, preset_files
+from sweeper.study.static_registry import registry_entries
 from trainables.errors import ConfigError
+from trainables.storage.documents import suggestion
 
-ROOT = Path(trainables.__file__).parents[1]
 PASSES = Path(__file__).parent / "attack_passes.json"  # computed by `attack_passes`, held equal by a test
 
 
@@ -20,7 +22,41 @@ def rows(what: str) -> list[Row]:
     return KINDS[what]()
 
 
+def details(what: str, name: str) -> Row:
+    """Return the row of one entry of `what` with its "knobs", see `static_knobs`; [] where it has none.
+
+    Raises `ConfigError` for a name that is not among them.
+    """
+    listed = {str(row["name"]): row for row in rows(what)}
+    if name not in listed:
+        raise ConfigError(
+            f"{what} are {', '.join(listed)}; got '{name}'{suggestion(name, listed)} (sweeper list {what})"
+        )
+    return {**listed[name], "knobs": _knobs(what, name)}
+
+
+def _knobs(what: str, name: str) -> list[Row]:
+    if what not in REGISTRIES:
+        return []
+    package = f"trainables.{what}"
+    node = registry_entries(ROOT, package, REGISTRIES[what])[name].node
+    return knobs(ROOT, package, node.id) if isinstance(node, ast.Name) else []
+
+
 # Families are read from the text of their files: importing them imports torch, which takes seconds.
+
+
+REGISTRIES = {
+    "attacks": "ATTACKS",
+    "defenses": "DEFENSES",
+    "architectures": "ARCHITECTURES",
+    "datasets": "DATASETS",
+    "priors": "PRIORS",
+    "judges": "JUDGES",
+    "pretraining": "PRETRAININGS",
+    "metrics": "METRICS",
+    "analyses": "ANALYSES",
+}
 
 
 def _family(package: str, registry: str, *fields: str) -> list[Row]:
@@ -59,8 +95,24 @@ def _datasets() -> list[Row]:
     return _family("trainables.datasets", "DATASETS")
 
 
+def _priors() -> list[Row]:
+    return _family("trainables.priors", "PRIORS")
+
+
+def _judges() -> list[Row]:
+    return _family("trainables.judges", "JUDGES")
+
+
+def _pretraining() -> list[Row]:
+    return _family("trainables.pretraining", "PRETRAININGS")
+
+
 def _metrics() -> list[Row]:
-    return _family("trainables.metrics", "METRICS", "direction", "unit")
+    columns = ("name", "summary", "source", "direction", "unit")
+    return [
+        {column: getattr(metric, column) for column in columns}
+        for metric in reconstruction_metrics().values()
+    ]
 
 
 def _analyses() -> list[Row]:
@@ -84,6 +136,9 @@ KINDS: dict[str, Callable[[], list[Row]]] = {
     "defenses": _defenses,
     "architectures": _architectures,
     "datasets": _datasets,
+    "priors": _priors,
+    "judges": _judges,
+    "pretraining": _pretraining,
     "metrics": _metrics,
     "analyses": _analyses,
     "spaces": _spaces,

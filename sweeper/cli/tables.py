@@ -38,7 +38,7 @@ def show_front(records: dict[str, Any]) -> None:
     best.sort(key=lambda t: t["values"][first], reverse=direction == "maximize")
     confirmed = records.get("confirmed")
     table = Table(title=f"Front of '{records['study']}'", title_justify="left")
-    for name in ("trial", *(o.replace("_", " ") for o in objectives)):
+    for name in ("trial", *map(formatting.objective, objectives)):
         table.add_column(name)
     for name in (*(("in search", "on front") if confirmed else ()), "freeze point", "defense"):
         table.add_column(name)

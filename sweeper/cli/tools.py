@@ -9,7 +9,19 @@ import click
 from sweeper.cli.errors import fail
 from sweeper.cli.options import home_option, overrides_option, study_name
 
-LISTS = ("attacks", "defenses", "architectures", "datasets", "metrics", "analyses", "spaces", "presets")
+LISTS = (
+    "attacks",
+    "defenses",
+    "architectures",
+    "datasets",
+    "priors",
+    "judges",
+    "pretraining",
+    "metrics",
+    "analyses",
+    "spaces",
+    "presets",
+)
 
 
 @click.command(epilog="Example: sweeper attack model.pt --attack gmi:cpu --study quickstart")
@@ -68,13 +80,23 @@ def prepare_stylegan2(file: Path, output: Path | None, force: bool) -> None:
     show_stylegan2(convert(file, output, force=force))
 
 
-@click.command("list", epilog="Example: sweeper list defenses -f json")
+@click.command("list", epilog="Example: sweeper list datasets image_folder")
 @click.argument("what", type=click.Choice(LISTS))
+@click.argument("name", required=False)
 @click.option("-f", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
-def list_(what: str, form: Literal["table", "json"]) -> None:
-    """List what there is: names, one-line summaries, source papers."""
-    from sweeper.cli.registry import rows
+def list_(what: str, name: str | None, form: Literal["table", "json"]) -> None:
+    """List what there is: names, one-line summaries, source papers; with NAME, the knobs of that one."""
+    from sweeper.cli.registry import details, rows
 
+    if name is not None:
+        entry = details(what, name)
+        if form == "json":
+            click.echo(json.dumps(entry, indent=1))
+            return
+        from sweeper.cli.console import show_entry
+
+        show_entry(entry)
+        return
     listed = rows(what)
     if form == "json":
         click.echo(json.dumps(listed, indent=1))
@@ -91,19 +113,25 @@ def list_(what: str, form: Literal["table", "json"]) -> None:
 def log(study: str, rebuild: bool, home: str | None) -> None:
     """Write what MLflow lacks of STUDY, from the stored study."""
     from sweeper.results.records import study_records
+    from sweeper.storage.databases import check_tracking
     from sweeper.storage.home import open_home
     from sweeper.study.loading import stored_study
-    from sweeper.tracking.mlflow_tracker import Tracker, check_reachable
+    from sweeper.tracking.mlflow_address import check_reachable
+    from sweeper.tracking.mlflow_tracker import Tracker
+    from trainables.storage.urls import redact
 
     place = open_home(home)
     records = study_records(place, study_name(study))
     check_reachable(place.tracking)
+    check_tracking(place.tracking, place.storage)
     tracker = Tracker(stored_study(place.study(records["study"])), place, afresh=rebuild)
     report = place.report(records["study"])
     tracker.finish(records, report if report.exists() else None)
     if tracker.problem:
         fail(tracker.problem, 1)
-    click.echo(f"MLflow at {place.tracking} has {len(records['trials'])} trials of '{records['study']}'")
+    click.echo(
+        f"MLflow at {redact(place.tracking)} has {len(records['trials'])} trials of '{records['study']}'"
+    )
 
 
 @click.command(epilog="Example: sweeper ui --port 5001")

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from sweeper.results.formatting import is_share
 from sweeper.statistics.round_numbers import _step
 from sweeper.study.objectives import bound
 
@@ -36,7 +37,7 @@ class Axis:
 
     def word(self, value: float) -> str:
         """Return `value` as a tick label."""
-        return f"{100 * value:.4g} %" if self.name.endswith("accuracy") else f"{value:.4g}"
+        return f"{100 * value:.4g} %" if is_share(self.name) else f"{value:.4g}"
 
 
 def axis_for(name: str, direction: str, trials: Iterable[Trial], start: float, end: float) -> Axis:

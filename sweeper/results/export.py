@@ -1,30 +1,35 @@
 """Release a trial: its target's weights, what they are for, its labels, and a card of what was measured."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sweeper.results.model_card import CARD, Trial, card
 from sweeper.results.records import study_records
+from sweeper.results.stage_files import key_parts
 from sweeper.storage.home import Home
 from sweeper.study.loading import stored_study
 from trainables import __version__
 from trainables.errors import ConfigError
 from trainables.storage.store import disk_errors
 
+if TYPE_CHECKING:  # torch takes seconds
+    from trainables.config import TrialConfig
+
 
 def export(home: Home, name: str, number: int, folder: Path, *, replicate: int | None = None) -> Path:
     """Write the target of trial `number` of the study `name` into `folder`, which must be new or empty.
 
     replicate: of a trial that was trained under several seeds, the one to release; None takes the first of
-    the search. The private data is read for the names of its identities. Raises `ConfigError` for a trial
+    the search. The labels are the names that the target was trained on, whatever the data are called today.
+    Raises `ConfigError` for a trial
     without a target here, and a folder that is in use; `DiskError` if it cannot be written.
     """
     import torch
 
     from trainables.config import load_trial
     from trainables.released import load_released, write_released
-    from trainables.stages.data import load_data
     from trainables.storage.store import to_json
 
     records = study_records(home, name, history=False)
@@ -45,14 +50,15 @@ def export(home: Home, name: str, number: int, folder: Path, *, replicate: int |
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"expected a new or empty folder to release into, got {folder} (-o)")
     config = load_trial({**study.document(trial["params"]), "replicate": chosen}, f"{name}, trial {number}")
-    labels = load_data(config).split.train.names
-    crop = config.private.crop
+    labels = trained_labels(config, weights.parent)
+    crop, fit = config.private.crop, config.private.fit
     about = {
         "architecture": config.target.architecture,
         "image_size": config.image_size,
         "normalization": config.target.normalization,
         "defense": to_json(config.defense),
         **({"crop": crop} if crop else {}),
+        **({} if fit == "cut" else {"fit": fit}),
         "recipe": to_json(config.target),
         "study": name,
         "trial": number,
@@ -70,6 +76,29 @@ def export(home: Home, name: str, number: int, folder: Path, *, replicate: int |
         (folder / CARD).write_text(text, encoding="utf-8")
     load_released(folder)  # what was written can be used
     return folder
+
+
+def trained_labels(config: "TrialConfig", folder: Path) -> tuple[str, ...]:
+    """Return the names that the target in the stage `folder` was trained on, in label order.
+
+    A stage of an earlier version does not hold them: they are then those of the private data, if its images
+    are still those that the target was trained on. Raises `ConfigError` if they are not.
+    """
+    from trainables.stages.data import load_data
+
+    record = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    names = record["result"].get("identities")
+    if names is not None:
+        return tuple(names)
+    data = load_data(config)
+    trained_on = (key_parts(str(folder)) or {}).get("private")
+    if trained_on not in (data.private_key, data.images_key):
+        raise ConfigError(
+            f"expected the private data that the target in {folder} was trained on, for the names of its "
+            "people; the images (private) are others today, so labels would name the wrong people; put the "
+            "images of then back, and export again"
+        )
+    return data.split.train.names
 
 
 def find_trial(records: Mapping[str, Any], number: int) -> Trial:

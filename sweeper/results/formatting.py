@@ -2,23 +2,35 @@
 
 from typing import Any
 
+from sweeper.study.metrics import SHARE, find_metric
+
 Trial = dict[str, Any]
 
 _SYMBOLS = {"lambda_x": "λx", "lambda_y": "λy", "beta": "β", "alpha": "α"}
 
 
 def objective(name: str) -> str:
-    """Return the name of an objective or metric in words."""
-    return name.replace("_", " ")
+    """Return the name of an objective, a metric or a curve in words."""
+    metric = find_metric(name)
+    attack = name.rpartition(".")[0].replace("_", " ")
+    if metric is None:
+        return name.replace("_", " ")
+    return f"{attack}.{metric.label}" if attack else metric.label
+
+
+def is_share(name: str) -> bool:
+    """Return whether a figure is a share of something: a metric says so itself, a curve by its name."""
+    metric = find_metric(name)
+    if metric is not None:
+        return metric.unit == SHARE
+    return name.endswith(("share", "chance", "confidence")) or "accuracy" in name
 
 
 def value(name: str, number: Any) -> str:
     """Return a measured `number` in the unit of `name`: accuracies and shares in percent."""
     if not isinstance(number, int | float):
         return "–" if number is None else str(number)
-    if name.endswith(("accuracy", "share", "chance", "confidence")) or "accuracy" in name:
-        return percent(number)
-    return format_number(number)
+    return percent(number) if is_share(name) else format_number(number)
 
 
 def percent(fraction: float) -> str:

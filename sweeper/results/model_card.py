@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sweeper.results import formatting
+from sweeper.study.metrics import TrialMetric, column_metrics, trial_metrics
 from trainables.storage.documents import FILE_KNOBS
 
 CARD = "README.md"
@@ -46,12 +47,10 @@ def card(
         "",
         "## What leaks, as far as measured",
         "",
-        "Attack accuracy: how often a judge, trained apart from the target, takes a reconstruction for the "
-        "attacked identity. Lower is better. KNN distance: of reconstructions to the nearest private "
-        "training image, in the judge's features. Higher is better. Ranges are 95 % intervals.",
+        " ".join([*map(_explained, _searched()), "Ranges are 95 % intervals."]),
         "",
         *_table(
-            ["attack", "sees", "attack accuracy", "top 5", "KNN distance", "target's confidence", "queries"],
+            ["attack", "sees", *(metric.short_label for metric in _columns())],
             _attacks(trial, config),
         ),
         "",
@@ -70,6 +69,20 @@ def card(
         "",
     ]
     return "\n".join(lines)
+
+
+def _columns() -> list[TrialMetric]:
+    return [*column_metrics(), trial_metrics()["queries"]]
+
+
+def _searched() -> list[TrialMetric]:
+    """Return the metrics of attacks that a study may search for: those that a reader must understand."""
+    return [trial_metrics()["attack_accuracy"], *(metric for metric in column_metrics() if metric.objective)]
+
+
+def _explained(metric: TrialMetric) -> str:
+    head, better = metric.short_label, "Lower" if metric.direction == "minimize" else "Higher"
+    return f"{head[:1].upper()}{head[1:]}: {metric.explanation}. {better} is better."
 
 
 def _table(head: list[str], rows: list[list[str]]) -> list[str]:
@@ -127,18 +140,10 @@ def _attacks(trial: Trial, config: Mapping[str, Any]) -> list[list[str]]:
 
 def _row(name: str, one: Mapping[str, Any]) -> list[str]:
     reached, ends = one["metrics"], one.get("interval")
-    top = formatting.value("attack_accuracy", reached.get("attack_accuracy_top1"))
+    cells = {metric.name: formatting.value(metric.name, reached.get(metric.name)) for metric in _columns()}
     if ends:
-        top += f" [{formatting.percent(ends[0])}, {formatting.percent(ends[1])}]"
-    return [
-        name,
-        str(one.get("threat_model") or ""),
-        top,
-        formatting.value("attack_accuracy", reached.get("attack_accuracy_top5")),
-        formatting.value("knn_distance", reached.get("knn_distance")),
-        formatting.value("confidence", reached.get("target_confidence")),
-        formatting.value("queries", reached.get("queries")),
-    ]
+        cells["attack_accuracy_top1"] += f" [{formatting.percent(ends[0])}, {formatting.percent(ends[1])}]"
+    return [name, str(one.get("threat_model") or ""), *cells.values()]
 
 
 def _remarks(

@@ -20,6 +20,7 @@ _EXTRAS = (
     "defense",
     "attacks",
     "strongest",
+    "people",
     "data",
     "version",
     "replicates",
@@ -35,14 +36,15 @@ def study_records(home: Home, name: str, *, history: bool = True) -> dict[str, A
 
     ``study``, ``objectives`` (name -> direction), ``reference_point`` (`measures.reference_point` of the
     complete trials), ``hypervolume`` (of the complete trials that keep the constraints), ``trials``: each
-    with ``number``, ``state`` (complete, screened, failed or running), ``params``, ``values``, ``interval``,
-    ``on_front``, ``trained_params``, ``total_params``, ``seconds``, ``feasible`` (whether it keeps the
-    constraints; None without a result), and for the report ``metrics``, ``freeze_point``, ``defense``,
-    ``attacks``, ``strongest``, ``data`` (fingerprints of the images), ``version`` (of this program),
-    ``replicates`` (what each seed gave, if several), ``screening`` (what a short attack showed),
-    ``warnings``, ``artifacts``, ``reason`` (of a failure, or what an infeasible trial misses), ``started``,
-    ``finished`` and, if asked for, ``history``. An infeasible trial is never on the front. What ``sweeper
-    confirm`` measured is added as `add_confirmed` says. Raises `ConfigError` naming the nearest studies.
+    with ``number``, ``state`` (complete, screened, failed or running), ``params``, ``values``,
+    ``interval``, ``on_front``, ``trained_params``, ``total_params``, ``seconds``, ``feasible`` (whether it
+    keeps the constraints; None without a result), and for the report ``metrics``, ``freeze_point``,
+    ``defense``, ``attacks``, ``strongest``, ``people`` (how many were attacked and found), ``data``
+    (fingerprints of the images), ``version`` (of this program), ``replicates`` (what each seed gave, if
+    several), ``screening`` (what a short attack showed), ``warnings``, ``artifacts``, ``reason`` (of a
+    failure, or what an infeasible trial misses), ``started``, ``finished`` and, if asked for, ``history``.
+    An infeasible trial is never on the front. What ``sweeper confirm`` measured is added as `add_confirmed`
+    says. Raises `ConfigError` naming the nearest studies.
     """
     from sweeper.results.confirmed import add_confirmed
     from sweeper.search.confirmation_log import stored_confirmation
@@ -90,11 +92,12 @@ def check_exists(home: Home, name: str) -> None:
 def study_names(home: Home) -> list[str]:
     """Return the names of the studies that the home's database holds."""
     from sweeper.search.reading import stored_studies
+    from sweeper.storage.databases import sqlite_file
 
-    url = home.storage
-    if url.startswith("sqlite:///") and not (home.root / "optuna.db").exists() and "optuna.db" in url:
+    file = sqlite_file(home.storage)
+    if file is not None and not file.exists():
         return []  # asking SQLite would create the file
-    return stored_studies(url)
+    return stored_studies(home.storage)
 
 
 def _record(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sweeper.statistics.intervals import interval_over
-from sweeper.study.objectives import MEASURES
+from sweeper.study.metrics import find_metric
 from trainables.runtime.progress import Report
 
 Run = Callable[..., dict[str, Any]]
@@ -84,6 +84,9 @@ def combine(results: Sequence[Mapping[str, Any]]) -> Result:
             combined["attacks"],
             key=lambda name: combined["attacks"][name]["metrics"]["attack_accuracy_top1"],
         )
+    if all("people" in result for result in results):
+        # Whom each seed found is not told here: together they found at least as many as the luckiest of them.
+        combined["people"] = max((result["people"] for result in results), key=lambda people: people["found"])
     combined["warnings"] = list(
         dict.fromkeys(text for result in results for text in result.get("warnings") or [])
     )
@@ -105,9 +108,9 @@ def _interval(
 
 
 def _bounds(name: str) -> tuple[float, float]:
-    measure = MEASURES.get(name)
-    low = -math.inf if measure is None or measure.low is None else measure.low
-    high = math.inf if measure is None or measure.high is None else measure.high
+    metric = find_metric(name)
+    low = -math.inf if metric is None or metric.low is None else metric.low
+    high = math.inf if metric is None or metric.high is None else metric.high
     return low, high
 
 

@@ -1,4 +1,4 @@
-"""What a trial must fulfil to be on the front, as a study file says it: ``test_accuracy >= 0.8``."""
+"""Constraints that a trial on the front keeps, as a study file says them: ``test_accuracy >= 0.8``."""
 
 import math
 import re
@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sweeper.study.objectives import MEASURES, is_number, measured
+from sweeper.study.metrics import objective_metrics
+from sweeper.study.objectives import is_number, measured
 from trainables.errors import ConfigError
 from trainables.storage.documents import suggestion
 
@@ -15,7 +16,7 @@ _FORM = re.compile(r"\s*(\w+)\s*(>=|<=)\s*([-+.\w]+)\s*")
 
 @dataclass(frozen=True)
 class Constraint:
-    """At least, or at most, `limit` in the measure `name`."""
+    """At least, or at most, `limit` in the metric `name`."""
 
     name: str
     sign: Literal[">=", "<="]
@@ -34,23 +35,24 @@ class Constraint:
 
 def parse_constraint(text: Any, where: str) -> Constraint:
     """Return the constraint that `text` says; raise `ConfigError` with what was expected."""
-    found = _FORM.fullmatch(text) if isinstance(text, str) else None
-    if found is None:
+    match = _FORM.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
         raise ConfigError(
             f"a constraint must be a measure, >= or <=, and a number, as in 'test_accuracy >= 0.8'; "
             f"got {text!r} ({where})"
         )
-    name, sign, number = found.groups()
-    if name not in MEASURES:
+    name, sign, number = match.groups()
+    metrics = objective_metrics()
+    if name not in metrics:
         raise ConfigError(
-            f"a constraint must name one of {', '.join(MEASURES)}; got '{name}'"
-            f"{suggestion(name, MEASURES)} ({where})"
+            f"a constraint must name one of {', '.join(metrics)}; got '{name}'"
+            f"{suggestion(name, metrics)} ({where})"
         )
     try:
         limit = float(number)
     except ValueError:
         limit = math.nan
-    low, high = MEASURES[name].low, MEASURES[name].high
+    low, high = metrics[name].low, metrics[name].high
     low, high = -math.inf if low is None else low, math.inf if high is None else high
     if not (math.isfinite(limit) and low <= limit <= high):
         span = (

@@ -1,36 +1,10 @@
-"""What trials can be judged by: which way is better, how bad it can get, where a trial's result holds it."""
+"""Objectives of a study: where a trial's result holds a figure, how bad it can get, the reference point."""
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-Direction = Literal["maximize", "minimize"]
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A figure of a trial. best: the direction that is better for who releases the target.
-
-    low, high: its natural bounds; None where it has none.
-    """
-
-    best: Direction
-    low: float | None
-    high: float | None
-    summary: str
-
-
-MEASURES: dict[str, Measure] = {
-    "test_accuracy": Measure("maximize", 0.0, 1.0, "share of private test images classified correctly"),
-    "attack_accuracy": Measure("minimize", 0.0, 1.0, "share of reconstructions that the judge recognises"),
-    "knn_distance": Measure(
-        "maximize", 0.0, None, "squared distance of a reconstruction to the nearest private training image"
-    ),
-    "train_seconds": Measure("minimize", 0.0, None, "seconds that the target trained, as measured"),
-}
-
-# The Δ ratio of the literature is not among them: it has no bound and grows for targets that cost nothing.
+from sweeper.study.metrics import trial_metrics
 
 
 def is_number(value: Any) -> bool:
@@ -41,18 +15,18 @@ def is_number(value: Any) -> bool:
 def measured(result: Mapping[str, Any], name: str) -> Any:
     """Return the figure `name` of what a trial gave (``run_trial``), or None if it has none."""
     for part in ("values", "metrics"):
-        found = (result.get(part) or {}).get(name)
-        if found is not None:
-            return found
+        figure = (result.get(part) or {}).get(name)
+        if figure is not None:
+            return figure
     return (result.get("seconds") or {}).get("target") if name == "train_seconds" else None
 
 
 def bound(name: str, direction: str) -> float | None:
     """Return the worst that `name` can be if it is to be maximised or minimised; None if it has no bound."""
-    measure = MEASURES.get(name)
-    if measure is None:
+    metric = trial_metrics().get(name)
+    if metric is None:
         return None
-    return measure.low if direction == "maximize" else measure.high
+    return metric.low if direction == "maximize" else metric.high
 
 
 def reference_point(objectives: Mapping[str, str], values: Iterable[Mapping[str, float]]) -> dict[str, float]:

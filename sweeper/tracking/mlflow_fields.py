@@ -1,7 +1,7 @@
 """What MLflow is told of a trial: tags to filter by, numbers, curves. No mlflow in here."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -57,11 +57,12 @@ def kinds_of_data(study: Study) -> dict[str, str]:
     return {role: str(one.get("kind", role)) for role, one in found.items() if isinstance(one, Mapping)}
 
 
-def view(objectives: Iterable[str]) -> str:
+def view(objectives: Mapping[str, str]) -> str:
     """Return what MLflow's page of runs opens with, as JSON: the trials, in columns that a front is about."""
     columns = [f"metrics.`{name}`" for name in objectives]
     columns += [f"tags.`{name}`" for name in ("on_front", "freeze_point", "defense", "attack", "state")]
-    order = {"orderByKey": columns[0], "orderByAsc": False}
+    best = next(iter(objectives.values()))
+    order = {"orderByKey": columns[0], "orderByAsc": best == "minimize"}
     return json.dumps({"selectedColumns": columns, "searchFilter": "tags.kind = 'trial'", **order})
 
 

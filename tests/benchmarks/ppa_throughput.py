@@ -14,12 +14,12 @@ from torchvision.transforms.v2 import functional as transforms
 
 from trainables.architectures.base import Classifier
 from trainables.attacks.base import rows_at_once
-from trainables.attacks.optim.descent import inference_prior
+from trainables.attacks.optim.descent import Journal
 from trainables.attacks.ppa import PPA
 from trainables.nn.crops import Crop, draw_crops
 from trainables.nn.identity_losses import poincare
 from trainables.nn.inference import inference_copy
-from trainables.priors.base import PriorNetworks
+from trainables.priors.base import PriorNetworks, inference_prior
 from trainables.priors.stylegan2 import StyleGAN2Prior
 from trainables.runtime.seeds import stream
 from trainables.training.classifier import build_classifier
@@ -66,7 +66,7 @@ def ours(
     target, prior = inference_copy(target, device), inference_prior(prior, device)
     noise = iter(lambda: torch.empty(0), None)
     finals = [
-        attack.descend(target, prior, part, own, crops, prior.generator.size, noise, lambda *_: None)[0]
+        attack.descend(target, prior, part, own, crops, prior.generator.size, noise, Journal())[0]
         for part, own in zip(
             starts.split(rows_at_once(device)), labels.split(rows_at_once(device)), strict=True
         )

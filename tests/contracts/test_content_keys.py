@@ -13,11 +13,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from trainables.architectures import ARCHITECTURES
 from trainables.attacks import ATTACKS
-from trainables.config import load_trial
+from trainables.attacks.distillation import Distillation
+from trainables.config import FAMILIES, load_trial
 from trainables.defenses import DEFENSES
+from trainables.method import NAMED
 from trainables.priors import PRIORS
 from trainables.storage.store import Stage, Store, content_key
+from trainables.training.classifier import Target
 from trainables.trial import make_shared, run_trial
 
 RECORDED = json.loads((Path(__file__).parent / "content_keys.json").read_text())
@@ -158,3 +162,69 @@ def test_the_keys_are_those_of_finished_work(name, folders):
 
 def test_every_method_of_the_record_is_still_there():
     assert set(RECORDED) <= set(cases())
+
+
+MOBILE = ["mobilenet_v2"]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "changes", "stages"),
+    [
+        ("small_cnn", {}, {"pretrained", "target", "attack", "verdict"}),
+        ("small_resnet", {}, {"judge", "verdict"}),
+        ("resnet18", {}, set()),
+        (
+            "mobilenet_v2",
+            {"attack": {"kind": "lokt"}, "prior": {"kind": "lokt", "surrogates": MOBILE}},
+            {"prior", "attack", "verdict"},
+        ),
+        (
+            "mobilenet_v2",
+            {"attack": {"kind": "lomma_gmi", "students": MOBILE}},
+            {"auxiliary", "attack", "verdict"},
+        ),
+    ],
+)
+def test_a_new_version_of_an_architecture_changes_the_keys_of_its_own_stages(
+    architecture, changes, stages, folders, monkeypatch
+):
+    before = keys(folders, **changes)
+    newer = dataclasses.replace(ARCHITECTURES[architecture], version=2)
+    monkeypatch.setitem(ARCHITECTURES, architecture, newer)
+    after = keys(folders, **changes)
+    assert before.keys() == after.keys()
+    assert {stage for stage in before if before[stage] != after[stage]} == stages
+
+
+def takes(method: Any, **changes: Any) -> bool:
+    try:
+        dataclasses.replace(method, **changes)
+    except (ValueError, TypeError, AttributeError):
+        return False
+    return True
+
+
+def test_every_knob_that_names_architectures_says_so():
+    """A knob that takes an architecture's name, and refuses what is none, carries its version in the key."""
+    methods = [method for family in FAMILIES.values() for method in family.values()]
+    filled = {
+        "architecture": "small_cnn",
+        "path": "x",
+        "root": "x",
+        "population": "near",
+        "identities": 4,
+        "images_per_identity": 4,
+        "data": None,
+    }
+    marked = []
+    for method in [Target, *methods, Distillation]:
+        parts = dataclasses.fields(method)
+        lacking = {field.name for field in parts if field.default is field.default_factory}  # both MISSING
+        example = method(**{name: value for name, value in filled.items() if name in lacking})
+        for field in dataclasses.fields(method):
+            for wrap in (str, lambda name: (name,)):
+                good = takes(example, **{field.name: wrap("resnet18")})
+                if good and not takes(example, **{field.name: wrap("no such network")}):
+                    assert NAMED in field.metadata, f"{method.__name__}.{field.name} is no named_knob"
+                    marked.append(f"{method.__name__}.{field.name}")
+    assert {"ClassifierJudge.architecture", "LOKTPrior.surrogates", "Distillation.students"} <= set(marked)

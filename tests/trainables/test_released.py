@@ -74,6 +74,30 @@ def test_an_image_is_read_as_the_training_images_were(release, tmp_path):
     assert found.identify(path) == LABELS[best]
 
 
+@pytest.mark.parametrize("knobs", [{"crop": 40}, {"fit": "pad"}, {"fit": "pad", "crop": 50}, {}])
+def test_sixteen_bits_and_other_shapes_are_read_as_in_training(release, tmp_path, knobs):
+    from trainables.datasets.image_folder import ImageFolder
+
+    folder, _ = release(**knobs)
+    pixels = np.random.default_rng(0).integers(0, 65536, (60, 48), dtype=np.uint16)
+    for name in ("Ada", "Grace"):
+        (tmp_path / "people" / name).mkdir(parents=True)
+        Image.fromarray(pixels).save(tmp_path / "people" / name / "1.png")
+    trained_on = ImageFolder(root=str(tmp_path / "people"), **knobs).load(32).pixels[:1]
+    assert trained_on.float().std() > 10  # not clipped to one value
+    found = load_released(folder)
+    assert torch.equal(found.read(tmp_path / "people" / "Ada" / "1.png"), trained_on.float() / 255)
+
+
+def test_what_is_no_image_is_named(release, tmp_path):
+    folder, _ = release()
+    (tmp_path / "1.png").write_text("no picture")
+    Image.fromarray(np.zeros((4, 4), dtype=np.float32)).save(tmp_path / "2.tif")
+    for name, said in (("1.png", "expected a picture"), ("2.tif", "floats"), ("3.png", "No such file")):
+        with pytest.raises(ConfigError, match=said):
+            load_released(folder).identify(tmp_path / name)
+
+
 def test_each_mistake_is_named(release, tmp_path):
     with pytest.raises(ConfigError, match=r"found nothing at .*nowhere.*config\.json"):
         load_released(tmp_path / "nowhere")

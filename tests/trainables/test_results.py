@@ -31,10 +31,14 @@ OTHER = AttackResult(
 )
 TRIAL = TrialResult(
     values={"test_accuracy": 0.9, "attack_accuracy": 0.75},
-    interval={"attack_accuracy": Interval(low=0.5, high=0.875)},
+    interval={
+        "attack_accuracy": Interval(low=0.5, high=0.875),
+        "test_accuracy": Interval(low=0.8, high=0.95),
+    },
     metrics={"judge_test_accuracy": 0.95, "attack_accuracy_top1": 0.75},
     attacks={"gmi": WORST, "brep": OTHER},
     strongest="gmi",
+    people={"attacked": 2, "found": 2},
     data={"private": "p1", "public": "p2"},
     version="1.0",
     trained_params=10,
@@ -55,7 +59,7 @@ TRIAL = TrialResult(
 )
 TRIAL_JSON = """
 {"values": {"test_accuracy": 0.9, "attack_accuracy": 0.75},
- "interval": {"attack_accuracy": [0.5, 0.875]},
+ "interval": {"attack_accuracy": [0.5, 0.875], "test_accuracy": [0.8, 0.95]},
  "metrics": {"judge_test_accuracy": 0.95, "attack_accuracy_top1": 0.75},
  "attacks": {
   "gmi": {"kind": "gmi", "threat_model": "white-box", "interval": [0.5, 0.875],
@@ -63,6 +67,7 @@ TRIAL_JSON = """
   "brep": {"kind": "brep", "threat_model": "labels", "interval": [0.125, 0.375],
            "metrics": {"attack_accuracy_top1": 0.25}, "seconds": {"attack": 1.0, "judge": 0.25}}},
  "strongest": "gmi",
+ "people": {"attacked": 2, "found": 2},
  "data": {"private": "p1", "public": "p2"},
  "version": "1.0",
  "trained_params": 10,
@@ -163,5 +168,5 @@ def test_only_the_fields_that_the_docstring_names_may_be_missing():
     optional = {
         field.name for field in dataclasses.fields(TrialResult) if field.default is not dataclasses.MISSING
     }
-    assert optional == set(OPTIONAL) == {"attacks", "strongest", "data", "version", "screening"}
+    assert optional == set(OPTIONAL) == {"attacks", "strongest", "people", "data", "version", "screening"}
     assert {field.name for field in dataclasses.fields(TrialResult)} == optional | set(REQUIRED)

@@ -7,7 +7,7 @@ import torch
 
 from trainables.attacks import ATTACKS
 from trainables.attacks.base import Attack
-from trainables.attacks.optim.descent import descend
+from trainables.attacks.optim.descent import Journal, descend
 from trainables.config import load_trial
 from trainables.errors import ConfigError
 from trainables.method import LENGTH, knobs_marked
@@ -102,11 +102,11 @@ def test_steps_that_were_done_are_not_done_again(tmp_path):
 
     resume = Resume(tmp_path)
     for iterations in (3, 7):
-        last, losses = descend(step, {"x": torch.zeros(2)}, 2, iterations, (), lambda *_: None, resume=resume)
+        last, losses = descend(step, {"x": torch.zeros(2)}, 2, iterations, (), Journal(resume=resume))
     assert taken == list(range(7))
     assert last["x"].tolist() == [7.0, 7.0]
     assert losses[:, 0].tolist() == [float(i + 1) for i in range(7)]
-    descend(step, {"x": torch.zeros(2)}, 2, 2, (), lambda *_: None, resume=resume)
+    descend(step, {"x": torch.zeros(2)}, 2, 2, (), Journal(resume=resume))
     assert taken[7:] == [0, 1]  # what is left lies beyond the end: begin anew
 
 

@@ -11,7 +11,7 @@ from trainables.metrics.attack_accuracy import interval95
 from trainables.stages.data import load_data
 from trainables.storage.documents import merge
 from trainables.storage.store import Store
-from trainables.trial import average, make_shared, run_trial
+from trainables.trial import average, highest, make_shared, proportion, run_trial
 
 FACES = {"kind": "synthetic_faces", "population": "private", "identities": 4, "images_per_identity": 8}
 DOCUMENT = {
@@ -52,6 +52,12 @@ def test_every_stage_runs_and_every_figure_is_there(finished):
     interval = result.interval["attack_accuracy"]
     assert 0 <= interval.low <= result.values["attack_accuracy"] <= interval.high <= 1
     assert 0 <= result.values["test_accuracy"] <= 1
+    tested = len(load_data(load_trial(DOCUMENT)).split.test)
+    right = torch.zeros(tested)
+    right[: round(result.values["test_accuracy"] * tested)] = 1
+    assert result.interval["test_accuracy"].to_json() == pytest.approx(list(interval95(right, 1)))
+    per_identity = result.attacks["gmi"].per_identity
+    assert result.people == {"attacked": 3, "found": sum(rate > 0 for rate in per_identity)}
     assert 0 < result.trained_params < result.total_params
     assert result.metrics["chance"] == 0.25
     assert set(result.seconds) == {"target", "attack", "judge"}
@@ -167,6 +173,31 @@ def test_several_attacks_give_one_figure_and_each_its_own(finished, suite):
     assert found.artifacts["attack"] == found.artifacts[f"attack.{strongest}"]
     other = "gmi_2" if strongest == "gmi" else "gmi"
     assert set(found.history) == {"target", "attack", f"attack.{other}"}
+
+
+def test_the_strongest_of_several_attacks_has_the_interval_of_a_maximum(finished):
+    attack = finished[1].attacks["gmi"]
+    dice = torch.Generator().manual_seed(0)
+    attacks = [
+        dataclasses.replace(
+            attack, per_identity=torch.bernoulli(torch.full((60,), 0.1), generator=dice).tolist(), restarts=1
+        )
+        for _ in range(8)
+    ]
+    strongest = max(attacks, key=lambda one: sum(one.per_identity))
+    alone = interval95(torch.tensor(strongest.per_identity), 1)
+    assert highest(attacks).high == alone[1]
+    assert highest(attacks).low < alone[0]
+    assert highest([strongest]).to_json() == list(alone)
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.85, 240), (0.0, 60), (1.0, 20)])
+def test_an_accuracy_has_wilsons_interval_over_its_images(share, count):
+    z2 = 1.959963984540054**2
+    centre = (share + z2 / (2 * count)) / (1 + z2 / count)
+    half = (z2 * (share * (1 - share) / count + z2 / (4 * count**2))) ** 0.5 / (1 + z2 / count)
+    expected = [max(0.0, centre - half), min(1.0, centre + half)]
+    assert proportion(share, count).to_json() == pytest.approx(expected)
 
 
 def test_the_mean_of_attacks_has_an_interval_over_identities(finished):

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.architectures.base import Classifier, Head
+from trainables.runtime.upload import upload
 
 NoiseSource = Tensor | torch.Generator
 
@@ -50,4 +51,4 @@ def draw_noise(head: nn.Module, like: Tensor) -> Tensor:
         raise ValueError(
             f"expected noise of shape {tuple(like.shape)} for this forward, got {tuple(source.shape)}"
         )
-    return source.to(like)
+    return upload(source.to(like.dtype), like.device)

@@ -1,4 +1,4 @@
-"""What every attack is: from a target and a prior to images of the attacked identities."""
+"""The base of attacks: from a target and a prior to images of the attacked identities."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,8 +12,9 @@ from trainables.datasets.base import Images
 from trainables.errors import ConfigError, TrialError
 from trainables.method import Method
 from trainables.nn.conditional_gan import ConditionalGenerator, with_labels
+from trainables.nn.inference import inference_copy
 from trainables.oracle import Oracle, seen_as
-from trainables.priors.base import PriorNetworks
+from trainables.priors.base import PriorNetworks, inference_prior
 from trainables.runtime.run import Run
 
 ThreatModel = Literal["white-box", "scores", "labels"]
@@ -24,7 +25,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, kw_only=True)
 class Reconstructions:
-    """What an attack found, on the CPU; R restarts of N identities.
+    """The result of an attack, on the CPU; R restarts of N identities.
 
     latents: float32 (R, N, Z), whatever the attack searched in, flattened.
     images: uint8 (R, N, 3, S, S), the generator's images in 8 bits.
@@ -43,7 +44,7 @@ class Reconstructions:
 
 @dataclass(frozen=True, kw_only=True)
 class Passes:
-    """What an attack costs for one identity: images put forward through, and back through, the networks.
+    """Costs of an attack for one identity: images put forward through, and back through, the networks.
 
     surrogate: each of the networks that the prior brings along to stand in for the target.
     """
@@ -55,12 +56,26 @@ class Passes:
     surrogate_forward: int = 0
     surrogate_backward: int = 0
 
+    @classmethod
+    def descents(cls, starts: int, steps: int, *, views: int = 1, images: int | None = None) -> "Passes":
+        """Return the costs of `steps` from each of `starts`, the target seeing `views` of every image.
+
+        images: how many are made at the end; by default one from each start.
+        """
+        count = starts * steps
+        return cls(
+            generator_forward=count + (starts if images is None else images),
+            generator_backward=count,
+            target_forward=views * count,
+            target_backward=views * count,
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Auxiliary(Method):
-    """What an attack learns from a target and public images before it knows whom to attack.
+    """Knowledge of a target, learnt from public images before an attack knows whom to attack.
 
-    What it makes is kept in the store under its knobs, the target and the images.
+    The result is kept in the store under its knobs, the target and the images.
     """
 
     @property
@@ -90,8 +105,7 @@ class Attack(Method):
     presets: name -> knobs; "paper" holds the published settings and "cpu" some for a machine without a GPU.
     An attack that asks for a prior of its own kind puts one under "prior".
     is_prefix_of_longer: whether a run of fewer ``iterations`` is the beginning of a longer one of the same
-    knobs. What it leaves at its end where `invert` resumes is then the state in which the longer one stands
-    there.
+    knobs, which can then take up the state that the shorter one has saved at its end.
     """
 
     threat_model: ClassVar[ThreatModel]
@@ -118,6 +132,10 @@ class Attack(Method):
         """Return what one identity costs."""
         raise NotImplementedError
 
+    def prepare_prior(self, prior: PriorNetworks, device: str) -> PriorNetworks:
+        """Return `prior` as `reconstruct` takes it: copies of its networks."""
+        return inference_prior(prior, device)
+
     def unguided(self, prior: PriorNetworks, count: int, *, run: Run) -> Tensor:
         """Return what the attack draws of `prior` where no target says anything, uint8 (count, 3, S, S).
 
@@ -132,12 +150,7 @@ class Attack(Method):
         if isinstance(prior.generator, ConditionalGenerator):
             labels = torch.randint(prior.generator.classes, (count,), generator=generator)
             latents = with_labels(latents, labels)
-
-        def work(first: int, stop: int) -> Tensor:
-            return to_pixels(prior.generator(latents[first:stop].to(run.device))).cpu()
-
-        with torch.no_grad():
-            return torch.cat(in_chunks(count, chunk_size(run), work))
+        return render(prior.generator, latents, chunk_size(run), run.device)
 
     def unguided_latents(self, normals: Tensor) -> Tensor:
         """Return latents as the attack starts and bounds them, of standard normal numbers (n, Z)."""
@@ -163,6 +176,26 @@ class Attack(Method):
         Raises `ConfigError` for identities that the target does not have, a prior that does not fit it or a
         target that shows too little; `TrialError` if a loss is not finite or not even one image fits into
         memory.
+        """
+        if self.threat_model == "white-box":
+            target = inference_copy(target, run.device)
+        self.check_prior(prior)
+        prior = self.prepare_prior(prior, run.device)
+        check_fit(target, prior, identities, run.device, self.threat_model)
+        return self.reconstruct(target, prior, identities.cpu(), run=run, auxiliary=auxiliary)
+
+    def reconstruct(
+        self,
+        target: Any,
+        prior: PriorNetworks,
+        identities: Tensor,
+        *,
+        run: Run,
+        auxiliary: Mapping[str, Any] | None,
+    ) -> Reconstructions:
+        """Return what `invert` does, of networks that fit: copies for the attack, or the target's oracle.
+
+        identities: int64 (N,) on the CPU.
         """
         raise NotImplementedError
 
@@ -222,9 +255,8 @@ def answers(
 
     def work(first: int, stop: int) -> Tensor:
         images = prior.generator(latents[first:stop].to(device))
-        lent = None if noise is None else noise[first:stop]
-        said: Tensor = oracle(images, lent)
-        return said.cpu()
+        answer: Tensor = oracle(images, None if noise is None else noise[first:stop])
+        return answer.cpu()
 
     with torch.no_grad():
         return torch.cat(in_chunks(len(latents), size, work))
@@ -287,8 +319,8 @@ def _taken(network: nn.Module, given: Tensor, expected: str, remedy: str) -> Ten
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
-        said = " ".join(str(error).split())[:200]
-        raise ConfigError(f"{expected}: {said} (prior); {remedy}") from error
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(f"{expected}: {reason} (prior); {remedy}") from error
     return made
 
 
@@ -298,3 +330,18 @@ def to_pixels(images: Tensor) -> Tensor:
     The published evaluation also goes through 8 bits, but cuts fractions off: half a level darker on average.
     """
     return images.mul(255).round().clamp(0, 255).to(torch.uint8)
+
+
+def render(images: Callable[[Tensor], Tensor], latents: Tensor, size: int, device: str) -> Tensor:
+    """Return ``images(latents)`` in 8 bits on the CPU, uint8 (…, 3, S, S), of latents (…, Z).
+
+    At most `size` images are made at once, on `device`.
+    """
+    rows = latents.flatten(0, -2)
+
+    def work(first: int, stop: int) -> Tensor:
+        return to_pixels(images(rows[first:stop].to(device))).cpu()
+
+    with torch.no_grad():
+        pixels = torch.cat(in_chunks(len(rows), size, work))
+    return pixels.reshape(*latents.shape[:-1], *pixels.shape[1:])

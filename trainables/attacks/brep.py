@@ -1,6 +1,5 @@
 """BREP-MI: walk away from a target's decision boundary, asking for labels on growing spheres."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -14,20 +13,15 @@ from trainables.attacks.base import (
     Reconstructions,
     ThreatModel,
     answers,
-    check_fit,
     chunk_size,
-    in_chunks,
-    to_pixels,
+    render,
 )
-from trainables.attacks.optim.resumable_loop import resumable_loop
 from trainables.method import length_knob
-from trainables.nn.inference import inference_copy
 from trainables.oracle import LabelOracle
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
-from trainables.runtime.progress import Report
+from trainables.runtime.resumable_loop import resumable_loop
 from trainables.runtime.run import Run
-from trainables.storage.resume import Resume
 
 HISTORY_POINTS = 50
 LARGEST_RADIUS = 1e6  # a sphere this large lies within the class only if the target says nothing else
@@ -133,26 +127,21 @@ class BREP(Attack):
         """Return random latents, clipped as those of a walk."""
         return normals.clamp(-self.clip, self.clip)
 
-    def invert(
+    def reconstruct(
         self,
         target: LabelOracle,
         prior: PriorNetworks,
         identities: Tensor,
         *,
         run: Run,
-        auxiliary: Mapping[str, Any] | None = None,
+        auxiliary: Mapping[str, Any] | None,
     ) -> Reconstructions:
-        """Return (1, N) reconstructions; see `Attack.invert`. All identities walk at once.
+        """Return (1, N) reconstructions; see `Attack.reconstruct`. All identities walk at once.
 
         history: ``{"iteration", "radius", "walking", "started", "grown"}`` by call: the mean radius, and
         shares of identities.
         """
-        prior = PriorNetworks(
-            inference_copy(prior.generator, run.device), prior.discriminator, prior.latent_size
-        )
-        check_fit(target, prior, identities, run.device, self.threat_model)
-        identities, size = identities.cpu(), chunk_size(run)
-        latents, started, asked = self.search(target, prior, identities, run=run, size=size)
+        latents, started, asked = self.search(target, prior, identities, run=run)
 
         def draw(call: int, rows: Tensor) -> tuple[Tensor, Tensor]:
             normals, noise = [], []
@@ -163,23 +152,9 @@ class BREP(Attack):
             return torch.stack(normals), torch.stack(noise)
 
         latents, asked_on_spheres, history = self.walk(
-            target,
-            prior,
-            latents,
-            identities,
-            started,
-            draw,
-            size=size,
-            device=run.device,
-            report=run.report,
-            resume=run.resume,
+            target, prior, latents, identities, started, draw, run=run
         )
-
-        def render(first: int, stop: int) -> Tensor:
-            return to_pixels(prior.generator(latents[first:stop].to(run.device))).cpu()
-
-        with torch.no_grad():
-            images = torch.cat(in_chunks(len(latents), size, render))
+        images = render(prior.generator, latents, chunk_size(run), run.device)
         return Reconstructions(
             latents=latents[None],
             images=images[None],
@@ -189,7 +164,7 @@ class BREP(Attack):
         )
 
     def search(
-        self, target: LabelOracle, prior: PriorNetworks, identities: Tensor, *, run: Run, size: int
+        self, target: LabelOracle, prior: PriorNetworks, identities: Tensor, *, run: Run
     ) -> tuple[Tensor, Tensor, int]:
         """Return a latent per identity (N, Z), whether the target gives it that identity (N,), and the cost.
 
@@ -200,33 +175,34 @@ class BREP(Attack):
             torch.randn(prior.latent_size, generator=run.stream("brep", "guess", identity))
             for identity in identities.tolist()
         ]
-        latents = torch.stack(guesses).clamp(-self.clip, self.clip)
-        started, batch, asked = torch.zeros(len(identities), dtype=torch.bool), 0, 0
-        saved = run.resume.read("start")
-        if saved is not None:
-            latents, started, batch, asked = (
-                saved[name] for name in ("latents", "started", "batch", "asked")
-            )
-        last_report = time.monotonic()
-        while not started.all() and asked < self.start_queries:
-            count = min(self.start_batch, self.start_queries - asked)
-            generator = run.stream("brep", "start", batch)
-            drawn = torch.randn(self.start_batch, prior.latent_size, generator=generator)[:count]
-            drawn = drawn.clamp(-self.clip, self.clip)
-            noise = torch.randn(self.start_batch, target.noise_size, generator=generator)[:count]
-            hits = answers(target, prior, drawn, size, run.device, noise)[None] == identities[:, None]
-            fresh = hits.any(1) & ~started
-            latents[fresh] = drawn[hits.int().argmax(1)[fresh]]  # the first hit
-            started |= fresh
-            batch, asked = batch + 1, asked + count
-            if time.monotonic() - last_report > 1:
-                run.report("attack", 0, len(identities), started=started.double().mean().item())
-                last_report = time.monotonic()
-            if run.resume.due():
-                run.resume.write(
-                    "start", {"latents": latents, "started": started, "batch": batch, "asked": asked}
-                )
-        return latents, started, asked
+        state: dict[str, Any] = {
+            "latents": torch.stack(guesses).clamp(-self.clip, self.clip),
+            "started": torch.zeros(len(identities), dtype=torch.bool),
+            "batch": 0,
+            "asked": 0,
+        }
+        state.update(run.resume.read("start") or {})
+
+        def steps() -> Iterator[bool]:
+            while not state["started"].all() and state["asked"] < self.start_queries:
+                count = min(self.start_batch, self.start_queries - state["asked"])
+                generator = run.stream("brep", "start", state["batch"])
+                drawn = torch.randn(self.start_batch, prior.latent_size, generator=generator)[:count]
+                drawn = drawn.clamp(-self.clip, self.clip)
+                noise = torch.randn(self.start_batch, target.noise_size, generator=generator)[:count]
+                labels = answers(target, prior, drawn, chunk_size(run), run.device, noise)
+                hits = labels[None] == identities[:, None]
+                fresh = hits.any(1) & ~state["started"]
+                state["latents"][fresh] = drawn[hits.int().argmax(1)[fresh]]  # the first hit
+                state["started"] |= fresh
+                state["batch"], state["asked"] = state["batch"] + 1, state["asked"] + count
+                yield False
+
+        def tell() -> None:
+            run.report("attack", 0, len(identities), started=state["started"].double().mean().item())
+
+        resumable_loop(steps(), tell, lambda: run.resume.write("start", state), run.resume)
+        return state["latents"], state["started"], state["asked"]
 
     def walk(
         self,
@@ -237,10 +213,7 @@ class BREP(Attack):
         started: Tensor,
         draw: Draw,
         *,
-        size: int,
-        device: str,
-        report: Report,
-        resume: Resume,
+        run: Run,
     ) -> tuple[Tensor, int, list[dict[str, float]]]:
         """Return the latents to judge (N, Z), the queries that took, and the history.
 
@@ -258,22 +231,22 @@ class BREP(Attack):
             "every": 1,
             "history": [],
         }
-        state.update(resume.read("walk") or {})
+        state.update(run.resume.read("walk") or {})
 
         def steps() -> Iterator[bool]:
             while state["walking"].any() and state["call"] < self.calls:
-                self._call(target, prior, identities, draw, state, size, device)
+                self._call(target, prior, identities, draw, state, run)
                 self._record(state, started)
                 yield False
 
         def tell() -> None:
             done = len(latents) - int(state["walking"].sum())
-            report("attack", done, len(latents), radius=state["radius"].mean().item())
+            run.report("attack", done, len(latents), radius=state["radius"].mean().item())
 
-        resumable_loop(steps(), tell, lambda: resume.write("walk", state), resume)
-        report("attack", len(latents), len(latents), radius=state["radius"].mean().item())
-        kept = torch.where(state["grown"][:, None], state["kept"], state["latents"])
-        return kept, state["asked"], state["history"]
+        resumable_loop(steps(), tell, lambda: run.resume.write("walk", state), run.resume)
+        run.report("attack", len(latents), len(latents), radius=state["radius"].mean().item())
+        judged = torch.where(state["grown"][:, None], state["kept"], state["latents"])
+        return judged, state["asked"], state["history"]
 
     def _call(
         self,
@@ -282,19 +255,19 @@ class BREP(Attack):
         identities: Tensor,
         draw: Draw,
         state: dict[str, Any],
-        size: int,
-        device: str,
+        run: Run,
     ) -> None:
         """Let every walking identity ask one sphere and one candidate; changes `state`."""
+        size, device = chunk_size(run), run.device
         rows = state["walking"].nonzero().flatten()
         normals, noise = draw(state["call"], rows)
         here, radius, labels = state["latents"][rows], state["radius"][rows], identities[rows]
         toward = directions(normals.to(here.dtype))
         around = here[:, None] + radius.to(here.dtype)[:, None, None] * toward
-        lent = noise[:, : self.points].flatten(0, 1)
-        said = answers(target, prior, around.flatten(0, 1), size, device, lent)
-        inside = said.reshape(len(rows), self.points) == labels[:, None]
-        there, larger, grew = candidates(
+        noise_around = noise[:, : self.points].flatten(0, 1)
+        answered = answers(target, prior, around.flatten(0, 1), size, device, noise_around)
+        inside = answered.reshape(len(rows), self.points) == labels[:, None]
+        moved, larger, grew = candidates(
             here,
             radius,
             toward,
@@ -304,13 +277,13 @@ class BREP(Attack):
             clip=self.clip,
             repulsion_only=self.repulsion_only,
         )
-        taken = answers(target, prior, there, size, device, noise[:, self.points]) == labels
-        kept = grew & taken
+        taken = answers(target, prior, moved, size, device, noise[:, self.points]) == labels
+        judged = grew & taken
         state["call"] += 1
         state["asked"] += len(rows) * (self.points + 1)
-        state["latents"][rows[taken]] = there[taken]
-        state["kept"][rows[kept]] = there[kept]
-        state["grown"][rows[kept]] = True
+        state["latents"][rows[taken]] = moved[taken]
+        state["kept"][rows[judged]] = moved[judged]
+        state["grown"][rows[judged]] = True
         state["radius"][rows] = larger
         since = torch.where(grew, 0, state["since"][rows] + taken)
         state["since"][rows] = since

@@ -16,6 +16,7 @@ from trainables.architectures.head_noise import head_noise
 from trainables.attacks.base import Auxiliary
 from trainables.datasets.base import Images, as_float
 from trainables.errors import ConfigError, TrialError
+from trainables.method import named_knob
 from trainables.nn.inference import inference_copy
 from trainables.pretraining.torchvision import Torchvision
 from trainables.runtime.checks import above, at_least
@@ -75,7 +76,7 @@ class Distillation(Auxiliary):
     summary: ClassVar[str] = "students that imitate the target, and its mean feature"
     source: ClassVar[str] = "Nguyen et al., CVPR 2023 (LOMMA)"
 
-    students: tuple[str, ...] = EFFICIENTNETS
+    students: tuple[str, ...] = named_knob(ARCHITECTURES, EFFICIENTNETS)
     weights: Literal["imagenet", "none"] = "imagenet"
     epochs: int = 20
     batch_size: int = 64

@@ -1,4 +1,4 @@
-"""LOKT: what a label-only attacker learnt before, and then a search by the gradients of surrogates."""
+"""LOKT: a label-only search by the gradients of surrogates, which learnt the target's labels before."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -6,15 +6,14 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from trainables.attacks.base import Passes, Reconstructions, ThreatModel, check_fit
+from trainables.attacks.base import Passes, Reconstructions, ThreatModel
 from trainables.attacks.optim.conditional import VIEWS, ConditionalSearch
 from trainables.attacks.optim.descent import Guide
 from trainables.errors import ConfigError
 from trainables.nn.conditional_gan import ClassifyingDiscriminator
 from trainables.nn.identity_losses import max_margin
-from trainables.nn.inference import inference_copy
 from trainables.oracle import LabelOracle
-from trainables.priors.base import PriorNetworks
+from trainables.priors.base import PriorNetworks, inference_prior
 from trainables.runtime.run import Run
 
 
@@ -55,14 +54,13 @@ class LOKT(ConditionalSearch):
 
     def passes(self) -> Passes:
         """Return what one identity costs; the target has no part in it."""
-        steps = self.iterations * self.restarts
-        return Passes(
-            generator_forward=steps + self.restarts,
-            generator_backward=steps,
+        passes = Passes.descents(self.restarts, self.iterations, views=VIEWS)
+        return replace(
+            passes,
             target_forward=0,
             target_backward=0,
-            surrogate_forward=VIEWS * steps,
-            surrogate_backward=VIEWS * steps,
+            surrogate_forward=passes.target_forward,
+            surrogate_backward=passes.target_backward,
         )
 
     def check_prior(self, prior: PriorNetworks) -> None:
@@ -74,29 +72,27 @@ class LOKT(ConditionalSearch):
                 f"{type(prior.discriminator).__name__} (prior); choose the prior 'lokt'"
             )
 
-    def invert(
+    def prepare_prior(self, prior: PriorNetworks, device: str) -> PriorNetworks:
+        """Return copies as `Attack.prepare_prior` does; the discriminator holds the surrogates."""
+        return inference_prior(prior, device, channels_last=True)
+
+    def reconstruct(
         self,
         target: LabelOracle,
         prior: PriorNetworks,
         identities: Tensor,
         *,
         run: Run,
-        auxiliary: Mapping[str, Any] | None = None,
+        auxiliary: Mapping[str, Any] | None,
     ) -> Reconstructions:
-        """Return (restarts, N) reconstructions; see `Attack.invert`. history: its ``prior_loss`` is 0."""
-        self.check_prior(prior)
-        assert isinstance(prior.discriminator, ClassifyingDiscriminator)
-        critic = inference_copy(prior.discriminator, run.device)
-        prior = PriorNetworks(inference_copy(prior.generator, run.device), critic, prior.latent_size)
-        check_fit(target, prior, identities, run.device, self.threat_model)
+        """Return (restarts, N) reconstructions; history: its ``prior_loss`` is 0."""
+        critic = prior.discriminator
+        assert isinstance(critic, ClassifyingDiscriminator)
         guides = [self._guide(network) for network in critic.surrogates] or [self._guide(critic.classify)]
-        found = self.search(guides, [0] * len(guides), prior, identities, run=run)
-        asked = int(critic.queries)
-        return replace(found, queries=asked, shared_queries=asked)
+        result = self.search(guides, [0] * len(guides), prior, identities, run=run)
+        queries = int(critic.queries)
+        return replace(result, queries=queries, shared_queries=queries)
 
     @staticmethod
     def _guide(logits: Callable[[Tensor], Tensor]) -> Guide:
-        def loss(images: Tensor, labels: Tensor, noise: Tensor) -> Tensor:
-            return max_margin(logits(images), labels)
-
-        return loss
+        return lambda images, labels, noise: max_margin(logits(images), labels)

@@ -7,19 +7,19 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from trainables.architectures import ARCHITECTURES
 from trainables.architectures.base import Classifier
-from trainables.architectures.head_noise import head_noise, noise_size
-from trainables.attacks.base import Attack, Passes, Reconstructions, ThreatModel, check_fit
+from trainables.architectures.head_noise import head_noise
+from trainables.attacks.base import Passes, ThreatModel
 from trainables.attacks.distillation import EFFICIENTNETS, Distillation, restore_students
-from trainables.attacks.optim.descent import Guide, inference_prior
+from trainables.attacks.optim.descent import Guide
 from trainables.attacks.optim.gaussian import GaussianSearch
+from trainables.attacks.optim.guided import GuidedSearch
 from trainables.attacks.optim.latent import LatentSearch
 from trainables.errors import ConfigError
+from trainables.method import named_knob
 from trainables.nn.identity_losses import IDENTITY_LOSSES
-from trainables.nn.inference import inference_copy
-from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
-from trainables.runtime.run import Run
 
 SOURCE = "Nguyen et al., CVPR 2023 (LOMMA)"
 CPU_STUDENTS = ("small_cnn", "small_resnet")
@@ -40,15 +40,15 @@ def lomma_loss(
     mean squared distance to `feature_mean` (F,) is added `feature_weight` times, with the logit loss only.
     """
     loss = IDENTITY_LOSSES[identity_loss]
-    own = torch.stack([loss(one, identities) for one in logits]).mean(0)
+    own = torch.stack([loss(each, identities) for each in logits]).mean(0)
     if identity_loss != "logit" or feature_weight == 0 or feature_mean is None:
         return own
     return own + feature_weight * (features - feature_mean).square().mean(1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lomma(Attack):
-    """What LOMMA changes in an attack; the defaults are the published ones, both parts on.
+class Lomma(GuidedSearch):
+    """The two changes of LOMMA to an attack; the defaults are the published ones, both parts on.
 
     identity_loss: "logit", the negative logit with a regulariser; "cross_entropy" leaves only augmentation.
     feature_weight: of the regulariser, the mean squared distance between the target's penultimate feature
@@ -62,12 +62,13 @@ class Lomma(Attack):
 
     identity_loss: Literal["logit", "cross_entropy"] = "logit"
     feature_weight: float = 1.0
-    students: tuple[str, ...] = EFFICIENTNETS
+    students: tuple[str, ...] = named_knob(ARCHITECTURES, EFFICIENTNETS)
     student_epochs: int = 20
     student_learning_rate: float = 0.01
     student_weights: Literal["imagenet", "none"] = "imagenet"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         at_least(self, 0, "feature_weight")
         at_least(self, 1, "student_epochs")
         above(self, 0, "student_learning_rate")
@@ -87,8 +88,14 @@ class Lomma(Attack):
             return Distillation(students=(), epochs=1)
         return None
 
-    def guide(self, target: Classifier, students: Sequence[nn.Module], feature_mean: Tensor | None) -> Guide:
-        """Return the identity loss of images, of `target` and its students."""
+    def guide(self, target: Classifier, auxiliary: Mapping[str, Any] | None, device: str) -> Guide:
+        """Return the identity loss of images, of `target` and the students of `auxiliary`."""
+        return self.shared_guide(target, *self.learnt(auxiliary, device))
+
+    def shared_guide(
+        self, target: Classifier, students: Sequence[nn.Module], feature_mean: Tensor | None
+    ) -> Guide:
+        """Return the identity loss of images that `target` and its students share."""
 
         def loss(images: Tensor, labels: Tensor, noise: Tensor) -> Tensor:
             features = target.features(images)
@@ -119,9 +126,9 @@ class Lomma(Attack):
             )
         return restore_students(auxiliary["students"], device), auxiliary["feature_mean"].to(device)
 
-    def with_students(self, passes: Passes) -> Passes:
-        """Return the cost of an identity where a pass of the target is one of every student, too."""
-        classifiers = 1 + len(self.students)
+    def passes(self) -> Passes:
+        """Return what one identity costs; a pass of the target is one of every student, too."""
+        passes, classifiers = super().passes(), 1 + len(self.students)
         return replace(
             passes,
             target_forward=passes.target_forward * classifiers,
@@ -145,34 +152,6 @@ class LommaGMI(Lomma, LatentSearch):
         "paper": {},
         "cpu": {"iterations": 300, "restarts": 1, "students": CPU_STUDENTS},
     }
-
-    def __post_init__(self) -> None:
-        Lomma.__post_init__(self)
-        LatentSearch.__post_init__(self)
-
-    def passes(self) -> Passes:
-        """Return what one identity costs."""
-        return self.with_students(LatentSearch.passes(self))
-
-    def invert(
-        self,
-        target: Classifier,
-        prior: PriorNetworks,
-        identities: Tensor,
-        *,
-        run: Run,
-        auxiliary: Mapping[str, Any] | None = None,
-    ) -> Reconstructions:
-        """Return (restarts, N) reconstructions; see `Attack.invert`."""
-        target, prior = inference_copy(target, run.device), inference_prior(prior, run.device)
-        check_fit(target, prior, identities, run.device)
-        return self.search(
-            self.guide(target, *self.learnt(auxiliary, run.device)),
-            prior,
-            identities,
-            noise_size=noise_size(target),
-            run=run,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,31 +184,3 @@ class LommaKEDMI(Lomma, GaussianSearch):
     }
 
     clip: float | None = 1.0
-
-    def __post_init__(self) -> None:
-        Lomma.__post_init__(self)
-        GaussianSearch.__post_init__(self)
-
-    def passes(self) -> Passes:
-        """Return what one identity costs."""
-        return self.with_students(GaussianSearch.passes(self))
-
-    def invert(
-        self,
-        target: Classifier,
-        prior: PriorNetworks,
-        identities: Tensor,
-        *,
-        run: Run,
-        auxiliary: Mapping[str, Any] | None = None,
-    ) -> Reconstructions:
-        """Return (restarts, N) reconstructions; see `Attack.invert`."""
-        target, prior = inference_copy(target, run.device), inference_prior(prior, run.device)
-        check_fit(target, prior, identities, run.device)
-        return self.search(
-            self.guide(target, *self.learnt(auxiliary, run.device)),
-            prior,
-            identities,
-            noise_size=noise_size(target),
-            run=run,
-        )

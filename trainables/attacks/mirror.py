@@ -11,35 +11,30 @@ from torch import Tensor
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise, noise_size
 from trainables.attacks.base import (
-    Attack,
     Passes,
     Reconstructions,
     ThreatModel,
-    check_fit,
     chunk_size,
     in_chunks,
-    row_noise,
-    to_pixels,
+    render,
 )
 from trainables.attacks.optim.descent import (
     DescentState,
+    Journal,
     Losses,
-    Progress,
-    adam_step,
+    adam_start,
+    adam_update,
     descend,
-    history,
-    inference_prior,
 )
-from trainables.attacks.optim.style_pool import Meter, best, sample_styles, style_bounds, worked
+from trainables.attacks.optim.pool_search import PoolSearch
+from trainables.attacks.optim.rows import Meter, Rows, search_rows
+from trainables.attacks.optim.style_pool import best, style_bounds
 from trainables.attacks.optim.styles import StyleGenerator, style_generator
 from trainables.method import length_knob
 from trainables.nn.identity_losses import cross_entropy
-from trainables.nn.inference import inference_copy
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.run import Run
-from trainables.runtime.seeds import stream
-from trainables.storage.resume import Resume
 
 WORST = 1e30  # a loss above any other, and finite
 RUNNERS_UP = 5  # labels of an image that the choice among starts looks at
@@ -79,7 +74,7 @@ def choose(logits: Tensor, label: int) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mirror(Attack):
+class Mirror(PoolSearch):
     """MIRROR: An et al. 2022, white-box, on a StyleGAN2; the defaults are those of the released script.
 
     Each identity starts from the `starts` samples of a pool with the highest confidence. Their styles
@@ -88,9 +83,6 @@ class Mirror(Attack):
     Of all steps the styles after the one whose loss, a mean over the identity's starts, was lowest are kept,
     and of these the start that `choose` picks.
 
-    pool: samples, shared by all identities; released code has 100,000.
-    psi, cutoff: truncation of all images, and in how many layers. The latents searched and returned are
-        styles before the truncation.
     iterations, learning_rate: of Adam, the rate being the peak of `ramp`.
     loss_weight: of the cross-entropy; only Adam's epsilon feels it.
     flips: with probability 1/2, a step sees all images mirrored. All steps share the coins of one stream, so
@@ -110,27 +102,19 @@ class Mirror(Attack):
         "cpu": {"pool": 1000, "starts": 4, "iterations": 100},
     }
 
-    pool: int = 100_000
-    psi: float = 0.7
-    cutoff: int = 8
     starts: int = 8
     iterations: int = length_knob(20_000)
     learning_rate: float = 0.25
-    spread: float = 1.0
     loss_weight: float = 10.0
     flips: bool = True
     choice: bool = True
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "pool", "starts", "iterations", "cutoff")
-        at_least(self, 0, "psi")
+        super().__post_init__()
+        at_least(self, 1, "starts", "iterations")
         above(self, 0, "learning_rate", "spread", "loss_weight")
         if self.starts > self.pool:
             raise ValueError(f"starts must be at most pool, {self.pool}; got {self.starts}")
-
-    def check_prior(self, prior: PriorNetworks) -> None:
-        """Raise `ConfigError` unless the prior has a style space."""
-        style_generator(prior, self.kind)
 
     def passes(self) -> Passes:
         """Return what one identity costs, without the pool, which all identities share."""
@@ -142,131 +126,76 @@ class Mirror(Attack):
             target_backward=steps,
         )
 
-    def unguided(self, prior: PriorNetworks, count: int, *, run: Run) -> Tensor:
-        """Return the pictures of random samples of the pool; see `Attack.unguided`."""
-        generator = style_generator(prior, self.kind)
-        styles = sample_styles(
-            generator, prior.latent_size, count, seed=run.seed, kind="unguided", device=run.device
-        )
-        low, high = style_bounds(styles, self.spread)
-        bounded = torch.minimum(torch.maximum(styles, low), high)
-        return self.pictures(prior, bounded, run.device, chunk_size(run))
-
-    def invert(
+    def reconstruct(
         self,
         target: Classifier,
         prior: PriorNetworks,
         identities: Tensor,
         *,
         run: Run,
-        auxiliary: Mapping[str, Any] | None = None,
+        auxiliary: Mapping[str, Any] | None,
     ) -> Reconstructions:
-        """Return (1 or starts, N) reconstructions; see `Attack.invert`."""
-        target, prior = inference_copy(target, run.device), inference_prior(prior, run.device)
-        check_fit(target, prior, identities, run.device)
+        """Return (1 or starts, N) reconstructions; see `Attack.reconstruct`."""
         generator = style_generator(prior, self.kind)
-        identities = identities.cpu()
         size, noise, count = chunk_size(run), noise_size(target), len(identities)
-        meter = Meter(run.report, self.pool + self.starts * count * self.iterations)
+        rows = self.starts * count
+        meter = Meter(run.report, self.pool + rows * self.iterations)
 
-        pool = sample_styles(
-            generator, prior.latent_size, self.pool, seed=run.seed, kind=self.kind, device=run.device
-        )
+        def confidences(images: Tensor, noise: Tensor) -> Tensor:
+            with head_noise(target, noise):
+                confidences: Tensor = target(images).softmax(1)
+            return confidences
+
+        pool, scores = self.rated_pool(confidences, noise, prior, identities, run, meter.add)
         low, high = (bound.to(run.device) for bound in style_bounds(pool, self.spread))
-
-        def rate(first: int, stop: int) -> Tensor:
-            streams = [run.stream(self.kind, "pool head", row) for row in range(first, stop)]
-            images = self.images(generator, pool[first:stop].to(run.device))
-            with head_noise(target, next(row_noise(streams, noise, run.device))):
-                scores: Tensor = target(images).softmax(1)
-            return scores[:, identities.to(run.device)]
-
-        scores = worked(self.pool, size, rate, resume=run.resume, name="pool", done=meter.add)
         starts = pool[best(scores, self.starts)]  # (starts, N, W)
         coins = torch.rand(self.iterations, generator=run.stream(self.kind, "coins"))
         flipped = ((coins > 0.5) & self.flips).tolist()
 
-        def search(first: int, stop: int) -> tuple[Tensor, Tensor]:
-            """Return the styles (starts, n, W) that identities `first` to `stop` end with, and losses."""
-            rows = self.starts * (stop - first)
-
-            def progress(iteration: int, identity_loss: float, prior_loss: float) -> None:
-                meter.at(iteration * rows, identity_loss=identity_loss, prior_loss=prior_loss)
-
-            labels = identities[first:stop].repeat(self.starts)
-            streams = [
-                run.stream(self.kind, "head", row // (stop - first), int(labels[row])) for row in range(rows)
-            ]
+        def search(begin: int, end: int, journal: Journal) -> tuple[Tensor, Tensor]:
+            """Return the styles (starts, n, W) of whole identities, each `starts` rows, with n first."""
+            first, stop = begin // self.starts, end // self.starts
+            own = Rows(self.kind, identities[first:stop], self.starts, run)
             styles, losses = self.descend(
                 target,
                 generator,
                 starts[:, first:stop].flatten(0, 1).to(run.device),
-                labels.to(run.device),
+                own.own(0, len(own)),
                 low,
                 high,
                 flipped,
-                row_noise(streams, noise, run.device),
-                progress,
+                own.noise("head", 0, len(own), noise),
+                journal,
                 size=size,
-                resume=run.resume,
-                name=f"identities-{first}-{stop}",
             )
-            meter.add(rows * self.iterations)
-            return styles.cpu().reshape(self.starts, stop - first, -1), losses * rows
+            return own.by_restart(styles).transpose(0, 1), losses * len(own)
 
-        at_once = max(1, size // self.starts)
-        searched = in_chunks(count, at_once, search)
-        styles = torch.cat([part for part, _ in searched], dim=1)
-        if self.choice:
-            styles = self._chosen(target, generator, styles, identities, run.seed, run.device, size)
-        images = self.pictures(prior, styles.flatten(0, 1), run.device, size)
-        return Reconstructions(
-            latents=styles,
-            images=images.reshape(*styles.shape[:2], *images.shape[1:]),
-            history=history(self.iterations, [losses for _, losses in searched], self.starts * count),
+        (ends,), history = search_rows(
+            search, rows, size, self.iterations, run=run, group=self.starts, name="identities", meter=meter
         )
-
-    def images(self, generator: StyleGenerator, styles: Tensor) -> Tensor:
-        """Return what targets see of styles (n, W), (n, 3, S, S), not clipped."""
-        return generator.view(generator.synthesis(generator.truncate(styles, self.psi, self.cutoff)))
-
-    def pictures(self, prior: PriorNetworks, latents: Tensor, device: str = "cpu", size: int = 60) -> Tensor:
-        """Return the images of latents (n, W) that `invert` found, uint8 (n, 3, S, S) on the CPU."""
-        generator = style_generator(prior, self.kind)
-
-        def work(first: int, stop: int) -> Tensor:
-            return to_pixels(self.images(generator, latents[first:stop].to(device))).cpu()
-
-        with torch.no_grad():
-            return torch.cat(in_chunks(len(latents), size, work))
+        styles = ends.transpose(0, 1).contiguous()  # (starts, N, W)
+        if self.choice:
+            styles = self._chosen(target, generator, styles, identities, run)
+        images = render(lambda styles: self.images(generator, styles), styles, size, run.device)
+        return Reconstructions(latents=styles, images=images, history=history)
 
     def _chosen(
-        self,
-        target: Classifier,
-        generator: StyleGenerator,
-        styles: Tensor,
-        identities: Tensor,
-        seed: int,
-        device: str,
-        size: int,
+        self, target: Classifier, generator: StyleGenerator, styles: Tensor, identities: Tensor, run: Run
     ) -> Tensor:
         """Return, of styles (starts, N, W), those of the starts that `choose` picks, (1, N, W)."""
-        rows, count = styles.flatten(0, 1), len(identities)
+        rows, ends = Rows(self.kind, identities, self.starts, run), styles.flatten(0, 1)
 
         def work(first: int, stop: int) -> Tensor:
-            streams = [
-                stream(seed, self.kind, "choice", row // count, int(identities[row % count]))
-                for row in range(first, stop)
-            ]
-            images = self.images(generator, rows[first:stop].to(device))
-            with head_noise(target, next(row_noise(streams, noise_size(target), device))):
+            noise = next(rows.noise("choice", first, stop, noise_size(target)))
+            images = self.images(generator, ends[first:stop].to(run.device))
+            with head_noise(target, noise):
                 logits: Tensor = target(images)
             return logits.cpu()
 
         with torch.no_grad():
-            logits = torch.cat(in_chunks(len(rows), size, work)).reshape(self.starts, count, -1)
+            logits = rows.by_restart(torch.cat(in_chunks(len(rows), chunk_size(run), work)))
         picks = [choose(logits[:, i], label) for i, label in enumerate(identities.tolist())]
-        return styles[torch.tensor(picks), torch.arange(count)][None]
+        return rows.select(ends, torch.tensor(picks)[None])
 
     def descend(
         self,
@@ -278,11 +207,9 @@ class Mirror(Attack):
         high: Tensor,
         flipped: Sequence[bool],
         noise: Iterator[Tensor],
-        progress: Progress,
+        journal: Journal,
         *,
         size: int,
-        resume: Resume | None = None,
-        name: str = "rows",
     ) -> tuple[Tensor, Tensor]:
         """Return the styles after each identity's best step, and the mean losses at sampled points, (P, 2).
 
@@ -297,42 +224,28 @@ class Mirror(Attack):
             gradients: list[Tensor] = []
             losses: list[Tensor] = []
             for at in (slice(begin, begin + size) for begin in range(0, rows, size)):
-                some = state["styles"][at].detach().requires_grad_(True)
-                images = self.images(generator, some)
+                part = state["styles"][at].detach().requires_grad_(True)
+                images = self.images(generator, part)
                 with head_noise(target, drawn[at]):
                     logits = target(images.flip(3) if flipped[iteration] else images)
                 loss = cross_entropy(logits, labels[at])
-                gradients += torch.autograd.grad(loss.sum() * (self.loss_weight / self.starts), some)
+                gradients += torch.autograd.grad(loss.sum() * (self.loss_weight / self.starts), part)
                 losses.append(loss.detach())
             loss = torch.cat(losses)
-            moved, first, second = adam_step(
-                state["styles"],
-                state["first"],
-                state["second"],
-                torch.cat(gradients),
-                steps=iteration + 1,
-                learning_rate=ramp(self.learning_rate, iteration + 1, self.iterations),
-            )
-            moved = torch.minimum(torch.maximum(moved, low), high)
+            adam = {key: state[key] for key in ("styles", "first", "second")}
+            rate = ramp(self.learning_rate, iteration + 1, self.iterations)
+            after = adam_update(adam, torch.cat(gradients), steps=iteration + 1, learning_rate=rate)
+            moved = torch.minimum(torch.maximum(after["styles"], low), high)
             mean = loss.reshape(self.starts, group).mean(0)
             better = mean < state["lowest"]  # the loss before the step decides, what comes after it is kept
-            after = {
+            after |= {
                 "styles": moved,
-                "first": first,
-                "second": second,
                 "lowest": torch.where(better, mean, state["lowest"]),
                 "best": torch.where(better.repeat(self.starts)[:, None], moved, state["best"]),
             }
             return after, (loss.sum(), loss.new_zeros([]))
 
-        state = {
-            "styles": styles,
-            "first": torch.zeros_like(styles),
-            "second": torch.zeros_like(styles),
-            "lowest": styles.new_full((group,), WORST),
-            "best": styles,
-        }
-        state, losses = descend(
-            step, state, rows, self.iterations, (noise,), progress, resume=resume, name=name
-        )
+        start = adam_start("styles", styles)
+        start |= {"lowest": styles.new_full((group,), WORST), "best": styles}
+        state, losses = descend(step, start, rows, self.iterations, (noise,), journal)
         return state["best"], losses

@@ -1,7 +1,7 @@
 """MIRROR's black-box variant: breed styles of a StyleGAN, knowing only the target's scores."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -10,26 +10,23 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainables.attacks.base import (
-    Attack,
     Passes,
     Reconstructions,
     ThreatModel,
-    check_fit,
     chunk_size,
     in_chunks,
-    row_noise,
-    to_pixels,
+    render,
 )
-from trainables.attacks.optim.descent import inference_prior
-from trainables.attacks.optim.style_pool import Meter, best, sample_styles, style_bounds, worked
+from trainables.attacks.optim.pool_search import PoolSearch
+from trainables.attacks.optim.rows import Meter
+from trainables.attacks.optim.style_pool import best, style_bounds
 from trainables.attacks.optim.styles import StyleGenerator, style_generator
 from trainables.method import length_knob
 from trainables.oracle import ScoreOracle
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import at_least, fraction
+from trainables.runtime.resumable_loop import resumable_loop
 from trainables.runtime.run import Run
-from trainables.runtime.seeds import stream
-from trainables.storage.resume import Resume
 
 SMALLEST = 1e-38  # of a probability, so that its logarithm stays finite
 
@@ -55,20 +52,17 @@ def mutated(styles: Tensor, mask: Tensor, noise: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MirrorBlackbox(Attack):
+class MirrorBlackbox(PoolSearch):
     """MIRROR's genetic attack: An et al. 2022; the defaults are those of the released script.
 
     Each identity's first `population` are the samples of a pool with the highest score for it. In each
     generation the best survives, and the others are children of parents drawn in proportion to their scores:
     each gene (entry of the style) of one of them, some genes moved, then cut to the usual styles.
 
-    pool: samples, shared by all identities and asked about once; released code has 100,000.
-    psi, cutoff: truncation of all images, and in how many layers. The latents returned are styles before it.
     generations: at most; an identity is done when its best score reaches `enough`.
     crossover: see `share`. The default is what was released, which is not what was meant.
     mutation_chance, mutation_size: share of genes moved, and by how many standard deviations of the pool in
         P space at most; all children of a generation move along one direction, as released.
-    spread: standard deviations of the pool around its mean that styles are cut to, in P space.
 
     The survivor's score is remembered, not asked again, which saves one query in each generation.
     """
@@ -82,28 +76,21 @@ class MirrorBlackbox(Attack):
         "cpu": {"pool": 1000, "population": 40, "generations": 25},
     }
 
-    pool: int = 100_000
-    psi: float = 0.7
-    cutoff: int = 8
     population: int = 1000
     generations: int = length_knob(100)
     enough: float = 0.95
     crossover: Crossover = "released"
     mutation_chance: float = 0.1
     mutation_size: float = 0.1
-    spread: float = 1.0
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "pool", "generations", "cutoff")
+        super().__post_init__()
+        at_least(self, 1, "generations")
         at_least(self, 2, "population")
-        at_least(self, 0, "psi", "mutation_size", "spread")
+        at_least(self, 0, "mutation_size", "spread")
         fraction(self, "enough", "mutation_chance")
         if self.population > self.pool:
             raise ValueError(f"population must be at most pool, {self.pool}; got {self.population}")
-
-    def check_prior(self, prior: PriorNetworks) -> None:
-        """Raise `ConfigError` unless the prior has a style space."""
-        style_generator(prior, self.kind)
 
     def passes(self) -> Passes:
         """Return what one identity costs at most, without the pool, which all identities share."""
@@ -112,45 +99,20 @@ class MirrorBlackbox(Attack):
             generator_forward=children + 1, generator_backward=0, target_forward=children, target_backward=0
         )
 
-    def unguided(self, prior: PriorNetworks, count: int, *, run: Run) -> Tensor:
-        """Return the pictures of random samples of the pool; see `Attack.unguided`."""
-        generator = style_generator(prior, self.kind)
-        styles = sample_styles(
-            generator, prior.latent_size, count, seed=run.seed, kind="unguided", device=run.device
-        )
-        low, high = style_bounds(styles, self.spread)
-        bounded = torch.minimum(torch.maximum(styles, low), high)
-        return self.pictures(prior, bounded, run.device, chunk_size(run))
-
-    def invert(
+    def reconstruct(
         self,
         target: ScoreOracle,
         prior: PriorNetworks,
         identities: Tensor,
         *,
         run: Run,
-        auxiliary: Mapping[str, Any] | None = None,
+        auxiliary: Mapping[str, Any] | None,
     ) -> Reconstructions:
-        """Return (1, N) reconstructions; see `Attack.invert`."""
-        prior = inference_prior(prior, run.device)
-        check_fit(target, prior, identities, run.device, self.threat_model)
+        """Return (1, N) reconstructions; see `Attack.reconstruct`."""
         generator = style_generator(prior, self.kind)
-        identities = identities.cpu()
         size, count = chunk_size(run), len(identities)
         meter = Meter(run.report, self.pool + count * self.generations)
-
-        pool = sample_styles(
-            generator, prior.latent_size, self.pool, seed=run.seed, kind=self.kind, device=run.device
-        )
-
-        def rate(first: int, stop: int) -> Tensor:
-            streams = [run.stream(self.kind, "pool head", row) for row in range(first, stop)]
-            noise = next(row_noise(streams, target.noise_size, run.device))
-            return target(self.images(generator, pool[first:stop].to(run.device)), noise)[
-                :, identities.to(run.device)
-            ]
-
-        scores = worked(self.pool, size, rate, resume=run.resume, name="pool", done=meter.add)
+        pool, scores = self.rated_pool(target, target.noise_size, prior, identities, run, meter.add)
         chosen = best(scores, self.population)  # (P, N)
         fitness = scores.gather(0, chosen).clamp_min(SMALLEST).log().T  # (N, P), best first
 
@@ -162,19 +124,16 @@ class MirrorBlackbox(Attack):
                 fitness[first:stop],
                 pool,
                 identities[first:stop],
-                seed=run.seed,
-                device=run.device,
-                size=size,
+                run=run,
                 meter=meter,
-                resume=run.resume,
                 name=f"identities-{first}-{stop}",
             )
 
         bred = in_chunks(count, max(1, size // self.population), breed)
         latents = torch.cat([styles for styles, _ in bred])
-        course = torch.cat([kept for _, kept in bred])  # (N, generations + 1) the best log probabilities
+        course = torch.cat([each for _, each in bred])  # (N, generations + 1) the best log probabilities
         asked = (course[:, :-1] < math.log(self.enough)).sum()  # generations that had children
-        images = self.pictures(prior, latents, run.device, size)
+        images = render(lambda styles: self.images(generator, styles), latents, size, run.device)
         return Reconstructions(
             latents=latents[None],
             images=images[None],
@@ -188,19 +147,7 @@ class MirrorBlackbox(Attack):
 
     def images(self, generator: StyleGenerator, styles: Tensor) -> Tensor:
         """Return what targets see of styles (n, W), (n, 3, S, S) in [0, 1]."""
-        return generator.view(generator.synthesis(generator.truncate(styles, self.psi, self.cutoff))).clamp(
-            0, 1
-        )
-
-    def pictures(self, prior: PriorNetworks, latents: Tensor, device: str = "cpu", size: int = 60) -> Tensor:
-        """Return the images of latents (n, W) that `invert` found, uint8 (n, 3, S, S) on the CPU."""
-        generator = style_generator(prior, self.kind)
-
-        def work(first: int, stop: int) -> Tensor:
-            return to_pixels(self.images(generator, latents[first:stop].to(device))).cpu()
-
-        with torch.no_grad():
-            return torch.cat(in_chunks(len(latents), size, work))
+        return super().images(generator, styles).clamp(0, 1)
 
     def evolve(
         self,
@@ -211,11 +158,8 @@ class MirrorBlackbox(Attack):
         pool: Tensor,
         identities: Tensor,
         *,
-        seed: int,
-        device: str,
-        size: int,
+        run: Run,
         meter: Meter,
-        resume: Resume,
         name: str,
     ) -> tuple[Tensor, Tensor]:
         """Return the best styles (n, W), and each generation's best log probability, (n, generations + 1).
@@ -226,49 +170,59 @@ class MirrorBlackbox(Attack):
         low, high = style_bounds(pool, self.spread)
         deviation = functional.leaky_relu(pool, 5.0).std(0, correction=0)
         course, begin = [fitness[:, 0]], 0
-        saved = resume.read(name)
+        saved = run.resume.read(name)
         if saved is not None:
             begin, population, fitness = saved["generation"], saved["population"], saved["fitness"]
             course = list(saved["course"].T)
             meter.add(begin * len(identities))
         population, fitness = population.clone(), fitness.clone()
-        for generation in range(begin, self.generations):
+
+        def generation(number: int) -> None:
             left = (fitness[:, 0] < math.log(self.enough)).nonzero().flatten()
-            if len(left):
-                families = [
-                    self._children(
-                        population[i],
-                        fitness[i],
-                        low,
-                        high,
-                        deviation,
-                        stream(seed, self.kind, "breeding", int(identities[i]), generation),
-                        target.noise_size,
-                    )
-                    for i in left.tolist()
-                ]
-                children = torch.stack([styles for styles, _ in families])
-                noise = torch.cat([drawn for _, drawn in families])
-                labels = identities[left].repeat_interleave(self.population - 1)
-                scores = self._ask(target, generator, children.flatten(0, 1), noise, labels, device, size)
-                everyone = torch.cat((population[left, :1], children), dim=1)
-                ranked = torch.cat((fitness[left, :1], scores.reshape(len(left), -1)), dim=1).sort(
-                    dim=1, descending=True, stable=True
+            if not len(left):
+                return
+            families = [
+                self._children(
+                    population[i],
+                    fitness[i],
+                    low,
+                    high,
+                    deviation,
+                    run.stream(self.kind, "breeding", int(identities[i]), number),
+                    target.noise_size,
                 )
-                fitness[left] = ranked.values
-                population[left] = everyone[torch.arange(len(left))[:, None], ranked.indices]
-            course.append(fitness[:, 0].clone())
-            if resume.due() or generation == self.generations - 1:
-                resume.write(
-                    name,
-                    {
-                        "generation": generation + 1,
-                        "population": population,
-                        "fitness": fitness,
-                        "course": torch.stack(course, dim=1),
-                    },
-                )
-            meter.add(len(identities))
+                for i in left.tolist()
+            ]
+            children = torch.stack([styles for styles, _ in families])
+            noise = torch.cat([drawn for _, drawn in families])
+            labels = identities[left].repeat_interleave(self.population - 1)
+            scores = self._ask(target, generator, children.flatten(0, 1), noise, labels, run)
+            everyone = torch.cat((population[left, :1], children), dim=1)
+            ranked = torch.cat((fitness[left, :1], scores.reshape(len(left), -1)), dim=1).sort(
+                dim=1, descending=True, stable=True
+            )
+            fitness[left] = ranked.values
+            population[left] = everyone[torch.arange(len(left))[:, None], ranked.indices]
+
+        def generations() -> Iterator[bool]:
+            for number in range(begin, self.generations):
+                generation(number)
+                course.append(fitness[:, 0].clone())
+                yield number == self.generations - 1
+                meter.add(len(identities))
+
+        def save() -> None:
+            run.resume.write(
+                name,
+                {
+                    "generation": len(course) - 1,
+                    "population": population,
+                    "fitness": fitness,
+                    "course": torch.stack(course, dim=1),
+                },
+            )
+
+        resumable_loop(generations(), lambda: None, save, run.resume)
         return population[:, 0], torch.stack(course, dim=1)
 
     def _children(
@@ -284,11 +238,11 @@ class MirrorBlackbox(Attack):
         """Return P - 1 children (P - 1, W) of a population (P, W), and noise for the target's head."""
         count, width = len(population) - 1, population.shape[1]
         drawn = torch.multinomial(fitness.softmax(0), 2 * count, replacement=True, generator=generator)
-        one, other = drawn[:count], drawn[count:]
+        mothers, fathers = drawn[:count], drawn[count:]
         first = torch.rand(count, width, generator=generator) < share(
-            fitness[one], fitness[other], self.crossover
+            fitness[mothers], fitness[fathers], self.crossover
         ).unsqueeze(1)
-        crossed = torch.where(first, population[one], population[other])
+        crossed = torch.where(first, population[mothers], population[fathers])
         mask = torch.rand(count, width, generator=generator) < self.mutation_chance
         step = (2 * torch.rand(width, generator=generator) - 1) * deviation * self.mutation_size
         children = torch.minimum(torch.maximum(mutated(crossed, mask, step), low), high)
@@ -301,14 +255,13 @@ class MirrorBlackbox(Attack):
         styles: Tensor,
         noise: Tensor,
         labels: Tensor,
-        device: str,
-        size: int,
+        run: Run,
     ) -> Tensor:
         """Return the log probability of each row's label, (n,), on the CPU."""
 
         def work(first: int, stop: int) -> Tensor:
-            said = target(self.images(generator, styles[first:stop].to(device)), noise[first:stop])
-            return said.cpu().gather(1, labels[first:stop, None])[:, 0]
+            images = self.images(generator, styles[first:stop].to(run.device))
+            return target(images, noise[first:stop]).cpu().gather(1, labels[first:stop, None])[:, 0]
 
         with torch.no_grad():
-            return torch.cat(in_chunks(len(styles), size, work)).clamp_min(SMALLEST).log()
+            return torch.cat(in_chunks(len(styles), chunk_size(run), work)).clamp_min(SMALLEST).log()

@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from trainables.architectures.base import Classifier
-from trainables.architectures.head_noise import head_noise, noise_size
-from trainables.attacks.base import Passes, Reconstructions, ThreatModel, check_fit
+from trainables.architectures.head_noise import noise_size
+from trainables.attacks.base import Passes, Reconstructions, ThreatModel
 from trainables.attacks.optim.conditional import VIEWS, ConditionalSearch
+from trainables.attacks.optim.descent import guided
 from trainables.nn.identity_losses import max_margin
-from trainables.nn.inference import inference_copy
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.run import Run
 
@@ -40,33 +40,16 @@ class PLG(ConditionalSearch):
 
     def passes(self) -> Passes:
         """Return what one identity costs."""
-        steps = self.iterations * self.restarts
-        return Passes(
-            generator_forward=steps + self.restarts,
-            generator_backward=steps,
-            target_forward=VIEWS * steps,
-            target_backward=VIEWS * steps,
-        )
+        return Passes.descents(self.restarts, self.iterations, views=VIEWS)
 
-    def invert(
+    def reconstruct(
         self,
         target: Classifier,
         prior: PriorNetworks,
         identities: Tensor,
         *,
         run: Run,
-        auxiliary: Mapping[str, Any] | None = None,
+        auxiliary: Mapping[str, Any] | None,
     ) -> Reconstructions:
-        """Return (restarts, N) reconstructions; see `Attack.invert`. history: its ``prior_loss`` is 0."""
-        self.check_prior(prior)
-        copy = inference_copy(target, run.device)
-        prior = PriorNetworks(
-            inference_copy(prior.generator, run.device), prior.discriminator, prior.latent_size
-        )
-        check_fit(copy, prior, identities, run.device, self.threat_model)
-
-        def guide(images: Tensor, labels: Tensor, noise: Tensor) -> Tensor:
-            with head_noise(copy, noise):
-                return max_margin(copy(images), labels)
-
-        return self.search([guide], [noise_size(copy)], prior, identities, run=run)
+        """Return (restarts, N) reconstructions; history: its ``prior_loss`` is 0."""
+        return self.search([guided(target, max_margin)], [noise_size(target)], prior, identities, run=run)

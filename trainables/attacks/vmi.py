@@ -9,25 +9,15 @@ from torch import Tensor
 
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise, noise_size
-from trainables.attacks.base import (
-    Attack,
-    Passes,
-    Reconstructions,
-    ThreatModel,
-    check_fit,
-    chunk_size,
-    in_chunks,
-    to_pixels,
-)
-from trainables.attacks.optim.descent import DescentState, Losses, Progress, descend, sampled
+from trainables.attacks.base import Attack, Passes, Reconstructions, ThreatModel, chunk_size, render
+from trainables.attacks.optim.descent import DescentState, Journal, Losses, descend
 from trainables.attacks.optim.posteriors import Draws, Flow, Gaussian, Mixture, Posterior
+from trainables.attacks.optim.rows import by_sample, search_rows
 from trainables.errors import ConfigError
 from trainables.method import length_knob
-from trainables.nn.inference import inference_copy
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.run import Run
-from trainables.storage.resume import Resume
 
 
 def smoothed_cross_entropy(logits: Tensor, identities: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -100,13 +90,7 @@ class VMI(Attack):
 
     def passes(self) -> Passes:
         """Return what one identity costs."""
-        images = self.steps * self.batch
-        return Passes(
-            generator_forward=images + self.samples,
-            generator_backward=images,
-            target_forward=images,
-            target_backward=images,
-        )
+        return Passes.descents(self.batch, self.steps, images=self.samples)
 
     def family(self) -> Posterior:
         """Return the distribution that the knobs name."""
@@ -114,87 +98,47 @@ class VMI(Attack):
             return Mixture(self.components)
         return Flow(self.flow_steps, self.hidden, 0) if self.posterior == "flow" else Gaussian()
 
-    def invert(
+    def reconstruct(
         self,
         target: Classifier,
         prior: PriorNetworks,
         identities: Tensor,
         *,
         run: Run,
-        auxiliary: Mapping[str, Any] | None = None,
+        auxiliary: Mapping[str, Any] | None,
     ) -> Reconstructions:
-        """Return (samples, N) reconstructions; see `Attack.invert`.
+        """Return (samples, N) reconstructions; see `Attack.reconstruct`.
 
         `batch_size` counts images: a step of few identities is cut if even one has more.
         history: its ``prior_loss`` is the divergence.
         """
-        target = inference_copy(target, run.device)
-        prior = PriorNetworks(
-            inference_copy(prior.generator, run.device), prior.discriminator, prior.latent_size
-        )
-        check_fit(target, prior, identities, run.device, self.threat_model)
-        self.check_prior(prior)
-        identities, size = identities.cpu(), chunk_size(run)
-        rows, width, finished = len(identities), prior.latent_size // self.layers, 0
-        family = self.family()
+        size, width, family = chunk_size(run), prior.latent_size // self.layers, self.family()
 
-        def work(first: int, stop: int) -> tuple[Tensor, Tensor, Tensor]:
-            nonlocal finished
+        def search(first: int, stop: int, journal: Journal) -> tuple[Tensor, Tensor, Tensor]:
+            def streams(use: str) -> list[torch.Generator]:
+                return [run.stream("vmi", use, identity) for identity in identities[first:stop].tolist()]
 
-            def progress(iteration: int, identity_loss: float, prior_loss: float) -> None:
-                done = finished + iteration * (stop - first)
-                run.report(
-                    "attack", done, rows * self.steps, identity_loss=identity_loss, prior_loss=prior_loss
-                )
-
-            chunk = identities[first:stop].tolist()
-            starts = [run.stream("vmi", "start", identity) for identity in chunk]
+            start = family.initial(streams("start"), self.layers, width)
             parameters, losses = self.fit(
                 target,
                 prior,
                 family,
-                {
-                    name: value.to(run.device)
-                    for name, value in family.initial(starts, self.layers, width).items()
-                },
+                {name: value.to(run.device) for name, value in start.items()},
                 identities[first:stop].to(run.device),
-                self.draws([run.stream("vmi", "draws", i) for i in chunk], target, width, run.device),
-                progress,
+                self.draws(streams("draws"), target, width, run.device),
+                journal,
                 size=size,
-                resume=run.resume,
-                name=f"rows-{first}-{stop}",
             )
-            last = [run.stream("vmi", "samples", identity) for identity in chunk]
-            final = {
-                name: value.to(run.device) for name, value in self._draw(last, self.samples, 0, width).items()
-            }
+            final = self._draw(streams("samples"), self.samples, 0, width)
             with torch.no_grad():
-                latents = family.sample(parameters, final).flatten(2)  # (n, samples, Y Z)
-                flat = latents.flatten(0, 1)
-                pixels = [
-                    to_pixels(prior.generator(flat[part : part + size])).cpu()
-                    for part in range(0, len(flat), size)
-                ]
-            finished += (stop - first) * self.steps
-            images = torch.cat(pixels)
-            return (
-                latents.cpu(),
-                images.reshape(*latents.shape[:2], *images.shape[1:]),
-                losses * (stop - first),
-            )
+                draws = {name: value.to(run.device) for name, value in final.items()}
+                latents = family.sample(parameters, draws).flatten(2)  # (n, samples, Y Z)
+            return latents, render(prior.generator, latents, size, run.device), losses * (stop - first)
 
-        chunks = in_chunks(rows, max(1, size // self.batch), work)
-        mean = torch.stack([losses for _, _, losses in chunks]).sum(0) / rows
-        return Reconstructions(
-            latents=torch.cat([latents for latents, _, _ in chunks]).transpose(0, 1).contiguous(),
-            images=torch.cat([images for _, images, _ in chunks]).transpose(0, 1).contiguous(),
-            history=[
-                {"iteration": float(iteration), "identity_loss": identity_loss, "prior_loss": prior_loss}
-                for iteration, (identity_loss, prior_loss) in zip(
-                    sampled(self.steps), mean.tolist(), strict=True
-                )
-            ],
+        (latents, images), history = search_rows(
+            search, len(identities), size // self.batch, self.steps, run=run
         )
+        return by_sample(latents, images, history)
 
     def draws(
         self, generators: list[torch.Generator], target: Classifier, width: int, device: str
@@ -232,11 +176,9 @@ class VMI(Attack):
         parameters: DescentState,
         labels: Tensor,
         draws: Iterator[Any],
-        progress: Progress,
+        journal: Journal,
         *,
         size: int,
-        resume: Resume | None = None,
-        name: str = "rows",
     ) -> tuple[DescentState, Tensor]:
         """Return the fitted parameters and the mean (identity, prior) losses at `sampled` steps, (P, 2).
 
@@ -259,9 +201,7 @@ class VMI(Attack):
             return following, (loss, divergence.sum().detach())
 
         state = parameters | {f"velocity of {key}": torch.zeros_like(parameters[key]) for key in names}
-        state, losses = descend(
-            step, state, len(labels), self.steps, [draws], progress, resume=resume, name=name
-        )
+        state, losses = descend(step, state, len(labels), self.steps, [draws], journal)
         return {key: state[key] for key in names}, losses
 
     def _attack(
@@ -275,13 +215,13 @@ class VMI(Attack):
     ) -> Losses:
         """Return the gradient of the identity losses in `latents` (n, B, Y, Z), and their sum over rows."""
         batch = latents.shape[1]
-        flat, lent = latents.flatten(2).flatten(0, 1), noise.flatten(0, 1)
+        flat, noise = latents.flatten(2).flatten(0, 1), noise.flatten(0, 1)
         repeated = labels.repeat_interleave(batch)
         slopes, losses = [], []
         for first in range(0, len(flat), size):
             part = slice(first, first + size)
             leaf = flat[part].requires_grad_(True)
-            with head_noise(target, lent[part]):
+            with head_noise(target, noise[part]):
                 logits = target(prior.generator(leaf))
             loss = smoothed_cross_entropy(logits, repeated[part], self.smoothing).sum() / batch
             slopes.append(torch.autograd.grad(loss, leaf)[0])

@@ -19,6 +19,9 @@ class Images:
         names: K identity names, in label order.
         files: N origins (a path, or a description for rendered images), used in errors and overlap checks.
         reserved: bool (N,), True for images that the data set itself keeps for testing, or None.
+        checked: bool (N,), the same for validation, or None.
+        digests: of the bytes of each image's file; None for images that come from no files.
+        warnings: what a reader must know of how the images were read.
     """
 
     pixels: Tensor
@@ -26,6 +29,9 @@ class Images:
     names: tuple[str, ...]
     files: tuple[str, ...]
     reserved: Tensor | None = None
+    checked: Tensor | None = None
+    digests: tuple[bytes, ...] | None = None
+    warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -45,6 +51,9 @@ class Images:
             names=self.names,
             files=tuple(self.files[i] for i in index.tolist()),
             reserved=None if self.reserved is None else self.reserved[index],
+            checked=None if self.checked is None else self.checked[index],
+            digests=None if self.digests is None else tuple(self.digests[i] for i in index.tolist()),
+            warnings=self.warnings,
         )
 
 
@@ -60,6 +69,25 @@ class Dataset(Method):
     @property
     def crop(self) -> Any:
         """Return how pictures are cut before they are scaled; None where they are taken as they are."""
+        return None
+
+    @property
+    def fit(self) -> Any:
+        """Return what becomes of pictures that are not square: "cut", or "pad" with black."""
+        return "cut"
+
+    @property
+    def allow_duplicates(self) -> Any:
+        """Return whether equal images in two parts or under two people are no error."""
+        return False
+
+    @property
+    def anonymous_names(self) -> Any:
+        """Return whether names say nothing about who is shown, so that they are not compared."""
+        return False
+
+    def stamp(self) -> Any:
+        """Return what differs once the data loaded last have changed; cheaper than to load them again."""
         return None
 
     def load(self, image_size: int) -> Images:

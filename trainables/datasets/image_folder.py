@@ -1,47 +1,60 @@
 """Images from disk: a folder or a zip of identity/file trees."""
 
-import io
+import hashlib
 import os
 import threading
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
-import numpy as np
 import torch
-from PIL import Image, ImageOps
 from torch import Tensor
 
 from trainables.datasets.base import Dataset, Images
+from trainables.datasets.layout import arrange, by_suffix, loss_warnings, remedy
+from trainables.datasets.pictures import (
+    UNREADABLE,
+    Fit,
+    UnknownRange,
+    decode,
+    readable_suffixes,
+    resized,
+    square,
+)
 from trainables.errors import ConfigError
-from trainables.method import file_knob
+from trainables.method import file_knob, later_knob
+from trainables.storage.folders import Listing, is_foreign, is_regular, list_folder
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
 SHOWN = 5  # how many bad files an error names
-# What PIL and zipfile raise for damaged, truncated, encrypted or absurdly large files.
-DAMAGED = (OSError, EOFError, ValueError, SyntaxError, zlib.error, zipfile.BadZipFile)
-UNREADABLE: tuple[type[Exception], ...] = (*DAMAGED, RuntimeError, Image.DecompressionBombError)
 Read = Callable[[str], bytes]
+LOADED: dict[str, tuple[str, ...]] = {}  # the folders below each root that this process loaded
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFolder(Dataset):
-    """Images of a folder or a zip, decoded to RGB.
+    """Images of a folder or a zip, decoded to RGB at eight bits.
 
     Layouts, each perhaps inside one more folder: ``identity/file.jpg``; ``train/identity/file.jpg`` with
-    ``test/identity/file.jpg``, where the test tree is reserved for testing; or one flat folder of images,
-    which is the single identity ``all``. Identities and files are in plain order of their names; files that
-    are hidden, or have no image suffix, are skipped.
+    ``test/identity/file.jpg``, perhaps with a validation part, in the usual spellings (``Training``, ``val``,
+    ``testing`` and so on), where each image stays in its part; or one flat folder of images, which is the
+    single identity ``all``. Any other layout is refused. Identities and files are in plain order of their
+    names. What is hidden, or left there by other programs (thumbnails of file servers, wastebaskets), is
+    skipped; other files that Pillow cannot read are counted in a warning, and no folder is read twice.
 
     root: the folder or the .zip; ``~`` is understood.
     crop: side in pixels of the square cut from the middle of each image; None cuts the largest one.
     limit: only the first so many identities (of a single identity: images), for small runs.
+    fit: of an image that is not square, "cut" takes the middle square, and "pad" the whole image with black
+        beside it; with a crop, "pad" also takes images that are smaller than it.
+    allow_duplicates: equal images in two parts or under two people are a warning instead of an error, and so
+        are images that pre-training shares with the private data.
+    anonymous_names: the names say nothing about who is shown, as numbers that each data set counts anew; they
+        are not compared between private and public data.
     """
 
     kind: ClassVar[str] = "image_folder"
@@ -51,12 +64,25 @@ class ImageFolder(Dataset):
     root: str = file_knob()
     crop: int | None = None
     limit: int | None = None
+    fit: Literal["cut", "pad"] = later_knob("cut")
+    allow_duplicates: bool = later_knob(False)
+    anonymous_names: bool = later_knob(False)
 
     def __post_init__(self) -> None:
         for knob in ("crop", "limit"):
             value = getattr(self, knob)
             if value is not None and value < 1:
                 raise ConfigError(f"{knob} of image_folder must be at least 1, or left out; got {value}")
+        if self.fit not in get_args(Fit):
+            raise ConfigError(
+                f"fit of image_folder must be one of {', '.join(get_args(Fit))}; got {self.fit!r}"
+            )
+
+    def stamp(self) -> tuple[int, ...]:
+        """Return the times of the folders loaded last: files added, moved and renamed change them."""
+        root = Path(self.root).expanduser()
+        folders = LOADED.get(str(root), ())
+        return tuple(_time(place) for place in (root, *(root / folder for folder in folders)))
 
     def load(self, image_size: int) -> Images:
         """Return all images, resized with antialiasing where their size differs.
@@ -75,27 +101,39 @@ class ImageFolder(Dataset):
             raise ConfigError(
                 f"image_folder expects a folder or a .zip; got the file {str(root)!r} (root), which is no zip"
             )
-        listing = _listing(root)
-        if root.is_dir():
-            _no_empty_folders(root, [path for path, _, _ in listing])
-        return _decode(self, root.resolve(), image_size, listing)
+        listing = _list_zip(root) if root.is_file() else list_folder(root)
+        LOADED[str(root)] = () if root.is_file() else listing.folders
+        return _decode(self, root.resolve(), image_size, listing, readable_suffixes())
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One image: its path below the root, its identity, and whether it is reserved for testing."""
-
-    path: str
-    identity: str
-    reserved: bool
+def _time(place: Path) -> int:
+    try:
+        return place.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 @lru_cache(maxsize=4)
 def _decode(
-    data: ImageFolder, root: Path, image_size: int, listing: tuple[tuple[str, int, int], ...]
+    data: ImageFolder, root: Path, image_size: int, listing: Listing, suffixes: frozenset[str]
 ) -> Images:
     """Return the images; kept for the last few roots, by path, size and time of every file."""
-    entries, split = _arrange([path for path, _, _ in listing], root)
+    paths = [path for path, _, _ in listing.files if PurePosixPath(path).suffix.lower() in suffixes]
+    others = sorted({path for path, _, _ in listing.files} - set(paths))
+    if not paths:
+        got = f"found none, but {by_suffix(others)}; {remedy(others)}" if others else "found none"
+        raise ConfigError(
+            f"image_folder expects images in identity/file.jpg below {str(root)!r} (root); {got} "
+            f"(read are {', '.join(sorted(suffixes))})"
+        )
+    _check_names(paths, root)
+    entries, warnings = arrange(paths, listing.folders, others, str(root))
+    warnings += loss_warnings(others)
+    if listing.repeated:
+        warnings.append(
+            f"left out {len(listing.repeated)} linked folders that were read already: "
+            f"{', '.join(ascii(path) for path in listing.repeated[:SHOWN])}"
+        )
     names = sorted({entry.identity for entry in entries})
     if data.limit is not None and len(names) == 1:
         entries = entries[: data.limit]
@@ -103,93 +141,66 @@ def _decode(
         names = names[: data.limit]
         entries = [entry for entry in entries if entry.identity in set(names)]
     number = {name: label for label, name in enumerate(names)}
+    read = _read_all(data, root, [entry.path for entry in entries], image_size)
+    given = {entry.part for entry in entries} - {None}
     return Images(
-        pixels=_pixels(root, [entry.path for entry in entries], data.crop, image_size),
+        pixels=read.pixels,
         labels=torch.tensor([number[entry.identity] for entry in entries]),
         names=tuple(names),
         files=tuple(str(root / entry.path) for entry in entries),
-        reserved=torch.tensor([entry.reserved for entry in entries]) if split else None,
+        reserved=torch.tensor([entry.part == "test" for entry in entries]) if given else None,
+        checked=(
+            torch.tensor([entry.part == "validation" for entry in entries]) if "validation" in given else None
+        ),
+        digests=read.digests,
+        warnings=tuple(f"{root.name}: {text}" for text in (*warnings, *read.warnings)),
     )
 
 
-def _listing(root: Path) -> tuple[tuple[str, int, int], ...]:
-    """Return (path below the root, bytes, time) of every image, sorted by path."""
-    found: list[tuple[str, int, int]] = []
-    if root.is_file():
-        with zipfile.ZipFile(root) as archive:
-            time = root.stat().st_mtime_ns
-            found = [(i.filename, i.file_size, time) for i in archive.infolist() if not i.is_dir()]
-    else:
-        for folder, below, files in os.walk(root, followlinks=True):
-            below[:] = [name for name in below if not name.startswith(".")]
-            for name in files:
-                path = Path(folder, name)
-                stat = path.stat() if path.exists() else None  # a dangling link is reported when it is read
-                size, time = (stat.st_size, stat.st_mtime_ns) if stat else (0, 0)
-                found.append((path.relative_to(root).as_posix(), size, time))
-    return tuple(sorted(item for item in found if _is_image(PurePosixPath(item[0]))))
+def _list_zip(root: Path) -> Listing:
+    """Return what lies in a zip, without what other programs leave there."""
+    time = root.stat().st_mtime_ns
+    with zipfile.ZipFile(root) as archive:
+        entries = [i for i in archive.infolist() if not is_foreign(PurePosixPath(i.filename).parts)]
+    files = {entry.filename: entry.file_size for entry in entries if not entry.is_dir()}
+    folders = {PurePosixPath(entry.filename).as_posix() for entry in entries if entry.is_dir()}
+    folders |= {parent.as_posix() for file in files for parent in PurePosixPath(file).parents}
+    return Listing(
+        tuple((file, size, time) for file, size in sorted(files.items())), tuple(sorted(folders - {"."}))
+    )
 
 
-def _no_empty_folders(root: Path, paths: list[str]) -> None:
-    """Raise `ConfigError` for a folder beside those of identities that holds no image: someone is missing."""
-    parents = {parent for path in paths for parent in PurePosixPath(path).parents}
-    identities = {PurePosixPath(path).parent for path in paths} - {PurePosixPath(".")}
-    empty = [
-        folder.relative_to(root).as_posix()
-        for above in sorted({identity.parent for identity in identities})
-        for folder in sorted((root / above).iterdir())
-        if folder.is_dir()
-        and not folder.name.startswith(".")
-        and PurePosixPath(folder.relative_to(root).as_posix()) not in parents
-    ]
-    if empty:
+def _check_names(paths: list[str], root: Path) -> None:
+    """Raise one `ConfigError` naming the paths that are no UTF-8: they can be neither shown nor stored."""
+    bad = [path for path in paths if not _is_utf8(path)]
+    if bad:
+        shown = ", ".join(repr(os.fsencode(path))[1:] for path in bad[:SHOWN])
+        more = f", and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
         raise ConfigError(
-            f"image_folder expects images in every folder; got {len(empty)} without any, such as "
-            f"{empty[0]!r} in {str(root)!r} (root); fill or remove them"
+            f"image_folder expects names of folders and files in UTF-8; got {len(bad)} that are not in "
+            f"{str(root)!a} (root): {shown}{more}; rename them (convmv -r -f latin1 -t utf8 does)"
         )
 
 
-def _is_image(path: PurePosixPath) -> bool:
-    hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
-    return path.suffix.lower() in SUFFIXES and not hidden
-
-
-def _arrange(paths: list[str], root: Path) -> tuple[list[Entry], bool]:
-    """Return the entries in order of identity and path, and whether they came in train and test trees."""
-    if not paths:
-        raise ConfigError(
-            f"image_folder expects images in identity/file.jpg below {str(root)!r} (root); found none "
-            f"with a suffix of {', '.join(sorted(SUFFIXES))}"
-        )
-    parts = {path: PurePosixPath(path).parts for path in paths}
-    top = {part[0] for part in parts.values()}
-    while len(top) == 1 and min(map(len, parts.values())) > 2:  # one folder wrapped around everything
-        parts = {path: part[1:] for path, part in parts.items()}
-        top = {part[0] for part in parts.values()}
-    split = top == {"train", "test"}
-    if split:
-        reserved = {path: part[0] == "test" for path, part in parts.items()}
-        parts = {path: part[1:] for path, part in parts.items()}
-    loose = [path for path, part in parts.items() if len(part) == 1]
-    if loose and len(loose) < len(parts):
-        raise ConfigError(
-            "image_folder expects every image in a folder named for its identity, or none; "
-            f"got {len(loose)} of {len(parts)} images outside of one, such as {loose[0]!r} in {str(root)!r} "
-            "(root); move them into identity folders, or away"
-        )
-    alone = bool(loose) or (not split and len({part[0] for part in parts.values()}) == 1)
-    entries = [
-        Entry(path, "all" if alone else part[0], reserved[path] if split else False)
-        for path, part in parts.items()
-    ]
-    return sorted(entries, key=lambda entry: (entry.identity, entry.path)), split
+def _is_utf8(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @contextmanager
 def _reader(root: Path) -> Iterator[Read]:
     """Give a function from a path below the root to the file's bytes, callable from many threads."""
     if root.is_dir():
-        yield lambda path: (root / path).read_bytes()
+
+        def read_file(path: str) -> bytes:
+            if not is_regular(root / path):
+                raise FileNotFoundError(path)  # a pipe would never end
+            return (root / path).read_bytes()
+
+        yield read_file
         return
     with zipfile.ZipFile(root) as archive:
         lock = threading.Lock()
@@ -201,24 +212,41 @@ def _reader(root: Path) -> Iterator[Read]:
         yield read
 
 
-def _pixels(root: Path, paths: list[str], crop: int | None, image_size: int) -> Tensor:
-    """Return uint8 pixels (N, 3, S, S); raise one `ConfigError` that names the files that cannot be used."""
+@dataclass(frozen=True)
+class Decoded:
+    """The pictures of some files. pixels: uint8 (N, 3, S, S). digests: of each file's bytes."""
+
+    pixels: Tensor
+    digests: tuple[bytes, ...]
+    warnings: tuple[str, ...]
+
+
+def _read_all(data: ImageFolder, root: Path, paths: list[str], image_size: int) -> Decoded:
+    """Return the decoded files; raise one `ConfigError` that names those that cannot be used."""
     pixels = torch.empty(len(paths), 3, image_size, image_size, dtype=torch.uint8)
+    digests = [b""] * len(paths)
+    scaled: list[str] = []
+    layered: list[str] = []
 
     def fill(position: int) -> str | None:
         try:
             content = read(paths[position])
             if not content:
                 return "empty"
-            with Image.open(io.BytesIO(content)) as image:
-                picture = _square(ImageOps.exif_transpose(image).convert("RGB"), crop)
+            picture = decode(content)
+            middle = square(picture.image, data.crop, data.fit)
+        except UnknownRange as error:
+            return str(error)
         except UNREADABLE as error:
             return f"unreadable, {type(error).__name__}"
-        if picture is None:
-            return f"smaller than the crop of {crop}"
-        if picture.size != (image_size, image_size):
-            picture = picture.resize((image_size, image_size), Image.Resampling.BILINEAR)
-        pixels[position] = torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1)
+        if middle is None:
+            return f"smaller than the crop of {data.crop}"
+        pixels[position] = resized(middle, image_size)
+        digests[position] = hashlib.blake2b(content, digest_size=16).digest()
+        if picture.scaled:
+            scaled.append(paths[position])
+        if picture.frames > 1:
+            layered.append(paths[position])
         return None
 
     with _reader(root) as read, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
@@ -226,16 +254,18 @@ def _pixels(root: Path, paths: list[str], crop: int | None, image_size: int) -> 
     bad = [(path, problem) for path, problem in zip(paths, problems, strict=True) if problem]
     if bad:
         raise ConfigError(_complaint(root, bad, len(paths)))
-    return pixels
-
-
-def _square(picture: Image.Image, crop: int | None) -> Image.Image | None:
-    """Return the middle square of side `crop`, or the largest one; None if the picture is too small."""
-    side = crop if crop is not None else min(picture.size)
-    if side > min(picture.size):
-        return None
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    return picture.crop((left, top, left + side, top + side))
+    warnings = []
+    if scaled:
+        warnings.append(
+            f"scaled {len(scaled)} of {len(paths)} images from 16 bits to 8, 65535 to 255, such as "
+            f"{min(scaled)!r}"
+        )
+    if layered:
+        warnings.append(
+            f"took the first frame of {len(layered)} of {len(paths)} images that hold several, such as "
+            f"{min(layered)!r}"
+        )
+    return Decoded(pixels, tuple(digests), tuple(warnings))
 
 
 def _complaint(root: Path, bad: Iterable[tuple[str, str]], total: int) -> str:

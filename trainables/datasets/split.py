@@ -25,7 +25,8 @@ def split(images: Images, *, validation: float = 0.1, test: float = 0.2, seed: i
     """Return a seeded split of every identity: shares `validation` and `test`, at least one image each.
 
     Where the data set reserves images for testing, exactly those are the test set and `test` is not used;
-    `validation` is then a share of the rest. Within a part, images keep their order. One identity's split
+    `validation` is then a share of the rest, or not used where the data set gives that part too. Within a
+    part, images keep their order. One identity's split
     depends on its own images, the seed and its name only.
     """
     if not (0 < validation < 1 and 0 < test < 1 and validation + test < 1):
@@ -41,23 +42,27 @@ def split(images: Images, *, validation: float = 0.1, test: float = 0.2, seed: i
             tested = max(1, round(test * len(own)))
             reserved, free = free[:tested], free[tested:]
         else:
-            kept = images.reserved[own]
-            reserved, free = own[kept], own[~kept]
+            tests = images.reserved[own]
+            reserved, free = own[tests], own[~tests]
             free = free[torch.randperm(len(free), generator=stream(seed, "split", name))]
-        checked = max(1, round(validation * (len(own) if images.reserved is None else len(free))))
-        found = {"training": free[checked:], "validation": free[:checked], "test": reserved}
-        _enough(name, found, images.reserved is not None)
-        for part, index in found.items():
+        if images.checked is None:
+            checked = max(1, round(validation * (len(own) if images.reserved is None else len(free))))
+            own_parts = {"training": free[checked:], "validation": free[:checked], "test": reserved}
+        else:
+            given = images.checked[free]
+            own_parts = {"training": free[~given], "validation": free[given], "test": reserved}
+        _enough(name, own_parts, images.reserved is not None)
+        for part, index in own_parts.items():
             parts[part].append(index)
-    train, val, tests = (images.select(torch.cat(parts[part]).sort().values) for part in LEAST)
-    return Split(train=train, validation=val, test=tests)
+    train, val, test_part = (images.select(torch.cat(parts[part]).sort().values) for part in LEAST)
+    return Split(train=train, validation=val, test=test_part)
 
 
-def _enough(name: str, found: dict[str, Tensor], reserved: bool) -> None:
-    if all(len(found[part]) >= least for part, least in LEAST.items()):
+def _enough(name: str, parts: dict[str, Tensor], reserved: bool) -> None:
+    if all(len(parts[part]) >= least for part, least in LEAST.items()):
         return
-    total = sum(len(index) for index in found.values())
-    got = ", ".join(f"{len(index)} for {part}" for part, index in found.items())
+    total = sum(len(index) for index in parts.values())
+    got = ", ".join(f"{len(index)} for {part}" for part, index in parts.items())
     needed = "3 images and 1 reserved for testing" if reserved else "4 images"
     raise ConfigError(
         f"every identity needs at least 2 images for training, 1 for validation and 1 for test; "

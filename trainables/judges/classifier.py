@@ -5,11 +5,12 @@ from typing import Any, ClassVar, Literal
 
 from torch import nn
 
-from trainables.architectures import freeze_points
+from trainables.architectures import ARCHITECTURES, freeze_points
 from trainables.architectures.base import Classifier
 from trainables.datasets.split import Split
 from trainables.defenses.none import NoDefense
 from trainables.judges.base import Judge, JudgeModel, outputs
+from trainables.method import named_knob
 from trainables.runtime.checks import at_least
 from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive
@@ -34,7 +35,7 @@ class ClassifierJudge(Recipe, Judge):
     summary: ClassVar[str] = "classifier of another architecture, trained on the private images"
     source: ClassVar[str] = "Zhang et al., CVPR 2020 (GMI), evaluation classifier"
 
-    architecture: str
+    architecture: str = named_knob(ARCHITECTURES)
     epochs: int = 30
     optimizer: Literal["sgd", "adam"] = "adam"
     learning_rate: float = 1e-3

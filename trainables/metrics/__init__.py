@@ -1,4 +1,4 @@
-"""What is measured on reconstructions. Add one: a file here, a line below."""
+"""Metrics of reconstructions. Add one: a file here, a line below."""
 
 from trainables.metrics.attack_accuracy import AttackAccuracyStd, AttackAccuracyTop1, AttackAccuracyTop5
 from trainables.metrics.base import Metric

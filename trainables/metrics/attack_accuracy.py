@@ -33,9 +33,9 @@ def attack_accuracy(logits: Tensor, identities: Tensor, group: int = 60) -> Atta
 
     group: how many identities the published protocol attacks together; it matters for `std` alone.
     """
-    wanted = identities.expand(logits.shape[:2])
+    attacked = identities.expand(logits.shape[:2])
     best = logits.topk(min(5, logits.shape[2]), dim=2).indices
-    hits = best == wanted.unsqueeze(2)
+    hits = best == attacked.unsqueeze(2)
     first = hits[:, :, 0].double()
     per_identity = first.mean(0)
     return AttackAccuracy(
@@ -80,6 +80,11 @@ def restart_std(success: Tensor, group: int) -> float | None:
     return torch.stack(parts).mean().item()
 
 
+def accuracy_of(evidence: Evidence) -> AttackAccuracy:
+    """Return the attack accuracy of `evidence`, computed once for all metrics that read it."""
+    return evidence.shared("attack_accuracy", lambda: attack_accuracy(evidence.logits, evidence.identities))
+
+
 @dataclass(frozen=True, kw_only=True)
 class AttackAccuracyTop1(Metric):
     """Measures the share of reconstructions that the judge recognises."""
@@ -91,10 +96,15 @@ class AttackAccuracyTop1(Metric):
     low = 0.0
     high = 1.0
     unit = "share"
+    short_label = "attack accuracy"
+    explanation = (
+        "how often a judge, trained apart from the target, takes a reconstruction for the attacked identity"
+    )
+    objective = False  # the objective is a trial's attack_accuracy: that of its strongest attack
 
     def measure(self, evidence: Evidence) -> float:
         """Return the figure."""
-        return attack_accuracy(evidence.logits, evidence.identities).top1
+        return accuracy_of(evidence).top1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,10 +118,12 @@ class AttackAccuracyTop5(Metric):
     low = 0.0
     high = 1.0
     unit = "share"
+    short_label = "top 5"
+    objective = False  # it rises with the first choice: a front of both is a front of one
 
     def measure(self, evidence: Evidence) -> float:
         """Return the figure."""
-        return attack_accuracy(evidence.logits, evidence.identities).top5
+        return accuracy_of(evidence).top5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +137,9 @@ class AttackAccuracyStd(Metric):
     low = 0.0
     high = 1.0
     unit = "share"
+    objective = False  # a spread, not a success
+    auxiliary = True
 
     def measure(self, evidence: Evidence) -> float | None:
         """Return the figure; None with one restart."""
-        return attack_accuracy(evidence.logits, evidence.identities).std
+        return accuracy_of(evidence).std

@@ -1,16 +1,19 @@
-"""What every metric is: a figure of an attack's reconstructions, read off evidence that is computed once."""
+"""Base class of metrics: figures of an attack's reconstructions, read off evidence that is computed once."""
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, TypeVar
 
 from torch import Tensor
 
 from trainables.method import Method
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What is known of R restarts of an attack on N identities, on the CPU.
+    """Evidence of R restarts of an attack on N identities, on the CPU.
 
     reconstructions: uint8 (R, N, 3, S, S), of `identities`, int64 (N,).
     logits (R, N, K), features (R, N, F): what the judge says of them.
@@ -25,20 +28,43 @@ class Evidence:
     confidences: Tensor
     private_features: Tensor
     private_labels: Tensor
+    _shared: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def shared(self, name: str, compute: Callable[[], T]) -> T:
+        """Return what `compute` returned when `name` was first asked for: metrics share what costs time."""
+        if name not in self._shared:
+            self._shared[name] = compute()
+        value: T = self._shared[name]
+        return value
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metric(Method):
-    """The base of all metrics. Register one in ``metrics.METRICS``.
+    """The base of all metrics. Register one in ``metrics.METRICS``: tables, report, MLflow and cards follow.
 
-    direction: what is better for who releases the target. low, high: natural bounds; None where unbounded.
-    unit: what the figure counts, such as "share".
+    The attributes are constants in the text of the class: ``sweeper`` reads them without importing torch.
+
+    Attributes:
+        direction: the better one for who releases the target.
+        low: the lowest that it can be; None without a bound.
+        high: the highest that it can be; None without a bound.
+        unit: of the figure; a "share" is written in per cent.
+        label: its name in words; if empty, `kind` without underscores.
+        short_label: the head of a column; if empty, `label`.
+        explanation: a clause for the model card that says what is measured; if empty, `summary`.
+        objective: whether a study may search for it, or limit it.
+        auxiliary: whether it only helps to read other figures; then it is no column of its own.
     """
 
     direction: ClassVar[Literal["maximize", "minimize"]]
     low: ClassVar[float | None]
     high: ClassVar[float | None]
     unit: ClassVar[str]
+    label: ClassVar[str] = ""
+    short_label: ClassVar[str] = ""
+    explanation: ClassVar[str] = ""
+    objective: ClassVar[bool] = True
+    auxiliary: ClassVar[bool] = False
 
     def measure(self, evidence: Evidence) -> float | None:
         """Return the figure, or None where `evidence` does not allow it: then it is left out."""

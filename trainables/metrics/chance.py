@@ -1,4 +1,4 @@
-"""What attack accuracy is by guessing."""
+"""Attack accuracy of guessing."""
 
 from dataclasses import dataclass
 
@@ -16,6 +16,8 @@ class Chance(Metric):
     low = 0.0
     high = 1.0
     unit = "share"
+    objective = False  # no attack changes it
+    auxiliary = True
 
     def measure(self, evidence: Evidence) -> float:
         """Return the figure."""

@@ -40,6 +40,8 @@ class KNNDistance(Metric):
     low = 0.0
     high = None
     unit = "squared distance"
+    short_label = "KNN distance"
+    explanation = "of reconstructions to the nearest private training image, in the judge's features"
 
     def measure(self, evidence: Evidence) -> float:
         """Return the figure."""

@@ -18,6 +18,8 @@ class TargetConfidence(Metric):
     low = 0.0
     high = 1.0
     unit = "share"
+    short_label = "target's confidence"
+    objective = False  # an attack climbs it by itself, also where nobody is recognised
 
     def measure(self, evidence: Evidence) -> float:
         """Return the figure."""

@@ -9,6 +9,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from trainables.errors import ConfigError
 from trainables.nn.critic import Critic
+from trainables.runtime.upload import upload
 
 
 class ClassBatchNorm(nn.Module):
@@ -193,7 +194,7 @@ def random_latents(
     """Return `count` latents (n, size + 1), standard normal with uniform labels, and their labels (n,)."""
     z = torch.randn(count, size, generator=noise)
     labels = torch.randint(classes, (count,), generator=noise)
-    return with_labels(z, labels).to(device), labels.to(device)
+    return upload(with_labels(z, labels), device), upload(labels, device)
 
 
 def gan_steps(

@@ -1,12 +1,13 @@
 """What every prior is: a generator, and perhaps a discriminator, trained on public images only."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from trainables.datasets.base import Images
 from trainables.method import Method
+from trainables.nn.inference import inference_copy
 from trainables.runtime.run import Run
 
 
@@ -42,6 +43,11 @@ class Prior(Method):
     def batch_size(self) -> int:
         """Return how many images a step takes."""
         return 64
+
+    @property
+    def drops_last_batch(self) -> bool:
+        """Return whether a pass over the public images leaves out those that fill no whole batch."""
+        return True
 
     def short_run(self) -> tuple["Prior", float] | None:
         """Return what to run to price it, and how often that goes into the whole; None prices an epoch."""
@@ -82,3 +88,16 @@ def eval_mode(networks: PriorNetworks) -> PriorNetworks:
     networks.generator.eval().requires_grad_(False)
     networks.discriminator.eval().requires_grad_(False)
     return networks
+
+
+def inference_prior(prior: PriorNetworks, device: str, *, channels_last: bool = False) -> PriorNetworks:
+    """Return `prior` with lean copies of its networks, see `inference_copy`.
+
+    channels_last: of the discriminator; measured, the instance norms of most lose more by it than their
+    convolutions gain.
+    """
+    return replace(
+        prior,
+        generator=inference_copy(prior.generator, device),
+        discriminator=inference_copy(prior.discriminator, device, channels_last),
+    )

@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from trainables.architectures import ARCHITECTURES
 from trainables.architectures.base import Classifier
 from trainables.datasets.base import Images, as_float
 from trainables.errors import ConfigError, TrialError
+from trainables.method import named_knob
 from trainables.nn.conditional_gan import (
     ClassifyingDiscriminator,
     ConditionalGenerator,
@@ -63,7 +65,7 @@ class LOKTPrior(Prior):
     critic_steps: int = 5
     batch_size: int = 128
     learning_rate: float = 2e-4
-    surrogates: tuple[str, ...] = DENSENETS
+    surrogates: tuple[str, ...] = named_knob(ARCHITECTURES, DENSENETS)
     images_per_class: int = 500
     surrogate_epochs: int = 200
     epoch_images: int = 30_000
@@ -77,6 +79,11 @@ class LOKTPrior(Prior):
         at_least(self, 0, "warmup", "class_weight")
         above(self, 0, "learning_rate", "surrogate_rate")
         check_names(self.surrogates, "surrogates")
+
+    @property
+    def drops_last_batch(self) -> bool:
+        """Return False: a batch goes on where a pass over the images ends."""
+        return False
 
     def short_run(self) -> tuple["LOKTPrior", float]:
         """Return a run of two iterations, and how often it goes into the whole: to price it."""

@@ -1,11 +1,13 @@
 """The stages of a trial, each made once and kept under a key of all that went into it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from trainables.config import TrialConfig
+from trainables.storage.store import Make, Stage, Store
 
 # Raised when a change of the code changes what a stage computes, so that older results are not reused.
 VERSIONS = {
@@ -21,6 +23,24 @@ VERSIONS = {
 
 def _common(config: TrialConfig, stage: str) -> dict[str, Any]:
     return {"version": VERSIONS[stage], "seed": config.seed, "image_size": config.image_size}
+
+
+def get_for_people(
+    store: Store, stage: str, parts: dict[str, Any], names: Sequence[str], make: Make
+) -> Stage:
+    """Return the stage for `parts`, made of images of the people `names`, in label order.
+
+    The names enter the key only where a stage of the same images lies there already under other names: they
+    decide the split, and who a label is. So no key of finished work moves, and none is taken for another's.
+    """
+
+    def noted(folder: Path) -> dict[str, Any]:
+        return {**make(folder), "identities": list(names)}
+
+    stored = store.get(stage, parts, noted)
+    if stored.result.get("identities", list(names)) == list(names):
+        return stored
+    return store.get(stage, {**parts, "identities": list(names)}, noted)
 
 
 def _load(path: Path) -> Any:

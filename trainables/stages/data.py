@@ -1,33 +1,41 @@
 """The images of a trial: loaded, checked, split, and fingerprinted for the store's keys."""
 
-import functools
 import hashlib
+import json
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from trainables.config import TrialConfig
 from trainables.datasets.base import Dataset, Images
-from trainables.datasets.overlap import check_disjoint
+from trainables.datasets.overlap import check_disjoint, check_parts, check_pretraining
 from trainables.datasets.split import Split, split
 from trainables.errors import ConfigError
+from trainables.pretraining.dataset import OnDataset
 
 
 @dataclass(frozen=True)
 class Data:
-    """The images of a trial, and fingerprints of them for the store's keys."""
+    """The images of a trial, fingerprints of them for the store's keys, and what to know of them.
+
+    images_key: of the private images alone; `private_key` also has the parts and names that a data set gives.
+    """
 
     split: Split
     public: Images
     private_key: str
     public_key: str
+    images_key: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 def load_data(config: TrialConfig) -> Data:
     """Return the trial's images, split and checked: nobody and no file is both private and public.
 
-    Raises `ConfigError` also if more identities are to be attacked than there are.
+    Raises `ConfigError` also for fewer than two private people, for equal images in two parts of the private
+    data or under two people, and if more identities are to be attacked than there are.
     """
     data = _load_data(
         config.private, config.public, config.image_size, config.validation, config.test, config.seed
@@ -41,20 +49,82 @@ def load_data(config: TrialConfig) -> Data:
     return data
 
 
-@functools.lru_cache(maxsize=2)
+LOADED: dict[Any, tuple[Any, Data]] = {}  # the last few: what they were loaded from, its stamps, the data
+KEPT = 2
+
+
 def _load_data(
     private: Dataset, public: Dataset, image_size: int, validation: float, test: float, seed: int
 ) -> Data:
-    mine, theirs = private.load(image_size), public.load(image_size)
-    check_disjoint(mine, theirs)
+    """Return the data, from memory while their folders stay as they are."""
+    knobs = (private, public, image_size, validation, test, seed)
+    stamps, data = LOADED.pop(knobs, (None, None))
+    if data is None or stamps != (private.stamp(), public.stamp()):
+        data = _read_data(*knobs)
+        stamps = (private.stamp(), public.stamp())
+    LOADED[knobs] = (stamps, data)
+    for old in list(LOADED)[:-KEPT]:
+        LOADED.pop(old, None)
+    return data
+
+
+def _read_data(
+    private: Dataset, public: Dataset, image_size: int, validation: float, test: float, seed: int
+) -> Data:
+    mine = private.load(image_size)
+    if mine.classes < 2:
+        raise ConfigError(
+            f"private data must show at least 2 people, to tell them apart; got {mine.classes} "
+            f"('{mine.names[0]}', {len(mine)} images) (private); put the images of each person into a folder "
+            "named for them"
+        )
+    theirs = public.load(image_size)
+    check_disjoint(mine, theirs, names=not (private.anonymous_names or public.anonymous_names))
     parts = split(mine, validation=validation, test=test, seed=seed)
-    return Data(parts, theirs, _fingerprint(mine), _fingerprint(theirs))
+    warnings = [f"private data: {text}" for text in mine.warnings]
+    warnings += [f"public data: {text}" for text in theirs.warnings]
+    warnings += check_parts(parts, allow=private.allow_duplicates)
+    return Data(
+        parts, theirs, _private_fingerprint(mine), _fingerprint(theirs), _fingerprint(mine), tuple(warnings)
+    )
+
+
+def pretraining_warnings(config: TrialConfig) -> list[str]:
+    """Return what to know of the pre-training data, beside the private images; [] without such data.
+
+    Raises `ConfigError` for images that both hold, unless `allow_duplicates` of either says that they may.
+    """
+    if not isinstance(config.pretraining, OnDataset):
+        return []
+    private, other = config.private, config.pretraining.data
+    images = other.load(config.image_size)
+    allow = private.allow_duplicates or other.allow_duplicates
+    shared = check_pretraining(private.load(config.image_size), images, allow=allow)
+    return [*(f"pre-training data: {text}" for text in images.warnings), *shared]
+
+
+def data_warnings(config: TrialConfig) -> list[str]:
+    """Return all that a reader must know of a trial's data, read and checked; see `load_data` for errors."""
+    return [*load_data(config).warnings, *pretraining_warnings(config)]
 
 
 def _fingerprint(images: Images) -> str:
     digest = hashlib.sha256(images.pixels.contiguous().numpy().tobytes())
     digest.update(images.labels.numpy().tobytes())
     return digest.hexdigest()[:20]
+
+
+def _private_fingerprint(images: Images) -> str:
+    """Return the fingerprint of images and, where the data set gives them, of its parts and names.
+
+    Elsewhere the split follows from shares and seed, which enter the keys by themselves.
+    """
+    plain = _fingerprint(images)
+    if images.reserved is None:
+        return plain
+    given = [None if part is None else part.tolist() for part in (images.reserved, images.checked)]
+    text = json.dumps([plain, list(images.names), given])
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 def attacked_identities(config: TrialConfig, data: Data) -> Tensor:

@@ -12,7 +12,7 @@ from trainables.config import TrialConfig
 from trainables.errors import TrialError
 from trainables.judges.base import JudgeModel, outputs
 from trainables.metrics import METRICS
-from trainables.metrics.attack_accuracy import attack_accuracy
+from trainables.metrics.attack_accuracy import accuracy_of
 from trainables.metrics.base import Evidence
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.seeds import stream
@@ -84,7 +84,7 @@ def score(
         private_labels=private_labels,
     )
     figures = {name: metric().measure(evidence) for name, metric in METRICS.items()}
-    accuracy = attack_accuracy(evidence.logits, identities)
+    accuracy = accuracy_of(evidence)
     if not torch.isfinite(logits).all():
         raise TrialError("the judge's logits of the reconstructions are not finite")
     return {

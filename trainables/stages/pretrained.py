@@ -9,8 +9,11 @@ from trainables.config import TrialConfig
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
 from trainables.stages.base import _common
-from trainables.storage.content import with_content
+from trainables.stages.data import pretraining_warnings
+from trainables.storage.content import named_versions, with_content
 from trainables.storage.store import Stage, Store
+
+DIGESTS = ".digests"  # in a store: what the files of pre-training sets hold
 
 
 def make_pretrained(
@@ -19,6 +22,7 @@ def make_pretrained(
     """Return the weights that targets start from."""
 
     def make(folder: Path) -> dict[str, Any]:
+        pretraining_warnings(config)  # refuses data that holds private images
         weights = config.pretraining.stages_state(
             config.target.architecture,
             config.image_size,
@@ -28,14 +32,15 @@ def make_pretrained(
         torch.save(weights, folder / "stages.pt")
         return {"weights": weights is not None}
 
-    return store.get("pretrained", pretrained_parts(config), make)
+    return store.get("pretrained", pretrained_parts(config, store.root / DIGESTS), make)
 
 
-def pretrained_parts(config: TrialConfig) -> dict[str, Any]:
-    """Return all that the backbone depends on."""
+def pretrained_parts(config: TrialConfig, memory: Path | None = None) -> dict[str, Any]:
+    """Return all that the backbone depends on; memory: see `trainables.storage.digests`."""
     return {
         **_common(config, "pretrained"),
-        "pretraining": with_content(config.pretraining),
+        "pretraining": with_content(config.pretraining, memory),
         "architecture": config.target.architecture,
+        **named_versions(config.target),
         "normalization": config.target.normalization,
     }

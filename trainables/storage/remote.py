@@ -1,6 +1,6 @@
 """A place that all machines of a cluster reach, where they keep finished stages for each other.
 
-SWEEPER_STORE names it: a folder, or any URL that pyarrow or fsspec opens (s3://, gs://, hdfs://, ...). With
+SWEEPER_STORE names it: a folder, or any URL that fsspec opens (s3://, gs://, hdfs://, sftp://, ...). With
 it every machine has its own store on its own disk, and copies what another has finished. Without it the
 machines need one store on a disk that they share.
 
@@ -12,6 +12,7 @@ either counts, never a mixture.
 import contextlib
 import errno
 import functools
+import importlib.util
 import os
 import threading
 import uuid
@@ -21,9 +22,18 @@ from pathlib import Path
 from typing import Any
 
 from trainables.errors import ConfigError, TrialError
+from trainables.storage.urls import redact
 
 VARIABLE = "SWEEPER_STORE"
 REACH_SECONDS = 10.0
+
+# protocol -> the package that fsspec opens it with, and the extra of this package that installs it
+EXTRAS = {
+    "s3": ("s3fs", "s3"),
+    "s3a": ("s3fs", "s3"),
+    "gs": ("gcsfs", "gcs"),
+    "gcs": ("gcsfs", "gcs"),
+}
 
 
 @dataclass(frozen=True)
@@ -34,65 +44,68 @@ class RemoteStore:
 
     def push(self, stage: str, key: str, folder: Path) -> None:
         """Upload the finished stage in `folder`."""
-        from pyarrow import fs
-
         with _errors(self.url):
             files, root = _open(self.url)
             place, upload = f"{root}/{stage}/{key}", uuid.uuid4().hex
-            files.create_dir(f"{place}/{upload}", recursive=True)
-            fs.copy_files(str(folder), f"{place}/{upload}", fs.LocalFileSystem(), files)
+            names = [str(path.relative_to(folder)) for path in sorted(folder.rglob("*")) if path.is_file()]
+            for parent in sorted({str(Path(name).parent) for name in names}):
+                _make_folder(files, f"{place}/{upload}/{parent}".removesuffix("/."))
+            files.put([str(folder / name) for name in names], [f"{place}/{upload}/{name}" for name in names])
             draft = f"{place}/.{upload}"
-            with files.open_output_stream(draft) as stream:
-                stream.write(upload.encode())
-            files.move(draft, f"{place}/finished")
+            files.pipe_file(draft, upload.encode())
+            files.mv(draft, f"{place}/finished")
 
     def pull(self, stage: str, key: str, folder: Path) -> bool:
         """Copy the finished stage into the empty `folder`; return False if nobody has uploaded it."""
-        from pyarrow import fs
-
         with _errors(self.url):
             files, root = _open(self.url)
             place = f"{root}/{stage}/{key}"
-            if files.get_file_info(f"{place}/finished").type != fs.FileType.File:
+            try:
+                upload = files.cat_file(f"{place}/finished").decode()
+            except FileNotFoundError:
                 return False
-            with files.open_input_stream(f"{place}/finished") as stream:
-                upload = stream.read().decode()
-            fs.copy_files(f"{place}/{upload}", str(folder), files, fs.LocalFileSystem())
+            files.invalidate_cache()  # another machine may have written since the last listing
+            prefix = f"{place}/{upload}/"
+            names = [path.removeprefix(prefix) for path in files.find(prefix.rstrip("/"))]
+            for name in names:
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            files.get([prefix + name for name in names], [str(folder / name) for name in names])
             return True
 
     def keys(self, stage: str) -> list[str]:
         """Return the keys under which something of `stage` was uploaded."""
-        from pyarrow import fs
-
         with _errors(self.url):
             files, root = _open(self.url)
-            found = files.get_file_info(fs.FileSelector(f"{root}/{stage}", allow_not_found=True))
-            return sorted(one.base_name for one in found)
+            files.invalidate_cache()
+            try:
+                paths = files.ls(f"{root}/{stage}", detail=False)
+            except FileNotFoundError:
+                return []
+            return sorted({path.rstrip("/").rpartition("/")[2] for path in paths} - {stage})
 
     def check(self) -> None:
         """Raise `ConfigError` within `REACH_SECONDS` and a moment if the place cannot be written."""
-        said: list[str] = [f"no answer within {REACH_SECONDS:.0f} s"]
+        reasons: list[str] = [f"no answer within {REACH_SECONDS:.0f} s"]
 
         def probe() -> None:
             try:
                 with _errors(self.url):
                     files, root = _open(self.url)
-                    files.create_dir(root, recursive=True)
+                    _make_folder(files, root)
                     name = f"{root}/.probe-{uuid.uuid4().hex}"
-                    with files.open_output_stream(name) as stream:
-                        stream.write(b"probe")
-                    files.delete_file(name)
-                said.clear()
+                    files.pipe_file(name, b"probe")
+                    files.rm_file(name)
+                reasons.clear()
             except (TrialError, ConfigError, OSError) as error:
-                said[0] = str(error.__cause__ or error)
+                reasons[0] = str(error.__cause__ or error)
 
         thread = threading.Thread(target=probe, daemon=True, name="probe")
         thread.start()
         thread.join(REACH_SECONDS)
-        if said:
-            reason = " ".join(said[0].split())[:300]
+        if reasons:
             raise ConfigError(
-                f"expected a shared store that can be written at {VARIABLE}={self.url}, got: {reason}"
+                f"expected a shared store that can be written at {VARIABLE}={redact(self.url)}, "
+                f"got: {_short(reasons[0])}"
             )
 
 
@@ -104,29 +117,49 @@ def remote_here() -> RemoteStore | None:
 
 @functools.cache
 def _open(url: str) -> tuple[Any, str]:
-    """Return pyarrow's file system at `url`, or fsspec's where pyarrow has none, and the path in it."""
+    """Return fsspec's file system at `url`, and the path in it."""
     try:
-        from pyarrow import fs
+        from fsspec.core import url_to_fs
     except ImportError:
-        raise ConfigError(f"expected pyarrow for {VARIABLE}={url}; pip install pyarrow") from None
-    if "://" not in url:
-        return fs.LocalFileSystem(), str(Path(url).expanduser().resolve())
-    try:
-        found: tuple[Any, str] = fs.FileSystem.from_uri(url)
-        return found
-    except ValueError:  # a scheme that pyarrow does not know
-        import fsspec
+        raise ConfigError(f"expected fsspec for {VARIABLE}={redact(url)}; pip install fsspec") from None
+    protocol, separator, _ = url.partition("://")
+    if not separator:
+        url = str(Path(url).expanduser().resolve())
+    elif protocol in EXTRAS:
+        package, extra = EXTRAS[protocol]
+        if importlib.util.find_spec(package) is None:
+            raise ConfigError(
+                f"expected the package {package} for {VARIABLE}={redact(url)}; "
+                f"pip install 'inversion-sweeper[{extra}]'"
+            )
+        if "?" in url:
+            raise ConfigError(
+                f"expected {protocol}://bucket/path in {VARIABLE}, got {redact(url)}; say what follows ? "
+                f"in fsspec's variables, such as FSSPEC_{protocol.upper()}_ENDPOINT_URL"
+            )
+    files, path = url_to_fs(url)
+    return files, str(path).rstrip("/")
 
-        files, path = fsspec.core.url_to_fs(url)
-        return fs.PyFileSystem(fs.FSSpecHandler(files)), str(path)
+
+def _make_folder(files: Any, path: str) -> None:
+    """Make the folder `path` where there are folders: not in buckets, whose paths begin with their name."""
+    if path.startswith("/"):
+        files.makedirs(path, exist_ok=True)
+
+
+def _short(text: str) -> str:
+    return redact(" ".join(text.split())[:300])
 
 
 @contextlib.contextmanager
 def _errors(url: str) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, ImportError) as error:
+    except (ConfigError, TrialError):
+        raise
+    except Exception as error:  # fsspec's members raise the errors of their own libraries
         if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
             raise
-        said = " ".join(str(error).split())[:300]
-        raise TrialError(f"expected to reach the shared store {VARIABLE}={url}, got: {said}") from error
+        raise TrialError(
+            f"expected to reach the shared store {VARIABLE}={redact(url)}, got: {_short(str(error))}"
+        ) from error

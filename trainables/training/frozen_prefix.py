@@ -5,6 +5,7 @@ from torch import Tensor
 
 from trainables.architectures.base import Classifier
 from trainables.datasets.base import as_float
+from trainables.runtime.upload import upload
 from trainables.training.batches import Augmentation, BatchAugmentation, no_augmentation, take_batch
 from trainables.training.freeze import FrozenBatchnorm
 
@@ -46,7 +47,7 @@ class Prefix:
         if self.stored is None:
             return images, self._outputs(images)
         where = self.stored.device
-        return images, self.stored[views.flips.long().to(where), index.to(where)]
+        return images, self.stored[upload(views.flips.long(), where), upload(index, where)]
 
     def _keep(self, views: int) -> None:
         count = len(self.pixels)
@@ -58,7 +59,8 @@ class Prefix:
         for index in torch.split(torch.arange(count), CHUNK):
             images = as_float(take_batch(self.pixels, index, no_augmentation(len(index))))
             for view in range(views):
-                self.stored[view, index] = self._outputs(images.flip(-1) if view else images)
+                outputs = self._outputs(images.flip(-1) if view else images)
+                self.stored[view, upload(index, outputs.device)] = outputs
 
     @torch.no_grad()
     def _outputs(self, images: Tensor) -> Tensor:

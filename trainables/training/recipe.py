@@ -15,6 +15,8 @@ Schedule = Literal["constant", "cosine", "multistep"]
 class Recipe:
     """Optimiser, schedule and augmentation; subclasses have defaults of their own.
 
+    epochs, batch_size: passes over the images, images in a step.
+    learning_rate, momentum, weight_decay: of the optimizer.
     optimizer: "sgd" (with momentum) or "adam" (momentum is not used); weight_decay is an L2 term in both.
     schedule: learning rate "constant"; "cosine", falling epoch by epoch towards 0; or "multistep", times
         `gamma` after as many epochs as each of `milestones` says. The other schedules use neither.

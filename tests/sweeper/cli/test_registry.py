@@ -32,7 +32,10 @@ def test_rows_are_those_of_the_imported_registries():
     from trainables.attacks import ATTACKS
     from trainables.datasets import DATASETS
     from trainables.defenses import DEFENSES
+    from trainables.judges import JUDGES
     from trainables.metrics import METRICS
+    from trainables.pretraining import PRETRAININGS
+    from trainables.priors import PRIORS
 
     families = {
         "analyses": ANALYSES,
@@ -40,7 +43,10 @@ def test_rows_are_those_of_the_imported_registries():
         "attacks": ATTACKS,
         "datasets": DATASETS,
         "defenses": DEFENSES,
+        "judges": JUDGES,
         "metrics": METRICS,
+        "pretraining": PRETRAININGS,
+        "priors": PRIORS,
         "spaces": SPACES,
     }
     for what, family in families.items():
@@ -99,7 +105,31 @@ from sweeper.cli.app import main
 from sweeper.cli.registry import rows
 rows({what!r})
 main(["list", {what!r}], standalone_mode=False)
+main(["list", {what!r}, rows({what!r})[-1]["name"]], standalone_mode=False)
 print({{"torch", "optuna", "ray", "mlflow"}} & sys.modules.keys(), file=sys.stderr)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "set()"
+
+
+def test_the_command_shows_the_knobs_of_one():
+    from click.testing import CliRunner
+
+    from sweeper.cli.app import main
+
+    table = CliRunner().invoke(main, ["list", "datasets", "image_folder"])
+    assert table.exit_code == 0
+    for text in ("root", "required", "crop", "None cuts the largest one", "fit", "cut | pad", "image_folder"):
+        assert text in table.stdout
+    listed = json.loads(CliRunner().invoke(main, ["list", "datasets", "image_folder", "-f", "json"]).stdout)
+    assert {knob["name"]: knob["default"] for knob in listed["knobs"]} == {
+        "root": "required",
+        "crop": None,
+        "limit": None,
+        "fit": "cut",
+        "allow_duplicates": False,
+        "anonymous_names": False,
+    }
+    wrong = CliRunner().invoke(main, ["list", "datasets", "image_folders"])
+    assert wrong.exit_code == 2 and "did you mean 'image_folder'?" in wrong.stderr
+    assert "no knobs" in CliRunner().invoke(main, ["list", "architectures", "vgg16_bn"]).stdout

@@ -3,8 +3,10 @@
 import io
 import json
 import re
+import shutil
 from contextlib import redirect_stdout
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -123,6 +125,57 @@ def test_what_cannot_be_released_is_named(ran, tmp_path):
     moved.rename(home.store.root)
 
 
+@pytest.fixture
+def people(tmp_path):
+    """Return a maker of (home, folder of people) with one finished trial of three people, trained on pixels
+    of noise, read with knobs of their own."""
+    from sweeper.storage.home import Home
+
+    root = tmp_path / "people"
+    for number, name in enumerate(("ada", "bob", "eve")):
+        for picture in range(6):
+            noise = np.random.default_rng(10 * number + picture).integers(0, 256, (40, 30, 3), dtype=np.uint8)
+            (root / name).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(noise).save(root / name / f"{picture}.png")
+
+    def make(**knobs):
+        home = Home(tmp_path / "home")
+        private = {"kind": "image_folder", "root": str(root), **knobs}
+        document = {**DOCUMENT, "trial": {**DOCUMENT["trial"], "private": private}}
+        home.study("tiny").mkdir(parents=True)
+        (home.study("tiny") / "study.yaml").write_text(yaml.safe_dump(document))
+        book = OptunaStudy(parse_study(document, "test"), home.storage, home.study("tiny") / "history")
+        asked = book.ask()
+        result = run_trial(load_trial(asked.document), store=home.store).to_json()
+        assert book.tell(asked.number, result | {"params": asked.assignment}) == ""
+        return home, root
+
+    return make
+
+
+def test_labels_are_those_of_training_and_not_of_todays_folders(people, tmp_path):
+    home, root = people(fit="pad", crop=36)
+    (root / "bob").rename(root / "zoe")
+    folder = export(home, "tiny", 0, tmp_path / "release")
+    assert load_released(folder).labels == ("ada", "bob", "eve")
+    about = json.loads((folder / "config.json").read_text())
+    assert about["fit"] == "pad" and about["crop"] == 36
+    shutil.rmtree(root)
+    assert load_released(export(home, "tiny", 0, tmp_path / "again")).labels == ("ada", "bob", "eve")
+
+
+def test_labels_of_a_stage_that_holds_none_are_not_guessed(people, tmp_path):
+    home, root = people()
+    (note,) = (home.store.root / "target").glob("*/result.json")
+    record = json.loads(note.read_text())
+    del record["result"]["identities"]  # as before
+    note.write_text(json.dumps(record))
+    assert load_released(export(home, "tiny", 0, tmp_path / "release")).labels == ("ada", "bob", "eve")
+    (root / "ada").rename(root / "zoe")  # other people under the labels
+    with pytest.raises(ConfigError, match="labels would name the wrong people"):
+        export(home, "tiny", 0, tmp_path / "again")
+
+
 def test_a_target_of_each_seed_can_be_chosen(ran):
     trial = find_trial(study_records(ran[0], "tiny"), 0)
     assert list(trained_seeds(trial, 4)) == [4]
@@ -140,7 +193,9 @@ def test_a_confirmed_trial_says_what_fresh_seeds_measured(ran):
     home, config, result = ran
     records = study_records(home, "tiny")
     fresh = [
-        result | {"replicate": seed, "values": {"test_accuracy": 0.5, "attack_accuracy": value}}
+        result
+        | {"replicate": seed, "values": {"test_accuracy": 0.5, "attack_accuracy": value}}
+        | {"interval": {**result["interval"], "test_accuracy": [0.4, 0.6]}}
         for seed, value in ((1, 0.1), (2, 0.3))
     ]
     add_confirmed(records, [], {0: fresh})
@@ -149,7 +204,7 @@ def test_a_confirmed_trial_says_what_fresh_seeds_measured(ran):
     undefended["values"] = {"test_accuracy": 0.99, "attack_accuracy": 0.875}
     records["trials"].append(undefended)
     text = card(records, trial, trained_seeds(trial, 0)[2], to_json(config), 3, "here")
-    assert "| the same recipe under 2 fresh seeds | 50.0 % [50.0 %, 50.0 %] |" in text
+    assert "| the same recipe under 2 fresh seeds | 50.0 % [40.0 %, 60.0 %] |" in text
     assert "under 2 fresh seeds: attack accuracy 20.0 %" in text
     assert "These very weights: attack accuracy 30.0 %" in text
     assert "is better in everything: 100%" in text

@@ -1,13 +1,13 @@
 import pytest
 
-from sweeper.study.objectives import MEASURES, bound, measured, reference_point
-from trainables.metrics import METRICS
+from sweeper.study.metrics import objective_metrics
+from sweeper.study.objectives import bound, measured, reference_point
 
 
 def test_figures_are_found_where_a_trial_puts_them():
     result = {"values": {"test_accuracy": 0.5}, "metrics": {"knn_distance": 4.0}, "seconds": {"target": 9.0}}
-    found = {name: measured(result, name) for name in MEASURES}
-    assert found == {
+    figures = {name: measured(result, name) for name in objective_metrics()}
+    assert figures == {
         "test_accuracy": 0.5,
         "attack_accuracy": None,
         "knn_distance": 4.0,
@@ -32,17 +32,3 @@ def test_without_a_bound_the_worst_measured_counts():
     ]
     assert reference_point(objectives, rows) == {"test_accuracy": 0.0, "train_seconds": 7.0, "old": 2.0}
     assert reference_point(objectives, []) == pytest.approx({"test_accuracy": 0.0})
-
-
-@pytest.mark.parametrize(
-    ("name", "metric"), [("attack_accuracy", "attack_accuracy_top1"), ("knn_distance", "knn_distance")]
-)
-def test_measures_agree_with_the_metrics(name, metric):
-    """They are written twice because metrics need torch, which a study does without."""
-    measure, registered = MEASURES[name], METRICS[metric]
-    assert (measure.best, measure.low, measure.high, measure.summary) == (
-        registered.direction,
-        registered.low,
-        registered.high,
-        registered.summary,
-    )

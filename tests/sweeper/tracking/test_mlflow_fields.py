@@ -1,6 +1,10 @@
 """What MLflow is told of a trial."""
 
-from sweeper.tracking.mlflow_fields import figures, fresh_figures, tags
+import json
+
+import pytest
+
+from sweeper.tracking.mlflow_fields import figures, fresh_figures, tags, view
 
 
 def test_figures_are_finals_and_curves():
@@ -61,3 +65,10 @@ def test_a_failed_trial_is_tagged_by_its_settings(cheap):
         "attack": "kedmi",
         "reason": "x" * 500,
     }
+
+
+@pytest.mark.parametrize(("direction", "ascending"), [("maximize", False), ("minimize", True)])
+def test_the_page_of_runs_begins_with_the_best_in_the_first_objective(direction, ascending):
+    shown = json.loads(view({"attack_accuracy": direction, "test_accuracy": "maximize"}))
+    assert shown["selectedColumns"][:2] == ["metrics.`attack_accuracy`", "metrics.`test_accuracy`"]
+    assert (shown["orderByKey"], shown["orderByAsc"]) == ("metrics.`attack_accuracy`", ascending)

@@ -16,7 +16,7 @@ from trainables.errors import ConfigError
 from trainables.oracle import LabelOracle, ScoreOracle
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.progress import silent
-from trainables.storage.resume import Resume
+from trainables.runtime.run import Run
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 RUNS = ["06b_brep_run_a", "06c_brep_run_twosided_a", "06d_brep_run_rejections_a"]
@@ -93,10 +93,7 @@ def test_walk_follows_the_released_code(name):
         identity,
         torch.tensor([True]),
         draw,
-        size=100,
-        device="cpu",
-        report=silent,
-        resume=Resume(),
+        run=Run(batch_size=100),
     )
     spheres, steps = prior.generator.asked[::2], prior.generator.asked[1::2]
     assert len(spheres) == len(steps) == calls and asked == calls * (points + 1) == oracle.queries

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from trainables.architectures.base import Classifier
 from trainables.attacks.gmi import GMI
-from trainables.attacks.optim.descent import guided
+from trainables.attacks.optim.descent import Journal, guided
 from trainables.defenses.mid import MID
 from trainables.errors import ConfigError, TrialError
 from trainables.nn.identity_losses import cross_entropy
@@ -74,7 +74,7 @@ def test_follows_the_released_code(golden, recorded):
         for iterations in (1, 2, 7, 25):
             attack = GMI(iterations=iterations, **knobs)
             z, losses = attack.descend(
-                guided(target, cross_entropy), prior, z0, golden["ids"], no_noise(), lambda *_: None
+                guided(target, cross_entropy), prior, z0, golden["ids"], no_noise(), Journal()
             )
             torch.testing.assert_close(z, golden["z"][restart, iterations], atol=1e-3, rtol=0)
         torch.testing.assert_close(losses[:, 0], golden["iden_loss"][restart], atol=1e-4, rtol=1e-4)
@@ -104,7 +104,7 @@ def test_step_is_that_of_the_published_batch_mean():
     for group in (1, 60):
         attack = GMI(iterations=1, group=group, clip=1e6)
         moved[group], _ = attack.descend(
-            guided(target, cross_entropy), prior, z0, torch.tensor([2]), no_noise(), lambda *_: None
+            guided(target, cross_entropy), prior, z0, torch.tensor([2]), no_noise(), Journal()
         )
     torch.testing.assert_close(moved[1], 60 * moved[60])
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from trainables.architectures.base import Classifier
 from trainables.attacks.if_gmi import IFGMI, between
+from trainables.attacks.optim.descent import Journal
 from trainables.attacks.ppa import PPA
 from trainables.defenses.mid import MID
 from trainables.errors import ConfigError, TrialError
@@ -120,9 +121,7 @@ def test_follows_the_published_loop(keep_picture, radii):
     crops = draw_crops(attack.steps, 32, (0.8, 1.0), (1.0, 1.0), torch.manual_seed(1))
     images, losses, cuts = as_published(attack, target, prior, styles, labels, crops)
     assert (cuts > 8) == (radii[0] < 1)  # the tight balls are reached often, the loose never
-    state, found = attack.descend(
-        target, prior.generator, styles, labels, crops, 32, no_noise(), lambda *_: None
-    )
+    state, found = attack.descend(target, prior.generator, styles, labels, crops, 32, no_noise(), Journal())
     torch.testing.assert_close(found[:, 0], torch.tensor(losses), atol=1e-3, rtol=0)
     with torch.no_grad():
         torch.testing.assert_close(attack.look(prior.generator, state), images, atol=1e-3, rtol=0)
@@ -134,7 +133,7 @@ def test_no_number_moves_farther_than_the_rate_per_step():
     attack = IFGMI(iterations=6, blocks=0, learning_rate=0.05)
     styles, labels = torch.randn(4, 6), torch.tensor([0, 3, 4, 1])
     crops = draw_crops(6, 32, (0.5, 1.0), (1.0, 1.0), torch.manual_seed(1))
-    state, _ = attack.descend(target, prior.generator, styles, labels, crops, 32, no_noise(), lambda *_: None)
+    state, _ = attack.descend(target, prior.generator, styles, labels, crops, 32, no_noise(), Journal())
     moved = (state["styles"] - styles).abs()
     assert moved.max() <= 5 * 0.05 * 1.00001 and moved.max() > 0.1
 
@@ -162,9 +161,9 @@ def test_without_further_stages_it_is_ppa_less_its_last_step():
         crops := draw_crops(5, 32, (0.9, 1.0), (1.0, 1.0), torch.manual_seed(1)),
         32,
         no_noise(),
-        lambda *_: None,
+        Journal(),
     )
-    wanted, _ = theirs.descend(target, prior, styles, labels, crops, 32, no_noise(), lambda *_: None)
+    wanted, _ = theirs.descend(target, prior, styles, labels, crops, 32, no_noise(), Journal())
     assert torch.equal(state["styles"], wanted)
     assert between(state) == (None, None)
 

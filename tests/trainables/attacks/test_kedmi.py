@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from trainables.architectures.base import Classifier
 from trainables.attacks.kedmi import KEDMI
-from trainables.attacks.optim.descent import guided
+from trainables.attacks.optim.descent import Journal, guided
 from trainables.defenses.mid import MID
 from trainables.errors import ConfigError, TrialError
 from trainables.nn.critic import Critic
@@ -81,7 +81,7 @@ def test_follows_the_released_code(golden, recorded):
         attack = KEDMI(iterations=iterations, **knobs)
         guide = guided(classifiers["T"], cross_entropy)
         draws = iter(golden["eps"][:25])
-        gaussian, losses = attack.descend(guide, prior, golden["ids"], draws, no_noise(), lambda *_: None)
+        gaussian, losses = attack.descend(guide, prior, golden["ids"], draws, no_noise(), Journal())
         torch.testing.assert_close(gaussian[0], golden["mu"][iterations], atol=1e-3, rtol=0)
         torch.testing.assert_close(gaussian[1], golden["log_var"][iterations], atol=1e-3, rtol=0)
         if iterations < 25:
@@ -100,7 +100,7 @@ def test_one_step_by_hand():
     labels, noise = torch.tensor([2, 0]), torch.randn(2, 6)
     attack = KEDMI(iterations=1)
     moved, _ = attack.descend(
-        guided(target, cross_entropy), prior, labels, iter([noise]), no_noise(), lambda *_: None
+        guided(target, cross_entropy), prior, labels, iter([noise]), no_noise(), Journal()
     )
     mean = torch.zeros(2, 6, requires_grad=True)
     log_variance = torch.ones(2, 6, requires_grad=True)

@@ -12,7 +12,7 @@ from trainables.architectures.base import Classifier
 from trainables.attacks.gmi import GMI
 from trainables.attacks.kedmi import KEDMI
 from trainables.attacks.lomma import LommaGMI, LommaKEDMI, lomma_loss
-from trainables.attacks.optim.descent import guided
+from trainables.attacks.optim.descent import Journal, guided
 from trainables.datasets.base import Images
 from trainables.defenses.mid import MID
 from trainables.errors import ConfigError
@@ -127,9 +127,9 @@ def test_on_gmi_follows_the_released_code(named):
             identity_loss=LOSSES[named],
             feature_weight=float(g["lam"]),
         )
-        guide = attack.guide(target, students, g["reg_mean"])
+        guide = attack.shared_guide(target, students, g["reg_mean"])
         start = g[f"gmi_{named}_z0"]
-        z, losses = attack.descend(guide, prior, start, g["ids"], no_noise(), lambda *_: None)
+        z, losses = attack.descend(guide, prior, start, g["ids"], no_noise(), Journal())
         if iterations < 10:  # the trace has the latents before each of its ten steps
             torch.testing.assert_close(z, g[f"gmi_{named}_z"][iterations], atol=1e-4, rtol=0)
     torch.testing.assert_close(losses[:, 0], g[f"gmi_{named}_iden"], atol=1e-4, rtol=1e-4)
@@ -150,9 +150,9 @@ def test_on_kedmi_follows_the_released_code(named):
             identity_loss=LOSSES[named],
             feature_weight=float(g["lam"]),
         )
-        guide = attack.guide(target, students, g["reg_mean"])
+        guide = attack.shared_guide(target, students, g["reg_mean"])
         draws = iter(g[f"kedmi_{named}_eps"])
-        gaussian, losses = attack.descend(guide, prior, g["ids"], draws, no_noise(), lambda *_: None)
+        gaussian, losses = attack.descend(guide, prior, g["ids"], draws, no_noise(), Journal())
         for found, part in zip(gaussian, ("mu", "log_var"), strict=True):
             recorded = g[f"kedmi_{named}_{part}"][iterations]
             torch.testing.assert_close(found, recorded, atol=1e-4, rtol=0)
@@ -205,8 +205,8 @@ def test_without_its_parts_it_is_gmi():
     assert plain.auxiliary is None
     gmi = GMI(iterations=8, restarts=2)
     start, labels = torch.randn(3, 6), torch.tensor([0, 3, 4])
-    rest = (prior, start, labels, no_noise(), lambda *_: None)
-    ours, _ = plain.descend(plain.guide(target, [], None), *rest)
+    rest = (prior, start, labels, no_noise(), Journal())
+    ours, _ = plain.descend(plain.shared_guide(target, [], None), *rest)
     theirs, _ = gmi.descend(guided(target, cross_entropy), *rest)
     torch.testing.assert_close(ours, theirs)
     assert invert(plain, target, prior).latents.shape == (2, 3, 6)
@@ -218,9 +218,9 @@ def test_without_its_parts_it_is_kedmi():
     kedmi = KEDMI(iterations=8, restarts=2)
     draws, labels = torch.randn(8, 3, 6), torch.tensor([0, 3, 4])
     ours, theirs = (
-        attack.descend(guide, prior, labels, iter(draws), no_noise(), lambda *_: None)
+        attack.descend(guide, prior, labels, iter(draws), no_noise(), Journal())
         for attack, guide in (
-            (plain, plain.guide(target, [], None)),
+            (plain, plain.shared_guide(target, [], None)),
             (kedmi, guided(target, cross_entropy)),
         )
     )

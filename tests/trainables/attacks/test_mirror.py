@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from trainables.architectures.base import Classifier
 from trainables.attacks.mirror import Mirror, choose, ramp
+from trainables.attacks.optim.descent import Journal
 from trainables.attacks.optim.style_pool import best, style_bounds
 from trainables.defenses.mid import MID
 from trainables.errors import ConfigError
@@ -118,7 +119,7 @@ def test_follows_the_released_code(golden, at_once):
         high,
         [bool(flip) for flip in g["flip"].tolist()],
         no_noise(),
-        lambda *_: None,
+        Journal(),
         size=at_once,
     )
     near(losses[:, 0], g["ce_mean"], 1e-4)

@@ -6,6 +6,7 @@ from contexts import with_run
 from torch import Tensor, nn
 
 from trainables.architectures.base import Classifier
+from trainables.attacks.optim.descent import Journal
 from trainables.attacks.plg import PLG
 from trainables.defenses.mid import MID
 from trainables.errors import ConfigError
@@ -43,7 +44,7 @@ def test_a_step_is_torchs_adam_on_the_sum_over_two_views():
 
     attack = PLG(iterations=steps, group=2)
     nothing = iter([torch.empty(2, 0)] * steps)
-    found, losses = attack.ascend([guide], [0], prior, start, labels, [iter(views), nothing], lambda *_: None)
+    found, losses = attack.ascend([guide], [0], prior, start, labels, [iter(views), nothing], Journal())
     z = start.clone().requires_grad_(True)
     optimizer = torch.optim.Adam([z], lr=0.1)
     for step, numbers in enumerate(views):

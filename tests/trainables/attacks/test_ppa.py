@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainables.architectures.base import Classifier
+from trainables.attacks.optim.descent import Journal
 from trainables.attacks.optim.style_pool import best, crop_scores, mirrored_scores, picture
 from trainables.attacks.ppa import PPA
 from trainables.defenses.mid import MID
@@ -138,7 +139,7 @@ def test_optimisation_follows_the_released_code(steps):
     start = g["w0"][:, 0] if g["w0"].shape[1] == 1 else g["w0"]
     prior = PriorNetworks(prior.generator, Seen(), 8)
     found, losses = attack.descend(
-        target, prior, start, g["y"], crops(g), int(g["rrc_out"]), no_noise(), lambda *_: None
+        target, prior, start, g["y"], crops(g), int(g["rrc_out"]), no_noise(), Journal()
     )
     near(found.reshape(g["w"][steps].shape), g["w"][steps], 1e-3)
     near(losses[:, 0], g["poincare_per_image"].mean(1)[:steps], 1e-4)
@@ -263,7 +264,7 @@ def test_the_rate_falls_at_milestones():
     for steps in (3, 4):
         attack = PPA(iterations=steps, milestones=(3,), learning_rate=0.01)
         moved[steps], _ = attack.descend(
-            target, prior, styles, labels, [Crop(0, 0, 32, 32)] * 4, 32, no_noise(), lambda *_: None
+            target, prior, styles, labels, [Crop(0, 0, 32, 32)] * 4, 32, no_noise(), Journal()
         )
     last = (moved[4] - moved[3]).abs()
     assert last.max() < 0.0025 and last.max() > 1e-5

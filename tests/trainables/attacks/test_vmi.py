@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainables.architectures.base import Classifier
+from trainables.attacks.optim.descent import Journal
 from trainables.attacks.optim.posteriors import Gaussian, Mixture
 from trainables.attacks.vmi import VMI, smoothed_cross_entropy
 from trainables.defenses.mid import MID
@@ -61,7 +62,7 @@ def load(name: str, begin: int = 0) -> tuple[dict[str, Tensor], Classifier, Prio
 
 def fit(attack, family, parameters, draws, g, target, prior):
     return attack.fit(
-        target, prior, family, parameters, g["target"].reshape(1), iter(draws), lambda *_: None, size=1000
+        target, prior, family, parameters, g["target"].reshape(1), iter(draws), Journal(), size=1000
     )
 
 

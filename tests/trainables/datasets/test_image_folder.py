@@ -13,6 +13,7 @@ from trainables.datasets.image_folder import ImageFolder
 from trainables.datasets.overlap import check_disjoint
 from trainables.datasets.split import split
 from trainables.errors import ConfigError
+from trainables.storage.content import with_content
 
 PACK = Path(os.environ.get("SWEEPER_FACES", Path(__file__).parents[4] / "shared" / "data"))
 SIZE = 8
@@ -57,6 +58,62 @@ def test_identity_folders(tmp_path: Path, as_zip: bool, wrap: str) -> None:
     assert [Path(file).name for file in images.files] == ["x.png", "y.png", "1.PNG", "2.png"]
     assert images.reserved is None
     assert images.pixels[0, 1, 0].tolist() == list(range(SIZE)) == images.pixels[0, 2, :, 0].tolist()
+
+
+@pytest.mark.parametrize("as_zip", [False, True])
+@pytest.mark.parametrize(
+    "foreign", ["a/@eaDir/SYNO/1.png", "@eaDir/1.png", "#recycle/c/1.png", "__MACOSX/a/1.png", "a/.x/1.png"]
+)
+def test_other_programs_pictures_are_nobodys(tmp_path: Path, as_zip: bool, foreign: str) -> None:
+    root = tree(tmp_path / "data", "a/1.png", "b/1.png", foreign)
+    (root / "lost+found").mkdir()
+    images = ImageFolder(root=str(zipped(root) if as_zip else root)).load(SIZE)
+    assert images.names == ("a", "b") and len(images) == 2 and images.warnings == ()
+
+
+def test_a_folder_linked_twice_is_read_once_and_said(tmp_path: Path) -> None:
+    root = tree(tmp_path, "a/1.png", "b/1.png")
+    (root / "latest").symlink_to("b")
+    images = ImageFolder(root=str(root)).load(SIZE)
+    assert images.names == ("a", "b") and len(images) == 2
+    assert "left out 1 linked folders that were read already: 'latest'" in images.warnings[0]
+
+
+def test_a_pipe_does_not_hang(tmp_path: Path) -> None:
+    tree(tmp_path, "a/1.png", "b/1.png")
+    os.mkfifo(tmp_path / "a" / "2.png")
+    with pytest.raises(ConfigError, match=r"a/2.png \(unreadable"):
+        ImageFolder(root=str(tmp_path)).load(SIZE)
+
+
+@pytest.mark.parametrize("bad", [b"Jos\xe9/1.png", b"a/caf\xe9.png"])
+def test_names_that_are_no_utf8_are_named_in_one_error(tmp_path: Path, bad: bytes) -> None:
+    tree(tmp_path, "a/1.png", "b/1.png")
+    path = os.fsencode(tmp_path) + b"/" + bad
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    picture(tmp_path / "b" / "3.png", 7)
+    os.rename(tmp_path / "b" / "3.png", path)
+    with pytest.raises(ConfigError, match=r"in UTF-8; got 1 that are not") as error:
+        ImageFolder(root=str(tmp_path)).load(SIZE)
+    assert repr(bad)[1:] in str(error.value)
+    str(error.value).encode()  # can be printed
+
+
+def test_fit_pad_keeps_what_cutting_loses(tmp_path: Path) -> None:
+    picture(tmp_path / "1.png", 90, width=20, height=10)
+    padded = ImageFolder(root=str(tmp_path), fit="pad").load(20).pixels[0]
+    assert padded[1, 5].tolist() == list(range(20)) and padded[2, 5:15, 0].tolist() == list(range(10))
+    assert not padded[:, :5].any() and not padded[:, 15:].any()
+    with pytest.raises(ConfigError, match="fit of image_folder must be one of cut, pad; got 'stretch'"):
+        ImageFolder(root=str(tmp_path), fit="stretch")  # type: ignore[arg-type]
+
+
+def test_later_knobs_enter_no_key_at_their_defaults(tmp_path: Path) -> None:
+    root = str(tree(tmp_path, "a/1.png"))
+    plain = with_content(ImageFolder(root=root))
+    assert set(plain) == {"kind", "root", "crop", "limit"}
+    for knob in ({"fit": "pad"}, {"allow_duplicates": True}, {"anonymous_names": True}):
+        assert with_content(ImageFolder(root=root, **knob)) == plain | knob  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("as_zip", [False, True])

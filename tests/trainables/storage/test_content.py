@@ -42,12 +42,17 @@ def test_a_file_counts_by_its_bytes_and_not_by_its_place(tmp_path: Path) -> None
     assert with_content(Weights(weights=str(second))) != content
 
 
-def test_a_folder_counts_by_names_and_sizes(tmp_path: Path) -> None:
-    (tmp_path / "x").mkdir()
-    (tmp_path / "x" / "1.jpg").write_bytes(b"12")
-    before = with_content(Data(root=str(tmp_path)))
-    (tmp_path / "x" / "2.jpg").write_bytes(b"12")
-    assert with_content(Data(root=str(tmp_path))) != before
+def test_a_folder_counts_by_names_and_bytes(tmp_path: Path) -> None:
+    root, memory = tmp_path / "root", tmp_path / "memory"
+    (root / "x").mkdir(parents=True)
+    (root / "x" / "1.jpg").write_bytes(b"12")
+    first = with_content(Data(root=str(root)), memory)
+    (root / "x" / "1.jpg").write_bytes(b"21")  # of the same size
+    second = with_content(Data(root=str(root)), memory)
+    (root / "x" / "1.jpg").rename(root / "x" / "2.jpg")
+    third = with_content(Data(root=str(root)), memory)
+    assert len({c["root"] for c in (first, second, third)}) == 3
+    assert with_content(Weights(weights="none", data=Data(root=str(root))), memory)["data"] == third
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,14 @@
 """Machines without a shared disk: each has a store of its own, here two folders, and one mirror for both."""
 
+import importlib.util
 import shutil
 import time
+from pathlib import Path
+from typing import ClassVar
 
+import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from trainables.errors import ConfigError, TrialError
 from trainables.storage.remote import VARIABLE, RemoteStore, _open, remote_here
@@ -12,11 +17,63 @@ from trainables.storage.store import Store, content_key
 KEY = content_key(seed=0)
 
 
-@pytest.fixture(params=["folder", "memory://"])
+class Buckets(MemoryFileSystem):
+    """Object storage as fsspec shows it: paths begin with the bucket, there are no folders to make, and a
+    listing may be an old one."""
+
+    protocol = "bucket"
+    store: ClassVar[dict] = {}
+    pseudo_dirs: ClassVar[list] = [""]
+
+    @classmethod
+    def _strip_protocol(cls, path):
+        return super()._strip_protocol(path.removeprefix("bucket://")).lstrip("/")
+
+    def makedirs(self, path, exist_ok=False):
+        raise AssertionError(f"it makes the bucket of {path}")
+
+    mkdir = makedirs
+
+    def put_file(self, lpath, rpath, **options):
+        self.pipe_file(rpath, Path(lpath).read_bytes())
+
+    def pipe_file(self, path, value, mode="overwrite", **options):
+        self.store[self._strip_protocol(path)] = value
+
+    def cat_file(self, path, **options):
+        if path not in self.store:
+            raise FileNotFoundError(path)
+        return self.store[path]
+
+    def get_file(self, rpath, lpath, **options):
+        Path(lpath).write_bytes(self.cat_file(rpath))
+
+    def mv(self, path1, path2, **options):
+        self.store[path2] = self.store.pop(path1)
+
+    def rm_file(self, path):
+        del self.store[path]
+
+    def find(self, path, **options):
+        return sorted(name for name in self.store if name.startswith(f"{path}/"))
+
+    def ls(self, path, detail=True, **options):
+        below = {name.removeprefix(f"{path}/").partition("/")[0] for name in self.find(path)}
+        if not below:
+            raise FileNotFoundError(path)
+        return [f"{path}/{name}" for name in below]
+
+
+fsspec.register_implementation("bucket", Buckets, clobber=True)
+
+
+@pytest.fixture(params=["folder", "file://", "memory://", "bucket://"])
 def url(request, tmp_path):
     if request.param == "folder":
         return str(tmp_path / "shared")
-    return f"memory://{tmp_path}"  # through fsspec, as any scheme that pyarrow does not know
+    return (
+        f"{request.param}{tmp_path}" if request.param != "bucket://" else f"bucket://{tmp_path.name}/sweeps"
+    )
 
 
 @pytest.fixture
@@ -56,9 +113,9 @@ def test_an_upload_that_was_cut_off_counts_for_nothing_and_is_done_again(machine
 
     def cut_off(self, stage, key, folder):
         files, root = _open(self.url)
-        files.create_dir(f"{root}/{stage}/{key}/0123", recursive=True)
-        with files.open_output_stream(f"{root}/{stage}/{key}/0123/result.json") as stream:
-            stream.write(b'{"result": {}, "seconds": 1}')
+        if root.startswith("/"):
+            files.makedirs(f"{root}/{stage}/{key}/0123")
+        files.pipe_file(f"{root}/{stage}/{key}/0123/result.json", b'{"result": {}, "seconds": 1}')
         raise TrialError("cut off")
 
     monkeypatch.setattr(RemoteStore, "push", cut_off)
@@ -93,6 +150,28 @@ def test_a_place_that_cannot_be_used_is_named_soon(tmp_path):
     assert time.monotonic() - began < 15
     RemoteStore(f"{tmp_path}/new").check()
     assert list((tmp_path / "new").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "extra"), [("s3://bucket/x", "s3"), ("s3a://bucket/x", "s3"), ("gs://bucket/x", "gcs")]
+)
+def test_a_missing_package_is_named_with_its_extra(url, extra, monkeypatch):
+    spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name in ("s3fs", "gcsfs") else spec(name)
+    )
+    with pytest.raises(ConfigError, match=rf"pip install 'inversion-sweeper\[{extra}\]'"):
+        RemoteStore(url).check()
+    with pytest.raises(ConfigError, match="expected the package"):
+        RemoteStore(url).keys("target")
+
+
+def test_secrets_of_its_url_are_not_shown(tmp_path):
+    store = RemoteStore(f"nonsense://me:s3cret@host{tmp_path}")
+    for act in (store.check, lambda: store.keys("target")):
+        with pytest.raises((ConfigError, TrialError), match=r"me:\*\*\*@host") as caught:
+            act()
+        assert "s3cret" not in str(caught.value)
 
 
 def test_one_that_says_nothing_is_waited_for_no_longer_than_that(monkeypatch):

@@ -7,16 +7,17 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from trainables.attacks.base import Attack, Reconstructions, chunk_size, in_chunks, row_noise, to_pixels
+from trainables.attacks.base import Attack, Reconstructions, chunk_size, to_pixels
 from trainables.attacks.optim.descent import (
     DescentState,
     Guide,
+    Journal,
     Losses,
-    Progress,
-    adam_step,
+    adam_start,
+    adam_update,
     descend,
-    history,
 )
+from trainables.attacks.optim.rows import Rows
 from trainables.errors import ConfigError
 from trainables.method import length_knob
 from trainables.nn.augmentation import AUGMENTATION_DRAWS, random_augmentation
@@ -24,7 +25,6 @@ from trainables.nn.conditional_gan import ConditionalGenerator, with_labels
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.run import Run
-from trainables.storage.resume import Resume
 
 VIEWS = 2  # of every image, for every classifier
 
@@ -70,51 +70,18 @@ class ConditionalSearch(Attack):
 
         noise_sizes: numbers that each guide takes per image.  history: its ``prior_loss`` is 0.
         """
-        identities = identities.cpu()
-        labels, width = identities.repeat(self.restarts), prior.latent_size - 1
-        rows, finished = len(labels), 0
+        rows, width = Rows(self.kind, identities, self.restarts, run), prior.latent_size - 1
+        numbers = VIEWS * len(guides) * AUGMENTATION_DRAWS
 
-        def streams(use: str, first: int, stop: int) -> list[torch.Generator]:
-            return [
-                run.stream(self.kind, use, row // len(identities), int(labels[row]))
-                for row in range(first, stop)
-            ]
-
-        def work(first: int, stop: int) -> tuple[Tensor, Tensor, Tensor]:
-            nonlocal finished
-
-            def progress(iteration: int, identity_loss: float, _: float) -> None:
-                done = finished + iteration * (stop - first)
-                run.report("attack", done, rows * self.iterations, identity_loss=identity_loss)
-
-            start = [torch.randn(width, generator=each) for each in streams("start", first, stop)]
-            numbers = VIEWS * len(guides) * AUGMENTATION_DRAWS
-            views = row_noise(streams("views", first, stop), numbers, run.device)
-            heads = row_noise(streams("head", first, stop), VIEWS * sum(noise_sizes), run.device)
-            latents, losses = self.ascend(
-                guides,
-                noise_sizes,
-                prior,
-                torch.stack(start).to(run.device),
-                labels[first:stop].to(run.device),
-                [views, heads],
-                progress,
-                resume=run.resume,
-                name=f"rows-{first}-{stop}",
-            )
+        def search(first: int, stop: int, journal: Journal) -> tuple[Tensor, Tensor, Tensor]:
+            views = rows.noise("views", first, stop, numbers)
+            heads = rows.noise("head", first, stop, VIEWS * sum(noise_sizes))
+            start, labels = rows.starts(first, stop, width), rows.own(first, stop)
+            latents, losses = self.ascend(guides, noise_sizes, prior, start, labels, [views, heads], journal)
             with torch.no_grad():
-                pixels = to_pixels(prior.generator(latents))
-            finished += (stop - first) * self.iterations
-            return latents.cpu(), pixels.cpu(), losses * (stop - first)
+                return latents, to_pixels(prior.generator(latents)), losses * (stop - first)
 
-        chunks = in_chunks(rows, chunk_size(run), work)
-        images = torch.cat([pixels for _, pixels, _ in chunks])
-        shape = (self.restarts, len(identities))
-        return Reconstructions(
-            latents=torch.cat([latents for latents, _, _ in chunks]).reshape(*shape, -1),
-            images=images.reshape(*shape, *images.shape[1:]),
-            history=history(self.iterations, [losses for _, _, losses in chunks], rows),
-        )
+        return rows.reconstructions(search, chunk_size(run), self.iterations)
 
     def ascend(
         self,
@@ -124,10 +91,7 @@ class ConditionalSearch(Attack):
         z: Tensor,
         labels: Tensor,
         noises: Sequence[Iterator[Tensor]],
-        progress: Progress,
-        *,
-        resume: Resume | None = None,
-        name: str = "rows",
+        journal: Journal,
     ) -> tuple[Tensor, Tensor]:
         """Return the last latents (n, Z + 1), labels included, and the losses at `sampled` points, (P, 2).
 
@@ -142,23 +106,14 @@ class ConditionalSearch(Attack):
             images = prior.generator(with_labels(z, labels))
             loss = images.new_zeros(len(labels))
             parts = zip(torch.split(views, AUGMENTATION_DRAWS, 1), torch.split(heads, cuts, 1), strict=True)
-            for number, (draws, lent) in enumerate(parts):
+            for number, (draws, noise) in enumerate(parts):
                 guide = guides[number // VIEWS]
-                loss = loss + guide(random_augmentation(images, draws), labels, lent) / len(guides)
+                loss = loss + guide(random_augmentation(images, draws), labels, noise) / len(guides)
             (gradient,) = torch.autograd.grad(loss.sum() / self.group, z)
-            moved, first, second = adam_step(
-                state["z"],
-                state["first"],
-                state["second"],
-                gradient,
-                steps=iteration + 1,
-                learning_rate=self.learning_rate,
-            )
             total = loss.detach().sum()
-            return {"z": moved, "first": first, "second": second}, (total, torch.zeros_like(total))
+            after = adam_update(state, gradient, steps=iteration + 1, learning_rate=self.learning_rate)
+            return after, (total, torch.zeros_like(total))
 
-        start = {"z": z, "first": torch.zeros_like(z), "second": torch.zeros_like(z)}
-        state, losses = descend(
-            step, start, len(labels), self.iterations, noises, progress, resume=resume, name=name
-        )
+        start = adam_start("z", z)
+        state, losses = descend(step, start, len(labels), self.iterations, noises, journal)
         return with_labels(state["z"], labels), losses

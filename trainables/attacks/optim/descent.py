@@ -1,19 +1,18 @@
 """Descents that attacks share: the loop, its updates, and how a prior and a target are asked in it."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise
-from trainables.attacks.optim.resumable_loop import resumable_loop
 from trainables.errors import TrialError
 from trainables.nn.critic import Critic
 from trainables.nn.identity_losses import IdentityLoss
-from trainables.nn.inference import inference_copy
-from trainables.priors.base import PriorNetworks
+from trainables.runtime.resumable_loop import resumable_loop
 from trainables.storage.resume import Resume
 
 HISTORY_POINTS = 50
@@ -21,10 +20,21 @@ HISTORY_POINTS = 50
 DescentState = dict[str, Tensor]
 Losses = tuple[Tensor, Tensor]
 Step = Callable[..., tuple[DescentState, Losses]]
-Progress = Callable[[int, float, float], None]
 Guide = Callable[[Tensor, Tensor, Tensor], Tensor]
 """An identity loss per image, (n,), of images (n, 3, S, S), labels (n,) and, for a target with a stochastic
 head, its noise (n, size)."""
+
+
+@dataclass(frozen=True)
+class Journal:
+    """Where a search tells how far it is, and where its state lies: under `name` in `resume`.
+
+    progress: ``progress(iteration, *measured)``, called about once a second, with how many were done.
+    """
+
+    progress: Callable[..., None] = lambda *_: None
+    resume: Resume = field(default_factory=Resume)
+    name: str = "rows"
 
 
 def sampled(iterations: int) -> list[int]:
@@ -33,40 +43,27 @@ def sampled(iterations: int) -> list[int]:
     return sorted({*range(0, iterations, every), iterations - 1})
 
 
-def history(iterations: int, losses: Sequence[Tensor], rows: int) -> list[dict[str, float]]:
-    """Return an attack's history; losses: of each chunk, (P, 2), its means at `sampled` times its rows."""
-    mean = torch.stack(list(losses)).sum(0) / rows
-    return [
-        {"iteration": float(iteration), "identity_loss": identity_loss, "prior_loss": prior_loss}
-        for iteration, (identity_loss, prior_loss) in zip(sampled(iterations), mean.tolist(), strict=True)
-    ]
-
-
 def descend(
     step: Step,
     state: DescentState,
     rows: int,
     iterations: int,
-    noises: Sequence[Iterator[Tensor]],
-    progress: Progress,
-    *,
-    resume: Resume | None = None,
-    name: str = "rows",
+    noises: Sequence[Iterator[Any]],
+    journal: Journal,
 ) -> tuple[DescentState, Tensor]:
     """Return the last state and the mean (identity, prior) losses at `sampled` points, (P, 2), on the CPU.
 
     ``step(state, iteration, *draws)`` returns the next state and both losses, detached sums over `rows` rows;
-    it gets the next draw of each stream in `noises`. ``progress(iteration, identity_loss, prior_loss)`` is
-    called about once a second: reading a loss waits for the device, so it is not read in between. What
-    `resume` holds under `name` is taken up, and the state is saved there from time to time and at the end;
-    the losses of all steps with it, so that a descent over more iterations can take it up as well. Raises
-    `TrialError` if a loss or the state is not finite when it is read.
+    it gets the next draw of each stream in `noises`. The `journal` is told both losses: reading a loss
+    waits for the device, so it is not read in between. A state that it holds is taken up, and the state is
+    saved there from time to time and at the end; the losses of all steps with it, so that a descent over
+    more iterations can take it up as well. Raises `TrialError` if a loss or the state is not finite when it
+    is read.
     """
-    resume = resume or Resume()
     anything = next(iter(state.values()))
     course = torch.zeros(iterations, 2, dtype=anything.dtype, device=anything.device)
     begin = 0
-    saved = resume.read(name)
+    saved = journal.resume.read(journal.name)
     if saved is not None and saved["iteration"] <= iterations:
         begin = saved["iteration"]
         course[:begin] = saved["course"].to(course)
@@ -90,14 +87,15 @@ def descend(
                 f"the attack's losses are not finite at iteration {iteration + 1} of {iterations}: "
                 f"identity_loss, prior_loss = {means.tolist()}"
             )
-        progress(iteration + 1, *means.tolist())
+        journal.progress(iteration + 1, *means.tolist())
 
     def save() -> None:
         done = {key: value.cpu() for key, value in state.items()}
         so_far = course[: iteration + 1].cpu()
-        resume.write(name, {"iteration": iteration + 1, "state": done, "course": so_far})
+        saved = {"iteration": iteration + 1, "state": done, "course": so_far}
+        journal.resume.write(journal.name, saved)
 
-    resumable_loop(steps(), tell, save, resume)
+    resumable_loop(steps(), tell, save, journal.resume)
     return state, course[sampled(iterations)].cpu()
 
 
@@ -136,6 +134,33 @@ def adam_step(
     return values - learning_rate / (1 - slow**steps) * first / size, first, second
 
 
+def adam_start(name: str, values: Tensor) -> DescentState:
+    """Return the state of a descent by `adam_update` that begins at `values`."""
+    return {name: values, "first": torch.zeros_like(values), "second": torch.zeros_like(values)}
+
+
+def adam_update(
+    state: DescentState,
+    gradient: Tensor,
+    *,
+    steps: int,
+    learning_rate: float,
+    decays: tuple[float, float] = (0.9, 0.999),
+) -> DescentState:
+    """Return a state of `adam_start` after one `adam_step`."""
+    (name,) = state.keys() - {"first", "second"}
+    values = adam_step(
+        state[name].detach(),
+        state["first"],
+        state["second"],
+        gradient,
+        steps=steps,
+        learning_rate=learning_rate,
+        decays=decays,
+    )
+    return dict(zip((name, "first", "second"), values, strict=True))
+
+
 def guided(target: Classifier, loss: IdentityLoss) -> Guide:
     """Return `loss` of what `target` says as the identity loss of images."""
 
@@ -144,16 +169,6 @@ def guided(target: Classifier, loss: IdentityLoss) -> Guide:
             return loss(target(images), labels)
 
     return guide
-
-
-def inference_prior(prior: PriorNetworks, device: str) -> PriorNetworks:
-    """Return `prior` with lean copies of its networks."""
-    return replace(
-        prior,
-        generator=inference_copy(prior.generator, device),
-        # measured: its instance norms lose more by channels last than its convolutions gain
-        discriminator=inference_copy(prior.discriminator, device, channels_last=False),
-    )
 
 
 def realism(discriminator: nn.Module, images: Tensor, group: int = 1) -> Tensor:

@@ -2,41 +2,32 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainables.attacks.base import (
-    Attack,
-    Passes,
-    Reconstructions,
-    chunk_size,
-    in_chunks,
-    row_noise,
-    to_pixels,
-)
+from trainables.attacks.base import Passes, Reconstructions, chunk_size, row_noise, to_pixels
 from trainables.attacks.optim.descent import (
     DescentState,
     Guide,
+    Journal,
     Losses,
-    Progress,
-    adam_step,
+    adam_start,
+    adam_update,
     descend,
-    history,
     realism,
 )
+from trainables.attacks.optim.guided import GuidedSearch
+from trainables.attacks.optim.rows import by_sample, search_rows
 from trainables.errors import TrialError
-from trainables.method import length_knob
 from trainables.priors.base import PriorNetworks
-from trainables.runtime.checks import above, at_least
+from trainables.runtime.checks import above
 from trainables.runtime.run import Run
-from trainables.storage.resume import Resume
 
 
 @dataclass(frozen=True, kw_only=True)
-class GaussianSearch(Attack):
+class GaussianSearch(GuidedSearch):
     """Minimises softplus(-D(G(z))) + identity_weight * identity loss of G(z) over the Gaussian behind z.
 
     A step draws one z = mean + exp(log_variance / 2) * noise for each identity and moves both with Adam.
@@ -52,20 +43,11 @@ class GaussianSearch(Attack):
     that of the sum over identities divided by `group`: the published mean, for a whole group.
     """
 
-    is_prefix_of_longer: ClassVar[bool] = True
-
-    iterations: int = length_knob(2400)
-    restarts: int = 5
-    learning_rate: float = 0.02
-    identity_weight: float = 100.0
     log_variance: float = 1.0
     clip: float | None = None
-    group: int = 60
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "iterations", "restarts", "group")
-        above(self, 0, "learning_rate")
-        at_least(self, 0, "identity_weight")
+        super().__post_init__()
         if self.clip is not None:
             above(self, 0, "clip")
 
@@ -76,12 +58,7 @@ class GaussianSearch(Attack):
 
     def passes(self) -> Passes:
         """Return what one identity costs."""
-        return Passes(
-            generator_forward=self.iterations + self.restarts,
-            generator_backward=self.iterations,
-            target_forward=self.iterations,
-            target_backward=self.iterations,
-        )
+        return Passes.descents(1, self.iterations, images=self.restarts)
 
     def unguided_latents(self, normals: Tensor) -> Tensor:
         """Return draws from the Gaussian that every identity starts with."""
@@ -91,60 +68,45 @@ class GaussianSearch(Attack):
     def search(
         self, guide: Guide, prior: PriorNetworks, identities: Tensor, *, run: Run, noise_size: int
     ) -> Reconstructions:
-        """Return (restarts, N) reconstructions of `identities`, (N,); `guide` wants (n, noise_size) noise.
+        """Return (restarts, N) reconstructions; see `GuidedSearch.search`.
 
         Worked through in whole groups, as many as `batch_size` holds, but at least one.
         """
-        identities = identities.cpu()
-        rows = len(identities)
-        finished = 0
 
-        def work(first: int, stop: int) -> tuple[Tensor, Tensor, Tensor]:
-            nonlocal finished
-            labels = identities[first * self.group : stop * self.group]
-            count = len(labels)
+        def search(first: int, stop: int, journal: Journal) -> tuple[Tensor, Tensor, Tensor]:
+            labels = identities[first:stop]
 
-            def progress(iteration: int, identity_loss: float, prior_loss: float) -> None:
-                done = finished + iteration * count
-                total = rows * self.iterations
-                run.report("attack", done, total, identity_loss=identity_loss, prior_loss=prior_loss)
-
-            def streams(use: str) -> list[torch.Generator]:
-                return [run.stream(self.kind, use, int(label)) for label in labels]
+            def noise(use: str, size: int) -> Iterator[Tensor]:
+                streams = [run.stream(self.kind, use, label) for label in labels.tolist()]
+                return row_noise(streams, size, run.device)
 
             try:
                 gaussian, losses = self.descend(
                     guide,
                     prior,
                     labels.to(run.device),
-                    row_noise(streams("draw"), prior.latent_size, run.device),
-                    row_noise(streams("head"), noise_size, run.device),
-                    progress,
-                    resume=run.resume,
-                    name=f"groups-{first}-{stop}",
+                    noise("draw", prior.latent_size),
+                    noise("head", noise_size),
+                    journal,
                 )
             except torch.OutOfMemoryError as error:
-                if stop - first > 1:
+                if stop - first > self.group:
                     raise
                 raise TrialError(
-                    f"not even one group of {count} identities fits into the memory of the GPU; "
+                    f"not even one group of {stop - first} identities fits into the memory of the GPU; "
                     "use a smaller group (attack.group)"
                 ) from error
-            last = row_noise(streams("last"), prior.latent_size, run.device)
+            last = noise("last", prior.latent_size)
             with torch.no_grad():
                 latents = [self.draw(gaussian, next(last)) for _ in range(self.restarts)]
-                pixels = [to_pixels(prior.generator(one)).cpu() for one in latents]
-            finished += count * self.iterations
-            return torch.stack(latents).cpu(), torch.stack(pixels), losses * count
+                pixels = [to_pixels(prior.generator(drawn)).cpu() for drawn in latents]
+            return torch.stack(latents, dim=1), torch.stack(pixels, dim=1), losses * (stop - first)
 
-        groups = -(-rows // self.group)
-        at_once = max(1, chunk_size(run) // self.group)
-        chunks = in_chunks(groups, at_once, work)
-        return Reconstructions(
-            latents=torch.cat([latents for latents, _, _ in chunks], dim=1),
-            images=torch.cat([pixels for _, pixels, _ in chunks], dim=1),
-            history=history(self.iterations, [losses for _, _, losses in chunks], rows),
+        count, group = len(identities), self.group
+        (latents, images), history = search_rows(
+            search, count, chunk_size(run), self.iterations, run=run, group=group, name="groups"
         )
+        return by_sample(latents, images, history)
 
     def descend(
         self,
@@ -153,10 +115,7 @@ class GaussianSearch(Attack):
         labels: Tensor,
         draws: Iterator[Tensor],
         noise: Iterator[Tensor],
-        progress: Progress,
-        *,
-        resume: Resume | None = None,
-        name: str = "rows",
+        journal: Journal,
     ) -> tuple[Tensor, Tensor]:
         """Return means and log-variances (2, n, Z) and the losses at `sampled` points, see `descent`.
 
@@ -173,28 +132,14 @@ class GaussianSearch(Attack):
             identity_loss = guide(images, labels, head).sum()
             total = (prior_loss + self.identity_weight * identity_loss) / self.group
             (gradient,) = torch.autograd.grad(total, gaussian)
-            moved, first, second = adam_step(
-                gaussian.detach(),
-                state["first"],
-                state["second"],
-                gradient,
-                steps=iteration + 1,
-                learning_rate=self.learning_rate,
-            )
-            losses = identity_loss.detach(), prior_loss.detach()
-            return {"gaussian": moved, "first": first, "second": second}, losses
+            after = adam_update(state, gradient, steps=iteration + 1, learning_rate=self.learning_rate)
+            return after, (identity_loss.detach(), prior_loss.detach())
 
         weight = next(prior.generator.parameters())
         zeros = torch.zeros(len(labels), prior.latent_size, dtype=weight.dtype, device=labels.device)
         gaussian = torch.stack((zeros, zeros + self.log_variance))
-        start = {
-            "gaussian": gaussian,
-            "first": torch.zeros_like(gaussian),
-            "second": torch.zeros_like(gaussian),
-        }
-        last, losses = descend(
-            step, start, len(labels), self.iterations, [draws, noise], progress, resume=resume, name=name
-        )
+        start = adam_start("gaussian", gaussian)
+        last, losses = descend(step, start, len(labels), self.iterations, [draws, noise], journal)
         return last["gaussian"], losses
 
     def draw(self, gaussian: Tensor, noise: Tensor) -> Tensor:

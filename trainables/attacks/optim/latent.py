@@ -2,39 +2,29 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from trainables.attacks.base import (
-    Attack,
-    Passes,
-    Reconstructions,
-    chunk_size,
-    in_chunks,
-    row_noise,
-    to_pixels,
-)
+from trainables.attacks.base import Passes, Reconstructions, chunk_size, to_pixels
 from trainables.attacks.optim.descent import (
     DescentState,
     Guide,
+    Journal,
     Losses,
-    Progress,
     descend,
-    history,
     momentum_step,
     realism,
 )
-from trainables.method import length_knob
+from trainables.attacks.optim.guided import GuidedSearch
+from trainables.attacks.optim.rows import Rows
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.run import Run
-from trainables.storage.resume import Resume
 
 
 @dataclass(frozen=True, kw_only=True)
-class LatentSearch(Attack):
+class LatentSearch(GuidedSearch):
     """Minimises -D(G(z)) + identity_weight * identity loss of G(z) over z.
 
     A discriminator that compares the images of a batch, as KEDMI's does, sees each image alone here.
@@ -47,30 +37,17 @@ class LatentSearch(Attack):
     batch of the protocol of KEDMI, LOMMA and TL-DMI; the first GMI code had 100.
     """
 
-    is_prefix_of_longer: ClassVar[bool] = True
-
-    iterations: int = length_knob(2400)
-    restarts: int = 5
-    learning_rate: float = 0.02
     momentum: float = 0.9
-    identity_weight: float = 100.0
     clip: float = 1.0
-    group: int = 60
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "iterations", "restarts", "group")
-        above(self, 0, "learning_rate", "clip")
-        at_least(self, 0, "momentum", "identity_weight")
+        super().__post_init__()
+        above(self, 0, "clip")
+        at_least(self, 0, "momentum")
 
     def passes(self) -> Passes:
         """Return what one identity costs."""
-        steps = self.iterations * self.restarts
-        return Passes(
-            generator_forward=steps + self.restarts,
-            generator_backward=steps,
-            target_forward=steps,
-            target_backward=steps,
-        )
+        return Passes.descents(self.restarts, self.iterations)
 
     def unguided_latents(self, normals: Tensor) -> Tensor:
         """Return random latents, clipped as every step clips them."""
@@ -79,57 +56,25 @@ class LatentSearch(Attack):
     def search(
         self, guide: Guide, prior: PriorNetworks, identities: Tensor, *, run: Run, noise_size: int
     ) -> Reconstructions:
-        """Return (restarts, N) reconstructions of `identities`, (N,); `guide` wants (n, noise_size) noise.
+        """Return (restarts, N) reconstructions; see `GuidedSearch.search`.
 
         All restarts of all identities are rows of one batch, worked through in chunks of `batch_size`.
         """
-        identities = identities.cpu()
-        labels = identities.repeat(self.restarts)  # row r * N + i is restart r of identity i
-        rows = len(labels)
-        starts = torch.stack(
-            [
-                torch.randn(prior.latent_size, generator=self._stream(run, row, identities, "start"))
-                for row in range(rows)
-            ]
-        )
-        finished = 0
+        rows = Rows(self.kind, identities, self.restarts, run)
 
-        def work(first: int, stop: int) -> tuple[Tensor, Tensor, Tensor]:
-            nonlocal finished
-
-            def progress(iteration: int, identity_loss: float, prior_loss: float) -> None:
-                done = finished + iteration * (stop - first)
-                total = rows * self.iterations
-                run.report("attack", done, total, identity_loss=identity_loss, prior_loss=prior_loss)
-
-            generators = [self._stream(run, row, identities, "head") for row in range(first, stop)]
+        def search(first: int, stop: int, journal: Journal) -> tuple[Tensor, Tensor, Tensor]:
             latents, losses = self.descend(
                 guide,
                 prior,
-                starts[first:stop].to(run.device),
-                labels[first:stop].to(run.device),
-                row_noise(generators, noise_size, run.device),
-                progress,
-                resume=run.resume,
-                name=f"rows-{first}-{stop}",
+                rows.starts(first, stop, prior.latent_size),
+                rows.own(first, stop),
+                rows.noise("head", first, stop, noise_size),
+                journal,
             )
             with torch.no_grad():
-                pixels = to_pixels(prior.generator(latents))
-            finished += (stop - first) * self.iterations
-            return latents.cpu(), pixels.cpu(), losses * (stop - first)
+                return latents, to_pixels(prior.generator(latents)), losses * (stop - first)
 
-        chunks = in_chunks(rows, chunk_size(run), work)
-        shape = (self.restarts, len(identities))
-        images = torch.cat([pixels for _, pixels, _ in chunks])
-        return Reconstructions(
-            latents=torch.cat([latents for latents, _, _ in chunks]).reshape(*shape, -1),
-            images=images.reshape(*shape, *images.shape[1:]),
-            history=history(self.iterations, [losses for _, _, losses in chunks], rows),
-        )
-
-    def _stream(self, run: Run, row: int, identities: Tensor, use: str) -> torch.Generator:
-        restart, position = divmod(row, len(identities))
-        return run.stream(self.kind, use, restart, int(identities[position]))
+        return rows.reconstructions(search, chunk_size(run), self.iterations)
 
     def descend(
         self,
@@ -138,10 +83,7 @@ class LatentSearch(Attack):
         latents: Tensor,
         labels: Tensor,
         noise: Iterator[Tensor],
-        progress: Progress,
-        *,
-        resume: Resume | None = None,
-        name: str = "rows",
+        journal: Journal,
     ) -> tuple[Tensor, Tensor]:
         """Return the last latents (n, Z) and the losses at `sampled` points, see `optim.descent`.
 
@@ -167,8 +109,5 @@ class LatentSearch(Attack):
             return {"latents": moved, "velocity": velocity}, losses
 
         start = {"latents": latents.detach().clone(), "velocity": torch.zeros_like(latents)}
-        rows = len(labels)
-        last, losses = descend(
-            step, start, rows, self.iterations, [noise], progress, resume=resume, name=name
-        )
+        last, losses = descend(step, start, len(labels), self.iterations, [noise], journal)
         return last["latents"], losses

@@ -1,6 +1,5 @@
-"""What attacks in style space share: a pool of samples, scores, and long work that goes on. No attack."""
+"""Pools of styles, their scores and bounds, and resumable work in chunks, for attacks in style space."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
@@ -8,28 +7,25 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainables.architectures.base import Classifier
-from trainables.architectures.head_noise import head_noise, noise_size
-from trainables.attacks.base import in_chunks, row_noise
+from trainables.architectures.head_noise import head_noise
+from trainables.attacks.base import in_chunks
 from trainables.attacks.optim.styles import StyleGenerator
 from trainables.nn.crops import Crop, apply_crop
-from trainables.runtime.progress import Report
-from trainables.runtime.seeds import stream
+from trainables.runtime.run import Run
 from trainables.storage.resume import Resume
 
 DECAYS = (0.1, 0.1)  # of Adam's moments in PPA and its kin: hardly any memory
 
 
-def sample_styles(
-    generator: StyleGenerator, latent_size: int, count: int, *, seed: int, kind: str, device: str
-) -> Tensor:
+def sample_styles(generator: StyleGenerator, latent_size: int, count: int, *, kind: str, run: Run) -> Tensor:
     """Return the styles of a pool of random latents, float32 (count, W), on the CPU.
 
-    The latents are one stream of `seed` and the attack's `kind`: a larger pool begins with the smaller.
+    The latents are one stream of the run and the attack's `kind`: a larger pool begins with the smaller.
     """
-    latents = torch.randn(count, latent_size, generator=stream(seed, kind, "pool"))
+    latents = torch.randn(count, latent_size, generator=run.stream(kind, "pool"))
 
     def work(first: int, stop: int) -> Tensor:
-        return generator.style(latents[first:stop].to(device)).cpu()
+        return generator.style(latents[first:stop].to(run.device)).cpu()
 
     with torch.no_grad():
         return torch.cat(in_chunks(count, 4096, work))
@@ -61,9 +57,9 @@ def picture(generator: StyleGenerator, styles: Tensor, clip: bool) -> Tensor:
 def mirrored_scores(target: Classifier, images: Tensor, noise: Iterator[Tensor]) -> Tensor:
     """Return the mean softmax over each image (n, 3, S, S) and its mirror image, (n, K)."""
     scores = []
-    for shown in (images, images.flip(3)):
+    for view in (images, images.flip(3)):
         with head_noise(target, next(noise)):
-            scores.append(target(shown).softmax(1))
+            scores.append(target(view).softmax(1))
     mean: Tensor = (scores[0] + scores[1]) / 2
     return mean
 
@@ -83,25 +79,6 @@ def crop_scores(
             seen = target(apply_crop(images, crop, size)).softmax(1)
         total += seen.gather(1, labels[:, None])[:, 0]
     return total / len(crops)
-
-
-class Meter:
-    """Reports work of a known total as stage "attack": at most once a second, and at the end."""
-
-    def __init__(self, report: Report, total: int) -> None:
-        self._report, self._total = report, total
-        self._done, self._last = 0, 0.0
-
-    def add(self, done: int) -> None:
-        """Count `done` more units and report if it is time."""
-        self._done += done
-        if self._done == self._total or time.monotonic() - self._last > 1:
-            self.at(0)
-
-    def at(self, ahead: int, **metrics: float) -> None:
-        """Report `ahead` units more than were counted so far."""
-        self._report("attack", self._done + ahead, self._total, **metrics)
-        self._last = time.monotonic()
 
 
 def worked(
@@ -133,40 +110,3 @@ def worked(
     with torch.no_grad():
         in_chunks(rows - begin, size, chunk)
     return torch.cat(parts)
-
-
-def best_styles(
-    target: Classifier,
-    generator: StyleGenerator,
-    latent_size: int,
-    identities: Tensor,
-    *,
-    candidates: int,
-    starts: int,
-    psi: float,
-    cutoff: int,
-    clip: bool,
-    seed: int,
-    kind: str,
-    device: str,
-    size: int,
-    resume: Resume,
-    done: Callable[[int], None],
-) -> Tensor:
-    """Return PPA's choice of starts for each of the identities (N,), float32 (starts * N, W), on the CPU.
-
-    Row r * N + i is the sample of `candidates` with the r-th largest `mirrored_scores` of identity i; of its
-    styles, truncated, that of the first layer. target: a lean copy. The rest is as in `worked`.
-    """
-    pool = sample_styles(generator, latent_size, candidates, seed=seed, kind=kind, device=device)
-    noise = noise_size(target)
-
-    def rate(first: int, stop: int) -> Tensor:
-        styles = generator.truncate(pool[first:stop].to(device), psi, cutoff)
-        streams = [stream(seed, kind, "pool", row) for row in range(first, stop)]
-        images = picture(generator, styles, clip)
-        return mirrored_scores(target, images, row_noise(streams, noise, device))[:, identities.to(device)]
-
-    scores = worked(candidates, size, rate, resume=resume, name="pool", done=done)
-    chosen = pool[best(scores, starts).flatten()]
-    return generator.truncate(chosen.to(device), psi, cutoff)[:, 0].cpu()

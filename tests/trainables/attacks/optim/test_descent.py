@@ -5,16 +5,16 @@ import torch
 from torch import nn
 
 from trainables.attacks.optim.descent import (
+    Journal,
     adam_step,
     descend,
-    inference_prior,
     momentum_step,
     realism,
     sampled,
 )
 from trainables.errors import TrialError
 from trainables.nn.critic import Critic
-from trainables.priors.base import PriorNetworks
+from trainables.priors.base import PriorNetworks, inference_prior
 from trainables.storage.resume import Resume
 
 
@@ -76,7 +76,7 @@ def run(resume=None, iterations=130, step=add, seen=None):
     noises = [counting(), counting()]
     progress = (lambda *point: seen.append(point)) if seen is not None else (lambda *_: None)
     start = {"sum": torch.zeros(4)}
-    return descend(step, start, 4, iterations, noises, progress, resume=resume)
+    return descend(step, start, 4, iterations, noises, Journal(progress, resume or Resume()))
 
 
 def test_every_step_gets_its_number_and_one_draw_of_each_stream():

@@ -1,6 +1,6 @@
 import pytest
 
-from trainables.attacks.optim.resumable_loop import resumable_loop
+from trainables.runtime.resumable_loop import resumable_loop
 from trainables.storage.resume import Resume
 
 

@@ -4,8 +4,11 @@ import ast
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, Final
 
 from trainables.errors import ConfigError
+
+_UNKNOWN: Final = object()  # None is a constant of its own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,28 +33,47 @@ class Entry:
 
     def text(self, field: str) -> str:
         """Return the string `field` of this class or instance; raise `ConfigError` if the text lacks it."""
-        value = self._field(field)
-        if value is None:
-            name = f" of {self.node.id}" if isinstance(self.node, ast.Name) else ""
-            raise ConfigError(f"{self.module}: expected '{field}'{name} as a string in the text of its file")
+        value = self._constant(field)
+        if not isinstance(value, str):
+            raise self._lacks(field, "a string")
         return value
 
-    def _field(self, field: str) -> str | None:
+    def value(self, field: str) -> Any:
+        """Return `field`, a number, string, bool or None; raise `ConfigError` if the text has none such."""
+        value = self._constant(field)
+        if value is _UNKNOWN:
+            raise self._lacks(field, "a constant")
+        return value
+
+    def _lacks(self, field: str, form: str) -> ConfigError:
+        name = f" of {self.node.id}" if isinstance(self.node, ast.Name) else ""
+        return ConfigError(f"{self.module}: expected '{field}'{name} as {form} in the text of its file")
+
+    def _constant(self, field: str) -> Any:
+        """Return the constant `field`, or `_UNKNOWN`."""
+        entry = self._field(field)
+        if entry is None:
+            return _UNKNOWN
+        node = entry._followed().node
+        try:
+            value = ast.literal_eval(node) if isinstance(node, ast.expr) else _UNKNOWN
+        except ValueError:  # an expression
+            return _UNKNOWN
+        return value if isinstance(value, str | bool | int | float | None) else _UNKNOWN
+
+    def _field(self, field: str) -> "Entry | None":
+        """Return what is assigned to `field`, here or in a base class; None if nothing is."""
         entry = self._followed()
         if isinstance(entry.node, ast.Call):  # an instance: its keyword arguments
             nodes = [keyword.value for keyword in entry.node.keywords if keyword.arg == field]
-            return entry._at(nodes[0])._string() if nodes else None
+            return entry._at(nodes[0]) if nodes else None
         if not isinstance(entry.node, ast.ClassDef):
             return None
         node = _assigned(entry.node.body).get(field)
         if node is not None:
-            return entry._at(node)._string()
+            return entry._at(node)
         inherited = (entry._at(base)._field(field) for base in entry.node.bases)
         return next((value for value in inherited if value is not None), None)
-
-    def _string(self) -> str | None:
-        node = self._followed().node
-        return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
     def _followed(self) -> "Entry":
         """Return what a name means: defined in its file, or imported from the same top-level package."""

@@ -1,6 +1,6 @@
 import pytest
 
-from sweeper.cli.static_registry import registry_entries
+from sweeper.study.static_registry import registry_entries
 from trainables.errors import ConfigError
 
 BASE = """
@@ -67,3 +67,37 @@ def test_what_is_no_string_in_the_text_is_named(family, value):
 def test_a_registry_that_is_no_dict_of_names_is_named(family, registry):
     with pytest.raises(ConfigError, match=r"family: expected .*'ALL'"):
         registry_entries(family(registry), "family", "ALL")
+
+
+CONSTANTS = """
+import math
+from typing import ClassVar
+
+LOW = -2.5
+
+class Base:
+    auxiliary: ClassVar[bool] = False
+    low = None
+
+class Metric(Base):
+    low = LOW
+    high = None
+    steps: ClassVar[int] = 3
+    computed = math.inf
+    several = (1, 2)
+"""
+
+
+def test_constants_of_any_kind_are_read(family):
+    root = family('ALL = {"m": Metric, "b": Base}')
+    (root / "family" / "constants.py").write_text(CONSTANTS)
+    (root / "family" / "__init__.py").write_text(
+        'from family.constants import Base, Metric\nALL = {"m": Metric, "b": Base}\n'
+    )
+    entries = registry_entries(root, "family", "ALL")
+    read = {field: entries["m"].value(field) for field in ("auxiliary", "low", "high", "steps")}
+    assert read == {"auxiliary": False, "low": -2.5, "high": None, "steps": 3}
+    assert entries["b"].value("low") is None
+    for field in ("computed", "several", "missing"):
+        with pytest.raises(ConfigError, match=f"family: expected '{field}' of Metric as a constant"):
+            entries["m"].value(field)

@@ -1,0 +1,272 @@
+"""Types of a stored study's records. Their defaults say what may be missing; nothing else has to."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self, TypedDict
+
+Ends = Sequence[float]  # the lower and the upper end of a 95 % interval
+
+
+class AttackFigures(TypedDict, total=False):
+    """Figures of one attack, as a trial stores them; see ``trainables.results.AttackResult``."""
+
+    kind: str
+    threat_model: str
+    interval: list[float]
+    metrics: dict[str, float | None]
+    seconds: dict[str, float]
+
+
+class ScreeningFigures(TypedDict, total=False):
+    """Figures of a short attack, as a trial stores them; see ``trainables.results.TrialResult``."""
+
+    attack: str
+    share: float
+    test_accuracy: float
+    attack_accuracy: float
+    interval: list[float]
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replicate:
+    """A trial under one of several seeds.
+
+    Attributes:
+        replicate: number of the seed.
+        values: name of an objective -> value.
+        interval: name of a value -> its interval.
+        artifacts: name of a stage -> its folder, where it was made.
+    """
+
+    replicate: int
+    values: Mapping[str, float] = field(default_factory=dict)
+    interval: Mapping[str, Ends] = field(default_factory=dict)
+    artifacts: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON-ready data."""
+        return {
+            "replicate": self.replicate,
+            "values": dict(self.values),
+            "interval": dict(self.interval),
+            "artifacts": dict(self.artifacts),
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Return the replicate that `to_json` made `document` of; other keys are left aside."""
+        return cls(**_present(cls, document))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialConfirmation:
+    """Fresh measurements of a trial, those of the search left out: it was chosen for them.
+
+    Attributes:
+        seeds: number of fresh ones.
+        values: name of an objective -> mean over the fresh seeds.
+        interval: name of an objective -> interval of that mean.
+        attacks: name -> figures of each attack; None if they are not known.
+        replicates: the seeds one by one.
+        front_probability: that no other confirmed trial dominates it; None where no trial has two seeds.
+    """
+
+    seeds: int
+    values: Mapping[str, float]
+    interval: Mapping[str, Ends] = field(default_factory=dict)
+    attacks: Mapping[str, AttackFigures] | None = None
+    replicates: Sequence[Replicate] = ()
+    front_probability: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return them as JSON-ready data."""
+        return {
+            "seeds": self.seeds,
+            "values": dict(self.values),
+            "interval": dict(self.interval),
+            "attacks": None if self.attacks is None else dict(self.attacks),
+            "replicates": [replicate.to_json() for replicate in self.replicates],
+            "front_probability": self.front_probability,
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Return the confirmation that `to_json` made `document` of."""
+        return cls(**_present(cls, document) | {"replicates": _replicates(document)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRecord:
+    """A trial of a stored study.
+
+    Attributes:
+        number: of the trial.
+        state: "complete", "screened", "failed" or "running".
+        params: path -> value, of what was searched.
+        values: name of an objective -> value; empty unless complete.
+        on_front: whether no feasible trial dominates it.
+        feasible: whether it keeps the study's constraints; None without a result.
+        interval: name of a value -> its interval.
+        trained_params: parameters of the target that were trained; None if not known.
+        total_params: all parameters of the target; None if not known.
+        seconds: stage -> seconds.
+        metrics: all other figures, see ``sweeper.study.metrics``; None for one that is no number.
+        freeze_point: of the target; None if not known.
+        defense: kind of the defense; None if not known.
+        attacks: name -> figures of each attack; empty if not known.
+        strongest: name of the attack that the trial reports; None if not known.
+        data: role -> content key of the images; empty if not known.
+        version: of the program that ran the trial; None if not known.
+        replicates: figures of each seed; empty with one seed alone.
+        screening: figures of the short attack; None without one.
+        warnings: texts that a reader of the figures must know.
+        artifacts: stage -> its folder, where it was made.
+        reason: of a failure, or of being infeasible; None otherwise.
+        started: ISO moment, None if not known.
+        finished: ISO moment, None if not known.
+        history: stage -> curve; None if it was not asked for.
+        confirmed: fresh measurements; None without any.
+    """
+
+    number: int
+    state: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, float] = field(default_factory=dict)
+    on_front: bool = False
+    feasible: bool | None = None
+    interval: Mapping[str, Ends] = field(default_factory=dict)
+    trained_params: int | None = None
+    total_params: int | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    freeze_point: str | None = None
+    defense: str | None = None
+    attacks: Mapping[str, AttackFigures] = field(default_factory=dict)
+    strongest: str | None = None
+    data: Mapping[str, str] = field(default_factory=dict)
+    version: str | None = None
+    replicates: Sequence[Replicate] = ()
+    screening: ScreeningFigures | None = None
+    warnings: Sequence[str] = ()
+    artifacts: Mapping[str, str] = field(default_factory=dict)
+    reason: str | None = None
+    started: str | None = None
+    finished: str | None = None
+    history: Mapping[str, Sequence[Mapping[str, Any]]] | None = None
+    confirmed: TrialConfirmation | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Return whether the trial has a result that counts."""
+        return self.state == "complete"
+
+    @property
+    def fresh(self) -> "TrialRecord | TrialConfirmation":
+        """Return the holder of the figures to believe: fresh seeds', or the search's where there are none."""
+        return self.confirmed or self
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the trial as `sweeper front` prints it."""
+        document: dict[str, Any] = {part.name: getattr(self, part.name) for part in dataclasses.fields(self)}
+        for name in ("attacks", "data", "replicates"):
+            document[name] = document[name] or None
+        if self.replicates:
+            document["replicates"] = [replicate.to_json() for replicate in self.replicates]
+        document["warnings"] = list(self.warnings)
+        if self.history is None:
+            del document["history"]
+        document["confirmed"] = None if self.confirmed is None else self.confirmed.to_json()
+        return document
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Return the trial that `to_json` made `document` of; what is missing there is missing here."""
+        parts = _present(cls, document) | {"replicates": _replicates(document)}
+        if document.get("confirmed"):
+            parts["confirmed"] = TrialConfirmation.from_json(document["confirmed"])
+        return cls(**parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyConfirmation:
+    """Fresh measurements of a study.
+
+    Attributes:
+        attacks: documents of the attacks beside the study's own.
+        seeds: the fewest of a confirmed trial.
+        hypervolume: of the fresh means.
+    """
+
+    attacks: Sequence[Mapping[str, Any]] | None
+    seeds: int
+    hypervolume: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return them as JSON-ready data."""
+        return {"attacks": self.attacks, "seeds": self.seeds, "hypervolume": self.hypervolume}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRecords:
+    """A stored study.
+
+    Attributes:
+        study: its name.
+        objectives: name -> "maximize" or "minimize".
+        reference_point: name of an objective -> the worst that it can be, or that was measured.
+        hypervolume: of the feasible trials.
+        trials: all of them, by number.
+        confirmed: fresh measurements; None without any.
+        definition: the document that the study keeps; None if it was not asked for.
+    """
+
+    study: str
+    objectives: Mapping[str, str]
+    reference_point: Mapping[str, float] = field(default_factory=dict)
+    hypervolume: float = 0.0
+    trials: Sequence[TrialRecord] = ()
+    confirmed: StudyConfirmation | None = None
+    definition: Mapping[str, Any] | None = None
+
+    @property
+    def complete(self) -> list[TrialRecord]:
+        """Return the trials that have a result that counts."""
+        return [trial for trial in self.trials if trial.complete]
+
+    @property
+    def members(self) -> list[TrialRecord]:
+        """Return the trials on the front, by number."""
+        return [trial for trial in self.trials if trial.on_front]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the study as `sweeper front` prints it."""
+        return {
+            "study": self.study,
+            "objectives": dict(self.objectives),
+            "reference_point": dict(self.reference_point),
+            "hypervolume": self.hypervolume,
+            "trials": [trial.to_json() for trial in self.trials],
+            "confirmed": None if self.confirmed is None else self.confirmed.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Return the study that `to_json` made `document` of; what is missing there is missing here."""
+        parts = _present(cls, document)
+        parts["trials"] = tuple(TrialRecord.from_json(trial) for trial in document.get("trials") or ())
+        if document.get("confirmed"):
+            parts["confirmed"] = StudyConfirmation(**document["confirmed"])
+        return cls(**parts)
+
+
+def _present(cls: type[Any], document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a dataclass that `document` has; None counts as missing."""
+    names = [part.name for part in dataclasses.fields(cls)]
+    return {name: document[name] for name in names if document.get(name) is not None}
+
+
+def _replicates(document: Mapping[str, Any]) -> tuple[Replicate, ...]:
+    return tuple(Replicate.from_json(replicate) for replicate in document.get("replicates") or ())

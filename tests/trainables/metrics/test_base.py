@@ -1,0 +1,42 @@
+import torch
+
+from trainables.metrics import METRICS, attack_accuracy
+from trainables.metrics.base import Evidence
+
+
+def evidence() -> Evidence:
+    noise = torch.Generator().manual_seed(0)
+    return Evidence(
+        reconstructions=torch.zeros(2, 3, 3, 4, 4, dtype=torch.uint8),
+        identities=torch.arange(3),
+        logits=torch.randn(2, 3, 6, generator=noise),
+        features=torch.randn(2, 3, 4, generator=noise),
+        confidences=torch.randn(2, 3, 6, generator=noise).softmax(2),
+        private_features=torch.randn(6, 4, generator=noise),
+        private_labels=torch.arange(3).repeat(2),
+    )
+
+
+def test_what_is_shared_is_computed_once_for_each_evidence():
+    calls = []
+    first, second = evidence(), evidence()
+    for one in (first, first, second):
+        assert one.shared("figure", lambda: calls.append(1) or len(calls)) == (2 if one is second else 1)
+    assert first.shared("other", lambda: None) is first.shared("other", lambda: 1) is None
+
+
+def test_the_metrics_of_attack_accuracy_compute_it_once(monkeypatch):
+    calls, compute = [], attack_accuracy.attack_accuracy
+
+    def counted(*arguments):
+        calls.append(arguments)
+        return compute(*arguments)
+
+    monkeypatch.setattr(attack_accuracy, "attack_accuracy", counted)
+    measured = evidence()
+    figures = {name: metric().measure(measured) for name, metric in METRICS.items()}
+    assert len(calls) == 1
+    expected = compute(measured.logits, measured.identities)
+    assert figures["attack_accuracy_top1"] == expected.top1
+    assert figures["attack_accuracy_top5"] == expected.top5
+    assert figures["attack_accuracy_std"] == expected.std

@@ -1,0 +1,58 @@
+"""Searches that an identity loss and a prior's realism guide: those of GMI, KEDMI and LOMMA. No attack."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from trainables.architectures.base import Classifier
+from trainables.architectures.head_noise import noise_size
+from trainables.attacks.base import Attack, Reconstructions
+from trainables.attacks.optim.descent import Guide, guided
+from trainables.method import length_knob
+from trainables.nn.identity_losses import cross_entropy
+from trainables.priors.base import PriorNetworks
+from trainables.runtime.checks import above, at_least
+from trainables.runtime.run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuidedSearch(Attack):
+    """Knobs that the searches share, and how they come to the identity loss that guides them."""
+
+    is_prefix_of_longer: ClassVar[bool] = True
+
+    iterations: int = length_knob(2400)
+    restarts: int = 5
+    learning_rate: float = 0.02
+    identity_weight: float = 100.0
+    group: int = 60
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "iterations", "restarts", "group")
+        above(self, 0, "learning_rate")
+        at_least(self, 0, "identity_weight")
+
+    def guide(self, target: Classifier, auxiliary: Mapping[str, Any] | None, device: str) -> Guide:
+        """Return the identity loss of images: the cross-entropy, unless a subclass has another."""
+        return guided(target, cross_entropy)
+
+    def search(
+        self, guide: Guide, prior: PriorNetworks, identities: Tensor, *, run: Run, noise_size: int
+    ) -> Reconstructions:
+        """Return (restarts, N) reconstructions of `identities`, (N,); `guide` wants (n, noise_size) noise."""
+        raise NotImplementedError
+
+    def reconstruct(
+        self,
+        target: Classifier,
+        prior: PriorNetworks,
+        identities: Tensor,
+        *,
+        run: Run,
+        auxiliary: Mapping[str, Any] | None,
+    ) -> Reconstructions:
+        """Return (restarts, N) reconstructions; see `Attack.reconstruct`."""
+        guide = self.guide(target, auxiliary, run.device)
+        return self.search(guide, prior, identities, run=run, noise_size=noise_size(target))

@@ -1,0 +1,113 @@
+"""One picture: which files hold one, its pixels as RGB at eight bits, and the square of it that is used."""
+
+import io
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from trainables.errors import ConfigError
+
+Fit = Literal["cut", "pad"]
+
+# What PIL and zipfile raise for damaged, truncated, encrypted or absurdly large files.
+DAMAGED = (OSError, EOFError, ValueError, SyntaxError, zlib.error, zipfile.BadZipFile)
+UNREADABLE: tuple[type[Exception], ...] = (*DAMAGED, RuntimeError, Image.DecompressionBombError)
+
+# Formats that Pillow knows by name, but that hold no photograph that it can decode by itself.
+NO_PICTURES = {"EPS", "PDF", "WMF", "MPEG", "HDF5", "BUFR", "GRIB", "FITS", "IPTC", "PALM", "XVTHUMB"}
+HEIF = {".heic", ".heif", ".hif", ".heics", ".heifs"}
+SIXTEEN_BITS = 65535
+LAYERED = {"GIF", "TIFF", "PNG", "WEBP", "AVIF", "HEIF"}  # several frames in them are several pictures
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture. image: RGB, upright. scaled: it had 16 bits. frames: how many its file holds."""
+
+    image: Image.Image
+    scaled: bool = False
+    frames: int = 1
+
+
+def readable_suffixes() -> frozenset[str]:
+    """Return the suffixes, in lower case with their dot, of the picture formats that Pillow decodes here.
+
+    HEIC is among them where ``pillow-heif`` (the extra ``heif``) is installed.
+    """
+    try:
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+    except ImportError:
+        pass
+    known = Image.registered_extensions()
+    return frozenset(s for s, kind in known.items() if kind in Image.OPEN and kind not in NO_PICTURES)
+
+
+def decode(content: bytes) -> Picture:
+    """Return the first picture of a file as RGB, its EXIF rotation applied.
+
+    16-bit grey is scaled by its range, 65535 to 255. Raises ValueError for pixels without a known range
+    (32-bit integers, floats), and one of `UNREADABLE` for what is no picture.
+    """
+    with Image.open(io.BytesIO(content)) as image:
+        frames = getattr(image, "n_frames", 1) if image.format in LAYERED else 1
+        mode, kind = image.mode, image.format
+        upright = ImageOps.exif_transpose(image)
+        if mode.startswith("I;16") or (mode == "I" and kind in ("PNG", "PPM")):
+            values = np.asarray(upright).astype(np.int64).clip(0, SIXTEEN_BITS)
+            eight = ((values * 255 + SIXTEEN_BITS // 2) // SIXTEEN_BITS).astype(np.uint8)
+            return Picture(Image.fromarray(eight).convert("RGB"), scaled=True, frames=frames)
+        if mode in ("I", "F"):
+            what = "32-bit integers" if mode == "I" else "floats"
+            raise UnknownRange(f"its pixels are {what} (mode {mode}), whose range is not known")
+        return Picture(upright.convert("RGB"), frames=frames)
+
+
+class UnknownRange(ValueError):
+    """Pixels that cannot be scaled to eight bits without a guess."""
+
+
+def square(picture: Image.Image, crop: int | None, fit: Fit) -> Image.Image | None:
+    """Return the middle square of side `crop`; None of a picture that is too small for it.
+
+    crop: None takes the shorter side (fit "cut") or the longer one (fit "pad"). fit: "pad" fills what lies
+    outside of the picture with black, and no picture is too small.
+    """
+    side = crop if crop is not None else (max if fit == "pad" else min)(picture.size)
+    if fit == "cut" and side > min(picture.size):
+        return None
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    return picture.crop((left, top, left + side, top + side))
+
+
+def resized(picture: Image.Image, size: int) -> Tensor:
+    """Return a square picture as uint8 (3, size, size), with antialiasing where its size differs."""
+    if picture.size != (size, size):
+        picture = picture.resize((size, size), Image.Resampling.BILINEAR)
+    return torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1)
+
+
+def read_picture(path: str | Path, size: int, *, crop: int | None = None, fit: Fit = "cut") -> Tensor:
+    """Return the picture at `path` as uint8 (3, size, size), as `ImageFolder` reads it.
+
+    A picture that is too small for the crop gives its largest square. Raises `ConfigError` for a file that
+    is missing or holds no picture.
+    """
+    place = Path(path).expanduser()
+    try:
+        readable_suffixes()  # registers what is installed
+        picture = decode(place.read_bytes()).image
+    except UNREADABLE as error:
+        reason: Any = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise ConfigError(f"expected a picture at {str(place)!a}, got: {reason}") from None
+    cut = square(picture, crop, fit) or square(picture, None, fit)
+    assert cut is not None
+    return resized(cut, size)
