@@ -19,12 +19,13 @@ from trainables.pretraining.base import load_stages
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive
-from trainables.stages.base import _load
+from trainables.stages.base import _load, get_for_people
 from trainables.stages.data import load_data
 from trainables.stages.pretrained import make_pretrained
+from trainables.stages.target import measured
 from trainables.storage.content import with_content
 from trainables.storage.store import Stage, Store
-from trainables.training.classifier import Target, accuracy, build_classifier, train_classifier
+from trainables.training.classifier import Target, build_classifier, train_classifier
 from trainables.training.freeze import count_parameters
 
 VERSION = 1
@@ -107,8 +108,7 @@ def make_view(
             "history": trained.history,
             "best_epoch": trained.best_epoch,
             "validation_accuracy": None,  # of images that it has learnt
-            "train_accuracy": accuracy(classifier, data.split.train, device=device),
-            "test_accuracy": accuracy(classifier, data.split.test, device=device),
+            **measured(classifier, data.split, device),
             "parameters": asdict(count_parameters(classifier)),
         }
 
@@ -123,7 +123,7 @@ def make_view(
         "seed": config.seed,
         "replicate": config.replicate,
     }
-    return store.get("ceiling", parts, make)
+    return get_for_people(store, "ceiling", parts, data.split.train.names, make)
 
 
 def both(split: Split) -> Images:
@@ -134,7 +134,9 @@ def both(split: Split) -> Images:
         pixels=torch.cat((first.pixels, second.pixels)),
         labels=torch.cat((first.labels, second.labels)),
         files=first.files + second.files,
-        reserved=None,
+        reserved=None,  # which parts they came from matters no more
+        checked=None,
+        digests=None,
     )
 
 
