@@ -12,6 +12,8 @@ from pathlib import Path
 import torch
 
 from trainables.config import load_trial
+from trainables.controls.measure import check_controls, measure_controls
+from trainables.controls.options import Controls
 from trainables.errors import ConfigError
 from trainables.storage.store import Store
 from trainables.trial import run_trial
@@ -66,20 +68,29 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--home", type=Path, default=Path(home), help="where finished stages are kept")
     default = "cuda" if torch.cuda.is_available() else "cpu"
     parser.add_argument("--device", default=default, help=f"torch device (here: {default})")
+    parser.add_argument(
+        "--controls",
+        action="store_true",
+        help="measure floor, ceiling and control targets too: what the trial's figures can tell",
+    )
     options = parser.parse_args(arguments)
     try:
         config = load_trial(options.trial)
         _check_usable(options.home, options.device)
-        result = run_trial(
-            config, store=Store(options.home / "store"), device=options.device, report=_Lines()
-        )
+        if options.controls:
+            check_controls(config, Controls())
+        store, lines = Store(options.home / "store"), _Lines()
+        result = run_trial(config, store=store, device=options.device, report=lines).to_json()
+        if options.controls:
+            controls = measure_controls(config, store=store, device=options.device, report=lines)
+            result["controls"] = controls.to_json()
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except (RuntimeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(json.dumps(result.to_json(), indent=1))
+    print(json.dumps(result, indent=1))
     return 0
 
 
