@@ -11,6 +11,7 @@ from trainables.architectures.base import Classifier
 from trainables.datasets.base import Images
 from trainables.errors import ConfigError, TrialError
 from trainables.method import Method
+from trainables.nn.conditional_gan import ConditionalGenerator, with_labels
 from trainables.nn.inference import inference_copy
 from trainables.oracle import Oracle, seen_as
 from trainables.priors.base import PriorNetworks, inference_prior
@@ -136,6 +137,26 @@ class Attack(Method):
     def prepare_prior(self, prior: PriorNetworks, device: str) -> PriorNetworks:
         """Return `prior` as `reconstruct` takes it: copies of its networks."""
         return inference_prior(prior, device)
+
+    def unguided(self, prior: PriorNetworks, count: int, *, run: Run) -> Tensor:
+        """Return what the attack draws of `prior` where no target says anything, uint8 (count, 3, S, S).
+
+        The floor of every attack: random latents within the bounds of the attack (`unguided_latents`), with a
+        label drawn at random where the generator takes one. An attack that returns what another space than
+        the latents' holds overrides this. The networks are as for `invert`; the pictures are on the CPU.
+        """
+        generator = run.stream("unguided", "latents")
+        conditional = isinstance(prior.generator, ConditionalGenerator)
+        normals = torch.randn(count, prior.latent_size - conditional, generator=generator)
+        latents = self.unguided_latents(normals)
+        if isinstance(prior.generator, ConditionalGenerator):
+            labels = torch.randint(prior.generator.classes, (count,), generator=generator)
+            latents = with_labels(latents, labels)
+        return render(prior.generator, latents, chunk_size(run), run.device)
+
+    def unguided_latents(self, normals: Tensor) -> Tensor:
+        """Return latents as the attack starts and bounds them, of standard normal numbers (n, Z)."""
+        return normals
 
     def invert(
         self,

@@ -122,6 +122,10 @@ class BREP(Attack):
         most = self.calls * (self.points + 1)
         return Passes(generator_forward=most + 1, target_forward=most)
 
+    def unguided_latents(self, normals: Tensor) -> Tensor:
+        """Return random latents, clipped as those of a walk."""
+        return normals.clamp(-self.clip, self.clip)
+
     def reconstruct(
         self, target: LabelOracle, prior: PriorNetworks, identities: Tensor, run: Run, auxiliary: Learnt
     ) -> Reconstructions:

@@ -52,6 +52,11 @@ class GaussianSearch(GuidedSearch):
         """Return what one identity costs."""
         return Passes.descents(1, self.iterations, images=self.restarts)
 
+    def unguided_latents(self, normals: Tensor) -> Tensor:
+        """Return draws from the Gaussian that every identity starts with."""
+        start = torch.stack((torch.zeros_like(normals), torch.full_like(normals, self.log_variance)))
+        return self.draw(start, normals)
+
     def search(
         self, guide: Guide, prior: PriorNetworks, identities: Tensor, *, run: Run, noise_size: int
     ) -> Reconstructions:

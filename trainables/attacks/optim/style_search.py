@@ -8,7 +8,7 @@ from torch import Tensor
 
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import noise_size
-from trainables.attacks.base import Attack, Learnt, Reconstructions, chunk_size, row_noise
+from trainables.attacks.base import Attack, Learnt, Reconstructions, chunk_size, render, row_noise
 from trainables.attacks.optim.rows import Meter, Rows
 from trainables.attacks.optim.style_pool import (
     best,
@@ -118,6 +118,17 @@ class StyleSearch(Attack):
     def finish(self, task: StyleTask) -> Reconstructions:
         """Return the reconstructions: descents from the starts of `task`, and the choice among their ends."""
         raise NotImplementedError
+
+    def unguided(self, prior: PriorNetworks, count: int, *, run: Run) -> Tensor:
+        """Return the pictures of random samples, as descents start; see `Attack.unguided`."""
+        generator = style_generator(prior, self.kind)
+        styles = sample_styles(generator, prior.latent_size, count, kind="unguided", run=run)
+
+        def images(some: Tensor) -> Tensor:
+            cut = generator.truncate(some, self.psi, self.cutoff)[:, 0]
+            return visible(generator, generator.synthesis(cut), self.clip)
+
+        return render(images, styles, chunk_size(run), run.device)
 
     def reconstruct(
         self, target: Classifier, prior: PriorNetworks, identities: Tensor, run: Run, auxiliary: Learnt
