@@ -28,7 +28,7 @@ from trainables.pretraining.base import Pretraining
 from trainables.priors import PRIORS
 from trainables.priors.base import Prior
 from trainables.runtime.checks import at_least, fraction
-from trainables.storage.documents import read_yaml, suggestion
+from trainables.storage.documents import check_numbers, read_yaml, suggestion
 from trainables.storage.store import to_json
 from trainables.training.classifier import Target
 
@@ -280,10 +280,14 @@ def _value(hint: Any, value: Any, where: str, path: str) -> Any:
     if hint in FAMILIES or dataclasses.is_dataclass(hint):
         return _build(hint, value, where, path)
     try:
-        return _adapter(hint).validate_python(value)
+        validated = _adapter(hint).validate_python(value)
+        check_numbers(hint, value)
     except ValidationError as error:
         problem = error.errors()[0]["msg"].replace("Input should be", "must be")
         raise ConfigError(f"{path.rpartition('.')[2]} {problem}; got {value!r} ({where}: {path})") from None
+    except ValueError as error:
+        raise ConfigError(f"{path.rpartition('.')[2]} {error}; got {value!r} ({where}: {path})") from None
+    return validated
 
 
 def _adapter(hint: Any) -> TypeAdapter[Any]:

@@ -3,7 +3,8 @@
 import dataclasses
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,51 +15,73 @@ from trainables.attacks.base import Auxiliary
 from trainables.config import AttackPlan, TrialConfig
 from trainables.datasets.base import Images
 from trainables.datasets.split import Split
+from trainables.defenses.base import Defense
+from trainables.defenses.none import NoDefense
+from trainables.judges.base import JudgeModel
 from trainables.nn.critic import Critic
 from trainables.nn.inference import inference_copy
 from trainables.oracle import observe
 from trainables.pretraining.dataset import OnDataset
 from trainables.priors.base import Prior, eval_mode
+from trainables.runtime.duration import Duration
+from trainables.runtime.load import is_busy
 from trainables.runtime.run import Run
-from trainables.stages.data import attacked_identities, load_data
+from trainables.stages.data import Data, attacked_identities, load_data
+from trainables.stages.evaluation import score
 from trainables.stages.target import new_target
-from trainables.training.classifier import train_classifier
+from trainables.training.classifier import Target, accuracy, train_classifier
+
+STAGES = ("pretrained", "judge", "prior", "target", "attack", "evaluation")
+
+ROWS = 16  # images of one timed pass
+REPEATS, ENOUGH = 3, 1.0  # timings of one piece of work, and the seconds after which fewer do
+VARIANTS = 4  # trials whose targets are priced beside the template's
+FROZEN_EPOCHS = 3
 
 
-def estimate(config: TrialConfig, device: str = "cpu") -> dict[str, float]:
-    """Return seconds for ``pretrained``, ``judge``, ``prior``, ``target`` and ``attack``, after a calibration
-    of a few seconds. The target is priced as the template describes it; nothing stored is taken into account.
-    ``attack`` holds all attacks of the trial with what they learn of the target first.
+def estimate(
+    config: TrialConfig,
+    device: str = "cpu",
+    *,
+    threads: int | None = None,
+    variants: Sequence[TrialConfig] = (),
+) -> dict[str, Duration]:
+    """Return how long `STAGES` take, after a calibration of a few seconds, with nothing stored.
+
+    Every timing is repeated: the low end is the fastest, the high end the slowest. ``attack`` holds all
+    attacks of the trial with what they learn of the target first.
+
+    threads: of torch while it is measured; None leaves torch alone. variants: trials of the same data that
+    a sweep consists of, such as the ends of its space. Targets are then priced as a mean over many trials:
+    from half-way between the cheapest and the mean variant to half-way between the mean and the dearest.
     """
+    with _threads(threads):
+        return _estimate(config, device, variants)
+
+
+def _estimate(config: TrialConfig, device: str, variants: Sequence[TrialConfig]) -> dict[str, Duration]:
     run = Run(device=device)
     data = load_data(config)
     train = data.split.train
     target = new_target(config, train.classes).to(device)
     few = _first(train, 2 * config.target.batch_size)
 
-    def one_epoch() -> None:
-        train_classifier(
-            target,
-            dataclasses.replace(config.target, epochs=1),
-            config.defense,
-            few,
-            few,
-            run=run,
-        )
-
-    per_image = _seconds(one_epoch, device) / len(few)
-
-    pretrained = 0.0
+    pretrained = Duration.exactly(0.0)
     if isinstance(config.pretraining, OnDataset):  # the same network on other images
         images = len(config.pretraining.data.load(config.image_size))
-        pretrained = per_image * images * config.pretraining.epochs
+        plain = dataclasses.replace(config.target, freeze_point="none", epochs=1)
+        fit = _train(target, plain, NoDefense(), few, _first(few, 1), device)
+        pretrained = fit * (images / len(few) * config.pretraining.epochs)
+
+    trained = _average([_target(other, data, device) for other in (config, *_priced(config, variants))])
 
     target.eval()
     judge, small = _replace(config.judge, epochs=1), Split(train=few, validation=few, test=few)
     fit = _seconds(lambda: judge.fit(small, run=run), device)
-    judged = fit / len(few) * len(train) * config.judge.epochs
+    judged = fit * (len(train) / len(few) * config.judge.epochs)
+    saved = judge.fit(small, run=run)
 
-    shared, own = 0.0, 0.0
+    shared, own = Duration.exactly(0.0), Duration.exactly(0.0)
     for prior in dict.fromkeys(plan.prior for plan in config.attack):
         price = _scaled(
             prior, data.public, lambda knobs, images: knobs.train(images, run=run, target=target), device
@@ -71,13 +94,72 @@ def estimate(config: TrialConfig, device: str = "cpu") -> dict[str, float]:
             learn = functools.partial(_learn, seen=seen, run=run)
             own += _scaled(recipe, data.public, learn, device)
     identities = len(attacked_identities(config, data))
+    each = _evaluation(judge.restore(saved, small, device), target, few, saved["train_features"], device)
+    reconstructions = sum(getattr(plan.attack, "restarts", 1) for plan in config.attack) * identities
+    attacks = sum((_attack(config, plan, target, device) for plan in config.attack), Duration.exactly(0.0))
     return {
         "pretrained": pretrained,
         "judge": judged,
         "prior": shared,
-        "target": per_image * len(train) * config.target.epochs,
-        "attack": own + sum(_attack(config, plan, target, device) for plan in config.attack) * identities,
+        "target": trained,
+        "attack": own + attacks * identities,
+        "evaluation": each * reconstructions,
     }
+
+
+def _priced(config: TrialConfig, variants: Sequence[TrialConfig]) -> list[TrialConfig]:
+    """Return `VARIANTS` trials at most, spread over those that train another target on the same images."""
+    known, others = {(config.target, config.defense)}, []
+    for other in variants:
+        same = (other.image_size, other.private) == (config.image_size, config.private)
+        if same and (other.target, other.defense) not in known:
+            known.add((other.target, other.defense))
+            others.append(other)
+    step = max(1.0, len(others) / VARIANTS)
+    return [others[int(position * step)] for position in range(min(VARIANTS, len(others)))]
+
+
+def _average(prices: Sequence[Duration]) -> Duration:
+    """Return the mean price over many trials, of which nobody knows how many will be dear ones."""
+    low, high = (sum(ends) / len(prices) for ends in zip(*((p.low, p.high) for p in prices), strict=True))
+    ends = Duration.spanning(prices)
+    return Duration(low=(low + ends.low) / 2, high=(high + ends.high) / 2)
+
+
+def _target(config: TrialConfig, data: Data, device: str) -> Duration:
+    """Return the price of a target: its epochs, and its accuracy on training and test images at the end.
+
+    Where frozen stages are computed once for all epochs, some epochs are timed, which share that price.
+    """
+    train, validation = data.split.train, data.split.validation
+    few = _first(train, 2 * config.target.batch_size)
+    share = len(few) / len(train)
+    target = new_target(config, train.classes).to(device)
+    epochs = min(config.target.epochs, FROZEN_EPOCHS if config.target.freeze_point != "none" else 1)
+    shortened = dataclasses.replace(config.target, epochs=epochs)
+    unseen = _first(validation, max(1, round(share * len(validation))))
+    extra = config.defense.extra_epochs
+    fit = _train(target, shortened, config.defense, few, unseen, device)
+    seen = _seconds(lambda: accuracy(target, few, device=device), device)
+    total = fit * ((config.target.epochs + extra) / (epochs + extra))
+    return (total + seen * (1 + len(data.split.test) / len(train))) * (1 / share)
+
+
+def _train(
+    target: Classifier, recipe: Target, defense: Defense, few: Images, unseen: Images, device: str
+) -> Duration:
+    run = Run(device=device)
+    return _seconds(lambda: train_classifier(target, recipe, defense, few, unseen, run=run), device)
+
+
+def _evaluation(
+    judge: JudgeModel, target: Classifier, images: Images, features: Tensor, device: str
+) -> Duration:
+    """Return the price of one reconstruction's evaluation."""
+    pixels, labels = images.pixels[:ROWS].unsqueeze(0), images.labels[:ROWS]
+    return _seconds(lambda: score(judge, target, pixels, labels, features, images.labels, device), device) * (
+        1 / pixels.shape[1]
+    )
 
 
 def _learn(recipe: Auxiliary, public: Images, *, seen: Any, run: Run) -> dict[str, Any]:
@@ -86,7 +168,7 @@ def _learn(recipe: Auxiliary, public: Images, *, seen: Any, run: Run) -> dict[st
 
 def _scaled(
     knobs: Prior | Auxiliary, public: Images, work: Callable[[Any, Images], object], device: str
-) -> float:
+) -> Duration:
     """Return the seconds of training on `public`, from one epoch over two batches.
 
     Knobs whose work is not counted in epochs say in ``short_run()`` what to run instead and how often it goes
@@ -98,39 +180,41 @@ def _scaled(
         return _seconds(lambda: work(short, public), device) * float(times)
     few = _first(public, 2 * knobs.batch_size)
     one_epoch = _replace(knobs, epochs=1)
-    return _seconds(lambda: work(one_epoch, few), device) * len(public) / len(few) * knobs.epochs
+    return _seconds(lambda: work(one_epoch, few), device) * (len(public) / len(few) * knobs.epochs)
 
 
-def _attack(config: TrialConfig, plan: AttackPlan, target: Classifier, device: str) -> float:
+def _attack(config: TrialConfig, plan: AttackPlan, target: Classifier, device: str) -> Duration:
     """Return the seconds of one identity: the price of each kind of pass, times how many there are."""
     networks = eval_mode(plan.prior.build(config.image_size, target(_blank(config, 1, device)).shape[1]))
     generator, critic = (
         inference_copy(network, device).to(device) for network in (networks.generator, networks.discriminator)
     )
     victim = inference_copy(target, device)
-    rows = 16
-    latents = torch.randn(rows, networks.latent_size, device=device)
-    images = _blank(config, rows, device)
+    latents = torch.randn(ROWS, networks.latent_size, device=device)
+    images = _blank(config, ROWS, device)
 
     def draw(z: Tensor) -> Tensor:
         made = generator(z)
         total: Tensor = critic(made).sum() + made.sum()
         return total
 
-    def there(network: Callable[[Tensor], Tensor], x: Tensor) -> float:
+    def there(network: Callable[[Tensor], Tensor], x: Tensor) -> Duration:
         with torch.no_grad():
             return _seconds(lambda: network(x), device)
 
-    def and_back(network: Callable[[Tensor], Tensor], x: Tensor) -> float:
+    def and_back(network: Callable[[Tensor], Tensor], x: Tensor) -> Duration:
         x = x.clone().requires_grad_(True)
         return _seconds(lambda: torch.autograd.grad(network(x).sum(), x), device)
 
-    def price(network: Callable[[Tensor], Tensor], x: Tensor, forward: int, backward: int) -> float:
-        if not forward and not backward:
-            return 0.0
-        once = there(network, x)
-        back = max(0.0, and_back(network, x) - once) if backward else 0.0
-        return (forward * once + backward * back) / rows
+    def price(network: Callable[[Tensor], Tensor], x: Tensor, forward: int, backward: int) -> Duration:
+        """Return the price of `forward` passes, of which `backward` go back."""
+        there_alone = max(0, forward - backward)
+        total = Duration.exactly(0.0)
+        if there_alone:
+            total += there(network, x) * (there_alone / ROWS)
+        if backward:
+            total += and_back(network, x) * (backward / ROWS)
+        return total
 
     passes = plan.attack.passes()
     # a prior's surrogates, or the discriminator that does their work where there are none
@@ -140,14 +224,17 @@ def _attack(config: TrialConfig, plan: AttackPlan, target: Classifier, device: s
         price(draw, latents, passes.generator_forward, passes.generator_backward)
         + price(victim, images, passes.target_forward, passes.target_backward)
         + sum(
-            price(
-                inference_copy(network, device).to(device),
-                images,
-                passes.surrogate_forward,
-                passes.surrogate_backward,
-            )
-            for network in surrogates
-            if passes.surrogate_forward
+            (
+                price(
+                    inference_copy(network, device).to(device),
+                    images,
+                    passes.surrogate_forward,
+                    passes.surrogate_backward,
+                )
+                for network in surrogates
+                if passes.surrogate_forward
+            ),
+            Duration.exactly(0.0),
         )
     )
 
@@ -165,10 +252,32 @@ def _first(images: Images, count: int) -> Images:
     return images.select(torch.arange(min(count, len(images))))
 
 
-def _seconds(work: Callable[[], object], device: str) -> float:
-    work()  # the first call pays for lazy set-up
-    start = time.perf_counter()
+def _seconds(work: Callable[[], object], device: str) -> Duration:
+    """Return how long `work` takes: `REPEATS` times or for `ENOUGH` seconds, after a first call that pays for
+    lazy set-up. Where the machine is busy, the low end is the processor time that the work had."""
+    threads = torch.get_num_threads()
+    busy = not device.startswith("cuda") and is_busy()
     work()
-    if device.startswith("cuda"):
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
+    walls: list[float] = []
+    own: list[float] = []
+    while len(walls) < REPEATS and sum(walls) < ENOUGH:
+        wall, processor = time.perf_counter(), time.process_time()
+        work()
+        if device.startswith("cuda"):
+            torch.cuda.synchronize()
+        own.append((time.process_time() - processor) / threads)
+        walls.append(time.perf_counter() - wall)
+    low = min(walls)
+    return Duration(low=min(low, *own) if busy else low, high=max(walls))
+
+
+@contextmanager
+def _threads(threads: int | None) -> Iterator[None]:
+    """Give torch so many threads for a while."""
+    before = torch.get_num_threads()
+    if threads is not None:
+        torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

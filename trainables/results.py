@@ -61,6 +61,7 @@ class AttackResult:
             among them.
         history: some points of its loss curve.
         path: folder of its reconstructions in the store.
+        warnings: what a reader must know of its prior; in a trial's JSON they are among the trial's.
     """
 
     kind: str
@@ -72,6 +73,7 @@ class AttackResult:
     seconds: Mapping[str, float]
     history: Curve
     path: str
+    warnings: Sequence[str] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return what a trial's JSON says under ``attacks``; it has curve and folder under other names."""

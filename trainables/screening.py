@@ -24,11 +24,11 @@ from trainables.method import LENGTH, knobs_marked
 from trainables.results import AttackResult, TrialResult
 from trainables.runtime.progress import Report, silent
 from trainables.stages.data import load_data
-from trainables.stages.evaluation import judge_warnings
 from trainables.stages.judge import make_judge
 from trainables.stages.target import make_target
+from trainables.stages.warnings import trial_warnings
 from trainables.storage.store import Stage, Store
-from trainables.trial import run_attack, run_trial
+from trainables.trial import over_identities, run_attack, run_trial
 
 KNOWN = (
     "test_accuracy",
@@ -186,6 +186,7 @@ def _beaten(
         metrics={
             "validation_accuracy": trained.result["validation_accuracy"],
             "train_accuracy": trained.result["train_accuracy"],
+            **over_identities(trained),
             "judge_test_accuracy": judged.result["test_accuracy"],
         },
         screening=screening,
@@ -197,10 +198,7 @@ def _beaten(
         seconds={"target": trained.seconds, "screening": screening["seconds"]},
         history={"target": trained.result["history"], "short attack": short.history},
         artifacts={"target": str(trained.path), "attack": short.path, "judge": str(judged.path)},
-        warnings=[
-            *load_data(config).warnings,
-            *judge_warnings(judged.result["test_accuracy"], trained.result["test_accuracy"]),
-        ],
+        warnings=trial_warnings(config, load_data(config), trained, judged, [short]),
     )
 
 

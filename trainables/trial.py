@@ -1,5 +1,6 @@
 """One trial, top to bottom: target, then for each attack prior, attack and judge. No stage is made twice."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -14,11 +15,12 @@ from trainables.runtime.progress import Report, silent
 from trainables.stages.attack import make_attack
 from trainables.stages.auxiliary import make_auxiliary
 from trainables.stages.data import load_data
-from trainables.stages.evaluation import judge_warnings, make_evaluation
+from trainables.stages.evaluation import make_evaluation
 from trainables.stages.judge import make_judge
 from trainables.stages.pretrained import make_pretrained
 from trainables.stages.prior import make_prior
 from trainables.stages.target import make_target
+from trainables.stages.warnings import stored_prior_warnings, trial_warnings
 from trainables.storage.store import Stage, Store
 
 SHARED = ("pretrained", "prior", "judge")
@@ -63,6 +65,7 @@ def run_trial(
         metrics={
             "validation_accuracy": trained.result["validation_accuracy"],
             "train_accuracy": trained.result["train_accuracy"],
+            **over_identities(trained),
             "judge_test_accuracy": judged.result["test_accuracy"],
             **headline.metrics,
             **{
@@ -95,10 +98,7 @@ def run_trial(
             "judge": str(judged.path),
             **{f"attack.{name}": attack.path for name, attack in several.items()},
         },
-        warnings=[
-            *data.warnings,
-            *judge_warnings(judged.result["test_accuracy"], trained.result["test_accuracy"]),
-        ],
+        warnings=trial_warnings(config, data, trained, judged, attacks.values()),
     )
 
 
@@ -151,7 +151,14 @@ def run_attack(
         },
         history=attacked.result["history"],
         path=str(attacked.path),
+        warnings=stored_prior_warnings(plan.prior.kind, prior, load_data(config).public.pixels),
     )
+
+
+def over_identities(trained: Stage) -> dict[str, float]:
+    """Return the target's test accuracy as a mean over identities; targets of older stores have none."""
+    name = "test_accuracy_per_identity"
+    return {name: trained.result[name]} if name in trained.result else {}
 
 
 def average(attacks: Sequence[AttackResult]) -> tuple[float, Interval]:
@@ -181,7 +188,7 @@ def make_shared(
 ) -> Stage:
     """Return the shared stage `name` (one of `SHARED`), made now if the store does not hold it.
 
-    "prior" makes every prior of the trial that needs no target, and returns the last.
+    "prior" makes every prior of the trial that needs no target, and returns the last, with all their seconds.
     """
     if name == "pretrained":
         return make_pretrained(config, store=store, device=device, report=report)
@@ -192,7 +199,9 @@ def make_shared(
         for prior in dict.fromkeys(plan.prior for plan in config.attack_plans.values())
         if not prior.needs_target
     ]
-    return made[-1]
+    return dataclasses.replace(
+        made[-1], seconds=sum(stage.seconds for stage in made), made_now=any(stage.made_now for stage in made)
+    )
 
 
 def _summed(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:

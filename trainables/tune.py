@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ray import tune
 
 from trainables.errors import TrialError
-from trainables.runtime.background import BackgroundJob, limit_threads
+from trainables.runtime.background import BackgroundJob, limit_threads, set_niceness
 from trainables.runtime.progress import Report
 from trainables.storage.store import Store
 
@@ -28,11 +28,11 @@ class TuneTrial(tune.Trainable):
     The thread starts with the first step, not with the actor: while an actor is being made for a trial, Tune
     may give the trial to another that fell free, and keep the new one for later. The trial would run twice.
 
-    The configuration is ``{"trial": document, "store_root": str, "threads": int | None, ...}``; what it has
-    under ``options`` goes to `run` as well, and what it has under ``shards``, the fields of a `ShardTasks`,
-    as ``spread``. Each step returns after a second at most, with a `Standing` (whole: Tune would flatten a
-    dict). Nothing that happens inside a trial kills the actor, so the only actors lost are those that the
-    machine killed.
+    The configuration is ``{"trial": document, "store_root": str, "threads": int | None, "niceness": int |
+    None, ...}``; what it has under ``options`` goes to `run` as well, and what it has under ``shards``, the
+    fields of a `ShardTasks`, as ``spread``. Each step returns after a second at most, with a `Standing`
+    (whole: Tune would flatten a dict). Nothing that happens inside a trial kills the actor, so the only
+    actors lost are those that the machine killed.
     """
 
     def setup(self, config: dict[str, Any], run: Run | None = None) -> None:
@@ -40,7 +40,7 @@ class TuneTrial(tune.Trainable):
         if run is None:
             raise ValueError("TuneTrial expects `run`; wrap it in tune.with_parameters(TuneTrial, run=...)")
         self._run_trial = run
-        self._background = BackgroundJob(config.get("threads"))
+        self._background = BackgroundJob(config.get("threads"), config.get("niceness"))
         self._waiting: dict[str, Any] | None = config
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -71,14 +71,15 @@ class TuneTrial(tune.Trainable):
 class ShardTasks:
     """Spreads an attack (`trainables.attacks.sharding`): the first part stays here, others are Ray tasks.
 
-    shards: parts at most. cpus, gpus: of each task. Task i runs in bundle i of the placement group that this
-    process runs in, so it never waits for room; outside of a group, Ray places it where there is room. A task
-    whose worker dies is started again and goes on from what it saved.
+    shards: parts at most. cpus, gpus, niceness: of each task. Task i runs in bundle i of the placement group
+    that this process runs in, so it never waits for room; outside of a group, Ray places it where there is
+    room. A task whose worker dies is started again and goes on from what it saved.
     """
 
     shards: int
     cpus: float
     gpus: float
+    niceness: int | None = None
 
     def __call__(
         self, work: "Work", parts: "Sequence[Part]", device: str, report: Report
@@ -121,14 +122,16 @@ class ShardTasks:
         task = ray.remote(num_cpus=self.cpus, num_gpus=self.gpus, max_retries=SHARD_RETRIES)(run_shard)
         if group is not None:
             task = task.options(scheduling_strategy=PlacementGroupSchedulingStrategy(group, bundle))
-        return task.remote(work, part, max(1, int(self.cpus)))
+        return task.remote(work, part, max(1, int(self.cpus)), self.niceness)
 
 
-def run_shard(work: "Work", part: "Part", threads: int) -> None:
+def run_shard(work: "Work", part: "Part", threads: int, niceness: int | None = None) -> None:
     """Work out a part of an attack in this worker, with `threads` threads; leave the result in its folder."""
     from trainables.attacks.sharding import kept, noting
 
     limit_threads(threads)
+    if niceness is not None:
+        set_niceness(niceness)
     kept(work, part, device_here(), noting(part))
 
 

@@ -3,21 +3,25 @@
 import os
 from dataclasses import asdict
 
-import yaml
-
-from sweeper.engine.progress import spell
+from sweeper.engine.cluster import TrialResources, allot
+from sweeper.engine.progress import spell_range
 from sweeper.engine.resources import Node, ProcessResources
 from sweeper.storage.home import Home
+from sweeper.study.checks import known_warnings
 from sweeper.study.study import Study
+from trainables.errors import ConfigError
+from trainables.runtime.duration import Duration
+from trainables.storage.strict_yaml import dump_yaml
 
 
 def show_plan(study: Study, home: Home) -> None:
-    """Print the resolved study as YAML, the trials, and the estimated seconds of one trial's stages."""
+    """Print the resolved study as YAML, its trials, and what they would take here."""
     from search_spaces.space import anchors, size
     from trainables.config import load_trial
-    from trainables.cost import estimate
+    from trainables.stages.data import load_data
+    from trainables.stages.warnings import batch_warnings
 
-    print(yaml.safe_dump(asdict(study), sort_keys=False).rstrip())
+    print(dump_yaml(asdict(study)).rstrip())
     available = size(study.domains)
     wide = "endless" if available is None else f"{available} assignments"
     first = 0 if study.search.sampler == "grid" or not study.search.anchors else len(anchors(study.domains))
@@ -32,21 +36,42 @@ def show_plan(study: Study, home: Home) -> None:
             f"# a short attack first ({share:.0%} of the steps); the long one is skipped where that suffices"
         )
     print(f"# {_shares(study)}")
-    device = _device()
-    seconds = estimate(load_trial(study.trial), device)
-    shown = ", ".join(f"{stage} {spell(value)}" for stage, value in seconds.items())
-    once = sum(value for stage, value in seconds.items() if stage in ("pretrained", "prior", "judge"))
-    each = sum(seconds.values()) - once
-    print(f"# estimated on {device}, undefended and alone on the machine: {shown}")
-    print(
-        f"# in all about {spell(once + study.budget * seeds * each)} of work, before trials share the machine"
-    )
+    template = load_trial(study.trial)
+    for text in (*known_warnings(study), *batch_warnings(template, load_data(template))):
+        print(f"# WARNING: {text}")
+    _show_estimate(study)
+
+
+def _show_estimate(study: Study) -> None:
+    """Print how long one trial's stages and the whole sweep take on this machine, each as a range."""
+    from sweeper.engine.calibration import variants
+    from sweeper.engine.remaining import SHARED, sweep_seconds
+    from trainables.config import load_trial
+    from trainables.cost import estimate
+    from trainables.runtime.load import cores, is_busy, load_average
+
+    load, busy = load_average(), is_busy()
+    device, allotment = _device(), _allotment(study)
+    threads, concurrent = (allotment.threads, allotment.concurrent) if allotment else (None, 1)
+    others = [load_trial(document) for document in variants(study)]
+    seconds = estimate(load_trial(study.trial), device, threads=threads, variants=others)
+    shown = ", ".join(f"{stage} {spell_range(value)}" for stage, value in seconds.items() if value.high)
+    print(f"# estimated on {device}, alone on its share of the machine: {shown}")
+    if busy:
+        print(
+            f"# this machine is busy (load average {load:.1f} on {cores()} cores): "
+            "an idle one takes the low ends or less; ask again then"
+        )
+    each = sum((seconds[stage] for stage in seconds if stage not in SHARED), Duration.exactly(0.0))
+    once = sum((seconds[stage] for stage in SHARED), Duration.exactly(0.0))
+    seeds = study.search.replicates
+    work = once + each * (study.budget * seeds)
+    total = sweep_seconds(seconds, study.budget, replicates=seeds, concurrent=concurrent)
+    print(f"# in all {spell_range(work)} of work: {spell_range(total)} from start to end")
 
 
 def _shares(study: Study) -> str:
     """Return what a trial would get of this machine alone."""
-    from sweeper.engine.cluster import allot
-    from trainables.errors import ConfigError
 
     def say(share: ProcessResources) -> str:
         cores = f"{share.cpus:g} core{'' if share.cpus == 1 else 's'}"
@@ -59,6 +84,14 @@ def _shares(study: Study) -> str:
     first, *others = got.processes
     spread = f", and {len(others)} x {say(others[0])} for its attacks' other shards" if others else ""
     return f"on this machine, up to {got.concurrent} at once, each on {say(first)}{spread}"
+
+
+def _allotment(study: Study) -> TrialResources | None:
+    """Return what a trial would get of this machine, None if it does not fit on it."""
+    try:
+        return allot(study.resources, [_machine()])
+    except ConfigError:
+        return None
 
 
 def _machine() -> Node:

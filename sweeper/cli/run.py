@@ -114,7 +114,10 @@ def _run(
         show_plan(study, place)
         return
     from sweeper.engine.sweep import sweep
+    from sweeper.study.checks import known_warnings
 
+    for text in known_warnings(study):
+        click.echo(f"WARNING: {text}", err=True)
     try:
         with display() as shown:
             outcome = sweep(study, place, address=address, display=shown)

@@ -113,19 +113,25 @@ def list_(what: str, name: str | None, form: Literal["table", "json"]) -> None:
 def log(study: str, rebuild: bool, home: str | None) -> None:
     """Write what MLflow lacks of STUDY, from the stored study."""
     from sweeper.results.records import study_records
+    from sweeper.storage.databases import check_tracking
     from sweeper.storage.home import open_home
     from sweeper.study.loading import stored_study
-    from sweeper.tracking.mlflow_tracker import Tracker, check_reachable
+    from sweeper.tracking.mlflow_address import check_reachable
+    from sweeper.tracking.mlflow_tracker import Tracker
+    from trainables.storage.urls import redact
 
     place = open_home(home)
     records = study_records(place, study_name(study))
     check_reachable(place.tracking)
+    check_tracking(place.tracking, place.storage)
     tracker = Tracker(stored_study(place.study(records["study"])), place, afresh=rebuild)
     report = place.report(records["study"])
     tracker.finish(records, report if report.exists() else None)
     if tracker.problem:
         fail(tracker.problem, 1)
-    click.echo(f"MLflow at {place.tracking} has {len(records['trials'])} trials of '{records['study']}'")
+    click.echo(
+        f"MLflow at {redact(place.tracking)} has {len(records['trials'])} trials of '{records['study']}'"
+    )
 
 
 @click.command(epilog="Example: sweeper ui --port 5001")

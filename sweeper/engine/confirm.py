@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import yaml
 
 from sweeper.engine.cluster import allot, check_address, cluster
 from sweeper.engine.collect import collect
+from sweeper.engine.niceness import niceness, workers_start_at_zero
 from sweeper.engine.progress import Display, Silent
 from sweeper.engine.runner import Run, run_trials
 from sweeper.engine.sweep import full_disk
@@ -18,6 +18,7 @@ from sweeper.statistics.pareto import non_dominated
 from sweeper.storage.home import Home
 from sweeper.study.study import Study
 from trainables.errors import ConfigError
+from trainables.storage.strict_yaml import parse_yaml
 
 STEPS = 20  # how finely the distance of a trial to the front is looked at
 
@@ -63,9 +64,10 @@ def confirm(
         source = Confirmation(study, home.storage, items, [dict(attack) for attack in attacks])
         if not source.finished:
             display.say("starting Ray" if address is None else f"connecting to Ray at {address}")
-            with cluster(address) as nodes:
+            nice = niceness(study.resources, address)
+            with workers_start_at_zero(), cluster(address) as nodes:
                 allotment = allot(study.resources, nodes)
-                run_trials(study, home, source, allotment, display, run, held=held)
+                run_trials(study, home, source, allotment, display, run, held=held, niceness=nice)
         records = study_records(home, study.name)
         collect(records, home.store)
         from sweeper.report.report import write_report
@@ -155,8 +157,8 @@ def parse_attacks(texts: Sequence[str]) -> list[dict[str, Any]]:
 
 def _attack(text: str, argument: str) -> dict[str, Any]:
     try:
-        given = yaml.safe_load(text)
-    except yaml.YAMLError:
+        given = parse_yaml(text, "--attacks")
+    except ConfigError:
         given = None
     if isinstance(given, dict) and "kind" in given:
         return given

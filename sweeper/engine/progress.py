@@ -9,14 +9,16 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from trainables.runtime.duration import Duration
+
 LINE_SECONDS = 15.0  # between two lines about the same stage where there is no terminal
 
 
 class Display(Protocol):
     """Shows the sweep. Calls come from one thread."""
 
-    def total(self, done: int, total: int, seconds_left: float | None) -> None:
-        """Show that `done` of `total` trials are finished."""
+    def total(self, done: int, total: int, remaining: Duration | None) -> None:
+        """Show that `done` of `total` trials are finished, and how long the rest may take if known."""
         ...
 
     def stage(self, who: str, stage: str, done: int, total: int, seconds: float) -> None:
@@ -44,9 +46,34 @@ def spell(seconds: float | None) -> str:
     return f"{rounded // 3600} h {rounded % 3600 // 60:02d} min"
 
 
+def spell_range(duration: Duration) -> str:
+    """Return a range of durations for people, to two digits: "4 to 6 min", "40 s to 1.5 min", "about 2 h"."""
+    ends = [_rough(duration.low), _rough(duration.high)]
+    (low, low_unit), (high, high_unit) = ends
+    if ends[0] == ends[1]:
+        return f"about {high} {high_unit}"
+    if low == "0":
+        return f"up to {high} {high_unit}"
+    return (
+        f"{low} to {high} {high_unit}" if low_unit == high_unit else f"{low} {low_unit} to {high} {high_unit}"
+    )
+
+
+def _rough(seconds: float) -> tuple[str, str]:
+    """Return a duration as a number of two digits, halves below ten, and its unit."""
+    if seconds < 59.5:
+        return f"{seconds:.0f}", "s"
+    value, unit = (seconds / 60, "min") if seconds < 90 * 60 else (seconds / 3600, "h")
+    return (f"{round(value)}" if value >= 9.75 else f"{round(2 * value) / 2:g}"), unit
+
+
 def left(done: int, total: int, seconds: float) -> float | None:
     """Return the seconds left if the rest goes as the part done went; None if nothing is done yet."""
     return seconds / done * (total - done) if 0 < done <= total and seconds > 0 else None
+
+
+def _left(remaining: Duration | None) -> str:
+    return f", {spell_range(remaining)} left" if remaining is not None and remaining.high else ""
 
 
 class Bars:
@@ -57,8 +84,8 @@ class Bars:
         self._overall: TaskID | None = None
         self._tasks: dict[str, TaskID] = {}
 
-    def total(self, done: int, total: int, seconds_left: float | None) -> None:
-        note = f"{done} of {total}" + (f", {spell(seconds_left)} left" if seconds_left else "")
+    def total(self, done: int, total: int, remaining: Duration | None) -> None:
+        note = f"{done} of {total}{_left(remaining)}"
         if self._overall is None:
             self._overall = self._progress.add_task("[bold]trials", total=total, note=note)
         self._progress.update(self._overall, completed=done, total=total, note=note)
@@ -87,9 +114,14 @@ class Lines:
 
     def __init__(self) -> None:
         self._shown: dict[str, tuple[str, float]] = {}
+        self._total: tuple[int, float] | None = None
 
-    def total(self, done: int, total: int, seconds_left: float | None) -> None:
-        self.say(f"{done} of {total} trials" + (f", {spell(seconds_left)} left" if seconds_left else ""))
+    def total(self, done: int, total: int, remaining: Duration | None) -> None:
+        now = time.monotonic()
+        if self._total is not None and self._total[0] == done and now - self._total[1] < LINE_SECONDS:
+            return
+        self._total = done, now
+        self.say(f"{done} of {total} trials{_left(remaining)}")
 
     def stage(self, who: str, stage: str, done: int, total: int, seconds: float) -> None:
         now = time.monotonic()
@@ -112,7 +144,7 @@ class Lines:
 class Silent:
     """Shows nothing; for tests and notebooks."""
 
-    def total(self, done: int, total: int, seconds_left: float | None) -> None: ...
+    def total(self, done: int, total: int, remaining: Duration | None) -> None: ...
 
     def stage(self, who: str, stage: str, done: int, total: int, seconds: float) -> None: ...
 

@@ -9,6 +9,7 @@ from typing import Any
 from sweeper.engine.cluster import TrialResources, machines
 from sweeper.engine.interrupt import Stopping, stoppable
 from sweeper.engine.progress import Display, spell
+from sweeper.engine.remaining import Remaining
 from sweeper.search.ask_tell import TrialRequest, TrialSource
 from sweeper.storage.home import Home
 from sweeper.study.study import Study
@@ -33,12 +34,17 @@ def run_trials(
     run: Run | None,
     tracker: Any = None,
     held: Callable[[], None] = lambda: None,
+    *,
+    niceness: int | None = None,
+    remaining: Remaining | None = None,
 ) -> None:
     """Let Ray Tune run the trials of `source` until it has enough; `run` (or `run_document`) runs one.
 
-    held: raises once the study is no longer ours. Raises `KeyboardInterrupt` as `stoppable` says.
+    held: raises once the study is no longer ours. niceness: of trials' work. remaining: what is known of the
+    time that trials take. Raises `KeyboardInterrupt` as `stoppable` says.
     """
-    _Runner(study, home, source, allotment, display, tracker).run(run, held)
+    runner = _Runner(study, home, source, allotment, display, tracker, remaining or Remaining({}))
+    runner.run(run, held, niceness)
 
 
 class _Runner:
@@ -52,13 +58,15 @@ class _Runner:
         allotment: TrialResources,
         display: Display,
         tracker: Any,
+        remaining: Remaining,
     ) -> None:
         self._study, self._home, self._source = study, home, source
         self._allotment, self._display, self._tracker = allotment, display, tracker
         self._began: dict[int, float] = {}
-        self._took: list[float] = []
+        self._stages: dict[int, tuple[str, float]] = {}
+        self._remaining = remaining
 
-    def run(self, run: Run | None, held: Callable[[], None]) -> None:
+    def run(self, run: Run | None, held: Callable[[], None], niceness: int | None) -> None:
         """Run trials until the source has enough; see `run_trials`."""
         from sweeper.engine.searcher import StudySearch
 
@@ -67,7 +75,8 @@ class _Runner:
             {
                 "store_root": str(self._home.store.root),
                 "threads": self._allotment.threads,
-                "shards": _shards(self._allotment),
+                "shards": _shards(self._allotment, niceness),
+                "niceness": niceness,
             },
             at_most=self._allotment.concurrent,
             on_start=self.started,
@@ -83,7 +92,7 @@ class _Runner:
             stopping.say(self._display)
             lost.look()
 
-        self._display.total(self._source.complete, self._source.budget, None)
+        self._show_total()
         folder = self._home.root / "ray"
         leftovers = folder / self._study.name
         shutil.rmtree(leftovers, ignore_errors=True)  # of a killed driver; nothing in there is needed
@@ -101,22 +110,35 @@ class _Runner:
     def started(self, request: TrialRequest) -> None:
         """Note when the trial began."""
         self._began[request.number] = time.time()
+        self._stages.pop(request.number, None)
 
     def stepped(self, request: TrialRequest, at: JobStatus) -> None:
-        """Show how far the trial is."""
+        """Show how far the trial is; a target that has ended says how far the estimate is off."""
         self._display.stage(request.name, at.stage, at.done, at.total, at.seconds)
+        before, seconds = self._stages.get(request.number, ("", 0.0))
+        self._stages[request.number] = at.stage, at.seconds
+        if before != at.stage and before.partition(",")[0] == "target":
+            self._remaining.ended("target", seconds)
+            self._show_total()
 
     def ended(self, request: TrialRequest, record: dict[str, Any]) -> None:
         """Show how the trial ended and how long the rest may take, and tell the tracker."""
-        source, now, began = self._source, time.time(), self._began[request.number]
-        self._took.append(now - began)
-        self._display.ended(request.name, summary(self._study, record, self._took[-1]))
-        remaining = max(0, source.budget - source.complete)
-        abreast = max(1, min(self._allotment.concurrent, remaining))
-        mean = sum(self._took) / len(self._took)
-        self._display.total(source.complete, source.budget, mean * remaining / abreast)
+        now, began = time.time(), self._began.pop(request.number)
+        self._remaining.ended("trial", now - began)
+        self._display.ended(request.name, summary(self._study, record, now - began))
+        self._show_total()
         if self._tracker is not None:
             self._tracker.trial(record | {"started": _iso(began), "finished": _iso(now)})
+
+    def _show_total(self) -> None:
+        source, now = self._source, time.time()
+        count = max(0, source.budget - source.complete)
+        spent = [now - began for began in self._began.values()]
+        self._display.total(
+            source.complete,
+            source.budget,
+            self._remaining.trials(count, self._allotment.concurrent, spent),
+        )
 
     def _tuner(self, searcher: Any, run: Run | None, look: Callable[[], None], folder: str) -> Any:
         """Return Ray's tuner. look: is called as Ray goes on.  folder: where Ray keeps its files."""
@@ -143,10 +165,12 @@ class _Runner:
         )
 
 
-def _shards(allotment: TrialResources) -> dict[str, Any] | None:
+def _shards(allotment: TrialResources, niceness: int | None) -> dict[str, Any] | None:
     """Return what a trial needs to know of the processes beside its own; None if there are none."""
     shard = allotment.shard
-    return None if shard is None else {"shards": allotment.shards, "cpus": shard.cpus, "gpus": shard.gpus}
+    if shard is None:
+        return None
+    return {"shards": allotment.shards, "cpus": shard.cpus, "gpus": shard.gpus, "niceness": niceness}
 
 
 class _Lost:

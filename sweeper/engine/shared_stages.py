@@ -13,6 +13,7 @@ from trainables.runtime.background import BackgroundJob, JobStatus
 from trainables.tune import device_here, make_stage
 
 Make = Callable[..., Any]
+Ended = Callable[[str, float | None], None]
 
 POLL_SECONDS = 0.5
 
@@ -26,10 +27,10 @@ INGREDIENTS: Mapping[str, tuple[str, ...]] = {
 
 
 class _Maker:
-    """An actor that makes one shared stage in a thread."""
+    """An actor that makes one shared stage in a thread, at the priority of any other program."""
 
     def __init__(self, threads: int) -> None:
-        self._background = BackgroundJob(threads)
+        self._background = BackgroundJob(threads, niceness=0)
 
     def start(self, make: Make, trial: dict[str, Any], stage: str, store_root: str) -> None:
         device = device_here()
@@ -66,28 +67,36 @@ def prepare(
     gpus: float,
     make: Make = make_stage,
     look: Callable[[], None] = lambda: None,
+    ended: Ended = lambda stage, seconds: None,
 ) -> None:
     """Make the shared stages, side by side where the machine allows; return when all are in the store.
 
-    cpus, gpus: of one machine of the cluster. look: called now and then. Raises what went wrong:
-    `ConfigError`, `DiskError` or `TrialError`.
+    With ``resources.concurrent`` set, no more of them are made at once than that.
+    cpus, gpus: of one machine of the cluster. look: called now and then. ended: told of each stage with the
+    seconds that it took, None if it was made before. Raises what went wrong: `ConfigError`, `DiskError` or
+    `TrialError`.
     """
-    stages = shared_stages(study)
-    if not stages:
+    waiting = shared_stages(study)
+    if not waiting:
         return
-    share = max(1, int(cpus // len(stages)))
-    needs = {"num_cpus": min(share, cpus), "num_gpus": int(100 / len(stages)) / 100 if gpus >= 1 else 0}
+    places = places_for(study, len(waiting))
+    share = max(1, int(cpus // places))
+    needs = {"num_cpus": min(share, cpus), "num_gpus": int(100 / places) / 100 if gpus >= 1 else 0}
     maker = ray.remote(**needs)(_Maker)
-    actors = {stage: maker.remote(share) for stage in stages}
-    began = {stage: time.monotonic() for stage in stages}
+    actors: dict[str, Any] = {}
+    polls: dict[Any, str] = {}
+    began: dict[str, float] = {}
     try:
-        for stage, actor in actors.items():
-            actor.start.remote(make, study.document({}), stage, store_root)
-        waiting = {actor.poll.remote(): stage for stage, actor in actors.items()}
-        while waiting:
+        while waiting or polls:
+            while waiting and len(actors) < places:
+                stage = waiting.pop(0)
+                actors[stage] = maker.remote(share)
+                actors[stage].start.remote(make, study.document({}), stage, store_root)
+                polls[actors[stage].poll.remote()] = stage
+                began[stage] = time.monotonic()
             look()
-            ready, _ = ray.wait(list(waiting), num_returns=1)
-            stage = waiting.pop(ready[0])
+            ready, _ = ray.wait(list(polls), num_returns=1)
+            stage = polls.pop(ready[0])
             try:
                 status: JobStatus = ray.get(ready[0])
             except ray.exceptions.RayActorError:
@@ -96,15 +105,30 @@ def prepare(
                 ) from None
             if status.state == "running":
                 display.stage(stage, status.stage, status.done, status.total, status.seconds)
-                waiting[actors[stage].poll.remote()] = stage
+                polls[actors[stage].poll.remote()] = stage
             elif status.state == "failed":
                 raise _error(stage, status)
             else:
-                display.ended(stage, f"ready after {spell(time.monotonic() - began[stage])}")
+                seconds = _seconds(status, time.monotonic() - began[stage])
+                display.ended(stage, "reused" if seconds is None else f"ready after {spell(seconds)}")
+                ended(stage, seconds)
                 ray.kill(actors.pop(stage))  # so that one that waits for its cores can begin
     finally:
         for actor in actors.values():
             ray.kill(actor)
+
+
+def places_for(study: Study, stages: int) -> int:
+    """Return how many of the shared stages may be made at once."""
+    concurrent = study.resources.concurrent
+    return stages if concurrent == "auto" else min(stages, concurrent)
+
+
+def _seconds(status: JobStatus, waited: float) -> float | None:
+    """Return how long a finished stage took to make, None if it was reused; `waited` if nobody tells."""
+    if not status.result.get("made_now", True):
+        return None
+    return float(status.result.get("seconds", waited))
 
 
 def _error(stage: str, status: JobStatus) -> Exception:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sweeper.engine.cluster import TrialResources, allot, check_address, cluster
 from sweeper.engine.collect import collect
 from sweeper.engine.interrupt import Stopping, stoppable
+from sweeper.engine.niceness import niceness, workers_start_at_zero
 from sweeper.engine.progress import Display, Silent
+from sweeper.engine.remaining import Remaining
 from sweeper.engine.runner import Run, run_trials
 from sweeper.results.records import study_records
 from sweeper.search.optuna_study import OptunaStudy
@@ -22,6 +22,8 @@ from sweeper.storage.databases import check_tracking
 from sweeper.storage.home import Home
 from sweeper.study.study import Study
 from trainables.errors import DiskError, TrialError
+from trainables.runtime.load import is_busy, load_average
+from trainables.storage.strict_yaml import dump_yaml
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def sweep(
     home.prepare()
     with home.driver(study.name) as held, full_disk(home):
         if study.tracking.mlflow:
-            from sweeper.tracking.mlflow_tracker import check_reachable
+            from sweeper.tracking.mlflow_address import check_reachable
 
             check_reachable(home.tracking)
             check_tracking(home.tracking, home.storage)
@@ -72,12 +74,27 @@ def sweep(
             _keep(study, home)
             try:
                 display.say("starting Ray" if address is None else f"connecting to Ray at {address}")
-                with cluster(address) as nodes:
+                nice = niceness(study.resources, address)
+                with workers_start_at_zero(), cluster(address) as nodes:
                     allotment = allot(study.resources, nodes)
+                    if tracker is not None:
+                        tracker.check_open()
+                    fresh = shared and run is None and make is None and not before
+                    remaining = _estimated(study, allotment, display) if fresh else Remaining({})
                     if shared:
-                        _prepare(study, home, allotment, display, make)
-                    runner = _replicated(study, run)
-                    run_trials(study, home, optuna_study, allotment, display, runner, tracker, held)
+                        _prepare(study, home, allotment, display, make, remaining, optuna_study)
+                    run_trials(
+                        study,
+                        home,
+                        optuna_study,
+                        allotment,
+                        display,
+                        _replicated(study, run),
+                        tracker,
+                        held,
+                        niceness=nice,
+                        remaining=remaining,
+                    )
             finally:
                 if tracker is not None and not optuna_study.finished:
                     tracker.close()
@@ -119,12 +136,45 @@ def check_data(study: Study) -> None:
     load_data(config)
 
 
-def _prepare(study: Study, home: Home, allotment: TrialResources, display: Display, make: Run | None) -> None:
-    from sweeper.engine.shared_stages import prepare
+def _estimated(study: Study, allotment: TrialResources, display: Display) -> Remaining:
+    """Return what timing the stages in miniature tells of how long the sweep will take."""
+    from sweeper.engine.calibration import calibrate
+
+    busy = f"; the machine is busy (load average {load_average():.1f})" if is_busy() else ""
+    display.say(f"timing the stages in miniature{busy}")
+    return Remaining(calibrate(study, allotment), replicates=study.search.replicates)
+
+
+def _prepare(
+    study: Study,
+    home: Home,
+    allotment: TrialResources,
+    display: Display,
+    make: Run | None,
+    remaining: Remaining,
+    optuna_study: OptunaStudy,
+) -> None:
+    from sweeper.engine.shared_stages import places_for, prepare, shared_stages
     from trainables.tune import make_stage
+
+    stages = shared_stages(study)
+    places = places_for(study, len(stages))
+
+    def show() -> None:
+        trials = remaining.trials(optuna_study.budget - optuna_study.complete, allotment.concurrent)
+        shared = remaining.shared(stages, places)
+        if trials is not None and shared is not None:
+            display.total(optuna_study.complete, optuna_study.budget, shared + trials)
+
+    def ended(stage: str, seconds: float | None) -> None:
+        stages.remove(stage)
+        if seconds is not None:
+            remaining.ended(stage, seconds)
+        show()
 
     stopping = Stopping(lambda: None)
     with stoppable(stopping):
+        show()
         prepare(
             study,
             str(home.store.root),
@@ -133,6 +183,7 @@ def _prepare(study: Study, home: Home, allotment: TrialResources, display: Displ
             gpus=allotment.node_gpus,
             make=make or make_stage,
             look=lambda: stopping.say(display),
+            ended=ended,
         )
 
 
@@ -189,4 +240,4 @@ def _keep(study: Study, home: Home) -> None:
     """Write the resolved study file beside what it leads to."""
     from dataclasses import asdict
 
-    (home.study(study.name) / "study.yaml").write_text(yaml.safe_dump(asdict(study), sort_keys=False))
+    (home.study(study.name) / "study.yaml").write_text(dump_yaml(asdict(study)))

@@ -92,11 +92,12 @@ def check_exists(home: Home, name: str) -> None:
 def study_names(home: Home) -> list[str]:
     """Return the names of the studies that the home's database holds."""
     from sweeper.search.reading import stored_studies
+    from sweeper.storage.databases import sqlite_file
 
-    url = home.storage
-    if url.startswith("sqlite:///") and not (home.root / "optuna.db").exists() and "optuna.db" in url:
+    file = sqlite_file(home.storage)
+    if file is not None and not file.exists():
         return []  # asking SQLite would create the file
-    return stored_studies(url)
+    return stored_studies(home.storage)
 
 
 def _record(

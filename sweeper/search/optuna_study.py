@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import json
 import random
+import shlex
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import optuna
 
 from search_spaces.space import anchors, at_random, decode, grid, size
 from sweeper.search.ask_tell import Assignment, TrialRequest
+from sweeper.search.drafts import DraftStorage
 from sweeper.search.reading import State, open_storage, was_screened, write_history
 from sweeper.search.samplers import make_sampler, propose
 from sweeper.statistics.pareto import non_dominated
@@ -20,6 +22,7 @@ from sweeper.storage.databases import storage_errors
 from sweeper.study.objectives import is_number, measured
 from sweeper.study.study import Study
 from trainables.errors import ConfigError
+from trainables.storage.urls import redact
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -41,7 +44,7 @@ class OptunaStudy:
         self.study = study
         self._url, self._histories = url, histories
         with storage_errors(url):
-            storage = open_storage(url)
+            storage = self._drafts = DraftStorage(optuna.storages.get_storage(open_storage(url)))
             self._optuna = self._open(storage)
             if not self._begun and self._changed():
                 # The first start ended before any trial, over data that were missing, say: start afresh.
@@ -104,8 +107,10 @@ class OptunaStudy:
             twin = self._tried.get(_key(assignment))
             if twin is None:
                 return self._start(trial, assignment)
-            trial.set_user_attr("duplicate_of", twin)  # the same seed would give the same result
-            self._optuna.tell(trial, state=State.FAIL)
+            if not self._drafts.drop(trial._trial_id):  # a person queued it, in optuna-dashboard
+                trial.set_user_attr("duplicate_of", twin)  # the same seed would give the same result
+                trial.set_user_attr("result", {"reason": f"not run: the same as trial {twin}"})
+                self._optuna.tell(trial, state=State.FAIL)
         if self._listable:
             space = self.study.domains
             untried = [raw for raw in grid(space) if _key(decode(space, raw)) not in self._tried]
@@ -196,12 +201,13 @@ class OptunaStudy:
     def _start(self, trial: optuna.trial.Trial, assignment: Assignment | None = None) -> TrialRequest:
         if assignment is None:
             assignment = propose(self.study, trial)
-        self._handles[trial.number] = trial
-        self._tried.setdefault(_key(assignment), trial.number)
+        number = self._drafts.store(trial._trial_id)
+        self._handles[number] = trial
+        self._tried.setdefault(_key(assignment), number)
         # Rivals are finished now; what finishes while the trial trains can only screen more of its kind.
         options = {"rivals": list(self._rivals)} if self.study.search.screening else {}
         document = self.study.document(assignment)
-        return TrialRequest(trial.number, assignment, document, f"trial {trial.number}", options)
+        return TrialRequest(number, assignment, document, f"trial {number}", options)
 
     def _finish(
         self,
@@ -256,11 +262,7 @@ class OptunaStudy:
 
     def _check_identity(self) -> None:
         if self._optuna.user_attrs.get("identity") is None:
-            if self._optuna.get_trials(deepcopy=False):
-                raise ConfigError(
-                    f"the database already has a study '{self.study.name}' that this program did not make; "
-                    "give the study another name"
-                )
+            self._check_foreign()
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 self._optuna.set_metric_names(list(self.study.objectives))  # what optuna-dashboard shows
@@ -273,6 +275,24 @@ class OptunaStudy:
             raise ConfigError(
                 f"study '{self.study.name}' must keep its trial, space and objectives; changed since it "
                 f"began: {shown}{more}; undo the change or give the study another name (-S name=...)"
+            )
+
+    def _check_foreign(self) -> None:
+        """Raise `ConfigError` for a study made by another program, unless it is empty and fits: ``optuna
+        create-study`` with the directions of this one."""
+        problem = ""
+        directions = [direction.name.lower() for direction in self._optuna.directions]
+        if self._optuna.get_trials(deepcopy=False):
+            problem = "has trials already"
+        elif directions != list(self.study.objectives.values()):
+            expected = ", ".join(f"{name} {way}" for name, way in self.study.objectives.items())
+            problem = f"has the directions {', '.join(directions)} instead of {expected}"
+        if problem:
+            url = shlex.quote(redact(self._url))
+            raise ConfigError(
+                f"the database already has a study '{self.study.name}' that this program did not make, and "
+                f"it {problem}; give the study another name (-S name=...), or delete that one: optuna "
+                f"delete-study --study-name {shlex.quote(self.study.name)} --storage {url}"
             )
 
     def _enqueue(self) -> None:

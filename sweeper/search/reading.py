@@ -9,8 +9,10 @@ from typing import Any
 
 import optuna
 
-from sweeper.storage.databases import engine_options, storage_errors, write_ahead
+from sweeper.storage.databases import check_storage, engine_options, storage_errors, write_ahead
+from trainables.errors import ConfigError
 from trainables.storage.store import disk_errors
+from trainables.storage.urls import redact
 
 State = optuna.trial.TrialState
 
@@ -26,9 +28,12 @@ def write_history(folder: Path, number: int, history: Mapping[str, Any]) -> None
 
 def open_storage(url: str) -> Any:
     """Return Optuna's storage at `url`; SQLite is put into WAL mode, once."""
+    check_storage(url)
     with storage_errors(url):
         write_ahead(url)
-        return optuna.storages.RDBStorage(url, engine_kwargs=engine_options(url))
+        return optuna.storages.RDBStorage(
+            url.replace("{", "{{").replace("}", "}}"), engine_kwargs=engine_options(url)
+        )
 
 
 def stored_studies(url: str) -> list[str]:
@@ -39,7 +44,12 @@ def stored_studies(url: str) -> list[str]:
 def stored_trials(url: str, name: str) -> tuple[dict[str, str], list[dict[str, Any]]]:
     """Return objectives (name -> direction) and the trials as plain dicts, by number."""
     study = optuna.load_study(study_name=name, storage=open_storage(url))
-    identity = study.user_attrs.get("identity", {})
+    identity = study.user_attrs.get("identity")
+    if identity is None:
+        raise ConfigError(
+            f"expected a study of this program, got '{name}' in {redact(url)}, which another program made, "
+            "or whose first start was cut off; run a study file of that name, or choose another"
+        )
     trials = []
     for trial in study.get_trials(deepcopy=False):
         if trial.state == State.WAITING or "duplicate_of" in trial.user_attrs:

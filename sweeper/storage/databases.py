@@ -1,14 +1,18 @@
-"""Databases by their URLs: how to open them, how to show them, whether they can be used at all."""
+"""Databases by their URLs: how to build and open them, and whether they can be used at all."""
 
 import re
+import shlex
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 from trainables.errors import ConfigError, DiskError
+from trainables.storage.urls import redact
 
 CONNECT_SECONDS = 10  # until a server that says nothing counts as unreachable
+TABLES = {"Optuna": "version_info", "MLflow": "experiment_tags"}  # one that the other program does not have
 
 
 def engine_options(url: str) -> dict[str, Any]:
@@ -18,29 +22,69 @@ def engine_options(url: str) -> dict[str, Any]:
     return {"connect_args": {"connect_timeout": CONNECT_SECONDS}, "pool_pre_ping": True}
 
 
-def redact_password(url: str) -> str:
-    """Return `url` without its password, for messages and logs."""
-    return re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url)
+def sqlite_url(path: Path) -> str:
+    """Return the URL of the SQLite database at `path`, whatever signs are in it."""
+    from sqlalchemy import URL
+
+    return URL.create("sqlite", database=str(path)).render_as_string(hide_password=False)
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Return the file of a SQLite database; None for one in memory and for every other URL."""
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        parts = make_url(url)
+    except ArgumentError:
+        return None
+    if parts.get_backend_name() != "sqlite" or _in_memory(parts):
+        return None
+    name = str(parts.database).removeprefix("file:") if "uri" in parts.query else str(parts.database)
+    return Path(name).resolve()
+
+
+def check_storage(url: str) -> None:
+    """Raise `ConfigError` for a database of studies that lies in memory: it would end with its process."""
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        parts = make_url(url)
+    except ArgumentError:
+        raise ConfigError(
+            f"expected the URL of a database in OPTUNA_STORAGE, such as sqlite:////folder/studies.db; got "
+            f"{redact(url)!r}"
+        ) from None
+    if parts.get_backend_name() == "sqlite" and _in_memory(parts):
+        raise ConfigError(
+            f"expected a database that outlives this process in OPTUNA_STORAGE, got {redact(url)}, which "
+            "lies in memory: every result would be lost; name a file, as in sqlite:////folder/studies.db"
+        )
+    _check_owner(url, "Optuna", "OPTUNA_STORAGE")
 
 
 def check_tracking(tracking: str, storage: str) -> None:
     """Raise `ConfigError` within seconds if `tracking` is a database that MLflow cannot use, with its reason.
 
     storage: the database of the studies, which must be another one: Optuna and MLflow both keep the version
-    of their tables in a table of one name. A `tracking` that is no database server is not looked at.
+    of their tables in a table of one name. A `tracking` that is no database is not looked at.
     """
     from sqlalchemy import create_engine, make_url
     from sqlalchemy.exc import ArgumentError, DBAPIError
 
-    if not re.match(r"(postgres|mysql|mssql)", tracking):
+    if not re.match(r"(postgres|mysql|mssql|sqlite)", tracking):
         return
     try:
         if _place(make_url(tracking)) == _place(make_url(storage)):
             raise ConfigError(
                 "expected two databases, one for the studies (OPTUNA_STORAGE) and one for MLflow "
-                f"(MLFLOW_TRACKING_URI), got {redact_password(tracking)} for both; "
-                "create another with createdb"
+                f"(MLFLOW_TRACKING_URI), got {redact(tracking)} for both; "
+                + ("name another file" if tracking.startswith("sqlite") else "create another with createdb")
             )
+        if tracking.startswith("sqlite"):
+            _check_file(tracking)
+            return
         engine = create_engine(tracking, **engine_options(tracking))
         try:
             engine.connect().close()
@@ -48,28 +92,74 @@ def check_tracking(tracking: str, storage: str) -> None:
             engine.dispose()
     except (DBAPIError, ArgumentError, ImportError) as error:
         raise ConfigError(
-            f"expected a database for MLflow at {redact_password(tracking)}, got: {reason(error)}; "
+            f"expected a database for MLflow at {redact(tracking)}, got: {reason(error)}; "
             "start it, correct MLFLOW_TRACKING_URI, or set tracking.mlflow to false"
         ) from None
 
 
+def _check_file(url: str) -> None:
+    """Raise `ConfigError` unless MLflow can keep its records in the SQLite file of `url`."""
+    file = sqlite_file(url)
+    if file is None:
+        raise ConfigError(
+            f"expected a database that outlives this process in MLFLOW_TRACKING_URI, got {redact(url)}, "
+            "which lies in memory; name a file, as in sqlite:////folder/mlflow.db"
+        )
+    if not file.parent.is_dir():
+        raise ConfigError(
+            f"expected a folder for MLflow's database {file}, found none; make {file.parent}, correct "
+            "MLFLOW_TRACKING_URI, or set tracking.mlflow to false"
+        )
+    _check_owner(url, "MLflow", "MLFLOW_TRACKING_URI")
+
+
+def _check_owner(url: str, owner: str, variable: str) -> None:
+    """Raise `ConfigError` if the SQLite file of `url` is no database, or has another program's tables."""
+    file = sqlite_file(url)
+    if file is None or not file.is_file():
+        return
+    try:
+        with closing(
+            sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=CONNECT_SECONDS)
+        ) as opened:
+            tables = {name for (name,) in opened.execute("SELECT name FROM sqlite_master")}
+    except sqlite3.OperationalError:
+        return  # busy, or not ours to read: whoever opens it says so
+    except sqlite3.DatabaseError as error:
+        raise ConfigError(
+            f"expected a database of SQLite at {file} ({variable}), got: {error}; name another file"
+        ) from None
+    for other, table in TABLES.items():
+        if other != owner and table in tables:
+            raise ConfigError(
+                f"expected a database of {owner} at {redact(url)} ({variable}), got one of {other}; "
+                "each keeps its own: name another file"
+            )
+
+
 def reason(error: BaseException) -> str:
     """Return in one line what a database or its driver said, and which package may be missing."""
-    text = " ".join(str(error.__cause__ or error).split())[:300]
+    text = redact(" ".join(str(error.__cause__ or error).split())[:300])
     if isinstance(error, ModuleNotFoundError) and str(error.name).startswith("psycopg"):
         return f"{text} (pip install 'inversion-sweeper[postgresql]')"
     return text
 
 
-def _place(url: Any) -> Mapping[str, Any]:
-    """Return what two URLs of one database have in common."""
-    defaults = {"postgresql": 5432, "mysql": 3306}
-    backend = url.get_backend_name()
+def _in_memory(parts: Any) -> bool:
+    """Return whether the parsed URL is that of a SQLite database without a file."""
+    return not parts.database or ":memory:" in parts.database or parts.query.get("mode") == "memory"
+
+
+def _place(parts: Any) -> Mapping[str, Any]:
+    """Return what two parsed URLs of one database have in common."""
+    backend = parts.get_backend_name()
+    if backend == "sqlite":
+        return {"file": sqlite_file(parts.render_as_string(hide_password=False)) or parts}
     return {
         "backend": backend,
-        "host": url.host or url.query.get("host"),
-        "port": url.port or defaults.get(backend),
-        "database": url.database,
+        "host": parts.host or parts.query.get("host"),
+        "port": parts.port or {"postgresql": 5432, "mysql": 3306}.get(backend),
+        "database": parts.database,
     }
 
 
@@ -85,16 +175,37 @@ def storage_errors(url: str) -> Iterator[None]:
         text = reason(error)
         if "disk is full" in text or "disk I/O error" in text:
             raise DiskError(
-                f"the database {redact_password(url)} could not be written: {text}; free space, start again"
+                f"the database {redact(url)} could not be written: {text}; free space, start again"
             ) from error
         raise ConfigError(
-            f"expected a database for the study at {redact_password(url)}, got: {text}; "
+            f"expected a database for the study at {redact(url)}, got: {text}; "
             "check OPTUNA_STORAGE and --home"
         ) from error
+    except RuntimeError as error:
+        remedy = _version_remedy(url, error)
+        if remedy is None:
+            raise
+        raise ConfigError(
+            f"expected a database of this version of Optuna at {redact(url)}, got one of another: {remedy}"
+        ) from None
+
+
+def _version_remedy(url: str, error: BaseException) -> str | None:
+    """Return what to do about tables of another version of Optuna; None if `error` says something else."""
+    text = str(error)
+    if "optuna storage upgrade" in text:
+        return f"make a copy of it, then: optuna storage upgrade --storage {shlex.quote(redact(url))}"
+    if "updating optuna" in text:
+        return (
+            "a newer Optuna made it, or another program did; pip install -U optuna, or name another database "
+            "in OPTUNA_STORAGE"
+        )
+    return None
 
 
 def write_ahead(url: str) -> None:
     """Put a SQLite database into WAL mode: one fsync a commit, and readers never wait. Others stay."""
-    if url.startswith("sqlite:///"):
-        with closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=20)) as connection:
+    file = sqlite_file(url)
+    if file is not None:
+        with closing(sqlite3.connect(file, timeout=20)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")

@@ -1,6 +1,7 @@
 """Home of a sweep's state: one folder, or the databases that the environment names."""
 
 import errno
+import hashlib
 import json
 import os
 import socket
@@ -14,7 +15,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from sweeper.storage.databases import storage_errors, write_ahead
+from sweeper.storage.databases import check_storage, sqlite_url, storage_errors, write_ahead
 from trainables.errors import ConfigError, DiskError
 from trainables.storage.store import Store
 
@@ -32,12 +33,18 @@ class Home:
     @property
     def storage(self) -> str:
         """Return the URL of Optuna's database; OPTUNA_STORAGE overrides it."""
-        return os.environ.get("OPTUNA_STORAGE") or f"sqlite:///{self.root / 'optuna.db'}"
+        return os.environ.get("OPTUNA_STORAGE") or sqlite_url(self.root / "optuna.db")
+
+    @property
+    def storage_digest(self) -> str:
+        """Return twelve digits of the place of Optuna's database, by which MLflow tells homes apart."""
+        place = os.environ.get("OPTUNA_STORAGE") or f"sqlite:///{self.root / 'optuna.db'}"
+        return hashlib.sha256(place.encode()).hexdigest()[:12]
 
     @property
     def tracking(self) -> str:
         """Return the URI of MLflow; MLFLOW_TRACKING_URI overrides it."""
-        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow.db'}"
+        return os.environ.get("MLFLOW_TRACKING_URI") or sqlite_url(self.root / "mlflow.db")
 
     @property
     def artifacts(self) -> Path:
@@ -113,6 +120,7 @@ class Home:
             return
         from sweeper.storage.lease import Lease
 
+        check_storage(self.storage)
         with storage_errors(self.storage):
             write_ahead(self.storage)
             holder = f"process {me['pid']} on {me['host']} (home {self.root})"

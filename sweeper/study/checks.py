@@ -2,12 +2,15 @@
 
 import random
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sweeper.study.metrics import objective_metrics
 from sweeper.study.study import MOST_OBJECTIVES, OBJECTIVES, Resources, Study
 from trainables.errors import ConfigError
 from trainables.storage.documents import suggestion
+
+if TYPE_CHECKING:
+    from trainables.config import TrialConfig
 
 _CHECKED_DRAWS = 20
 
@@ -67,15 +70,9 @@ def check_study(study: Study) -> None:
     The anchors and some random draws are merged into the template and read as trials, so that a path that no
     trial has, or a value that no trial takes, is found before any training.
     """
-    from search_spaces.space import anchors, decode, draw
-    from trainables.config import load_trial
-
-    space, _ = study.domains, study.budget
-    drawn = [decode(space, raw) for raw in anchors(space)]
-    drawn += [draw(space, _Dice(seed)) for seed in range(_CHECKED_DRAWS)]
-    for assignment in drawn:
+    for assignment in _draws(study):
         try:
-            config = load_trial(study.document(assignment), f"{study.name}: space")
+            config = _trial(study, assignment)
             if study.search.screening:
                 from trainables.screening import shortened
 
@@ -83,6 +80,29 @@ def check_study(study: Study) -> None:
         except ConfigError as error:
             shown = ", ".join(f"{path}={value}" for path, value in assignment.items())
             raise ConfigError(f"{error}, in the trial with {shown}") from None
+
+
+def known_warnings(study: Study) -> list[str]:
+    """Return what is known of the study's trials before any work, each text once."""
+    from trainables.stages.warnings import config_warnings
+
+    texts = (text for assignment in _draws(study) for text in config_warnings(_trial(study, assignment)))
+    return list(dict.fromkeys(texts))
+
+
+def _draws(study: Study) -> list[dict[str, Any]]:
+    """Return assignments of the study's space: the anchors, and some at random."""
+    from search_spaces.space import anchors, decode, draw
+
+    space, _ = study.domains, study.budget
+    drawn = [decode(space, raw) for raw in anchors(space)]
+    return drawn + [draw(space, _Dice(seed)) for seed in range(_CHECKED_DRAWS)]
+
+
+def _trial(study: Study, assignment: dict[str, Any]) -> "TrialConfig":
+    from trainables.config import load_trial
+
+    return load_trial(study.document(assignment), f"{study.name}: space")
 
 
 class _Dice:

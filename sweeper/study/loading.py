@@ -2,11 +2,11 @@
 
 import dataclasses
 import re
+import typing
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from sweeper.study.checks import _check_gpus, _check_objectives, _check_screening, check_study
@@ -14,7 +14,8 @@ from sweeper.study.inheritance import read_study
 from sweeper.study.presets import find_study
 from sweeper.study.study import Resources, Search, Study, Tracking
 from trainables.errors import ConfigError
-from trainables.storage.documents import merge, read_yaml, suggestion
+from trainables.storage.documents import check_numbers, merge, read_yaml, suggestion
+from trainables.storage.strict_yaml import parse_yaml
 
 
 def load_study(
@@ -57,6 +58,7 @@ def parse_study(document: dict[str, Any], where: str) -> Study:
         study: Study = TypeAdapter(Study).validate_python(document)
     except ValidationError as error:
         raise ConfigError(_first_mistake(error, where)) from None
+    _check_numbers(document, where)
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", study.name):
         raise ConfigError(
             f"name must be letters, digits, '_', '-' and '.' (it names a folder); got {study.name!r} "
@@ -70,27 +72,34 @@ def parse_study(document: dict[str, Any], where: str) -> Study:
     return study
 
 
+def _check_numbers(document: dict[str, Any], where: str) -> None:
+    """Raise `ConfigError` for a setting of numbers that is none; true and false are not 1 and 0 here."""
+    for part, owner in (("search", Search), ("resources", Resources)):
+        settings = document.get(part)
+        hints = typing.get_type_hints(owner, include_extras=True)
+        for name, value in settings.items() if isinstance(settings, dict) else ():
+            try:
+                check_numbers(hints.get(name), value)
+            except ValueError as error:
+                path = f"{part}.{name}"
+                raise ConfigError(f"{path} {error}; got {value!r} ({where}: {path})") from None
+
+
 def _override(document: dict[str, Any], item: str) -> None:
     """Set ``path.to.key=value`` in `document`; below ``trial`` a changed kind drops the old kind's knobs."""
     path, sign, text = item.partition("=")
     if not sign or not path.strip():
         raise ConfigError(f"an override must be path.to.key=value; got {item!r} (-S)")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ConfigError(f"the value of an override must be YAML; got {text!r} (-S {path})") from None
-    if isinstance(value, str):
-        value = _number(value)
+        value = parse_yaml(text, path)
+    except ConfigError as error:
+        reason = str(error).partition(", got: ")[2]
+        raise ConfigError(
+            f"the value of an override must be YAML; got {text!r} (-S {path}): {reason}"
+        ) from None
     changed = merge(document, {path.strip(): value})
     document.clear()
     document.update(changed)
-
-
-def _number(text: str) -> str | float:
-    """Return a number that YAML 1.1 reads as text (``1e-4``) as a number, other text as it is."""
-    if re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", text):
-        return float(text)
-    return text
 
 
 def _first_mistake(error: ValidationError, where: str) -> str:

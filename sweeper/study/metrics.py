@@ -75,6 +75,10 @@ def _accuracy(name: str, summary: str, **more: Any) -> TrialMetric:
 # The Δ ratio of the literature is not among them: it has no bound and grows for targets that cost nothing.
 OF_TARGETS = (
     _accuracy("test_accuracy", "share of private test images classified correctly", objective=True),
+    _accuracy(
+        "test_accuracy_per_identity",
+        "mean over people of the share of their private test images classified correctly",
+    ),
     _accuracy("validation_accuracy", "share of private validation images classified correctly"),
     _accuracy("train_accuracy", "share of private training images classified correctly"),
     _accuracy("judge_test_accuracy", "share of private test images that the judge classifies correctly"),

@@ -54,6 +54,8 @@ class Resources(_Strict):
     cpus_per_shard, gpus_per_shard: of each process beside the trial's own; auto is what that one has.
     A trial keeps all its processes' shares from its start to its end. More than one GPU per trial is divided
     among its processes, as training and each part of an attack run on one.
+    niceness: of trials' processes, 0 (as any program) to 19 (only where nobody else wants to); auto is 0 on a
+    cluster that `address` names and 15, as Ray has it, on this machine alone. Shared stages run at 0.
     """
 
     cpus_per_trial: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
@@ -62,6 +64,7 @@ class Resources(_Strict):
     attack_shards: Annotated[int, Field(ge=1)] | Literal["auto"] = 1
     cpus_per_shard: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
     gpus_per_shard: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"
+    niceness: Annotated[int, Field(ge=0, le=19)] | Literal["auto"] = "auto"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -5,18 +5,21 @@ import sqlite3
 import sys
 from contextlib import closing
 
+from sweeper.storage.databases import sqlite_file
 from sweeper.storage.home import Home
 from sweeper.tracking.mlflow_tracker import EXPERIMENT, VIEW, VIEW_TAG
 from trainables.errors import ConfigError
+from trainables.storage.urls import redact
 
 
 def serve(home: Home, port: int) -> None:
     """Replace this process by MLflow's server at 127.0.0.1:`port`; works without a network."""
     uri = home.tracking
-    if uri.startswith("sqlite:///") and not os.path.exists(uri.removeprefix("sqlite:///")):
-        raise ConfigError(f"expected MLflow's records at {uri}, found none; run a study there first")
+    file = sqlite_file(uri)
+    if file is not None and not file.exists():
+        raise ConfigError(f"expected MLflow's records at {redact(uri)}, found none; run a study there first")
     if uri.startswith(("http://", "https://")):
-        raise ConfigError(f"MLFLOW_TRACKING_URI is a server already: open {uri} in a browser")
+        raise ConfigError(f"MLFLOW_TRACKING_URI is a server already: open {redact(uri)} in a browser")
     os.environ |= {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -24,7 +27,11 @@ def serve(home: Home, port: int) -> None:
     page = f"http://127.0.0.1:{port}{_runs_page(uri)}"
     print(f"MLflow on {home.root}: {page} (ready in about half a minute; Ctrl-C ends it)")
     sys.stdout.flush()
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
+    command = [sys.executable, "-m", "mlflow", "server"]
+    if redact(uri) == uri:
+        command += ["--backend-store-uri", uri]
+    else:  # every user of the machine can read the words of a command
+        os.environ["MLFLOW_BACKEND_STORE_URI"] = uri
     command += [
         "--default-artifact-root",
         home.artifacts.as_uri(),
@@ -39,14 +46,15 @@ def _runs_page(uri: str) -> str:
 
     MLflow itself would open an empty page on traces, or runs without their objectives.
     """
-    if not uri.startswith("sqlite:///"):
+    file = sqlite_file(uri)
+    if file is None:
         return ""
     query = (
         "SELECT experiments.experiment_id FROM experiments JOIN experiment_tags USING (experiment_id) "
         f"WHERE experiments.name = '{EXPERIMENT}' AND experiment_tags.key = '{VIEW_TAG}'"
     )
     try:
-        with closing(sqlite3.connect(f"file:{uri.removeprefix('sqlite:///')}?mode=ro", uri=True)) as database:
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database:
             experiment = database.execute(query).fetchone()
     except sqlite3.Error:
         return ""

@@ -1,17 +1,13 @@
 """MLflow as a view of a study: a parent run the study, a child run the trial. The only importer of mlflow."""
 
 import functools
-import hashlib
 import json
 import logging
 import os
 import queue
-import socket
 import tempfile
 import threading
-import urllib.error
-import urllib.parse
-import urllib.request
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,9 +16,10 @@ from typing import Any
 
 from filelock import FileLock
 
-from sweeper.storage.databases import write_ahead
+from sweeper.storage.databases import sqlite_file, write_ahead
 from sweeper.storage.home import Home
 from sweeper.study.study import Study
+from sweeper.tracking.mlflow_address import REMEDY, bounded_client, brief
 from sweeper.tracking.mlflow_fields import (
     LONGEST,
     figures,
@@ -34,9 +31,11 @@ from sweeper.tracking.mlflow_fields import (
     view,
 )
 from trainables.errors import ConfigError
+from trainables.storage.urls import redact
 
 EXPERIMENT = "sweeper"
-REACH_SECONDS = 10.0
+OPEN_SECONDS = 60.0  # in which MLflow has made the tables of a new database, even on a busy machine
+RETRY_SECONDS = (1.0, 3.0)  # pauses before opening is tried again
 
 _TABLES = [{"path": f"{name}.json", "type": "table"} for name in ("trials", "front")]
 _BATCH_METRICS, _BATCH_PARAMS = 1000, 100
@@ -46,39 +45,23 @@ VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
 MODEL = "model"  # the folder of a released target among a run's artifacts
 
 
-def check_reachable(uri: str) -> None:
-    """Raise `ConfigError` within seconds if nothing answers at the tracking URI."""
-    parts = urllib.parse.urlsplit(uri)
-    if parts.scheme in ("http", "https"):
-        try:
-            with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=REACH_SECONDS):
-                return
-        except urllib.error.HTTPError:
-            return  # somebody is there; what it refuses shows when it is used
-        except (OSError, ValueError) as error:
-            raise ConfigError(
-                f"expected an MLflow server at {uri}, got: {getattr(error, 'reason', error)}; "
-                "start it, correct MLFLOW_TRACKING_URI, or set tracking.mlflow to false"
-            ) from None
-    if parts.hostname and parts.port:
-        try:
-            socket.create_connection((parts.hostname, parts.port), timeout=REACH_SECONDS).close()
-        except OSError as error:
-            raise ConfigError(
-                f"expected a database at {parts.hostname}:{parts.port} (MLFLOW_TRACKING_URI), got: {error}; "
-                "start it or correct the address"
-            ) from None
-
-
 @contextmanager
 def _alone(uri: str) -> Iterator[None]:
     """Let one driver at a time open a SQLite store: MLflow makes its tables at first touch, and two at once
     would both fail. A server has made its own before anybody comes."""
-    if not uri.startswith("sqlite:///"):
+    file = sqlite_file(uri)
+    if file is None:
         yield
         return
-    with FileLock(f"{uri.removeprefix('sqlite:///')}.lock"):
+    with FileLock(f"{file}.lock"):
         yield
+
+
+def _may_be_a_race(error: Exception, uri: str) -> bool:
+    """Return whether an error of opening can come of another driver that opens the same store now."""
+    if isinstance(error, OSError):
+        return False
+    return not uri.startswith("http") or "RESOURCE_ALREADY_EXISTS" in str(getattr(error, "error_code", ""))
 
 
 @dataclass(frozen=True)
@@ -97,6 +80,7 @@ class Tracker:
 
     Trials are written when they end, whole and once: a run that a killed driver left half written is deleted
     and written again. If the server goes away, `problem` says so and the rest is left to the next start.
+    Where artifacts cannot be written, `problem` says so once, and all numbers and tags are there.
     afresh: delete the study's runs first, and write all of them anew.
     """
 
@@ -105,8 +89,17 @@ class Tracker:
         self._queue: queue.Queue[Callable[[], None] | None] = queue.Queue()
         self._known: dict[int, _Known] = {}
         self.problem = ""
+        self._no_artifacts = ""
+        self._opened = threading.Event()
         self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
         self._thread.start()
+
+    def check_open(self) -> None:
+        """Raise `ConfigError` if MLflow cannot be opened; wait for it, `OPEN_SECONDS` at most."""
+        self._opened.wait(OPEN_SECONDS)
+        if self.problem:
+            failure = self.problem.partition("; the study")[0]
+            raise ConfigError(f"expected MLflow to take the records, but {failure}; {REMEDY}")
 
     def trial(self, record: Mapping[str, Any]) -> None:
         """Write a trial that ended (an item of ``study_records()["trials"]``) unless MLflow has it."""
@@ -130,35 +123,31 @@ class Tracker:
         """Write what comes through the queue. After a first failure nothing more is tried."""
         try:
             self._open()
+            self._opened.set()
             while (step := self._queue.get()) is not None:
                 step()
         except Exception as error:
-            text = " ".join(str(error).split())[:200]
             self.problem = (
-                f"MLflow at {self._home.tracking} failed ({type(error).__name__}: {text}); "
+                f"MLflow at {redact(self._home.tracking)} failed ({type(error).__name__}: {brief(error)}); "
                 "the study is safe, and what MLflow lacks is written at the next start"
             )
+        finally:
+            self._opened.set()
 
     def _open(self) -> None:
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-        from mlflow import MlflowClient
+        """Open the store, the experiment and the parent run, and note what is there already.
 
-        for noisy in ("mlflow", "alembic"):  # after the import, which sets them itself
-            logging.getLogger(noisy).setLevel(logging.ERROR)
-        uri = self._home.tracking
-        with _alone(uri):
-            self._client = MlflowClient(tracking_uri=uri)
-            experiment = self._client.get_experiment_by_name(EXPERIMENT)
-            if experiment is None:
-                own = None if os.environ.get("MLFLOW_TRACKING_URI") else self._home.artifacts.as_uri()
-                self._experiment = self._client.create_experiment(EXPERIMENT, artifact_location=own)
-            else:
-                self._experiment = experiment.experiment_id
-            shown = view(self._study.objectives)
-            if experiment is None or experiment.tags.get(VIEW_TAG) != shown:
-                self._client.set_experiment_tag(self._experiment, VIEW_TAG, shown)
-            write_ahead(uri)
+        Of two drivers that open one new store at the same time one may fail, and tries again.
+        """
+        bounded_client()
+        for pause in (*RETRY_SECONDS, None):
+            try:
+                self._open_experiment()
+                break
+            except Exception as error:
+                if pause is None or not _may_be_a_race(error, self._home.tracking):
+                    raise
+                time.sleep(pause)
         if self._afresh:
             self._delete()
         self._parent = self._find_parent()
@@ -175,9 +164,30 @@ class Tracker:
                 seen.get("confirmed", ""),
             )
 
+    def _open_experiment(self) -> None:
+        from mlflow import MlflowClient
+
+        for noisy in ("mlflow", "alembic"):  # after the import, which sets them itself
+            logging.getLogger(noisy).setLevel(logging.ERROR)
+        uri = self._home.tracking
+        with _alone(uri):
+            self._client = MlflowClient(tracking_uri=uri)
+            experiment = self._client.get_experiment_by_name(EXPERIMENT)
+            if experiment is None:
+                own = None if os.environ.get("MLFLOW_TRACKING_URI") else self._home.artifacts.as_uri()
+                self._experiment = self._client.create_experiment(EXPERIMENT, artifact_location=own)
+            else:
+                self._experiment = experiment.experiment_id
+                if experiment.lifecycle_stage == "deleted":  # in the pages: its name cannot be used again
+                    self._client.restore_experiment(self._experiment)
+            shown = view(self._study.objectives)
+            if experiment is None or experiment.tags.get(VIEW_TAG) != shown:
+                self._client.set_experiment_tag(self._experiment, VIEW_TAG, shown)
+            write_ahead(uri)
+
     @property
     def _storage(self) -> str:
-        return hashlib.sha256(self._home.storage.encode()).hexdigest()[:12]
+        return self._home.storage_digest
 
     def _parents(self) -> list[Any]:
         return self._search(f"tags.study = '{self._study.name}' and tags.storage = '{self._storage}'")
@@ -195,8 +205,22 @@ class Tracker:
             return str(parents[0].info.run_id)
         tags = {"study": self._study.name, "storage": self._storage, "kind": "study"}
         run = self._client.create_run(self._experiment, tags=tags, run_name=self._study.name).info.run_id
-        self._client.log_dict(run, self._study.identity(), "study.json")
+        self._attach(self._client.log_dict, run, self._study.identity(), "study.json")
         return str(run)
+
+    def _attach(self, log: Callable[..., Any], *arguments: Any) -> bool:
+        """Write an artifact with ``log(*arguments)``; return whether it is there.
+
+        A first failure is kept for `problem`, and no other is tried: where artifacts go is often another
+        place than the numbers, with rights of its own, and each try may wait for it.
+        """
+        if self._no_artifacts:
+            return False
+        try:
+            log(*arguments)
+        except Exception as error:
+            self._no_artifacts = f"{type(error).__name__}: {brief(error)}"
+        return not self._no_artifacts
 
     def _search(self, condition: str) -> list[Any]:
         runs, token = [], None
@@ -262,9 +286,6 @@ class Tracker:
         from sweeper.results.records import flat_row
         from sweeper.statistics.hypervolume import growth
 
-        for trial in records["trials"]:
-            if trial["number"] in self._known:
-                self._mark(self._known[trial["number"]], trial)
         complete = sum(t["state"] == "complete" for t in records["trials"])
         now = milliseconds(None)
         counted = {t["number"] for t in records["trials"] if t["state"] == "complete" and t["feasible"]}
@@ -274,15 +295,24 @@ class Tracker:
         for first in range(self._steps, len(curve), _BATCH_METRICS):
             self._client.log_batch(self._parent, curve[first : first + _BATCH_METRICS])
         self._client.log_metric(self._parent, "trials", float(complete), now, len(steps))
+        for trial in records["trials"]:
+            if trial["number"] in self._known:
+                self._mark(self._known[trial["number"]], trial)
         rows = [flat_row(trial) for trial in records["trials"]]
         for name, chosen in (("trials", rows), ("front", [row for row in rows if row["on_front"]])):
-            self._client.log_dict(self._parent, table(chosen), f"{name}.json")
-        self._client.set_tag(self._parent, "mlflow.loggedArtifacts", json.dumps(_TABLES))
+            tables = self._attach(self._client.log_dict, self._parent, table(chosen), f"{name}.json")
+        if tables:
+            self._client.set_tag(self._parent, "mlflow.loggedArtifacts", json.dumps(_TABLES))
         if counted:
-            self._client.log_text(self._parent, front_svg([dict(records)]), "front.svg")
+            self._attach(self._client.log_text, self._parent, front_svg([dict(records)]), "front.svg")
         if report is not None and report.exists():
-            self._client.log_artifact(self._parent, str(report))
+            self._attach(self._client.log_artifact, self._parent, str(report))
         self._client.set_terminated(self._parent, "FINISHED")
+        if self._no_artifacts:
+            self.problem = (
+                f"MLflow at {redact(self._home.tracking)} has all numbers, but its artifacts cannot be "
+                f"written ({self._no_artifacts}); once they can: sweeper log {self._study.name} --rebuild"
+            )
 
     def _mark(self, known: _Known, trial: Mapping[str, Any]) -> None:
         """Say of a run whether it is on the front, with what only members have. The tag comes last."""
@@ -294,7 +324,7 @@ class Tracker:
         elif known.model and not member:
             self._drop_model(known.run)
         fresh = fresh_figures(trial)
-        seeds = _said(trial) if fresh else ""
+        seeds = _confirmed_as(trial) if fresh else ""
         if fresh and known.seeds != seeds:
             now = milliseconds(None)
             self._client.log_batch(known.run, [Metric(name, value, now, 0) for name, value in fresh.items()])
@@ -314,16 +344,17 @@ class Tracker:
             except ConfigError as error:
                 self._client.set_tag(run, "model", f"missing: {error}"[:LONGEST])
                 return
-            self._client.log_artifacts(run, str(released), MODEL)
-        self._client.set_tag(run, "model", "logged")
+            if self._attach(self._client.log_artifacts, run, str(released), MODEL):
+                self._client.set_tag(run, "model", "logged")
 
     def _drop_model(self, run: str) -> None:
         """Take back the target of a trial that is no longer on the front: it has no business there."""
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
         uri = self._client.get_run(run).info.artifact_uri
-        get_artifact_repository(uri, tracking_uri=self._home.tracking).delete_artifacts(MODEL)
-        self._client.delete_tag(run, "model")
+        artifacts = get_artifact_repository(uri, tracking_uri=self._home.tracking)
+        if self._attach(artifacts.delete_artifacts, MODEL):
+            self._client.delete_tag(run, "model")
 
     def _reconstructions(self, run: str, trial: Mapping[str, Any]) -> None:
         """Log the first restart's reconstructions as one row of images; only if the study allows images."""
@@ -333,10 +364,10 @@ class Tracker:
         if path.is_file():
             images = torch.load(path, weights_only=True)["images"][0, :12]
             row = torch.cat(list(images), dim=-1).permute(1, 2, 0).contiguous().numpy()
-            self._client.log_image(run, row, artifact_file="reconstructions.png")
+            self._attach(self._client.log_image, run, row, "reconstructions.png")
 
 
-def _said(trial: Mapping[str, Any]) -> str:
+def _confirmed_as(trial: Mapping[str, Any]) -> str:
     """Return how a trial was confirmed: under how many seeds, against which attacks."""
     fresh = trial["confirmed"]
     return ", ".join([f"{fresh['seeds']} seeds", *(fresh["attacks"] or {})])

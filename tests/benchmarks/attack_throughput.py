@@ -2,58 +2,74 @@
 
     python tests/benchmarks/attack_throughput.py
     python tests/benchmarks/attack_throughput.py --attack kedmi
-    python tests/benchmarks/attack_throughput.py --device cuda --identities 60 --restarts 5 --iterations 50 \\
-        --architecture vgg16_bn --width 64
+    python tests/benchmarks/attack_throughput.py --device cuda --identities 300 --restarts 5 \\
+        --iterations 20 --architecture vgg16_bn --width 64 --students efficientnet_b0
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from side_by_side import lived, seconds
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from trainables.architectures.base import Classifier
-from trainables.attacks.base import row_noise
+from trainables.attacks.distillation import new_student
 from trainables.attacks.gmi import GMI
 from trainables.attacks.kedmi import KEDMI
+from trainables.attacks.lomma import LommaGMI, lomma_loss
+from trainables.attacks.optim.latent import LatentSearch
 from trainables.priors.base import PriorNetworks
 from trainables.priors.gmi import GMIPrior
 from trainables.priors.kedmi import KERNEL_SIZE, KERNELS, KEDMIPrior
-from trainables.runtime.progress import silent
-from trainables.runtime.seeds import stream
+from trainables.runtime.run import Run
+from trainables.runtime.seeds import row_noise, stream
 from trainables.training.classifier import build_classifier
+
+BATCH = 60  # identities that the published loops work on at once
+Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def published_gmi(
-    target: Classifier, prior: PriorNetworks, starts: Tensor, identities: Tensor, attack: GMI
+    loss: Loss,
+    classifiers: Sequence[nn.Module],
+    prior: PriorNetworks,
+    starts: Tensor,
+    identities: Tensor,
+    attack: LatentSearch,
 ) -> Tensor:
-    """Return final latents (R, N, Z) of the loop as published: a restart after the other, batch means,
-    gradients of every weight computed and added up, losses read at every step."""
-    networks = (target, prior.generator, prior.discriminator)
+    """Return final latents (R, N, Z) of the loop as published: a restart after the other, in batches of 60
+    and their means, gradients of every weight computed and added up, losses read at every step.
+
+    loss: of images (n, 3, S, S) and labels (n,), their mean, as `classifiers` see them.
+    """
+    networks = (*classifiers, prior.generator, prior.discriminator)
     for network in networks:
         network.eval().requires_grad_(True)
     finals = []
-    for start in starts:
-        z = start.clone().requires_grad_(True)
-        velocity = torch.zeros_like(start)
-        for _ in range(attack.iterations):
-            images = prior.generator(z)
-            logits = target(images)
-            if z.grad is not None:
-                z.grad.zero_()
-            prior_loss = -prior.discriminator(images).mean()
-            identity_loss = functional.cross_entropy(logits, identities)
-            total = prior_loss + attack.identity_weight * identity_loss
-            total.backward()
-            previous = velocity.clone()
-            velocity = attack.momentum * velocity - attack.learning_rate * z.grad
-            z = z.detach() + (-attack.momentum * previous + (1 + attack.momentum) * velocity)
-            z = z.clamp(-attack.clip, attack.clip).requires_grad_(True)
-            prior_loss.item(), identity_loss.item()
-        finals.append(z.detach())
+    for restart in starts:
+        parts = []
+        for start, labels in zip(restart.split(BATCH), identities.split(BATCH), strict=True):
+            z = start.clone().requires_grad_(True)
+            velocity = torch.zeros_like(start)
+            for _ in range(attack.iterations):
+                images = prior.generator(z)
+                identity_loss = loss(images, labels)
+                if z.grad is not None:
+                    z.grad.zero_()
+                prior_loss = -prior.discriminator(images).mean()
+                total = prior_loss + attack.identity_weight * identity_loss
+                total.backward()
+                previous = velocity.clone()
+                velocity = attack.momentum * velocity - attack.learning_rate * z.grad
+                z = z.detach() + (-attack.momentum * previous + (1 + attack.momentum) * velocity)
+                z = z.clamp(-attack.clip, attack.clip).requires_grad_(True)
+                prior_loss.item(), identity_loss.item()
+            parts.append(z.detach())
+        finals.append(torch.cat(parts))
     for network in networks:
         network.zero_grad(set_to_none=True)
     return torch.stack(finals)
@@ -62,8 +78,20 @@ def published_gmi(
 def published_kedmi(
     target: Classifier, prior: PriorNetworks, seed: int, identities: Tensor, attack: KEDMI, device: str
 ) -> Tensor:
-    """Return final latents (R, N, Z) of the loop as published: gradients of every weight computed and added
-    up, all pairs of images laid out in memory by the minibatch layer, losses read at every step."""
+    """Return final latents (R, N, Z) of the loop as published: batches of 60, gradients of every weight
+    computed and added up, all pairs of images laid out in memory by the minibatch layer, losses read at
+    every step."""
+    parts = [
+        published_kedmi_batch(target, prior, seed, labels, attack, device)
+        for labels in identities.split(BATCH)
+    ]
+    return torch.cat(parts, dim=1)
+
+
+def published_kedmi_batch(
+    target: Classifier, prior: PriorNetworks, seed: int, identities: Tensor, attack: KEDMI, device: str
+) -> Tensor:
+    """Return final latents (R, n, Z) of one batch."""
     networks = (target, prior.generator, prior.discriminator)
     for network in networks:
         network.eval().requires_grad_(True)
@@ -96,33 +124,91 @@ def published_kedmi(
 
 
 def gmi_loops(
-    target: Classifier, options: argparse.Namespace, arguments: dict[str, Any]
+    target: Classifier, options: argparse.Namespace, run: Run
 ) -> tuple[dict[str, Callable[[], Tensor]], int]:
     """Return GMI's two loops, and how many images an iteration of each works on in all."""
-    count, device = options.identities, options.device
-    prior = networks(GMIPrior(width=options.width).build(options.image_size), device)
-    attack = GMI(iterations=options.iterations, restarts=options.restarts, group=count)
-    identities = torch.arange(count)
+    attack = GMI(iterations=options.iterations, restarts=options.restarts, group=BATCH)
+
+    def loss(images: Tensor, labels: Tensor) -> Tensor:
+        return functional.cross_entropy(target(images), labels)
+
+    return latent_loops(attack, loss, [target], target, None, options, run)
+
+
+def lomma_loops(
+    target: Classifier, options: argparse.Namespace, run: Run
+) -> tuple[dict[str, Callable[[], Tensor]], int]:
+    """Return the loops of LOMMA on GMI, with random students, and how many images an iteration works on."""
+    students = {
+        name: lived(new_student(name, options.identities, options.image_size, "none"))
+        for name in options.students
+    }
+    auxiliary = {
+        "feature_mean": torch.zeros(target.head.in_features),
+        "students": [
+            {
+                "architecture": name,
+                "classes": options.identities,
+                "image_size": options.image_size,
+                "weights": {key: value.clone() for key, value in student.state_dict().items()},
+            }
+            for name, student in students.items()
+        ],
+    }
+    attack = LommaGMI(
+        iterations=options.iterations,
+        restarts=options.restarts,
+        group=BATCH,
+        students=tuple(options.students),
+        student_weights="none",
+    )
+    classifiers = [target, *(student.to(options.device) for student in students.values())]
+    mean = auxiliary["feature_mean"].to(options.device)
+
+    def loss(images: Tensor, labels: Tensor) -> Tensor:
+        features = target.features(images)
+        logits = [target.head(features), *(student(images) for student in classifiers[1:])]
+        losses = lomma_loss(
+            logits, labels, features, mean, identity_loss="logit", feature_weight=attack.feature_weight
+        )
+        return losses.mean()
+
+    return latent_loops(attack, loss, classifiers, target, auxiliary, options, run)
+
+
+def latent_loops(
+    attack: LatentSearch,
+    loss: Loss,
+    classifiers: Sequence[nn.Module],
+    target: Classifier,
+    auxiliary: dict[str, Any] | None,
+    options: argparse.Namespace,
+    run: Run,
+) -> tuple[dict[str, Callable[[], Tensor]], int]:
+    """Return both loops of a search over latents, and how many images an iteration works on in all."""
+    prior = networks(GMIPrior(width=options.width).build(options.image_size), options.device)
+    identities = torch.arange(options.identities)
     # An attack of no effect gives back its first latents, so that both start alike.
-    still = GMI(iterations=1, restarts=options.restarts, learning_rate=1e-30, clip=1e30)
-    starts = still.invert(target, prior, identities, **arguments).latents.to(device)
+    still = replace(attack, iterations=1, learning_rate=1e-30, clip=1e30)
+    starts = still.invert(target, prior, identities, run=run, auxiliary=auxiliary).latents.to(options.device)
+    labels = identities.to(options.device)
     return {
-        "published": lambda: published_gmi(target, prior, starts, identities.to(device), attack),
-        "ours": lambda: attack.invert(target, prior, identities, **arguments).latents,
-    }, options.restarts * count
+        "published": lambda: published_gmi(loss, classifiers, prior, starts, labels, attack),
+        "ours": lambda: attack.invert(target, prior, identities, run=run, auxiliary=auxiliary).latents,
+    }, options.restarts * options.identities
 
 
 def kedmi_loops(
-    target: Classifier, options: argparse.Namespace, arguments: dict[str, Any]
+    target: Classifier, options: argparse.Namespace, run: Run
 ) -> tuple[dict[str, Callable[[], Tensor]], int]:
     """Return KEDMI's two loops, and how many images an iteration of each works on."""
     count, device = options.identities, options.device
     prior = networks(KEDMIPrior(width=options.width).build(options.image_size, count), device)
-    attack = KEDMI(iterations=options.iterations, restarts=options.restarts, group=count)
+    attack = KEDMI(iterations=options.iterations, restarts=options.restarts, group=BATCH)
     identities = torch.arange(count)
     return {
         "published": lambda: published_kedmi(target, prior, 0, identities.to(device), attack, device),
-        "ours": lambda: attack.invert(target, prior, identities, **arguments).latents,
+        "ours": lambda: attack.invert(target, prior, identities, run=run).latents,
     }, count
 
 
@@ -134,7 +220,7 @@ def networks(prior: PriorNetworks, device: str) -> PriorNetworks:
     return prior
 
 
-LOOPS = {"gmi": gmi_loops, "kedmi": kedmi_loops}
+LOOPS = {"gmi": gmi_loops, "kedmi": kedmi_loops, "lomma": lomma_loops}
 
 
 def main() -> None:
@@ -146,11 +232,14 @@ def main() -> None:
     parser.add_argument("--image-size", type=int, default=64)
     parser.add_argument("--width", type=int, default=32, help="of the prior; 64 is published")
     parser.add_argument("--identities", type=int, default=60, help="as many as the published batch")
+    parser.add_argument("--students", nargs="*", default=["small_cnn"], help="of LOMMA, with random weights")
     parser.add_argument("--restarts", type=int, default=1)
     parser.add_argument("--iterations", type=int, default=10, help="too few price the set-up")
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--batch-size", type=int, default=None)
     options = parser.parse_args()
+    if options.identities % BATCH:
+        parser.error(f"expected whole published batches of {BATCH} identities, got {options.identities}")
     for name in LOOPS if options.attack == "all" else [options.attack]:
         compare(name, options)
 
@@ -162,9 +251,10 @@ def compare(name: str, options: argparse.Namespace) -> None:
     )
     target.to(options.device).eval()
     torch.manual_seed(0)
-    arguments = {"seed": 0, "device": options.device, "report": silent, "batch_size": options.batch_size}
-    loops, images = LOOPS[name](target, options, arguments)
-    results = {loop: run().cpu() for loop, run in loops.items()}  # warms up, too
+    run = Run(seed=0, device=options.device, batch_size=options.batch_size)
+    loops, images = LOOPS[name](target, options, run)
+    with torch.backends.cudnn.flags(allow_tf32=False):  # which would hide other differences
+        results = {loop: run().cpu() for loop, run in loops.items()}  # warms up, too
     # The mean: Adam turns the rounding of a gradient near 0 into a whole step, for a number here and there.
     difference = (results["published"] - results["ours"]).abs().mean().item()
     spent = seconds(loops, options.device, options.repeats)

@@ -6,6 +6,7 @@ Needs neither pytest nor Ray, Optuna or MLflow, so that it runs wherever torch d
 
 import gc
 import json
+import os
 import subprocess
 import sys
 import time
@@ -25,6 +26,7 @@ from pretend_card import DEVICE as PRETEND
 from pretend_card import pretend_card
 from torch import Tensor
 
+import trainables
 from trainables.attacks import ATTACKS
 from trainables.attacks.base import Reconstructions
 from trainables.attacks.sharding import cut, merge
@@ -202,7 +204,9 @@ def whole_trial(device: str, folder: Path) -> dict[str, Any]:
     file = folder / "trial.json"
     file.write_text(json.dumps(TRIAL))  # JSON is YAML
     command = [sys.executable, "-m", "trainables", str(file), "--home", str(folder), "--device", device]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    root = str(Path(trainables.__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": root}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         raise AssertionError(done.stderr)
     result: dict[str, Any] = json.loads(done.stdout)
@@ -241,6 +245,25 @@ class AttackCase:
         people = small_attacks.IDENTITIES if identities is None else identities
         with around or nullcontext():
             return replace(attack, **steps).invert(seen, prior, people, run=context, auxiliary=learnt)
+
+
+@dataclass
+class DistillationCase:
+    """What LOMMA learns of a small target; `turned` as for an attack. Results are weights and a mean."""
+
+    turned: bool = False
+
+    def __call__(self, device: str, length: int) -> list[Tensor]:
+        """Return the student's weights and the mean feature."""
+        target, _ = small_attacks.victim("lomma_gmi")
+        if self.turned:
+            with torch.no_grad():
+                target.head.weight.neg_()
+        recipe = replace(small_attacks.SMALL["lomma_gmi"].auxiliary, batch_size=2, epochs=1)
+        public = _faces(8 * length)
+        learnt = recipe.make(target.to(device), public, run=Run(device=device))
+        weights = learnt["students"][0]["weights"].values()
+        return [learnt["feature_mean"], *(value for value in weights if value.is_floating_point())]
 
 
 @dataclass
@@ -299,6 +322,7 @@ def _cases() -> dict[str, tuple[Case, Case]]:
     cases: dict[str, tuple[Case, Case]] = {
         f"attack {name}": (AttackCase(name), AttackCase(name, turned=True)) for name in ATTACKS
     }
+    cases["distillation"] = DistillationCase(), DistillationCase(turned=True)
     cases |= {f"prior {name}": (PriorCase(name), PriorCase(name, still=True)) for name in PRIORS}
     for point, batchnorm, augmentation in (
         ("none", "eval", "crop_flip"),

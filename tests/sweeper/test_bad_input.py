@@ -76,3 +76,49 @@ def test_missing_and_surplus_keys_of_a_checkpoint_are_named(place, file, said):
     assert said in refused(place, "attack", file, "--study", "mine.yaml")
     override = f"trial.pretraining={{kind: checkpoint, path: {file}}}"
     assert said in refused(place, "run", "mine.yaml", "-S", override)
+
+
+DATED = yaml.safe_dump({**STUDY, "name": "DATE"}).replace("DATE", "2024-02-30")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run",),
+        ("run", "--dry-run"),
+        ("confirm",),
+        ("front",),
+        ("pick", "--min-accuracy", "0.5"),
+        ("compare",),
+    ],
+)
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name: mine\nname: other", "expected every key once, got 'name' on line 1 and on line 2"),
+        ("name: !!timestamp x", "expected YAML in"),
+        ("name: mine\nsearch: {trials: 010}", "expected a plain decimal number, got 010 (line 2)"),
+    ],
+)
+def test_yaml_that_means_something_else_than_it_says(place, words, text, said):
+    (place / "bad.yaml").write_text(text)
+    assert said in refused(place, words[0], "bad.yaml", *words[1:])
+
+
+def test_a_date_that_no_calendar_has_is_a_name(place):
+    (place / "dated.yaml").write_text(DATED)
+    assert "2024-02-30" in refused(place, "front", "dated.yaml")  # a study of that name is not there
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("trial.target.epochs=true", "epochs must be a number; got True"),
+        ("trial.target.learning_rate=1_0", "expected a plain decimal number, got 1_0"),
+        ("search.trials=true", "search.trials must be a number; got True"),
+        ("resources.concurrent=yes", "resources.concurrent must be a number, or 'auto'; got True"),
+        ("search={trials: 1, trials: 2}", "expected every key once, got 'trials'"),
+    ],
+)
+def test_an_override_is_read_as_strictly(place, override, said):
+    assert said in refused(place, "run", "mine.yaml", "-S", override)

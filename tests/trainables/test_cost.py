@@ -1,8 +1,10 @@
 import pytest
+import torch
 
 from trainables import cost
 from trainables.config import load_trial
-from trainables.cost import estimate
+from trainables.cost import STAGES, estimate
+from trainables.runtime.duration import Duration
 from trainables.stages.target import new_target
 from trainables.storage.documents import merge
 
@@ -22,20 +24,85 @@ DOCUMENT = {
 
 def test_the_estimate_names_the_stages_and_grows_with_the_work():
     small = estimate(load_trial(DOCUMENT))
-    assert list(small) == ["pretrained", "judge", "prior", "target", "attack"]
-    assert small.pop("pretrained") > 0 and all(seconds > 0 for seconds in small.values())
+    assert tuple(small) == STAGES
+    assert small.pop("pretrained").low > 0 and all(seconds.low > 0 for seconds in small.values())
     thousand = {"attack.iterations": 50_000, "prior.epochs": 2_000, "target.epochs": 2_000}
     large = merge(DOCUMENT, {**thousand, "judge.epochs": 1_000, "pretraining.kind": "none"})
     big = estimate(load_trial(large))
-    assert big["pretrained"] == 0
+    assert big["pretrained"] == Duration.exactly(0)
+    same = small.pop("evaluation").middle
+    assert big["evaluation"].middle / same < 30  # as many reconstructions
     for stage, seconds in small.items():
-        assert 30 < big[stage] / seconds < 30_000  # a busy machine stalls; it does not hide a factor 1000
+        assert 30 < big[stage].middle / seconds.middle < 30_000  # a busy machine hides no factor 1000
+
+
+def test_more_restarts_are_more_to_evaluate(monkeypatch):
+    monkeypatch.setattr(cost, "_seconds", lambda work, device: (work(), Duration.exactly(2.0))[1])
+    few, more = (
+        estimate(load_trial(merge(DOCUMENT, {"attack.restarts": restarts})))["evaluation"]
+        for restarts in (2, 10)
+    )
+    assert few == Duration.exactly(2.0 / 16 * 4 * 2)  # 16 images at once, 4 identities, 2 restarts
+    assert more == few * 5
+
+
+def test_variants_spread_the_price_of_a_target(monkeypatch):
+    prices = {"none": 1.0, "mid": 4.0, "bido": 7.0}
+
+    def price(config, data, device):
+        return Duration.exactly(prices[config.defense.kind])
+
+    monkeypatch.setattr(cost, "_target", price)
+    config = load_trial(DOCUMENT)
+    others = [load_trial(merge(DOCUMENT, {"defense": {"kind": kind}})) for kind in ("none", "mid", "bido")]
+    other_data = load_trial(merge(DOCUMENT, {"image_size": 64, "defense": {"kind": "bido"}}))
+    assert estimate(config)["target"] == Duration.exactly(1.0)
+    assert estimate(config, variants=[other_data])["target"] == Duration.exactly(1.0)
+    mean = (1.0 + 4.0 + 7.0) / 3
+    assert estimate(config, variants=others)["target"] == Duration(low=(1 + mean) / 2, high=(mean + 7) / 2)
+
+
+def test_of_many_variants_a_few_are_priced_that_span_them():
+    config = load_trial(DOCUMENT)
+    many = [load_trial(merge(DOCUMENT, {"target.learning_rate": 0.1 + n / 100})) for n in range(40)]
+    rates = [other.target.learning_rate for other in cost._priced(config, many)]
+    assert len(rates) == cost.VARIANTS
+    assert rates == sorted(set(rates)) and rates[0] == 0.1 and rates[-1] >= 0.4
+
+
+def test_a_timing_spans_its_repeats_and_on_a_busy_machine_the_processor_time(monkeypatch):
+    walls, owns = iter([0.0, 0.5, 10.0, 10.2, 20.0, 20.4]), iter([0.0, 0.1, 1.0, 1.15, 2.0, 2.3])
+    calls = []
+
+    def timed(busy, walls, owns):
+        monkeypatch.setattr(cost, "is_busy", lambda: busy)
+        monkeypatch.setattr(cost.time, "perf_counter", lambda: next(walls))
+        monkeypatch.setattr(cost.time, "process_time", lambda: next(owns))
+        monkeypatch.setattr(cost.torch, "get_num_threads", lambda: 1)
+        return cost._seconds(lambda: calls.append(1), "cpu")
+
+    idle = timed(False, walls, owns)
+    assert (idle.low, idle.high) == (pytest.approx(0.2), pytest.approx(0.5))
+    assert len(calls) == 1 + cost.REPEATS
+    walls, owns = iter([0.0, 0.5, 10.0, 10.2, 20.0, 20.4]), iter([0.0, 0.1, 1.0, 1.15, 2.0, 2.3])
+    busy = timed(True, walls, owns)
+    assert (busy.low, busy.high) == (pytest.approx(0.1), pytest.approx(0.5))
+
+
+def test_it_is_measured_with_the_threads_of_a_trial_and_leaves_torch_as_it_was(monkeypatch):
+    before, seen = torch.get_num_threads(), []
+    monkeypatch.setattr(
+        cost, "_seconds", lambda work, device: (seen.append(torch.get_num_threads()), Duration.exactly(1))[1]
+    )
+    estimate(load_trial(DOCUMENT), threads=before + 1)
+    assert set(seen) == {before + 1}
+    assert torch.get_num_threads() == before
 
 
 @pytest.mark.parametrize(("surrogates", "networks"), [(["small_cnn", "small_cnn"], 2), ([], 1)])
 def test_surrogates_of_a_prior_are_priced_each(monkeypatch, surrogates, networks):
     """If each run of 16 images takes 16 seconds, an identity takes as many as it has forward passes."""
-    monkeypatch.setattr(cost, "_seconds", lambda work, device: (work(), 16.0)[1])
+    monkeypatch.setattr(cost, "_seconds", lambda work, device: (work(), Duration.exactly(16))[1])
     config = load_trial(
         {
             **DOCUMENT,
@@ -47,4 +114,5 @@ def test_surrogates_of_a_prior_are_priced_each(monkeypatch, surrogates, networks
     target = new_target(config, 4).eval()
     views = 2
     generated = 10 * 2 + 2
-    assert cost._attack(config, plan, target, "cpu") == generated + networks * views * 10 * 2
+    passes = generated + networks * views * 10 * 2
+    assert cost._attack(config, plan, target, "cpu") == Duration.exactly(passes)

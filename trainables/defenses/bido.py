@@ -41,6 +41,7 @@ class BiDO(Defense):
     kind: ClassVar[str] = "bido"
     summary: ClassVar[str] = "less dependence of features on the input, more on the label (HSIC or COCO)"
     source: ClassVar[str] = "Peng et al., KDD 2022 (BiDO)"
+    version: ClassVar[int] = 2  # batches that drop no images of unbalanced identities
 
     measure: Literal["hsic", "coco"] = "hsic"
     lambda_x: float = 0.05

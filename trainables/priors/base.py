@@ -46,6 +46,11 @@ class Prior(Method):
         """Return how many images a step takes."""
         return 64
 
+    @property
+    def drops_last_batch(self) -> bool:
+        """Return whether a pass over the public images leaves out those that fill no whole batch."""
+        return True
+
     def short_run(self) -> tuple["Prior", float] | None:
         """Return what to run to price it, and how often that goes into the whole; None prices an epoch."""
         return None

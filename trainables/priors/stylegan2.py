@@ -241,6 +241,11 @@ class StyleGAN2Prior(Prior):
         above(self, 0, "learning_rate")
         at_least(self, 0, "label", "psi", "penalty", "path_length")
 
+    @property
+    def drops_last_batch(self) -> bool:
+        """Return whether it is trained here at all; a published one is taken as it is."""
+        return not self.path
+
     def build(self, image_size: int, classes: int | None = None) -> PriorNetworks:
         """Return the untrained networks; without `path`, `image_size` must be a power of two from 32."""
         shapes = self._shapes(image_size)

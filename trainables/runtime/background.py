@@ -70,15 +70,28 @@ def limit_threads(threads: int) -> None:
         sys.modules["torch"].set_num_threads(threads)
 
 
+def set_niceness(niceness: int) -> None:
+    """Give this thread, and those that it starts, a niceness in [0, 19]; not on Linux: the process.
+
+    To become less nice takes rights that few have; without them the niceness stays as it is.
+    """
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, niceness)
+    except (AttributeError, OSError):  # Windows has no niceness
+        return
+
+
 class BackgroundJob:
     """Runs ``work(report)`` in a thread of this process, one piece of work at a time.
 
     threads: intra-op threads that torch may use in this process; None leaves torch alone.
+    niceness: of the work, see `set_niceness`; None leaves it as it is.
     """
 
-    def __init__(self, threads: int | None = None) -> None:
+    def __init__(self, threads: int | None = None, niceness: int | None = None) -> None:
         if threads is not None:
             limit_threads(threads)
+        self._niceness = niceness
         self._thread: threading.Thread | None = None
         self._ended = threading.Event()
         self._status = JobStatus("complete")
@@ -105,6 +118,8 @@ class BackgroundJob:
         self._status = JobStatus("running", stage, done, total, now - self._stage_began)
 
     def _run(self, work: Work) -> None:
+        if self._niceness is not None:
+            set_niceness(self._niceness)
         try:
             self._status = JobStatus("complete", result=work(self._report))
         except Exception as error:

@@ -14,7 +14,7 @@ from trainables.errors import ConfigError
 from trainables.pretraining.base import HEADS, matched
 from trainables.stages.base import VERSIONS
 from trainables.stages.data import load_data
-from trainables.stages.target import new_target
+from trainables.stages.target import measured, new_target
 from trainables.storage.content import named_versions
 from trainables.storage.store import Stage, Store
 from trainables.storage.weights import listed, read_weights
@@ -47,10 +47,8 @@ def make_external_target(config: TrialConfig, path: Path, *, store: Store, devic
         return {
             "history": [],
             "best_epoch": 0,
-            **{
-                f"{name}_accuracy": accuracy(victim, getattr(data.split, name), device=device)
-                for name in ("train", "validation", "test")
-            },
+            "validation_accuracy": accuracy(victim, data.split.validation, device=device),
+            **measured(victim, data.split, device),
             "parameters": asdict(count_parameters(victim)),
         }
 

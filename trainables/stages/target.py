@@ -8,6 +8,7 @@ import torch
 
 from trainables.architectures.base import Classifier
 from trainables.config import TrialConfig
+from trainables.datasets.split import Split
 from trainables.pretraining.base import load_stages
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
@@ -17,7 +18,13 @@ from trainables.stages.data import Data, load_data
 from trainables.stages.pretrained import make_pretrained
 from trainables.storage.content import with_content
 from trainables.storage.store import Stage, Store
-from trainables.training.classifier import accuracy, build_classifier, train_classifier
+from trainables.training.classifier import (
+    accuracy,
+    accuracy_per_identity,
+    build_classifier,
+    hits,
+    train_classifier,
+)
 from trainables.training.freeze import count_parameters, freeze
 
 
@@ -41,9 +48,9 @@ def make_target(config: TrialConfig, *, store: Store, device: str = "cpu", repor
         return {
             "history": trained.history,
             "best_epoch": trained.best_epoch,
+            "images_seen": trained.images_seen,
             "validation_accuracy": trained.validation_accuracy,
-            "train_accuracy": accuracy(classifier, data.split.train, device=device),
-            "test_accuracy": accuracy(classifier, data.split.test, device=device),
+            **measured(classifier, data.split, device),
             "parameters": asdict(count_parameters(classifier)),
         }
 
@@ -59,6 +66,22 @@ def make_target(config: TrialConfig, *, store: Store, device: str = "cpu", repor
         "replicate": config.replicate,
     }
     return get_for_people(store, "target", parts, data.split.train.names, make)
+
+
+def measured(classifier: Classifier, split: Split, device: str) -> dict[str, Any]:
+    """Return the accuracies of a target, and which test images it names rightly.
+
+    train_accuracy, test_accuracy: shares of images, in [0, 1].
+    test_accuracy_per_identity: mean over identities of the share of their test images.
+    test_correct: "1" or "0" for each test image, in order, so that two targets can be compared in pairs.
+    """
+    right = hits(classifier, split.test, device=device)
+    return {
+        "train_accuracy": accuracy(classifier, split.train, device=device),
+        "test_accuracy": right.double().mean().item(),
+        "test_accuracy_per_identity": accuracy_per_identity(right, split.test.labels),
+        "test_correct": "".join("1" if hit else "0" for hit in right.tolist()),
+    }
 
 
 def new_target(config: TrialConfig, classes: int) -> Classifier:

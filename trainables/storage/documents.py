@@ -2,25 +2,27 @@
 
 import copy
 import difflib
+import types
+import typing
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from trainables.errors import ConfigError
+from trainables.storage.strict_yaml import PLAIN_NUMBER, parse_yaml
 
 FILE_KNOBS = ("path", "root")  # by convention, a knob of such a name holds the path of a file or folder
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Return the mapping in a YAML file; raise ConfigError if it is missing or is no mapping."""
+    """Return the mapping in a YAML file, see `parse_yaml`; raise ConfigError if it is missing or is none."""
     try:
-        content = yaml.safe_load(path.read_text())
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(f"expected a YAML file, found nothing at {path}; check the path") from None
-    except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
+    except (UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"expected YAML in {path}, got: {' '.join(str(error).split())}") from None
+    content = parse_yaml(text, str(path))
     if not isinstance(content, dict):
         raise ConfigError(f"expected a mapping of names to values in {path}, got {type(content).__name__}")
     return content
@@ -66,6 +68,38 @@ def _step(node: Any, part: str, path: str) -> Any:
 def _turn(path: str) -> tuple[bool, int, str]:
     """Return when `path` is set: kinds before their knobs, and an outer kind before those inside it."""
     return not path.endswith(".kind"), path.count("."), path
+
+
+def check_numbers(hint: Any, value: Any) -> None:
+    """Raise ValueError if `value` is no number where the type `hint` takes numbers, or named words, alone.
+
+    Text that is a plain number passes, as those hand it over whose YAML reads 1e-4 as text; true and "1_0" do
+    not, which Python would take for 1 and 10.
+    """
+    if not _of_numbers(hint):
+        return
+    words = [word for part in typing.get_args(hint) for word in _words(part)]
+    for part in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(part, str) and (part in words or PLAIN_NUMBER.fullmatch(part)):
+            continue
+        if isinstance(part, bool | str):
+            raise ValueError(f"must be a number{''.join(f', or {word!r}' for word in words)}")
+
+
+def _of_numbers(hint: Any) -> bool:
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if origin is None:
+        return hint in (int, float)
+    if origin is typing.Annotated:
+        return _of_numbers(parts[0])
+    if origin not in (tuple, list, types.UnionType, typing.Union):
+        return False
+    numbers = [part for part in parts if part not in (types.NoneType, ...) and not _words(part)]
+    return bool(numbers) and all(map(_of_numbers, numbers))
+
+
+def _words(hint: Any) -> tuple[Any, ...]:
+    return typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
 
 
 def suggestion(name: str, valid: Iterable[str]) -> str:

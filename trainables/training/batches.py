@@ -1,5 +1,6 @@
 """Which training images meet in a batch, and how each is varied."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -36,31 +37,55 @@ def endless(count: int, batch_size: int, generator: torch.Generator) -> Iterator
         waiting = waiting[batch_size:]
 
 
+def share_of_pass(count: int, batch_size: int) -> float:
+    """Return the share of `count` images that `shuffled` shows in a pass, in (0, 1]."""
+    size = min(batch_size, count)
+    return count // size * size / count
+
+
 def by_identity(
     labels: Tensor, batch_size: int, images_per_identity: int, generator: torch.Generator
 ) -> Iterator[Tensor]:
-    """Yield index batches of batch_size // images_per_identity identities with that many images each.
+    """Yield index batches of batch_size // images_per_identity groups, each so many images of one identity.
 
-    One pass: each identity's images are shuffled and cut into groups, a rest is dropped; an identity with too
-    few images repeats some. Identities of a batch differ, and those with most groups left go first, so that
-    few groups remain when no full batch can be made. (BiDO's training on CelebA: 16 identities x 4 images.)
+    As many batches as `shuffled` yields. Each identity's images are shuffled and cut into groups; the last
+    group is filled up with images seen before, and so is the group of an identity with too few images. The
+    groups of a batch are of different identities as far as groups last: those with most left go first, and
+    one that has more groups left than there are batches comes several times in a batch, so that nearly every
+    image is seen. (BiDO's training on CelebA: 16 identities x 4 images. Its sampler ends the pass instead
+    when few identities have a group left, which on unbalanced data drops most images.)
     """
-    groups: list[list[Tensor]] = []
-    for label in range(int(labels.max()) + 1):
-        own = (labels == label).nonzero().flatten()
-        if len(own) == 0:
-            continue
-        repeats = -(-images_per_identity // len(own))
-        own = own.repeat(repeats)[: max(len(own), images_per_identity)]
-        own = own[torch.randperm(len(own), generator=generator)]
-        full = len(own) // images_per_identity * images_per_identity
-        groups.append(list(torch.split(own[:full], images_per_identity)))
-    identities = min(max(1, batch_size // images_per_identity), len(groups))
+    own = [(labels == label).nonzero().flatten() for label in range(int(labels.max()) + 1)]
+    own = [index for index in own if len(index)]
+    groups = [_groups(index, images_per_identity, generator) for index in own]
     left = torch.tensor([len(group) for group in groups], dtype=torch.float64)
-    while int((left > 0).sum()) >= identities:
-        chosen = (left + torch.rand(len(groups), generator=generator)).topk(identities).indices
-        left[chosen] -= 1
+    places = min(max(1, batch_size // images_per_identity), int(left.sum()))
+    turns = torch.arange(places, dtype=torch.float64)
+    for batches in range(len(labels) // min(batch_size, len(labels)), 0, -1):
+        if left.sum() < places:  # groups larger than a batch: another pass
+            groups = [_groups(index, images_per_identity, generator) for index in own]
+            left = torch.tensor([len(group) for group in groups], dtype=torch.float64)
+        urgency = left[:, None] - batches * turns  # of an identity's first, second, ... group in this batch
+        urgency[:, 0] += torch.rand(len(groups), generator=generator)
+        urgency[turns >= left[:, None]] = -math.inf
+        chosen = urgency.flatten().topk(places).indices // places
+        left -= chosen.bincount(minlength=len(groups))
         yield torch.cat([groups[i].pop() for i in chosen.tolist()])
+
+
+def _groups(own: Tensor, size: int, generator: torch.Generator) -> list[Tensor]:
+    """Return the images `own` of one identity, shuffled, in groups of `size`; a filled up one comes first.
+
+    Groups are taken from the end, so that those with images seen before come last.
+    """
+    if len(own) < size:
+        own = own.repeat(-(-size // len(own)))[:size]
+    own = own[torch.randperm(len(own), generator=generator)]
+    full = len(own) // size * size
+    groups = list(torch.split(own[:full], size))
+    if full < len(own):
+        groups.insert(0, torch.cat((own[full:], own[: size - len(own) + full])))
+    return groups
 
 
 @dataclass(frozen=True)

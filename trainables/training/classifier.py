@@ -58,11 +58,14 @@ class Trained:
 
     history: per epoch a dict of epoch (from 1), loss, train_accuracy and validation_accuracy.
     best_epoch: the epoch whose weights were kept, the earliest of the best validation accuracy.
+    images_seen: share of the training images that an epoch shows at least once, in (0, 1], the mean over
+        epochs; what is left out differs from epoch to epoch.
     """
 
     history: list[dict[str, float]]
     best_epoch: int
     validation_accuracy: float
+    images_seen: float
 
 
 def build_classifier(
@@ -125,12 +128,14 @@ def train_classifier(
     history: list[dict[str, float]] = []
     best: dict[str, Tensor] = {}
     best_epoch, best_accuracy = 0, -1.0
+    distinct = 0
     epochs = recipe.epochs + defense.extra_epochs
     for epoch in range(1, epochs + 1):
         training_mode(classifier, frozen, recipe.frozen_batchnorm)
         loss_sum = torch.zeros((), dtype=torch.float64, device=run.device)
         correct = torch.zeros((), dtype=torch.int64, device=run.device)
-        images_seen = batches = 0
+        shown = torch.zeros(len(train), dtype=torch.int64)
+        batches = 0
         for index in _batches(train.labels, recipe, defense, order):
             seen = draw_augmentation(len(index), train.pixels.shape[-1], recipe.augmentation, views)
             images, inputs = prefix(index, seen)
@@ -139,8 +144,9 @@ def train_classifier(
                 loss, logits = rule.step(batch, epoch)
             loss_sum += loss
             correct += (logits.argmax(1) == batch.labels).sum()
-            images_seen += len(index)
+            shown += index.bincount(minlength=len(train))
             batches += 1
+        distinct += int((shown > 0).sum())
         if epoch < recipe.epochs:
             schedule.step()
         mean_loss = loss_sum.item() / batches
@@ -149,10 +155,10 @@ def train_classifier(
                 f"the training loss of '{stage}' is not finite in epoch {epoch} of {epochs} "
                 f"(defense '{defense.kind}', learning_rate {recipe.learning_rate})"
             )
-        reached = _top1(classifier, unseen, validation.labels, batch_size=256)
+        reached = _hits(classifier, unseen, validation.labels, batch_size=256).double().mean().item()
         row = {
             "loss": mean_loss,
-            "train_accuracy": correct.item() / images_seen,
+            "train_accuracy": correct.item() / int(shown.sum()),
             "validation_accuracy": reached,
         }
         history.append({"epoch": float(epoch), **row})
@@ -162,7 +168,7 @@ def train_classifier(
         run.report(stage, epoch, epochs, **row)
     classifier.load_state_dict(best)
     classifier.eval()
-    return Trained(history, best_epoch, best_accuracy)
+    return Trained(history, best_epoch, best_accuracy, distinct / (epochs * len(train)))
 
 
 def make_optimizer(classifier: nn.Module, recipe: Target) -> torch.optim.Optimizer:
@@ -184,9 +190,25 @@ def accuracy(classifier: Classifier, images: Images, *, device: str, batch_size:
 
     A head that draws noise gets the same noise in every call, whatever the batch size.
     """
+    return hits(classifier, images, device=device, batch_size=batch_size).double().mean().item()
+
+
+def hits(classifier: Classifier, images: Images, *, device: str, batch_size: int = 256) -> Tensor:
+    """Return which of `images` the classifier names rightly, bool (N,) on the CPU; else as `accuracy`."""
     classifier.to(device)
     everything = Prefix(classifier, 0, images.pixels.to(device), keep=0, batchnorm="eval")
-    return _top1(classifier, everything, images.labels, batch_size)
+    return _hits(classifier, everything, images.labels, batch_size)
+
+
+def accuracy_per_identity(right: Tensor, labels: Tensor) -> float:
+    """Return the mean over identities of the share of an identity's images that are `right`, bool (N,).
+
+    labels: int64 (N,). An identity without images does not count. Where one person has a third of the
+    images, as in Labeled Faces in the Wild, the accuracy over images is mostly that person's.
+    """
+    images = labels.bincount().double()
+    per_identity = labels.bincount(weights=right.double()) / images
+    return per_identity[images > 0].mean().item()
 
 
 def _batches(labels: Tensor, recipe: Target, defense: Defense, order: torch.Generator) -> Iterator[Tensor]:
@@ -196,7 +218,7 @@ def _batches(labels: Tensor, recipe: Target, defense: Defense, order: torch.Gene
 
 
 @torch.no_grad()
-def _top1(classifier: Classifier, prefix: Prefix, labels: Tensor, batch_size: int) -> float:
+def _hits(classifier: Classifier, prefix: Prefix, labels: Tensor, batch_size: int) -> Tensor:
     classifier.eval()
     noise = torch.randn(len(labels), noise_size(classifier), generator=stream(0, "accuracy"))
     predictions = []
@@ -204,4 +226,4 @@ def _top1(classifier: Classifier, prefix: Prefix, labels: Tensor, batch_size: in
         _, inputs = prefix(index, no_augmentation(len(index)))
         with head_noise(classifier, noise[index]):
             predictions.append(classifier(inputs, prefix.frozen).argmax(1))
-    return (torch.cat(predictions).cpu() == labels).double().mean().item()
+    return torch.cat(predictions).cpu() == labels

@@ -4,8 +4,11 @@ import pytest
 import yaml
 
 from sweeper.cli.plan import show_plan
+from sweeper.engine.progress import spell_range
+from sweeper.engine.remaining import OVERHEAD, START
 from sweeper.engine.resources import Node
 from sweeper.study.loading import parse_study
+from trainables.runtime.duration import Duration
 
 FACES = {"kind": "synthetic_faces", "identities": 4, "images_per_identity": 8}
 DOCUMENT = {
@@ -23,12 +26,26 @@ DOCUMENT = {
     },
     "space": ["freeze_depth"],  # none, conv1 .. conv6
 }
-SECONDS = {"pretrained": 5.0, "judge": 10.0, "prior": 60.0, "target": 2.0, "attack": 3.0}
+SECONDS = {
+    "pretrained": Duration(low=5, high=6),
+    "judge": Duration(low=10, high=14),
+    "prior": Duration(low=60, high=80),
+    "target": Duration(low=2, high=4),
+    "attack": Duration(low=3, high=5),
+    "evaluation": Duration(low=1, high=1),
+}
 
 
 @pytest.fixture
 def plan(home, monkeypatch, capsys):
-    monkeypatch.setattr("trainables.cost.estimate", lambda config, device: SECONDS)
+    asked = []
+
+    def estimate(config, device, *, threads, variants):
+        asked.append((threads, [(v.target.freeze_point, v.defense.kind) for v in variants]))
+        return SECONDS
+
+    monkeypatch.setattr("trainables.cost.estimate", estimate)
+    monkeypatch.setattr("trainables.runtime.load.load_average", lambda: 0.1)
     monkeypatch.setattr("sweeper.cli.plan._device", lambda: "cpu")
     monkeypatch.setattr("sweeper.cli.plan._machine", lambda: Node(4, 2))
 
@@ -36,6 +53,7 @@ def plan(home, monkeypatch, capsys):
         show_plan(parse_study(DOCUMENT | changes, "test"), home)
         return capsys.readouterr().out
 
+    printed.asked = asked
     return printed
 
 
@@ -64,19 +82,38 @@ def test_trials_and_anchors(plan, changes, line):
 
 
 def test_shared_stages_are_paid_once_and_the_rest_by_every_trial(plan, home):
-    out = plan(search={"trials": 4})
+    out = plan(search={"trials": 4}, resources={"concurrent": 1})
     assert f"# home: {home.root}\n" in out
-    assert "on cpu, undefended" in out
-    assert "pretrained 5 s, judge 10 s, prior 1 min 00 s, target 2 s, attack 3 s" in out
-    assert 5 + 10 + 60 + 4 * (2 + 3) == 95
-    assert "in all about 1 min 35 s" in out
+    assert "on cpu, alone on its share" in out
+    shown = "pretrained 5 to 6 s, judge 10 to 14 s, prior 1 to 1.5 min, target 2 to 4 s, attack 3 to 5 s"
+    assert shown in out
+    assert (5 + 10 + 60 + 4 * (2 + 3 + 1), 6 + 14 + 80 + 4 * (4 + 5 + 1)) == (99, 140)
+    low = 99 + START.low + 4 * OVERHEAD.low
+    high = 140 + START.high + 4 * OVERHEAD.high
+    total = spell_range(Duration(low=low, high=high))
+    assert f"in all 1.5 to 2.5 min of work: {total} from start to end\n" in out
     assert list(home.root.iterdir()) == []
 
 
 def test_every_trial_pays_for_its_seeds(plan):
     out = plan(search={"trials": 4, "replicates": 3})
     assert "# each trained and attacked under 3 seeds\n" in out
-    assert "in all about 2 min 15 s" in out  # 75 s once, 4 x 3 x 5 s
+    assert (75 + 4 * 3 * 6, 100 + 4 * 3 * 10) == (147, 220)
+    assert "in all 2.5 to 3.5 min of work" in out
+
+
+def test_it_is_measured_with_a_trials_threads_over_the_ends_of_the_space(plan):
+    plan(resources={"concurrent": 2})
+    threads, variants = plan.asked[-1]
+    assert threads == 2  # of four cores
+    assert variants == [("none", "none"), ("conv6", "none"), ("conv3", "none")]
+
+
+@pytest.mark.parametrize(("load", "told"), [(0.2, False), (9.5, True)])
+def test_a_busy_machine_is_told(plan, monkeypatch, load, told):
+    monkeypatch.setattr("trainables.runtime.load.load_average", lambda: load)
+    monkeypatch.setattr("trainables.runtime.load.cores", lambda: 2)
+    assert ("this machine is busy (load average 9.5 on 2 cores)" in plan()) == told
 
 
 def test_screening_is_announced(plan):
@@ -101,3 +138,12 @@ def test_screening_is_announced(plan):
 )
 def test_what_a_trial_would_get_of_this_machine(plan, resources, line):
     assert line in plan(resources=resources)
+
+
+def test_what_is_known_of_the_trials_is_said(plan):
+    frozen = "# WARNING: frozen without pre-training"
+    assert frozen in plan()
+    assert "an epoch of the judge" not in plan()  # one batch holds all 20 images
+    judge = {**DOCUMENT["trial"]["judge"], "batch_size": 13}
+    assert "# WARNING: an epoch of the judge shows 65%" in plan(trial={**DOCUMENT["trial"], "judge": judge})
+    assert frozen not in plan(space={"target.learning_rate": {"choice": [0.01]}})

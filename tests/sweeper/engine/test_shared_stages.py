@@ -41,7 +41,8 @@ class Ray:
 
     def __init__(self, cores: float, script: dict[str, list]):
         self.cores, self.script = cores, {stage: list(polls) for stage, polls in script.items()}
-        self.needs, self.alive, self.log = {}, [], []
+        self.ended = {}
+        self.needs, self.alive, self.log, self.most = {}, [], [], 0
 
     def remote(self, **needs):
         self.needs = needs
@@ -56,6 +57,7 @@ class Ray:
         actor.start = SimpleNamespace(remote=start)
         actor.poll = SimpleNamespace(remote=lambda: (actor.stage, object()))
         self.alive.append(actor)
+        self.most = max(self.most, len(self.alive))
         return actor
 
     def wait(self, polls, num_returns):
@@ -72,17 +74,20 @@ class Ray:
             self.log.append(poll[0])
         return said
 
+    def note(self, stage, seconds):
+        self.ended[stage] = seconds
+
     def kill(self, actor):
         self.alive.remove(actor)
 
 
 @pytest.fixture
 def run(cheap, monkeypatch):
-    def call(script, *, cpus=2.0, gpus=0.0, **changes):
+    def call(script, *, cpus=2.0, gpus=0.0, display=None, **changes):
         played = Ray(cpus, {stage: [READY] for stage in INGREDIENTS} | script)
         monkeypatch.setattr(module, "ray", played)
         try:
-            prepare(cheap(**changes), "store", Silent(), cpus=cpus, gpus=gpus)
+            prepare(cheap(**changes), "store", display or Silent(), cpus=cpus, gpus=gpus, ended=played.note)
         finally:
             assert played.alive == []  # nothing goes on, whatever happened
         return played
@@ -197,3 +202,38 @@ def test_a_dead_worker_is_a_reason(run):
     dead = ray.exceptions.RayActorError()
     with pytest.raises(TrialError, match="'judge' cannot be made: its worker died"):
         run({"judge": [dead]})
+
+
+class Told(Silent):
+    def __init__(self):
+        self.lines = {}
+
+    def ended(self, who, text):
+        self.lines[who] = text
+
+
+def test_a_stage_of_an_earlier_sweep_is_reused_and_one_made_now_says_how_long_it_took(run):
+    told = Told()
+    old = JobStatus("complete", result={"path": "p", "seconds": 84.0, "made_now": False})
+    new = JobStatus("complete", result={"path": "p", "seconds": 84.0, "made_now": True})
+    played = run({"prior": [old], "judge": [new]}, display=told)
+    assert told.lines["prior"] == "reused"
+    assert told.lines["judge"] == "ready after 1 min 24 s"
+    assert played.ended["prior"] is None
+    assert played.ended["judge"] == 84.0
+
+
+@pytest.mark.parametrize(
+    ("concurrent", "cpus", "most", "needs"),
+    [
+        (1, 16, 1, {"num_cpus": 16, "num_gpus": 1}),
+        (2, 16, 2, {"num_cpus": 8, "num_gpus": 0.5}),
+        (8, 16, 3, {"num_cpus": 5, "num_gpus": 0.33}),
+        ("auto", 16, 3, {"num_cpus": 5, "num_gpus": 0.33}),
+    ],
+)
+def test_no_more_is_prepared_at_once_than_trials_may_run(run, concurrent, cpus, most, needs):
+    played = run({}, cpus=cpus, gpus=1, resources={"concurrent": concurrent})
+    assert played.most == most
+    assert played.needs == needs
+    assert sorted(played.log) == sorted(SHARED)

@@ -34,7 +34,7 @@ def test_anchors_come_first_and_the_budget_ends_it(optuna_study, result):
     assert len({json.dumps(a.assignment) for a in request}) == 6
 
 
-def test_a_sampler_that_repeats_itself_wastes_no_trial(optuna_study, result, monkeypatch):
+def test_a_sampler_that_repeats_itself_wastes_no_trial(optuna_study, result, monkeypatch, home):
     """In a space with real numbers, too: what is drawn at random instead is new."""
 
     class Stubborn(optuna.samplers.RandomSampler):
@@ -45,6 +45,23 @@ def test_a_sampler_that_repeats_itself_wastes_no_trial(optuna_study, result, mon
     request = run_all(optuna_study(), result)
     assert request[1].assignment == {"x": 0.25, "k": "b"}
     assert len({json.dumps(a.assignment) for a in request}) == len(request) == 6
+    assert [one.number for one in request] == list(range(6))  # the repeats took no number
+    stored = optuna.load_study(study_name="cheap", storage=home.storage).trials
+    assert [trial.state.name for trial in stored] == ["COMPLETE"] * 6
+
+
+def test_a_repeat_that_a_person_queued_says_what_it_is(optuna_study, result, home):
+    source = optuna_study()
+    first = source.ask()
+    source.tell(first.number, result(0.5))
+    stored = optuna.load_study(study_name="cheap", storage=home.storage)
+    stored.enqueue_trial({"x": 0.5, "k": "a"})
+    second = source.ask()
+    assert second.number == 2 and second.assignment != first.assignment
+    repeat = stored.trials[1]
+    assert repeat.user_attrs["result"]["reason"] == "not run: the same as trial 0"
+    assert [trial["number"] for trial in stored_trials(home.storage, "cheap")[1]] == [0, 2]
+    assert optuna_study().failed == 0
 
 
 def test_what_ran_when_the_driver_died_is_handed_out_first_under_its_number(optuna_study, result):
@@ -224,6 +241,34 @@ def test_a_driver_killed_between_create_and_enqueue_loses_no_anchor(optuna_study
     monkeypatch.undo()
     source = OptunaStudy(study, home.storage, home.root)
     assert [source.ask().assignment["a"] for _ in range(3)] == [1, 5, 3]  # both ends and the middle, once
+
+
+@pytest.mark.parametrize(
+    ("directions", "trials", "problem"),
+    [
+        (["maximize"], 0, "has the directions maximize instead of test_accuracy maximize, attack_accuracy"),
+        (["maximize", "maximize"], 0, "has the directions maximize, maximize instead of"),
+        (["maximize", "minimize"], 1, "has trials already"),
+        (["maximize", "minimize"], 0, ""),
+    ],
+)
+def test_a_study_of_another_program_is_taken_up_if_it_is_empty_and_fits(
+    optuna_study, home, result, directions, trials, problem
+):
+    foreign = optuna.create_study(
+        study_name="cheap", storage=open_storage(home.storage), directions=directions
+    )
+    for _ in range(trials):
+        foreign.tell(foreign.ask(), [0.5] * len(directions))
+    with pytest.raises(ConfigError, match="which another program made"):
+        stored_trials(home.storage, "cheap")
+    if problem:
+        with pytest.raises(ConfigError, match=problem) as caught:
+            optuna_study()
+        assert "optuna delete-study --study-name cheap --storage sqlite:///" in str(caught.value)
+        return
+    assert len(run_all(optuna_study(), result)) == 6
+    assert len(stored_trials(home.storage, "cheap")[1]) == 6
 
 
 def test_histories_are_files_and_not_in_the_database(optuna_study, home, result):

@@ -3,7 +3,7 @@ import json
 import pytest
 import yaml
 
-from sweeper.study.checks import check_study
+from sweeper.study.checks import check_study, known_warnings
 from sweeper.study.loading import load_study, parse_study
 from trainables.errors import ConfigError
 
@@ -205,3 +205,12 @@ def test_resources_that_make_no_sense(resources, said):
     with pytest.raises(ConfigError) as error:
         parse_study(document, "mine")
     assert said in str(error.value) and "constrained" not in str(error.value)
+
+
+def test_what_the_configuration_shows_is_known_at_the_start(write):
+    (text,) = known_warnings(load_study(write()))
+    assert "frozen without pre-training" in text
+    pretrained = TRIAL | {
+        "pretraining": {"kind": "dataset", "data": TRIAL["private"] | {"population": "far"}}
+    }
+    assert known_warnings(load_study(write(trial=pretrained))) == []

@@ -76,6 +76,16 @@ def test_another_database_is_served_as_it_is_named(home, started, monkeypatch, t
     assert options(started[0][1])["--backend-store-uri"] == f"sqlite:///{tmp_path}/other.db"
 
 
+def test_a_password_is_not_among_the_words_that_every_user_of_the_machine_can_read(
+    home, started, monkeypatch
+):
+    monkeypatch.setenv("MLFLOW_BACKEND_STORE_URI", "unset")
+    uri = "postgresql://me:s3cret@127.0.0.1/runs"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    serve(home, 5000)
+    assert "s3cret" not in " ".join(started[0][1]) and os.environ["MLFLOW_BACKEND_STORE_URI"] == uri
+
+
 @pytest.mark.parametrize(
     ("uri", "message"),
     [

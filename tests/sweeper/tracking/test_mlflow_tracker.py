@@ -1,4 +1,5 @@
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -6,7 +7,9 @@ import pytest
 
 from sweeper.results.records import study_records
 from sweeper.search.optuna_study import OptunaStudy
-from sweeper.tracking.mlflow_tracker import EXPERIMENT, Tracker, check_reachable
+from sweeper.tracking import mlflow_tracker
+from sweeper.tracking.mlflow_address import check_reachable
+from sweeper.tracking.mlflow_tracker import EXPERIMENT, Tracker
 from trainables.errors import ConfigError
 
 
@@ -223,3 +226,98 @@ def test_a_server_that_goes_away_costs_the_view_and_not_the_sweep(home, cheap, m
     tracker.trial({"number": 0, "state": "complete", "params": {}})
     tracker.close()
     assert "the study is safe" in tracker.problem
+    with pytest.raises(ConfigError, match=r"or set tracking.mlflow to false"):
+        tracker.check_open()
+
+
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory):
+    """Return a database with MLflow's tables, which take seconds to make."""
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowClient(tracking_uri=f"sqlite:///{path}").get_experiment_by_name(EXPERIMENT)
+    return path
+
+
+@pytest.fixture
+def finished(home, cheap, result, empty_store):
+    """Return a study with one trial, and its records."""
+    shutil.copy(empty_store, home.root)
+    study = cheap(tracking={"mlflow": True})
+    source = OptunaStudy(study, home.storage, home.study("cheap") / "history")
+    request = source.ask()
+    source.tell(request.number, result(0.5) | {"params": request.assignment})
+    return study, study_records(home, "cheap")
+
+
+def test_an_experiment_that_was_deleted_in_the_pages_is_restored(home, finished):
+    from mlflow import MlflowClient
+
+    study, records = finished
+    first = Tracker(study, home)
+    first.finish(records, None)
+    client = MlflowClient(tracking_uri=home.tracking)
+    experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
+    client.delete_experiment(experiment)
+    again = Tracker(study, home)
+    again.check_open()
+    again.finish(records, None)
+    assert (first.problem, again.problem) == ("", "")
+    assert client.get_experiment(experiment).lifecycle_stage == "active"
+    assert len(client.search_runs([experiment])) == 2  # the study and its trial, once
+
+
+def test_artifacts_that_cannot_be_written_cost_no_number(home, finished, monkeypatch):
+    from mlflow import MlflowClient
+
+    study, records = finished
+    client = MlflowClient(tracking_uri=home.tracking)
+    (home.root / "file").write_text("")
+    client.create_experiment(EXPERIMENT, artifact_location=f"file://{home.root}/file/below")
+    report = home.root / "report.html"
+    report.write_text("<html></html>")
+    tries = []
+    log = MlflowClient.log_dict
+    monkeypatch.setattr(MlflowClient, "log_dict", lambda self, *a: tries.append(a) or log(self, *a))
+    tracker = Tracker(study, home)
+    tracker.check_open()
+    tracker.finish(records, report)
+    assert "has all numbers, but its artifacts cannot be written" in tracker.problem
+    assert "sweeper log cheap --rebuild" in tracker.problem and len(tries) == 1
+    experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
+    runs = {run.data.tags["kind"]: run for run in client.search_runs([experiment])}
+    assert runs["trial"].data.metrics["test_accuracy"] == 0.5
+    assert runs["trial"].data.tags["on_front"] == "true"
+    assert runs["study"].data.metrics["hypervolume"] == pytest.approx(0.5 * 0.75)
+    assert [run.info.status for run in runs.values()] == ["FINISHED"] * 2
+
+
+@pytest.mark.parametrize(("failures", "problem"), [(2, ""), (3, "duplicate column")])
+def test_a_store_that_another_driver_makes_at_the_same_time_is_tried_again(
+    home, finished, failures, problem, monkeypatch
+):
+    study, records = finished
+    opened = Tracker._open_experiment
+    tries = []
+
+    def open_experiment(self):
+        tries.append(1)
+        if len(tries) <= failures:
+            raise RuntimeError("duplicate column name: step")
+        opened(self)
+
+    monkeypatch.setattr(Tracker, "_open_experiment", open_experiment)
+    monkeypatch.setattr(mlflow_tracker, "RETRY_SECONDS", (0.0, 0.0))
+    tracker = Tracker(study, home)
+    tracker.finish(records, None)
+    assert len(tries) == 3
+    assert problem in tracker.problem and bool(problem) == bool(tracker.problem)
+
+
+def test_an_address_is_shown_without_its_password(home, cheap, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://me:s3cret@127.0.0.1:9/x")
+    monkeypatch.setattr(mlflow_tracker, "RETRY_SECONDS", ())
+    tracker = Tracker(cheap(), home)
+    tracker.close()
+    assert "me:***@127.0.0.1:9" in tracker.problem and "s3cret" not in tracker.problem

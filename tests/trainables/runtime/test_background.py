@@ -1,11 +1,13 @@
 import errno
+import os
+import sys
 import threading
 
 import pytest
 import torch
 
 from trainables.errors import ConfigError, DiskError, TrialError
-from trainables.runtime.background import BackgroundJob, cause_of
+from trainables.runtime.background import BackgroundJob, cause_of, set_niceness
 
 
 def test_progress_and_result_are_seen_from_outside():
@@ -53,3 +55,23 @@ def test_every_failure_has_a_cause_and_a_reason(error, cause, words):
     assert words in status.reason and "\n" not in status.reason
     assert "Traceback" in status.trace
     assert cause_of(error) == cause
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="threads have a niceness on Linux alone")
+def test_work_is_as_nice_as_asked_and_nothing_else_of_the_process():
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    niceness = min(19, before + 3)
+    job = BackgroundJob(niceness=niceness)
+    job.start(lambda report: {"niceness": os.getpriority(os.PRIO_PROCESS, 0)})
+    assert job.poll(10).result == {"niceness": niceness}
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before
+
+
+def test_a_niceness_without_rights_or_system_is_left(monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "setpriority", refuse)
+    set_niceness(0)
+    monkeypatch.delattr(os, "setpriority")
+    set_niceness(0)

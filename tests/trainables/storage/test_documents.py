@@ -2,11 +2,12 @@
 
 from copy import deepcopy
 from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
 
 from trainables.errors import ConfigError
-from trainables.storage.documents import merge, read_yaml, suggestion
+from trainables.storage.documents import check_numbers, merge, read_yaml, suggestion
 
 TRIAL = {
     "seed": 0,
@@ -44,6 +45,33 @@ def test_what_is_no_mapping_is_one_line(tmp_path: Path, content, message):
     with pytest.raises(ConfigError, match=message) as caught:
         read_yaml(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_mark_of_the_encoding_is_no_part_of_the_first_key(tmp_path: Path):
+    path = tmp_path / "study.yaml"
+    path.write_bytes("\ufeffname: mine\n".encode())
+    assert read_yaml(path) == {"name": "mine"}
+
+
+@pytest.mark.parametrize(
+    ("hint", "good", "bad"),
+    [
+        (int, [3, "3", "1e3"], [True, "x", "1_0", "0x1", ""]),
+        (float, [3, 0.5, "1e-4", None], [False, "nan", "1:30"]),
+        (int | None, [3, None], [True, "none"]),
+        (tuple[float, ...], [[1, 2.5], []], [[1, True], ["a"]]),
+        (Annotated[float, "positive"] | Literal["auto"], [1, "auto"], [True, "autos"]),
+        (bool, [True, False], []),
+        (str, ["x", True], []),
+        (Literal["a", "b"], ["a", "c"], []),
+    ],
+)
+def test_only_numbers_pass_where_a_type_takes_numbers_alone(hint, good, bad):
+    for value in good:
+        check_numbers(hint, value)
+    for value in bad:
+        with pytest.raises(ValueError, match="must be a number"):
+            check_numbers(hint, value)
 
 
 def test_a_folder_is_no_document(tmp_path: Path):

@@ -21,7 +21,9 @@ from trainables.runtime.run import Run
 from trainables.training.classifier import (
     Target,
     accuracy,
+    accuracy_per_identity,
     build_classifier,
+    hits,
     make_optimizer,
     train_classifier,
 )
@@ -183,6 +185,56 @@ def test_accuracy_of_a_noisy_head_is_the_same_for_every_call_and_batch_size():
     classifier, _ = fit(defense=MID(bottleneck=16))
     values = {accuracy(classifier, images(), device="cpu", batch_size=size) for size in (3, 5, 256, 256)}
     assert len(values) == 1
+
+
+@pytest.mark.parametrize("defense", [NoDefense(), BiDO(lambda_x=0, lambda_y=0)])
+@pytest.mark.parametrize(("per_identity", "expected"), [(8, 1.0), (10, 32 / 40)])
+def test_the_share_of_images_that_an_epoch_shows_is_recorded(defense, per_identity, expected):
+    """Batches of 16 of 4 people: all of 32 images, 32 of 40."""
+    recipe = dataclasses.replace(RECIPE, epochs=2)
+    _, trained = fit(recipe, defense, train=images(per_identity=per_identity))
+    assert trained.images_seen == pytest.approx(expected, abs=0.05)
+    assert trained.images_seen <= expected
+
+
+@pytest.mark.parametrize("each", [1, 2, 4])
+def test_an_epoch_has_as_many_steps_whatever_the_sampler(each, monkeypatch):
+    sizes = torch.tensor([90, 20, 5, 3])
+    data = images(per_identity=90)
+    unbalanced = data.select(torch.cat([90 * i + torch.arange(int(n)) for i, n in enumerate(sizes)]))
+    steps = []
+    begin = NoDefense.begin
+
+    def counted(self, training):
+        rule = begin(self, training)
+        step = rule.step
+        rule.step = lambda batch, epoch: steps.append(len(batch.labels)) or step(batch, epoch)
+        return rule
+
+    monkeypatch.setattr(NoDefense, "begin", counted)
+    recipe = dataclasses.replace(RECIPE, epochs=1)
+    fit(recipe, train=unbalanced)
+    monkeypatch.setattr(NoDefense, "images_per_identity", each)
+    plain = list(steps)
+    fit(recipe, train=unbalanced)
+    assert steps[len(plain) :] == plain == [16] * 7
+
+
+def test_accuracy_per_identity_counts_every_person_once():
+    labels = torch.tensor([0] * 8 + [1] * 2 + [3])
+    right = torch.tensor([True] * 8 + [True, False] + [False])
+    assert accuracy_per_identity(right, labels) == pytest.approx((1 + 1 / 2 + 0) / 3)
+    assert right.double().mean().item() == pytest.approx(9 / 11)
+
+
+def test_hits_are_those_that_accuracy_counts():
+    classifier, _ = fit()
+    data = images(seed=3)
+    with torch.no_grad():
+        expected = classifier(data.pixels.float() / 255).argmax(1) == data.labels
+    right = hits(classifier, data, device="cpu", batch_size=5)
+    assert torch.equal(right, expected)
+    assert accuracy(classifier, data, device="cpu") == expected.double().mean().item()
 
 
 def test_infinite_loss_is_a_failed_trial():

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from trainables.attacks.base import Attack, chunk_size, row_noise
+from trainables.attacks.base import Attack, chunk_size
 from trainables.attacks.optim.style_pool import sample_styles, worked
 from trainables.attacks.optim.styles import StyleGenerator, style_generator
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import at_least
 from trainables.runtime.run import Run
+from trainables.runtime.seeds import row_noise
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,131 @@
+"""Every knob of every method does something: another value gives another result.
+
+Knobs are found from the fields of the dataclasses, so a new one without a set-up in ``knob_setups`` fails.
+"""
+
+import dataclasses
+import functools
+from typing import Any
+
+import pytest
+from knob_outcomes import FromFolder
+from knob_setups import SETUPS
+from knob_values import KEY_ALONE, To
+from torch import Tensor
+
+from trainables.analyses import ANALYSES
+from trainables.attacks import ATTACKS
+from trainables.attacks.distillation import Distillation
+from trainables.datasets import DATASETS
+from trainables.defenses import DEFENSES
+from trainables.judges import JUDGES
+from trainables.metrics import METRICS
+from trainables.pretraining import PRETRAININGS
+from trainables.priors import PRIORS
+from trainables.storage.content import with_content
+from trainables.training.classifier import Target
+
+FAMILIES: dict[str, dict[str, Any]] = {
+    "analyses": ANALYSES,
+    "attacks": ATTACKS,
+    "auxiliaries": {"distillation": Distillation},
+    "datasets": DATASETS,
+    "defenses": DEFENSES,
+    "judges": JUDGES,
+    "metrics": METRICS,
+    "pretrainings": PRETRAININGS,
+    "priors": PRIORS,
+    "recipes": {"target": Target},
+}
+METHODS = [(family, kind) for family, registry in FAMILIES.items() for kind in registry]
+KNOBS = [
+    (family, kind, knob.name)
+    for family, kind in METHODS
+    for knob in dataclasses.fields(FAMILIES[family][kind])
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("files")
+
+
+@pytest.fixture(scope="module")
+def outcome(folder):
+    """Return what a method with some knobs gives, worked out once."""
+
+    @functools.cache
+    def worked_out(family: str, kind: str, knobs: tuple[tuple[str, Any], ...]) -> str:
+        return fingerprint(SETUPS[family, kind].outcome(FAMILIES[family][kind](**dict(knobs))))
+
+    def give(family: str, kind: str, knobs: dict[str, Any]) -> str:
+        return worked_out(family, kind, tuple(knobs.items()))
+
+    return give
+
+
+def fingerprint(value: Any) -> str:
+    """Return text that is equal only where every number is, to the last bit."""
+    if isinstance(value, Tensor):
+        plain = value.detach().contiguous().cpu()
+        return f"{plain.dtype}{tuple(plain.shape)}{hash(plain.numpy().tobytes())}"
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{fingerprint(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(fingerprint, value)) + "]"
+    return repr(value)
+
+
+def setup(family: str, kind: str, knob: str) -> tuple[dict[str, Any], Any]:
+    """Return the usual knobs with what `knob` needs beside them, and its other value."""
+    if (family, kind) not in SETUPS:
+        pytest.fail(f"'{kind}' of {family} has knobs and no set-up: add one to tests/support/knob_setups.py")
+    found = SETUPS[family, kind]
+    if knob not in found.changes:
+        pytest.fail(
+            f"knob '{knob}' of {family} '{kind}' has no set-up: add one to tests/support/knob_setups.py"
+        )
+    change = found.changes[knob]
+    change = change if isinstance(change, To) else To(change)
+    return {**found.usual, **change.given}, change.value
+
+
+def filled(knobs: dict[str, Any], folder: Any) -> dict[str, Any]:
+    return {
+        name: value.make(folder) if isinstance(value, FromFolder) else value for name, value in knobs.items()
+    }
+
+
+@pytest.mark.parametrize(("family", "kind", "knob"), KNOBS)
+def test_another_value_gives_another_result(family, kind, knob, folder, outcome):
+    usual, value = setup(family, kind, knob)
+    if value is KEY_ALONE:
+        pytest.skip("nothing to compare without a network or a second member; the key has it")
+    usual = filled(usual, folder)
+    changed = usual | filled({knob: value}, folder)
+    assert changed != usual
+    assert outcome(family, kind, changed) != outcome(family, kind, usual)
+
+
+@pytest.mark.parametrize(("family", "kind"), METHODS)
+def test_the_same_knobs_give_the_same_result(family, kind, folder, outcome):
+    """Else the test above would say nothing."""
+    names = [knob.name for knob in dataclasses.fields(FAMILIES[family][kind])]
+    if all(setup(family, kind, name)[1] is KEY_ALONE for name in names):
+        pytest.skip("no knobs, or nothing runs without a network")
+    usual = filled(dict(SETUPS[family, kind].usual), folder)
+    again = SETUPS[family, kind].outcome(FAMILIES[family][kind](**usual))
+    assert fingerprint(again) == outcome(family, kind, usual)
+
+
+@pytest.mark.parametrize(("family", "kind"), METHODS)
+def test_another_value_gives_another_content_key(family, kind, folder):
+    method = FAMILIES[family][kind]
+    for knob in dataclasses.fields(method):
+        usual, value = setup(family, kind, knob.name)
+        usual = filled(usual, folder)
+        if value is KEY_ALONE:
+            assert knob.name in with_content(method(**usual))
+            continue
+        changed = usual | filled({knob.name: value}, folder)
+        assert with_content(method(**changed)) != with_content(method(**usual)), knob.name

@@ -1,0 +1,352 @@
+"""A small piece of work for every method in which each of its knobs makes a difference.
+
+A new method needs an entry in `SETUPS`, a new knob an entry in its method's: how it is changed, and what else
+must be set for the change to matter.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from knob_outcomes import (
+    FromFolder,
+    Outcome,
+    analysis_outcome,
+    attack_outcome,
+    dataset_outcome,
+    defense_outcome,
+    distillation_outcome,
+    embedder_file,
+    face_folder,
+    judge_outcome,
+    pretraining_outcome,
+    prior_outcome,
+    recipe_outcome,
+    stylegan_file,
+    weights_file,
+)
+from knob_values import (
+    CONDITIONAL,
+    CONDITIONAL_CHANGES,
+    CROPS,
+    CROPS_CHANGES,
+    FACES,
+    GAN,
+    GAN_CHANGES,
+    GAUSSIAN,
+    GAUSSIAN_CHANGES,
+    KEY_ALONE,
+    LATENT,
+    LATENT_CHANGES,
+    POOL,
+    POOL_CHANGES,
+    RECIPE,
+    RECIPE_CHANGES,
+    STUDENTS,
+    STUDENTS_CHANGES,
+    To,
+)
+
+from trainables.datasets.synthetic_faces import SyntheticFaces
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Work of a method: its usual knobs, another value of each, and what comes out."""
+
+    outcome: Callable[[Any], Outcome]
+    usual: Mapping[str, Any] = field(default_factory=dict)
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+
+SETUPS: dict[tuple[str, str], Setup] = {
+    ("attacks", "gmi"): Setup(attack_outcome("gmi"), LATENT, LATENT_CHANGES),
+    ("attacks", "lomma_gmi"): Setup(
+        attack_outcome("gmi"), LATENT | STUDENTS, LATENT_CHANGES | STUDENTS_CHANGES
+    ),
+    ("attacks", "kedmi"): Setup(attack_outcome("kedmi"), GAUSSIAN, GAUSSIAN_CHANGES),
+    ("attacks", "lomma_kedmi"): Setup(
+        attack_outcome("kedmi"), GAUSSIAN | STUDENTS, GAUSSIAN_CHANGES | STUDENTS_CHANGES
+    ),
+    ("attacks", "plg"): Setup(attack_outcome("plg"), CONDITIONAL, CONDITIONAL_CHANGES),
+    ("attacks", "lokt"): Setup(attack_outcome("lokt"), CONDITIONAL, CONDITIONAL_CHANGES),
+    ("attacks", "ppa"): Setup(
+        attack_outcome("stylegan2"),
+        CROPS | {"milestones": (2,), "realism_weight": 0.5},
+        CROPS_CHANGES | {"milestones": (1,), "realism_weight": 0.0},
+    ),
+    ("attacks", "if_gmi"): Setup(
+        attack_outcome("stylegan2"),
+        CROPS | {"blocks": 2, "block_iterations": 3, "radii": (0.5, 0.5, 0.5)},
+        CROPS_CHANGES | {"blocks": 1, "block_iterations": 2, "radii": (0.1, 0.5, 0.5), "keep_picture": True},
+    ),
+    ("attacks", "mirror"): Setup(
+        attack_outcome("stylegan2"),
+        POOL | {"starts": 3, "iterations": 5, "learning_rate": 0.3, "loss_weight": 2.0},
+        POOL_CHANGES
+        | {
+            "starts": 2,
+            "iterations": 6,
+            "learning_rate": 0.1,
+            "loss_weight": 1e-6,
+            "flips": False,
+            "choice": False,
+        },
+    ),
+    ("attacks", "mirror_blackbox"): Setup(
+        attack_outcome("stylegan2"),
+        POOL | {"population": 6, "generations": 4, "mutation_chance": 0.3, "mutation_size": 0.5},
+        POOL_CHANGES
+        | {
+            "population": 8,
+            "generations": 5,
+            "enough": 0.3,
+            "crossover": "corrected",
+            "mutation_chance": 0.6,
+            "mutation_size": 1.0,
+        },
+    ),
+    ("attacks", "brep"): Setup(
+        attack_outcome("gmi"),
+        {
+            "points": 8,
+            "radius": 0.5,
+            "iterations": 4,
+            "calls": 6,
+            "start_batch": 32,
+            "start_queries": 512,
+            "growth_share": 0.5,
+            "clip": 1.2,
+            "expansion": 1.5,
+        },
+        {
+            "points": 9,
+            "radius": 0.7,
+            "expansion": 1.2,
+            "growth_share": -1.0,
+            "iterations": 1,
+            "clip": 0.6,
+            "repulsion_only": False,
+            "calls": 7,
+            "start_batch": 16,
+            "start_queries": 3,
+        },
+    ),
+    ("attacks", "rlb"): Setup(
+        attack_outcome("gmi"),
+        {"episodes": 8, "hidden": 5, "replay": 3, "learning_rate": 0.05, "blend": 0.2, "floor": 0.1},
+        {
+            "episodes": 9,
+            "hidden": 6,
+            "replay": 4,
+            "learning_rate": 0.1,
+            "blend": 0.4,
+            "state_weight": 1.0,
+            "action_weight": 1.0,
+            "margin_weight": 1.0,
+            "floor": 0.5,
+        },
+    ),
+    ("attacks", "vmi"): Setup(
+        attack_outcome("gmi"),
+        {
+            "batch": 3,
+            "steps": 4,
+            "samples": 2,
+            "learning_rate": 0.1,
+            "momentum": 0.5,
+            "kl_weight": 0.3,
+            "kl_samples": 4,
+            "smoothing": 0.1,
+        },
+        {
+            "posterior": "flow",
+            "layers": 2,
+            "components": To(3, {"posterior": "mixture", "components": 2}),
+            "flow_steps": To(3, {"posterior": "flow", "flow_steps": 2, "hidden": 4}),
+            "hidden": To(5, {"posterior": "flow", "flow_steps": 2, "hidden": 4}),
+            "batch": 4,
+            "steps": 5,
+            "samples": 3,
+            "learning_rate": 0.2,
+            "momentum": 0.7,
+            "kl_weight": 0.6,
+            "kl_samples": 0,
+            "smoothing": 0.3,
+        },
+    ),
+    ("auxiliaries", "distillation"): Setup(
+        distillation_outcome,
+        {
+            "students": ("small_cnn",),
+            "weights": "none",
+            "epochs": 2,
+            "batch_size": 8,
+            "feature_images": 5,
+            "temperature": 2.0,
+        },
+        {
+            "students": ("small_resnet",),
+            "weights": To("imagenet", {"students": ("resnet18",), "epochs": 1}),
+            "epochs": 3,
+            "batch_size": 10,
+            "learning_rate": 0.02,
+            "momentum": 0.5,
+            "weight_decay": 0.1,
+            "temperature": 4.0,
+            "feature_images": 8,
+        },
+    ),
+    ("priors", "gmi"): Setup(prior_outcome, GAN, GAN_CHANGES),
+    ("priors", "kedmi"): Setup(prior_outcome, GAN, GAN_CHANGES),
+    ("priors", "plg"): Setup(
+        prior_outcome,
+        {
+            "latent_size": 5,
+            "width": 2,
+            "top": 3,
+            "iterations": 5,
+            "critic_steps": 1,
+            "batch_size": 6,
+            "learning_rate": 0.01,
+        },
+        {
+            "latent_size": 6,
+            "width": 3,
+            "top": 4,
+            "guidance": 2.0,
+            "iterations": 6,
+            "critic_steps": 2,
+            "batch_size": 8,
+            "learning_rate": 0.02,
+        },
+    ),
+    ("priors", "lokt"): Setup(
+        prior_outcome,
+        {
+            "latent_size": 5,
+            "width": 2,
+            "iterations": 2,
+            "warmup": 1,
+            "critic_steps": 1,
+            "batch_size": 6,
+            "surrogates": ("small_cnn",),
+            "images_per_class": 3,
+            "surrogate_epochs": 1,
+            "epoch_images": 16,
+            "surrogate_batch": 8,
+        },
+        {
+            "latent_size": 6,
+            "width": 3,
+            "iterations": 3,
+            "warmup": 0,
+            "class_weight": 0.5,
+            "critic_steps": 2,
+            "batch_size": 8,
+            "learning_rate": 0.01,
+            "surrogates": ("small_resnet",),
+            "images_per_class": 4,
+            "surrogate_epochs": 2,
+            "epoch_images": 24,
+            "surrogate_batch": 6,
+            "surrogate_rate": 0.01,
+        },
+    ),
+    ("priors", "stylegan2"): Setup(
+        prior_outcome,
+        {
+            "latent_size": 5,
+            "mapping_layers": 1,
+            "width": 2,
+            "widest": 4,
+            "epochs": 2,
+            "batch_size": 8,
+            "penalty": 1.0,
+            "penalty_every": 2,
+            "averaging": 10,
+        },
+        {
+            "path": FromFolder(stylegan_file),
+            "crop": To(40, {"path": FromFolder(stylegan_file)}),
+            "label": To(2, {"path": FromFolder(stylegan_file)}),
+            "psi": 0.5,
+            "latent_size": 6,
+            "mapping_layers": 2,
+            "width": 3,
+            "widest": 3,
+            "noise": True,
+            "epochs": 3,
+            "batch_size": 10,
+            "learning_rate": 0.01,
+            "penalty": 5.0,
+            "penalty_every": 1,
+            "path_length": 2.0,
+            "averaging": 1,
+        },
+    ),
+    ("defenses", "none"): Setup(defense_outcome),
+    ("defenses", "bido"): Setup(
+        defense_outcome,
+        {"lambda_x": 0.2, "lambda_y": 0.3, "sigma": 2.0, "label_kernel": "gaussian"},
+        {
+            "measure": "coco",
+            "lambda_x": 0.4,
+            "lambda_y": 0.6,
+            "sigma": 1.0,
+            "label_kernel": "imq",
+            "coco_norm": To("spectral", {"measure": "coco"}),
+            "images_per_identity": 3,
+        },
+    ),
+    ("defenses", "mid"): Setup(
+        defense_outcome, {"beta": 0.1, "bottleneck": 4}, {"beta": 0.5, "bottleneck": 5}
+    ),
+    ("judges", "classifier"): Setup(
+        judge_outcome,
+        RECIPE | {"architecture": "small_cnn"},
+        RECIPE_CHANGES | {"architecture": "small_resnet", "normalization": "none", "input_size": 40},
+    ),
+    ("judges", "embedder"): Setup(
+        judge_outcome, {"path": embedder_file(0)}, {"path": embedder_file(1), "architecture": KEY_ALONE}
+    ),
+    ("pretrainings", "none"): Setup(pretraining_outcome),
+    ("pretrainings", "dataset"): Setup(
+        pretraining_outcome,
+        RECIPE | {"batch_size": 4, "data": SyntheticFaces(**{**FACES, "population": "far"})},
+        RECIPE_CHANGES | {"data": SyntheticFaces(**{**FACES, "population": "public"})},
+    ),
+    ("pretrainings", "checkpoint"): Setup(
+        pretraining_outcome, {"path": weights_file(0)}, {"path": weights_file(1)}
+    ),
+    ("pretrainings", "torchvision"): Setup(pretraining_outcome, {}, {"weights": KEY_ALONE}),
+    ("recipes", "target"): Setup(
+        recipe_outcome,
+        RECIPE | {"architecture": "small_cnn"},
+        RECIPE_CHANGES
+        | {
+            "architecture": "small_resnet",
+            "freeze_point": "conv3",
+            "frozen_batchnorm": To("train", {"freeze_point": "conv3"}),
+            "normalization": "half",
+        },
+    ),
+    ("datasets", "synthetic_faces"): Setup(
+        dataset_outcome,
+        FACES,
+        {"population": "far", "identities": 4, "images_per_identity": 5, "seed": 1},
+    ),
+    ("datasets", "image_folder"): Setup(
+        dataset_outcome,
+        {"root": face_folder("ann", "ben", "cat")},
+        {
+            "root": face_folder("ann", "ben"),
+            "crop": 20,
+            "limit": 2,
+            "fit": "pad",
+            "allow_duplicates": To(True, {"root": face_folder("ann", "ben", equal=True)}),
+            "anonymous_names": To(True, {"root": face_folder("public-0000", "ben")}),
+        },
+    ),
+    ("analyses", "evaluator_confidence"): Setup(analysis_outcome, {"threshold": 0.3}, {"threshold": 0.6}),
+}

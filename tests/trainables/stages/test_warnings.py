@@ -1,0 +1,162 @@
+"""What a reader must know of a trial's figures: of its target, its prior, its frozen stages, its batches."""
+
+import pytest
+import torch
+
+from trainables.config import load_trial
+from trainables.datasets.synthetic_faces import SyntheticFaces
+from trainables.priors import PRIORS
+from trainables.stages.data import load_data
+from trainables.stages.warnings import (
+    batch_warnings,
+    config_warnings,
+    low_accuracy,
+    prior_warnings,
+    target_warnings,
+)
+from trainables.storage.documents import merge
+from trainables.storage.store import Store
+from trainables.trial import run_trial
+
+FACES = {"kind": "synthetic_faces", "population": "private", "identities": 4, "images_per_identity": 8}
+DOCUMENT = {
+    "image_size": 32,
+    "private": FACES,
+    "public": {**FACES, "population": "public"},
+    "pretraining": {"kind": "none"},
+    "target": {"architecture": "small_cnn", "epochs": 1, "batch_size": 10},
+    "defense": {"kind": "none"},
+    "prior": {"kind": "gmi", "width": 2, "epochs": 1, "batch_size": 8},
+    "attack": {"kind": "gmi", "iterations": 1, "restarts": 1},
+    "judge": {"kind": "classifier", "architecture": "small_cnn", "epochs": 1, "batch_size": 10},
+}
+
+
+@pytest.mark.parametrize(
+    ("chance", "expected"),
+    [(1 / 1000, 0.2), (1 / 30, 0.2), (1 / 10, 0.3), (1 / 5, 0.6), (1 / 2, 0.75), (0.9, 0.95)],
+)
+def test_low_accuracy_is_a_fifth_or_three_times_chance_and_never_out_of_reach(chance, expected):
+    assert low_accuracy(chance) == pytest.approx(expected)
+
+
+def test_a_target_at_eleven_percent_is_a_warning():
+    labels = torch.arange(100).repeat_interleave(3)
+    assert "weak target: its test accuracy is 0.110, below 0.200" in target_warnings(0.11, 1.0, labels)[0]
+    assert target_warnings(0.21, 1.0, labels) == []
+
+
+def test_chance_is_the_share_of_the_person_with_most_images():
+    labels = torch.tensor([0] * 30 + [*range(1, 71)])
+    assert low_accuracy(0.3) == pytest.approx(0.65)
+    assert "below 0.650" in target_warnings(0.6, 1.0, labels)[0]
+
+
+def test_images_that_an_epoch_leaves_out_are_a_warning():
+    labels = torch.arange(100)
+    assert "64% of the training images" in target_warnings(0.9, 0.64, labels)[0]
+    assert target_warnings(0.9, 0.9, labels) == []
+    assert target_warnings(0.9, None, labels) == []  # a target of an older store
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, 0),
+        ({"target.freeze_point": "conv2"}, 1),
+        ({"target.freeze_point": "conv2", "pretraining": {"kind": "dataset", "data": FACES}}, 0),
+    ],
+)
+def test_frozen_random_weights_are_a_warning_before_any_work(change, expected):
+    found = config_warnings(load_trial(merge(DOCUMENT, change)))
+    assert len(found) == expected
+    assert all("random weights" in text for text in found)
+
+
+def test_batches_that_leave_images_out_are_a_warning_before_any_work():
+    """20 private training images in batches of 10, 32 public ones in batches of 8: nothing is left out."""
+    config = load_trial(DOCUMENT)
+    assert batch_warnings(config, load_data(config)) == []
+    changes = {"judge.batch_size": 13, "prior.batch_size": 20}
+    config = load_trial(merge(DOCUMENT, changes))
+    judge, prior = batch_warnings(config, load_data(config))
+    assert "judge" in judge and "65%" in judge
+    assert "prior 'gmi'" in prior and "62%" in prior
+    batches = {"kind": "dataset", "data": {**FACES, "population": "far"}, "batch_size": 19}
+    config = load_trial(merge(DOCUMENT, {"pretraining": batches}))
+    (text,) = batch_warnings(config, load_data(config))
+    assert "pre-training" in text and "66%" in text  # 29 of 32 are trained on
+
+
+@pytest.mark.parametrize("kind", ["plg", "lokt"])
+def test_priors_whose_batches_cross_the_end_of_a_pass_leave_nothing_out(kind):
+    knobs = {"kind": kind, "batch_size": 20}
+    config = load_trial(merge(DOCUMENT, {"prior": knobs, "attack": {"kind": kind}}))
+    assert batch_warnings(config, load_data(config)) == []
+
+
+@pytest.fixture(scope="module")
+def public():
+    return SyntheticFaces(population="public", identities=60, images_per_identity=4).load(32).pixels
+
+
+def samples(kind: str, public: torch.Tensor) -> torch.Tensor:
+    """Return 64 pictures as a prior might draw them."""
+    g = torch.Generator().manual_seed(0)
+    noise = torch.rand(64, 3, 32, 32, generator=g)
+    own = public[torch.arange(64) * 3].double() / 255
+    smooth = torch.nn.functional.avg_pool2d(torch.rand(64, 3, 40, 40, generator=g), 9, 1)
+    made = {
+        "other people": SyntheticFaces(population="private", identities=16, images_per_identity=4)
+        .load(32)
+        .pixels.double()
+        / 255,
+        "softened": torch.nn.functional.avg_pool2d(own, 3, 1, 1),
+        "grainy": own + 0.02 * noise,
+        "enlarged": torch.nn.functional.interpolate(own, size=64),
+        "white noise": noise,
+        "noise on one face": own[:1] + 0.3 * noise,
+        "grey clouds": smooth,
+        "one face": own[:1].expand(64, -1, -1, -1),
+    }[kind]
+    return (255 * made.clamp(0, 1)).to(torch.uint8)
+
+
+@pytest.mark.parametrize("kind", ["other people", "softened", "grainy", "enlarged"])
+def test_pictures_like_the_public_ones_are_no_warning(kind, public):
+    assert prior_warnings("gmi", samples(kind, public), public) == []
+
+
+@pytest.mark.parametrize("kind", ["white noise", "noise on one face"])
+def test_noise_is_a_warning(kind, public):
+    (text,) = prior_warnings("gmi", samples(kind, public), public)
+    assert "prior 'gmi' draws noise" in text
+
+
+@pytest.mark.parametrize("kind", ["grey clouds", "one face"])
+def test_pictures_that_are_all_alike_are_a_warning(kind, public):
+    (text,) = prior_warnings("gmi", samples(kind, public), public)
+    assert "prior 'gmi' draws nearly the same picture" in text
+
+
+def test_public_noise_is_what_a_prior_of_noise_shows(public):
+    noise = torch.randint(
+        0, 256, (200, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(1)
+    )
+    assert prior_warnings("gmi", samples("white noise", public), noise) == []
+
+
+def test_an_untrained_generator_draws_noise(public):
+    torch.manual_seed(0)
+    networks = PRIORS["gmi"](width=8).build(32)
+    with torch.no_grad():
+        drawn = networks.generator(torch.randn(64, networks.latent_size))
+    assert prior_warnings("gmi", (255 * drawn.clamp(0, 1)).to(torch.uint8), public) != []
+
+
+def test_a_trial_says_all_that_applies(tmp_path):
+    config = load_trial(merge(DOCUMENT, {"target.freeze_point": "conv6", "judge.batch_size": 13}))
+    found = run_trial(config, store=Store(tmp_path))
+    text = "\n".join(found.warnings)
+    assert "random weights" in text and "prior 'gmi' draws" in text and "of the private" in text
+    assert len(set(found.warnings)) == len(found.warnings)

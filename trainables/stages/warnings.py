@@ -1,0 +1,155 @@
+"""What a reader must know before believing a trial's figures, each in one line.
+
+`config_warnings` and `batch_warnings` are known before any work; the others once a stage is finished.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from trainables.config import TrialConfig
+from trainables.datasets.base import as_float
+from trainables.pretraining.dataset import HELD_OUT, OnDataset
+from trainables.pretraining.none import Scratch
+from trainables.results import AttackResult
+from trainables.stages.data import Data
+from trainables.stages.evaluation import judge_warnings
+from trainables.storage.store import Stage
+from trainables.training.batches import share_of_pass
+from trainables.training.recipe import Recipe
+
+LOW_ACCURACY = 0.2  # of a target that nobody would release
+LEAST_SEEN = 0.9  # share of the images that an epoch should show
+MOST_ROUGHNESS = 2.0  # of a prior's samples, in times that of public images
+LEAST_SPREAD = 1 / 3  # the same
+COMPARED = 1024  # public images that samples are compared with
+
+
+def trial_warnings(
+    config: TrialConfig, data: Data, trained: Stage, judged: Stage, attacks: Iterable[AttackResult]
+) -> list[str]:
+    """Return all that a reader must know of a trial whose stages are finished, each text once."""
+    accuracy = trained.result["test_accuracy"]
+    texts = [
+        *data.warnings,
+        *judge_warnings(judged.result["test_accuracy"], accuracy),
+        *target_warnings(accuracy, trained.result.get("images_seen"), data.split.test.labels),
+        *config_warnings(config),
+        *batch_warnings(config, data),
+        *(text for attack in attacks for text in attack.warnings),
+    ]
+    return list(dict.fromkeys(texts))
+
+
+def config_warnings(config: TrialConfig) -> list[str]:
+    """Return what the configuration alone shows: frozen stages that nothing has trained."""
+    if config.target.freeze_point == "none" or not isinstance(config.pretraining, Scratch):
+        return []
+    return [
+        "frozen without pre-training: the stages up to the freeze point keep random weights (pretraining: "
+        "none); freezing protects what was pre-trained, so choose a pre-training"
+    ]
+
+
+def batch_warnings(config: TrialConfig, data: Data) -> list[str]:
+    """Return which trainings beside the target's leave out more than a tenth of their images in an epoch."""
+    return [
+        f"an epoch of {name} shows {share:.0%} of {images}, for a batch takes {size} of {count}; "
+        "lower its batch_size"
+        for name, images, size, count in _batches(config, data)
+        if (share := share_of_pass(count, size)) < LEAST_SEEN
+    ]
+
+
+def _batches(config: TrialConfig, data: Data) -> Iterator[tuple[str, str, int, int]]:
+    """Yield name, images, batch size and number of images of every training that drops the last batch."""
+    if isinstance(config.pretraining, OnDataset):
+        count = len(config.pretraining.data.load(config.image_size))
+        count -= max(1, round(HELD_OUT * count))
+        yield "the pre-training", "its images", config.pretraining.batch_size, count
+    if isinstance(config.judge, Recipe):
+        yield "the judge", "the private training images", config.judge.batch_size, len(data.split.train)
+    for prior in dict.fromkeys(plan.prior for plan in config.attack):
+        if prior.drops_last_batch:
+            yield f"prior '{prior.kind}'", "the public images", prior.batch_size, len(data.public)
+    for plan in config.attack:
+        if plan.attack.auxiliary is not None:
+            name = f"what '{plan.attack.kind}' learns of the target"
+            yield name, "the public images", plan.attack.auxiliary.batch_size, len(data.public)
+
+
+def low_accuracy(chance: float) -> float:
+    """Return the test accuracy below which a target is weak: 0.2, or 3 times `chance` where that is more.
+
+    With few identities, 3 times chance may be out of reach: it counts half way from chance to 1 at most.
+    """
+    return max(LOW_ACCURACY, min(3 * chance, (1 + chance) / 2))
+
+
+def target_warnings(test_accuracy: float, images_seen: float | None, labels: Tensor) -> list[str]:
+    """Return what must be known of a target with these figures.
+
+    images_seen: share of its training images that an epoch showed; None where nobody counted.
+    labels: of the test images, (N,); chance is the share of the identity with most of them.
+    """
+    texts = []
+    limit = low_accuracy((labels.bincount().max() / len(labels)).item())
+    if test_accuracy < limit:
+        texts.append(
+            f"weak target: its test accuracy is {test_accuracy:.3f}, below {limit:.3f}; what an attack "
+            "reaches on it says little about a target that could be released"
+        )
+    if images_seen is not None and images_seen < LEAST_SEEN:
+        texts.append(
+            f"an epoch of the target shows {images_seen:.0%} of the training images; lower its batch_size "
+            "or, under a defense that batches by identity, images_per_identity"
+        )
+    return texts
+
+
+def prior_warnings(kind: str, samples: Tensor, public: Tensor) -> list[str]:
+    """Return whether a prior draws noise, or one picture again and again, beside the public images.
+
+    samples: uint8 (n, 3, S, S), drawn at random; public: uint8 (N, 3, T, T). Compared are the roughness, the
+    mean squared difference of neighbouring pixels over the variance within a picture, and the spread, the
+    standard deviation of a pixel over pictures. A GMI prior on rendered faces goes from 10 times the public
+    images' roughness (untrained) over 5.7 (1 epoch), 2.6 (3) to 1.5 (6), and from 0.35 of their spread to
+    0.78.
+    """
+    stride = max(1, len(public) // COMPARED)
+    size = min(samples.shape[-1], public.shape[-1])
+    drawn, real = (functional.adaptive_avg_pool2d(as_float(x), size) for x in (samples, public[::stride]))
+    rough = _roughness(drawn) / max(_roughness(real), 1e-12)
+    if rough > MOST_ROUGHNESS:
+        return [
+            f"prior '{kind}' draws noise: neighbouring pixels differ {rough:.1f} times as much as in the "
+            "public images; attack accuracy is too low, train it longer"
+        ]
+    spread = _spread(drawn) / max(_spread(real), 1e-12)
+    if spread < LEAST_SPREAD:
+        return [
+            f"prior '{kind}' draws nearly the same picture every time: its pictures differ {spread:.2f} "
+            "times as much as the public images; attack accuracy is too low, train it longer"
+        ]
+    return []
+
+
+def stored_prior_warnings(kind: str, prior: Stage, public: Tensor) -> list[str]:
+    """Return the same of a prior in the store; nothing where its samples are not there."""
+    path = prior.path / "samples.pt"
+    if not path.is_file():
+        return []
+    return prior_warnings(kind, torch.load(path, map_location="cpu", weights_only=True), public)
+
+
+def _roughness(images: Tensor) -> float:
+    across = (images[..., 1:] - images[..., :-1]).square().mean()
+    down = (images[..., 1:, :] - images[..., :-1, :]).square().mean()
+    within = images.var(dim=(2, 3)).mean().clamp_min(1e-12)
+    return ((across + down) / (4 * within)).item()
+
+
+def _spread(images: Tensor) -> float:
+    return images.std(0).mean().item()
