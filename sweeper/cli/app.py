@@ -8,6 +8,7 @@ import click
 from sweeper.cli.errors import guard
 from sweeper.cli.interrupts import interruptible
 from trainables import __version__
+from trainables.runtime.terminal import tolerant_streams
 
 COMMANDS: dict[str, str] = {  # name: "module:attribute", imported when the command is asked for
     "analyze": "sweeper.cli.analyses:analyze",
@@ -31,6 +32,11 @@ WORDS = "sweeper.words"
 
 class Commands(click.Group):
     """The commands, each imported when it is asked for; their errors are told in one place."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the program, on terminals of any encoding."""
+        tolerant_streams()
+        return super().main(*args, **kwargs)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of the help."""

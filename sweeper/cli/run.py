@@ -13,6 +13,7 @@ from sweeper.cli.options import home_option, overrides_option, study_name
 @home_option
 @overrides_option
 @click.option("--dry-run", is_flag=True, help="Show the resolved study and its cost, and stop.")
+@click.option("--anyway", is_flag=True, help="Go on though the judge recognises next to nobody.")
 def run(
     study: str,
     trials: int | None,
@@ -20,9 +21,10 @@ def run(
     home: str | None,
     overrides: tuple[str, ...],
     dry_run: bool,
+    anyway: bool,
 ) -> None:
     """Run STUDY (a YAML file or a preset), or take it up where it stopped."""
-    _run(study, trials, address, home, overrides, dry_run)
+    _run(study, trials, address, home, overrides, dry_run, anyway)
 
 
 @click.command(epilog="Example: sweeper quickstart --home /tmp/first-sweep")
@@ -95,6 +97,7 @@ def _run(
     home: str | None,
     overrides: tuple[str, ...],
     dry_run: bool,
+    anyway: bool = False,
 ) -> None:
     from sweeper.cli.tables import show
     from sweeper.engine.progress import display
@@ -117,10 +120,11 @@ def _run(
         click.echo(f"WARNING: {text}", err=True)
     try:
         with display() as shown:
-            outcome = sweep(study, place, address=address, display=shown)
+            outcome = sweep(study, place, address=address, display=shown, anyway=anyway)
     except KeyboardInterrupt as error:
         words = ["run", reference, *(word for item in overrides for word in ("-S", item))]
         words += ["--trials", str(trials)] if trials else []
+        words += ["--anyway"] if anyway else []
         stopped(_with_place(words, address, home), error)
     show(outcome, study, place)
 

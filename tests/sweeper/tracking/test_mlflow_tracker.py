@@ -1,10 +1,12 @@
 import json
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from sweeper.results.record_types import TrialConfirmation
 from sweeper.results.records import study_records
 from sweeper.search.optuna_study import OptunaStudy
 from sweeper.tracking import mlflow_tracker
@@ -31,7 +33,7 @@ def test_mlflow_gets_each_trial_once_also_after_a_crash(home, cheap, result):
             "version": "1",
         }
         book.tell(asked.number, result(x) | extra)
-        return study_records(home, "cheap")["trials"][-1]
+        return study_records(home, "cheap").trials[-1]
 
     def runs():
         experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
@@ -160,9 +162,11 @@ def test_a_saved_search_answers_each_question_also_after_a_resume_and_a_rebuild(
 
     def write(**changes):
         records = study_records(home, "cheap")
-        if len(records["trials"]) == 5:
-            fresh = {"values": {"test_accuracy": 0.6}, "interval": {}, "seeds": 3, "attacks": {"gmi": {}}}
-            records["trials"][0]["confirmed"] = fresh | {"front_probability": 0.9}
+        if len(records.trials) == 5:
+            values = {"test_accuracy": 0.6}
+            fresh = TrialConfirmation(values=values, seeds=3, attacks={"gmi": {}}, front_probability=0.9)
+            first, *others = records.trials
+            records = replace(records, trials=[replace(first, confirmed=fresh), *others])
         tracker = Tracker(study, home, **changes)
         tracker.finish(records, None)
         assert tracker.problem == ""
