@@ -30,6 +30,7 @@ def attack(
     import torch
 
     from trainables.config import load_trial
+    from trainables.stages.data import load_data
     from trainables.stages.external_target import make_external_target
     from trainables.storage.store import Store
     from trainables.trial import run_trial
@@ -41,6 +42,8 @@ def attack(
     home.prepare()
     store = Store(home.store.root)
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    for text in load_data(config).warnings:
+        display.say(f"WARNING: {text}")
     display.say(f"reading {checkpoint}")
     trained = make_external_target(config, checkpoint, store=store, device=device)
     result = run_trial(config, store=store, device=device, report=_Shown(display), trained=trained)

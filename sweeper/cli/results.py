@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import click
 
-from sweeper.cli.options import home_option, study_name
+from sweeper.cli.options import UserPath, home_option, study_name
 from trainables.errors import ConfigError
 
 
@@ -36,7 +36,7 @@ def front(study: str, form: Literal["table", "json", "csv"], home: str | None) -
 
 @click.command(epilog="Example: sweeper compare freeze_faces bido_faces -o comparison.html")
 @click.argument("studies", nargs=-1, required=True)
-@click.option("-o", "output", type=click.Path(dir_okay=False, path_type=Path), help="Write an HTML report.")
+@click.option("-o", "output", type=UserPath(dir_okay=False, path_type=Path), help="Write an HTML report.")
 @click.option("-f", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 @click.option(
     "--published",
@@ -120,7 +120,7 @@ def pick(
 @click.option(
     "-o",
     "output",
-    type=click.Path(path_type=Path),
+    type=UserPath(path_type=Path),
     required=True,
     metavar="DIR",
     help="A new or empty folder.",

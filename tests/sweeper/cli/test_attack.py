@@ -6,6 +6,7 @@ import pytest
 import torch
 import yaml
 from click.testing import CliRunner
+from picture_folders import write_people
 
 from sweeper.cli.app import main
 from trainables.config import load_trial
@@ -74,3 +75,14 @@ def test_mistakes_are_named_before_any_work(place, words, said):
     done = call(*words, "--study", "mine.yaml", "--home", "home")
     assert done.exit_code == 2 and said in done.stderr, done.stderr
     assert not (place / "home" / "store" / "attack").exists()
+
+
+def test_what_to_know_of_the_data_is_said(place):
+    root = write_people(place / "people", "a", "b", "c", "d")
+    (root / "a" / "7.heic").write_bytes(b"x")
+    words = ["model.pt", "--study", "mine.yaml", "--home", "home", "-f", "json"]
+    done = call(*words, "-S", f"trial.private={{kind: image_folder, root: {root}}}")
+    assert done.exit_code == 0, done.output
+    said = "private data: left out 1 file that cannot be read as images: 1 .heic"
+    assert f"WARNING: {said}" in done.stderr
+    assert any(said in text for text in json.loads(done.stdout)["warnings"])

@@ -12,10 +12,11 @@ import pytest
 
 from sweeper.engine.cluster import Node, TrialResources
 from sweeper.engine.progress import Silent
-from sweeper.engine.runner import _Lost
+from sweeper.engine.runner import _Lost, useless
 from sweeper.engine.sweep import sweep
 from sweeper.search.reading import stored_trials
 from trainables.errors import ConfigError, DiskError, TrialError
+from trainables.stages.evaluation import useless_judge
 
 DRIVER = textwrap.dedent(
     """
@@ -105,7 +106,7 @@ def test_relative_paths_of_a_study_reach_the_workers(tmp_path, home, cheap, resu
     study = cheap(trial={"private": FACES}, search={"trials": 2}, resources=ALONE)
     outcome = sweep(study, home, run=run, shared=False)
     assert [trial.values["test_accuracy"] for trial in outcome.records.trials] == [1.0, 1.0]
-    assert study.identity()["trial"] == {"private": FACES}  # a study may move with its data
+    assert study.definition()["trial"] == {"private": FACES}  # a study may move with its data
 
 
 def test_a_killed_worker_is_replaced_and_its_trial_counts_once(
@@ -232,6 +233,40 @@ def test_shared_stages_come_first_and_their_failure_ends_the_sweep(
     (tmp_path / "broken").unlink()
     outcome = sweep(cheap(search={"trials": 2}, resources=ALONE), home, run=run, make=make, display=Silent())
     assert [trial.state for trial in outcome.records.trials] == ["complete"] * 2
+
+
+def test_a_useless_judge_is_read_from_a_trials_warnings():
+    reason = useless_judge(0.1, identities=10)
+    assert useless({"warnings": ["weak target: 0.1", reason]}) == reason
+    assert useless({"warnings": ["weak judge: 0.8"]}) == useless({}) == useless({"warnings": None}) == ""
+
+
+class Told(Silent):
+    def __init__(self):
+        self.said = []
+
+    def say(self, text):
+        self.said.append(text)
+
+
+def test_a_trial_that_shows_a_useless_judge_stops_the_sweep_until_anyway(home, cheap, result, ray_address):
+    study, told = cheap(search={"trials": 4}, resources=ALONE), Told()
+
+    def run(trial, **_):
+        return result(0.9, warnings=["useless judge: its test accuracy is 0.450, below half the target's"])
+
+    with pytest.raises(TrialError, match=r"useless judge: its test accuracy is 0\.450.*--anyway"):
+        sweep(study, home, run=run, shared=False, display=told)
+    done = len(counts(home, "cheap"))
+    assert 1 <= done < 4  # the first trial shows it, and is kept
+    assert [text for text in told.said if text.startswith("WARNING")] == [
+        "WARNING: useless judge: its test accuracy is 0.450, below half the target's (trial 0)"
+    ]
+    with pytest.raises(TrialError, match="--anyway"):
+        sweep(study, home, run=run, shared=False)
+    assert len(counts(home, "cheap")) == done  # told before any work
+    outcome = sweep(study, home, run=run, shared=False, anyway=True)
+    assert len(outcome.records["trials"]) == 4
 
 
 def test_a_cluster_on_which_no_trial_fits_any_more_is_told_of_once(monkeypatch):
