@@ -74,3 +74,18 @@ def test_mistakes_are_named_before_any_work(place, words, said):
     done = call(*words, "--study", "mine.yaml", "--home", "home")
     assert done.exit_code == 2 and said in done.stderr, done.stderr
     assert not (place / "home" / "store" / "attack").exists()
+
+
+def test_the_time_is_told_as_a_range_and_warnings_before_the_attacks_and_beside_their_figures(place):
+    """One epoch makes a judge that says nothing of four people; what is stored is not estimated again."""
+    words = ["model.pt", "--study", "mine.yaml", "--home", "home"]
+    done = call(*words)
+    lines = done.stderr.splitlines()
+    (estimated,) = [line for line in lines if line.startswith("estimated on")]
+    assert "judge " in estimated and "prior " in estimated and "attack " in estimated
+    told = [number for number, line in enumerate(lines) if "judge: its test accuracy" in line]
+    attacked = next(number for number, line in enumerate(lines) if line.startswith("target: attack"))
+    assert told[0] < attacked < told[-1]
+    again = call(*words).stderr
+    (estimated,) = [line for line in again.splitlines() if line.startswith("estimated on")]
+    assert "judge " not in estimated and "prior " not in estimated
