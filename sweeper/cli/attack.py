@@ -49,6 +49,8 @@ def attack(
     home.prepare()
     store = Store(home.store.root)
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    for text in load_data(config).warnings:
+        display.say(f"WARNING: {text}")
     display.say(f"reading {checkpoint}")
     trained = make_external_target(config, checkpoint, store=store, device=device)
     display.say(f"estimated on {device}: {_expected(config, store, device)}")

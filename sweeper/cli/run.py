@@ -1,11 +1,8 @@
 """Commands that measure: a sweep, the small sweep to start with, and the front again under fresh seeds."""
 
-import shlex
-import sys
-from typing import NoReturn
-
 import click
 
+from sweeper.cli.interrupts import stopped
 from sweeper.cli.options import home_option, overrides_option, study_name
 
 
@@ -81,10 +78,10 @@ def confirm(
             confirmation = measure(
                 template, place, seeds=seeds, attacks=further, near=near, address=address, display=shown
             )
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         words = ["confirm", study, "--seeds", str(seeds), *(w for a in attacks for w in ("--attacks", a))]
         words += ["--near", str(near)] if near is not None else []
-        _stopped(words, address, home)
+        stopped(_with_place(words, address, home), error)
     show_front(confirmation.records)
     show_warnings(confirmation.records, confirmation.failures)
     if confirmation.left_out:
@@ -124,17 +121,14 @@ def _run(
     try:
         with display() as shown:
             outcome = sweep(study, place, address=address, display=shown, anyway=anyway)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         words = ["run", reference, *(word for item in overrides for word in ("-S", item))]
         words += ["--trials", str(trials)] if trials else []
         words += ["--anyway"] if anyway else []
-        _stopped(words, address, home)
+        stopped(_with_place(words, address, home), error)
     show(outcome, study, place)
 
 
-def _stopped(words: list[str], address: str | None, home: str | None) -> NoReturn:
-    """Say how to go on after Ctrl-C, and exit."""
-    words = ["sweeper", *words, *(["--address", address] if address else [])]
-    words += ["--home", home] if home else []
-    click.echo(f"stopped; finished trials are kept. Go on with: {shlex.join(words)}", err=True)
-    sys.exit(130)
+def _with_place(words: list[str], address: str | None, home: str | None) -> list[str]:
+    """Return the words of a command with those that say where it works."""
+    return [*words, *(["--address", address] if address else []), *(["--home", home] if home else [])]

@@ -7,7 +7,7 @@ from typing import Literal
 import click
 
 from sweeper.cli.errors import fail
-from sweeper.cli.options import home_option, overrides_option, study_name
+from sweeper.cli.options import UserPath, home_option, overrides_option, study_name
 
 LISTS = (
     "attacks",
@@ -25,7 +25,7 @@ LISTS = (
 
 
 @click.command(epilog="Example: sweeper attack model.pt --attack gmi:cpu --study quickstart")
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("checkpoint", type=UserPath(path_type=Path))
 @click.option(
     "--attack", "attacks", metavar="NAME[:PRESET]", multiple=True, help="An attack (default: the study's)."
 )
@@ -66,9 +66,9 @@ def prepare() -> None:
 
 
 @prepare.command("stylegan2", epilog="Example: sweeper prepare stylegan2 ffhq.pkl -o ffhq.safetensors")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=UserPath(path_type=Path))
 @click.option(
-    "-o", "output", type=click.Path(path_type=Path), help="The new file (default: FILE with .safetensors)."
+    "-o", "output", type=UserPath(path_type=Path), help="The new file (default: FILE with .safetensors)."
 )
 @click.option("--force", is_flag=True, help="Replace a file that exists.")
 def prepare_stylegan2(file: Path, output: Path | None, force: bool) -> None:
@@ -124,14 +124,12 @@ def log(study: str, rebuild: bool, home: str | None) -> None:
     records = study_records(place, study_name(study))
     check_reachable(place.tracking)
     check_tracking(place.tracking, place.storage)
-    tracker = Tracker(stored_study(place.study(records["study"])), place, afresh=rebuild)
-    report = place.report(records["study"])
+    tracker = Tracker(stored_study(place.study(records.study)), place, afresh=rebuild)
+    report = place.report(records.study)
     tracker.finish(records, report if report.exists() else None)
     if tracker.problem:
         fail(tracker.problem, 1)
-    click.echo(
-        f"MLflow at {redact(place.tracking)} has {len(records['trials'])} trials of '{records['study']}'"
-    )
+    click.echo(f"MLflow at {redact(place.tracking)} has {len(records.trials)} trials of '{records.study}'")
 
 
 @click.command(epilog="Example: sweeper ui --port 5001")

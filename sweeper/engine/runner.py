@@ -10,6 +10,7 @@ from sweeper.engine.cluster import TrialResources, machines
 from sweeper.engine.interrupt import Stopping, stoppable
 from sweeper.engine.progress import Display, Warner, spell
 from sweeper.engine.remaining import Remaining
+from sweeper.results.record_types import TrialRecord
 from sweeper.search.ask_tell import TrialRequest, TrialSource
 from sweeper.storage.home import Home
 from sweeper.study.study import Study
@@ -153,7 +154,8 @@ class _Runner:
         if self._useless:
             self._stop()  # what runs ends; nothing more is handed out
         if self._tracker is not None:
-            self._tracker.trial(record | {"started": _iso(began), "finished": _iso(now)})
+            moments = {"started": _iso(began), "finished": _iso(now)}
+            self._tracker.trial(TrialRecord.from_json(record | moments))
 
     def _show_total(self) -> None:
         source, now = self._source, time.time()

@@ -15,6 +15,7 @@ from sweeper.engine.niceness import niceness, workers_start_at_zero
 from sweeper.engine.progress import Display, Silent, Warner
 from sweeper.engine.remaining import Remaining
 from sweeper.engine.runner import Run, run_trials, stopped, useless
+from sweeper.results.record_types import StudyRecords
 from sweeper.results.records import study_records
 from sweeper.search.optuna_study import OptunaStudy
 from sweeper.search.replicates import run_replicates
@@ -30,7 +31,7 @@ from trainables.storage.strict_yaml import dump_yaml
 class SweepResult:
     """End of a sweep. before: results that it started with. problems: what a reader should know."""
 
-    records: dict[str, Any]
+    records: StudyRecords
     before: int
     report: Path | None
     problems: list[str]
@@ -133,8 +134,8 @@ def _replicated(study: Study, run: Run | None) -> Run | None:
 def check_data(study: Study) -> list[str]:
     """Return what must be known before any work; raise `ConfigError` for data that cannot be used.
 
-    Such are missing ones, too few, or both private and public. The same for a file of pre-trained weights
-    that does not fit the architecture.
+    Such are missing ones, too few, equal in two parts, both private and public, or pre-trained on. The same
+    for a file of pre-trained weights that does not fit the architecture.
     """
     from trainables.config import load_trial
     from trainables.pretraining.checkpoint import FromCheckpoint

@@ -12,9 +12,8 @@ from xml.sax.saxutils import escape
 
 from sweeper.report.text_width import shorten, text_width
 from sweeper.results import formatting
+from sweeper.results.record_types import TrialRecord
 from sweeper.statistics.round_numbers import round_values
-
-Trial = Mapping[str, Any]
 
 WIDTH, HEIGHT = 880, 330
 LEFT, RIGHT, TOP, BOTTOM = 56, 70, 56, 34
@@ -38,14 +37,14 @@ class Column(NamedTuple):
     x: float
     direction: str | None
     ticks: list[tuple[str, float]]
-    place: Callable[[Trial], float | None]
+    place: Callable[[TrialRecord], float | None]
 
 
 def parallel_svg(
-    trials: Sequence[Trial],
+    trials: Sequence[TrialRecord],
     objectives: Mapping[str, str],
     on_front: set[int],
-    colour: Callable[[Trial], str],
+    colour: Callable[[TrialRecord], str],
     prefix: str = "0",
 ) -> str:
     """Return finished `trials` as lines; those of `on_front` are strong. "" if no parameter varies.
@@ -61,7 +60,7 @@ def parallel_svg(
         _column(name, LEFT + gap * position, trials, objectives.get(name))
         for position, name in enumerate(names)
     ]
-    lines = [_line(trial, columns, trial["number"] in on_front, colour(trial), prefix) for trial in trials]
+    lines = [_line(trial, columns, trial.number in on_front, colour(trial), prefix) for trial in trials]
     lines.sort(key=lambda line: 'class="line best' in line)  # the front on top
     return "".join(
         (
@@ -77,22 +76,25 @@ def parallel_svg(
     )
 
 
-def varied(trials: Sequence[Trial]) -> list[str]:
+def varied(trials: Sequence[TrialRecord]) -> list[str]:
     """Return the parameters that differ among `trials`, those that most of them have first."""
     seen: dict[str, list[Any]] = {}
     for trial in trials:
-        for name, value in trial["params"].items():
+        for name, value in trial.params.items():
             seen.setdefault(name, []).append(value)
-    kept = [
+    differing = [
         name for name, values in seen.items() if len(set(map(str, values))) > 1 or len(values) < len(trials)
     ]
-    return sorted(kept, key=lambda name: -len(seen[name]))
+    return sorted(differing, key=lambda name: -len(seen[name]))
 
 
-def _column(name: str, x: float, trials: Sequence[Trial], direction: str | None) -> Column:
+def _column(name: str, x: float, trials: Sequence[TrialRecord], direction: str | None) -> Column:
     objective = direction is not None
-    part = "values" if objective else "params"
-    values = [trial[part][name] for trial in trials if trial[part].get(name) is not None]
+
+    def figure(trial: TrialRecord) -> Any:
+        return (trial.values if objective else trial.params).get(name)
+
+    values = [value for value in map(figure, trials) if value is not None]
     bottom, height = HEIGHT - BOTTOM, HEIGHT - BOTTOM - TOP
     if all(type(v) in (int, float) for v in values) and len(set(values)) > 1:
         low, high = min(values), max(values)
@@ -105,8 +107,8 @@ def _column(name: str, x: float, trials: Sequence[Trial], direction: str | None)
 
         label = formatting.value if objective else lambda _, v: f"{v:g}"
 
-        def place(trial: Trial) -> float | None:
-            value = trial[part].get(name)
+        def place(trial: TrialRecord) -> float | None:
+            value = figure(trial)
             return None if value is None else level(value)
 
         return Column(name, x, direction, [(label(name, tick), level(tick)) for tick in ticks], place)
@@ -114,8 +116,8 @@ def _column(name: str, x: float, trials: Sequence[Trial], direction: str | None)
     step = height / max(1, len(kinds) - 1)
     levels = {kind: bottom - position * step for position, kind in enumerate(kinds)}
 
-    def place_kind(trial: Trial) -> float | None:
-        return levels.get(str(trial[part].get(name)))
+    def place_kind(trial: TrialRecord) -> float | None:
+        return levels.get(str(figure(trial)))
 
     return Column(name, x, direction, list(levels.items()), place_kind)
 
@@ -138,7 +140,7 @@ def natural(text: str) -> tuple[Any, ...]:
     return (text != "none", *((part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts))
 
 
-def _line(trial: Trial, columns: Sequence[Column], best: bool, colour: str, prefix: str) -> str:
+def _line(trial: TrialRecord, columns: Sequence[Column], best: bool, colour: str, prefix: str) -> str:
     heights = [column.place(trial) for column in columns]
     path = "".join(
         f"M{columns[run[0]].x - ALONE:.0f} {heights[run[0]]:.1f}h{2 * ALONE}"
@@ -148,7 +150,7 @@ def _line(trial: Trial, columns: Sequence[Column], best: bool, colour: str, pref
     )
     known = ",".join("-1" if y is None else f"{y:.0f}" for y in heights)
     kind = "line best" if best else "line"
-    name = f"{prefix}-{int(trial['number'])}"
+    name = f"{prefix}-{trial.number}"
     return f'<path class="{kind}" d="{path}" style="stroke:{colour}" data-trial="{name}" data-y="{known}"/>'
 
 

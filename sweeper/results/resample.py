@@ -1,19 +1,18 @@
-"""A study's trials drawn again: from what is stored of each identity, or else from the trials' intervals."""
+"""Trials of a study drawn again: from the stored rates of identities, or else from the trials' intervals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sweeper.results.record_types import TrialRecord
 from sweeper.results.stage_files import per_identity
 from sweeper.statistics.bootstrap import DRAWS, DRAWS_OF_THREE, Redrawn, by_identities, by_intervals
 
-Trial = Mapping[str, Any]
 Floats = NDArray[np.float64]
 
-# What an interval covers, by how it was found.
+# Coverage of an interval, by its basis.
 BASES = {
     "identities": "drawn again over the attacked identities, the same ones for all trials",
     "identities and seeds": "drawn again over the attacked identities, the same ones for all trials, "
@@ -30,7 +29,7 @@ class Redraw:
     basis: str
 
 
-def redraw(trials: Sequence[Trial], objectives: Sequence[str], *, seed: int = 0) -> Redraw | None:
+def redraw(trials: Sequence[TrialRecord], objectives: Sequence[str], *, seed: int = 0) -> Redraw | None:
     """Return the table of finished `trials`, columns as `objectives`, drawn again; None if nothing is known.
 
     Attack accuracy is drawn over identities where the store has the verdicts of every trial: draws with the
@@ -41,33 +40,33 @@ def redraw(trials: Sequence[Trial], objectives: Sequence[str], *, seed: int = 0)
     if not trials:
         return None
     draws = DRAWS if len(objectives) < 3 else DRAWS_OF_THREE
-    table = np.array([[trial["values"][name] for name in objectives] for trial in trials], dtype=np.float64)
+    table = np.array([[trial.values[name] for name in objectives] for trial in trials], dtype=np.float64)
     if "attack_accuracy" in objectives:
         rates = [rate for rate in per_identity(trials) if rate is not None]
         if len(rates) == len(trials) and len({len(rate) for rate in rates}) == 1:
             column = list(objectives).index("attack_accuracy")
             errors = seed_errors(trials, objectives)
-            found = by_identities(table, column, np.array(rates), errors, draws=draws, seed=seed)
-            return Redraw(found, "identities" if errors is None else "identities and seeds")
+            tables = by_identities(table, column, np.array(rates), errors, draws=draws, seed=seed)
+            return Redraw(tables, "identities" if errors is None else "identities and seeds")
     ends = np.array([[_ends(trial, name) for name in objectives] for trial in trials], dtype=np.float64)
     if not np.isfinite(ends).any():
         return None
     return Redraw(by_intervals(table, ends, draws=draws, seed=seed), "intervals")
 
 
-def _ends(trial: Trial, name: str) -> tuple[float, float]:
-    low, high = (trial.get("interval") or {}).get(name) or (np.nan, np.nan)
+def _ends(trial: TrialRecord, name: str) -> tuple[float, float]:
+    low, high = trial.interval.get(name) or (np.nan, np.nan)
     return low, high
 
 
-def seed_errors(trials: Sequence[Trial], objectives: Sequence[str]) -> Floats | None:
+def seed_errors(trials: Sequence[TrialRecord], objectives: Sequence[str]) -> Floats | None:
     """Return the standard error (m,) of each objective's mean over training seeds; None without replicates.
 
     Two or three seeds say little of one trial's spread, so the variance is pooled over all trials with at
     least two.
     """
     seeds = [
-        np.array([[one["values"][name] for name in objectives] for one in trial.get("replicates") or []])
+        np.array([[seed.values[name] for name in objectives] for seed in trial.replicates])
         for trial in trials
     ]
     several = [values for values in seeds if len(values) > 1]

@@ -11,14 +11,17 @@ from trainables.architectures.base import Classifier
 from trainables.datasets.base import Images
 from trainables.errors import ConfigError, TrialError
 from trainables.method import Method
+from trainables.nn.conditional_gan import ConditionalGenerator, with_labels
 from trainables.nn.inference import inference_copy
 from trainables.oracle import Oracle, seen_as
 from trainables.priors.base import PriorNetworks, inference_prior
 from trainables.runtime.run import Run
+from trainables.runtime.upload import upload
 
 ThreatModel = Literal["white-box", "scores", "labels"]
 
 TOLERANCE = 1e-3  # of a generator's range, for half precision
+Learnt = Mapping[str, Any] | None  # what an `Auxiliary` has made
 Result = TypeVar("Result")
 
 
@@ -49,9 +52,9 @@ class Passes:
     """
 
     generator_forward: int
-    generator_backward: int
+    generator_backward: int = 0
     target_forward: int
-    target_backward: int
+    target_backward: int = 0
     surrogate_forward: int = 0
     surrogate_backward: int = 0
 
@@ -135,6 +138,26 @@ class Attack(Method):
         """Return `prior` as `reconstruct` takes it: copies of its networks."""
         return inference_prior(prior, device)
 
+    def unguided(self, prior: PriorNetworks, count: int, *, run: Run) -> Tensor:
+        """Return what the attack draws of `prior` where no target says anything, uint8 (count, 3, S, S).
+
+        The floor of every attack: random latents within the bounds of the attack (`unguided_latents`), with a
+        label drawn at random where the generator takes one. An attack that returns what another space than
+        the latents' holds overrides this. The networks are as for `invert`; the pictures are on the CPU.
+        """
+        generator = run.stream("unguided", "latents")
+        conditional = isinstance(prior.generator, ConditionalGenerator)
+        normals = torch.randn(count, prior.latent_size - conditional, generator=generator)
+        latents = self.unguided_latents(normals)
+        if isinstance(prior.generator, ConditionalGenerator):
+            labels = torch.randint(prior.generator.classes, (count,), generator=generator)
+            latents = with_labels(latents, labels)
+        return render(prior.generator, latents, chunk_size(run), run.device)
+
+    def unguided_latents(self, normals: Tensor) -> Tensor:
+        """Return latents as the attack starts and bounds them, of standard normal numbers (n, Z)."""
+        return normals
+
     def invert(
         self,
         target: Any,
@@ -161,16 +184,10 @@ class Attack(Method):
         self.check_prior(prior)
         prior = self.prepare_prior(prior, run.device)
         check_fit(target, prior, identities, run.device, self.threat_model)
-        return self.reconstruct(target, prior, identities.cpu(), run=run, auxiliary=auxiliary)
+        return self.reconstruct(target, prior, identities.cpu(), run, auxiliary)
 
     def reconstruct(
-        self,
-        target: Any,
-        prior: PriorNetworks,
-        identities: Tensor,
-        *,
-        run: Run,
-        auxiliary: Mapping[str, Any] | None,
+        self, target: Any, prior: PriorNetworks, identities: Tensor, run: Run, auxiliary: Learnt
     ) -> Reconstructions:
         """Return what `invert` does, of networks that fit: copies for the attack, or the target's oracle.
 
@@ -221,7 +238,7 @@ def row_noise(generators: list[torch.Generator], size: int, device: str) -> Iter
     block = 16  # steps drawn at once; a different number would give other draws
     while True:
         drawn = [torch.randn(block, size, generator=generator) for generator in generators]
-        yield from torch.stack(drawn, dim=1).to(device)
+        yield from upload(torch.stack(drawn, dim=1), device)
 
 
 def answers(

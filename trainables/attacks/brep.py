@@ -9,6 +9,7 @@ from torch import Tensor
 
 from trainables.attacks.base import (
     Attack,
+    Learnt,
     Passes,
     Reconstructions,
     ThreatModel,
@@ -119,18 +120,14 @@ class BREP(Attack):
     def passes(self) -> Passes:
         """Return what one identity costs at most; the search for starts, shared by all, is not in it."""
         most = self.calls * (self.points + 1)
-        return Passes(
-            generator_forward=most + 1, generator_backward=0, target_forward=most, target_backward=0
-        )
+        return Passes(generator_forward=most + 1, target_forward=most)
+
+    def unguided_latents(self, normals: Tensor) -> Tensor:
+        """Return random latents, clipped as those of a walk."""
+        return normals.clamp(-self.clip, self.clip)
 
     def reconstruct(
-        self,
-        target: LabelOracle,
-        prior: PriorNetworks,
-        identities: Tensor,
-        *,
-        run: Run,
-        auxiliary: Mapping[str, Any] | None,
+        self, target: LabelOracle, prior: PriorNetworks, identities: Tensor, run: Run, auxiliary: Learnt
     ) -> Reconstructions:
         """Return (1, N) reconstructions; see `Attack.reconstruct`. All identities walk at once.
 

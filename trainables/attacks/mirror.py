@@ -11,6 +11,7 @@ from torch import Tensor
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise, noise_size
 from trainables.attacks.base import (
+    Learnt,
     Passes,
     Reconstructions,
     ThreatModel,
@@ -127,13 +128,7 @@ class Mirror(PoolSearch):
         )
 
     def reconstruct(
-        self,
-        target: Classifier,
-        prior: PriorNetworks,
-        identities: Tensor,
-        *,
-        run: Run,
-        auxiliary: Mapping[str, Any] | None,
+        self, target: Classifier, prior: PriorNetworks, identities: Tensor, run: Run, auxiliary: Learnt
     ) -> Reconstructions:
         """Return (1 or starts, N) reconstructions; see `Attack.reconstruct`."""
         generator = style_generator(prior, self.kind)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainables.attacks.base import (
+    Learnt,
     Passes,
     Reconstructions,
     ThreatModel,
@@ -95,18 +96,10 @@ class MirrorBlackbox(PoolSearch):
     def passes(self) -> Passes:
         """Return what one identity costs at most, without the pool, which all identities share."""
         children = self.generations * (self.population - 1)
-        return Passes(
-            generator_forward=children + 1, generator_backward=0, target_forward=children, target_backward=0
-        )
+        return Passes(generator_forward=children + 1, target_forward=children)
 
     def reconstruct(
-        self,
-        target: ScoreOracle,
-        prior: PriorNetworks,
-        identities: Tensor,
-        *,
-        run: Run,
-        auxiliary: Mapping[str, Any] | None,
+        self, target: ScoreOracle, prior: PriorNetworks, identities: Tensor, run: Run, auxiliary: Learnt
     ) -> Reconstructions:
         """Return (1, N) reconstructions; see `Attack.reconstruct`."""
         generator = style_generator(prior, self.kind)

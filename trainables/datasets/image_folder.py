@@ -124,7 +124,7 @@ def _decode(
         got = f"found none, but {by_suffix(others)}; {remedy(others)}" if others else "found none"
         raise ConfigError(
             f"image_folder expects images in identity/file.jpg below {str(root)!r} (root); {got} "
-            f"(read are {', '.join(sorted(suffixes))})"
+            "(what Pillow reads: .jpg, .png, .webp, .tif and others)"
         )
     _check_names(paths, root)
     entries, warnings = arrange(paths, listing.folders, others, str(root))
@@ -153,7 +153,7 @@ def _decode(
             torch.tensor([entry.part == "validation" for entry in entries]) if "validation" in given else None
         ),
         digests=read.digests,
-        warnings=tuple(f"{root.name}: {text}" for text in (*warnings, *read.warnings)),
+        warnings=(*warnings, *read.warnings),
     )
 
 
@@ -161,13 +161,19 @@ def _list_zip(root: Path) -> Listing:
     """Return what lies in a zip, without what other programs leave there."""
     time = root.stat().st_mtime_ns
     with zipfile.ZipFile(root) as archive:
-        entries = [i for i in archive.infolist() if not is_foreign(PurePosixPath(i.filename).parts)]
-    files = {entry.filename: entry.file_size for entry in entries if not entry.is_dir()}
-    folders = {PurePosixPath(entry.filename).as_posix() for entry in entries if entry.is_dir()}
+        entries = [(_slashed(i), i) for i in archive.infolist()]
+    entries = [(name, i) for name, i in entries if not is_foreign(PurePosixPath(name).parts)]
+    files = {name: entry.file_size for name, entry in entries if not name.endswith("/")}
+    folders = {PurePosixPath(name).as_posix() for name, _ in entries if name.endswith("/")}
     folders |= {parent.as_posix() for file in files for parent in PurePosixPath(file).parents}
     return Listing(
         tuple((file, size, time) for file, size in sorted(files.items())), tuple(sorted(folders - {"."}))
     )
+
+
+def _slashed(entry: zipfile.ZipInfo) -> str:
+    """Return the path of an entry; old programs for Windows wrote backslashes."""
+    return entry.filename if "/" in entry.filename else entry.filename.replace("\\", "/")
 
 
 def _check_names(paths: list[str], root: Path) -> None:
@@ -204,10 +210,11 @@ def _reader(root: Path) -> Iterator[Read]:
         return
     with zipfile.ZipFile(root) as archive:
         lock = threading.Lock()
+        entries = {_slashed(entry): entry for entry in archive.infolist()}
 
         def read(path: str) -> bytes:
             with lock:
-                return archive.read(path)
+                return archive.read(entries[path])
 
         yield read
 

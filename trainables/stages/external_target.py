@@ -12,7 +12,7 @@ from trainables.architectures.base import Classifier
 from trainables.config import TrialConfig
 from trainables.errors import ConfigError
 from trainables.pretraining.base import HEADS, matched
-from trainables.stages.base import VERSIONS
+from trainables.stages.base import VERSIONS, get_for_people
 from trainables.stages.data import load_data
 from trainables.stages.target import measured, new_target
 from trainables.storage.content import named_versions
@@ -62,7 +62,7 @@ def make_external_target(config: TrialConfig, path: Path, *, store: Store, devic
         "test": config.test,
         "seed": config.seed,
     }
-    return store.get("target", parts, make)
+    return get_for_people(store, "target", parts, data.split.train.names, make)
 
 
 def fill(classifier: Classifier, config: TrialConfig, weights: dict[str, Tensor], where: str) -> None:

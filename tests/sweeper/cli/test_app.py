@@ -180,10 +180,11 @@ def test_dry_run_shows_the_study_and_starts_nothing(command, study_file, home, m
     resolved = yaml.safe_load(found.stdout)
     assert resolved["search"]["trials"] == 7
     assert resolved["trial"]["target"]["freeze_point"] == "none"
+    (sheet,) = [path for path in home.root.rglob("*") if path.is_file()]
+    assert sheet.name == "contact_sheet.png" and f"# contact sheet: {sheet}" in found.stdout
     assert "# trials: 7" in found.stdout and "prior 1 to 1.5 min" in found.stdout
     assert (2 + 60 + 7 * 3, 4 + 80 + 7 * 6) == (83, 126)
     assert "in all 1.5 to 2 min of work" in found.stdout
-    assert list(home.root.iterdir()) == []
 
 
 def test_front_in_all_forms(command, filled, tmp_path):

@@ -6,6 +6,7 @@ import pytest
 import torch
 import yaml
 from click.testing import CliRunner
+from picture_folders import write_people
 
 from sweeper.cli.app import main
 from trainables.config import load_trial
@@ -89,3 +90,14 @@ def test_the_time_is_told_as_a_range_and_warnings_before_the_attacks_and_beside_
     again = call(*words).stderr
     (estimated,) = [line for line in again.splitlines() if line.startswith("estimated on")]
     assert "judge " not in estimated and "prior " not in estimated
+
+
+def test_what_to_know_of_the_data_is_said(place):
+    root = write_people(place / "people", "a", "b", "c", "d")
+    (root / "a" / "7.heic").write_bytes(b"x")
+    words = ["model.pt", "--study", "mine.yaml", "--home", "home", "-f", "json"]
+    done = call(*words, "-S", f"trial.private={{kind: image_folder, root: {root}}}")
+    assert done.exit_code == 0, done.output
+    said = "private data: left out 1 file that cannot be read as images: 1 .heic"
+    assert f"WARNING: {said}" in done.stderr
+    assert any(said in text for text in json.loads(done.stdout)["warnings"])

@@ -105,8 +105,8 @@ def test_relative_paths_of_a_study_reach_the_workers(tmp_path, home, cheap, resu
 
     study = cheap(trial={"private": FACES}, search={"trials": 2}, resources=ALONE)
     outcome = sweep(study, home, run=run, shared=False)
-    assert [t["values"]["test_accuracy"] for t in outcome.records["trials"]] == [1.0, 1.0]
-    assert study.identity()["trial"] == {"private": FACES}  # a study may move with its data
+    assert [trial.values["test_accuracy"] for trial in outcome.records.trials] == [1.0, 1.0]
+    assert study.definition()["trial"] == {"private": FACES}  # a study may move with its data
 
 
 def test_a_killed_worker_is_replaced_and_its_trial_counts_once(
@@ -126,15 +126,15 @@ def test_a_killed_worker_is_replaced_and_its_trial_counts_once(
 
     space = [{"a": {"ordered": [1, 2, 3, 4]}}]
     outcome = sweep(cheap(space=space, resources=ALONE), home, run=run, shared=False)
-    trials = outcome.records["trials"]
-    assert sorted((t["params"]["a"], t["state"]) for t in trials) == [
+    trials = outcome.records.trials
+    assert sorted((trial.params["a"], trial.state) for trial in trials) == [
         (1, "complete"),
         (2, "complete"),
         (3, "failed"),
         (4, "complete"),
     ]
-    (dead,) = [t for t in trials if t["state"] == "failed"]
-    assert "worker died (killed, or out of memory)" in dead["reason"]
+    (dead,) = [trial for trial in trials if trial.state == "failed"]
+    assert "worker died (killed, or out of memory)" in dead.reason
 
 
 def test_failed_trials_keep_their_reason_and_the_sweep_goes_on(home, cheap, result, ray_address):
@@ -152,13 +152,13 @@ def test_failed_trials_keep_their_reason_and_the_sweep_goes_on(home, cheap, resu
 
     space = [{"a": {"choice": ["fine", "trial", "config", "memory", "nan", "also fine"]}}]
     outcome = sweep(cheap(space=space, resources=ALONE), home, run=run, shared=False)
-    reasons = {t["params"]["a"]: t["reason"] for t in outcome.records["trials"] if t["state"] == "failed"}
+    reasons = {trial.params["a"]: trial.reason for trial in outcome.records.trials if trial.state == "failed"}
     assert reasons["trial"] == "the loss is not finite in epoch 3"
     assert reasons["config"] == "no such folder"
     assert "out of memory" in reasons["memory"]
     assert "finite" in reasons["nan"]
     assert len(counts(home, "cheap")) == 2
-    assert {t["params"]["a"] for t in outcome.records["trials"] if t["on_front"]} == {"fine", "also fine"}
+    assert {trial.params["a"] for trial in outcome.records.members} == {"fine", "also fine"}
 
 
 def test_a_full_disk_stops_the_sweep_and_the_next_start_goes_on(tmp_path, home, cheap, result, ray_address):
@@ -174,8 +174,8 @@ def test_a_full_disk_stops_the_sweep_and_the_next_start_goes_on(tmp_path, home, 
     (tmp_path / "freed").touch()
     outcome = sweep(study, home, run=run, shared=False)
     assert outcome.before == len(before)
-    assert len(outcome.records["trials"]) == 3  # the stopped one ended under its own number
-    assert {t["state"] for t in outcome.records["trials"]} == {"complete"}
+    assert len(outcome.records.trials) == 3  # the stopped one ended under its own number
+    assert {trial.state for trial in outcome.records.trials} == {"complete"}
     assert outcome.report.exists()
 
 
@@ -196,7 +196,7 @@ def test_every_trial_runs_under_its_seeds_and_a_complete_study_starts_nothing(
 
     monkeypatch.setattr("sweeper.engine.sweep.cluster", refuse)
     outcome = sweep(study, home)
-    assert outcome.before == 2 and len(outcome.records["trials"]) == 2
+    assert outcome.before == 2 and len(outcome.records.trials) == 2
 
 
 def test_an_address_where_nothing_listens_is_named_soon(home, cheap, monkeypatch):
@@ -232,7 +232,7 @@ def test_shared_stages_come_first_and_their_failure_ends_the_sweep(
     assert counts(home, "cheap") == []
     (tmp_path / "broken").unlink()
     outcome = sweep(cheap(search={"trials": 2}, resources=ALONE), home, run=run, make=make, display=Silent())
-    assert [t["state"] for t in outcome.records["trials"]] == ["complete"] * 2
+    assert [trial.state for trial in outcome.records.trials] == ["complete"] * 2
 
 
 def test_a_useless_judge_is_read_from_a_trials_warnings():

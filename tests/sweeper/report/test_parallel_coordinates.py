@@ -4,6 +4,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 from PIL import ImageFont
+from records import as_trial
 
 from sweeper.report.parallel_coordinates import (
     BOTTOM,
@@ -24,11 +25,8 @@ LOW, HIGH = HEIGHT - BOTTOM, TOP
 
 
 def trial(number, params, accuracy=0.5, attacked=0.5):
-    return {
-        "number": number,
-        "params": params,
-        "values": {"test_accuracy": accuracy, "attack_accuracy": attacked},
-    }
+    values = {"test_accuracy": accuracy, "attack_accuracy": attacked}
+    return as_trial({"number": number, "params": params, "values": values})
 
 
 def drawn(trials, front=frozenset(), objectives=OBJECTIVES):

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from records import as_trial
 
 from sweeper.results import resample as module
 from sweeper.results.resample import redraw, seed_errors
@@ -8,7 +9,14 @@ OBJECTIVES = ["test_accuracy", "attack_accuracy"]
 
 
 def trial(accuracy, attacked, **changes):
-    return {"values": {"test_accuracy": accuracy, "attack_accuracy": attacked}, **changes}
+    return as_trial({"values": {"test_accuracy": accuracy, "attack_accuracy": attacked}, **changes})
+
+
+def replicates(points):
+    return [
+        {"replicate": seed, "values": dict(zip(OBJECTIVES, point, strict=True))}
+        for seed, point in enumerate(points)
+    ]
 
 
 def interval(low, high):
@@ -45,7 +53,7 @@ def test_nothing_known_is_nothing_drawn():
 
 def test_the_error_over_seeds_is_pooled():
     groups = [[(0.9, 0.5), (0.8, 0.3)], [(0.5, 0.1), (0.7, 0.1), (0.6, 0.1)], [(0.4, 0.4)]]
-    trials = [trial(0, 0, replicates=[trial(*point) for point in group]) for group in groups]
+    trials = [trial(0, 0, replicates=replicates(group)) for group in groups]
     squares = sum(np.var(np.array(group), axis=0, ddof=0) * len(group) for group in groups)
     pooled = np.sqrt(squares / (1 + 2) / 2.5)  # degrees of freedom; seeds a trial, of those with several
     assert seed_errors(trials, OBJECTIVES) == pytest.approx(pooled)
@@ -54,7 +62,7 @@ def test_the_error_over_seeds_is_pooled():
 
 def test_replicates_add_their_seeds_to_the_identities(monkeypatch):
     monkeypatch.setattr(module, "per_identity", lambda trials: [np.full(10, 0.5)])
-    seeds = [trial(0.9, 0.6), trial(0.7, 0.4)]
+    seeds = replicates([(0.9, 0.6), (0.7, 0.4)])
     found = redraw([trial(0.8, 0.5, replicates=seeds)], OBJECTIVES)
     assert found.basis == "identities and seeds"
     assert found.tables.once[:, 0].std(axis=0) == pytest.approx([0.1, 0.1], rel=0.1)  # 0.2 / sqrt 2 / sqrt 2

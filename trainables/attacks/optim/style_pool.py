@@ -48,10 +48,9 @@ def style_bounds(styles: Tensor, spread: float) -> tuple[Tensor, Tensor]:
     return low, high
 
 
-def picture(generator: StyleGenerator, styles: Tensor, clip: bool) -> Tensor:
-    """Return what targets see of the images of `styles`, (n, 3, S, S), clipped to [0, 1] or not."""
-    whole = generator.synthesis(styles)
-    return generator.view(whole.clamp(0, 1) if clip else whole)
+def visible(generator: StyleGenerator, images: Tensor, clip: bool) -> Tensor:
+    """Return what targets see of whole `images`, (n, 3, S, S), clipped to [0, 1] or not."""
+    return generator.view(images.clamp(0, 1) if clip else images)
 
 
 def mirrored_scores(target: Classifier, images: Tensor, noise: Iterator[Tensor]) -> Tensor:
