@@ -151,7 +151,7 @@ class Attack(Method):
         if isinstance(prior.generator, ConditionalGenerator):
             labels = torch.randint(prior.generator.classes, (count,), generator=generator)
             latents = with_labels(latents, labels)
-        return render(prior.generator, latents, chunk_size(run), run.device)
+        return render(prior.generator, latents, run)
 
     def unguided_latents(self, normals: Tensor) -> Tensor:
         """Return latents as the attack starts and bounds them, of standard normal numbers (n, Z)."""

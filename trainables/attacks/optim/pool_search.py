@@ -48,7 +48,7 @@ class PoolSearch(Attack):
         styles = sample_styles(generator, prior.latent_size, count, kind="unguided", run=run)
         low, high = style_bounds(styles, self.spread)
         bounded = torch.minimum(torch.maximum(styles, low), high)
-        return render(lambda some: self.images(generator, some), bounded, chunk_size(run), run.device)
+        return render(lambda some: self.images(generator, some), bounded, run)
 
     def rated_pool(
         self,

@@ -129,7 +129,7 @@ class StyleSearch(Attack):
             cut = generator.truncate(some, self.psi, self.cutoff)[:, 0]
             return visible(generator, generator.synthesis(cut), self.clip)
 
-        return render(images, styles, chunk_size(run), run.device)
+        return render(images, styles, run)
 
     def reconstruct(
         self, target: Classifier, prior: PriorNetworks, identities: Tensor, run: Run, auxiliary: Learnt
