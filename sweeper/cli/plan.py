@@ -2,10 +2,12 @@
 
 import os
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from sweeper.engine.cluster import TrialResources, allot
 from sweeper.engine.progress import spell_range
 from sweeper.engine.resources import Node, ProcessResources
+from sweeper.engine.sweep import check_data
 from sweeper.storage.home import Home
 from sweeper.study.checks import known_warnings
 from sweeper.study.study import Study
@@ -13,12 +15,19 @@ from trainables.errors import ConfigError
 from trainables.runtime.duration import Duration
 from trainables.storage.strict_yaml import dump_yaml
 
+if TYPE_CHECKING:  # torch takes seconds
+    from trainables.config import TrialConfig
+
 
 def show_plan(study: Study, home: Home) -> None:
-    """Print the resolved study as YAML, its trials, and what they would take here."""
+    """Print the resolved study as YAML, its trials, and what they would take here.
+
+    Also what must be known of the data, and where a contact sheet of them lies: in the home folder, because
+    it shows private images.
+    """
     from search_spaces.space import anchors, size
     from trainables.config import load_trial
-    from trainables.stages.data import load_data
+    from trainables.stages.data import data_warnings, load_data
     from trainables.stages.warnings import batch_warnings
 
     print(dump_yaml(asdict(study)).rstrip())
@@ -36,9 +45,13 @@ def show_plan(study: Study, home: Home) -> None:
             f"# a short attack first ({share:.0%} of the steps); the long one is skipped where that suffices"
         )
     print(f"# {_shares(study)}")
-    template = load_trial(study.trial)
-    for text in (*known_warnings(study), *batch_warnings(template, load_data(template))):
+    for text in check_data(study):
         print(f"# WARNING: {text}")
+    template = load_trial(study.trial)
+    about_data = data_warnings(template)
+    for text in (*about_data, *known_warnings(study), *batch_warnings(template, load_data(template))):
+        print(f"# WARNING: {text}")
+    print(f"# {_contact_sheet(template, home, study.name)}")
     _show_estimate(study)
 
 
@@ -68,6 +81,26 @@ def _show_estimate(study: Study) -> None:
     work = once + each * (study.budget * seeds)
     total = sweep_seconds(seconds, study.budget, replicates=seeds, concurrent=concurrent)
     print(f"# in all {spell_range(work)} of work: {spell_range(total)} from start to end")
+
+
+def _contact_sheet(config: "TrialConfig", home: Home, name: str) -> str:
+    """Draw what training will see into the study's folder, and return where it lies, or why it does not."""
+    from trainables.pretraining.dataset import OnDataset
+    from trainables.stages.data import load_data
+    from trainables.training.contact_sheet import contact_sheet
+
+    data = load_data(config)
+    others = {"public": data.public}
+    if isinstance(config.pretraining, OnDataset):
+        others["pre-training"] = config.pretraining.data.load(config.image_size)
+    sheet = contact_sheet(data.split.train, others, config.target.augmentation, config.seed)
+    place = home.study(name) / "contact_sheet.png"
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        sheet.save(place)
+    except OSError as error:
+        return f"no contact sheet: {place} cannot be written ({error.strerror})"
+    return f"contact sheet: {place} (what training will see; private images: it is kept in the home alone)"
 
 
 def _shares(study: Study) -> str:

@@ -5,9 +5,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from sweeper.cli.static_knobs import knobs
 from sweeper.study.metrics import ROOT, reconstruction_metrics
 from sweeper.study.presets import Row, preset, preset_files
+from sweeper.study.static_knobs import knobs
 from sweeper.study.static_registry import registry_entries
 from trainables.errors import ConfigError
 from trainables.storage.documents import suggestion

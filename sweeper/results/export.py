@@ -1,11 +1,11 @@
-"""Release a trial: its target's weights, what they are for, its labels, and a card of what was measured."""
+"""Release of a trial: its target's weights, what they are for, its labels, and a card of all figures."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sweeper.results.model_card import CARD, Trial, card
+from sweeper.results.model_card import CARD, card
+from sweeper.results.record_types import Replicate, StudyRecords, TrialRecord
 from sweeper.results.records import study_records
 from sweeper.results.stage_files import key_parts
 from sweeper.storage.home import Home
@@ -41,7 +41,7 @@ def export(home: Home, name: str, number: int, folder: Path, *, replicate: int |
         raise ConfigError(
             f"trial {number} was trained under the seeds {', '.join(map(str, seeds))}; got {chosen} (--seed)"
         )
-    weights = Path(seeds[chosen]["artifacts"].get("target") or "nowhere") / "target.pt"
+    weights = Path(seeds[chosen].artifacts.get("target") or "nowhere") / "target.pt"
     if not weights.is_file():
         raise ConfigError(
             f"expected the target of trial {number} at {weights}, found nothing; export where the sweep ran, "
@@ -49,7 +49,7 @@ def export(home: Home, name: str, number: int, folder: Path, *, replicate: int |
         )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"expected a new or empty folder to release into, got {folder} (-o)")
-    config = load_trial({**study.document(trial["params"]), "replicate": chosen}, f"{name}, trial {number}")
+    config = load_trial({**study.document(trial.params), "replicate": chosen}, f"{name}, trial {number}")
     labels = trained_labels(config, weights.parent)
     crop, fit = config.private.crop, config.private.fit
     about = {
@@ -101,22 +101,21 @@ def trained_labels(config: "TrialConfig", folder: Path) -> tuple[str, ...]:
     return data.split.train.names
 
 
-def find_trial(records: Mapping[str, Any], number: int) -> Trial:
+def find_trial(records: StudyRecords, number: int) -> TrialRecord:
     """Return the finished trial `number`; raise `ConfigError` naming those there are."""
-    found = next((trial for trial in records["trials"] if trial["number"] == number), None)
-    if found is None or found["state"] != "complete":
-        have = ", ".join(str(t["number"]) for t in records["trials"] if t["state"] == "complete")
-        state = "no such trial" if found is None else f"a {found['state']} one"
+    trial = next((trial for trial in records.trials if trial.number == number), None)
+    if trial is None or not trial.complete:
+        have = ", ".join(str(other.number) for other in records.complete)
+        state = "no such trial" if trial is None else f"a {trial.state} one"
         raise ConfigError(
-            f"expected a finished trial of '{records['study']}', got {number}, {state} (--trial); finished: "
+            f"expected a finished trial of '{records.study}', got {number}, {state} (--trial); finished: "
             f"{have or 'none'}"
         )
-    return dict(found)
+    return trial
 
 
-def trained_seeds(trial: Trial, first: int) -> dict[int, Trial]:
+def trained_seeds(trial: TrialRecord, first: int) -> dict[int, Replicate]:
     """Return replicate number -> values, interval and artifacts of every target that the trial trained."""
-    own = {"replicate": first, **{key: trial[key] for key in ("values", "interval", "artifacts")}}
-    searched = trial.get("replicates") or [own]
-    fresh = (trial.get("confirmed") or {}).get("replicates") or []
-    return {one["replicate"]: one for one in [*searched, *fresh]}
+    own = Replicate(replicate=first, values=trial.values, interval=trial.interval, artifacts=trial.artifacts)
+    fresh = trial.confirmed.replicates if trial.confirmed else ()
+    return {seed.replicate: seed for seed in (*(trial.replicates or [own]), *fresh)}

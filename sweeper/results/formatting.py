@@ -1,10 +1,9 @@
-"""How reports write numbers, settings and trials."""
+"""Formatting of numbers, settings and trials in reports."""
 
 from typing import Any
 
+from sweeper.results.record_types import TrialRecord
 from sweeper.study.metrics import SHARE, find_metric
-
-Trial = dict[str, Any]
 
 _SYMBOLS = {"lambda_x": "λx", "lambda_y": "λy", "beta": "β", "alpha": "α"}
 
@@ -62,19 +61,19 @@ def duration(seconds: float) -> str:
     """Return seconds as the two largest units that matter."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    rounded = round(seconds)
+    if rounded < 60:
+        return f"{rounded} s"
+    if rounded < 3600:
+        return f"{rounded // 60} min {rounded % 60:02d} s"
+    return f"{rounded // 3600} h {rounded % 3600 // 60:02d} min"
 
 
-def defense(trial: Trial) -> str:
+def defense(trial: TrialRecord) -> str:
     """Return the defense and its searched weights: ``bido hsic, λx 0.05, λy 0.5``."""
     prefix = "defense."
-    knobs = {k.removeprefix(prefix): v for k, v in trial["params"].items() if k.startswith(prefix)}
-    head = [str(trial.get("defense") or knobs.get("kind", "none"))]
+    knobs = {k.removeprefix(prefix): v for k, v in trial.params.items() if k.startswith(prefix)}
+    head = [str(trial.defense or knobs.get("kind", "none"))]
     knobs.pop("kind", None)
     if "measure" in knobs:
         head.append(str(knobs.pop("measure")))
@@ -83,22 +82,22 @@ def defense(trial: Trial) -> str:
     )
 
 
-def family(trial: Trial) -> str:
+def family(trial: TrialRecord) -> str:
     """Return the kind of defense, the word that plots group by."""
-    return str(trial.get("defense") or trial["params"].get("defense.kind") or "none")
+    return str(trial.defense or trial.params.get("defense.kind") or "none")
 
 
-def freeze_point(trial: Trial) -> str:
+def freeze_point(trial: TrialRecord) -> str:
     """Return the trial's freeze point, ``none`` if nothing is known of it."""
-    return str(trial.get("freeze_point") or trial["params"].get("target.freeze_point") or "none")
+    return str(trial.freeze_point or trial.params.get("target.freeze_point") or "none")
 
 
-def undefended(trial: Trial) -> bool:
+def undefended(trial: TrialRecord) -> bool:
     """Return whether nothing protects this trial: no defense and nothing frozen."""
     return family(trial) == "none" and freeze_point(trial) == "none"
 
 
-def short(trial: Trial) -> str:
+def short(trial: TrialRecord) -> str:
     """Return the label of a point: its freeze point, or that it has none."""
     if undefended(trial):
         return "undefended"

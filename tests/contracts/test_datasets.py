@@ -2,36 +2,71 @@
 
 import dataclasses
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import yaml
-from PIL import Image
+from picture_folders import write_people
 from pydantic import TypeAdapter
 
 from trainables.datasets import DATASETS
 from trainables.datasets.base import Dataset
+from trainables.datasets.overlap import check_disjoint, check_parts
+from trainables.datasets.split import split
+from trainables.errors import ConfigError
+from trainables.method import LATER, knobs_marked
+from trainables.storage.content import with_content
 from trainables.storage.store import content_key
 
 
 def written(root: Path) -> str:
-    """Write three identities of four noisy 40-pixel pictures and return the folder."""
-    numbers = np.random.default_rng(0)
-    for identity in "abc":
-        (root / identity).mkdir()
-        for file in range(4):
-            noise = numbers.integers(0, 256, (40, 40, 3), dtype=np.uint8)
-            Image.fromarray(noise).save(root / identity / f"{file}.png")
-    return str(root)
+    """Write three identities of four noisy pictures, 40 by 30 pixels, and return the folder."""
+    return str(write_people(root, "a", "b", "c", images=4, size=(40, 30)))
 
 
 EXAMPLES: dict[str, Callable[[Path], dict[str, object]]] = {
     "synthetic_faces": lambda folder: {"population": "private", "identities": 3, "images_per_identity": 4},
     "image_folder": lambda folder: {"root": written(folder)},
 }
+
+
+def parts_are_checked(data: Dataset) -> object:
+    """Return what is said of pictures that two people share; the second has one of the first's."""
+    root = Path(data.root)  # type: ignore[attr-defined]
+    shutil.copy(root / "a" / "0.png", root / "b" / "same.png")
+    try:
+        return check_parts(split(data.load(32)), allow=data.allow_duplicates)
+    except ConfigError:
+        return "refused"
+
+
+def names_are_compared(data: Dataset) -> object:
+    """Return whether equal names in private and public data are refused."""
+    images = data.load(32)
+    others = dataclasses.replace(images, pixels=255 - images.pixels, digests=None, files=("x",) * len(images))
+    try:
+        check_disjoint(images, others, names=not data.anonymous_names)
+    except ConfigError:
+        return "refused"
+    return "accepted"
+
+
+# A value of each knob away from its default, and where it shows if not in the images.
+AWAY: dict[str, dict[str, tuple[Any, Callable[[Dataset], object]]]] = {
+    "synthetic_faces": {"population": ("public", lambda data: data.load(32).pixels.sum())},
+    "image_folder": {
+        "crop": (20, lambda data: data.load(32).pixels.sum()),
+        "limit": (2, lambda data: data.load(32).names),
+        "fit": ("pad", lambda data: data.load(32).pixels.sum()),
+        "allow_duplicates": (True, parts_are_checked),
+        "anonymous_names": (True, names_are_compared),
+    },
+}
+ELSEWHERE = {"root"}  # where the data lie, not what they are
 
 
 @pytest.fixture(params=sorted(DATASETS))
@@ -79,3 +114,23 @@ def test_selecting_keeps_the_meaning_of_labels(data: Dataset) -> None:
     part = images.select(images.labels == 1)
     assert part.names == images.names and set(part.labels.tolist()) == {1}
     assert part.files == images.files[4:8] and torch.equal(part.pixels, images.pixels[4:8])
+
+
+def test_every_knob_shows_in_what_is_done(data: Dataset) -> None:
+    for field in dataclasses.fields(data):
+        if field.name in ELSEWHERE:
+            continue
+        value = getattr(data, field.name)
+        plain = (
+            value + 1 if isinstance(value, int) else value,
+            lambda data: data.load(32).pixels.float().sum(),
+        )
+        away, effect = AWAY.get(data.kind, {}).get(field.name, plain)
+        assert away != value, f"say in AWAY what {field.name} of {data.kind} may be"
+        other = dataclasses.replace(data, **{field.name: away})  # type: ignore[type-var]
+        assert effect(other) != effect(data), field.name
+        assert with_content(other) != with_content(data), field.name
+
+
+def test_a_later_knob_enters_no_key_at_its_default(data: Dataset) -> None:
+    assert not set(with_content(data)) & set(knobs_marked(data, LATER))

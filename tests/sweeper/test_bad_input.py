@@ -4,6 +4,7 @@ import pytest
 import torch
 import yaml
 from click.testing import CliRunner
+from picture_folders import write_people, write_pictures
 
 from sweeper.cli.app import main
 from trainables.config import load_trial
@@ -78,6 +79,54 @@ def test_missing_and_surplus_keys_of_a_checkpoint_are_named(place, file, said):
     assert said in refused(place, "run", "mine.yaml", "-S", override)
 
 
+FOLDERS = {  # what people put there, and what is said of it
+    "a flat folder": (["1.png", "2.png"], "must show at least 2 people"),
+    "parts": (["train/a/1.png", "train/b/2.png", "val/a/3.png", "val/b/4.png"], "are parts, not people"),
+    "parts without people": (["Training/1.png", "Testing/2.png"], "are parts, not people"),
+    "a level too many": (["a/x/1.png", "b/x/2.png"], "saw a, b / x / 2 images"),
+    "too few images": (["a/1.png", "b/2.png"], "every identity needs at least"),
+}
+
+
+@pytest.mark.parametrize(
+    "words", [("run", "mine.yaml"), ("run", "mine.yaml", "--dry-run"), ("attack", "good.pt")]
+)
+@pytest.mark.parametrize("case", FOLDERS)
+def test_folders_that_prove_nothing(place, case, words):
+    files, said = FOLDERS[case]
+    root = write_pictures(place / "people", *files)
+    study = () if words[0] == "run" else ("--study", "mine.yaml")
+    override = f"trial.private={{kind: image_folder, root: {root}}}"
+    assert said in refused(place, *words, *study, "-S", override)
+
+
+def test_pretraining_on_private_images(place):
+    root, other = write_people(place / "people", "a", "b"), write_people(place / "other", "c", "d", first=3)
+    overrides = (
+        f"trial.private={{kind: image_folder, root: {root}}}",
+        f"trial.pretraining={{kind: dataset, data: {{kind: image_folder, root: {other}}}}}",
+    )
+    words = [word for override in overrides for word in ("-S", override)]
+    for command in (("run", "mine.yaml"), ("run", "mine.yaml", "--dry-run")):
+        assert "got 9 shared of 12 private" in refused(place, *command, *words)
+
+
+def test_what_to_know_of_the_data_is_said_before_ray_starts(place):
+    root = write_people(place / "people", "a", "b", "c", "d")
+    (root / "a" / "7.heic").write_bytes(b"x")
+    words = (
+        "run",
+        "mine.yaml",
+        "--home",
+        "home",
+        "-S",
+        f"trial.private={{kind: image_folder, root: {root}}}",
+    )
+    done = CliRunner().invoke(main, words)
+    assert str(done.exception) == "Ray was started"
+    assert "WARNING: private data: left out 1 file that cannot be read as images: 1 .heic" in done.stderr
+
+
 DATED = yaml.safe_dump({**STUDY, "name": "DATE"}).replace("DATE", "2024-02-30")
 
 
@@ -122,3 +171,15 @@ def test_a_date_that_no_calendar_has_is_a_name(place):
 )
 def test_an_override_is_read_as_strictly(place, override, said):
     assert said in refused(place, "run", "mine.yaml", "-S", override)
+
+
+def test_a_path_that_begins_with_the_home_is_found_and_named_in_full(place, monkeypatch):
+    monkeypatch.setenv("HOME", str(place))
+    folder = {"kind": "image_folder", "root": "~/none"}
+    study = {**STUDY, "trial": {**STUDY["trial"], "private": folder}}
+    (place / "homely.yaml").write_text(yaml.safe_dump(study))
+    for words in (("run", "~/homely.yaml"), ("run", "~/homely.yaml", "--dry-run")):
+        assert f"{place}/none" in refused(place, *words)
+    assert f"{place}/other.pt" in refused(place, "attack", "~/other.pt", "--study", "~/mine.yaml")
+    (place / "child.yaml").write_text("extends: ~/homely.yaml\nname: child\n")
+    assert f"{place}/none" in refused(place, "run", "child.yaml", "--dry-run")

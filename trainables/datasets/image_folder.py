@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from trainables.datasets.base import Dataset, Images
+from trainables.datasets.canaries import add_canaries
 from trainables.datasets.layout import arrange, by_suffix, loss_warnings, remedy
 from trainables.datasets.pictures import (
     UNREADABLE,
@@ -55,6 +56,9 @@ class ImageFolder(Dataset):
         are images that pre-training shares with the private data.
     anonymous_names: the names say nothing about who is shown, as numbers that each data set counts anew; they
         are not compared between private and public data.
+    canaries: how many rendered people stand beside those of the folder, see `add_canaries`. Among private
+        images they are people whose leak harms nobody; public images need some of their own (others) if the
+        attacker's prior is to draw rendered people at all.
     """
 
     kind: ClassVar[str] = "image_folder"
@@ -67,12 +71,15 @@ class ImageFolder(Dataset):
     fit: Literal["cut", "pad"] = later_knob("cut")
     allow_duplicates: bool = later_knob(False)
     anonymous_names: bool = later_knob(False)
+    canaries: int = later_knob(0)
 
     def __post_init__(self) -> None:
         for knob in ("crop", "limit"):
             value = getattr(self, knob)
             if value is not None and value < 1:
                 raise ConfigError(f"{knob} of image_folder must be at least 1, or left out; got {value}")
+        if self.canaries < 0:
+            raise ConfigError(f"canaries of image_folder must be at least 0; got {self.canaries}")
         if self.fit not in get_args(Fit):
             raise ConfigError(
                 f"fit of image_folder must be one of {', '.join(get_args(Fit))}; got {self.fit!r}"
@@ -124,7 +131,7 @@ def _decode(
         got = f"found none, but {by_suffix(others)}; {remedy(others)}" if others else "found none"
         raise ConfigError(
             f"image_folder expects images in identity/file.jpg below {str(root)!r} (root); {got} "
-            f"(read are {', '.join(sorted(suffixes))})"
+            "(what Pillow reads: .jpg, .png, .webp, .tif and others)"
         )
     _check_names(paths, root)
     entries, warnings = arrange(paths, listing.folders, others, str(root))
@@ -143,7 +150,7 @@ def _decode(
     number = {name: label for label, name in enumerate(names)}
     read = _read_all(data, root, [entry.path for entry in entries], image_size)
     given = {entry.part for entry in entries} - {None}
-    return Images(
+    images = Images(
         pixels=read.pixels,
         labels=torch.tensor([number[entry.identity] for entry in entries]),
         names=tuple(names),
@@ -153,21 +160,28 @@ def _decode(
             torch.tensor([entry.part == "validation" for entry in entries]) if "validation" in given else None
         ),
         digests=read.digests,
-        warnings=tuple(f"{root.name}: {text}" for text in (*warnings, *read.warnings)),
+        warnings=(*warnings, *read.warnings),
     )
+    return add_canaries(images, data.canaries) if data.canaries else images
 
 
 def _list_zip(root: Path) -> Listing:
     """Return what lies in a zip, without what other programs leave there."""
     time = root.stat().st_mtime_ns
     with zipfile.ZipFile(root) as archive:
-        entries = [i for i in archive.infolist() if not is_foreign(PurePosixPath(i.filename).parts)]
-    files = {entry.filename: entry.file_size for entry in entries if not entry.is_dir()}
-    folders = {PurePosixPath(entry.filename).as_posix() for entry in entries if entry.is_dir()}
+        entries = [(_slashed(i), i) for i in archive.infolist()]
+    entries = [(name, i) for name, i in entries if not is_foreign(PurePosixPath(name).parts)]
+    files = {name: entry.file_size for name, entry in entries if not name.endswith("/")}
+    folders = {PurePosixPath(name).as_posix() for name, _ in entries if name.endswith("/")}
     folders |= {parent.as_posix() for file in files for parent in PurePosixPath(file).parents}
     return Listing(
         tuple((file, size, time) for file, size in sorted(files.items())), tuple(sorted(folders - {"."}))
     )
+
+
+def _slashed(entry: zipfile.ZipInfo) -> str:
+    """Return the path of an entry; old programs for Windows wrote backslashes."""
+    return entry.filename if "/" in entry.filename else entry.filename.replace("\\", "/")
 
 
 def _check_names(paths: list[str], root: Path) -> None:
@@ -204,10 +218,11 @@ def _reader(root: Path) -> Iterator[Read]:
         return
     with zipfile.ZipFile(root) as archive:
         lock = threading.Lock()
+        entries = {_slashed(entry): entry for entry in archive.infolist()}
 
         def read(path: str) -> bytes:
             with lock:
-                return archive.read(path)
+                return archive.read(entries[path])
 
         yield read
 

@@ -173,7 +173,7 @@ def _tree(parts: Sequence[tuple[str, ...]]) -> str:
     for level in range(max(map(len, parts)) - 1):
         names = sorted({part[level] for part in parts if len(part) > level + 1})
         more = f", … ({len(names)})" if len(names) > SHOWN else ""
-        levels.append(", ".join(names[:SHOWN]) + more)
+        levels.append(", ".join(map(_plain, names[:SHOWN])) + more)
     return " / ".join([*levels, _count(len(parts), "image")])
 
 
@@ -224,7 +224,7 @@ def _lost(others: Iterable[str]) -> list[str]:
 
 def by_suffix(paths: Iterable[str]) -> str:
     """Return how many files have which suffix, the most frequent first."""
-    counts = Counter(PurePosixPath(path).suffix.lower() or "without a suffix" for path in paths)
+    counts = Counter(_plain(PurePosixPath(path).suffix.lower()) or "without a suffix" for path in paths)
     return ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common())
 
 
@@ -236,6 +236,11 @@ def remedy(paths: Iterable[str]) -> str:
             "away"
         )
     return "convert them to PNG or JPEG, or move them away"
+
+
+def _plain(name: str) -> str:
+    """Return a name that fits into a line of text: what is no UTF-8, or moves the cursor, is escaped."""
+    return name if name.isprintable() else ascii(name)[1:-1]
 
 
 def _listed(names: Sequence[str]) -> str:

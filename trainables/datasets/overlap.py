@@ -58,7 +58,8 @@ def check_parts(parts: Split, *, allow: bool) -> list[str]:
     across_people = [g for g in groups if len({label for _, label, _ in g}) > 1]
     across_parts = [g for g in groups if len({part for part, _, _ in g}) > 1 and g not in across_people]
     found = [
-        f"{len(these)} equal images {where} ({_examples(' = '.join(f for _, _, f in g) for g in these)})"
+        f"{len(these)} equal image{'' if len(these) == 1 else 's'} {where} "
+        f"({_examples(' = '.join(file for _, _, file in group) for group in these)})"
         for these, where in ((across_people, "under two people"), (across_parts, "in two of its parts"))
         if these
     ]

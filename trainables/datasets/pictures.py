@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from trainables.errors import ConfigError
+from trainables.storage.folders import is_regular
 
 Fit = Literal["cut", "pad"]
 
@@ -54,21 +55,29 @@ def readable_suffixes() -> frozenset[str]:
 def decode(content: bytes) -> Picture:
     """Return the first picture of a file as RGB, its EXIF rotation applied.
 
-    16-bit grey is scaled by its range, 65535 to 255. Raises ValueError for pixels without a known range
-    (32-bit integers, floats), and one of `UNREADABLE` for what is no picture.
+    16-bit grey (12-bit in some TIFFs) is scaled by its range to 255. Raises `UnknownRange` for pixels without
+    a known one (32-bit integers, floats), and one of `UNREADABLE` for what is no picture.
     """
     with Image.open(io.BytesIO(content)) as image:
         frames = getattr(image, "n_frames", 1) if image.format in LAYERED else 1
         mode, kind = image.mode, image.format
         upright = ImageOps.exif_transpose(image)
         if mode.startswith("I;16") or (mode == "I" and kind in ("PNG", "PPM")):
-            values = np.asarray(upright).astype(np.int64).clip(0, SIXTEEN_BITS)
-            eight = ((values * 255 + SIXTEEN_BITS // 2) // SIXTEEN_BITS).astype(np.uint8)
+            most, negative = _grey_of_tiff(image) if kind == "TIFF" else (SIXTEEN_BITS, False)
+            values = np.asarray(upright).astype(np.int64).clip(0, most)
+            eight = ((values * 255 + most // 2) // most).astype(np.uint8)
+            eight = 255 - eight if negative else eight
             return Picture(Image.fromarray(eight).convert("RGB"), scaled=True, frames=frames)
         if mode in ("I", "F"):
             what = "32-bit integers" if mode == "I" else "floats"
             raise UnknownRange(f"its pixels are {what} (mode {mode}), whose range is not known")
         return Picture(upright.convert("RGB"), frames=frames)
+
+
+def _grey_of_tiff(image: Any) -> tuple[int, bool]:
+    """Return the largest value of a grey TIFF, which may have 12 bits, and whether 0 is white in it."""
+    bits, photometric = image.tag_v2.get(258, (16,)), image.tag_v2.get(262, 1)
+    return 2 ** int(bits[0] if isinstance(bits, tuple) else bits) - 1, photometric == 0
 
 
 class UnknownRange(ValueError):
@@ -104,6 +113,8 @@ def read_picture(path: str | Path, size: int, *, crop: int | None = None, fit: F
     place = Path(path).expanduser()
     try:
         readable_suffixes()  # registers what is installed
+        if place.exists() and not is_regular(place):
+            raise ValueError("it is no file")
         picture = decode(place.read_bytes()).image
     except UNREADABLE as error:
         reason: Any = error.strerror if isinstance(error, OSError) and error.strerror else error

@@ -1,5 +1,6 @@
 """The images of a trial: loaded, checked, split, and fingerprinted for the store's keys."""
 
+import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
@@ -46,7 +47,13 @@ def load_data(config: TrialConfig) -> Data:
             f"identities must be at most {classes}, as many as the private images show; got "
             f"{config.identities} (identities); ask for fewer, or leave it out to attack all"
         )
+    if isinstance(config.pretraining, OnDataset) and _may_share(config.private, config.pretraining.data):
+        return dataclasses.replace(data, warnings=(*data.warnings, *pretraining_warnings(config)))
     return data
+
+
+def _may_share(private: Dataset, other: Dataset) -> bool:
+    return bool(private.allow_duplicates or other.allow_duplicates)
 
 
 LOADED: dict[Any, tuple[Any, Data]] = {}  # the last few: what they were loaded from, its stamps, the data
@@ -98,14 +105,13 @@ def pretraining_warnings(config: TrialConfig) -> list[str]:
         return []
     private, other = config.private, config.pretraining.data
     images = other.load(config.image_size)
-    allow = private.allow_duplicates or other.allow_duplicates
-    shared = check_pretraining(private.load(config.image_size), images, allow=allow)
+    shared = check_pretraining(private.load(config.image_size), images, allow=_may_share(private, other))
     return [*(f"pre-training data: {text}" for text in images.warnings), *shared]
 
 
 def data_warnings(config: TrialConfig) -> list[str]:
     """Return all that a reader must know of a trial's data, read and checked; see `load_data` for errors."""
-    return [*load_data(config).warnings, *pretraining_warnings(config)]
+    return list(dict.fromkeys([*load_data(config).warnings, *pretraining_warnings(config)]))
 
 
 def _fingerprint(images: Images) -> str:

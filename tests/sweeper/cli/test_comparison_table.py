@@ -1,3 +1,5 @@
+from records import as_study
+
 from sweeper.cli.comparison_table import show_comparison
 from sweeper.results.compare import compare
 from sweeper.results.published import points
@@ -6,7 +8,7 @@ OBJECTIVES = {"test_accuracy": "maximize", "attack_accuracy": "minimize"}
 
 
 def record(name, rows, spread=0.01):
-    return {
+    document = {
         "study": name,
         "objectives": OBJECTIVES,
         "trials": [
@@ -21,6 +23,7 @@ def record(name, rows, spread=0.01):
             for number, (accuracy, attacked) in enumerate(rows)
         ],
     }
+    return as_study(document)
 
 
 def cells(out):
@@ -36,11 +39,11 @@ def test_hypervolume_dominance_attainment_and_the_outcome(capsys):
     first = next(row for row in table if row[0] == "first" and row[1] == "2")
     volume = 0.9 * 0.5 + 0.6 * 0.4
     assert first[2:4] == ["2", f"{volume:.4f}"] and first[6] == f"{volume:.3g}"  # an hour of work
-    low, high = found["studies"][0]["estimate"]["interval"]
+    low, high = found.studies[0].estimate.interval
     assert f"[{low:.3f}, {high:.3f}]" in first[4]
     assert ["first", "", "0%"] in table and ["second", "100%", ""] in table
     assert any(row[0] == "0.85" and "0.500" in row[1] and row[2] == "not reached" for row in table)
-    assert out.rstrip().endswith(found["outcome"])
+    assert out.rstrip().endswith(found.outcome)
     assert "note: 95 % intervals: " in out
 
 
@@ -54,7 +57,7 @@ def test_published_points_are_listed_with_their_doubts(capsys):
     show_comparison(compare([record("mine", [(0.9, 0.5)])], published=published))
     out = capsys.readouterr().out
     assert "Published points, under conditions of their own" in out
-    for trial in published[0]["trials"]:
-        assert any(f"{trial['values']['test_accuracy']:.4f}" in row for row in cells(out))
+    for trial in published[0].trials:
+        assert any(f"{trial.values['test_accuracy']:.4f}" in row for row in cells(out))
     assert "set-up of 'mine' against PPA on MaxViT" in out
-    assert f"doubtful in {published[0]['study']}: setup_unknown" in out
+    assert f"doubtful in {published[0].study}: setup_unknown" in out

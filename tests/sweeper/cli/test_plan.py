@@ -2,12 +2,15 @@
 
 import pytest
 import yaml
+from picture_folders import write_people, write_pictures
+from PIL import Image
 
 from sweeper.cli.plan import show_plan
 from sweeper.engine.progress import spell_range
 from sweeper.engine.remaining import OVERHEAD, START
 from sweeper.engine.resources import Node
 from sweeper.study.loading import parse_study
+from trainables.errors import ConfigError
 from trainables.runtime.duration import Duration
 
 FACES = {"kind": "synthetic_faces", "identities": 4, "images_per_identity": 8}
@@ -92,7 +95,9 @@ def test_shared_stages_are_paid_once_and_the_rest_by_every_trial(plan, home):
     high = 140 + START.high + 4 * OVERHEAD.high
     total = spell_range(Duration(low=low, high=high))
     assert f"in all 1.5 to 2.5 min of work: {total} from start to end\n" in out
-    assert list(home.root.iterdir()) == []
+    assert [path.relative_to(home.root).as_posix() for path in home.root.rglob("*.*")] == [
+        "studies/tiny/contact_sheet.png"
+    ]
 
 
 def test_every_trial_pays_for_its_seeds(plan):
@@ -138,6 +143,35 @@ def test_screening_is_announced(plan):
 )
 def test_what_a_trial_would_get_of_this_machine(plan, resources, line):
     assert line in plan(resources=resources)
+
+
+def test_data_warnings_and_a_contact_sheet_are_shown_before_any_work(plan, home, tmp_path):
+    private = str(write_people(tmp_path / "private", "ada", "bob"))
+    (tmp_path / "private" / "ada" / "9.heic").write_bytes(b"x")
+    public = str(write_pictures(tmp_path / "public", "1.png", "2.png", first=50, size=(48, 32)))
+    folders = {
+        "private": {"kind": "image_folder", "root": private, "fit": "pad"},
+        "public": {"kind": "image_folder", "root": public},
+    }
+    out = plan(trial=DOCUMENT["trial"] | folders)
+    assert "# WARNING: private data: left out 1 file that cannot be read as images: 1 .heic" in out
+    place = home.study("tiny") / "contact_sheet.png"
+    assert f"# contact sheet: {place} (what training will see; private images: it is kept in the home" in out
+    with Image.open(place) as sheet:
+        assert sheet.format == "PNG" and sheet.height > 3 * 64
+    assert not [path for path in tmp_path.rglob("*contact*") if home.root not in path.parents]
+
+
+def test_a_home_that_cannot_be_written_costs_the_sheet_alone(plan, home):
+    (home.root / "studies").write_text("a file")
+    out = plan()
+    assert "# no contact sheet: " in out and "# in all " in out
+
+
+def test_data_that_cannot_be_used_is_refused(plan, tmp_path):
+    root = str(write_pictures(tmp_path / "flat", "1.png", "2.png"))
+    with pytest.raises(ConfigError, match="at least 2 people"):
+        plan(trial=DOCUMENT["trial"] | {"private": {"kind": "image_folder", "root": root}})
 
 
 def test_what_is_known_of_the_trials_is_said(plan):

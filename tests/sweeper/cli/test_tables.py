@@ -1,6 +1,7 @@
 """What a person reads at the end, from records written by hand."""
 
 import pytest
+from records import as_study
 
 from sweeper.cli import tables as summary
 from sweeper.engine.sweep import SweepResult
@@ -28,14 +29,9 @@ def failed(number: int, reason: str):
     return trial(number, 0, 0, state="failed", values={}, on_front=False, reason=reason)
 
 
-def records(*trials):
-    return {
-        "study": "mine",
-        "objectives": {"test_accuracy": "maximize", "attack_accuracy": "minimize"},
-        "reference_point": {"test_accuracy": 0.0, "attack_accuracy": 1.0},
-        "hypervolume": 0.56789,
-        "trials": list(trials),
-    }
+def records(*trials, **changes):
+    reference = {"test_accuracy": 0.0, "attack_accuracy": 1.0}
+    return as_study({"reference_point": reference, "hypervolume": 0.56789, "trials": list(trials)} | changes)
 
 
 def rows(table: str) -> list[list[str]]:
@@ -64,18 +60,17 @@ def test_the_front_is_a_table_the_most_accurate_first(capsys):
 
 
 def test_the_table_follows_the_first_objective_and_names_what_is_infeasible(capsys):
-    seconds = {"train_seconds": 3.0}
-    found = records(
+    trials = [
         trial(0, 0.8, 0.2),
         trial(1, 0.9, 0.1),
         trial(2, 0.5, 0.1, on_front=False, feasible=False, reason="misses test_accuracy >= 0.8"),
         trial(4, 0.6, 0.1, on_front=False, feasible=False, reason="misses test_accuracy >= 0.8"),
-    )
-    found["objectives"] = {"attack_accuracy": "minimize", "train_seconds": "minimize"}
-    found["reference_point"] = {"attack_accuracy": 1.0, "train_seconds": 7.5}
-    for one in found["trials"]:
-        one["values"] |= seconds
-    summary.show_front(found)
+    ]
+    for document in trials:
+        document["values"]["train_seconds"] = 3.0
+    objectives = {"attack_accuracy": "minimize", "train_seconds": "minimize"}
+    reference = {"attack_accuracy": 1.0, "train_seconds": 7.5}
+    summary.show_front(records(*trials, objectives=objectives, reference_point=reference))
     out = capsys.readouterr().out
     assert [row[0] for row in rows(out)] == ["1", "0"]  # the lowest attack accuracy first
     assert "(reference point: attack_accuracy 1, train_seconds 7.5, the worst measured)" in out
@@ -91,13 +86,14 @@ def test_fresh_seeds_are_columns_and_who_is_doubtful_is_named(capsys):
             "front_probability": sure,
         }
 
+    confirmed = {"attacks": [{"kind": "kedmi"}], "seeds": 3, "hypervolume": 0.5432}
     found = records(
         trial(0, 0.8, 0.2, confirmed=fresh(0.79, 0.25, 0.31)),
         trial(1, 0.9, 0.3, confirmed=None),
         trial(2, 0.7, 0.2, on_front=False, confirmed=fresh(0.8, 0.2, 0.876)),
         trial(3, 0.6, 0.2, on_front=False, confirmed=fresh(0.6, 0.2, 0.1)),
+        confirmed=confirmed,
     )
-    found["confirmed"] = {"attacks": [{"kind": "kedmi"}], "seeds": 3, "hypervolume": 0.5432}
     summary.show_front(found)
     out = capsys.readouterr().out
     assert rows(out) == [

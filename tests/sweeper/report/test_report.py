@@ -6,6 +6,7 @@ from time import process_time
 
 import pytest
 import torch
+from records import as_study
 
 from sweeper.report.report import write_report
 from trainables.errors import ConfigError, DiskError
@@ -93,7 +94,7 @@ def record(name, trials):
 
 def page(records, tmp_path, images=False):
     path = tmp_path / "reports" / "report.html"
-    write_report(records, path, images=images)
+    write_report([as_study(record) for record in records], path, images=images)
     return path.read_text(encoding="utf-8")
 
 

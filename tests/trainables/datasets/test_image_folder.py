@@ -99,6 +99,16 @@ def test_names_that_are_no_utf8_are_named_in_one_error(tmp_path: Path, bad: byte
     str(error.value).encode()  # can be printed
 
 
+def test_a_zip_with_backslashes_is_a_tree(tmp_path: Path) -> None:
+    root = tree(tmp_path / "data", "a/1.png", "b/1.png")
+    with zipfile.ZipFile(tmp_path / "old.zip", "w") as archive:
+        for name in "ab":
+            content = (root / name / "1.png").read_bytes()
+            archive.writestr(zipfile.ZipInfo(f"data\\{name}\\1.png"), content)
+    images = ImageFolder(root=str(tmp_path / "old.zip")).load(SIZE)
+    assert images.names == ("a", "b") and images.pixels[:, 0, 0, 0].tolist() == [0, 1]
+
+
 def test_fit_pad_keeps_what_cutting_loses(tmp_path: Path) -> None:
     picture(tmp_path / "1.png", 90, width=20, height=10)
     padded = ImageFolder(root=str(tmp_path), fit="pad").load(20).pixels[0]

@@ -1,25 +1,15 @@
 """Trees as people have them: parts in every spelling, levels too many, people without a readable image."""
 
+import os
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
+from picture_folders import write_pictures as write
 
 from trainables.datasets.image_folder import ImageFolder
 from trainables.datasets.layout import arrange, role_of
 from trainables.datasets.split import split
 from trainables.errors import ConfigError
-
-
-def write(root: Path, *files: str) -> Path:
-    """Write a different picture of noise under each name."""
-    for number, file in enumerate(files):
-        path = root / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        noise = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-        Image.fromarray(noise).save(path, format="PNG")
-    return root
 
 
 def people(*parts: str, images: int = 4) -> list[str]:
@@ -179,3 +169,14 @@ def test_thumbnails_below_a_person_are_left_out_and_counted(tmp_path, folder):
 
 def test_nothing_to_warn_of(tmp_path):
     assert load(write(tmp_path, "a/1.png", "b/1.png")).warnings == ()
+
+
+def test_names_that_move_the_cursor_or_are_no_utf8_are_escaped(tmp_path):
+    write(tmp_path, "a/1.png", "b/1.png")
+    (tmp_path / "a" / os.fsdecode(b"x.\xe9")).write_bytes(b"x")
+    (tmp_path / "a" / "x.\x1b[2J").write_bytes(b"x")
+    (warning,) = load(tmp_path).warnings
+    assert warning.isprintable() and "1 .\\udce9" in warning and "1 .\\x1b[2j" in warning
+    with pytest.raises(ConfigError, match="below that") as error:
+        load(write(tmp_path, "a\nb/x/2.png"))
+    assert "\n" not in str(error.value)

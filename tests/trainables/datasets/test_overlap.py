@@ -108,7 +108,7 @@ def test_equal_pictures_under_two_people() -> None:
         check_parts(shifted, allow=False)
     same_part = parts(0, 10, 20)
     same_part.train.pixels.set_(same_part.train.pixels[[0, 1, 0, 3]])  # type: ignore[no-untyped-call]
-    with pytest.raises(ConfigError, match=r"1 equal images under two people \(train/0.jpg = train/2.jpg\)"):
+    with pytest.raises(ConfigError, match=r"1 equal image under two people \(train/0.jpg = train/2.jpg\)"):
         check_parts(same_part, allow=False)
 
 

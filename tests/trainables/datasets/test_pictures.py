@@ -1,6 +1,8 @@
 """Bit depths, formats and shapes of single pictures, against numbers worked out by hand."""
 
 import io
+import os
+import struct
 import sys
 import types
 
@@ -49,6 +51,41 @@ def test_sixteen_bits_are_scaled_by_their_range(content):
     expected = np.round(RAMP / 257).astype(np.uint8)
     assert np.array_equal(np.asarray(picture.image), np.stack([expected] * 3, -1))
     assert expected.min() == 0 and expected.max() == 255 and len(np.unique(expected)) > 60
+
+
+def twelve_bit_tiff(values: np.ndarray, photometric: int) -> bytes:
+    """Return an uncompressed TIFF of 8 by 8 pixels of 12 bits, two in three bytes."""
+    pairs = values.reshape(-1, 2).astype(int)
+    packed = bytes(b for x, y in pairs for b in (x >> 4, (x & 15) << 4 | y >> 8, y & 255))
+    tags = [
+        (256, 3, 1, 8),
+        (257, 3, 1, 8),
+        (258, 3, 1, 12),
+        (259, 3, 1, 1),
+        (262, 3, 1, photometric),
+        (273, 4, 1, 8),
+        (277, 3, 1, 1),
+        (278, 3, 1, 8),
+        (279, 4, 1, len(packed)),
+    ]
+    table = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    return struct.pack("<2sHI", b"II", 42, 8 + len(packed)) + packed + table + bytes(4)
+
+
+def test_twelve_bits_are_scaled_by_their_own_range():
+    ramp = np.linspace(0, 4095, 64).round().astype(np.uint16).reshape(8, 8)
+    picture = decode(twelve_bit_tiff(ramp, photometric=1))
+    assert picture.scaled
+    assert np.array_equal(np.asarray(picture.image)[..., 0], np.round(ramp / 4095 * 255).astype(np.uint8))
+
+
+def test_a_grey_tiff_in_which_zero_is_white_is_no_negative():
+    target = io.BytesIO()
+    Image.fromarray(RAMP).save(target, format="TIFF", tiffinfo={262: 0})
+    stored = Image.open(io.BytesIO(target.getvalue()))
+    assert stored.mode == "I;16" and stored.tag_v2[262] == 0
+    expected = 255 - np.round(RAMP / 257).astype(np.uint8)
+    assert np.array_equal(np.asarray(decode(target.getvalue()).image)[..., 0], expected)
 
 
 @pytest.mark.parametrize(("mode", "what"), [("I", "32-bit integers"), ("F", "floats")])
@@ -167,5 +204,7 @@ def test_a_missing_or_foreign_file_is_one_error(tmp_path):
     (tmp_path / "text.png").write_text("no picture")
     with pytest.raises(ConfigError, match=r"expected a picture at .*text.png"):
         read_picture(tmp_path / "text.png", 8)
-    with pytest.raises(ConfigError, match="expected a picture"):
-        read_picture(tmp_path, 8)
+    os.mkfifo(tmp_path / "pipe.png")
+    for path in (tmp_path, tmp_path / "pipe.png"):
+        with pytest.raises(ConfigError, match=r"expected a picture at .*: it is no file"):
+            read_picture(path, 8)

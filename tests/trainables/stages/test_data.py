@@ -5,8 +5,8 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
+from picture_folders import write_people, write_pictures
 from PIL import Image
 
 from trainables.config import load_trial
@@ -31,18 +31,6 @@ TRIAL = {
 }
 
 
-def write(root: Path, *files: str, first: int = 0) -> Path:
-    for number, file in enumerate(files, first):
-        (root / file).parent.mkdir(parents=True, exist_ok=True)
-        noise = np.random.default_rng(number).integers(0, 256, (32, 32, 3), dtype=np.uint8)
-        Image.fromarray(noise).save(root / file)
-    return root
-
-
-def people(root: Path, *names: str, images: int = 6, first: int = 0) -> Path:
-    return write(root, *(f"{name}/{n}.png" for name in names for n in range(images)), first=first)
-
-
 def trial(root: Path, knobs=None, **changes):
     return load_trial(
         {**TRIAL, "private": {"kind": "image_folder", "root": str(root), **(knobs or {})}, **changes}
@@ -54,56 +42,61 @@ def test_fewer_than_two_people_are_refused(tmp_path, files):
     with pytest.raises(
         ConfigError, match=r"at least 2 people, to tell them apart; got 1 \('all', 2 images\)"
     ):
-        load_data(trial(write(tmp_path, *files)))
+        load_data(trial(write_pictures(tmp_path, *files)))
 
 
 def test_one_person_left_by_a_limit_or_drawn_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="at least 2 people"):
-        load_data(trial(people(tmp_path, "ada", "bob"), {"limit": 1}))
+        load_data(trial(write_people(tmp_path, "ada", "bob"), {"limit": 1}))
     with pytest.raises(ConfigError, match="at least 2 people"):
         load_data(load_trial({**TRIAL, "private": {**DRAWN, "population": "private", "identities": 1}}))
     with pytest.raises(ConfigError, match="at least 2 people"):
         load_data(
             trial(
-                write(tmp_path / "parts", *(f"{p}/ada/{n}.png" for p in ("train", "test") for n in range(4)))
+                write_pictures(
+                    tmp_path / "parts", *(f"{p}/ada/{n}.png" for p in ("train", "test") for n in range(4))
+                )
             )
         )
 
 
 def test_public_images_may_be_of_nobody_in_particular(tmp_path):
     config = trial(
-        people(tmp_path / "private", "ada", "bob"),
-        public={"kind": "image_folder", "root": str(write(tmp_path / "public", "1.png", "2.png", first=50))},
+        write_people(tmp_path / "private", "ada", "bob"),
+        public={
+            "kind": "image_folder",
+            "root": str(write_pictures(tmp_path / "public", "1.png", "2.png", first=50)),
+        },
     )
     assert load_data(config).public.names == ("all",)
 
 
 def test_a_leak_between_parts_is_refused_or_said_everywhere(tmp_path):
-    root = people(tmp_path / "private", "ada", "bob", images=8)
+    root = write_people(tmp_path / "private", "ada", "bob", images=8)
     for n in range(1, 8):
         shutil.copy(root / "ada" / "0.png", root / "ada" / f"{n}.png")
-    with pytest.raises(ConfigError, match=r"1 equal images in two of its parts .*of 16"):
+    with pytest.raises(ConfigError, match=r"1 equal image in two of its parts .*of 16"):
         load_data(trial(root))
     config = trial(root, {"allow_duplicates": True})
     (warning,) = load_data(config).warnings
-    assert "1 equal images in two of its parts" in warning
+    assert "1 equal image in two of its parts" in warning
     result = run_trial(config, store=Store(tmp_path / "store", None))
     assert warning in result.warnings
 
 
 def test_a_picture_under_two_people_is_refused_though_its_file_is_another(tmp_path):
-    root = people(tmp_path, "ada", "bob")
+    root = write_people(tmp_path, "ada", "bob")
     Image.open(root / "ada" / "0.png").save(root / "bob" / "copy.bmp")
-    with pytest.raises(ConfigError, match=r"1 equal images under two people .*ada/0.png = .*bob/copy.bmp"):
+    with pytest.raises(ConfigError, match=r"1 equal image under two people .*ada/0.png = .*bob/copy.bmp"):
         load_data(trial(root))
 
 
 def test_warnings_name_the_set_that_they_are_of(tmp_path):
-    private = people(tmp_path / "private", "ada", "bob")
+    private = write_people(tmp_path / "private", "ada", "bob")
     (private / "ada" / "1.heic").write_bytes(b"x")
-    public = write(tmp_path / "public", "1.png", first=50)
+    public = write_pictures(tmp_path / "public", "1.png", first=50)
     (public / "2.mov").write_bytes(b"x")
-    other = people(tmp_path / "other", "eve", "joe", first=100)
+    other = write_people(tmp_path / "other", "eve", "joe", first=100)
     (other / "eve" / "3.raw").write_bytes(b"x")
     config = trial(
         private,
@@ -117,7 +110,7 @@ def test_warnings_name_the_set_that_they_are_of(tmp_path):
 
 
 def test_numbers_as_names_on_both_sides_want_the_switch(tmp_path):
-    private, public = people(tmp_path / "a", "1", "2"), people(tmp_path / "b", "1", "2", first=50)
+    private, public = write_people(tmp_path / "a", "1", "2"), write_people(tmp_path / "b", "1", "2", first=50)
     sides = {"kind": "image_folder", "root": str(public)}
     with pytest.raises(ConfigError, match="anonymous_names: true"):
         load_data(trial(private, public=sides))
@@ -129,7 +122,7 @@ def test_numbers_as_names_on_both_sides_want_the_switch(tmp_path):
 
 
 def parts(root: Path) -> Path:
-    return write(
+    return write_pictures(
         root, *(f"{p}/{name}/{n}.png" for p in ("train", "test") for name in ("ada", "bob") for n in range(5))
     )
 
@@ -178,7 +171,7 @@ def test_parts_alone_change_the_key(tmp_path, monkeypatch):
 
 def test_public_parts_change_no_key(tmp_path):
     public = {"kind": "image_folder", "root": str(parts(tmp_path / "public"))}
-    private = people(tmp_path / "private", "eve", "joe", first=100)
+    private = write_people(tmp_path / "private", "eve", "joe", first=100)
     before = load_data(trial(private, public=public)).public_key
     flat = tmp_path / "flat"
     for file in sorted((tmp_path / "public").rglob("*.png")):
@@ -189,7 +182,7 @@ def test_public_parts_change_no_key(tmp_path):
 
 
 def test_a_person_with_another_name_is_not_taken_for_the_one_that_was_trained_on(tmp_path):
-    root, store = people(tmp_path / "people", "ada", "bob"), Store(tmp_path / "store", None)
+    root, store = write_people(tmp_path / "people", "ada", "bob"), Store(tmp_path / "store", None)
     made = {stage: make(trial(root), store=store) for stage, make in STAGES.items()}
     assert all(stage.result["identities"] == ["ada", "bob"] for stage in made.values())
     (root / "bob").rename(root / "eve")  # the same images in the same order, and another split
@@ -208,7 +201,7 @@ STAGES = {"target": make_target, "judge": make_judge}
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_stages_of_before_that_note_no_names_still_count(tmp_path, stage):
-    root, store = people(tmp_path / "people", "ada", "bob"), Store(tmp_path / "store", None)
+    root, store = write_people(tmp_path / "people", "ada", "bob"), Store(tmp_path / "store", None)
     made = STAGES[stage](trial(root), store=store)
     record = json.loads((made.path / "result.json").read_text())
     del record["result"]["identities"]
@@ -226,8 +219,8 @@ def pretrained_on(root: Path, knobs=None, **private):
 
 
 def test_pretraining_on_private_images_is_refused_before_any_work(tmp_path):
-    private = people(tmp_path / "private", "ada", "bob")
-    other = people(tmp_path / "other", "eve", "joe", first=50)
+    private = write_people(tmp_path / "private", "ada", "bob")
+    other = write_people(tmp_path / "other", "eve", "joe", first=50)
     assert pretraining_warnings(trial(private, **pretrained_on(other))) == []
     shutil.copy(private / "bob" / "3.png", other / "eve" / "found.png")
     store = Store(tmp_path / "store", None)
@@ -245,18 +238,19 @@ def test_pretraining_on_private_images_is_refused_before_any_work(tmp_path):
     ):
         (warning,) = pretraining_warnings(config)
         assert "1 images are private ones" in warning
+        assert load_data(config).warnings == (warning,) and data_warnings(config) == [warning]
 
 
 def test_pretraining_is_compared_by_bytes_whatever_the_crop(tmp_path):
-    private = people(tmp_path / "private", "ada", "bob")
-    other = people(tmp_path / "other", "eve", "joe", first=50)
+    private = write_people(tmp_path / "private", "ada", "bob")
+    other = write_people(tmp_path / "other", "eve", "joe", first=50)
     shutil.copy(private / "bob" / "3.png", other / "eve" / "found.png")
     with pytest.raises(ConfigError, match="got 1 shared"):
         pretraining_warnings(trial(private, **pretrained_on(other, {"crop": 20})))
 
 
 def test_other_bytes_of_the_same_size_are_another_backbone(tmp_path):
-    private, store = people(tmp_path / "private", "ada", "bob"), Store(tmp_path / "store", None)
+    private, store = write_people(tmp_path / "private", "ada", "bob"), Store(tmp_path / "store", None)
     other = tmp_path / "other"
     for n in range(4):
         for person in ("eve", "joe"):

@@ -8,6 +8,7 @@ from trainables.training.batches import (
     BatchAugmentation,
     by_identity,
     draw_augmentation,
+    endless,
     no_augmentation,
     shuffled,
     take_batch,
@@ -27,6 +28,19 @@ def test_shuffled_passes_once_and_drops_the_rest():
 def test_shuffled_keeps_few_images_together():
     (batch,) = shuffled(3, 64, generator())
     assert sorted(batch.tolist()) == [0, 1, 2]
+
+
+def test_endless_passes_again_and_again():
+    batches = endless(7, 3, generator())
+    index = torch.cat([next(batches) for _ in range(14)])  # six passes
+    passes = index.split(7)
+    assert all(sorted(each.tolist()) == list(range(7)) for each in passes)
+    assert any(not torch.equal(each, passes[0]) for each in passes[1:])
+
+
+def test_endless_repeats_few_images_within_a_batch():
+    batch = next(endless(2, 5, generator()))
+    assert sorted(batch.tolist()[:4]) == [0, 0, 1, 1] and len(batch) == 5
 
 
 def test_by_identity_fills_batches_with_distinct_identities():

@@ -6,7 +6,7 @@ from importlib import import_module
 import pytest
 
 from sweeper.cli.registry import REGISTRIES, details
-from sweeper.cli.static_knobs import REQUIRED, knobs
+from sweeper.study.static_knobs import REQUIRED, knobs
 from trainables.errors import ConfigError
 
 METHODS = [
