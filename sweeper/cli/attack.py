@@ -49,15 +49,15 @@ def attack(
     home.prepare()
     store = Store(home.store.root)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    for text in load_data(config).warnings:
-        display.say(f"WARNING: {text}")
+    warner = Warner(display)
+    warner.tell(load_data(config).warnings, "")
     display.say(f"reading {checkpoint}")
     trained = make_external_target(config, checkpoint, store=store, device=device)
     display.say(f"estimated on {device}: {_expected(config, store, device)}")
     report = _Shown(display)
     judged = make_judge(config, store=store, device=device, report=report)
     texts = trial_warnings(config, load_data(config), trained, judged, ())
-    Warner(display).tell(texts, "")  # before the attacks, whose figures they are about
+    warner.tell(texts, "")  # before the attacks, whose figures they are about
     result = run_trial(config, store=store, device=device, report=report, trained=trained)
     return {"checkpoint": str(checkpoint), "study": study, **result.to_json()}
 

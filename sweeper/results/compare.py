@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from sweeper.results import formatting
 from sweeper.results.comparison_types import (
     Attained,
+    AttainedEstimate,
     AttainmentLevel,
     ComparedPair,
     ComparedStudy,
@@ -167,10 +169,17 @@ def compare(
         published=[_published(setup, records, directions, corner) for setup in published],
     )
     bases = {again.basis for again in drawn if again is not None}
-    notes += [f"95 % intervals: {BASES[basis]}" for basis in BASES if basis in bases]
+    if any(trial.interval for record in records for trial in eligible(record)):
+        notes.append("95 % intervals of trials: each trial's own, of its attacked identities or test images")
+    notes += [
+        f"95 % intervals of what trials are drawn again for (hypervolumes, leads, estimates): {BASES[basis]}"
+        for basis in BASES
+        if basis in bases
+    ]
     if "identities" in bases or "intervals" in bases:
         notes.append("not in the intervals: that training again, under another seed, gives another target")
-    return replace(comparison, outcome=conclusion(comparison), notes=notes)
+    warnings = {record.study: formatting.warnings(record.trials) for record in records}
+    return replace(comparison, outcome=conclusion(comparison), notes=notes, warnings=warnings)
 
 
 def _volumes(again: Redraw, directions: Sequence[str], corner: Sequence[float]) -> Redraw:
@@ -275,8 +284,9 @@ def _attained_by(
         if row < 0
         else Attained(
             value=float(value),
-            interval=None if estimate is None else _within(estimate, name),
+            interval=_own(trials[row], name),
             trial=trials[row].number,
+            estimate=None if estimate is None else _within(estimate, name),
         )
         for value, row, estimate in zip(best, rows, spread, strict=True)
     ]
@@ -294,14 +304,22 @@ def _attained(tables: Floats, directions: Sequence[str], levels: Sequence[float]
     return np.where(np.isfinite(costs), costs * down, np.nan)
 
 
-def _within(estimate: Estimate, name: str) -> tuple[float, float] | None:
-    """Return the interval of an estimate, kept inside what the objective can be."""
+def _own(trial: TrialRecord, name: str) -> tuple[float, float] | None:
+    """Return the interval that a trial has for an objective, as the report and the card show it."""
+    ends = trial.interval.get(name)
+    return None if ends is None else (float(ends[0]), float(ends[1]))
+
+
+def _within(estimate: Estimate, name: str) -> AttainedEstimate | None:
+    """Return an estimate, kept inside what the objective can be; None if it has no end."""
     low, high = bound(name, "maximize"), bound(name, "minimize")
-    ends = (
-        float(max(estimate.low, -math.inf if low is None else low)),
-        float(min(estimate.high, math.inf if high is None else high)),
+    least, most = -math.inf if low is None else low, math.inf if high is None else high
+    value, *ends = (
+        float(min(max(number, least), most)) for number in (estimate.corrected, estimate.low, estimate.high)
     )
-    return ends if all(math.isfinite(end) for end in ends) else None
+    if not all(map(math.isfinite, (value, *ends))):
+        return None
+    return AttainedEstimate(value=value, interval=(ends[0], ends[1]))
 
 
 def _check_published(published: Sequence[StudyRecords], objectives: Mapping[str, str]) -> None:
