@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-WIDTH = 110  # where stdout is no terminal
+WIDTH = 130  # where stdout is no terminal
 
 
 def console() -> Console:

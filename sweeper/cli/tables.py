@@ -33,6 +33,7 @@ def show_front(records: StudyRecords, *, everything: bool = False) -> None:
     """Print the front as a table, the hypervolume with its reference point, and what is infeasible.
 
     An undefended trial stands in the table even if it is dominated. everything: all other trials as well.
+    A column says of each where it stands, if not all are on the front.
     """
     objectives = list(records.objectives)
     first, direction = next(iter(records.objectives.items()))
@@ -49,14 +50,18 @@ def show_front(records: StudyRecords, *, everything: bool = False) -> None:
         table.add_column(name)
     if not confirmed:  # the width is used up
         table.add_column("trained parameters", justify="right")
+    outside = not all(trial.on_front for trial in trials)
+    if outside:
+        table.add_column("standing")
     for trial in trials:
         table.add_row(
             str(trial.number),
             *(_value(trial.fresh, name) for name in objectives),
             *(_searched(trial, objectives) if confirmed else ()),
             trial.freeze_point or "",
-            formatting.defense(trial) + _standing(trial, plain),
+            formatting.defense(trial),
             *(() if confirmed else (_parameters(trial),)),
+            *((_standing(trial),) if outside else ()),
         )
     console().print(table)
     print(f"hypervolume {records.hypervolume:.4f} (reference point: {_point(records)})")
@@ -94,14 +99,13 @@ def _caption(records: StudyRecords) -> str:
     return f"attack accuracy of a guess (chance): {', '.join(f'{chance:.3g}' for chance in chances)}"
 
 
-def _standing(trial: TrialRecord, plain: TrialRecord | None) -> str:
-    """Return what marks a trial that is not simply one on the front."""
-    if trial.complete:
-        if not trial.on_front:
-            where = "infeasible" if trial.feasible is False else "not on the front"
-            return f" (undefended, {where})" if plain and trial is plain else f" ({where})"
-        return ""
-    return f" ({trial.state})"
+def _standing(trial: TrialRecord) -> str:
+    """Return where a trial stands: on the front, beside it and why, or what became of it."""
+    if trial.on_front:
+        return "front"
+    if not trial.complete:
+        return trial.state
+    return "infeasible" if trial.feasible is False else "dominated"
 
 
 def _value(holder: TrialRecord | TrialConfirmation, name: str) -> str:

@@ -125,7 +125,7 @@ def test_failures_exit_with_1(command, study_file, monkeypatch, error):
     monkeypatch.setattr("sweeper.engine.sweep.sweep", fail)
     found = command("run", study_file())
     assert found.exit_code == 1
-    assert found.stderr.startswith("error: ") and "Traceback" not in found.output
+    assert found.stderr.splitlines()[-1].startswith("error: ") and "Traceback" not in found.output
 
 
 def test_an_interrupt_says_how_to_go_on(command, study_file, monkeypatch):

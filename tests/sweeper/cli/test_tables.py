@@ -181,8 +181,8 @@ def test_an_undefended_trial_stands_in_the_table_even_if_it_is_dominated(capsys)
     summary.show_front(records(*trials))
     out = capsys.readouterr().out
     assert [row[0] for row in rows(out)] == ["0", "1", "3"]
-    assert rows(out)[1][4] == "none (undefended, not on the front)"
-    assert all("(" not in row[4] for row in (rows(out)[0], rows(out)[2]))
+    assert [row[-1] for row in rows(out)] == ["front", "dominated", "front"]
+    assert rows(out)[1][3:5] == ["none", "none"]
 
 
 def test_an_undefended_trial_on_the_front_is_a_member_like_any_other(capsys):
@@ -190,8 +190,10 @@ def test_an_undefended_trial_on_the_front_is_a_member_like_any_other(capsys):
         records(undefended(0, 0.9, 0.5), undefended(1, 0.95, 0.4, on_front=False, feasible=False))
     )
     first, second = rows(capsys.readouterr().out)
-    assert (first[0], first[4]) == ("1", "none (undefended, infeasible)")
-    assert (second[0], second[4]) == ("0", "none")
+    assert (first[0], first[-1]) == ("1", "infeasible")
+    assert (second[0], second[-1]) == ("0", "front")
+    summary.show_front(records(undefended(0, 0.9, 0.5)))
+    assert "standing" not in capsys.readouterr().out  # nothing to say
 
 
 def test_the_caption_says_what_a_guess_reaches(capsys):
@@ -201,7 +203,8 @@ def test_the_caption_says_what_a_guess_reaches(capsys):
     summary.show_front(records(undefended(0, 0.9, 0.5), two))
     assert "(chance): 0.025, 0.5" in capsys.readouterr().out
     objectives = {"test_accuracy": "maximize"}
-    summary.show_front(records(undefended(0, 0.9, 0.5), objectives=objectives))
+    reference = {"test_accuracy": 0.0}
+    summary.show_front(records(undefended(0, 0.9, 0.5), objectives=objectives, reference_point=reference))
     assert "chance" not in capsys.readouterr().out
 
 
@@ -219,13 +222,7 @@ def test_all_trials_are_shown_on_request_and_each_says_where_it_stands(capsys):
     assert out.startswith("Trials of 'mine'")
     table = rows(out)
     assert [row[0] for row in table] == ["0", "1", "2", "3", "4"]
-    assert [row[4] for row in table] == [
-        "none",
-        "none (not on the front)",
-        "none (infeasible)",
-        "none (screened)",
-        "none (failed)",
-    ]
+    assert [row[-1] for row in table] == ["front", "dominated", "infeasible", "screened", "failed"]
     assert table[3][1:3] == table[4][1:3] == ["–", "–"]
 
 
