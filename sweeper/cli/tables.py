@@ -15,6 +15,8 @@ from sweeper.storage.home import Home
 from sweeper.study.objectives import bound
 from sweeper.study.study import Study
 
+FRONT_WIDTH = 130  # where stdout is no terminal: two intervals and the standing fit
+
 
 def show(outcome: SweepResult, study: Study, home: Home) -> None:
     """Print the outcome of a sweep to stdout, and warnings to stderr."""
@@ -63,7 +65,7 @@ def show_front(records: StudyRecords, *, everything: bool = False) -> None:
             *(() if confirmed else (_parameters(trial),)),
             *((_standing(trial),) if outside else ()),
         )
-    console().print(table)
+    console(FRONT_WIDTH).print(table)
     print(f"hypervolume {records.hypervolume:.4f} (reference point: {_point(records)})")
     if confirmed:
         _show_confirmed(records, confirmed)
