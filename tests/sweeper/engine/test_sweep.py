@@ -280,3 +280,38 @@ def test_a_cluster_on_which_no_trial_fits_any_more_is_told_of_once(monkeypatch):
         lost.look()
     assert len(said) == 2
     assert "no machine with 2 cores and 0 GPUs is left; waiting" in said[0] and "is back" in said[1]
+
+
+def test_what_mlflow_refuses_is_told_before_any_trial(home, cheap, ray_address, monkeypatch):
+    from sweeper.tracking import mlflow_tracker
+
+    def refuse(self):
+        raise OSError("no rights on the experiment")
+
+    def run(trial, **_):
+        raise AssertionError("a trial ran")
+
+    monkeypatch.setattr(mlflow_tracker.Tracker, "_open_experiment", refuse)
+    study = cheap(tracking={"mlflow": True})
+    with pytest.raises(ConfigError, match=r"no rights on the experiment.*tracking.mlflow to false"):
+        sweep(study, home, run=run, address=ray_address, shared=False)
+    assert counts(home, "cheap") == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "url"),
+    [
+        ("OPTUNA_STORAGE", "sqlite://"),
+        ("MLFLOW_TRACKING_URI", "localhost:5000"),
+        ("MLFLOW_TRACKING_URI", "./mlruns"),
+        ("MLFLOW_TRACKING_URI", "sqlite:///{root}/optuna.db"),
+    ],
+)
+def test_a_place_that_cannot_be_used_is_told_before_ray_starts(home, cheap, variable, url, monkeypatch):
+    def refuse(address):
+        raise AssertionError("Ray was started")
+
+    monkeypatch.setattr("sweeper.engine.sweep.cluster", refuse)
+    monkeypatch.setenv(variable, url.format(root=home.root))
+    with pytest.raises(ConfigError, match=variable):
+        sweep(cheap(tracking={"mlflow": True}), home, shared=False)
