@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trainables.attacks.base import Attack, chunk_size, render, row_noise
+from trainables.attacks.base import Attack, chunk_size, render
 from trainables.attacks.optim.style_pool import sample_styles, style_bounds, worked
 from trainables.attacks.optim.styles import StyleGenerator, style_generator
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import at_least
 from trainables.runtime.run import Run
+from trainables.runtime.seeds import row_noise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +48,7 @@ class PoolSearch(Attack):
         styles = sample_styles(generator, prior.latent_size, count, kind="unguided", run=run)
         low, high = style_bounds(styles, self.spread)
         bounded = torch.minimum(torch.maximum(styles, low), high)
-        return render(lambda some: self.images(generator, some), bounded, chunk_size(run), run.device)
+        return render(lambda some: self.images(generator, some), bounded, run)
 
     def rated_pool(
         self,

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import noise_size
-from trainables.attacks.base import Attack, Learnt, Reconstructions, chunk_size, render, row_noise
+from trainables.attacks.base import Attack, Learnt, Reconstructions, chunk_size, render
 from trainables.attacks.optim.rows import Meter, Rows
 from trainables.attacks.optim.style_pool import (
     best,
@@ -24,6 +24,7 @@ from trainables.nn.crops import Crop, draw_crops
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.run import Run
+from trainables.runtime.seeds import row_noise
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ class StyleSearch(Attack):
             cut = generator.truncate(some, self.psi, self.cutoff)[:, 0]
             return visible(generator, generator.synthesis(cut), self.clip)
 
-        return render(images, styles, chunk_size(run), run.device)
+        return render(images, styles, run)
 
     def reconstruct(
         self, target: Classifier, prior: PriorNetworks, identities: Tensor, run: Run, auxiliary: Learnt
