@@ -2,6 +2,7 @@
 
 import json
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,11 @@ def read_class_map(path: Path) -> tuple[str, ...]:
         raise ConfigError(
             f"expected in {path} a list of names, or names with their labels, got neither (--labels)"
         )
-    for what, values in (("name", [name for _, name in pairs]), ("label", [label for label, _ in pairs])):
-        twice = sorted({str(value) for value in values if values.count(value) > 1})
+    for what, values in (
+        ("name", [name for _, name in pairs]),
+        ("label", [str(label) for label, _ in pairs]),
+    ):
+        twice = sorted(value for value, count in Counter(values).items() if count > 1)
         if twice:
             raise ConfigError(f"expected every {what} once in {path}, got twice: {listed(twice)} (--labels)")
     if sorted(label for label, _ in pairs) != list(range(len(pairs))):
