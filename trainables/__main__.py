@@ -4,6 +4,7 @@ import argparse
 import errno
 import json
 import os
+import shlex
 import sys
 import tempfile
 import time
@@ -12,6 +13,8 @@ from pathlib import Path
 import torch
 
 from trainables.config import load_trial
+from trainables.controls.measure import check_controls, measure_controls
+from trainables.controls.options import Controls
 from trainables.errors import ConfigError
 from trainables.runtime.terminal import say, tolerant_streams, write
 from trainables.stages.data import data_warnings
@@ -69,23 +72,36 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--home", type=Path, default=Path(home), help="where finished stages are kept")
     default = "cuda" if torch.cuda.is_available() else "cpu"
     parser.add_argument("--device", default=default, help=f"torch device (here: {default})")
+    parser.add_argument(
+        "--controls",
+        action="store_true",
+        help="measure floor, ceiling and control targets too: what the trial's figures can tell",
+    )
     options = parser.parse_args(arguments)
     options.trial, options.home = options.trial.expanduser(), options.home.expanduser()
     try:
         config = load_trial(options.trial)
         _check_usable(options.home, options.device)
+        if options.controls:
+            check_controls(config, Controls())
         for text in data_warnings(config):
-            print(f"WARNING: {text}", file=sys.stderr)
-        result = run_trial(
-            config, store=Store(options.home / "store"), device=options.device, report=_Lines()
-        )
+            say(f"WARNING: {text}")
+        store, lines = Store(options.home / "store"), _Lines()
+        result = run_trial(config, store=store, device=options.device, report=lines).to_json()
+        if options.controls:
+            controls = measure_controls(config, store=store, device=options.device, report=lines)
+            result["controls"] = controls.to_json()
+    except KeyboardInterrupt:
+        words = shlex.join(sys.argv[1:] if arguments is None else arguments)
+        say(f"stopped; finished stages are kept. Go on with: python -m trainables {words}")
+        return 130
     except ConfigError as error:
         say(f"error: {error}")
         return 2
     except (RuntimeError, OSError) as error:
         say(f"error: {error}")
         return 1
-    write(json.dumps(result.to_json(), indent=1))
+    write(json.dumps(result, indent=1))
     return 0
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from sweeper.cli.errors import guard
+from sweeper.cli.interrupts import interruptible
 from trainables import __version__
 from trainables.runtime.terminal import tolerant_streams
 
@@ -24,6 +25,9 @@ COMMANDS: dict[str, str] = {  # name: "module:attribute", imported when the comm
     "run": "sweeper.cli.run:run",
     "ui": "sweeper.cli.tools:ui",
 }
+
+
+WORDS = "sweeper.words"
 
 
 class Commands(click.Group):
@@ -48,8 +52,13 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was asked for; an error of the user's ends in a message and an exit code."""
-        with guard():
+        with guard(), interruptible(ctx.meta[WORDS]):
             return super().invoke(ctx)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Note the words of the command, for whoever stops it."""
+        ctx.meta[WORDS] = list(args)
+        return super().parse_args(ctx, args)
 
 
 @click.group(cls=Commands, epilog="Example: sweeper quickstart")

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from sweeper.cli.console import console
-from sweeper.engine.progress import Display, spell, spell_range
+from sweeper.cli.console import console, warn
+from sweeper.engine.progress import Display, Warner, spell, spell_range
 from sweeper.storage.home import Home
 from sweeper.study.loading import load_study
 from sweeper.study.metrics import SHARE, TrialMetric, column_metrics
+from trainables.runtime.duration import Duration
 from trainables.storage.strict_yaml import dump_yaml
 
-if TYPE_CHECKING:  # torch takes seconds
+if TYPE_CHECKING:  # torch is loaded by the command, not by its help
     from trainables.config import TrialConfig
+    from trainables.storage.store import Store
 
 
 def attack(
@@ -37,6 +39,8 @@ def attack(
     from trainables.stages.class_map import folder_labels, read_class_map
     from trainables.stages.data import load_data
     from trainables.stages.external_target import make_external_target
+    from trainables.stages.judge import make_judge
+    from trainables.stages.warnings import trial_warnings
     from trainables.storage.store import Store
     from trainables.trial import run_trial
 
@@ -45,14 +49,18 @@ def attack(
     home.prepare()
     store = Store(home.store.root)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    for text in load_data(config).warnings:
-        display.say(f"WARNING: {text}")
+    warner = Warner(display)
+    warner.tell(load_data(config).warnings, "")
     display.say(f"reading {checkpoint}")
     trained = make_external_target(config, checkpoint, store=store, device=device, labels=names)
     about_order = order_warnings(config, trained.result["test_accuracy"], names)
-    for text in about_order:
-        display.say(f"WARNING: {text}")
-    result = run_trial(config, store=store, device=device, report=_Shown(display), trained=trained).to_json()
+    warner.tell(about_order, "")
+    display.say(f"estimated on {device}: {_expected(config, store, device)}")
+    report = _Shown(display)
+    judged = make_judge(config, store=store, device=device, report=report)
+    texts = trial_warnings(config, load_data(config), trained, judged, ())
+    warner.tell(texts, "")  # before the attacks, whose figures they are about
+    result = run_trial(config, store=store, device=device, report=report, trained=trained).to_json()
     result["warnings"] = [*about_order, *result["warnings"]]
     return {"checkpoint": str(checkpoint), "study": study, **result}
 
@@ -131,8 +139,29 @@ def show_attack_plan(
     print(f"# estimated here, with nothing stored: {', '.join(stages)}")
 
 
+def _expected(config: "TrialConfig", store: "Store", device: str) -> str:
+    """Return how long the attacks and what they need take, without what the store holds, for people."""
+    from trainables.cost import estimate
+    from trainables.runtime.load import is_busy, load_average
+    from trainables.stages.judge import judge_parts
+    from trainables.stages.prior import prior_parts
+    from trainables.storage.store import content_key
+
+    stages = ["attack", "evaluation"]
+    if store.find("judge", content_key(**judge_parts(config))) is None:
+        stages.append("judge")
+    priors = [plan.prior for plan in config.attack_plans.values() if not plan.prior.needs_target]
+    if any(store.find("prior", content_key(**prior_parts(config, prior))) is None for prior in priors):
+        stages.append("prior")
+    seconds = estimate(config, device, stages=stages)
+    total = spell_range(sum(seconds.values(), Duration.exactly(0.0)))
+    parts = ", ".join(f"{stage} {spell_range(duration)}" for stage, duration in seconds.items())
+    busy = f"; the machine is busy (load average {load_average():.1f})" if is_busy() else ""
+    return f"{total} ({parts}){busy}"
+
+
 def show_attack(result: dict[str, Any]) -> None:
-    """Print what each attack reached as a table."""
+    """Print what each attack reached as a table, and to stderr what to know before believing it."""
     metrics = result["metrics"]
     table = Table(title=f"Attacks on {result['checkpoint']}", title_justify="left")
     heads = [metric.short_label.removeprefix("target's ") for metric in column_metrics()]  # of one target
@@ -153,6 +182,7 @@ def show_attack(result: dict[str, Any]) -> None:
     console().print(table)
     print(f"test accuracy {result['values']['test_accuracy']:.3f}, chance {metrics['chance']:.4f}")
     print(f"strongest: {result['strongest']}; reconstructions in {result['artifacts']['attack']}")
+    warn(result["warnings"])
 
 
 def _figure(metric: TrialMetric, number: float | None) -> str:

@@ -1,19 +1,28 @@
 """Trials of a study drawn again: from the stored rates of identities, or else from the trials' intervals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from sweeper.results.record_types import TrialRecord
-from sweeper.results.stage_files import per_identity
+from sweeper.results.stage_files import per_identity, per_image
 from sweeper.statistics.bootstrap import DRAWS, DRAWS_OF_THREE, Redrawn, by_identities, by_intervals
+from sweeper.statistics.cross_fitting import CrossFitted, SeedNoise, cross_fit
 
 Floats = NDArray[np.float64]
 
+ACCURACIES = {"test_accuracy": "maximize", "attack_accuracy": "minimize"}
+WORST = {"test_accuracy": 0.0, "attack_accuracy": 1.0}
+
 # Coverage of an interval, by its basis.
 BASES = {
+    "people and images": "front chosen on one half of people and test images, valued on the other; both "
+    "drawn again, the same ones for all trials",
+    "people, images and seeds": "front chosen on one half of people and test images, valued on the other; "
+    "both drawn again, the same ones for all trials, and over training seeds",
     "identities": "drawn again over the attacked identities, the same ones for all trials",
     "identities and seeds": "drawn again over the attacked identities, the same ones for all trials, "
     "and over training seeds",
@@ -52,6 +61,72 @@ def redraw(trials: Sequence[TrialRecord], objectives: Sequence[str], *, seed: in
     if not np.isfinite(ends).any():
         return None
     return Redraw(by_intervals(table, ends, draws=draws, seed=seed), "intervals")
+
+
+def cross_fitted(
+    studies: Sequence[Sequence[TrialRecord]],
+    objectives: Mapping[str, str],
+    reference: Mapping[str, float],
+    *,
+    paired: bool = True,
+) -> list[CrossFitted] | None:
+    """Return the finished trials of each study on two halves of people and test images, drawn again.
+
+    paired: whether the studies were measured on the same people and images; these are then the same in the
+    draws of all. None unless the objectives are test and attack accuracy against their worst, and the store
+    has what each trial got right, of people and of images.
+    """
+    if dict(objectives) != ACCURACIES or dict(reference) != WORST or not all(studies):
+        return None
+    tables = []
+    for trials in studies:
+        rates, right = per_identity(trials), per_image(trials)
+        people, images = _table(rates), _table(right)
+        if people is None or images is None or min(people.shape[1], images.shape[1]) < 4:
+            return None
+        seeds = np.array([max(1, len(trial.replicates)) for trial in trials])
+        tables.append((people, images, seed_noise(trials, people.shape[1]), seeds))
+    shapes = {(people.shape[1], images.shape[1]) for people, images, *_ in tables}
+    together = paired and len(shapes) == 1
+    return [
+        cross_fit(
+            people,
+            images,
+            noise=noise,
+            seeds=seeds,
+            seed=0 if together else number,
+            seed_of_noise=number,
+        )
+        for number, (people, images, noise, seeds) in enumerate(tables)
+    ]
+
+
+def _table(rows: Sequence[Floats | None]) -> Floats | None:
+    known = [row for row in rows if row is not None]
+    if len(known) < len(rows) or len({len(row) for row in known}) != 1:
+        return None
+    return np.array(known)
+
+
+def seed_noise(trials: Sequence[TrialRecord], people: int) -> SeedNoise | None:
+    """Return the deviations over training seeds of a trial under one seed; None without replicates.
+
+    Pooled over all trials with at least two seeds; attack rates on the probit scale, where 0 and 1 of
+    `people` count as a quarter of a person.
+    """
+    several = [trial.replicates for trial in trials if len(trial.replicates) > 1]
+    if not several:
+        return None
+    freedom = sum(len(seeds) - 1 for seeds in several)
+    quarter = 0.25 / people
+    squares = [0.0, 0.0]
+    for seeds in several:
+        rates = np.clip([seed.values["attack_accuracy"] for seed in seeds], quarter, 1 - quarter)
+        accuracies = np.array([seed.values["test_accuracy"] for seed in seeds])
+        for place, figures in enumerate((ndtri(rates), accuracies)):
+            squares[place] += float(((figures - figures.mean()) ** 2).sum())
+    probit, accuracy = (float(np.sqrt(square / freedom)) for square in squares)
+    return SeedNoise(probit=probit, accuracy=accuracy)
 
 
 def _ends(trial: TrialRecord, name: str) -> tuple[float, float]:

@@ -47,8 +47,7 @@ def per_identity(trials: Sequence[TrialRecord]) -> list[Floats | None]:
 
 
 def _over_seeds(trial: TrialRecord, index: dict[Path, dict[tuple[str, str], Path]]) -> Floats | None:
-    seeds: Sequence[TrialRecord | Replicate] = trial.replicates or [trial]
-    return _mean([_per_identity(seed, index) for seed in seeds])
+    return _mean([_per_identity(seed, index) for seed in _seeds(trial)])
 
 
 def _mean(rates: Sequence[Floats | None]) -> Floats | None:
@@ -82,6 +81,28 @@ def _per_identity(
         if rates is not None and np.isclose(rates.mean(), value, atol=1e-6):
             return rates
     return None
+
+
+def per_image(trials: Sequence[TrialRecord]) -> list[Floats | None]:
+    """Return, for each trial, which test images its target gets right: 1 or 0, (M,); with seeds their mean.
+
+    None where the target's files are not here, are older than the list, or say something else than the trial.
+    """
+    return [_mean([_per_image(seed) for seed in _seeds(trial)]) for trial in trials]
+
+
+def _seeds(trial: TrialRecord) -> Sequence[TrialRecord | Replicate]:
+    return trial.replicates or [trial]
+
+
+def _per_image(trial: TrialRecord | Replicate) -> Floats | None:
+    value, folder = trial.values.get("test_accuracy"), trial.artifacts.get("target")
+    stored = _json(Path(folder) / "result.json") if folder else None
+    right = (stored or {}).get("result", {}).get("test_correct")
+    if value is None or not right:
+        return None
+    flags = np.array([float(flag) for flag in right], dtype=np.float64)
+    return flags if np.isclose(flags.mean(), value, atol=1e-6) else None
 
 
 def _verdicts(root: Path) -> dict[tuple[str, str], Path]:

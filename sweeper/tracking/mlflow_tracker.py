@@ -3,7 +3,6 @@
 import functools
 import json
 import logging
-import os
 import queue
 import tempfile
 import threading
@@ -20,7 +19,7 @@ from sweeper.results.record_types import StudyRecords, TrialConfirmation, TrialR
 from sweeper.storage.databases import sqlite_file, write_ahead
 from sweeper.storage.home import Home
 from sweeper.study.study import Study
-from sweeper.tracking.mlflow_address import REMEDY, bounded_client, brief
+from sweeper.tracking.mlflow_address import REMEDY, bounded_client, brief, is_database
 from sweeper.tracking.mlflow_fields import (
     LONGEST,
     figures,
@@ -175,7 +174,9 @@ class Tracker:
             self._client = MlflowClient(tracking_uri=uri)
             experiment = self._client.get_experiment_by_name(EXPERIMENT)
             if experiment is None:
-                own = None if os.environ.get("MLFLOW_TRACKING_URI") else self._home.artifacts.as_uri()
+                # A server has a place of its own; with a database the client would take ./mlruns, wherever
+                # this process happens to be.
+                own = self._home.artifacts.as_uri() if is_database(uri) else None
                 self._experiment = self._client.create_experiment(EXPERIMENT, artifact_location=own)
             else:
                 self._experiment = experiment.experiment_id

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainables.architectures.base import Classifier
-from trainables.attacks.base import row_noise
 from trainables.attacks.distillation import new_student
 from trainables.attacks.gmi import GMI
 from trainables.attacks.kedmi import KEDMI
@@ -27,7 +26,7 @@ from trainables.priors.base import PriorNetworks
 from trainables.priors.gmi import GMIPrior
 from trainables.priors.kedmi import KERNEL_SIZE, KERNELS, KEDMIPrior
 from trainables.runtime.run import Run
-from trainables.runtime.seeds import stream
+from trainables.runtime.seeds import row_noise, stream
 from trainables.training.classifier import build_classifier
 
 BATCH = 60  # identities that the published loops work on at once

@@ -8,6 +8,7 @@ import yaml
 from picture_folders import write_people
 
 from trainables.__main__ import main
+from trainables.controls.results import ControlResults
 
 BLOCKED = "import sys; sys.modules.update(dict.fromkeys(['ray', 'optuna', 'mlflow', 'sweeper']))"
 FACES = {"kind": "synthetic_faces", "population": "private", "identities": 3, "images_per_identity": 6}
@@ -42,6 +43,19 @@ def test_one_trial_runs_where_the_sweep_engine_is_absent(trial_file: Path, tmp_p
     assert done.returncode == 0, done.stderr
     assert set(json.loads(done.stdout)["values"]) == {"test_accuracy", "attack_accuracy"}
     assert "target: 1 of 1" in done.stderr
+
+
+def test_controls_are_measured_beside_the_trial(trial_file: Path, tmp_path: Path, capsys):
+    assert main([str(trial_file), "--home", str(tmp_path / "home"), "--controls"]) == 0
+    captured = capsys.readouterr()
+    document = json.loads(captured.out)
+    controls = ControlResults.from_json(document["controls"])
+    assert controls.undefended.artifacts["target"] == document["artifacts"]["target"]
+    assert controls.undefended.rates.mean == document["values"]["attack_accuracy"]
+    assert controls.null is not None and controls.null.pictures == 1000
+    assert None not in (controls.ceiling, controls.positive, controls.sampler)
+    assert document["controls"]["verdict"]["reason"] == controls.verdict.reason
+    assert "ceiling: 1 of 1" in captured.err
 
 
 def test_mistakes_are_one_line_and_exit_code_2(trial_file: Path, tmp_path: Path, capsys):

@@ -13,7 +13,7 @@ from trainables.architectures.head_noise import head_noise
 from trainables.attacks.base import Learnt, Passes, ThreatModel
 from trainables.attacks.distillation import EFFICIENTNETS, Distillation, restore_students
 from trainables.attacks.optim.descent import Guide
-from trainables.attacks.optim.gaussian import GaussianSearch
+from trainables.attacks.optim.gaussian import CPU_PRIOR, GaussianSearch
 from trainables.attacks.optim.guided import GuidedSearch
 from trainables.attacks.optim.latent import LatentSearch
 from trainables.errors import ConfigError
@@ -170,14 +170,7 @@ class LommaKEDMI(Lomma, GaussianSearch):
         "cpu": {
             "iterations": 300,
             "students": CPU_STUDENTS,
-            "prior": {
-                "kind": "kedmi",
-                "width": 16,
-                "epochs": 12,
-                "batch_size": 32,
-                "learning_rate": 5e-4,
-                "critic_steps": 2,
-            },
+            "prior": CPU_PRIOR,
         },
     }
 

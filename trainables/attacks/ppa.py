@@ -98,9 +98,7 @@ class PPA(StyleSearch):
             done=lambda count: task.meter.add(count * self.rounds),
         )
         latents = rows.select(styles, best(rows.by_restart(scores), self.kept))
-        return Reconstructions(
-            latents=latents, images=render(images, latents, size, run.device), history=history
-        )
+        return Reconstructions(latents=latents, images=render(images, latents, run), history=history)
 
     def descend(
         self,

@@ -108,6 +108,10 @@ class RLB(Attack):
         images = self.episodes * (3 if self.blend else 2)
         return Passes(generator_forward=images + 1, target_forward=images)
 
+    def unguided_latents(self, normals: Tensor) -> Tensor:
+        """Return random latents of which `blend` is the state's and the rest an action in (-1, 1)."""
+        return self.blend * normals + (1 - self.blend) * torch.tanh(normals)
+
     def reconstruct(
         self, target: ScoreOracle, prior: PriorNetworks, identities: Tensor, run: Run, auxiliary: Learnt
     ) -> Reconstructions:

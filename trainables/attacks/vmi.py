@@ -128,7 +128,7 @@ class VMI(Attack):
             with torch.no_grad():
                 draws = {name: value.to(run.device) for name, value in final.items()}
                 latents = family.sample(parameters, draws).flatten(2)  # (n, samples, Y Z)
-            return latents, render(prior.generator, latents, size, run.device), losses * (stop - first)
+            return latents, render(prior.generator, latents, run), losses * (stop - first)
 
         (latents, images), history = search_rows(
             search, len(identities), size // self.batch, self.steps, run=run

@@ -37,6 +37,11 @@ class ConditionalGAN(Prior):
         at_least(self, 2, "batch_size")  # batch norm needs two
         above(self, 0, "learning_rate")
 
+    @property
+    def drops_last_batch(self) -> bool:
+        """Return False: a batch goes on where a pass over the images ends."""
+        return False
+
     def take_turns(
         self,
         networks: PriorNetworks,

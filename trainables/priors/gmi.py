@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from trainables.datasets.base import Images, as_float
 from trainables.nn.dcgan import check_size, generator
 from trainables.nn.optimizers import adam, gradient_step
+from trainables.priors.averaged import AveragedGAN
 from trainables.priors.base import PriorNetworks, eval_mode
-from trainables.priors.training_loop import AveragedGAN
 from trainables.runtime.run import Run
 from trainables.runtime.upload import upload
 from trainables.training.batches import shuffled

@@ -75,11 +75,6 @@ class LOKTPrior(ConditionalGAN):
         above(self, 0, "surrogate_rate")
         check_names(self.surrogates, "surrogates")
 
-    @property
-    def drops_last_batch(self) -> bool:
-        """Return False: a batch goes on where a pass over the images ends."""
-        return False
-
     def short_run(self) -> tuple["LOKTPrior", float]:
         """Return a run of two iterations, and how often it goes into the whole: to price it."""
         steps = self.surrogate_epochs * max(1, self.epoch_images // self.surrogate_batch)

@@ -71,11 +71,6 @@ class PLGPrior(ConditionalGAN):
         at_least(self, 1, "top")
         at_least(self, 0, "guidance")
 
-    @property
-    def drops_last_batch(self) -> bool:
-        """Return False: a batch goes on where a pass over the images ends."""
-        return False
-
     def short_run(self) -> tuple["PLGPrior", float]:
         """Return a run of two iterations, and how often it goes into the whole: to price it."""
         return replace(self, iterations=2), self.iterations / 2

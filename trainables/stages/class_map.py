@@ -2,7 +2,6 @@
 
 import json
 import unicodedata
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -40,11 +39,12 @@ def read_class_map(path: Path) -> tuple[str, ...]:
         raise ConfigError(
             f"expected in {path} a list of names, or names with their labels, got neither (--labels)"
         )
-    for what, values in (
+    columns: list[tuple[str, list[Any]]] = [
         ("name", [name for _, name in pairs]),
-        ("label", [str(label) for label, _ in pairs]),
-    ):
-        twice = sorted(value for value, count in Counter(values).items() if count > 1)
+        ("label", [label for label, _ in pairs]),
+    ]
+    for what, values in columns:
+        twice = sorted({str(value) for value in values if values.count(value) > 1})
         if twice:
             raise ConfigError(f"expected every {what} once in {path}, got twice: {listed(twice)} (--labels)")
     if sorted(label for label, _ in pairs) != list(range(len(pairs))):

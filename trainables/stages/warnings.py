@@ -35,7 +35,7 @@ def trial_warnings(
     accuracy = trained.result["test_accuracy"]
     texts = [
         *data.warnings,
-        *judge_warnings(judged.result["test_accuracy"], accuracy),
+        *judge_warnings(judged.result["test_accuracy"], accuracy, identities=data.split.train.classes),
         *target_warnings(accuracy, trained.result.get("images_seen"), data.split.test.labels),
         *config_warnings(config),
         *batch_warnings(config, data),

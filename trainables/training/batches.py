@@ -24,12 +24,6 @@ def shuffled(count: int, batch_size: int, generator: torch.Generator) -> Iterato
         yield order[first : first + size]
 
 
-def share_of_pass(count: int, batch_size: int) -> float:
-    """Return the share of `count` images that `shuffled` shows in a pass, in (0, 1]."""
-    size = min(batch_size, count)
-    return count // size * size / count
-
-
 def endless(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
     """Yield index batches (batch_size,) for ever: pass after pass over 0 .. count-1, each in a new order.
 
@@ -41,6 +35,12 @@ def endless(count: int, batch_size: int, generator: torch.Generator) -> Iterator
             waiting = torch.cat((waiting, torch.randperm(count, generator=generator)))
         yield waiting[:batch_size]
         waiting = waiting[batch_size:]
+
+
+def share_of_pass(count: int, batch_size: int) -> float:
+    """Return the share of `count` images that `shuffled` shows in a pass, in (0, 1]."""
+    size = min(batch_size, count)
+    return count // size * size / count
 
 
 def by_identity(

@@ -80,6 +80,21 @@ def test_mistakes_are_named_before_any_work(place, words, said):
     assert not (place / "home" / "store" / "attack").exists()
 
 
+def test_the_time_is_told_as_a_range_and_warnings_before_the_attacks_and_beside_their_figures(place):
+    """One epoch makes a judge that says nothing of four people; what is stored is not estimated again."""
+    words = ["model.pt", "--study", "mine.yaml", "--home", "home"]
+    done = call(*words)
+    lines = done.stderr.splitlines()
+    (estimated,) = [line for line in lines if line.startswith("estimated on")]
+    assert "judge " in estimated and "prior " in estimated and "attack " in estimated
+    told = [number for number, line in enumerate(lines) if "judge: its test accuracy" in line]
+    attacked = next(number for number, line in enumerate(lines) if line.startswith("target: attack"))
+    assert told[0] < attacked < told[-1]
+    again = call(*words).stderr
+    (estimated,) = [line for line in again.splitlines() if line.startswith("estimated on")]
+    assert "judge " not in estimated and "prior " not in estimated
+
+
 def test_what_to_know_of_the_data_is_said(place):
     root = write_people(place / "people", "a", "b", "c", "d")
     (root / "a" / "7.heic").write_bytes(b"x")

@@ -12,10 +12,11 @@ import pytest
 
 from sweeper.engine.cluster import Node, TrialResources
 from sweeper.engine.progress import Silent
-from sweeper.engine.runner import _Lost
+from sweeper.engine.runner import _Lost, useless
 from sweeper.engine.sweep import sweep
 from sweeper.search.reading import stored_trials
 from trainables.errors import ConfigError, DiskError, TrialError
+from trainables.stages.evaluation import useless_judge
 
 DRIVER = textwrap.dedent(
     """
@@ -234,6 +235,40 @@ def test_shared_stages_come_first_and_their_failure_ends_the_sweep(
     assert [trial.state for trial in outcome.records.trials] == ["complete"] * 2
 
 
+def test_a_useless_judge_is_read_from_a_trials_warnings():
+    reason = useless_judge(0.1, identities=10)
+    assert useless({"warnings": ["weak target: 0.1", reason]}) == reason
+    assert useless({"warnings": ["weak judge: 0.8"]}) == useless({}) == useless({"warnings": None}) == ""
+
+
+class Told(Silent):
+    def __init__(self):
+        self.said = []
+
+    def say(self, text):
+        self.said.append(text)
+
+
+def test_a_trial_that_shows_a_useless_judge_stops_the_sweep_until_anyway(home, cheap, result, ray_address):
+    study, told = cheap(search={"trials": 4}, resources=ALONE), Told()
+
+    def run(trial, **_):
+        return result(0.9, warnings=["useless judge: its test accuracy is 0.450, below half the target's"])
+
+    with pytest.raises(TrialError, match=r"useless judge: its test accuracy is 0\.450.*--anyway"):
+        sweep(study, home, run=run, shared=False, display=told)
+    done = len(counts(home, "cheap"))
+    assert 1 <= done < 4  # the first trial shows it, and is kept
+    assert [text for text in told.said if text.startswith("WARNING")] == [
+        "WARNING: useless judge: its test accuracy is 0.450, below half the target's (trial 0)"
+    ]
+    with pytest.raises(TrialError, match="--anyway"):
+        sweep(study, home, run=run, shared=False)
+    assert len(counts(home, "cheap")) == done  # told before any work
+    outcome = sweep(study, home, run=run, shared=False, anyway=True)
+    assert len(outcome.records["trials"]) == 4
+
+
 def test_a_cluster_on_which_no_trial_fits_any_more_is_told_of_once(monkeypatch):
     said, there = [], [Node(1, 0)]
     monkeypatch.setattr("sweeper.engine.runner.LOOK_SECONDS", 0)
@@ -245,3 +280,38 @@ def test_a_cluster_on_which_no_trial_fits_any_more_is_told_of_once(monkeypatch):
         lost.look()
     assert len(said) == 2
     assert "no machine with 2 cores and 0 GPUs is left; waiting" in said[0] and "is back" in said[1]
+
+
+def test_what_mlflow_refuses_is_told_before_any_trial(home, cheap, ray_address, monkeypatch):
+    from sweeper.tracking import mlflow_tracker
+
+    def refuse(self):
+        raise OSError("no rights on the experiment")
+
+    def run(trial, **_):
+        raise AssertionError("a trial ran")
+
+    monkeypatch.setattr(mlflow_tracker.Tracker, "_open_experiment", refuse)
+    study = cheap(tracking={"mlflow": True})
+    with pytest.raises(ConfigError, match=r"no rights on the experiment.*tracking.mlflow to false"):
+        sweep(study, home, run=run, address=ray_address, shared=False)
+    assert counts(home, "cheap") == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "url"),
+    [
+        ("OPTUNA_STORAGE", "sqlite://"),
+        ("MLFLOW_TRACKING_URI", "localhost:5000"),
+        ("MLFLOW_TRACKING_URI", "./mlruns"),
+        ("MLFLOW_TRACKING_URI", "sqlite:///{root}/optuna.db"),
+    ],
+)
+def test_a_place_that_cannot_be_used_is_told_before_ray_starts(home, cheap, variable, url, monkeypatch):
+    def refuse(address):
+        raise AssertionError("Ray was started")
+
+    monkeypatch.setattr("sweeper.engine.sweep.cluster", refuse)
+    monkeypatch.setenv(variable, url.format(root=home.root))
+    with pytest.raises(ConfigError, match=variable):
+        sweep(cheap(tracking={"mlflow": True}), home, shared=False)

@@ -66,3 +66,76 @@ def test_replicates_add_their_seeds_to_the_identities(monkeypatch):
     found = redraw([trial(0.8, 0.5, replicates=seeds)], OBJECTIVES)
     assert found.basis == "identities and seeds"
     assert found.tables.once[:, 0].std(axis=0) == pytest.approx([0.1, 0.1], rel=0.1)  # 0.2 / sqrt 2 / sqrt 2
+
+
+WORST = {"test_accuracy": 0.0, "attack_accuracy": 1.0}
+WAYS = {"test_accuracy": "maximize", "attack_accuracy": "minimize"}
+
+
+@pytest.fixture
+def known(monkeypatch):
+    """Make the store know of each trial whom it gave away and which images it got right."""
+
+    def make(people, images):
+        monkeypatch.setattr(module, "per_identity", lambda trials: [people[trial.number] for trial in trials])
+        monkeypatch.setattr(module, "per_image", lambda trials: [images[trial.number] for trial in trials])
+
+    return make
+
+
+def numbered(count, **changes):
+    return [as_trial({"number": n, "values": {}, **changes}) for n in range(count)]
+
+
+def flags(dice, share, count):
+    return (dice.random(count) < share).astype(float)
+
+
+def test_fronts_are_cross_fitted_where_people_and_images_are_known(known):
+    dice = np.random.default_rng(0)
+    people, images = [flags(dice, 0.3, 20) for _ in range(3)], [flags(dice, 0.8, 30) for _ in range(3)]
+    known(people, images)
+    first, second = module.cross_fitted([numbered(3), numbered(2)], WAYS, WORST)
+    half = module_halves(20)[0]
+    assert first.measured.rates[0, 0] == pytest.approx([person[half].mean() for person in people])
+    assert second.measured.rates.shape == (2, 1, 2)
+    assert (first.drawn.rates[:, :, :2] == second.drawn.rates).all()  # the same people are drawn for both
+    apart = module.cross_fitted([numbered(3), numbered(2)], WAYS, WORST, paired=False)
+    assert not (apart[0].drawn.rates[:, :, :2] == apart[1].drawn.rates).all()
+
+
+def module_halves(count):
+    from sweeper.statistics.cross_fitting import halves
+
+    return halves(count)
+
+
+@pytest.mark.parametrize(
+    ("ways", "worst", "trials", "missing"),
+    [
+        (WAYS | {"knn_distance": "maximize"}, WORST, 2, False),
+        (WAYS, WORST | {"test_accuracy": 0.5}, 2, False),
+        (WAYS, WORST, 0, False),
+        (WAYS, WORST, 2, True),
+    ],
+    ids=["another objective", "another reference point", "no trial", "a trial without files"],
+)
+def test_other_studies_are_not_cross_fitted(known, ways, worst, trials, missing):
+    known([np.ones(9), None if missing else np.ones(9)], [np.ones(9)] * 2)
+    assert module.cross_fitted([numbered(trials)], ways, worst) is None
+
+
+def test_seed_noise_is_pooled_on_the_probit_scale():
+    from scipy.stats import norm
+
+    groups = [[(0.9, 0.5), (0.8, 0.3)], [(0.5, 0.0), (0.7, 0.1), (0.6, 0.2)], [(0.4, 0.4)]]
+    trials = [trial(0, 0, replicates=replicates(group)) for group in groups]
+    squares = np.zeros(2)
+    for group in groups:
+        scores = norm.ppf([max(attacked, 0.25 / 40) for _, attacked in group])
+        accuracies = [accuracy for accuracy, _ in group]
+        squares += [np.var(figures) * len(figures) for figures in (scores, accuracies)]
+    probit, accuracy = np.sqrt(squares / (1 + 2))
+    noise = module.seed_noise(trials, 40)
+    assert (noise.probit, noise.accuracy) == pytest.approx((probit, accuracy))
+    assert module.seed_noise([trial(0.9, 0.5)], 40) is None

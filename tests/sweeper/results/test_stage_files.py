@@ -6,7 +6,7 @@ import pytest
 from records import as_trial
 
 from sweeper.results.record_types import Replicate
-from sweeper.results.stage_files import attack_folders, per_identity
+from sweeper.results.stage_files import attack_folders, per_identity, per_image
 
 
 @pytest.fixture
@@ -75,3 +75,33 @@ def test_nothing_is_known_of_other_figures_and_missing_files(stored, tmp_path):
     (tmp_path / "verdict" / "k9-judge0" / "result.json").write_text("{")
     assert per_identity([other, as_trial(elsewhere), bare, broken, as_trial({})]) == [None] * 5
     assert np.isclose(per_identity([stored(0.5, gmi=("k4", [0.5]))])[0].mean(), 0.5)
+
+
+def test_the_images_that_a_target_gets_right_are_read_from_its_stage(tmp_path):
+    def made(name, right):
+        folder = tmp_path / "target" / name
+        folder.mkdir(parents=True)
+        (folder / "result.json").write_text(json.dumps({"result": {"test_correct": right}}))
+        return str(folder)
+
+    def trial(accuracy, folder, **changes):
+        document = {"number": 0, "values": {"test_accuracy": accuracy}, "artifacts": {"target": folder}}
+        return as_trial({**document, **changes})
+
+    first, second = made("a", "1101"), made("b", "1000")
+    seeds = [
+        {"replicate": n, "values": {"test_accuracy": accuracy}, "artifacts": {"target": folder}}
+        for n, (accuracy, folder) in enumerate([(0.75, first), (0.25, second)])
+    ]
+    rows = per_image(
+        [
+            trial(0.75, first),
+            trial(0.5, first, replicates=seeds),
+            trial(0.5, first),  # it says something else than its target's stage
+            trial(0.75, str(tmp_path / "gone")),
+            trial(1.0, made("old", "")),
+        ]
+    )
+    assert rows[0].tolist() == [1, 1, 0, 1]
+    assert rows[1].tolist() == [1, 0.5, 0, 0.5]
+    assert rows[2:] == [None, None, None]

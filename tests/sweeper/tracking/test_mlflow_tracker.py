@@ -272,6 +272,20 @@ def test_an_experiment_that_was_deleted_in_the_pages_is_restored(home, finished)
     assert len(client.search_runs([experiment])) == 2  # the study and its trial, once
 
 
+def test_with_a_database_artifacts_go_to_the_home_and_not_to_where_the_process_is(
+    home, finished, tmp_path, monkeypatch
+):
+    study, records = finished
+    place = tmp_path / "somewhere"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home.root}/mlflow.db")
+    tracker = Tracker(study, home)
+    tracker.finish(records, None)
+    assert tracker.problem == "" and list(place.iterdir()) == []
+    assert list(home.artifacts.rglob("front.json"))
+
+
 def test_artifacts_that_cannot_be_written_cost_no_number(home, finished, monkeypatch):
     from mlflow import MlflowClient
 

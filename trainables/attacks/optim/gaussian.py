@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainables.attacks.base import Passes, Reconstructions, chunk_size, row_noise, to_pixels
+from trainables.attacks.base import Passes, Reconstructions, chunk_size, to_pixels
 from trainables.attacks.optim.descent import Guide, Journal, adam_descend
 from trainables.attacks.optim.guided import GuidedSearch
 from trainables.attacks.optim.rows import by_sample, search_rows
@@ -16,6 +16,17 @@ from trainables.nn.critic import realism
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above
 from trainables.runtime.run import Run
+from trainables.runtime.seeds import row_noise
+
+# of the presets for a machine without a GPU
+CPU_PRIOR = {
+    "kind": "kedmi",
+    "width": 16,
+    "epochs": 12,
+    "batch_size": 32,
+    "learning_rate": 5e-4,
+    "critic_steps": 2,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +62,11 @@ class GaussianSearch(GuidedSearch):
     def passes(self) -> Passes:
         """Return what one identity costs."""
         return Passes.descents(1, self.iterations, images=self.restarts)
+
+    def unguided_latents(self, normals: Tensor) -> Tensor:
+        """Return draws from the Gaussian that every identity starts with."""
+        start = torch.stack((torch.zeros_like(normals), torch.full_like(normals, self.log_variance)))
+        return self.draw(start, normals)
 
     def search(
         self, guide: Guide, prior: PriorNetworks, identities: Tensor, *, run: Run, noise_size: int

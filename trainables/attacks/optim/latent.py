@@ -49,6 +49,10 @@ class LatentSearch(GuidedSearch):
         """Return what one identity costs."""
         return Passes.descents(self.restarts, self.iterations)
 
+    def unguided_latents(self, normals: Tensor) -> Tensor:
+        """Return random latents, clipped as every step clips them."""
+        return normals.clamp(-self.clip, self.clip)
+
     def search(
         self, guide: Guide, prior: PriorNetworks, identities: Tensor, *, run: Run, noise_size: int
     ) -> Reconstructions:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import noise_size
-from trainables.attacks.base import Attack, Learnt, Reconstructions, chunk_size, row_noise
+from trainables.attacks.base import Attack, Learnt, Reconstructions, chunk_size, render
 from trainables.attacks.optim.rows import Meter, Rows
 from trainables.attacks.optim.style_pool import (
     best,
@@ -24,6 +24,7 @@ from trainables.nn.crops import Crop, draw_crops
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.run import Run
+from trainables.runtime.seeds import row_noise
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,17 @@ class StyleSearch(Attack):
     def finish(self, task: StyleTask) -> Reconstructions:
         """Return the reconstructions: descents from the starts of `task`, and the choice among their ends."""
         raise NotImplementedError
+
+    def unguided(self, prior: PriorNetworks, count: int, *, run: Run) -> Tensor:
+        """Return the pictures of random samples, as descents start; see `Attack.unguided`."""
+        generator = style_generator(prior, self.kind)
+        styles = sample_styles(generator, prior.latent_size, count, kind="unguided", run=run)
+
+        def images(some: Tensor) -> Tensor:
+            cut = generator.truncate(some, self.psi, self.cutoff)[:, 0]
+            return visible(generator, generator.synthesis(cut), self.clip)
+
+        return render(images, styles, run)
 
     def reconstruct(
         self, target: Classifier, prior: PriorNetworks, identities: Tensor, run: Run, auxiliary: Learnt
