@@ -1,4 +1,4 @@
-"""Layout of a folder, which tells who is shown: identity/file, the same in train and test trees, or flat."""
+"""Layout of a folder, which tells who is shown: identity/file, the same in parts, or flat."""
 
 import re
 import unicodedata
