@@ -66,8 +66,8 @@ def check_parts(parts: Split, *, allow: bool) -> list[str]:
     if problems and not allow:
         raise ConfigError(
             "private data must show each image once, or the test says nothing about unseen images; got "
-            f"{' and '.join(problems)} of {sum(len(images) for _, images in named)} (private); remove them, or "
-            "set private.allow_duplicates: true"
+            f"{' and '.join(problems)} of {sum(len(images) for _, images in named)} (private); remove "
+            "them, or set private.allow_duplicates: true"
         )
     return [f"private data: {text}" for text in problems]
 
