@@ -23,7 +23,7 @@ from sweeper.results.conclusion import conclusion
 from sweeper.results.conditions import check_setups
 from sweeper.results.published import PublishedRecords, departures, doubts
 from sweeper.results.record_types import StudyRecords, TrialRecord
-from sweeper.results.resample import BASES, Redraw, redraw
+from sweeper.results.resample import BASES, Redraw, cross_fitted, fitted_lead, fitted_volume, redraw
 from sweeper.statistics.attainment import attained, crossings, ranges
 from sweeper.statistics.bootstrap import Estimate, Floats, Redrawn, estimates, hypervolumes
 from sweeper.statistics.hypervolume import growth, hypervolume, volume_after
@@ -129,6 +129,7 @@ def compare(
         for number, record in enumerate(records)
     ]
     volumes = [None if again is None else _volumes(again, directions, corner) for again in drawn]
+    fitted = cross_fitted([eligible(r) for r in records], objectives, reference, paired=not notes)
     tables = {record.study: values(record) for record in records}
     steps = [
         growth(record.trials, {trial.number for trial in eligible(record)}, objectives, corner)
@@ -136,7 +137,7 @@ def compare(
     ]
     least = min((done[-1].seconds for done in steps if done), default=0.0)
     studies = []
-    for record, again, done in zip(records, volumes, steps, strict=True):
+    for number, (record, again, done) in enumerate(zip(records, volumes, steps, strict=True)):
         seconds = done[-1].seconds if done else 0.0
         volume = hypervolume(tables[record.study], directions, corner)
         studies.append(
@@ -145,7 +146,7 @@ def compare(
                 hypervolume=volume,
                 front=front(record),
                 trials=len(finished(record)),
-                estimate=_estimate([again]),
+                estimate=_estimate([again]) if fitted is None else fitted_volume(fitted[number]),
                 seconds=seconds,
                 per_hour=volume / (seconds / 3600) if seconds else None,
                 at_equal_work=volume_after(done, least),
@@ -160,15 +161,24 @@ def compare(
             for a in tables
         },
         pairs=[
-            _pair(records[i], records[j], tables, volumes[i], volumes[j], directions, corner)
+            _pair(
+                records[i],
+                records[j],
+                tables,
+                _estimate([volumes[i], volumes[j]]) if fitted is None else fitted_lead(fitted[i], fitted[j]),
+                directions,
+                corner,
+            )
             for i, j in combinations(range(len(records)), 2)
         ],
         attainment=_attainment(records, drawn),
         published=[_published(setup, records, directions, corner) for setup in published],
     )
     bases = {again.basis for again in drawn if again is not None}
+    if fitted is not None:
+        bases = {again.basis for again in fitted}
     notes += [f"95 % intervals: {BASES[basis]}" for basis in BASES if basis in bases]
-    if "identities" in bases or "intervals" in bases:
+    if bases and not all(basis.endswith("seeds") for basis in bases):
         notes.append("not in the intervals: that training again, under another seed, gives another target")
     return replace(comparison, outcome=conclusion(comparison), notes=notes)
 
@@ -201,16 +211,13 @@ def _pair(
     a: StudyRecords,
     b: StudyRecords,
     tables: Mapping[str, Floats],
-    volumes_a: Redraw | None,
-    volumes_b: Redraw | None,
+    estimate: VolumeEstimate | None,
     directions: Sequence[str],
     corner: Sequence[float],
 ) -> ComparedPair:
     names = (a.study, b.study)
     volumes = [hypervolume(tables[name], directions, corner) for name in names]
-    pair = ComparedPair(
-        studies=names, difference=volumes[0] - volumes[1], estimate=_estimate([volumes_a, volumes_b])
-    )
+    pair = ComparedPair(studies=names, difference=volumes[0] - volumes[1], estimate=estimate)
     if len(directions) != 2:
         return pair
     which = {"first": names[0], "second": names[1], "neither": None}

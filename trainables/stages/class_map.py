@@ -39,7 +39,11 @@ def read_class_map(path: Path) -> tuple[str, ...]:
         raise ConfigError(
             f"expected in {path} a list of names, or names with their labels, got neither (--labels)"
         )
-    for what, values in (("name", [name for _, name in pairs]), ("label", [label for label, _ in pairs])):
+    columns: list[tuple[str, list[Any]]] = [
+        ("name", [name for _, name in pairs]),
+        ("label", [label for label, _ in pairs]),
+    ]
+    for what, values in columns:
         twice = sorted({str(value) for value in values if values.count(value) > 1})
         if twice:
             raise ConfigError(f"expected every {what} once in {path}, got twice: {listed(twice)} (--labels)")
