@@ -138,7 +138,7 @@ shown = {"checkpoint": "c", "values": {"test_accuracy": 1.0}, "strongest": "gmi"
 shown |= {"attacks": {"gmi": attack}, "metrics": {"chance": 0.1}, "artifacts": {"attack": "a"}}
 show_attack(shown)
 print(view(study.objectives))
-trial = records["trials"][0]
+trial = records.trials[0]
 print(figures(trial))
 config = {"target": {"architecture": "a"}, "image_size": 32}
 print(card(records, trial, trial, config, 4, "folder"))

@@ -4,6 +4,7 @@ import argparse
 import errno
 import json
 import os
+import shlex
 import sys
 import tempfile
 import time
@@ -12,7 +13,10 @@ from pathlib import Path
 import torch
 
 from trainables.config import load_trial
+from trainables.controls.measure import check_controls, measure_controls
+from trainables.controls.options import Controls
 from trainables.errors import ConfigError
+from trainables.runtime.terminal import say, tolerant_streams, write
 from trainables.stages.data import data_warnings
 from trainables.storage.store import Store
 from trainables.trial import run_trial
@@ -33,7 +37,7 @@ class _Lines:
         self.printed = now
         left = f", {(now - self.started) / done * (total - done):.0f} s left" if 0 < done < total else ""
         figures = "".join(f", {name} {value:.4g}" for name, value in metrics.items())
-        print(f"{stage}: {done} of {total}{left}{figures}", file=sys.stderr, flush=True)
+        say(f"{stage}: {done} of {total}{left}{figures}")
 
 
 def _check_usable(home: Path, device: str) -> None:
@@ -57,6 +61,7 @@ def _check_usable(home: Path, device: str) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the trial and return the exit code: 0 done, 1 failed, 2 a mistake in the file or the data."""
+    tolerant_streams()
     parser = argparse.ArgumentParser(
         prog="python -m trainables",
         description="Run one trial: train a target, attack it, judge the reconstructions.",
@@ -67,22 +72,36 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--home", type=Path, default=Path(home), help="where finished stages are kept")
     default = "cuda" if torch.cuda.is_available() else "cpu"
     parser.add_argument("--device", default=default, help=f"torch device (here: {default})")
+    parser.add_argument(
+        "--controls",
+        action="store_true",
+        help="measure floor, ceiling and control targets too: what the trial's figures can tell",
+    )
     options = parser.parse_args(arguments)
+    options.trial, options.home = options.trial.expanduser(), options.home.expanduser()
     try:
         config = load_trial(options.trial)
         _check_usable(options.home, options.device)
+        if options.controls:
+            check_controls(config, Controls())
         for text in data_warnings(config):
-            print(f"WARNING: {text}", file=sys.stderr)
-        result = run_trial(
-            config, store=Store(options.home / "store"), device=options.device, report=_Lines()
-        )
+            say(f"WARNING: {text}")
+        store, lines = Store(options.home / "store"), _Lines()
+        result = run_trial(config, store=store, device=options.device, report=lines).to_json()
+        if options.controls:
+            controls = measure_controls(config, store=store, device=options.device, report=lines)
+            result["controls"] = controls.to_json()
+    except KeyboardInterrupt:
+        words = shlex.join(sys.argv[1:] if arguments is None else arguments)
+        say(f"stopped; finished stages are kept. Go on with: python -m trainables {words}")
+        return 130
     except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}")
         return 2
     except (RuntimeError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}")
         return 1
-    print(json.dumps(result.to_json(), indent=1))
+    write(json.dumps(result, indent=1))
     return 0
 
 

@@ -28,7 +28,7 @@ from trainables.pretraining.base import Pretraining
 from trainables.priors import PRIORS
 from trainables.priors.base import Prior
 from trainables.runtime.checks import at_least, fraction
-from trainables.storage.documents import check_numbers, read_yaml, suggestion
+from trainables.storage.documents import check_numbers, expand_home, read_yaml, suggestion
 from trainables.storage.store import to_json
 from trainables.training.classifier import Target
 
@@ -187,7 +187,7 @@ def absolute_paths(document: Any, expected: Any = TrialConfig) -> Any:
 
 def _absolute(value: Any, hint: Any, is_file: bool) -> Any:
     if is_file:
-        return os.path.abspath(value) if isinstance(value, str) and value else value
+        return os.path.abspath(expand_home(value)) if isinstance(value, str) and value else value
     if hint == tuple[AttackPlan, ...]:
         if isinstance(value, list):
             return [_absolute(item, hint, is_file) for item in value]
@@ -225,13 +225,15 @@ def _build(expected: Any, document: Any, where: str, path: str) -> Any:
                 f"unknown key '{key}'{suggestion(str(key), fields)} ({where}: {_join(path, str(key))}); "
                 f"known keys: {', '.join(fields) or 'none'}"
             )
-    hints = typing.get_type_hints(expected)
+    hints, files = typing.get_type_hints(expected), knobs_marked(expected, FILE)
     values: dict[str, Any] = {}
     for name, field in fields.items():
         if name in document and hints[name] == tuple[AttackPlan, ...]:
             values[name] = _threats(document[name], document.get("prior"), where, _join(path, name))
         elif name in document:
             values[name] = _value(hints[name], document[name], where, _join(path, name))
+            if name in files and isinstance(values[name], str):
+                values[name] = expand_home(values[name])
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise ConfigError(f"'{_join(path, name)}' is missing ({where})")
     try:

@@ -1,9 +1,9 @@
-"""What a trial will cost on this machine: each stage is run in miniature and scaled up."""
+"""Cost of a trial on this machine: each stage is run in miniature and scaled up."""
 
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -45,66 +45,94 @@ def estimate(
     *,
     threads: int | None = None,
     variants: Sequence[TrialConfig] = (),
+    stages: Collection[str] = STAGES,
 ) -> dict[str, Duration]:
-    """Return how long `STAGES` take, after a calibration of a few seconds, with nothing stored.
+    """Return how long `stages` take, after a calibration of a few seconds, with nothing stored.
 
     Every timing is repeated: the low end is the fastest, the high end the slowest. ``attack`` holds all
     attacks of the trial with what they learn of the target first.
 
-    threads: of torch while it is measured; None leaves torch alone. variants: trials of the same data that
-    a sweep consists of, such as the ends of its space. Targets are then priced as a mean over many trials:
-    from half-way between the cheapest and the mean variant to half-way between the mean and the dearest.
+    threads: of torch while it is measured; None leaves torch alone. variants: trials of the same data that a
+    sweep consists of, such as the ends of its space. Targets are then priced as a mean over many trials: from
+    half-way between the cheapest and the mean variant to half-way between the mean and the dearest.
     """
     with _threads(threads):
-        return _estimate(config, device, variants)
+        calibration = _Calibration(config, device, variants)
+        return {stage: getattr(calibration, stage)() for stage in STAGES if stage in stages}
 
 
-def _estimate(config: TrialConfig, device: str, variants: Sequence[TrialConfig]) -> dict[str, Duration]:
-    run = Run(device=device)
-    data = load_data(config)
-    train = data.split.train
-    target = new_target(config, train.classes).to(device)
-    few = _first(train, 2 * config.target.batch_size)
+class _Calibration:
+    """Times the stages of a trial in miniature; a method for each of `STAGES`."""
 
-    pretrained = Duration.exactly(0.0)
-    if isinstance(config.pretraining, OnDataset):  # the same network on other images
-        images = len(config.pretraining.data.load(config.image_size))
+    def __init__(self, config: TrialConfig, device: str, variants: Sequence[TrialConfig]) -> None:
+        self.config, self.device, self.variants = config, device, variants
+        self.run = Run(device=device)
+        self.data = load_data(config)
+        self.train = self.data.split.train
+        self.network = new_target(config, self.train.classes).to(device).eval()
+        self.few = _first(self.train, 2 * config.target.batch_size)
+        self.identities = len(attacked_identities(config, self.data))
+
+    def pretrained(self) -> Duration:
+        config, few = self.config, self.few
+        if not isinstance(config.pretraining, OnDataset):
+            return Duration.exactly(0.0)
+        images = len(config.pretraining.data.load(config.image_size))  # the same network on other images
         plain = dataclasses.replace(config.target, freeze_point="none", epochs=1)
-        fit = _train(target, plain, NoDefense(), few, _first(few, 1), device)
-        pretrained = fit * (images / len(few) * config.pretraining.epochs)
+        network = new_target(config, self.train.classes)
+        fit = _train(network, plain, NoDefense(), few, _first(few, 1), self.device)
+        return fit * (images / len(few) * config.pretraining.epochs)
 
-    trained = _average([_target(other, data, device) for other in (config, *_priced(config, variants))])
+    def judge(self) -> Duration:
+        judge, small = self._miniature()
+        fit = _seconds(lambda: judge.fit(small, run=self.run), self.device)
+        return fit * (len(self.train) / len(self.few) * self.config.judge.epochs)
 
-    target.eval()
-    judge, small = _replace(config.judge, epochs=1), Split(train=few, validation=few, test=few)
-    fit = _seconds(lambda: judge.fit(small, run=run), device)
-    judged = fit * (len(train) / len(few) * config.judge.epochs)
-    saved = judge.fit(small, run=run)
+    def prior(self) -> Duration:
+        return self._priors(needs_target=False)
 
-    shared, own = Duration.exactly(0.0), Duration.exactly(0.0)
-    for prior in dict.fromkeys(plan.prior for plan in config.attack):
-        price = _scaled(
-            prior, data.public, lambda knobs, images: knobs.train(images, run=run, target=target), device
+    def target(self) -> Duration:
+        variants = (self.config, *_priced(self.config, self.variants))
+        return _average([_target(config, self.data, self.device) for config in variants])
+
+    def attack(self) -> Duration:
+        total = self._priors(needs_target=True)
+        for plan in self.config.attack:
+            recipe = plan.attack.auxiliary
+            if recipe is not None:
+                seen = observe(self.network, plan.attack.threat_model, self.device)
+                learn = functools.partial(_learn, seen=seen, run=self.run)
+                total += _scaled(recipe, self.data.public, learn, self.device)
+            total += _attack(self.config, plan, self.network, self.device) * self.identities
+        return total
+
+    def evaluation(self) -> Duration:
+        judge, small = self._miniature()
+        saved = judge.fit(small, run=self.run)
+        model, features = judge.restore(saved, small, self.device), saved["train_features"]
+        each = _evaluation(model, self.network, self.few, features, self.device)
+        return each * sum(
+            getattr(plan.attack, "restarts", 1) * self.identities for plan in self.config.attack
         )
-        shared, own = (shared, own + price) if prior.needs_target else (shared + price, own)
-    for plan in config.attack:
-        recipe = plan.attack.auxiliary
-        if recipe is not None:
-            seen = observe(target, plan.attack.threat_model, device)
-            learn = functools.partial(_learn, seen=seen, run=run)
-            own += _scaled(recipe, data.public, learn, device)
-    identities = len(attacked_identities(config, data))
-    each = _evaluation(judge.restore(saved, small, device), target, few, saved["train_features"], device)
-    reconstructions = sum(getattr(plan.attack, "restarts", 1) for plan in config.attack) * identities
-    attacks = sum((_attack(config, plan, target, device) for plan in config.attack), Duration.exactly(0.0))
-    return {
-        "pretrained": pretrained,
-        "judge": judged,
-        "prior": shared,
-        "target": trained,
-        "attack": own + attacks * identities,
-        "evaluation": each * reconstructions,
-    }
+
+    def _miniature(self) -> tuple[Any, Split]:
+        """Return the judge with one epoch, and few images to fit it on."""
+        small = Split(train=self.few, validation=self.few, test=self.few)
+        return _replace(self.config.judge, epochs=1), small
+
+    def _priors(self, *, needs_target: bool) -> Duration:
+        priors = dict.fromkeys(plan.prior for plan in self.config.attack)
+        prices = [
+            _scaled(
+                prior,
+                self.data.public,
+                lambda knobs, images: knobs.train(images, run=self.run, target=self.network),
+                self.device,
+            )
+            for prior in priors
+            if prior.needs_target == needs_target
+        ]
+        return sum(prices, Duration.exactly(0.0))
 
 
 def _priced(config: TrialConfig, variants: Sequence[TrialConfig]) -> list[TrialConfig]:

@@ -15,7 +15,7 @@ from trainables.runtime.progress import Report, silent
 from trainables.stages.attack import make_attack
 from trainables.stages.auxiliary import make_auxiliary
 from trainables.stages.data import load_data
-from trainables.stages.evaluation import make_evaluation
+from trainables.stages.evaluation import judge_warnings, make_evaluation, useless_judge
 from trainables.stages.judge import make_judge
 from trainables.stages.pretrained import make_pretrained
 from trainables.stages.prior import make_prior
@@ -202,6 +202,28 @@ def make_shared(
     return dataclasses.replace(
         made[-1], seconds=sum(stage.seconds for stage in made), made_now=any(stage.made_now for stage in made)
     )
+
+
+def shared_warnings(config: TrialConfig, name: str, *, store: Store) -> tuple[list[str], str]:
+    """Return what a reader must know of the shared stage `name`, which the store holds, and why no trial
+    should begin on it: "" but for a useless judge."""
+    data = load_data(config)
+    if name == "judge":
+        accuracy = make_judge(config, store=store).result["test_accuracy"]
+        people = data.split.train.classes
+        return judge_warnings(accuracy, identities=people), useless_judge(accuracy, identities=people)
+    if name == "prior":
+        priors = dict.fromkeys(plan.prior for plan in config.attack_plans.values())
+        texts = [
+            text
+            for prior in priors
+            if not prior.needs_target
+            for text in stored_prior_warnings(
+                prior.kind, make_prior(config, prior, store=store), data.public.pixels
+            )
+        ]
+        return texts, ""
+    return [], ""
 
 
 def _summed(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:

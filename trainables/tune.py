@@ -172,12 +172,23 @@ def run_document(
 def make_stage(
     trial: dict[str, Any], stage: str, *, store_root: str, device: str, report: Report
 ) -> dict[str, Any]:
-    """Make the shared stage `stage` of a trial document, or find it in the store."""
-    from trainables.config import load_trial
-    from trainables.trial import make_shared
+    """Make the shared stage `stage` of a trial document, or find it in the store.
 
-    made = make_shared(load_trial(trial), stage, store=Store(Path(store_root)), device=device, report=report)
-    return {"path": str(made.path), "seconds": made.seconds, "made_now": made.made_now}
+    Returns JSON: ``path``, ``seconds``, ``made_now``, ``warnings``, and ``useless``, see `shared_warnings`.
+    """
+    from trainables.config import load_trial
+    from trainables.trial import make_shared, shared_warnings
+
+    config, store = load_trial(trial), Store(Path(store_root))
+    made = make_shared(config, stage, store=store, device=device, report=report)
+    warnings, useless = shared_warnings(config, stage, store=store)
+    return {
+        "path": str(made.path),
+        "seconds": made.seconds,
+        "made_now": made.made_now,
+        "warnings": warnings,
+        "useless": useless,
+    }
 
 
 def device_here() -> str:

@@ -6,7 +6,9 @@ from typing import Any
 import click
 
 from sweeper.cli.errors import guard
+from sweeper.cli.interrupts import interruptible
 from trainables import __version__
+from trainables.runtime.terminal import tolerant_streams
 
 COMMANDS: dict[str, str] = {  # name: "module:attribute", imported when the command is asked for
     "analyze": "sweeper.cli.analyses:analyze",
@@ -25,8 +27,16 @@ COMMANDS: dict[str, str] = {  # name: "module:attribute", imported when the comm
 }
 
 
+WORDS = "sweeper.words"
+
+
 class Commands(click.Group):
     """The commands, each imported when it is asked for; their errors are told in one place."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the program, on terminals of any encoding."""
+        tolerant_streams()
+        return super().main(*args, **kwargs)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of the help."""
@@ -42,8 +52,13 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was asked for; an error of the user's ends in a message and an exit code."""
-        with guard():
+        with guard(), interruptible(ctx.meta[WORDS]):
             return super().invoke(ctx)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Note the words of the command, for whoever stops it."""
+        ctx.meta[WORDS] = list(args)
+        return super().parse_args(ctx, args)
 
 
 @click.group(cls=Commands, epilog="Example: sweeper quickstart")

@@ -3,15 +3,21 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from sweeper.cli.console import console
-from sweeper.engine.progress import Display, spell
+from sweeper.cli.console import console, warn
+from sweeper.engine.progress import Display, Warner, spell, spell_range
 from sweeper.storage.home import Home
 from sweeper.study.loading import load_study
 from sweeper.study.metrics import SHARE, TrialMetric, column_metrics
+from trainables.runtime.duration import Duration
+from trainables.storage.strict_yaml import dump_yaml
+
+if TYPE_CHECKING:  # torch is loaded by the command, not by its help
+    from trainables.config import TrialConfig
+    from trainables.storage.store import Store
 
 
 def attack(
@@ -21,37 +27,141 @@ def attack(
     home: Home,
     display: Display,
     overrides: Sequence[str] = (),
+    labels: Path | None = None,
 ) -> dict[str, Any]:
     """Return, as JSON, what `run_trial` says of the target whose weights lie at `checkpoint`.
 
-    attacks: ``kind`` or ``kind:preset``; none takes those of the study. study: a file or preset whose trial
-    names the data, the architecture, the prior and the judge. Raises `ConfigError` for what does not fit.
+    attacks, study: see `attack_config`. labels: a file that names the target's classes in its order; None
+    takes those of an exported folder. Raises `ConfigError` for what does not fit.
     """
     import torch
 
-    from trainables.config import load_trial
+    from trainables.stages.class_map import folder_labels, read_class_map
     from trainables.stages.data import load_data
     from trainables.stages.external_target import make_external_target
+    from trainables.stages.judge import make_judge
+    from trainables.stages.warnings import trial_warnings
     from trainables.storage.store import Store
     from trainables.trial import run_trial
 
-    template = dict(load_study(study, overrides=overrides, check=False).trial)
-    if attacks:
-        template["attack"] = [_named(text) for text in attacks]
-    config = load_trial(template, f"{study}: trial")
+    config = attack_config(attacks, study, overrides)
+    names = folder_labels(checkpoint) if labels is None else read_class_map(labels)
     home.prepare()
     store = Store(home.store.root)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    for text in load_data(config).warnings:
-        display.say(f"WARNING: {text}")
+    warner = Warner(display)
+    warner.tell(load_data(config).warnings, "")
     display.say(f"reading {checkpoint}")
-    trained = make_external_target(config, checkpoint, store=store, device=device)
-    result = run_trial(config, store=store, device=device, report=_Shown(display), trained=trained)
-    return {"checkpoint": str(checkpoint), "study": study, **result.to_json()}
+    trained = make_external_target(config, checkpoint, store=store, device=device, labels=names)
+    about_order = order_warnings(config, trained.result["test_accuracy"], names)
+    warner.tell(about_order, "")
+    display.say(f"estimated on {device}: {_expected(config, store, device)}")
+    report = _Shown(display)
+    judged = make_judge(config, store=store, device=device, report=report)
+    texts = trial_warnings(config, load_data(config), trained, judged, ())
+    warner.tell(texts, "")  # before the attacks, whose figures they are about
+    result = run_trial(config, store=store, device=device, report=report, trained=trained).to_json()
+    result["warnings"] = [*about_order, *result["warnings"]]
+    return {"checkpoint": str(checkpoint), "study": study, **result}
+
+
+def attack_config(attacks: Sequence[str], study: str, overrides: Sequence[str] = ()) -> "TrialConfig":
+    """Return the trial of `study`, a file or preset, with `attacks` instead of its own.
+
+    attacks: names, each with the knobs that the study gives to its attack of that name, and with the defaults
+    of the method if it has none; ``kind:preset`` takes a preset instead. None at all leaves the study's.
+    """
+    from trainables.config import document, load_trial
+
+    where = f"{study}: trial"
+    template = dict(load_study(study, overrides=overrides, check=False).trial)
+    if attacks:
+        plans = load_trial(template, where)
+        own = document(plans)["attack"]
+        known = dict(zip(plans.attack_plans, own if isinstance(own, list) else [own], strict=True))
+        template["attack"] = [known.get(text) or _named(text) for text in attacks]
+    return load_trial(template, where)
+
+
+def order_warnings(config: "TrialConfig", test_accuracy: float, names: Sequence[str] | None) -> list[str]:
+    """Return what must be known of a target near chance: its classes may stand in another order.
+
+    names: of its classes, where they are known.
+    """
+    from trainables.stages.data import load_data
+    from trainables.stages.warnings import low_accuracy
+
+    labels = load_data(config).split.test.labels
+    chance = (labels.bincount().max() / len(labels)).item()
+    if test_accuracy >= low_accuracy(chance):
+        return []
+    reached = (
+        f"the given target recognises {test_accuracy:.3f} of the private test images, chance {chance:.3f}"
+    )
+    if names is None:
+        return [
+            f"{reached}: its classes were taken to be the people in the order of their sorted names; if "
+            "theirs is another, give it (--labels), and look at normalization and crop"
+        ]
+    return [f"{reached}: check normalization, crop and image_size, and whether the map is this target's"]
+
+
+def show_attack_plan(
+    checkpoint: Path,
+    attacks: Sequence[str],
+    study: str,
+    overrides: Sequence[str] = (),
+    labels: Path | None = None,
+) -> None:
+    """Print what `attack` would do: the attacks with all knobs, whether the target fits, what it costs."""
+    import torch
+
+    from trainables.config import document
+    from trainables.cost import estimate
+    from trainables.stages.class_map import folder_labels, read_class_map
+    from trainables.stages.data import load_data
+    from trainables.stages.external_target import read_external_target
+    from trainables.training.classifier import accuracy
+
+    config = attack_config(attacks, study, overrides)
+    names = folder_labels(checkpoint) if labels is None else read_class_map(labels)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    target = read_external_target(config, checkpoint, labels=names)
+    data = load_data(config)
+    test_accuracy = accuracy(target, data.split.test, device=device)
+    print(dump_yaml({"attack": document(config)["attack"]}).rstrip())
+    source = "as named" if names is not None else "taken to be in the order of the people's sorted names"
+    print(f"# {checkpoint} fits: test accuracy {test_accuracy:.3f}; its classes are {source}")
+    for text in (*data.warnings, *order_warnings(config, test_accuracy, names)):
+        print(f"# WARNING: {text}")
+    prices = estimate(config, device, stages=("judge", "prior", "attack", "evaluation"))
+    stages = [f"{name} {spell_range(price)}" for name, price in prices.items()]
+    print(f"# estimated here, with nothing stored: {', '.join(stages)}")
+
+
+def _expected(config: "TrialConfig", store: "Store", device: str) -> str:
+    """Return how long the attacks and what they need take, without what the store holds, for people."""
+    from trainables.cost import estimate
+    from trainables.runtime.load import is_busy, load_average
+    from trainables.stages.judge import judge_parts
+    from trainables.stages.prior import prior_parts
+    from trainables.storage.store import content_key
+
+    stages = ["attack", "evaluation"]
+    if store.find("judge", content_key(**judge_parts(config))) is None:
+        stages.append("judge")
+    priors = [plan.prior for plan in config.attack_plans.values() if not plan.prior.needs_target]
+    if any(store.find("prior", content_key(**prior_parts(config, prior))) is None for prior in priors):
+        stages.append("prior")
+    seconds = estimate(config, device, stages=stages)
+    total = spell_range(sum(seconds.values(), Duration.exactly(0.0)))
+    parts = ", ".join(f"{stage} {spell_range(duration)}" for stage, duration in seconds.items())
+    busy = f"; the machine is busy (load average {load_average():.1f})" if is_busy() else ""
+    return f"{total} ({parts}){busy}"
 
 
 def show_attack(result: dict[str, Any]) -> None:
-    """Print what each attack reached as a table."""
+    """Print what each attack reached as a table, and to stderr what to know before believing it."""
     metrics = result["metrics"]
     table = Table(title=f"Attacks on {result['checkpoint']}", title_justify="left")
     heads = [metric.short_label.removeprefix("target's ") for metric in column_metrics()]  # of one target
@@ -72,6 +182,7 @@ def show_attack(result: dict[str, Any]) -> None:
     console().print(table)
     print(f"test accuracy {result['values']['test_accuracy']:.3f}, chance {metrics['chance']:.4f}")
     print(f"strongest: {result['strongest']}; reconstructions in {result['artifacts']['attack']}")
+    warn(result["warnings"])
 
 
 def _figure(metric: TrialMetric, number: float | None) -> str:

@@ -1,107 +1,117 @@
-"""A comparison for people: tables, the sentence that it comes to, and what to know before believing it."""
+"""Tables of a comparison, its conclusion, and what to know before believing it."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
 from rich.table import Table
 
-from sweeper.cli.console import console
+from sweeper.cli.console import console, warn
 from sweeper.results import formatting
+from sweeper.results.comparison_types import Attained, FrontComparison
 
-Found = Mapping[str, Any]
 
-
-def show_comparison(found: Found) -> None:
-    """Print a comparison of studies to stdout."""
-    console().print(_studies(found))
-    if len(found["studies"]) > 1:
-        console().print(_dominance(found))
-    if found["attainment"]:
-        console().print(_attainment(found))
-    if found["published"]:
-        console().print(_published(found))
-    for one in found["published"]:
-        for study, apart in one["departures"].items():
-            print(f"set-up of '{study}' against {one['name']}: {'; '.join(apart)}")
-        for doubt in one["doubts"]:
-            print(f"doubtful in {one['name']}: {doubt}")
-    for note in found["notes"]:
+def show_comparison(comparison: FrontComparison) -> None:
+    """Print a comparison of studies to stdout, and warnings of its trials to stderr."""
+    console().print(_studies(comparison))
+    if len(comparison.studies) > 1:
+        console().print(_dominance(comparison))
+    if comparison.attainment:
+        console().print(_attainment(comparison))
+    if comparison.published:
+        console().print(_published(comparison))
+    for setup in comparison.published:
+        for study, apart in setup.departures.items():
+            print(f"set-up of '{study}' against {setup.name}: {'; '.join(apart)}")
+        for doubt in setup.doubts:
+            print(f"doubtful in {setup.name}: {doubt}")
+    for note in comparison.notes:
         print(f"note: {note}")
-    print(found["outcome"])
+    print(comparison.outcome)
+    warn(
+        f"{text} ('{study}', {len(numbers)} trials)"
+        for study, texts in comparison.warnings.items()
+        for text, numbers in texts.items()
+    )
 
 
-def _studies(found: Found) -> Table:
-    point = ", ".join(f"{name} {value:g}" for name, value in found["reference_point"].items())
+def _studies(comparison: FrontComparison) -> Table:
+    point = ", ".join(f"{name} {value:g}" for name, value in comparison.reference_point.items())
     table = Table(title=f"Hypervolume against {point}", title_justify="left")
     table.add_column("study", overflow="fold")
     for column in ("trials", "front", "hypervolume", "without luck [95 %]", "at equal work", "per hour"):
         table.add_column(column, justify="right")
-    for study in found["studies"]:
-        sure = study["estimate"]
+    for study in comparison.studies:
+        estimate = study.estimate
         table.add_row(
-            study["study"],
-            str(study["trials"]),
-            str(len(study["front"])),
-            f"{study['hypervolume']:.4f}",
-            "" if sure is None else f"{sure['value']:.3f} {_ends(sure['interval'])}",
-            f"{study['at_equal_work']:.4f}",
-            "" if study["per_hour"] is None else f"{study['per_hour']:.3g}",
+            study.study,
+            str(study.trials),
+            str(len(study.front)),
+            f"{study.hypervolume:.4f}",
+            "" if estimate is None else f"{estimate.value:.3f} {_ends(estimate.interval)}",
+            f"{study.at_equal_work:.4f}",
+            "" if study.per_hour is None else f"{study.per_hour:.3g}",
         )
     return table
 
 
-def _dominance(found: Found) -> Table:
-    names = [study["study"] for study in found["studies"]]
+def _dominance(comparison: FrontComparison) -> Table:
+    names = [study.study for study in comparison.studies]
     table = Table(title="Share of a study's front that a rival dominates", title_justify="left")
     table.add_column("front of", overflow="fold")
     for name in names:
         table.add_column(f"by {name}", justify="right", overflow="fold")
     for name in names:
-        shares = (found["dominated"][name].get(rival) for rival in names)
+        shares = (comparison.dominated[name].get(rival) for rival in names)
         table.add_row(name, *("" if share is None else f"{share:.0%}" for share in shares))
     return table
 
 
-def _attainment(found: Found) -> Table:
-    (level, _), (other, _) = found["attainment"][0].items()
+def _attainment(comparison: FrontComparison) -> Table:
+    level, other = comparison.attainment[0].given, comparison.attainment[0].attained
     table = Table(
         title=f"Best {formatting.objective(other)} at a {formatting.objective(level)} of at least this",
         title_justify="left",
     )
     table.add_column(formatting.objective(level), justify="right")
-    for study in found["studies"]:
-        table.add_column(study["study"], justify="right", overflow="fold")
-    for entry in found["attainment"]:
-        (_, wanted), (_, reached) = entry.items()
+    for study in comparison.studies:
+        table.add_column(study.study, justify="right", overflow="fold")
+    for entry in comparison.attainment:
         cells = []
-        for study in found["studies"]:
-            best = reached[study["study"]]
-            spread = f" {_ends(best['interval'])}" if best and best["interval"] else ""
-            cells.append(f"{best['value']:.3f}{spread}, trial {best['trial']}" if best else "not reached")
-        table.add_row(f"{wanted:g}", *cells)
+        for study in comparison.studies:
+            best = entry.reached[study.study]
+            cells.append(_attained(best) if best else "not reached")
+        table.add_row(f"{entry.level:g}", *cells)
     return table
 
 
-def _published(found: Found) -> Table:
+def _attained(best: Attained) -> str:
+    """Return a trial's figure with its own interval, and the estimate under its name."""
+    spread = f" {_ends(best.interval)}" if best.interval else ""
+    text = f"{best.value:.3f}{spread}, trial {best.trial}"
+    if best.estimate is None:
+        return text
+    return f"{text}\nwithout luck {best.estimate.value:.3f} {_ends(best.estimate.interval)}"
+
+
+def _published(comparison: FrontComparison) -> Table:
     table = Table(title="Published points, under conditions of their own", title_justify="left")
     for column in (
         "set-up",
         "defense",
-        *(formatting.objective(name) for name in found["reference_point"]),
+        *(formatting.objective(name) for name in comparison.reference_point),
         "flags",
     ):
         table.add_column(column, overflow="fold")
-    for one in found["published"]:
-        for point in one["points"]:
+    for setup in comparison.published:
+        for point in setup.points:
             table.add_row(
-                one["name"],
+                setup.name,
                 formatting.defense(point),
-                *(f"{point['values'][name]:.4f}" for name in found["reference_point"]),
-                ", ".join(point["flags"]),
+                *(f"{point.values[name]:.4f}" for name in comparison.reference_point),
+                ", ".join(point.flags),
             )
         table.add_section()
     return table
 
 
-def _ends(interval: list[float]) -> str:
+def _ends(interval: Sequence[float]) -> str:
     return f"[{interval[0]:.3f}, {interval[1]:.3f}]"

@@ -1,5 +1,6 @@
 """Console for tables, and the table of plain rows."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
@@ -8,9 +9,21 @@ from rich.table import Table
 WIDTH = 110  # where stdout is no terminal
 
 
-def console() -> Console:
-    """Return a console on stdout that takes text as it is: brackets in it are the text's own."""
-    return Console(highlight=False, markup=False, width=None if Console().is_terminal else WIDTH)
+def console(width: int = WIDTH) -> Console:
+    """Return a console on stdout that takes text as it is: brackets in it are the text's own.
+
+    width: where stdout is no terminal.
+    """
+    return Console(highlight=False, markup=False, width=None if Console().is_terminal else width)
+
+
+def warn(texts: Iterable[str]) -> None:
+    """Print to stderr what a reader must know before believing the figures on stdout."""
+    aside = Console(
+        stderr=True, width=None if Console(stderr=True).is_terminal else WIDTH, highlight=False, markup=False
+    )
+    for text in texts:
+        aside.print(f"WARNING: {text}", style="bold red")
 
 
 def show_rows(rows: list[dict[str, Any]]) -> None:

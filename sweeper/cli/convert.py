@@ -18,10 +18,10 @@ def prepare_stylegan2(source: Path, output: Path | None, *, force: bool = False)
     """
     from safetensors import SafetensorError
 
-    from trainables.nn.stylegan2.checkpoint import convert
+    from trainables.nn.stylegan2.checkpoint import convert, is_converted
 
     target = output or source.with_suffix(".safetensors")
-    if source.suffix == ".safetensors":
+    if is_converted(source):
         raise ConfigError(
             f"expected a published .pkl, got {source}, which is a safetensors file; a study can use it as "
             "it is"

@@ -1,8 +1,19 @@
 """Options and arguments that several commands share."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import click
+
+
+class UserPath(click.Path):
+    """A path in which ~ is the home also where no shell saw to it, as in ``--output=~/x``."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path, checked as `click.Path` does."""
+        return super().convert(os.path.expanduser(value), param, ctx)
+
 
 home_option = click.option(
     "--home", metavar="DIR", help="Folder of all state (SWEEPER_HOME; default ./sweeps)."
@@ -14,9 +25,9 @@ overrides_option = click.option(
 
 def study_name(reference: str) -> str:
     """Return the name of the stored study that `reference` means: itself, or the name in a study file."""
-    path = Path(reference)
-    if path.suffix not in (".yaml", ".yml"):
+    if Path(reference).suffix not in (".yaml", ".yml"):
         return reference
-    from trainables.storage.documents import read_yaml
+    from trainables.storage.documents import expand_home, read_yaml
 
+    path = Path(expand_home(reference))
     return str(read_yaml(path).get("name", path.stem))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sweeper.engine.cluster import TrialResources, allot
 from sweeper.engine.progress import spell_range
 from sweeper.engine.resources import Node, ProcessResources
+from sweeper.engine.sweep import check_data
 from sweeper.storage.home import Home
 from sweeper.study.checks import known_warnings
 from sweeper.study.study import Study
@@ -44,6 +45,8 @@ def show_plan(study: Study, home: Home) -> None:
             f"# a short attack first ({share:.0%} of the steps); the long one is skipped where that suffices"
         )
     print(f"# {_shares(study)}")
+    for text in check_data(study):
+        print(f"# WARNING: {text}")
     template = load_trial(study.trial)
     about_data = data_warnings(template)
     for text in (*about_data, *known_warnings(study), *batch_warnings(template, load_data(template))):

@@ -9,34 +9,36 @@ from typing import Any, Literal
 
 import click
 
-from sweeper.cli.options import home_option, study_name
+from sweeper.cli.options import UserPath, home_option, study_name
 from trainables.errors import ConfigError
 
 
 @click.command(epilog="Example: sweeper front quickstart -f csv > front.csv")
 @click.argument("study")
 @click.option("-f", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
+@click.option("--all", "everything", is_flag=True, help="All trials in the table; JSON and CSV have them.")
 @home_option
-def front(study: str, form: Literal["table", "json", "csv"], home: str | None) -> None:
-    """Show the trials of STUDY that no other trial beats, and the hypervolume."""
+def front(study: str, form: Literal["table", "json", "csv"], everything: bool, home: str | None) -> None:
+    """Show the trials of STUDY that no other trial beats beside the undefended one, and the hypervolume."""
     from sweeper.results.records import flat_row, study_records
     from sweeper.storage.home import open_home
 
     records = study_records(open_home(home), study_name(study), history=False)
     if form == "json":
-        click.echo(json.dumps(records, indent=1))
+        click.echo(json.dumps(records.to_json(), indent=1))
         return
     if form == "csv":
-        write_csv([flat_row(trial) for trial in records["trials"]])
+        write_csv([flat_row(trial) for trial in records.trials])
         return
-    from sweeper.cli.tables import show_front
+    from sweeper.cli.tables import show_front, show_warnings
 
-    show_front(records)
+    show_front(records, everything=everything)
+    show_warnings(records, [])
 
 
 @click.command(epilog="Example: sweeper compare freeze_faces bido_faces -o comparison.html")
 @click.argument("studies", nargs=-1, required=True)
-@click.option("-o", "output", type=click.Path(dir_okay=False, path_type=Path), help="Write an HTML report.")
+@click.option("-o", "output", type=UserPath(dir_okay=False, path_type=Path), help="Write an HTML report.")
 @click.option("-f", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 @click.option(
     "--published",
@@ -77,7 +79,7 @@ def compare(
             ) from None
         click.echo(f"report: {output.resolve()}", err=True)
     if form == "json":
-        click.echo(json.dumps(comparison, indent=1))
+        click.echo(json.dumps(comparison.to_json(), indent=1))
         return
     if form == "csv":
         write_csv(rows(comparison))
@@ -120,7 +122,7 @@ def pick(
 @click.option(
     "-o",
     "output",
-    type=click.Path(path_type=Path),
+    type=UserPath(path_type=Path),
     required=True,
     metavar="DIR",
     help="A new or empty folder.",

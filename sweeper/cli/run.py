@@ -1,11 +1,8 @@
 """Commands that measure: a sweep, the small sweep to start with, and the front again under fresh seeds."""
 
-import shlex
-import sys
-from typing import NoReturn
-
 import click
 
+from sweeper.cli.interrupts import stopped
 from sweeper.cli.options import home_option, overrides_option, study_name
 
 
@@ -16,6 +13,7 @@ from sweeper.cli.options import home_option, overrides_option, study_name
 @home_option
 @overrides_option
 @click.option("--dry-run", is_flag=True, help="Show the resolved study and its cost, and stop.")
+@click.option("--anyway", is_flag=True, help="Go on though the judge recognises next to nobody.")
 def run(
     study: str,
     trials: int | None,
@@ -23,9 +21,10 @@ def run(
     home: str | None,
     overrides: tuple[str, ...],
     dry_run: bool,
+    anyway: bool,
 ) -> None:
     """Run STUDY (a YAML file or a preset), or take it up where it stopped."""
-    _run(study, trials, address, home, overrides, dry_run)
+    _run(study, trials, address, home, overrides, dry_run, anyway)
 
 
 @click.command(epilog="Example: sweeper quickstart --home /tmp/first-sweep")
@@ -79,10 +78,10 @@ def confirm(
             confirmation = measure(
                 template, place, seeds=seeds, attacks=further, near=near, address=address, display=shown
             )
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         words = ["confirm", study, "--seeds", str(seeds), *(w for a in attacks for w in ("--attacks", a))]
         words += ["--near", str(near)] if near is not None else []
-        _stopped(words, address, home)
+        stopped(_with_place(words, address, home), error)
     show_front(confirmation.records)
     show_warnings(confirmation.records, confirmation.failures)
     if confirmation.left_out:
@@ -98,6 +97,7 @@ def _run(
     home: str | None,
     overrides: tuple[str, ...],
     dry_run: bool,
+    anyway: bool = False,
 ) -> None:
     from sweeper.cli.tables import show
     from sweeper.engine.progress import display
@@ -120,17 +120,15 @@ def _run(
         click.echo(f"WARNING: {text}", err=True)
     try:
         with display() as shown:
-            outcome = sweep(study, place, address=address, display=shown)
-    except KeyboardInterrupt:
+            outcome = sweep(study, place, address=address, display=shown, anyway=anyway)
+    except KeyboardInterrupt as error:
         words = ["run", reference, *(word for item in overrides for word in ("-S", item))]
         words += ["--trials", str(trials)] if trials else []
-        _stopped(words, address, home)
+        words += ["--anyway"] if anyway else []
+        stopped(_with_place(words, address, home), error)
     show(outcome, study, place)
 
 
-def _stopped(words: list[str], address: str | None, home: str | None) -> NoReturn:
-    """Say how to go on after Ctrl-C, and exit."""
-    words = ["sweeper", *words, *(["--address", address] if address else [])]
-    words += ["--home", home] if home else []
-    click.echo(f"stopped; finished trials are kept. Go on with: {shlex.join(words)}", err=True)
-    sys.exit(130)
+def _with_place(words: list[str], address: str | None, home: str | None) -> list[str]:
+    """Return the words of a command with those that say where it works."""
+    return [*words, *(["--address", address] if address else []), *(["--home", home] if home else [])]

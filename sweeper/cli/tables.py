@@ -1,27 +1,28 @@
-"""What a person reads at the end: the front as a table, its hypervolume, what to beware of, where to look."""
+"""Tables at the end of a sweep: the front, its hypervolume, what to beware of, where to look."""
 
 import shlex
 from collections import Counter, defaultdict
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from sweeper.cli.console import WIDTH, console
+from sweeper.cli.console import WIDTH, console, warn
 from sweeper.engine.sweep import SweepResult
 from sweeper.results import formatting
 from sweeper.results.confirmed import LIKELY
+from sweeper.results.record_types import StudyConfirmation, StudyRecords, TrialConfirmation, TrialRecord
 from sweeper.storage.home import Home
 from sweeper.study.objectives import bound
 from sweeper.study.study import Study
+
+FRONT_WIDTH = 130  # where stdout is no terminal: two intervals and the standing fit
 
 
 def show(outcome: SweepResult, study: Study, home: Home) -> None:
     """Print the outcome of a sweep to stdout, and warnings to stderr."""
     records = outcome.records
-    complete = [t for t in records["trials"] if t["state"] == "complete"]
     if outcome.before >= study.budget:
-        print(f"study '{study.name}' is complete: {len(complete)} trials; nothing to run")
+        print(f"study '{study.name}' is complete: {len(records.complete)} trials; nothing to run")
     show_front(records)
     show_warnings(records, outcome.problems)
     if outcome.report is not None:
@@ -30,109 +31,135 @@ def show(outcome: SweepResult, study: Study, home: Home) -> None:
         print(f"browse:  sweeper ui --home {shlex.quote(str(home.root))}")
 
 
-def show_front(records: dict[str, Any]) -> None:
-    """Print the front as a table, the hypervolume with its reference point, and what is infeasible."""
-    objectives = list(records["objectives"])
-    first, direction = next(iter(records["objectives"].items()))
-    best = [t for t in records["trials"] if t["on_front"]]
-    best.sort(key=lambda t: t["values"][first], reverse=direction == "maximize")
-    confirmed = records.get("confirmed")
-    table = Table(title=f"Front of '{records['study']}'", title_justify="left")
+def show_front(records: StudyRecords, *, everything: bool = False) -> None:
+    """Print the front as a table, the hypervolume with its reference point, and what is infeasible.
+
+    An undefended trial stands in the table even if it is dominated. everything: all other trials as well.
+    A column says of each where it stands, if not all are on the front.
+    """
+    objectives = list(records.objectives)
+    first, direction = next(iter(records.objectives.items()))
+    plain = formatting.reference(records.trials, records.objectives)
+    trials = [trial for trial in records.trials if everything or trial.on_front or (plain and trial is plain)]
+    better = -1 if direction == "maximize" else 1
+    trials.sort(key=lambda trial: (first not in trial.values, better * trial.values.get(first, 0.0)))
+    confirmed = records.confirmed
+    title = f"Trials of '{records.study}'" if everything else f"Front of '{records.study}'"
+    table = Table(title=title, title_justify="left", caption=_caption(records), caption_justify="left")
     for name in ("trial", *map(formatting.objective, objectives)):
         table.add_column(name)
     for name in (*(("in search", "on front") if confirmed else ()), "freeze point", "defense"):
         table.add_column(name)
     if not confirmed:  # the width is used up
         table.add_column("trained parameters", justify="right")
-    for trial in best:
-        fresh = trial.get("confirmed") if confirmed else None
+    outside = not all(trial.on_front for trial in trials)
+    if outside:
+        table.add_column("standing")
+    for trial in trials:
         table.add_row(
-            str(trial["number"]),
-            *(_value(fresh or trial, name) for name in objectives),
+            str(trial.number),
+            *(_value(trial.fresh, name) for name in objectives),
             *(_searched(trial, objectives) if confirmed else ()),
-            str(trial["freeze_point"] or ""),
+            trial.freeze_point or "",
             formatting.defense(trial),
             *(() if confirmed else (_parameters(trial),)),
+            *((_standing(trial),) if outside else ()),
         )
-    console().print(table)
-    print(f"hypervolume {records['hypervolume']:.4f} (reference point: {_point(records)})")
+    console(FRONT_WIDTH).print(table)
+    print(f"hypervolume {records.hypervolume:.4f} (reference point: {_point(records)})")
     if confirmed:
         _show_confirmed(records, confirmed)
-    screened = [str(t["number"]) for t in records["trials"] if t["state"] == "screened"]
+    screened = [str(trial.number) for trial in records.trials if trial.state == "screened"]
     if screened:
         print(f"screened after a short attack: {len(screened)} trials ({', '.join(screened)})")
     missed: dict[str, list[str]] = defaultdict(list)
-    for trial in records["trials"]:
-        if trial.get("feasible") is False:
-            missed[str(trial["reason"])].append(str(trial["number"]))
+    for trial in records.trials:
+        if trial.feasible is False:
+            missed[str(trial.reason)].append(str(trial.number))
     for reason, numbers in missed.items():
         print(f"infeasible, {reason}: {len(numbers)} trials ({', '.join(numbers)})")
 
 
-def show_warnings(records: dict[str, Any], problems: list[str]) -> None:
+def show_warnings(records: StudyRecords, problems: list[str]) -> None:
     """Print to stderr what a reader must know before believing the front."""
     width = None if Console(stderr=True).is_terminal else WIDTH
     aside = Console(stderr=True, width=width, highlight=False)
-    counts = Counter(w for t in records["trials"] for w in t["warnings"])
-    for text, count in counts.items():
-        aside.print(f"WARNING: {text} ({count} trials)", style="bold red", markup=False)
-    for text in problems:
-        aside.print(f"WARNING: {text}", style="bold red", markup=False)
-    failed = Counter(str(t["reason"]) for t in records["trials"] if t["state"] == "failed")
+    grouped = formatting.warnings(records.trials)
+    warn([*(f"{text} ({len(numbers)} trials)" for text, numbers in grouped.items()), *problems])
+    failed = Counter(str(trial.reason) for trial in records.trials if trial.state == "failed")
     if failed:
         aside.print(f"{failed.total()} failed trials:", style="yellow")
         for reason, count in failed.most_common(5):
             aside.print(f"  {count} x {reason}", markup=False)
 
 
-def _value(trial: dict[str, Any], name: str) -> str:
-    interval = trial["interval"].get(name)
+def _caption(records: StudyRecords) -> str:
+    """Return what a guess reaches, for whoever reads a column of attack accuracy; "" if there is none."""
+    chances = formatting.chances(records.trials)
+    if not chances or "attack_accuracy" not in records.objectives:
+        return ""
+    return f"attack accuracy of a guess (chance): {', '.join(f'{chance:.3g}' for chance in chances)}"
+
+
+def _standing(trial: TrialRecord) -> str:
+    """Return where a trial stands: on the front, beside it and why, or what became of it."""
+    if trial.on_front:
+        return "front"
+    if not trial.complete:
+        return trial.state
+    return "infeasible" if trial.feasible is False else "dominated"
+
+
+def _value(holder: TrialRecord | TrialConfirmation, name: str) -> str:
+    if name not in holder.values:
+        return "–"
+    interval = holder.interval.get(name)
     spread = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
-    return f"{trial['values'][name]:.3f}{spread}"
+    return f"{holder.values[name]:.3f}{spread}"
 
 
-def _show_confirmed(records: dict[str, Any], confirmed: dict[str, Any]) -> None:
+def _show_confirmed(records: StudyRecords, confirmed: StudyConfirmation) -> None:
     """Print what fresh seeds say of the front as a whole."""
-    more = ", ".join(str(attack.get("kind")) for attack in confirmed["attacks"] or ())
+    more = ", ".join(str(attack.get("kind")) for attack in confirmed.attacks or ())
     with_more = f", and further attacks: {more}" if more else ""
     print(
-        f"measured again under at least {formatting.fresh_seeds(confirmed['seeds'])}{with_more}: "
-        f"hypervolume {confirmed['hypervolume']:.4f}"
+        f"measured again under at least {formatting.fresh_seeds(confirmed.seeds)}{with_more}: "
+        f"hypervolume {confirmed.hypervolume:.4f}"
     )
-    sure = {
-        trial["number"]: trial["confirmed"]["front_probability"]
-        for trial in records["trials"]
-        if trial.get("confirmed") and trial["confirmed"]["front_probability"] is not None
-    }
-    on_front = {trial["number"] for trial in records["trials"] if trial["on_front"]}
-    doubtful = [str(n) for n, p in sure.items() if n in on_front and p < LIKELY]
-    likely = [str(n) for n, p in sure.items() if n not in on_front and p >= LIKELY]
+    probabilities = [
+        (trial, trial.confirmed.front_probability)
+        for trial in records.trials
+        if trial.confirmed and trial.confirmed.front_probability is not None
+    ]
+    doubtful = [str(trial.number) for trial, p in probabilities if trial.on_front and p < LIKELY]
+    likely = [str(trial.number) for trial, p in probabilities if not trial.on_front and p >= LIKELY]
     if doubtful:
         print(f"probably not on the front: trials {', '.join(doubtful)}")
     if likely:
         print(f"probably on the front, though not by the search's own figures: trials {', '.join(likely)}")
 
 
-def _searched(trial: dict[str, Any], objectives: list[str]) -> tuple[str, str]:
+def _searched(trial: TrialRecord, objectives: list[str]) -> tuple[str, str]:
     """Return what the search measured, and how sure the trial is on the front, if it was measured again."""
-    fresh = trial.get("confirmed")
-    if not fresh:
+    if not trial.complete:
+        return "", ""
+    if not trial.confirmed:
         return "not again", ""
-    sure = fresh["front_probability"]
-    before = ", ".join(f"{trial['values'][name]:.3f}" for name in objectives)
-    return before, "" if sure is None else f"{sure:.0%}"
+    probability = trial.confirmed.front_probability
+    before = ", ".join(f"{trial.values[name]:.3f}" for name in objectives)
+    return before, "" if probability is None else f"{probability:.0%}"
 
 
-def _point(records: dict[str, Any]) -> str:
+def _point(records: StudyRecords) -> str:
     """Return the reference point in words, with what is no natural bound marked as such."""
     return ", ".join(
         f"{name} {value:g}"
-        + ("" if bound(name, records["objectives"][name]) is not None else ", the worst measured")
-        for name, value in records["reference_point"].items()
+        + ("" if bound(name, records.objectives[name]) is not None else ", the worst measured")
+        for name, value in records.reference_point.items()
     )
 
 
-def _parameters(trial: dict[str, Any]) -> str:
-    if trial["trained_params"] is None:
+def _parameters(trial: TrialRecord) -> str:
+    if trial.trained_params is None:
         return ""
-    return f"{trial['trained_params']:,} of {trial['total_params']:,}"
+    return f"{trial.trained_params:,} of {trial.total_params:,}"

@@ -7,7 +7,7 @@ from typing import Literal
 import click
 
 from sweeper.cli.errors import fail
-from sweeper.cli.options import home_option, overrides_option, study_name
+from sweeper.cli.options import UserPath, home_option, overrides_option, study_name
 
 LISTS = (
     "attacks",
@@ -25,9 +25,13 @@ LISTS = (
 
 
 @click.command(epilog="Example: sweeper attack model.pt --attack gmi:cpu --study quickstart")
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("checkpoint", type=UserPath(path_type=Path))
 @click.option(
-    "--attack", "attacks", metavar="NAME[:PRESET]", multiple=True, help="An attack (default: the study's)."
+    "--attack",
+    "attacks",
+    metavar="NAME[:PRESET]",
+    multiple=True,
+    help="An attack, with the knobs of the study's attack of that name, or of PRESET (default: the study's).",
 )
 @click.option(
     "--study",
@@ -35,6 +39,13 @@ LISTS = (
     show_default=True,
     help="A study file or preset: data, architecture, prior, judge.",
 )
+@click.option(
+    "--labels",
+    type=UserPath(path_type=Path),
+    help="Names of the target's classes in its order: JSON list or mapping, or text (default: those of an "
+    "exported folder, else the people's sorted names).",
+)
+@click.option("--dry-run", is_flag=True, help="Print the attacks, whether the target fits, and the cost.")
 @click.option("-f", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @home_option
 @overrides_option
@@ -42,18 +53,23 @@ def attack(
     checkpoint: Path,
     attacks: tuple[str, ...],
     study: str,
+    labels: Path | None,
+    dry_run: bool,
     form: Literal["table", "json"],
     home: str | None,
     overrides: tuple[str, ...],
 ) -> None:
     """Attack one trained target: CHECKPOINT is a state dict, ours or torchvision's, or an exported folder."""
     from sweeper.cli.attack import attack as run_attacks
-    from sweeper.cli.attack import show_attack
+    from sweeper.cli.attack import show_attack, show_attack_plan
     from sweeper.engine.progress import display
     from sweeper.storage.home import open_home
 
+    if dry_run:
+        show_attack_plan(checkpoint, attacks, study, overrides, labels)
+        return
     with display() as shown:
-        measured = run_attacks(checkpoint, attacks, study, open_home(home), shown, overrides)
+        measured = run_attacks(checkpoint, attacks, study, open_home(home), shown, overrides, labels)
     if form == "json":
         click.echo(json.dumps(measured, indent=1))
         return
@@ -66,9 +82,9 @@ def prepare() -> None:
 
 
 @prepare.command("stylegan2", epilog="Example: sweeper prepare stylegan2 ffhq.pkl -o ffhq.safetensors")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=UserPath(path_type=Path))
 @click.option(
-    "-o", "output", type=click.Path(path_type=Path), help="The new file (default: FILE with .safetensors)."
+    "-o", "output", type=UserPath(path_type=Path), help="The new file (default: FILE with .safetensors)."
 )
 @click.option("--force", is_flag=True, help="Replace a file that exists.")
 def prepare_stylegan2(file: Path, output: Path | None, force: bool) -> None:
@@ -124,14 +140,12 @@ def log(study: str, rebuild: bool, home: str | None) -> None:
     records = study_records(place, study_name(study))
     check_reachable(place.tracking)
     check_tracking(place.tracking, place.storage)
-    tracker = Tracker(stored_study(place.study(records["study"])), place, afresh=rebuild)
-    report = place.report(records["study"])
+    tracker = Tracker(stored_study(place.study(records.study)), place, afresh=rebuild)
+    report = place.report(records.study)
     tracker.finish(records, report if report.exists() else None)
     if tracker.problem:
         fail(tracker.problem, 1)
-    click.echo(
-        f"MLflow at {redact(place.tracking)} has {len(records['trials'])} trials of '{records['study']}'"
-    )
+    click.echo(f"MLflow at {redact(place.tracking)} has {len(records.trials)} trials of '{records.study}'")
 
 
 @click.command(epilog="Example: sweeper ui --port 5001")

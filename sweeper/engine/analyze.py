@@ -92,24 +92,24 @@ def _stored(name: str, home: Home, numbers: Sequence[int] | None) -> list[Target
     if numbers:
         trials = [find_trial(records, number) for number in dict.fromkeys(numbers)]
     else:
-        trials = [trial for trial in records["trials"] if trial["on_front"]]
+        trials = records.members
     if not trials:
         raise ConfigError(f"study '{name}' has no finished trial on its front yet")
     study, store = stored_study(home.study(name)), home.store
     targets = []
     for trial in trials:
-        number = trial["number"]
+        number = trial.number
         seeds = trained_seeds(trial, study.trial.get("replicate", 0))
         replicate, measured = next(iter(seeds.items()))
-        artifacts = measured.get("artifacts") or {}
+        artifacts = measured.artifacts
         trained = _find(store, "target", artifacts.get("target"))
         if trained is None:  # training it again is what a sweep is for
             raise ConfigError(
                 f"expected the target of trial {number} in {store.root}, found nothing; analyze where the "
                 "sweep ran, or with its store in the home"
             )
-        document = study.document(trial["params"])
-        if "replicate" not in trial["params"]:
+        document = study.document(trial.params)
+        if "replicate" not in trial.params:
             document["replicate"] = replicate
         targets.append(
             Target(
@@ -117,7 +117,7 @@ def _stored(name: str, home: Home, numbers: Sequence[int] | None) -> list[Target
                 config=load_trial(document, f"{name}, trial {number}"),
                 trained=trained,
                 store=store,
-                attacks=attack_folders(measured),
+                attacks=attack_folders(artifacts),
                 judge=artifacts.get("judge"),
             )
         )

@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import re
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from sweeper.engine.resources import (
     per_process,
     shard_share,
 )
+from sweeper.engine.signals import same_handlers
 from sweeper.study.study import Resources
 from trainables.errors import ConfigError, TrialError
 from trainables.storage.remote import VARIABLE
@@ -184,7 +186,8 @@ def cluster(address: str | None) -> Iterator[list[Node]]:
             if Path("~/.ray/auth_token").expanduser().exists():  # a cluster that was started here asks for it
                 os.environ.setdefault("RAY_AUTH_MODE", "token")
             try:
-                ray.init(address=address, runtime_env=_environment(), **quiet)
+                with same_handlers():
+                    ray.init(address=address, runtime_env=_environment(), **quiet)
             except (ConnectionError, RuntimeError, ValueError, TimeoutError, RayError) as error:
                 raise ConfigError(_no_cluster(address, error)) from None
             _check_workers(address)
@@ -231,22 +234,48 @@ def _check_workers(address: str) -> None:
 
 
 def start_here(**options: Any) -> None:
-    """Start Ray here; raise `TrialError` if it does not come up, as on a machine that is very busy."""
+    """Start Ray here; raise `TrialError` if it does not come up, as on a machine that is very busy.
+
+    Raises `ConfigError` if its sockets have no room in the names of files.
+    """
     import ray
 
     chosen = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES, **options}
     for attempt in range(STARTS):
         try:
-            ray.init(address="local", **chosen)
+            with same_handlers():
+                ray.init(address="local", **chosen)
             return
         except Exception as error:  # Ray gives itself 30 s, and then raises just that
             ray.shutdown()
-            if attempt == STARTS - 1:
-                reason = " ".join(str(error).split())[:300]
+            reason = " ".join(str(error).split())[:300]
+            if "AF_UNIX path" in reason:
+                raise ConfigError(
+                    f"expected a short temporary folder for Ray, whose sockets lie there: {reason}; name "
+                    "another with RAY_TMPDIR, such as RAY_TMPDIR=/tmp"
+                ) from None
+            if isinstance(error, OSError) and error.errno is not None:  # of files, and the same next time
                 raise TrialError(
-                    f"Ray did not start on this machine, {STARTS} times: {reason}; start again when the "
-                    "machine is less busy, or name a cluster that runs (ray start --head; --address auto)"
+                    f"Ray did not start on this machine: {reason}; its files lie in {_temporary_folder()} "
+                    "(RAY_TMPDIR names another), its memory in /dev/shm"
                 ) from error
+            if attempt == STARTS - 1:
+                raise TrialError(
+                    f"Ray did not start on this machine, {STARTS} times: {reason}; {_remedy(reason)}, or "
+                    "name a cluster that runs (ray start --head; --address auto)"
+                ) from error
+
+
+def _remedy(reason: str) -> str:
+    """Return what to do about a Ray that did not start; a machine that is busy is guessed from waits only."""
+    if re.search(r"time[d ]*out|in time|within|seconds|starting up|wait", reason, re.IGNORECASE):
+        return "start again when the machine is less busy"
+    return f"see its logs in {_temporary_folder()}/ray/session_latest/logs"
+
+
+def _temporary_folder() -> str:
+    """Return where Ray keeps its session: in the first of these that is named."""
+    return os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
 
 
 def machines() -> list[Node]:

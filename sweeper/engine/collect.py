@@ -1,13 +1,12 @@
 """Copy to the driver's machine what reports, `pick` and `export` read of the work of others."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from sweeper.results.record_types import StudyRecords
 from trainables.storage.store import Store
 
 
-def collect(records: Mapping[str, Any], store: Store) -> None:
+def collect(records: StudyRecords, store: Store) -> None:
     """Copy the stages of the trials on the front, and all judges, priors and verdicts: few, or small.
 
     Nothing is done where the machines share their store, and so have no mirror. The targets and
@@ -15,11 +14,9 @@ def collect(records: Mapping[str, Any], store: Store) -> None:
     """
     if store.remote is None:
         return
-    for trial in records["trials"]:
-        if not trial["on_front"]:
-            continue
-        for measurement in (trial, *(trial.get("replicates") or ())):
-            for folder in (measurement.get("artifacts") or {}).values():
+    for trial in records.members:
+        for artifacts in (trial.artifacts, *(replicate.artifacts for replicate in trial.replicates)):
+            for folder in artifacts.values():
                 store.fetch(Path(folder).parent.name, Path(folder).name)
     for stage in ("judge", "prior", "verdict"):
         for key in store.remote.keys(stage):

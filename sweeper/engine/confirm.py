@@ -12,6 +12,7 @@ from sweeper.engine.niceness import niceness, workers_start_at_zero
 from sweeper.engine.progress import Display, Silent
 from sweeper.engine.runner import Run, run_trials
 from sweeper.engine.sweep import full_disk
+from sweeper.results.record_types import StudyRecords
 from sweeper.results.records import study_records
 from sweeper.search.confirmation_log import Confirmation, Item
 from sweeper.statistics.pareto import non_dominated
@@ -27,7 +28,7 @@ STEPS = 20  # how finely the distance of a trial to the front is looked at
 class Confirmed:
     """Result of a confirmation. measured: fresh measurements so far, of `planned`. left_out: see `near`."""
 
-    records: dict[str, Any]
+    records: StudyRecords
     measured: int
     planned: int
     left_out: list[int] = field(default_factory=list)
@@ -78,15 +79,15 @@ def confirm(
 
 def planned(
     study: Study,
-    records: Mapping[str, Any],
+    records: StudyRecords,
     *,
     seeds: int,
     attacks: Sequence[Mapping[str, Any]] = (),
     near: int | None = None,
 ) -> tuple[list[Item], list[int]]:
     """Return what to measure, the first seed of every trial first, and the near trials that are left out."""
-    trials = {trial["number"]: trial for trial in records["trials"]}
-    members = [number for number, trial in trials.items() if trial["on_front"]]
+    trials = {trial.number: trial for trial in records.trials}
+    members = [trial.number for trial in records.members]
     if not members:
         raise ConfigError(f"confirm needs a front, and study '{study.name}' has no finished trial on one yet")
     close = near_front(records)
@@ -94,43 +95,43 @@ def planned(
     first = study.trial.get("replicate", 0) + study.search.replicates
     items = []
     for number in [*members, *close[:count]]:
-        if "replicate" in trials[number]["params"]:
+        if "replicate" in trials[number].params:
             raise ConfigError("confirm needs fresh seeds, and this study searches over 'replicate'")
-        document = study.document(trials[number]["params"])
+        document = study.document(trials[number].params)
         if attacks:
             own = document["attack"]
             document["attack"] = [*(own if isinstance(own, list) else [own]), *map(dict, attacks)]
         items += [
-            Item(number, replicate, {**document, "replicate": replicate}, trials[number]["params"])
+            Item(number, replicate, {**document, "replicate": replicate}, dict(trials[number].params))
             for replicate in range(first, first + seeds)
         ]
     return sorted(items, key=lambda item: item.replicate), close[count:]
 
 
-def near_front(records: Mapping[str, Any]) -> list[int]:
+def near_front(records: StudyRecords) -> list[int]:
     """Return the trials that are not on the front but could be within their intervals, the nearest first.
 
     A trial could be if it is not dominated at the good ends of its intervals by what the front measured. The
     nearest need the smallest part of the way there. Objectives without an interval stay as measured.
     """
-    objectives: dict[str, str] = records["objectives"]
+    objectives = records.objectives
     names, directions = list(objectives), list(objectives.values())
-    front = [[t["values"][n] for n in names] for t in records["trials"] if t["on_front"]]
+    front = [[trial.values[name] for name in names] for trial in records.members]
     distances: list[tuple[float, int]] = []
-    for trial in records["trials"]:
-        if trial["state"] != "complete" or trial["on_front"] or not trial["feasible"]:
+    for trial in records.complete:
+        if trial.on_front or not trial.feasible:
             continue
-        at = np.array([trial["values"][name] for name in names])
+        at = np.array([trial.values[name] for name in names])
         good = np.array(
             [
-                (trial["interval"].get(name) or (at[i], at[i]))[direction == "maximize"]
+                (trial.interval.get(name) or (at[i], at[i]))[direction == "maximize"]
                 for i, (name, direction) in enumerate(objectives.items())
             ]
         )
         for step in range(1, STEPS + 1):
             moved = at + (good - at) * step / STEPS
             if non_dominated([*front, moved], directions)[-1]:
-                distances.append((step / STEPS, trial["number"]))
+                distances.append((step / STEPS, trial.number))
                 break
     return [number for _, number in sorted(distances)]
 

@@ -1,4 +1,4 @@
-"""Ctrl-C: the running trials get a moment to end; then, or at a second Ctrl-C, the sweep stops."""
+"""Ctrl-C, SIGTERM, SIGHUP: running trials get a moment to end; then, or at a second one, the sweep stops."""
 
 import signal
 import threading
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sweeper.engine.progress import Display
+from sweeper.engine.signals import SIGNALS, handleable, interruption
 
 GRACE_SECONDS = 10.0
 
@@ -33,28 +34,40 @@ class Stopping:
 
 @contextmanager
 def stoppable(stopping: Stopping) -> Iterator[None]:
-    """While this lasts SIGINT asks for a stop; raise `KeyboardInterrupt` when it is time to go.
+    """While this lasts a signal asks for a stop; raise `KeyboardInterrupt` when it is time to go.
 
-    That is once all that ran has ended, after `GRACE_SECONDS`, or at a second SIGINT. Where SIGINT is not
-    Python's own to handle (another thread, a host with its own handler) nothing is changed.
+    That is once all that ran has ended, after `GRACE_SECONDS`, or at a second signal. The exception is a
+    `Terminated` after SIGTERM and SIGHUP. A signal that is not ours to handle (in another thread, ignored as
+    under nohup, or with a handler of a host) is left as it is.
     """
-    ours = threading.current_thread() is threading.main_thread()
-    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
+    ours = [signum for signum in SIGNALS if handleable(signum)]
+    asked: list[int] = []
 
-    def first(*_: object) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    def first(signum: int, _: object) -> None:
+        asked.append(signum)
+        for each in ours:
+            signal.signal(each, at_once)
         signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS)
         stopping.ask()
 
-    alarm = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    signal.signal(signal.SIGINT, first)
+    def at_once(*_: object) -> None:
+        raise interruption(asked[0])
+
+    alarm = signal.signal(signal.SIGALRM, at_once)
+    before = {signum: signal.signal(signum, first) for signum in ours}
     try:
         yield
+    except KeyboardInterrupt:
+        if asked:  # Ray may have raised one of its own after ours, which says no signal
+            raise interruption(asked[0]) from None
+        raise
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, alarm)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    if stopping.request:
-        raise KeyboardInterrupt
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+    if asked:
+        raise interruption(asked[0])

@@ -1,8 +1,9 @@
 """Progress of a sweep on stderr: how far it is, what is running, how long it takes."""
 
+import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -139,6 +140,21 @@ class Lines:
 
     def say(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
+
+
+class Warner:
+    """Tells each warning once in a run, when it arises; texts that differ in a number only count as one."""
+
+    def __init__(self, display: Display) -> None:
+        self._display, self._told = display, set[str]()
+
+    def tell(self, texts: Iterable[str], of: str) -> None:
+        """Tell those of `texts` that are new; `of`: the trial or stage, "" for what no trial has."""
+        for text in texts:
+            kind = re.sub(r"\d+(\.\d+)?", "#", text)
+            if kind not in self._told:
+                self._told.add(kind)
+                self._display.say(f"WARNING: {text}" + (f" ({of})" if of else ""))
 
 
 class Silent:

@@ -2,14 +2,15 @@
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from sweeper.engine.cluster import TrialResources, machines
 from sweeper.engine.interrupt import Stopping, stoppable
-from sweeper.engine.progress import Display, spell
+from sweeper.engine.progress import Display, Warner, spell
 from sweeper.engine.remaining import Remaining
+from sweeper.results.record_types import TrialRecord
 from sweeper.search.ask_tell import TrialRequest, TrialSource
 from sweeper.storage.home import Home
 from sweeper.study.study import Study
@@ -20,6 +21,7 @@ Run = Callable[..., dict[str, Any]]
 
 
 WORKER_RETRIES = 2
+USELESS = "useless judge: "  # how `trainables.stages.evaluation.useless_judge` begins
 
 
 LOOK_SECONDS = 20.0
@@ -37,14 +39,27 @@ def run_trials(
     *,
     niceness: int | None = None,
     remaining: Remaining | None = None,
+    warner: Warner | None = None,
+    anyway: bool = True,
 ) -> None:
     """Let Ray Tune run the trials of `source` until it has enough; `run` (or `run_document`) runs one.
 
     held: raises once the study is no longer ours. niceness: of trials' work. remaining: what is known of the
-    time that trials take. Raises `KeyboardInterrupt` as `stoppable` says.
+    time that trials take. warner: tells the warnings of trials. anyway: go on though a trial shows that its
+    judge says nothing; otherwise nothing more is handed out, and `TrialError` says why. Raises
+    `KeyboardInterrupt` as `stoppable` says.
     """
-    runner = _Runner(study, home, source, allotment, display, tracker, remaining or Remaining({}))
-    runner.run(run, held, niceness)
+    runner = _Runner(
+        study,
+        home,
+        source,
+        allotment,
+        display,
+        tracker,
+        remaining or Remaining({}),
+        warner or Warner(display),
+    )
+    runner.run(run, held, niceness, anyway)
 
 
 class _Runner:
@@ -59,14 +74,17 @@ class _Runner:
         display: Display,
         tracker: Any,
         remaining: Remaining,
+        warner: Warner,
     ) -> None:
         self._study, self._home, self._source = study, home, source
         self._allotment, self._display, self._tracker = allotment, display, tracker
         self._began: dict[int, float] = {}
         self._stages: dict[int, tuple[str, float]] = {}
-        self._remaining = remaining
+        self._remaining, self._warner = remaining, warner
+        self._useless = ""
+        self._stop: Callable[[], None] = lambda: None
 
-    def run(self, run: Run | None, held: Callable[[], None], niceness: int | None) -> None:
+    def run(self, run: Run | None, held: Callable[[], None], niceness: int | None, anyway: bool) -> None:
         """Run trials until the source has enough; see `run_trials`."""
         from sweeper.engine.searcher import StudySearch
 
@@ -85,6 +103,8 @@ class _Runner:
             held=held,
             retries=WORKER_RETRIES,
         )
+        if not anyway:
+            self._stop = searcher.stop
         stopping = Stopping(searcher.stop)
         lost = _Lost(self._allotment, self._display)
 
@@ -104,6 +124,8 @@ class _Runner:
             shutil.rmtree(leftovers, ignore_errors=True)
         if searcher.failure is not None:
             raise searcher.failure
+        if self._useless and not anyway:
+            raise TrialError(stopped(self._useless))
         if not self._source.finished:
             raise TrialError("Ray stopped before the study had its results; start again to go on")
 
@@ -127,8 +149,13 @@ class _Runner:
         self._remaining.ended("trial", now - began)
         self._display.ended(request.name, summary(self._study, record, now - began))
         self._show_total()
+        self._warner.tell(record.get("warnings") or (), request.name)
+        self._useless = self._useless or useless(record)
+        if self._useless:
+            self._stop()  # what runs ends; nothing more is handed out
         if self._tracker is not None:
-            self._tracker.trial(record | {"started": _iso(began), "finished": _iso(now)})
+            moments = {"started": _iso(began), "finished": _iso(now)}
+            self._tracker.trial(TrialRecord.from_json(record | moments))
 
     def _show_total(self) -> None:
         source, now = self._source, time.time()
@@ -163,6 +190,20 @@ class _Runner:
                 verbose=0,
             ),
         )
+
+
+def stopped(reason: str) -> str:
+    """Return why a sweep does not go on, and what to do."""
+    return (
+        f"stopped before more trials, since they would say nothing: {reason}; train the judge longer, choose "
+        "another or give it more images (trial.judge), or go on all the same with --anyway"
+    )
+
+
+def useless(result: Mapping[str, Any]) -> str:
+    """Return why a trial's judge says nothing, as its warnings have it; "" if it may say something."""
+    texts = result.get("warnings") or ()
+    return next((str(text) for text in texts if str(text).startswith(USELESS)), "")
 
 
 def _shards(allotment: TrialResources, niceness: int | None) -> dict[str, Any] | None:

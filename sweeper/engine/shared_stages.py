@@ -6,7 +6,8 @@ from typing import Any
 
 import ray
 
-from sweeper.engine.progress import Display, spell
+from sweeper.engine.progress import Display, Warner, spell
+from sweeper.engine.runner import stopped
 from sweeper.study.study import Study
 from trainables.errors import ConfigError, DiskError, TrialError
 from trainables.runtime.background import BackgroundJob, JobStatus
@@ -68,14 +69,18 @@ def prepare(
     make: Make = make_stage,
     look: Callable[[], None] = lambda: None,
     ended: Ended = lambda stage, seconds: None,
+    warner: Warner | None = None,
+    anyway: bool = False,
 ) -> None:
     """Make the shared stages, side by side where the machine allows; return when all are in the store.
 
-    With ``resources.concurrent`` set, no more of them are made at once than that.
-    cpus, gpus: of one machine of the cluster. look: called now and then. ended: told of each stage with the
-    seconds that it took, None if it was made before. Raises what went wrong: `ConfigError`, `DiskError` or
-    `TrialError`.
+    With ``resources.concurrent`` set, no more of them are made at once than that. cpus, gpus: of one machine
+    of the cluster. look: called now and then. ended: told of each stage with the seconds that it took, None
+    if it was made before. warner: tells what a reader must know of a stage, as soon as it is ready. Raises
+    what went wrong: `ConfigError`, `DiskError` or `TrialError`. A judge that says nothing is one, unless
+    `anyway`; it is raised once the other stages are in the store.
     """
+    warner, useless = warner or Warner(display), ""
     waiting = shared_stages(study)
     if not waiting:
         return
@@ -112,10 +117,14 @@ def prepare(
                 seconds = _seconds(status, time.monotonic() - began[stage])
                 display.ended(stage, "reused" if seconds is None else f"ready after {spell(seconds)}")
                 ended(stage, seconds)
+                warner.tell(status.result.get("warnings", ()), stage)
+                useless = useless or status.result.get("useless", "")
                 ray.kill(actors.pop(stage))  # so that one that waits for its cores can begin
     finally:
         for actor in actors.values():
             ray.kill(actor)
+    if useless and not anyway:
+        raise TrialError(stopped(useless))
 
 
 def places_for(study: Study, stages: int) -> int:

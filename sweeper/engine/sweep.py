@@ -12,9 +12,10 @@ from sweeper.engine.cluster import TrialResources, allot, check_address, cluster
 from sweeper.engine.collect import collect
 from sweeper.engine.interrupt import Stopping, stoppable
 from sweeper.engine.niceness import niceness, workers_start_at_zero
-from sweeper.engine.progress import Display, Silent
+from sweeper.engine.progress import Display, Silent, Warner
 from sweeper.engine.remaining import Remaining
-from sweeper.engine.runner import Run, run_trials
+from sweeper.engine.runner import Run, run_trials, stopped, useless
+from sweeper.results.record_types import StudyRecords
 from sweeper.results.records import study_records
 from sweeper.search.optuna_study import OptunaStudy
 from sweeper.search.replicates import run_replicates
@@ -30,7 +31,7 @@ from trainables.storage.strict_yaml import dump_yaml
 class SweepResult:
     """End of a sweep. before: results that it started with. problems: what a reader should know."""
 
-    records: dict[str, Any]
+    records: StudyRecords
     before: int
     report: Path | None
     problems: list[str]
@@ -45,14 +46,17 @@ def sweep(
     address: str | None = None,
     display: Display | None = None,
     shared: bool = True,
+    anyway: bool = False,
 ) -> SweepResult:
     """Run `study` until it has its results, taking up what an earlier start left; return what it found.
 
     run, make: what runs a trial and makes a shared stage (default: ``trainables.tune``). address: of a Ray
-    cluster; None starts one here. shared: make the shared stages first. Raises `ConfigError` before any work
-    for what can be known before, `DiskError` if the disk is full, `TrialError` if a shared stage fails.
+    cluster; None starts one here. shared: make the shared stages first. anyway: also where the judge says
+    nothing (`useless_judge`). Raises `ConfigError` before any work for what can be known before, `DiskError`
+    if the disk is full, `TrialError` if a shared stage fails or the judge says nothing.
     """
     display = display or Silent()
+    warner = Warner(display)
     home.prepare()
     with home.driver(study.name) as held, full_disk(home):
         if study.tracking.mlflow:
@@ -68,11 +72,12 @@ def sweep(
         closed = optuna_study.finished and optuna_study.notes.get("closed") == optuna_study.complete
         if shared and run is None and not before and not optuna_study.finished:
             display.say("checking the data")
-            for text in check_data(study):
-                display.say(f"WARNING: {text}")
+            warner.tell(check_data(study), "")
         tracker = None if closed else _tracker(study, home)
         if not optuna_study.finished:
             _keep(study, home)
+            if not anyway:
+                _check_judge(study, home)
             try:
                 display.say("starting Ray" if address is None else f"connecting to Ray at {address}")
                 nice = niceness(study.resources, address)
@@ -83,7 +88,9 @@ def sweep(
                     fresh = shared and run is None and make is None and not before
                     remaining = _estimated(study, allotment, display) if fresh else Remaining({})
                     if shared:
-                        _prepare(study, home, allotment, display, make, remaining, optuna_study)
+                        _prepare(
+                            study, home, allotment, display, make, remaining, optuna_study, warner, anyway
+                        )
                     run_trials(
                         study,
                         home,
@@ -95,6 +102,8 @@ def sweep(
                         held,
                         niceness=nice,
                         remaining=remaining,
+                        warner=warner,
+                        anyway=anyway,
                     )
             finally:
                 if tracker is not None and not optuna_study.finished:
@@ -123,19 +132,21 @@ def _replicated(study: Study, run: Run | None) -> Run | None:
 
 
 def check_data(study: Study) -> list[str]:
-    """Return what a reader must know of the data; raise `ConfigError` for data that cannot be used.
+    """Return what must be known before any work; raise `ConfigError` for data that cannot be used.
 
-    That is: missing, too few, equal in two parts, both private and public, or pre-trained on. Also for a file
-    of pre-trained weights that does not fit the architecture.
+    Such are missing ones, too few, equal in two parts, both private and public, or pre-trained on. The same
+    for a file of pre-trained weights that does not fit the architecture.
     """
     from trainables.config import load_trial
     from trainables.pretraining.checkpoint import FromCheckpoint
-    from trainables.stages.data import data_warnings
+    from trainables.stages.data import data_warnings, load_data
+    from trainables.stages.warnings import batch_warnings, config_warnings
 
     config = load_trial(study.trial)
     if isinstance(config.pretraining, FromCheckpoint):
         config.pretraining.read(config.target.architecture, config.image_size)
-    return data_warnings(config)
+    data = load_data(config)
+    return [*data_warnings(config), *config_warnings(config), *batch_warnings(config, data)]
 
 
 def _estimated(study: Study, allotment: TrialResources, display: Display) -> Remaining:
@@ -155,6 +166,8 @@ def _prepare(
     make: Run | None,
     remaining: Remaining,
     optuna_study: OptunaStudy,
+    warner: Warner,
+    anyway: bool,
 ) -> None:
     from sweeper.engine.shared_stages import places_for, prepare, shared_stages
     from trainables.tune import make_stage
@@ -186,7 +199,19 @@ def _prepare(
             make=make or make_stage,
             look=lambda: stopping.say(display),
             ended=ended,
+            warner=warner,
+            anyway=anyway,
         )
+
+
+def _check_judge(study: Study, home: Home) -> None:
+    """Raise `TrialError` if a finished trial shows that its judge says nothing."""
+    from sweeper.search.reading import stored_trials
+
+    _, stored = stored_trials(home.storage, study.name)
+    reason = next((text for trial in stored if (text := useless(trial["result"] or {}))), "")
+    if reason:
+        raise TrialError(stopped(reason))
 
 
 def _tracker(study: Study, home: Home) -> Any:

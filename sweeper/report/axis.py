@@ -3,13 +3,11 @@
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from sweeper.results.formatting import is_share
+from sweeper.results.record_types import TrialRecord
 from sweeper.statistics.round_numbers import _step
 from sweeper.study.objectives import bound
-
-Trial = dict[str, Any]
 
 LEAST = 0.1
 
@@ -40,7 +38,7 @@ class Axis:
         return f"{100 * value:.4g} %" if is_share(self.name) else f"{value:.4g}"
 
 
-def axis_for(name: str, direction: str, trials: Iterable[Trial], start: float, end: float) -> Axis:
+def axis_for(name: str, direction: str, trials: Iterable[TrialRecord], start: float, end: float) -> Axis:
     """Return an axis over what the finished `trials` and their intervals reach in the objective `name`.
 
     It spans at least a tenth of what a share can be, or of the values' size, so that values that are nearly
@@ -66,6 +64,6 @@ def axis_for(name: str, direction: str, trials: Iterable[Trial], start: float, e
     return Axis(name, direction, low, high, start, end)
 
 
-def _reach(trial: Trial, name: str) -> Iterator[float]:
-    yield float(trial["values"][name])
-    yield from map(float, trial.get("interval", {}).get(name) or ())
+def _reach(trial: TrialRecord, name: str) -> Iterator[float]:
+    yield float(trial.values[name])
+    yield from map(float, trial.interval.get(name) or ())

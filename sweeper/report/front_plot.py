@@ -7,16 +7,14 @@ line for each set-up. A mouse over a point says what it is.
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from sweeper.report.axis import Axis, axis_for
 from sweeper.report.point_labels import Labels
 from sweeper.results import formatting
 from sweeper.results.compare import finished, front
-
-Record = dict[str, Any]
-Trial = dict[str, Any]
+from sweeper.results.published import PublishedRecords, PublishedTrial
+from sweeper.results.record_types import StudyRecords, TrialRecord
 
 WIDTH, HEIGHT = 880, 540
 LEFT, RIGHT, TOP, BOTTOM = 70, 26, 58, 60  # margins around the axes
@@ -53,19 +51,19 @@ def style() -> str:
 
 
 def front_svg(
-    records: Sequence[Record],
+    records: Sequence[StudyRecords],
     *,
-    published: Sequence[Record] = (),
+    published: Sequence[PublishedRecords] = (),
     links: Sequence[str] = (),
     title: str | None = None,
 ) -> str:
-    """Return the fronts of `records` (of ``sweeper front``, at least one) as one SVG document.
+    """Return the fronts of `records` (at least one) as one SVG document.
 
     published: records of `published.points`, drawn beside them. links: what the ids of a record's trials
     begin with on the page around the plot, one for each of `records`: each point becomes a link to its
     ``#<link><number>``. title: the accessible name; made from the studies' names if not given.
     """
-    objectives: dict[str, str] = records[0]["objectives"]
+    objectives = records[0].objectives
     y_name = next(iter(objectives))
     x_name = "attack_accuracy" if "attack_accuracy" in objectives else list(objectives)[-1]
     shown = [*records, *published]
@@ -79,24 +77,24 @@ def front_svg(
     above: list[str] = []
     labels = Labels((LEFT, TOP - 16, WIDTH - 4, HEIGHT - BOTTOM))
     for number, record in enumerate(shown):
-        best, printed = front(record), "setup" in record
-        numbers = {trial["number"] for trial in best}
+        best, printed = front(record), isinstance(record, PublishedRecords)
+        numbers = {trial.number for trial in best}
         if len(objectives) == 2 and best:
             colour = f"var(--c{(number + several) % 8})" if several else "var(--ink)"
             below += _staircase(best, x, y, colour, printed)
         for trial in finished(record):
-            on_front = trial["number"] in numbers
+            on_front = trial.number in numbers
             colour = f"var(--c{(number + 1 if several else kinds[formatting.family(trial)]) % 8})"
-            name = f"{number}-{int(trial['number'])}"
+            name = f"{number}-{trial.number}"
             bars = len(best) <= FAINT_BARS if on_front else not crowd
             mark = _trial(trial, record, name, x, y, colour, kinds, on_front, bars, printed)
             if number < len(links):
-                mark = f'<a href="#{links[number]}{int(trial["number"])}">{mark}</a>'
+                mark = f'<a href="#{links[number]}{trial.number}">{mark}</a>'
             (above if on_front else below).append(mark)
-            labels.avoid(x(trial["values"][x_name]), y(trial["values"][y_name]))
+            labels.avoid(x(trial.values[x_name]), y(trial.values[y_name]))
     for trial in [] if several else _labelled(records[0]):
-        labels.add(x(trial["values"][x_name]), y(trial["values"][y_name]), formatting.short(trial))
-    label = title or "Front of " + ", ".join(str(record["study"]) for record in shown)
+        labels.add(x(trial.values[x_name]), y(trial.values[y_name]), formatting.short(trial))
+    label = title or "Front of " + ", ".join(record.study for record in shown)
     legend, lines = _legend(shown, kinds, several)
     higher = LEGEND_LINE * (lines - 1)  # more lines of legend go on top
     return "".join(
@@ -116,7 +114,7 @@ def front_svg(
     )
 
 
-def _labelled(record: Record) -> list[Trial]:
+def _labelled(record: StudyRecords) -> list[TrialRecord]:
     """Return the trials whose points get a label: the front, and one undefended trial as the reference."""
     best = front(record)
     best = best[:: max(1, math.ceil(len(best) / LABELLED))]
@@ -125,7 +123,7 @@ def _labelled(record: Record) -> list[Trial]:
     return best
 
 
-def families(records: Sequence[Record]) -> dict[str, int]:
+def families(records: Sequence[StudyRecords]) -> dict[str, int]:
     """Return each defense's place among colours and shapes."""
     met = {formatting.family(trial) for record in records for trial in finished(record)}
     order = [*FIRST, *sorted(met - set(FIRST))]
@@ -159,9 +157,9 @@ def _frame(x: Axis, y: Axis) -> Iterator[str]:
     )
 
 
-def _chance(trials: Sequence[Trial], x: Axis) -> Iterator[str]:
+def _chance(trials: Sequence[TrialRecord], x: Axis) -> Iterator[str]:
     """Yield a line at the attack accuracy of guessing, where all trials know it and agree."""
-    known = {trial.get("metrics", {}).get("chance") for trial in trials}
+    known = {trial.metrics.get("chance") for trial in trials}
     level = known.pop() if len(known) == 1 else None
     if x.name == "attack_accuracy" and level is not None and x.low < level < x.high:
         line = f"M{x(level):.1f} {TOP}V{HEIGHT - BOTTOM}"
@@ -169,15 +167,13 @@ def _chance(trials: Sequence[Trial], x: Axis) -> Iterator[str]:
         yield f'<text class="soft" x="{x(level) + 5:.1f}" y="{TOP + 12}">chance {x.word(level)}</text>'
 
 
-def _legend(shown: Sequence[Record], kinds: dict[str, int], several: bool) -> tuple[list[str], int]:
+def _legend(shown: Sequence[StudyRecords], kinds: dict[str, int], several: bool) -> tuple[list[str], int]:
     """Return the legend, and how many lines it takes; the last one ends with the hint."""
     items: list[tuple[str, str, int]] = []  # a drawing at the origin, its label, how far the label is in
     for number, record in enumerate(shown if several else ()):
-        dashes = ' stroke-dasharray="5 4"' if "setup" in record else ""
+        dashes = ' stroke-dasharray="5 4"' if isinstance(record, PublishedRecords) else ""
         colour = f"var(--c{(number + 1) % 8})"
-        items.append(
-            (f'<path d="M0 0h22" stroke="{colour}" stroke-width="3"{dashes}/>', str(record["study"]), 28)
-        )
+        items.append((f'<path d="M0 0h22" stroke="{colour}" stroke-width="3"{dashes}/>', record.study, 28))
     for kind, place in kinds.items():
         colour = "var(--ink)" if several else f"var(--c{place % 8})"
         mark = f'<path class="point" d="{_shape(place, 6, 0, 6)}" fill="{colour}"/>'
@@ -203,9 +199,9 @@ def _legend(shown: Sequence[Record], kinds: dict[str, int], several: bool) -> tu
     return [*drawn, hint], len(rows)
 
 
-def _staircase(best: Sequence[Trial], x: Axis, y: Axis, colour: str, printed: bool) -> Iterator[str]:
+def _staircase(best: Sequence[TrialRecord], x: Axis, y: Axis, colour: str, printed: bool) -> Iterator[str]:
     """Yield the border of what the front dominates: dashed where it only goes on to the axes' ends."""
-    points = sorted((x(t["values"][x.name]), y(t["values"][y.name])) for t in best)
+    points = sorted((x(t.values[x.name]), y(t.values[y.name])) for t in best)
     if x.direction == "maximize":
         points.reverse()
     far_x = WIDTH - RIGHT if x.direction == "minimize" else LEFT
@@ -225,8 +221,8 @@ def _staircase(best: Sequence[Trial], x: Axis, y: Axis, colour: str, printed: bo
 
 
 def _trial(
-    trial: Trial,
-    record: Record,
+    trial: TrialRecord,
+    record: StudyRecords,
     name: str,
     x: Axis,
     y: Axis,
@@ -236,11 +232,11 @@ def _trial(
     bars: bool,
     printed: bool,
 ) -> str:
-    px, py = x(trial["values"][x.name]), y(trial["values"][y.name])
+    px, py = x(trial.values[x.name]), y(trial.values[y.name])
     off = "" if on_front else " off"
     parts = [f'<g class="trial" data-trial="{name}">']
     for axis in (x, y):
-        ends = trial.get("interval", {}).get(axis.name)
+        ends = trial.interval.get(axis.name)
         if ends and bars:
             path = _bar(axis(ends[0]), axis(ends[1]), py if axis is x else px, flat=axis is x)
             parts.append(f'<path class="bar{off}" d="{path}" stroke="{colour}"/>')
@@ -261,30 +257,31 @@ def _bar(low: float, high: float, at: float, *, flat: bool) -> str:
     return f"M{at - 3.5:.1f} {low:.1f}h7M{at - 3.5:.1f} {high:.1f}h7M{at:.1f} {low:.1f}V{high:.1f}"
 
 
-def _hover(trial: Trial, record: Record) -> str:
-    if "setup" in record:
-        lines = [f"{trial['source']}: {record['study']}", f"defense: {formatting.defense(trial)}"]
+def _hover(trial: TrialRecord, record: StudyRecords) -> str:
+    if isinstance(trial, PublishedTrial):
+        lines = [f"{trial.source}: {record.study}", f"defense: {formatting.defense(trial)}"]
     else:
-        lines = [f"{record['study']}, trial {trial['number']}"]
+        lines = [f"{record.study}, trial {trial.number}"]
         lines += [f"frozen to: {formatting.freeze_point(trial)}", f"defense: {formatting.defense(trial)}"]
-    for name in record["objectives"]:
-        line = f"{formatting.objective(name)} {formatting.value(name, trial['values'][name])}"
-        ends = trial.get("interval", {}).get(name)
+    for name in record.objectives:
+        line = f"{formatting.objective(name)} {formatting.value(name, trial.values[name])}"
+        ends = trial.interval.get(name)
         if ends:
             line += f" ({formatting.value(name, ends[0])} to {formatting.value(name, ends[1])})"
         lines.append(line)
-    fresh = trial.get("confirmed")
+    fresh = trial.confirmed
     if fresh:
         lines += [
-            f"{formatting.fresh_seeds(fresh['seeds'])}: "
+            f"{formatting.fresh_seeds(fresh.seeds)}: "
             f"{formatting.objective(name)} {formatting.value(name, value)}"
-            for name, value in fresh["values"].items()
+            for name, value in fresh.values.items()
         ]
-        if fresh["front_probability"] is not None:
-            lines.append(f"on the front with probability {fresh['front_probability']:.2f}")
-    if trial.get("feasible") is False:
-        lines.append(str(trial.get("reason") or "breaks a constraint"))
-    lines += [f"doubtful: {flag}" for flag in trial.get("flags") or []]
+        if fresh.front_probability is not None:
+            lines.append(f"on the front with probability {fresh.front_probability:.2f}")
+    if trial.feasible is False:
+        lines.append(trial.reason or "breaks a constraint")
+    if isinstance(trial, PublishedTrial):
+        lines += [f"doubtful: {flag}" for flag in trial.flags]
     return "\n".join(lines)
 
 

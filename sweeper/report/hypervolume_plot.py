@@ -54,8 +54,8 @@ def growth_svg(series: Sequence[Series]) -> str:
         f'<text class="axis" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 10}" text-anchor="middle">'
         f"{name} of work in trials</text>"
     )
-    for one in series:
-        parts += _curve(one, x, y)
+    for study in series:
+        parts += _curve(study, x, y)
     return "".join((*parts, "</svg>"))
 
 

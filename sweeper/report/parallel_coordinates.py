@@ -10,16 +10,21 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 from xml.sax.saxutils import escape
 
+from sweeper.report.text_width import shorten, text_width
 from sweeper.results import formatting
+from sweeper.results.record_types import TrialRecord
 from sweeper.statistics.round_numbers import round_values
-
-Trial = Mapping[str, Any]
 
 WIDTH, HEIGHT = 880, 330
 LEFT, RIGHT, TOP, BOTTOM = 56, 70, 56, 34
 MOST = 9  # axes; of more parameters, those that most trials have
 TICKS = 7
 LOGARITHMIC = 30.0
+TITLE_SIZE, TICK_SIZE = 13.0, 11.0  # pixels, as the style sheet has them
+TICK_HEIGHT = 13.0  # between the baselines of two labels
+ROWS, MOST_TITLE = 2, 170.0
+SPACE = 8.0  # between two texts in a row
+ALONE = 5  # half the dash of a trial on an axis whose neighbours it does not cross
 
 
 class Column(NamedTuple):
@@ -32,14 +37,14 @@ class Column(NamedTuple):
     x: float
     direction: str | None
     ticks: list[tuple[str, float]]
-    place: Callable[[Trial], float | None]
+    place: Callable[[TrialRecord], float | None]
 
 
 def parallel_svg(
-    trials: Sequence[Trial],
+    trials: Sequence[TrialRecord],
     objectives: Mapping[str, str],
     on_front: set[int],
-    colour: Callable[[Trial], str],
+    colour: Callable[[TrialRecord], str],
     prefix: str = "0",
 ) -> str:
     """Return finished `trials` as lines; those of `on_front` are strong. "" if no parameter varies.
@@ -55,35 +60,41 @@ def parallel_svg(
         _column(name, LEFT + gap * position, trials, objectives.get(name))
         for position, name in enumerate(names)
     ]
-    lines = [_line(trial, columns, trial["number"] in on_front, colour(trial), prefix) for trial in trials]
+    lines = [_line(trial, columns, trial.number in on_front, colour(trial), prefix) for trial in trials]
     lines.sort(key=lambda line: 'class="line best' in line)  # the front on top
     return "".join(
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
             'class="plot parallel" role="img" aria-label="Trials across parameters and objectives">',
             *lines,
-            *(_axis(number, column, gap) for number, column in enumerate(columns)),
+            *(
+                _axis(number, column, title, min(gap, WIDTH - column.x) - 2 * SPACE)
+                for number, (column, title) in enumerate(zip(columns, titles(columns), strict=True))
+            ),
             "</svg>",
         )
     )
 
 
-def varied(trials: Sequence[Trial]) -> list[str]:
+def varied(trials: Sequence[TrialRecord]) -> list[str]:
     """Return the parameters that differ among `trials`, those that most of them have first."""
     seen: dict[str, list[Any]] = {}
     for trial in trials:
-        for name, value in trial["params"].items():
+        for name, value in trial.params.items():
             seen.setdefault(name, []).append(value)
-    kept = [
+    differing = [
         name for name, values in seen.items() if len(set(map(str, values))) > 1 or len(values) < len(trials)
     ]
-    return sorted(kept, key=lambda name: -len(seen[name]))
+    return sorted(differing, key=lambda name: -len(seen[name]))
 
 
-def _column(name: str, x: float, trials: Sequence[Trial], direction: str | None) -> Column:
+def _column(name: str, x: float, trials: Sequence[TrialRecord], direction: str | None) -> Column:
     objective = direction is not None
-    part = "values" if objective else "params"
-    values = [trial[part][name] for trial in trials if trial[part].get(name) is not None]
+
+    def figure(trial: TrialRecord) -> Any:
+        return (trial.values if objective else trial.params).get(name)
+
+    values = [value for value in map(figure, trials) if value is not None]
     bottom, height = HEIGHT - BOTTOM, HEIGHT - BOTTOM - TOP
     if all(type(v) in (int, float) for v in values) and len(set(values)) > 1:
         low, high = min(values), max(values)
@@ -96,8 +107,8 @@ def _column(name: str, x: float, trials: Sequence[Trial], direction: str | None)
 
         label = formatting.value if objective else lambda _, v: f"{v:g}"
 
-        def place(trial: Trial) -> float | None:
-            value = trial[part].get(name)
+        def place(trial: TrialRecord) -> float | None:
+            value = figure(trial)
             return None if value is None else level(value)
 
         return Column(name, x, direction, [(label(name, tick), level(tick)) for tick in ticks], place)
@@ -105,8 +116,8 @@ def _column(name: str, x: float, trials: Sequence[Trial], direction: str | None)
     step = height / max(1, len(kinds) - 1)
     levels = {kind: bottom - position * step for position, kind in enumerate(kinds)}
 
-    def place_kind(trial: Trial) -> float | None:
-        return levels.get(str(trial[part].get(name)))
+    def place_kind(trial: TrialRecord) -> float | None:
+        return levels.get(str(figure(trial)))
 
     return Column(name, x, direction, list(levels.items()), place_kind)
 
@@ -129,36 +140,91 @@ def natural(text: str) -> tuple[Any, ...]:
     return (text != "none", *((part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts))
 
 
-def _line(trial: Trial, columns: Sequence[Column], best: bool, colour: str, prefix: str) -> str:
+def _line(trial: TrialRecord, columns: Sequence[Column], best: bool, colour: str, prefix: str) -> str:
     heights = [column.place(trial) for column in columns]
-    path, pen = "", "M"
-    for column, y in zip(columns, heights, strict=True):
-        if y is None:  # the line goes on at the next axis that the trial has
-            continue
-        path += f"{pen}{column.x:.0f} {y:.1f}"
-        pen = "L"
+    path = "".join(
+        f"M{columns[run[0]].x - ALONE:.0f} {heights[run[0]]:.1f}h{2 * ALONE}"
+        if len(run) == 1
+        else "M" + "L".join(f"{columns[position].x:.0f} {heights[position]:.1f}" for position in run)
+        for run in _runs(heights)
+    )
     known = ",".join("-1" if y is None else f"{y:.0f}" for y in heights)
     kind = "line best" if best else "line"
-    name = f"{prefix}-{int(trial['number'])}"
+    name = f"{prefix}-{trial.number}"
     return f'<path class="{kind}" d="{path}" style="stroke:{colour}" data-trial="{name}" data-y="{known}"/>'
 
 
-def _axis(number: int, column: Column, gap: float) -> str:
+def _runs(heights: Sequence[float | None]) -> list[list[int]]:
+    """Return the positions of neighbouring axes on which a trial has a value, run by run.
+
+    A line breaks where it has none: drawn across, it would seem to have the value at which it crosses.
+    """
+    runs: list[list[int]] = []
+    for position, y in enumerate(heights):
+        if y is None:
+            continue
+        if position and runs and runs[-1][-1] == position - 1:
+            runs[-1].append(position)
+        else:
+            runs.append([position])
+    return runs
+
+
+def titles(columns: Sequence[Column]) -> list[tuple[str, float, int]]:
+    """Return the title of each axis, the middle of it, and its row, 0 at the axis; none covers another.
+
+    A title says the last part of a path, and also the part before where that alone says too little: of a
+    family's ``kind`` that part only, and where two axes would have one title both.
+    """
+    gap = columns[1].x - columns[0].x if len(columns) > 1 else float(WIDTH)
+    names = [_name(column.name) for column in columns]
+    longer = [
+        ".".join(column.name.split(".")[-2:]) if names.count(name) > 1 else name
+        for column, name in zip(columns, names, strict=True)
+    ]
+    rows = [0.0] * ROWS  # where the last title of each row ends
+    placed = []
+    for column, name in zip(columns, longer, strict=True):
+        arrow = {"maximize": " ↑", "minimize": " ↓", None: ""}[column.direction]
+        most = min(MOST_TITLE, ROWS * gap - SPACE)
+        room = most - text_width(arrow, TITLE_SIZE, bold=True)
+        title = shorten(name.replace("_", " "), room, TITLE_SIZE, bold=True) + arrow
+        half = text_width(title, TITLE_SIZE, bold=True) / 2
+        middle = min(max(column.x, half + 1), WIDTH - half - 1)
+        row = next((row for row, end in enumerate(rows) if middle - half >= end + SPACE), ROWS - 1)
+        rows[row] = middle + half
+        placed.append((title, middle, row))
+    return placed
+
+
+def _name(path: str) -> str:
+    """Return what an axis is called for short: "defense" for ``defense.kind``, else the last part."""
+    parts = path.split(".")
+    return parts[-2] if parts[-1] == "kind" and len(parts) > 1 else parts[-1]
+
+
+def readable(ticks: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
+    """Return the ticks whose labels are written, from the lowest up, so far apart that none covers one."""
+    written: list[tuple[str, float]] = []
+    for label, y in sorted(ticks, key=lambda tick: -tick[1]):
+        if not written or written[-1][1] - y >= TICK_HEIGHT:
+            written.append((label, y))
+    return written
+
+
+def _axis(number: int, column: Column, title: tuple[str, float, int], room: float) -> str:
     parts = [f'<g class="column" data-column="{number}">']
     parts.append(
         f'<path d="M{column.x:.0f} {TOP}V{HEIGHT - BOTTOM}" stroke="var(--ink)" stroke-opacity=".55"/>'
     )
-    for label, y in column.ticks:
+    for _, y in column.ticks:
         parts.append(f'<path d="M{column.x - 3:.0f} {y:.1f}h6" stroke="var(--ink)" stroke-opacity=".55"/>')
-        parts.append(
-            f'<text class="tag" x="{column.x + 7:.0f}" y="{y + 4:.1f}">{escape(_short(label))}</text>'
-        )
-    head = _short(column.name.rpartition(".")[2].replace("_", " "), 18)
-    if column.direction:
-        head += " ↑" if column.direction == "maximize" else " ↓"
-    high = TOP - 16 - 15 * (number % 2 if gap < 105 else 0)  # where it is narrow, every second one is higher
+    for label, y in readable(column.ticks):
+        text = escape(shorten(label, room, TICK_SIZE))
+        parts.append(f'<text class="tag" x="{column.x + 7:.0f}" y="{y + 4:.1f}">{text}</text>')
+    head, middle, row = title
     parts.append(
-        f'<text class="axis" x="{column.x:.0f}" y="{high}" text-anchor="middle">{escape(head)}'
+        f'<text class="axis" x="{middle:.0f}" y="{TOP - 16 - 16 * row}" text-anchor="middle">{escape(head)}'
         f"<title>{escape(column.name)}</title></text>"
     )
     parts.append(
@@ -167,7 +233,3 @@ def _axis(number: int, column: Column, gap: float) -> str:
         'y="0" height="0"/></g>'
     )
     return "".join(parts)
-
-
-def _short(text: str, most: int = 12) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"

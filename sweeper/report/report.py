@@ -14,31 +14,12 @@ from sweeper.report.parallel_coordinates import parallel_svg
 from sweeper.report.sparkline import spark_svg
 from sweeper.results import formatting
 from sweeper.results.compare import check_comparable, compare, eligible, finished, front
+from sweeper.results.comparison_types import FrontComparison
 from sweeper.results.importance import ENOUGH, importances
-from sweeper.statistics.hypervolume import growth
+from sweeper.results.published import PublishedRecords
+from sweeper.results.record_types import StudyRecords, TrialRecord
+from sweeper.statistics.hypervolume import growth, work
 from trainables.storage.store import disk_errors
-
-Record = dict[str, Any]
-Trial = dict[str, Any]
-
-# What a trial may leave out: one that failed early, or one read back from the JSON of `sweeper front`.
-_ABSENT: Trial = {
-    "interval": {},
-    "seconds": {},
-    "metrics": {},
-    "history": {},
-    "artifacts": {},
-    "warnings": [],
-    "attacks": {},
-    "screening": None,
-    "replicates": None,
-    "confirmed": None,
-    "trained_params": None,
-    "total_params": None,
-    "reason": None,
-    "started": None,
-    "finished": None,
-}
 
 CARDS = 9  # trials whose reconstructions are shown large: the undefended one and the front
 PICTURED = 60  # further trials with reconstructions on their own pages; more would make the file too large
@@ -46,17 +27,17 @@ TIMED = 60  # trials whose stages are drawn one by one
 
 
 def write_report(
-    records: list[Record],
+    records: Sequence[StudyRecords],
     path: Path,
     *,
     images: bool,
-    comparison: Mapping[str, Any] | None = None,
-    published: Sequence[Record] = (),
+    comparison: FrontComparison | None = None,
+    published: Sequence[PublishedRecords] = (),
 ) -> None:
-    """Write the page about `records` (of ``sweeper front``, at least one) to `path`.
+    """Write the page about `records` (at least one) to `path`.
 
     images: show reconstructions and private examples, where their files exist. The page then holds private
-    images. comparison: what `compare` found, if that is known already; the studies count as comparable then.
+    images. comparison: of `compare`, if that is known already; the studies count as comparable then.
     published: records of `published.points` to draw beside them. Raises `ConfigError` for several studies
     that do not compare, `DiskError` if it cannot be written.
     """
@@ -67,16 +48,15 @@ def write_report(
 
 
 def render(
-    records: list[Record],
+    records: Sequence[StudyRecords],
     *,
     images: bool,
-    comparison: Mapping[str, Any] | None = None,
-    published: Sequence[Record] = (),
+    comparison: FrontComparison | None = None,
+    published: Sequence[PublishedRecords] = (),
 ) -> str:
     """Return the page about `records` as HTML; see `write_report`."""
     check_comparable(records)
-    records = [{**record, "trials": [_ABSENT | trial for trial in record["trials"]]} for record in records]
-    found = comparison or compare(records, published=published)
+    comparison = comparison or compare(records, published=published)
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,  # study names, parameters and reasons come from users
@@ -90,47 +70,47 @@ def render(
     colours = {} if mixed else families(records)
     environment.globals.update(formatting=formatting, light=LIGHT, dark=DARK, colours=colours, spark=_spark)
     return environment.get_template("report.html.j2").render(
-        title=", ".join(str(record["study"]) for record in records),
+        title=", ".join(record.study for record in records),
         plot=Markup(front_svg(records, published=published, links=prefixes)),  # escapes what it is given
-        growth=Markup(growth_svg(_growths(records, found, mixed))),
+        growth=Markup(growth_svg(_growths(records, comparison, mixed))),
         studies=[
             _study(record, number, prefix, images, colours)
             for number, (record, prefix) in enumerate(zip(records, prefixes, strict=True))
         ],
-        comparison=found,
-        objectives=records[0]["objectives"],
+        comparison=comparison,
+        objectives=records[0].objectives,
         enough=ENOUGH,
     )
 
 
-def _growths(records: Sequence[Record], found: Mapping[str, Any], mixed: bool) -> list[Series]:
-    objectives: dict[str, str] = records[0]["objectives"]
-    corner = [found["reference_point"][name] for name in objectives]
+def _growths(records: Sequence[StudyRecords], comparison: FrontComparison, mixed: bool) -> list[Series]:
+    objectives = records[0].objectives
+    corner = [comparison.reference_point[name] for name in objectives]
     return [
         Series(
-            str(record["study"]),
+            record.study,
             f"var(--c{(number + 1) % 8})" if mixed else "var(--link)",
-            growth(record["trials"], {t["number"] for t in eligible(record)}, objectives, corner),
+            growth(record.trials, {trial.number for trial in eligible(record)}, objectives, corner),
         )
         for number, record in enumerate(records)
     ]
 
 
 def _study(
-    record: Record, number: int, prefix: str, images: bool, colours: Mapping[str, int]
+    record: StudyRecords, number: int, prefix: str, images: bool, colours: Mapping[str, int]
 ) -> dict[str, Any]:
     """Return what the page says of one study. prefix: what the ids of its trials begin with."""
     done, best = finished(record), front(record)
-    on_front = {trial["number"] for trial in best}
+    on_front = {trial.number for trial in best}
     cards = _cards(done, best) if images else []
-    carded = {card["trial"]["number"] for card in cards}
+    carded = {card["trial"].number for card in cards}
     own = f"var(--c{(number + 1) % 8})"
 
-    def colour(trial: Mapping[str, Any]) -> str:
-        return f"var(--c{colours[formatting.family(dict(trial))] % 8})" if colours else own
+    def colour(trial: TrialRecord) -> str:
+        return f"var(--c{colours[formatting.family(trial)] % 8})" if colours else own
 
     return {
-        "name": record["study"],
+        "name": record.study,
         "number": number,
         "colour": own,
         "prefix": prefix,
@@ -138,79 +118,68 @@ def _study(
         "finished": done,
         "front": best,
         "on_front": on_front,
-        "confirmed": record.get("confirmed"),
-        "infeasible": [trial for trial in done if trial.get("feasible") is False],
-        "screened": [trial for trial in record["trials"] if trial["state"] == "screened"],
-        "failed": [trial for trial in record["trials"] if trial["state"] == "failed"],
+        "confirmed": record.confirmed,
+        "infeasible": [trial for trial in done if trial.feasible is False],
+        "screened": [trial for trial in record.trials if trial.state == "screened"],
+        "failed": [trial for trial in record.trials if trial.state == "failed"],
         "other": Counter(
-            t["state"] for t in record["trials"] if t["state"] not in ("complete", "screened", "failed")
+            trial.state for trial in record.trials if trial.state not in ("complete", "screened", "failed")
         ),
         "reference": next((trial for trial in done if formatting.undefended(trial)), None),
-        "warnings": _warnings(record["trials"]),
-        "stages": _totals(record["trials"]),
-        "timed": sorted(done, key=_total, reverse=True)[:TIMED],
-        "longest": max((_total(trial) for trial in record["trials"]), default=0.0),
-        "seconds": sum(_total(trial) for trial in record["trials"]),
-        "parallel": Markup(parallel_svg(done, record["objectives"], on_front, colour, str(number))),
-        "importances": importances(done, record["objectives"]),
+        "warnings": formatting.warnings(record.trials),
+        "stages": _totals(record.trials),
+        "timed": sorted(done, key=work, reverse=True)[:TIMED],
+        "longest": max((work(trial) for trial in record.trials), default=0.0),
+        "seconds": sum(work(trial) for trial in record.trials),
+        "parallel": Markup(parallel_svg(done, record.objectives, on_front, colour, str(number))),
+        "importances": importances(done, record.objectives),
         "cards": cards,
-        "pictures": _pictures([t for t in done if t["number"] not in carded], on_front) if images else {},
+        "pictures": _pictures([trial for trial in done if trial.number not in carded], on_front)
+        if images
+        else {},
         "carded": carded,
         "images": images,
     }
 
 
-def _total(trial: Trial) -> float:
-    return float(sum((trial.get("seconds") or {}).values()))
-
-
-def _totals(trials: Sequence[Trial]) -> dict[str, float]:
+def _totals(trials: Sequence[TrialRecord]) -> dict[str, float]:
     """Return the seconds of each stage over all trials, stages in the order in which trials report them."""
     total: dict[str, float] = {}
     for trial in trials:
-        for stage, seconds in (trial.get("seconds") or {}).items():
+        for stage, seconds in trial.seconds.items():
             total[stage] = total.get(stage, 0.0) + float(seconds)
     return total
 
 
-def _warnings(trials: Sequence[Trial]) -> dict[str, list[int]]:
-    """Return each warning with the numbers of the trials that gave it."""
-    found: dict[str, list[int]] = defaultdict(list)
-    for trial in trials:
-        for warning in trial.get("warnings") or []:
-            found[str(warning)].append(trial["number"])
-    return dict(found)
-
-
-def _cards(done: Sequence[Trial], best: Sequence[Trial]) -> list[dict[str, Any]]:
+def _cards(done: Sequence[TrialRecord], best: Sequence[TrialRecord]) -> list[dict[str, Any]]:
     """Return trials with their pictures: an undefended one first, to compare with, then the front."""
     from sweeper.report.thumbnails import sheet
 
     reference = [trial for trial in done if formatting.undefended(trial)][:1]
     shown = reference + [trial for trial in best if trial not in reference]
-    found: list[dict[str, Any]] = []
+    cards: list[dict[str, Any]] = []
     for trial in shown:
-        pictures = sheet(trial.get("artifacts") or {})
-        if pictures and len(found) < CARDS:
-            found.append({"trial": trial, "sheet": pictures})
-    return found
+        pictures = sheet(trial.artifacts)
+        if pictures and len(cards) < CARDS:
+            cards.append({"trial": trial, "sheet": pictures})
+    return cards
 
 
-def _pictures(trials: Sequence[Trial], on_front: set[int]) -> dict[int, Any]:
+def _pictures(trials: Sequence[TrialRecord], on_front: set[int]) -> dict[int, Any]:
     """Return the reconstructions of the first trials that have some, of those on the front before others."""
     from sweeper.report.thumbnails import sheet
 
-    found: dict[int, Any] = {}
-    for trial in sorted(trials, key=lambda trial: trial["number"] not in on_front):
-        if len(found) == PICTURED:
+    sheets: dict[int, Any] = {}
+    for trial in sorted(trials, key=lambda trial: trial.number not in on_front):
+        if len(sheets) == PICTURED:
             break
-        pictures = sheet(trial.get("artifacts") or {}, private=False)
+        pictures = sheet(trial.artifacts, private=False)
         if pictures:
-            found[trial["number"]] = pictures
-    return found
+            sheets[trial.number] = pictures
+    return sheets
 
 
-def _spark(history: Sequence[dict[str, Any]]) -> list[tuple[str, float, Markup]]:
+def _spark(history: Sequence[Mapping[str, Any]]) -> list[tuple[str, float, Markup]]:
     """Return (name, last value, small plot) of each quantity in a stage's history."""
     series: dict[str, list[float]] = defaultdict(list)
     for row in history:

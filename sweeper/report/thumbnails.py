@@ -2,9 +2,9 @@
 
 import base64
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image
@@ -23,7 +23,7 @@ class Sheet:
     restarts: list[list[str]]
 
 
-def sheet(artifacts: dict[str, Any], *, private: bool = True) -> Sheet | None:
+def sheet(artifacts: Mapping[str, str], *, private: bool = True) -> Sheet | None:
     """Return the pictures of a trial from its stage folders, or None where its files are not there.
 
     private: also the private examples.

@@ -1,94 +1,115 @@
-"""Set the fronts of several studies, and published points, against each other."""
+"""Fronts of several studies, and published points, set against each other."""
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
+from sweeper.results import formatting
+from sweeper.results.comparison_types import (
+    Attained,
+    AttainedEstimate,
+    AttainmentLevel,
+    ComparedPair,
+    ComparedStudy,
+    FrontComparison,
+    FrontCrossing,
+    LevelRange,
+    PublishedSetup,
+    VolumeEstimate,
+)
 from sweeper.results.conclusion import conclusion
 from sweeper.results.conditions import check_setups
-from sweeper.results.published import departures, doubts
-from sweeper.results.resample import BASES, Redraw, redraw
+from sweeper.results.published import PublishedRecords, departures, doubts
+from sweeper.results.record_types import StudyRecords, TrialRecord
+from sweeper.results.resample import (
+    BASES,
+    FittedStudy,
+    Redraw,
+    cross_fitted,
+    fitted_attained,
+    fitted_lead,
+    fitted_volume,
+    redraw,
+)
 from sweeper.statistics.attainment import attained, crossings, ranges
-from sweeper.statistics.bootstrap import Estimate, Floats, Redrawn, estimates, hypervolumes
+from sweeper.statistics.bootstrap import Floats, Redrawn, estimates, hypervolumes
 from sweeper.statistics.hypervolume import growth, hypervolume, volume_after
 from sweeper.statistics.pareto import dominated_share, non_dominated
 from sweeper.statistics.round_numbers import round_values
 from sweeper.study.objectives import bound
 from trainables.errors import ConfigError
 
-Record = dict[str, Any]
 LEVELS = 9  # at most so many levels at which studies are compared
 
 
-def finished(record: Record) -> list[dict[str, Any]]:
+def finished(record: StudyRecords) -> list[TrialRecord]:
     """Return the trials of `record` that are complete and have a finite value for every objective."""
     return [
         trial
-        for trial in record["trials"]
-        if trial["state"] == "complete"
-        and all(_finite(trial["values"].get(name)) for name in record["objectives"])
+        for trial in record.complete
+        if all(_finite(trial.values.get(name)) for name in record.objectives)
     ]
 
 
-def eligible(record: Record) -> list[dict[str, Any]]:
+def eligible(record: StudyRecords) -> list[TrialRecord]:
     """Return the finished trials that keep the study's constraints: those that may be on the front."""
-    return [trial for trial in finished(record) if trial.get("feasible") is not False]
+    return [trial for trial in finished(record) if trial.feasible is not False]
 
 
 def _finite(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def values(record: Record) -> Floats:
-    """Return float (n, m): the eligible trials' objectives, in the order of ``record["objectives"]``."""
-    names = list(record["objectives"])
-    rows = [[trial["values"][name] for name in names] for trial in eligible(record)]
+def values(record: StudyRecords) -> Floats:
+    """Return float (n, m): the eligible trials' objectives, in the order of ``record.objectives``."""
+    names = list(record.objectives)
+    rows = [[trial.values[name] for name in names] for trial in eligible(record)]
     return np.array(rows, dtype=np.float64).reshape(-1, len(names))
 
 
-def front(record: Record) -> list[dict[str, Any]]:
+def front(record: StudyRecords) -> list[TrialRecord]:
     """Return the eligible trials that no other dominates, the best in the first objective first."""
-    objectives: dict[str, str] = record["objectives"]
-    name, direction = next(iter(objectives.items()))
-    on_front = non_dominated(values(record), list(objectives.values()))
-    kept = [trial for trial, keep in zip(eligible(record), on_front, strict=True) if keep]
-    return sorted(kept, key=lambda trial: trial["values"][name], reverse=direction == "maximize")
+    name, direction = next(iter(record.objectives.items()))
+    on_front = non_dominated(values(record), list(record.objectives.values()))
+    members = [trial for trial, member in zip(eligible(record), on_front, strict=True) if member]
+    return sorted(members, key=lambda trial: trial.values[name], reverse=direction == "maximize")
 
 
-def shared_reference(records: Sequence[Record]) -> dict[str, float]:
+def shared_reference(records: Sequence[StudyRecords]) -> dict[str, float]:
     """Return one reference point: for each objective the worst that any study names, or that there can be."""
     shared: dict[str, float] = {}
-    for name, direction in records[0]["objectives"].items():
-        named = [float(r["reference_point"][name]) for r in records if name in r.get("reference_point", {})]
+    for name, direction in records[0].objectives.items():
+        named = [float(r.reference_point[name]) for r in records if name in r.reference_point]
         worst = bound(name, direction)
         if worst is not None:
             named.append(worst)
         if not named:
             raise ConfigError(
                 f"a hypervolume needs a reference point for every objective; got none for '{name}' "
-                f"in study '{records[0]['study']}'"
+                f"in study '{records[0].study}'"
             )
         shared[name] = min(named) if direction == "maximize" else max(named)
     return shared
 
 
-def check_comparable(records: Sequence[Record]) -> None:
+def check_comparable(records: Sequence[StudyRecords]) -> None:
     """Raise `ConfigError` unless there are studies, under different names, with the same objectives."""
     if not records:
         raise ConfigError("compare expects at least one study; got none")
-    names = [record["study"] for record in records]
+    names = [record.study for record in records]
     doubles = sorted({name for name in names if names.count(name) > 1})
     if doubles:
         raise ConfigError(f"compare expects different studies; got '{doubles[0]}' more than once")
     first = records[0]
     for record in records[1:]:
-        if dict(record["objectives"]) != dict(first["objectives"]):
+        if dict(record.objectives) != dict(first.objectives):
             raise ConfigError(
-                f"studies compare only under the same objectives; '{first['study']}' has "
-                f"{_written(first['objectives'])}, '{record['study']}' has {_written(record['objectives'])}"
+                f"studies compare only under the same objectives; '{first.study}' has "
+                f"{_written(first.objectives)}, '{record.study}' has {_written(record.objectives)}"
             )
 
 
@@ -97,31 +118,18 @@ def _written(objectives: Mapping[str, str]) -> str:
 
 
 def compare(
-    records: Sequence[Record], *, published: Sequence[Record] = (), force: bool = False
-) -> dict[str, Any]:
-    """Return how the fronts of `records` (of `sweeper front`) relate, as JSON-ready data.
-
-    ``reference_point``: one for all. ``studies``: for each its ``study``, ``hypervolume``, ``front`` (trials)
-    and number of finished ``trials``; ``estimate``: the hypervolume with the luck of the front taken off, its
-    95 % ``interval`` and the ``basis`` of that (see `redraw.BASES`), None where nothing is known;
-    ``seconds`` of work in its trials, ``per_hour``: hypervolume per hour of that, ``at_equal_work``: its
-    hypervolume after the work of the study with the least; ``confirmed``: what fresh seeds gave, if it was.
-    ``dominated``: {a: {b: share of a's front that b dominates}}. ``pairs``: for each two studies the
-    ``difference`` of hypervolumes with interval and ``probability`` that the first has more, and, with two
-    objectives, ``ranges`` (at which levels of the first objective which study attains more in the other) and
-    ``crossings``. ``attainment``: for round levels of the first objective what each study attains in the
-    other. ``published``: the same figures for points of papers, which stay out of all of the above, with what
-    differs from the studies' set-up (``departures``) and what is doubtful (``doubts``). ``conclusion``: a
-    sentence. ``notes``: what to know before believing it.
+    records: Sequence[StudyRecords], *, published: Sequence[PublishedRecords] = (), force: bool = False
+) -> FrontComparison:
+    """Return how the fronts of `records`, and the points of `published`, relate.
 
     Raises `ConfigError` for studies under other objectives or under one name, and, unless `force`, for
     studies that were not measured on the same data, by the same judge, under the same attacks.
     """
     check_comparable(records)
     notes = check_setups(records, force=force)
-    objectives: dict[str, str] = records[0]["objectives"]
+    objectives = records[0].objectives
     # Columns in one order: two studies may list the same objectives differently.
-    records = [{**record, "objectives": objectives} for record in records]
+    records = [replace(record, objectives=objectives) for record in records]
     _check_published(published, objectives)
     reference = shared_reference([*records, *published])
     corner = [reference[name] for name in objectives]
@@ -132,48 +140,65 @@ def compare(
         for number, record in enumerate(records)
     ]
     volumes = [None if again is None else _volumes(again, directions, corner) for again in drawn]
-    tables = {record["study"]: values(record) for record in records}
+    fitted = cross_fitted([eligible(r) for r in records], objectives, reference, paired=not notes)
+    tables = {record.study: values(record) for record in records}
     steps = [
-        growth(record["trials"], {trial["number"] for trial in eligible(record)}, objectives, corner)
+        growth(record.trials, {trial.number for trial in eligible(record)}, objectives, corner)
         for record in records
     ]
     least = min((done[-1].seconds for done in steps if done), default=0.0)
     studies = []
-    for record, again, done in zip(records, volumes, steps, strict=True):
+    for number, (record, again, done) in enumerate(zip(records, volumes, steps, strict=True)):
         seconds = done[-1].seconds if done else 0.0
-        volume = hypervolume(tables[record["study"]], directions, corner)
+        volume = hypervolume(tables[record.study], directions, corner)
         studies.append(
-            {
-                "study": record["study"],
-                "hypervolume": volume,
-                "front": front(record),
-                "trials": len(finished(record)),
-                "estimate": _estimate([again]),
-                "seconds": seconds,
-                "per_hour": volume / (seconds / 3600) if seconds else None,
-                "at_equal_work": volume_after(done, least),
-                "confirmed": record.get("confirmed"),
-            }
+            ComparedStudy(
+                study=record.study,
+                hypervolume=volume,
+                front=front(record),
+                trials=len(finished(record)),
+                estimate=_estimate([again]) if fitted is None else fitted_volume(fitted[number]),
+                seconds=seconds,
+                per_hour=volume / (seconds / 3600) if seconds else None,
+                at_equal_work=volume_after(done, least),
+                confirmed=record.confirmed,
+            )
         )
-    found: dict[str, Any] = {
-        "reference_point": reference,
-        "studies": studies,
-        "dominated": {
+    comparison = FrontComparison(
+        reference_point=reference,
+        studies=studies,
+        dominated={
             a: {b: dominated_share(tables[a], tables[b], directions) for b in tables if b != a}
             for a in tables
         },
-        "pairs": [
-            _pair(records[i], records[j], tables, volumes[i], volumes[j], directions, corner)
+        pairs=[
+            _pair(
+                records[i],
+                records[j],
+                tables,
+                _estimate([volumes[i], volumes[j]]) if fitted is None else fitted_lead(fitted[i], fitted[j]),
+                directions,
+                corner,
+            )
             for i, j in combinations(range(len(records)), 2)
         ],
-        "attainment": _attainment(records, drawn),
-        "published": [_published(one, records, directions, corner) for one in published],
-    }
+        attainment=_attainment(records, drawn, fitted),
+        published=[_published(setup, records, directions, corner) for setup in published],
+    )
     bases = {again.basis for again in drawn if again is not None}
-    notes += [f"95 % intervals: {BASES[basis]}" for basis in BASES if basis in bases]
-    if "identities" in bases or "intervals" in bases:
+    if fitted is not None:
+        bases = {study.basis for study in fitted}
+    if any(trial.interval for record in records for trial in eligible(record)):
+        notes.append("95 % intervals of trials: each trial's own, of its attacked identities or test images")
+    notes += [
+        f"95 % intervals of what trials are drawn again for (hypervolumes, leads, estimates): {BASES[basis]}"
+        for basis in BASES
+        if basis in bases
+    ]
+    if bases and not all(basis.endswith("seeds") for basis in bases):
         notes.append("not in the intervals: that training again, under another seed, gives another target")
-    return {**found, "outcome": conclusion(found), "notes": notes}
+    warnings = {record.study: formatting.warnings(record.trials) for record in records}
+    return replace(comparison, outcome=conclusion(comparison), notes=notes, warnings=warnings)
 
 
 def _volumes(again: Redraw, directions: Sequence[str], corner: Sequence[float]) -> Redraw:
@@ -184,127 +209,175 @@ def _volumes(again: Redraw, directions: Sequence[str], corner: Sequence[float]) 
     return Redraw(Redrawn(np.asarray(measured), once, twice), again.basis)
 
 
-def _estimate(volumes: Sequence[Redraw | None]) -> dict[str, Any] | None:
+def _estimate(volumes: Sequence[Redraw | None]) -> VolumeEstimate | None:
     """Return the hypervolume of one study, or the first one's lead over the second, with its interval."""
     known = [again for again in volumes if again is not None]
     if len(known) < len(volumes):
         return None
-    (found,) = estimates(
+    (estimate,) = estimates(
         [again.tables for again in known], lambda first, *second: first - second[0] if second else first
     )
-    return {
-        "value": found.corrected,
-        "interval": [found.low, found.high],
-        "basis": " against ".join(dict.fromkeys(again.basis for again in known)),
-        **({"probability": found.above} if len(known) == 2 else {}),
-    }
+    return VolumeEstimate(
+        value=estimate.corrected,
+        interval=(estimate.low, estimate.high),
+        basis=" against ".join(dict.fromkeys(again.basis for again in known)),
+        probability=estimate.above if len(known) == 2 else None,
+    )
 
 
 def _pair(
-    a: Record,
-    b: Record,
+    a: StudyRecords,
+    b: StudyRecords,
     tables: Mapping[str, Floats],
-    volumes_a: Redraw | None,
-    volumes_b: Redraw | None,
+    estimate: VolumeEstimate | None,
     directions: Sequence[str],
     corner: Sequence[float],
-) -> dict[str, Any]:
-    names = [a["study"], b["study"]]
+) -> ComparedPair:
+    names = (a.study, b.study)
     volumes = [hypervolume(tables[name], directions, corner) for name in names]
-    pair: dict[str, Any] = {
-        "studies": names,
-        "difference": volumes[0] - volumes[1],
-        "estimate": _estimate([volumes_a, volumes_b]),
-    }
+    pair = ComparedPair(studies=names, difference=volumes[0] - volumes[1], estimate=estimate)
     if len(directions) != 2:
         return pair
     which = {"first": names[0], "second": names[1], "neither": None}
-    found = ranges(tables[names[0]], tables[names[1]], directions, corner[0])
-    pair["ranges"] = [
-        {"from": part.low, "to": part.high, "better": which[part.better], "both": part.both} for part in found
-    ]
-    pair["crossings"] = [
-        {"level": crossing.level, "up_to": which[crossing.up_to], "beyond": which[crossing.beyond]}
-        for crossing in crossings(found)
-    ]
-    return pair
+    parts = ranges(tables[names[0]], tables[names[1]], directions, corner[0])
+    return replace(
+        pair,
+        ranges=[
+            LevelRange(low=part.low, high=part.high, better=which[part.better], both=part.both)
+            for part in parts
+        ],
+        crossings=[
+            FrontCrossing(level=crossing.level, up_to=which[crossing.up_to], beyond=which[crossing.beyond])
+            for crossing in crossings(parts)
+        ],
+    )
 
 
-def _attainment(records: Sequence[Record], drawn: Sequence[Redraw | None]) -> list[dict[str, Any]]:
+def _attainment(
+    records: Sequence[StudyRecords],
+    drawn: Sequence[Redraw | None],
+    fitted: Sequence[FittedStudy] | None,
+) -> list[AttainmentLevel]:
     """Return what each study attains in the attack (or last) objective at round levels of the first one."""
-    objectives: dict[str, str] = records[0]["objectives"]
+    objectives = records[0].objectives
     names = list(objectives)
     if len(names) < 2:
         return []
-    level, other = names[0], "attack_accuracy" if "attack_accuracy" in names[1:] else names[-1]
-    columns = [names.index(level), names.index(other)]
-    directions = [objectives[level], objectives[other]]
-    reached = [trial["values"][level] for record in records for trial in front(record)]
+    given, other = names[0], "attack_accuracy" if "attack_accuracy" in names[1:] else names[-1]
+    columns = [names.index(given), names.index(other)]
+    directions = [objectives[given], objectives[other]]
+    reached = [trial.values[given] for record in records for trial in front(record)]
     if not reached:
         return []
     levels = round_values(min(reached), max(reached), LEVELS)
-    found: list[dict[str, Any]] = [{level: wanted, other: {}} for wanted in levels]
-    for record, again in zip(records, drawn, strict=True):
-        trials = eligible(record)
-        best, rows = attained(values(record)[:, columns], directions, levels)
-        sure: Sequence[Estimate | None] = [None] * len(levels)
-        if again is not None:
-            sure = estimates([again.tables], lambda t: _attained(t[:, :, columns], directions, levels))
-        for place, entry in enumerate(found):
-            estimate = sure[place]
-            entry[other][record["study"]] = (
-                None
-                if rows[place] < 0
-                else {
-                    "value": float(best[place]),
-                    "interval": None if estimate is None else _within(estimate, other),
-                    "trial": trials[rows[place]]["number"],
-                }
-            )
-    return found
+    estimated = [
+        _drawn_again(again, columns, directions, levels)
+        if fitted is None or given != "test_accuracy"
+        else fitted_attained(fitted[number], levels)
+        for number, again in enumerate(drawn)
+    ]
+    attained_by = {
+        record.study: _attained_by(record, spread, columns, directions, levels, other)
+        for record, spread in zip(records, estimated, strict=True)
+    }
+    return [
+        AttainmentLevel(
+            given=given,
+            level=level,
+            attained=other,
+            reached={study: best[place] for study, best in attained_by.items()},
+        )
+        for place, level in enumerate(levels)
+    ]
+
+
+def _attained_by(
+    record: StudyRecords,
+    spread: Sequence[AttainedEstimate | None],
+    columns: Sequence[int],
+    directions: Sequence[str],
+    levels: Sequence[float],
+    name: str,
+) -> list[Attained | None]:
+    """Return what a study attains in the objective `name`, the second of `columns`, at each of `levels`."""
+    trials = eligible(record)
+    best, rows = attained(values(record)[:, columns], directions, levels)
+    return [
+        None
+        if row < 0
+        else Attained(
+            value=float(value),
+            interval=_own(trials[row], name),
+            trial=trials[row].number,
+            estimate=None if estimate is None else _within(estimate, name),
+        )
+        for value, row, estimate in zip(best, rows, spread, strict=True)
+    ]
+
+
+def _drawn_again(
+    again: Redraw | None, columns: Sequence[int], directions: Sequence[str], levels: Sequence[float]
+) -> list[AttainedEstimate | None]:
+    """Return what a study attains at each of `levels`, the luck of the choice taken off."""
+    if again is None:
+        return [None] * len(levels)
+    drawn = estimates([again.tables], lambda t: _attained(t[:, :, columns], directions, levels))
+    return [
+        AttainedEstimate(value=estimate.corrected, interval=(estimate.low, estimate.high))
+        for estimate in drawn
+    ]
 
 
 def _attained(tables: Floats, directions: Sequence[str], levels: Sequence[float]) -> Floats:
     """Return what each of `tables` (B, n, 2) attains at each of `levels`, float (B, k), nan where nothing."""
     up = 1 if directions[0] == "maximize" else -1
     down = -1 if directions[1] == "maximize" else 1
-    found = [
+    lowest = [
         np.where(tables[:, :, 0] * up >= level * up, tables[:, :, 1] * down, np.inf).min(axis=1)
         for level in levels
     ]
-    costs = np.stack(found, axis=1)
+    costs = np.stack(lowest, axis=1)
     return np.where(np.isfinite(costs), costs * down, np.nan)
 
 
-def _within(estimate: Estimate, name: str) -> list[float] | None:
-    """Return the interval of an estimate, kept inside what the objective can be."""
+def _own(trial: TrialRecord, name: str) -> tuple[float, float] | None:
+    """Return the interval that a trial has for an objective, as the report and the card show it."""
+    ends = trial.interval.get(name)
+    return None if ends is None else (float(ends[0]), float(ends[1]))
+
+
+def _within(estimate: AttainedEstimate, name: str) -> AttainedEstimate | None:
+    """Return an estimate, kept inside what the objective can be; None if it has no end."""
     low, high = bound(name, "maximize"), bound(name, "minimize")
-    ends = (
-        max(estimate.low, -math.inf if low is None else low),
-        min(estimate.high, math.inf if high is None else high),
-    )
-    return [float(end) for end in ends] if all(math.isfinite(end) for end in ends) else None
+    least, most = -math.inf if low is None else low, math.inf if high is None else high
+    value, *ends = (float(min(max(number, least), most)) for number in (estimate.value, *estimate.interval))
+    if not all(map(math.isfinite, (value, *ends))):
+        return None
+    return AttainedEstimate(value=value, interval=(ends[0], ends[1]))
 
 
-def _check_published(published: Sequence[Record], objectives: Mapping[str, str]) -> None:
+def _check_published(published: Sequence[StudyRecords], objectives: Mapping[str, str]) -> None:
     for record in published:
-        if dict(record["objectives"]) != dict(objectives):
+        if dict(record.objectives) != dict(objectives):
             raise ConfigError(
-                f"published points have {_written(record['objectives'])} alone; the studies have "
+                f"published points have {_written(record.objectives)} alone; the studies have "
                 f"{_written(objectives)}: compare them without --published"
             )
 
 
 def _published(
-    record: Record, records: Sequence[Record], directions: Sequence[str], corner: Sequence[float]
-) -> dict[str, Any]:
-    record = {**record, "objectives": records[0]["objectives"]}
-    return {
-        "name": record["study"],
-        "setup": record["setup"],
-        "hypervolume": hypervolume(values(record), directions, corner),
-        "front": front(record),
-        "points": record["trials"],
-        "doubts": list(doubts(record)),
-        "departures": {one["study"]: departures(record["setup"], one.get("identity")) for one in records},
-    }
+    record: PublishedRecords,
+    records: Sequence[StudyRecords],
+    directions: Sequence[str],
+    corner: Sequence[float],
+) -> PublishedSetup:
+    record = replace(record, objectives=records[0].objectives)
+    return PublishedSetup(
+        name=record.study,
+        setup=record.setup,
+        hypervolume=hypervolume(values(record), directions, corner),
+        front=front(record),
+        points=record.trials,
+        doubts=list(doubts(record)),
+        departures={study.study: departures(record.setup, study.definition) for study in records},
+    )

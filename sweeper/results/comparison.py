@@ -1,109 +1,129 @@
 """A comparison as data: stored studies in, tables for pandas and flat rows for CSV out."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sweeper.results.compare import compare
+from sweeper.results.comparison_types import ComparedStudy, FrontComparison
 from sweeper.results.published import points
+from sweeper.results.record_types import StudyRecords
 from sweeper.results.records import study_records
 from sweeper.storage.home import Home, open_home
 
 if TYPE_CHECKING:
     import pandas
 
-Record = dict[str, Any]
 Row = dict[str, Any]
 
 
-def load(home: Home, names: Sequence[str], *, history: bool = False) -> list[Record]:
-    """Return the records of stored studies, each with its ``identity``: the document that it keeps."""
+def load(home: Home, names: Sequence[str], *, history: bool = False) -> list[StudyRecords]:
+    """Return the records of stored studies, each with its definition: the document that it keeps."""
     from sweeper.search.reading import open_storage
     from sweeper.storage.databases import storage_errors
 
     records = [study_records(home, name, history=history) for name in names]
     with storage_errors(home.storage):
         storage = open_storage(home.storage)
-        for record in records:
-            kept = storage.get_study_user_attrs(storage.get_study_id_from_name(record["study"]))
-            record["identity"] = kept.get("identity")
-    return records
+        documents = [
+            storage.get_study_user_attrs(storage.get_study_id_from_name(record.study)).get("identity")
+            for record in records
+        ]
+    return [replace(record, definition=document) for record, document in zip(records, documents, strict=True)]
 
 
-def rows(found: Mapping[str, Any]) -> list[Row]:
-    """Return one flat row for each study and each published set-up of what `compare` found.
+def rows(comparison: FrontComparison) -> list[Row]:
+    """Return one flat row for each study and each published set-up of a comparison of `compare`.
 
     ``kind`` is measured or published. What is attained at a level is a column of its own, named
     ``attack_accuracy_at_0.8`` for the level 0.8. A figure that is not known is None.
     """
-    table = [_measured(study, found) for study in found["studies"]]
+    table = [_measured(study, comparison) for study in comparison.studies]
     return table + [
         {
-            "study": one["name"],
+            "study": setup.name,
             "kind": "published",
-            "trials": len(one["points"]),
-            "front": len(one["front"]),
-            "hypervolume": one["hypervolume"],
-            "doubts": "; ".join(one["doubts"]),
+            "trials": len(setup.points),
+            "front": len(setup.front),
+            "hypervolume": setup.hypervolume,
+            "doubts": "; ".join(setup.doubts),
         }
-        for one in found["published"]
+        for setup in comparison.published
     ]
 
 
-def _measured(study: Mapping[str, Any], found: Mapping[str, Any]) -> Row:
-    sure = study["estimate"] or {"value": None, "interval": [None, None], "basis": None}
+def _measured(study: ComparedStudy, comparison: FrontComparison) -> Row:
+    estimate = study.estimate
+    low, high = (None, None) if estimate is None else estimate.interval
     row: Row = {
-        "study": study["study"],
+        "study": study.study,
         "kind": "measured",
-        "trials": study["trials"],
-        "front": len(study["front"]),
-        "hypervolume": study["hypervolume"],
-        "hypervolume_corrected": sure["value"],
-        "hypervolume_low": sure["interval"][0],
-        "hypervolume_high": sure["interval"][1],
-        "interval_basis": sure["basis"],
-        "seconds": study["seconds"],
-        "hypervolume_per_hour": study["per_hour"],
-        "hypervolume_at_equal_work": study["at_equal_work"],
+        "trials": study.trials,
+        "front": len(study.front),
+        "hypervolume": study.hypervolume,
+        "hypervolume_corrected": None if estimate is None else estimate.value,
+        "hypervolume_low": low,
+        "hypervolume_high": high,
+        "interval_basis": None if estimate is None else estimate.basis,
+        "seconds": study.seconds,
+        "hypervolume_per_hour": study.per_hour,
+        "hypervolume_at_equal_work": study.at_equal_work,
     }
-    row |= {f"dominated_by_{rival}": share for rival, share in found["dominated"][study["study"]].items()}
-    for entry in found["attainment"]:
-        (_, wanted), (other, reached) = entry.items()
-        best = reached[study["study"]]
-        row[f"{other}_at_{wanted:g}"] = None if best is None else best["value"]
+    dominated = comparison.dominated[study.study]
+    row |= {f"dominated_by_{rival}": share for rival, share in dominated.items()}
+    for entry in comparison.attainment:
+        best = entry.reached[study.study]
+        row[f"{entry.attained}_at_{entry.level:g}"] = None if best is None else best.value
     return row
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What `compare` found, for notebooks. found: the same as JSON-ready data, see `compare.compare`."""
+    """A comparison for notebooks."""
 
-    found: dict[str, Any]
+    fronts: FrontComparison
+
+    @property
+    def found(self) -> dict[str, Any]:
+        """Return the comparison as the JSON of ``sweeper compare``."""
+        return self.fronts.to_json()
 
     @property
     def outcome(self) -> str:
-        """Return what it comes to, in one sentence."""
-        return str(self.found["outcome"])
+        """Return the conclusion, in one sentence."""
+        return self.fronts.outcome
 
     def studies(self) -> "pandas.DataFrame":
         """Return one row for each study and published set-up, as in ``sweeper compare -f csv``."""
         import pandas
 
-        return pandas.DataFrame(rows(self.found))
+        return pandas.DataFrame(rows(self.fronts))
 
     def attainment(self) -> "pandas.DataFrame":
-        """Return a row for each study and level: what is attained there, its interval, and by which trial."""
+        """Return a row for each study and level: what is attained there, by which trial, and an estimate.
+
+        The interval is the trial's own. The estimate is without the luck of the trial that looks best.
+        """
         import pandas
 
         table = []
-        for entry in self.found["attainment"]:
-            (level, wanted), (other, reached) = entry.items()
-            for study, best in reached.items():
-                best = best or {"value": None, "interval": None, "trial": None}
-                low, high = best["interval"] or (None, None)
-                ends = {f"{other}_low": low, f"{other}_high": high}
+        for entry in self.fronts.attainment:
+            for study, best in entry.reached.items():
+                low, high = (best and best.interval) or (None, None)
+                estimate = best and best.estimate
+                least, most = estimate.interval if estimate else (None, None)
                 table.append(
-                    {"study": study, level: wanted, other: best["value"], **ends, "trial": best["trial"]}
+                    {
+                        "study": study,
+                        entry.given: entry.level,
+                        entry.attained: best and best.value,
+                        f"{entry.attained}_low": low,
+                        f"{entry.attained}_high": high,
+                        "trial": best and best.trial,
+                        "estimate": estimate and estimate.value,
+                        "estimate_low": least,
+                        "estimate_high": most,
+                    }
                 )
         return pandas.DataFrame(table)
 
@@ -112,20 +132,20 @@ class Comparison:
         import pandas
 
         table = []
-        for pair in self.found["pairs"]:
-            sure = pair["estimate"] or {"value": None, "interval": [None, None], "probability": None}
-            low, high = sure["interval"]
-            first, second = pair["studies"]
+        for pair in self.fronts.pairs:
+            estimate = pair.estimate
+            low, high = (None, None) if estimate is None else estimate.interval
+            first, second = pair.studies
             table.append(
                 {
                     "first": first,
                     "second": second,
-                    "lead": pair["difference"],
-                    "lead_corrected": sure["value"],
+                    "lead": pair.difference,
+                    "lead_corrected": estimate and estimate.value,
                     "lead_low": low,
                     "lead_high": high,
-                    "probability": sure["probability"],
-                    "crossings": len(pair.get("crossings") or []),
+                    "probability": estimate and estimate.probability,
+                    "crossings": len(pair.crossings or ()),
                 }
             )
         return pandas.DataFrame(table)

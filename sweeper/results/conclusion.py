@@ -1,29 +1,28 @@
-"""What a comparison comes to, in one sentence."""
+"""Conclusion of a comparison, in one sentence."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
 from sweeper.results import formatting
-
-Found = Mapping[str, Any]
+from sweeper.results.comparison_types import ComparedStudy, FrontComparison, VolumeEstimate
 
 MANY = 2  # crossings that a sentence names one by one
 
 
-def conclusion(found: Found) -> str:
-    """Return one sentence for what `compare` found: who is ahead, how sure that is, and where it turns.
+def conclusion(comparison: FrontComparison) -> str:
+    """Return one sentence for a comparison: who is ahead, how sure that is, and where it turns.
 
     A lead counts as shown only if the 95 % interval of the difference of hypervolumes leaves out 0.
     """
-    studies = [study for study in found["studies"] if study["trials"]]
+    studies = [study for study in comparison.studies if study.trials]
     if not studies:
         return "No study has a finished trial yet."
     order = sorted(studies, key=lambda study: _volume(study), reverse=True)
     first = order[0]
     if len(order) == 1:
-        rest = "; the others have no finished trial yet" if len(found["studies"]) > 1 else ""
-        return f"'{first['study']}' has hypervolume {_volume(first):.3f}{_range(first['estimate'])}{rest}."
-    behind = [(study, *_lead(found["pairs"], first["study"], study["study"])) for study in order[1:]]
+        rest = "; the others have no finished trial yet" if len(comparison.studies) > 1 else ""
+        return f"'{first.study}' has hypervolume {_volume(first):.3f}{_range(first.estimate)}{rest}."
+    behind = [(study, *_lead(comparison, first.study, study.study)) for study in order[1:]]
     parts = []
     ahead = [study for study, _, shown in behind if shown]
     level = [study for study, _, shown in behind if shown is False]
@@ -32,7 +31,7 @@ def conclusion(found: Found) -> str:
         parts.append(_two(first, *behind[0]))
     else:
         parts.append(
-            f"of {len(order)} studies '{first['study']}' has the highest hypervolume, {_volume(first):.3f}"
+            f"of {len(order)} studies '{first.study}' has the highest hypervolume, {_volume(first):.3f}"
         )
         if ahead:
             parts.append(f"shown to be ahead of {_names(ahead)}")
@@ -40,71 +39,70 @@ def conclusion(found: Found) -> str:
             parts.append(f"not to be told apart from {_names(level)}")
         if unsure:
             parts.append(f"how sure that is against {_names(unsure)} is not known")
-    parts += _turns(found, first["study"], order[1]["study"])
+    parts += _turns(comparison, first.study, order[1].study)
     text = "; ".join(parts)
     return text[0].upper() + text[1:] + "."
 
 
-def _volume(study: Found) -> float:
+def _volume(study: ComparedStudy) -> float:
     """Return the hypervolume without the luck of the front where that is known."""
-    return float(study["estimate"]["value"] if study["estimate"] else study["hypervolume"])
+    return study.estimate.value if study.estimate else study.hypervolume
 
 
-def _range(estimate: Found | None) -> str:
-    return f" [{estimate['interval'][0]:.3f}, {estimate['interval'][1]:.3f}]" if estimate else ""
+def _range(estimate: VolumeEstimate | None) -> str:
+    return f" [{estimate.interval[0]:.3f}, {estimate.interval[1]:.3f}]" if estimate else ""
 
 
-def _lead(pairs: Sequence[Found], first: str, second: str) -> tuple[Found | None, bool | None]:
+def _lead(comparison: FrontComparison, first: str, second: str) -> tuple[VolumeEstimate | None, bool | None]:
     """Return the estimate of the first study's lead, and whether it is shown; None if nothing is known."""
-    pair = next(pair for pair in pairs if set(pair["studies"]) == {first, second})
-    estimate = pair["estimate"]
+    pair = comparison.pair(first, second)
+    estimate = pair.estimate
     if estimate is None:
         return None, None
-    low, high = estimate["interval"]
-    if pair["studies"][0] != first:
+    low, high = estimate.interval
+    if pair.studies[0] != first:
         low, high = -high, -low
-        estimate = {**estimate, "value": -estimate["value"], "interval": [low, high]}
+        estimate = replace(estimate, value=-estimate.value, interval=(low, high))
     return estimate, bool(low > 0)
 
 
-def _two(first: Found, second: Found, lead: Found | None, shown: bool | None) -> str:
+def _two(first: ComparedStudy, second: ComparedStudy, lead: VolumeEstimate | None, shown: bool | None) -> str:
     volumes = f"hypervolume {_volume(first):.3f} against {_volume(second):.3f}"
     if lead is None:
         return (
-            f"'{first['study']}' is ahead of '{second['study']}' as measured ({volumes}), "
+            f"'{first.study}' is ahead of '{second.study}' as measured ({volumes}), "
             "but how sure that is is not known"
         )
-    difference = f"difference {lead['value']:.3f}{_range(lead)}"
+    difference = f"difference {lead.value:.3f}{_range(lead)}"
     if shown:
-        return f"'{first['study']}' has the better front than '{second['study']}': {volumes}, {difference}"
-    return f"'{first['study']}' and '{second['study']}' are not to be told apart: {volumes}, {difference}"
+        return f"'{first.study}' has the better front than '{second.study}': {volumes}, {difference}"
+    return f"'{first.study}' and '{second.study}' are not to be told apart: {volumes}, {difference}"
 
 
-def _names(studies: Sequence[Found]) -> str:
-    return ", ".join(f"'{study['study']}' ({_volume(study):.3f})" for study in studies)
+def _names(studies: Sequence[ComparedStudy]) -> str:
+    return ", ".join(f"'{study.study}' ({_volume(study):.3f})" for study in studies)
 
 
-def _turns(found: Found, first: str, second: str) -> list[str]:
+def _turns(comparison: FrontComparison, first: str, second: str) -> list[str]:
     """Return where the fronts of the two best studies cross, or that they do not."""
-    pair = next(pair for pair in found["pairs"] if set(pair["studies"]) == {first, second})
-    if "crossings" not in pair:
+    pair = comparison.pair(first, second)
+    if pair.crossings is None:
         return []
-    level = next(iter(found["reference_point"]))
-    crossed = pair["crossings"]
+    level = next(iter(comparison.reference_point))
+    crossed = pair.crossings
     if not crossed:
-        both = {part["better"] for part in pair["ranges"] if part["both"]} - {None}
+        both = {part.better for part in pair.ranges or () if part.both} - {None}
         if not both:
             return []
         return [f"their fronts do not cross: where both reach, '{both.pop()}' is never behind"]
-    places = [formatting.value(level, crossing["level"]) for crossing in crossed]
+    places = [formatting.value(level, crossing.level) for crossing in crossed]
     last = crossed[-1]
     if len(crossed) > MANY:
         where = f"{len(crossed)} times between {formatting.objective(level)} {places[0]} and {places[-1]}"
-        return [f"their fronts cross {where}, beyond which '{last['beyond']}' is the better one"]
+        return [f"their fronts cross {where}, beyond which '{last.beyond}' is the better one"]
     where = f"their fronts cross at {formatting.objective(level)} {' and '.join(places)}: "
     if len(crossed) == 1:
-        return [f"{where}up to there '{last['up_to']}' is the better one, beyond it '{last['beyond']}'"]
+        return [f"{where}up to there '{last.up_to}' is the better one, beyond it '{last.beyond}'"]
     return [
-        f"{where}between the two '{last['up_to']}' is the better one, "
-        f"before and beyond them '{last['beyond']}'"
+        f"{where}between the two '{last.up_to}' is the better one, before and beyond them '{last.beyond}'"
     ]

@@ -1,14 +1,14 @@
-"""Under which conditions a study measured: data, judge, attacks. Studies compare only under the same ones."""
+"""Conditions of a study: data, judge, attacks. Studies compare only under the same ones."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sweeper.results.record_types import StudyRecords, TrialRecord
 from sweeper.results.stage_files import attack_folders, key_parts, stage_folder
 from trainables.errors import ConfigError
 
-Record = Mapping[str, Any]
 Flat = dict[str, Any]
 
 # What of a trial's document decides what its figures mean; the rest (target, defense) is what is compared.
@@ -41,58 +41,58 @@ class Setup:
     exact: bool
 
 
-def setup(record: Record, *, exact: bool = True) -> Setup | None:
-    """Return the conditions of a study (of ``sweeper front``, with its ``identity`` if known), or None.
+def setup(record: StudyRecords, *, exact: bool = True) -> Setup | None:
+    """Return the conditions of a study, or None if they are not known.
 
     exact: from the stages of its finished trials, None if one's files are not on this machine. Otherwise from
-    ``record["identity"]``, the document that the study keeps, None if that is not given.
+    ``record.definition``, the document that the study keeps, None if that is not given.
     """
-    trials = [t for t in record["trials"] if t["state"] == "complete"]
+    trials = record.complete
     if exact:
-        found = [_of_stages(trial) for trial in trials]
+        conditions = [_of_stages(trial) for trial in trials]
     else:
-        found = [_of_document(record.get("identity"), trial) for trial in trials or [{"params": {}}]]
-    kept = [one for one in found if one is not None]
-    if not kept or len(kept) < len(found):
+        searched = [trial.params for trial in trials] or [{}]
+        conditions = [_of_document(record.definition, params) for params in searched]
+    known = [condition for condition in conditions if condition is not None]
+    if not known or len(known) < len(conditions):
         return None
-    paths = sorted({path for one in kept for path in one})
+    paths = sorted({path for condition in known for path in condition})
     return Setup(
-        str(record["study"]),
-        {path: frozenset(json.dumps(one.get(path), sort_keys=True) for one in kept) for path in paths},
+        record.study,
+        {path: frozenset(json.dumps(flat.get(path), sort_keys=True) for flat in known) for path in paths},
         exact,
     )
 
 
-def _of_stages(trial: Mapping[str, Any]) -> Flat | None:
+def _of_stages(trial: TrialRecord) -> Flat | None:
     """Return the conditions of one trial from what went into its stages."""
-    artifacts = trial.get("artifacts") or {}
-    target, judge = (key_parts(str(artifacts.get(stage))) for stage in ("target", "judge"))
-    attacks = attack_folders(trial)
+    target, judge = (key_parts(str(trial.artifacts.get(stage))) for stage in ("target", "judge"))
+    attacks = attack_folders(trial.artifacts)
     if target is None or judge is None or not attacks:
         return None
-    found: Flat = {name: target.get(name) for name in ("private", "validation", "test", "seed")}
-    found |= _flat(judge.get("judge"), "judge") | {"judge.version": judge.get("version")}
-    found["image_size"] = judge.get("image_size")
+    flat: Flat = {name: target.get(name) for name in ("private", "validation", "test", "seed")}
+    flat |= _flat(judge.get("judge"), "judge") | {"judge.version": judge.get("version")}
+    flat["image_size"] = judge.get("image_size")
     for name, folder in attacks.items():
         parts = key_parts(folder)
         prior = None if parts is None else key_parts(stage_folder(folder, "prior", str(parts.get("prior"))))
         if parts is None or prior is None:
             return None
         prefix = f"attack.{name}" if name else "attack"
-        found |= _flat(parts.get("attack"), prefix) | {f"{prefix}.version": parts.get("version")}
-        found |= _flat(prior.get("prior"), f"{prefix}.prior")
-        found |= {f"{prefix}.prior.{key}": prior.get(key) for key in ("seed", "version")}
-        found |= {"public": prior.get("public"), "identities": parts.get("identities")}
-    return found
+        flat |= _flat(parts.get("attack"), prefix) | {f"{prefix}.version": parts.get("version")}
+        flat |= _flat(prior.get("prior"), f"{prefix}.prior")
+        flat |= {f"{prefix}.prior.{key}": prior.get(key) for key in ("seed", "version")}
+        flat |= {"public": prior.get("public"), "identities": parts.get("identities")}
+    return flat
 
 
-def _of_document(identity: Mapping[str, Any] | None, trial: Mapping[str, Any]) -> Flat | None:
-    """Return the conditions of one trial from the study's template and what the trial changed of it."""
-    if not identity or "trial" not in identity:
+def _of_document(definition: Mapping[str, Any] | None, params: Mapping[str, Any]) -> Flat | None:
+    """Return the conditions of one trial from the study's template and what its `params` change of it."""
+    if not definition or "trial" not in definition:
         return None
-    found = _flat({name: v for name, v in identity["trial"].items() if name in CONDITIONS}, "")
-    changed = {path: v for path, v in trial["params"].items() if path.partition(".")[0] in CONDITIONS}
-    return found | changed
+    flat = _flat({name: v for name, v in definition["trial"].items() if name in CONDITIONS}, "")
+    changed = {path: v for path, v in params.items() if path.partition(".")[0] in CONDITIONS}
+    return flat | changed
 
 
 def _flat(value: Any, path: str) -> Flat:
@@ -108,7 +108,7 @@ def _flat(value: Any, path: str) -> Flat:
     }
 
 
-def differences(first: Record, second: Record) -> list[str] | None:
+def differences(first: StudyRecords, second: StudyRecords) -> list[str] | None:
     """Return what differs in the conditions of two studies, a text each; None if they are not known."""
     pair = _pair(first, second)
     if pair is None:
@@ -123,7 +123,7 @@ def differences(first: Record, second: Record) -> list[str] | None:
     ]
 
 
-def _pair(first: Record, second: Record) -> tuple[Setup, Setup] | None:
+def _pair(first: StudyRecords, second: StudyRecords) -> tuple[Setup, Setup] | None:
     """Return both set-ups, read in the same way: exactly if possible for both."""
     for exact in (True, False):
         a, b = setup(first, exact=exact), setup(second, exact=exact)
@@ -139,21 +139,21 @@ def _shown(values: frozenset[str]) -> str:
     )
 
 
-def check_setups(records: Sequence[Record], *, force: bool = False) -> list[str]:
+def check_setups(records: Sequence[StudyRecords], *, force: bool = False) -> list[str]:
     """Return notes on how the conditions of studies differ; raise `ConfigError` if they do, unless forced.
 
     A study without a finished trial is under no condition yet.
     """
-    known = [record for record in records if any(t["state"] == "complete" for t in record["trials"])]
+    known = [record for record in records if record.complete]
     notes: list[str] = []
     for other in known[1:]:
-        names = f"'{known[0]['study']}' and '{other['study']}'"
-        found = differences(known[0], other)
-        if found is None:
+        names = f"'{known[0].study}' and '{other.study}'"
+        texts = differences(known[0], other)
+        if texts is None:
             notes.append(f"whether {names} were measured under the same conditions is not known")
-        elif found:
-            more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-            text = "; ".join(found[:SHOWN]) + more
+        elif texts:
+            more = f"; and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
+            text = "; ".join(texts[:SHOWN]) + more
             if not force:
                 raise ConfigError(
                     f"studies compare only under the same data, judge and attacks; {text}; "

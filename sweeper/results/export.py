@@ -1,11 +1,11 @@
-"""Release a trial: its target's weights, what they are for, its labels, and a card of what was measured."""
+"""Release of a trial: its target's weights, what they are for, its labels, and a card of all figures."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sweeper.results.model_card import CARD, Trial, card
+from sweeper.results.model_card import CARD, card
+from sweeper.results.record_types import Replicate, StudyRecords, TrialRecord
 from sweeper.results.records import study_records
 from sweeper.results.stage_files import key_parts
 from sweeper.storage.home import Home
@@ -15,7 +15,10 @@ from trainables.errors import ConfigError
 from trainables.storage.store import disk_errors
 
 if TYPE_CHECKING:  # torch takes seconds
+    from torch import Tensor
+
     from trainables.config import TrialConfig
+    from trainables.operating_point import OperatingPoint
 
 
 def export(home: Home, name: str, number: int, folder: Path, *, replicate: int | None = None) -> Path:
@@ -41,7 +44,7 @@ def export(home: Home, name: str, number: int, folder: Path, *, replicate: int |
         raise ConfigError(
             f"trial {number} was trained under the seeds {', '.join(map(str, seeds))}; got {chosen} (--seed)"
         )
-    weights = Path(seeds[chosen]["artifacts"].get("target") or "nowhere") / "target.pt"
+    weights = Path(seeds[chosen].artifacts.get("target") or "nowhere") / "target.pt"
     if not weights.is_file():
         raise ConfigError(
             f"expected the target of trial {number} at {weights}, found nothing; export where the sweep ran, "
@@ -49,7 +52,7 @@ def export(home: Home, name: str, number: int, folder: Path, *, replicate: int |
         )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"expected a new or empty folder to release into, got {folder} (-o)")
-    config = load_trial({**study.document(trial["params"]), "replicate": chosen}, f"{name}, trial {number}")
+    config = load_trial({**study.document(trial.params), "replicate": chosen}, f"{name}, trial {number}")
     labels = trained_labels(config, weights.parent)
     crop, fit = config.private.crop, config.private.fit
     about = {
@@ -65,17 +68,40 @@ def export(home: Home, name: str, number: int, folder: Path, *, replicate: int |
         "seed": [config.seed, chosen],
         "written_by": __version__,
     }
+    state = torch.load(weights, map_location="cpu", weights_only=True)
+    point = measured_threshold(config, state, labels)
+    if point is not None:
+        about["operating_point"] = point.to_json()
     with disk_errors(folder):
         write_released(
             folder,
-            weights=torch.load(weights, map_location="cpu", weights_only=True),
+            weights=state,
             labels=labels,
             config=about,
         )
-        text = card(records, trial, seeds[chosen], to_json(config), len(labels), folder.name)
+        text = card(records, trial, seeds[chosen], to_json(config), len(labels), folder.name, point)
         (folder / CARD).write_text(text, encoding="utf-8")
     load_released(folder)  # what was written can be used
     return folder
+
+
+def measured_threshold(
+    config: "TrialConfig", state: dict[str, "Tensor"], labels: tuple[str, ...]
+) -> "OperatingPoint | None":
+    """Return the score from which the target's answer counts; None where its data are not as they were."""
+    from trainables.operating_point import operating_point
+    from trainables.stages.data import load_data
+    from trainables.stages.target import new_target
+
+    try:
+        data = load_data(config)
+    except ConfigError:
+        return None
+    if data.split.test.names != labels:
+        return None
+    classifier = new_target(config, len(labels))
+    classifier.load_state_dict(state)
+    return operating_point(classifier, data.split.test, data.public)
 
 
 def trained_labels(config: "TrialConfig", folder: Path) -> tuple[str, ...]:
@@ -101,22 +127,21 @@ def trained_labels(config: "TrialConfig", folder: Path) -> tuple[str, ...]:
     return data.split.train.names
 
 
-def find_trial(records: Mapping[str, Any], number: int) -> Trial:
+def find_trial(records: StudyRecords, number: int) -> TrialRecord:
     """Return the finished trial `number`; raise `ConfigError` naming those there are."""
-    found = next((trial for trial in records["trials"] if trial["number"] == number), None)
-    if found is None or found["state"] != "complete":
-        have = ", ".join(str(t["number"]) for t in records["trials"] if t["state"] == "complete")
-        state = "no such trial" if found is None else f"a {found['state']} one"
+    trial = next((trial for trial in records.trials if trial.number == number), None)
+    if trial is None or not trial.complete:
+        have = ", ".join(str(other.number) for other in records.complete)
+        state = "no such trial" if trial is None else f"a {trial.state} one"
         raise ConfigError(
-            f"expected a finished trial of '{records['study']}', got {number}, {state} (--trial); finished: "
+            f"expected a finished trial of '{records.study}', got {number}, {state} (--trial); finished: "
             f"{have or 'none'}"
         )
-    return dict(found)
+    return trial
 
 
-def trained_seeds(trial: Trial, first: int) -> dict[int, Trial]:
+def trained_seeds(trial: TrialRecord, first: int) -> dict[int, Replicate]:
     """Return replicate number -> values, interval and artifacts of every target that the trial trained."""
-    own = {"replicate": first, **{key: trial[key] for key in ("values", "interval", "artifacts")}}
-    searched = trial.get("replicates") or [own]
-    fresh = (trial.get("confirmed") or {}).get("replicates") or []
-    return {one["replicate"]: one for one in [*searched, *fresh]}
+    own = Replicate(replicate=first, values=trial.values, interval=trial.interval, artifacts=trial.artifacts)
+    fresh = trial.confirmed.replicates if trial.confirmed else ()
+    return {seed.replicate: seed for seed in (*(trial.replicates or [own]), *fresh)}

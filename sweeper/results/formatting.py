@@ -1,10 +1,11 @@
-"""How reports write numbers, settings and trials."""
+"""Formatting of numbers, settings and trials in reports."""
 
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from sweeper.results.record_types import TrialRecord
 from sweeper.study.metrics import SHARE, find_metric
-
-Trial = dict[str, Any]
 
 _SYMBOLS = {"lambda_x": "λx", "lambda_y": "λy", "beta": "β", "alpha": "α"}
 
@@ -62,19 +63,19 @@ def duration(seconds: float) -> str:
     """Return seconds as the two largest units that matter."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    rounded = round(seconds)
+    if rounded < 60:
+        return f"{rounded} s"
+    if rounded < 3600:
+        return f"{rounded // 60} min {rounded % 60:02d} s"
+    return f"{rounded // 3600} h {rounded % 3600 // 60:02d} min"
 
 
-def defense(trial: Trial) -> str:
+def defense(trial: TrialRecord) -> str:
     """Return the defense and its searched weights: ``bido hsic, λx 0.05, λy 0.5``."""
     prefix = "defense."
-    knobs = {k.removeprefix(prefix): v for k, v in trial["params"].items() if k.startswith(prefix)}
-    head = [str(trial.get("defense") or knobs.get("kind", "none"))]
+    knobs = {k.removeprefix(prefix): v for k, v in trial.params.items() if k.startswith(prefix)}
+    head = [str(trial.defense or knobs.get("kind", "none"))]
     knobs.pop("kind", None)
     if "measure" in knobs:
         head.append(str(knobs.pop("measure")))
@@ -83,22 +84,52 @@ def defense(trial: Trial) -> str:
     )
 
 
-def family(trial: Trial) -> str:
+def family(trial: TrialRecord) -> str:
     """Return the kind of defense, the word that plots group by."""
-    return str(trial.get("defense") or trial["params"].get("defense.kind") or "none")
+    return str(trial.defense or trial.params.get("defense.kind") or "none")
 
 
-def freeze_point(trial: Trial) -> str:
+def freeze_point(trial: TrialRecord) -> str:
     """Return the trial's freeze point, ``none`` if nothing is known of it."""
-    return str(trial.get("freeze_point") or trial["params"].get("target.freeze_point") or "none")
+    return str(trial.freeze_point or trial.params.get("target.freeze_point") or "none")
 
 
-def undefended(trial: Trial) -> bool:
+def undefended(trial: TrialRecord) -> bool:
     """Return whether nothing protects this trial: no defense and nothing frozen."""
     return family(trial) == "none" and freeze_point(trial) == "none"
 
 
-def short(trial: Trial) -> str:
+def reference(trials: Iterable[TrialRecord], objectives: Mapping[str, str]) -> TrialRecord | None:
+    """Return the undefended trial to compare with, the best in the first objective; None without any."""
+    name, direction = next(iter(objectives.items()))
+    plain = [trial for trial in trials if trial.complete and undefended(trial) and name in trial.values]
+    best = max if direction == "maximize" else min
+    return best(plain, key=lambda trial: trial.values[name], default=None)
+
+
+def chances(trials: Iterable[TrialRecord]) -> list[float]:
+    """Return the attack accuracy of a guess, from the lowest; several where people differ."""
+    known = {trial.metrics.get("chance") for trial in trials if trial.complete}
+    return sorted(chance for chance in known if chance is not None)
+
+
+def warnings(trials: Iterable[TrialRecord]) -> dict[str, list[int]]:
+    """Return each warning with the numbers of the trials that have it.
+
+    Those that differ in their numbers only are one: the first trial's, and the words that others are alike.
+    """
+    texts: dict[str, dict[int, str]] = {}
+    for trial in trials:
+        for text in trial.warnings:
+            texts.setdefault(re.sub(r"\d+(\.\d+)?", "#", text), {}).setdefault(trial.number, text)
+    grouped = {}
+    for of in texts.values():
+        first, *others = dict.fromkeys(of.values())
+        grouped[f"{first}; others alike" if others else first] = list(of)
+    return grouped
+
+
+def short(trial: TrialRecord) -> str:
     """Return the label of a point: its freeze point, or that it has none."""
     if undefended(trial):
         return "undefended"

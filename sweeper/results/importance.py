@@ -1,4 +1,4 @@
-"""Which parameters decided how well trials did. Imports optuna."""
+"""Importance of parameters: which of them decided how well trials did. Imports optuna."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -14,9 +14,9 @@ from optuna.distributions import (
 from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.study import StudyDirection
 
-optuna.logging.set_verbosity(optuna.logging.ERROR)
+from sweeper.results.record_types import TrialRecord
 
-Trial = Mapping[str, Any]
+optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 ENOUGH = 20  # trials; with fewer, the best of them are too few to have anything in common
 BEST = 5  # trials at least that count as the best
@@ -24,7 +24,7 @@ LOGARITHMIC = 30.0  # a positive range as wide as this is taken for one on a log
 FRONT = "the front"
 
 
-def importances(trials: Sequence[Trial], objectives: Mapping[str, str]) -> dict[str, dict[str, float]]:
+def importances(trials: Sequence[TrialRecord], objectives: Mapping[str, str]) -> dict[str, dict[str, float]]:
     """Return, for `FRONT` and each of `objectives`, parameter -> its share of what decides; shares sum to 1.
 
     trials: finished ones, with ``params`` and ``values``. A parameter matters as far as the best trials (a
@@ -43,31 +43,33 @@ def importances(trials: Sequence[Trial], objectives: Mapping[str, str]) -> dict[
         study.add_trials(
             [
                 optuna.trial.create_trial(
-                    params={name: value for name, value in trial["params"].items() if name in space},
-                    distributions={name: one for name, one in space.items() if name in trial["params"]},
-                    values=[trial["values"][name] for name in objectives],
+                    params={name: value for name, value in trial.params.items() if name in space},
+                    distributions={
+                        name: distribution for name, distribution in space.items() if name in trial.params
+                    },
+                    values=[trial.values[name] for name in objectives],
                 )
                 for trial in trials
             ]
         )
         evaluator = PedAnovaImportanceEvaluator(target_quantile=max(0.1, BEST / len(trials)))
-        found = {FRONT: evaluator.evaluate(study)} if len(objectives) > 1 else {}
+        importance = {FRONT: evaluator.evaluate(study)} if len(objectives) > 1 else {}
         for column, (name, direction) in enumerate(objectives.items()):
             sign = -1.0 if direction == "maximize" else 1.0  # lower is better to the evaluator
 
             def cost(trial: optuna.trial.FrozenTrial, column: int = column, sign: float = sign) -> float:
                 return sign * float(trial.values[column])
 
-            found[name] = evaluator.evaluate(study, target=cost)
-    return {name: _shares(one) for name, one in found.items() if sum(one.values()) > 0}
+            importance[name] = evaluator.evaluate(study, target=cost)
+    return {goal: _shares(weights) for goal, weights in importance.items() if sum(weights.values()) > 0}
 
 
-def _shares(found: Mapping[str, float]) -> dict[str, float]:
-    total = sum(found.values())
-    return {name: value / total for name, value in sorted(found.items(), key=lambda item: -item[1])}
+def _shares(weights: Mapping[str, float]) -> dict[str, float]:
+    total = sum(weights.values())
+    return {name: value / total for name, value in sorted(weights.items(), key=lambda item: -item[1])}
 
 
-def distributions(trials: Sequence[Trial]) -> dict[str, BaseDistribution]:
+def distributions(trials: Sequence[TrialRecord]) -> dict[str, BaseDistribution]:
     """Return what each parameter of `trials` may have been drawn from, going by its values.
 
     Numbers come from the range that they span, all else from the values that there are. A parameter that has
@@ -75,17 +77,17 @@ def distributions(trials: Sequence[Trial]) -> dict[str, BaseDistribution]:
     """
     values: dict[str, list[Any]] = {}
     for trial in trials:
-        for name, value in trial["params"].items():
+        for name, value in trial.params.items():
             values.setdefault(name, []).append(value)
-    found: dict[str, BaseDistribution] = {}
+    space: dict[str, BaseDistribution] = {}
     for name, seen in values.items():
         if all(type(v) is int for v in seen) and len(set(seen)) > 1:
-            found[name] = IntDistribution(min(seen), max(seen))
+            space[name] = IntDistribution(min(seen), max(seen))
         elif all(type(v) in (int, float) for v in seen) and len(set(seen)) > 1:
             low, high = float(min(seen)), float(max(seen))
-            found[name] = FloatDistribution(low, high, log=low > 0 and high / low > LOGARITHMIC)
+            space[name] = FloatDistribution(low, high, log=low > 0 and high / low > LOGARITHMIC)
         elif all(isinstance(v, str | bool | int | float | None) for v in seen):
             choices = list(dict.fromkeys(seen))
             if len(choices) > 1 or len(seen) < len(trials):
-                found[name] = CategoricalDistribution(choices)
-    return {name: one for name, one in found.items() if not one.single()}
+                space[name] = CategoricalDistribution(choices)
+    return {name: distribution for name, distribution in space.items() if not distribution.single()}

@@ -2,30 +2,43 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sweeper.results import formatting
+from sweeper.results.record_types import (
+    AttackFigures,
+    Ends,
+    Replicate,
+    StudyRecords,
+    TrialConfirmation,
+    TrialRecord,
+)
 from sweeper.study.metrics import TrialMetric, column_metrics, trial_metrics
 from trainables.storage.documents import FILE_KNOBS
+
+if TYPE_CHECKING:  # torch takes seconds
+    from trainables.operating_point import OperatingPoint
 
 CARD = "README.md"
 
 
-Trial = dict[str, Any]
-
-
 def card(
-    records: Mapping[str, Any],
-    trial: Trial,
-    released: Trial,
+    records: StudyRecords,
+    trial: TrialRecord,
+    released: Replicate,
     config: Mapping[str, Any],
     identities: int,
     folder: str,
+    point: "OperatingPoint | None" = None,
 ) -> str:
-    """Return the model card: what it is, how to load it, what it can do, and what leaks as measured."""
+    """Return the model card: what it is, how to load it, what it can do, and what leaks as measured.
+
+    released: the seed whose weights are released. config: the trial's document. identities: how many it
+    tells apart. folder: that of the release, for the example. point: the threshold of `identify`.
+    """
     target = config["target"]
     lines = [
-        f"# {records['study']}, trial {trial['number']}",
+        f"# {records.study}, trial {trial.number}",
         "",
         f"A `{target['architecture']}` that tells {identities} identities apart on images of "
         f"{config['image_size']} pixels. Frozen as pre-trained up to: `{formatting.freeze_point(trial)}`. "
@@ -44,6 +57,8 @@ def card(
         *_table(["", "test accuracy"], _utility(records, trial, released)),
         "",
         "Measured on private test images that were neither trained on nor used to choose the epoch.",
+        "",
+        _threshold(point),
         "",
         "## What leaks, as far as measured",
         "",
@@ -71,6 +86,20 @@ def card(
     return "\n".join(lines)
 
 
+def _threshold(point: "OperatingPoint | None") -> str:
+    """Return what the score of `identify` means."""
+    if point is None:
+        return (
+            "`identify` gives a name to everybody, strangers too, with a score; no threshold was measured, "
+            "as the data were not at hand when this was written."
+        )
+    return (
+        f"`identify` gives a name to everybody, with a score; count it from {point.score:.4f} up. Of public "
+        f"images of other people {100 * point.strangers_named:.1f} % reach that; of private test images "
+        f"{100 * point.people_named:.1f} % reach it with the right name."
+    )
+
+
 def _columns() -> list[TrialMetric]:
     return [*column_metrics(), trial_metrics()["queries"]]
 
@@ -89,19 +118,19 @@ def _table(head: list[str], rows: list[list[str]]) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
 
 
-def _shown(name: str, holder: Mapping[str, Any]) -> str:
-    ends = holder["interval"].get(name)
-    text = formatting.value(name, holder["values"].get(name))
+def _shown(name: str, holder: TrialRecord | TrialConfirmation | Replicate) -> str:
+    ends = holder.interval.get(name)
+    text = formatting.value(name, holder.values.get(name))
     return f"{text} [{formatting.value(name, ends[0])}, {formatting.value(name, ends[1])}]" if ends else text
 
 
-def _utility(records: Mapping[str, Any], trial: Trial, released: Trial) -> list[list[str]]:
+def _utility(records: StudyRecords, trial: TrialRecord, released: Replicate) -> list[list[str]]:
     rows = [["these weights", _shown("test_accuracy", released)]]
-    fresh = trial.get("confirmed")
+    fresh = trial.confirmed
     if fresh:
         rows.append(
             [
-                f"the same recipe under {formatting.fresh_seeds(fresh['seeds'])}",
+                f"the same recipe under {formatting.fresh_seeds(fresh.seeds)}",
                 _shown("test_accuracy", fresh),
             ]
         )
@@ -111,82 +140,75 @@ def _utility(records: Mapping[str, Any], trial: Trial, released: Trial) -> list[
     return rows
 
 
-def _undefended(records: Mapping[str, Any], trial: Trial) -> Trial | None:
-    found = (
-        t
-        for t in records["trials"]
-        if t["state"] == "complete" and formatting.undefended(t) and t["number"] != trial["number"]
-    )
-    return next(found, None)
+def _undefended(records: StudyRecords, trial: TrialRecord) -> TrialRecord | None:
+    others = (other for other in records.complete if other.number != trial.number)
+    return next(filter(formatting.undefended, others), None)
 
 
-def _attacks(trial: Trial, config: Mapping[str, Any]) -> list[list[str]]:
+def _attacks(trial: TrialRecord, config: Mapping[str, Any]) -> list[list[str]]:
     """Return a row for each attack of the search, and of the confirmation if it had others."""
-    metrics = trial["metrics"]
-    alone = {
-        config["attack"][0]["attack"]["kind"] if config.get("attack") else "attack": {
-            "threat_model": "",
-            "interval": trial["interval"].get("attack_accuracy"),
-            "metrics": metrics,
-        }
-    }
-    rows = []
-    for name, one in (trial.get("attacks") or alone).items():
-        rows.append(_row(name, one))
-    for name, one in ((trial.get("confirmed") or {}).get("attacks") or {}).items():
-        rows.append(_row(f"{name}, fresh seeds", one))
-    return rows
+    if trial.attacks:
+        rows = [_row(name, figures) for name, figures in trial.attacks.items()]
+    else:
+        name = config["attack"][0]["attack"]["kind"] if config.get("attack") else "attack"
+        rows = [_cells(name, "", trial.metrics, trial.interval.get("attack_accuracy"))]
+    fresh = trial.confirmed.attacks if trial.confirmed else None
+    return rows + [_row(f"{name}, fresh seeds", figures) for name, figures in (fresh or {}).items()]
 
 
-def _row(name: str, one: Mapping[str, Any]) -> list[str]:
-    reached, ends = one["metrics"], one.get("interval")
+def _row(name: str, figures: AttackFigures) -> list[str]:
+    return _cells(name, figures.get("threat_model") or "", figures["metrics"], figures.get("interval"))
+
+
+def _cells(name: str, sees: str, reached: Mapping[str, float | None], ends: Ends | None) -> list[str]:
     cells = {metric.name: formatting.value(metric.name, reached.get(metric.name)) for metric in _columns()}
     if ends:
         cells["attack_accuracy_top1"] += f" [{formatting.percent(ends[0])}, {formatting.percent(ends[1])}]"
-    return [name, str(one.get("threat_model") or ""), *cells.values()]
+    return [name, sees, *cells.values()]
 
 
 def _remarks(
-    records: Mapping[str, Any], trial: Trial, released: Trial, config: Mapping[str, Any]
+    records: StudyRecords, trial: TrialRecord, released: Replicate, config: Mapping[str, Any]
 ) -> list[str]:
-    metrics, found = trial["metrics"], []
+    remarks = []
+    chance, judge = (trial.metrics.get(name) for name in ("chance", "judge_test_accuracy"))
     attacked = config.get("identities")
-    found.append(f"Attacked identities: {'all' if attacked is None else f'the first {attacked}'}.")
-    if metrics.get("chance") is not None:
-        found.append(f"Guessing would reach {formatting.percent(metrics['chance'])}.")
-    if metrics.get("judge_test_accuracy") is not None:
-        found.append(f"The judge's own test accuracy: {formatting.percent(metrics['judge_test_accuracy'])}.")
+    remarks.append(f"Attacked identities: {'all' if attacked is None else f'the first {attacked}'}.")
+    if chance is not None:
+        remarks.append(f"Guessing would reach {formatting.percent(chance)}.")
+    if judge is not None:
+        remarks.append(f"The judge's own test accuracy: {formatting.percent(judge)}.")
     plain = _undefended(records, trial)
-    if plain and "attack_accuracy" in plain["values"]:
-        found.append(
-            f"Undefended, trial {plain['number']} of the same study: attack accuracy "
+    if plain and "attack_accuracy" in plain.values:
+        remarks.append(
+            f"Undefended, trial {plain.number} of the same study: attack accuracy "
             f"{_shown('attack_accuracy', plain)}, test accuracy {_shown('test_accuracy', plain)}."
         )
-    if "attack_accuracy" in released["values"]:
-        found.append(f"These very weights: attack accuracy {_shown('attack_accuracy', released)}.")
-    fresh = trial.get("confirmed")
+    if "attack_accuracy" in released.values:
+        remarks.append(f"These very weights: attack accuracy {_shown('attack_accuracy', released)}.")
+    fresh = trial.confirmed
     if fresh:
-        if "attack_accuracy" in fresh["values"]:
-            found.append(
-                f"The same recipe under {formatting.fresh_seeds(fresh['seeds'])}: attack accuracy "
+        if "attack_accuracy" in fresh.values:
+            remarks.append(
+                f"The same recipe under {formatting.fresh_seeds(fresh.seeds)}: attack accuracy "
                 f"{_shown('attack_accuracy', fresh)}."
             )
-        if fresh["front_probability"] is not None:
-            found.append(
+        if fresh.front_probability is not None:
+            remarks.append(
                 f"That no other confirmed trial of the study is better in everything: "
-                f"{fresh['front_probability']:.0%}."
+                f"{fresh.front_probability:.0%}."
             )
     else:
-        found.append(
+        remarks.append(
             "Measured once. Of many trials it looked good, so these figures are likely to be a little too "
             "good; `sweeper confirm` measures it again."
         )
-    return [*found, *(f"**{text}.**" for text in trial.get("warnings") or [])]
+    return [*remarks, *(f"**{text}.**" for text in trial.warnings)]
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what decides the figures, without paths of the machine it ran on."""
-    kept = (
+    deciding = (
         "image_size",
         "validation",
         "test",
@@ -202,7 +224,7 @@ def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
         for name in ("private", "public", "pretraining", "judge")
         if isinstance(config.get(name), Mapping)
     }
-    return {**kinds, **{name: _without_paths(config[name]) for name in kept if name in config}}
+    return {**kinds, **{name: _without_paths(config[name]) for name in deciding if name in config}}
 
 
 def _without_paths(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Which trial to release under a limit, how sure that is, and what would make it surer."""
+"""Choice of the trial to release under a limit, how sure that is, and what would make it surer."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,11 +9,9 @@ import numpy as np
 
 from sweeper.results import formatting
 from sweeper.results.confirmed import LIKELY
+from sweeper.results.record_types import StudyRecords, TrialConfirmation, TrialRecord
 from sweeper.statistics.membership import drawn_means
 from trainables.errors import ConfigError
-
-Record = Mapping[str, Any]
-Trial = dict[str, Any]
 
 SURE = 0.95
 NORMAL = NormalDist().inv_cdf(0.975)
@@ -23,7 +21,7 @@ _OTHER = {"attack_accuracy": "test_accuracy", "test_accuracy": "attack_accuracy"
 
 
 def pick(
-    records: Record, *, max_attack_accuracy: float | None = None, min_accuracy: float | None = None
+    records: StudyRecords, *, max_attack_accuracy: float | None = None, min_accuracy: float | None = None
 ) -> dict[str, Any]:
     """Return the trial to release: the most accurate one that keeps the limit on the attack, or the least
     attackable one that keeps the limit on accuracy. Exactly one limit is given, in [0, 1].
@@ -32,44 +30,44 @@ def pick(
     the search's own figures are too good on average for the trials that look best. JSON-ready: ``study``,
     ``limit``, ``trial``, ``values``, ``interval``, ``seeds`` (fresh ones; 0 if the figures are the search's),
     ``freeze_point``, ``defense``, ``params``, ``sure``: ``limit`` (that it truly keeps the limit, from its
-    interval), ``front`` (of `add_confirmed`) and ``best`` (share of bootstrap draws in which no other trial
-    keeps the limit and is better), None where unknown; ``safer``: the best trial that keeps the limit with
-    its whole interval, if another; ``advice``: what would make it surer. Raises `ConfigError` for limits that
-    make no sense and for a limit that no trial keeps, naming the nearest.
+    interval), ``front`` (`TrialConfirmation.front_probability`) and ``best`` (share of bootstrap draws in
+    which no other trial keeps the limit and is better), None where unknown; ``safer``: the best trial that
+    keeps the limit with its whole interval, if another; ``advice``: what would make it surer. Raises
+    `ConfigError` for limits that make no sense and for a limit that no trial keeps, naming the nearest.
     """
     name, limit = _limit(max_attack_accuracy, min_accuracy)
     for needed in _OTHER:
-        if needed not in records["objectives"]:
-            raise ConfigError(f"pick needs the objective {needed}, which study '{records['study']}' has not")
-    trials = [t for t in records["trials"] if t["state"] == "complete" and t["feasible"]]
-    confirmed = [t for t in trials if t.get("confirmed")]
-    kept = _kept(confirmed, name, limit)
-    if not kept:
-        confirmed, kept = [], _kept(trials, name, limit)
-    if not kept:
+        if needed not in records.objectives:
+            raise ConfigError(f"pick needs the objective {needed}, which study '{records.study}' has not")
+    trials = [trial for trial in records.complete if trial.feasible]
+    confirmed = [trial for trial in trials if trial.confirmed]
+    candidates = _within(confirmed, name, limit)
+    if not candidates:
+        confirmed, candidates = [], _within(trials, name, limit)
+    if not candidates:
         raise ConfigError(_none(records, trials, name, limit))
-    best = min(kept, key=lambda trial: _rank(trial, name))
-    safe = [trial for trial in kept if _keeps(_worst_end(trial, name), name, limit)]
+    best = min(candidates, key=lambda trial: _rank(trial, name))
+    safe = [trial for trial in candidates if _keeps(_worst_end(trial, name), name, limit)]
     safer = min(safe, key=lambda trial: _rank(trial, name), default=None)
-    fresh = best.get("confirmed")
-    sure = {
+    fresh = best.confirmed
+    chances = {
         "limit": _chance(best, name, limit),
-        "front": fresh["front_probability"] if fresh else None,
+        "front": fresh.front_probability if fresh else None,
         "best": _best_of(best, confirmed, records, name, limit) if fresh else None,
     }
     return {
-        "study": records["study"],
+        "study": records.study,
         "limit": {name: limit},
-        "trial": best["number"],
-        "values": dict(_figures(best)["values"]),
-        "interval": dict(_figures(best)["interval"]),
-        "seeds": fresh["seeds"] if fresh else 0,
+        "trial": best.number,
+        "values": dict(best.fresh.values),
+        "interval": dict(best.fresh.interval),
+        "seeds": fresh.seeds if fresh else 0,
         "freeze_point": formatting.freeze_point(best),
         "defense": formatting.defense(best),
-        "params": best["params"],
-        "sure": {key: None if value is None else round(value, 3) for key, value in sure.items()},
-        "safer": None if safer is None or safer is best else safer["number"],
-        "advice": _advice(records, best, name, limit, sure),
+        "params": best.params,
+        "sure": {key: None if value is None else round(value, 3) for key, value in chances.items()},
+        "safer": None if safer is None or safer is best else safer.number,
+        "advice": _advice(records, best, name, limit, chances),
     }
 
 
@@ -89,39 +87,34 @@ def _limit(max_attack_accuracy: float | None, min_accuracy: float | None) -> tup
     return name, value
 
 
-def _figures(trial: Trial) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = trial.get("confirmed") or trial
-    return found
-
-
 def _keeps(value: float, name: str, limit: float) -> bool:
     return value <= limit if name == "attack_accuracy" else value >= limit
 
 
-def _kept(trials: Sequence[Trial], name: str, limit: float) -> list[Trial]:
-    return [trial for trial in trials if _keeps(_figures(trial)["values"][name], name, limit)]
+def _within(trials: Sequence[TrialRecord], name: str, limit: float) -> list[TrialRecord]:
+    return [trial for trial in trials if _keeps(trial.fresh.values[name], name, limit)]
 
 
-def _rank(trial: Trial, name: str) -> tuple[float, float, int]:
+def _rank(trial: TrialRecord, name: str) -> tuple[float, float, int]:
     """Return what is lowest for the best trial: first the objective without a limit, then the other."""
-    values = _figures(trial)["values"]
+    values = trial.fresh.values
     accuracy, attack = -values["test_accuracy"], values["attack_accuracy"]
     first, second = (accuracy, attack) if name == "attack_accuracy" else (attack, accuracy)
-    return first, second, trial["number"]
+    return first, second, trial.number
 
 
-def _worst_end(trial: Trial, name: str) -> float:
+def _worst_end(trial: TrialRecord, name: str) -> float:
     """Return the end of the trial's interval that is nearer to breaking the limit; infinitely bad without."""
-    ends = _figures(trial)["interval"].get(name)
+    ends = trial.fresh.interval.get(name)
     if not ends:
         return math.inf if name == "attack_accuracy" else -math.inf
     return float(ends[1] if name == "attack_accuracy" else ends[0])
 
 
-def _chance(trial: Trial, name: str, limit: float) -> float | None:
+def _chance(trial: TrialRecord, name: str, limit: float) -> float | None:
     """Return the chance that the true value keeps the limit: normal, as wide as the interval on that side."""
     end = _worst_end(trial, name)
-    value = _figures(trial)["values"][name]
+    value = trial.fresh.values[name]
     spread = abs(end - value) / NORMAL
     if not math.isfinite(spread):
         return None
@@ -130,20 +123,21 @@ def _chance(trial: Trial, name: str, limit: float) -> float | None:
 
 
 def _best_of(
-    best: Trial, confirmed: Sequence[Trial], records: Record, name: str, limit: float
+    best: TrialRecord, confirmed: Sequence[TrialRecord], records: StudyRecords, name: str, limit: float
 ) -> float | None:
     """Return the share of draws of fresh means in which `best` keeps the limit and no other that does is
     better in the other objective."""
-    names = list(records["objectives"])
+    names = list(records.objectives)
     drawn = drawn_means(
         [
-            np.array([[one["values"][key] for key in names] for one in trial["confirmed"]["replicates"]])
+            np.array([[seed.values[key] for key in names] for seed in trial.confirmed.replicates])
             for trial in confirmed
+            if trial.confirmed
         ]
     )
     if drawn is None:
         return None
-    at = [trial["number"] for trial in confirmed].index(best["number"])
+    at = [trial.number for trial in confirmed].index(best.number)
     limited, other = drawn[:, :, names.index(name)], drawn[:, :, names.index(_OTHER[name])]
     sign = 1.0 if name == "attack_accuracy" else -1.0  # the other objective, higher is better
     keeps = limited <= limit if name == "attack_accuracy" else limited >= limit
@@ -151,57 +145,56 @@ def _best_of(
     return float(((score[:, at] >= score.max(axis=1)) & keeps[:, at]).mean())
 
 
-def _none(records: Record, trials: Sequence[Trial], name: str, limit: float) -> str:
+def _none(records: StudyRecords, trials: Sequence[TrialRecord], name: str, limit: float) -> str:
     if not trials:
-        return f"no trial of study '{records['study']}' has a result yet; run it first"
+        return f"no trial of study '{records.study}' has a result yet; run it first"
     sign = 1.0 if name == "attack_accuracy" else -1.0
-    near = min(trials, key=lambda trial: sign * _figures(trial)["values"][name])
-    values = _figures(near)["values"]
+    near = min(trials, key=lambda trial: sign * trial.fresh.values[name])
+    values = near.fresh.values
     return (
-        f"no trial of study '{records['study']}' has {formatting.objective(name)} "
+        f"no trial of study '{records.study}' has {formatting.objective(name)} "
         f"{'at most' if name == 'attack_accuracy' else 'at least'} {limit:g}; the nearest is trial "
-        f"{near['number']} with "
+        f"{near.number} with "
         + " and ".join(f"{formatting.objective(key)} {values[key]:.3f}" for key in _OTHER)
         + "; relax the limit, or search further"
     )
 
 
 def _advice(
-    records: Record, best: Trial, name: str, limit: float, sure: Mapping[str, float | None]
+    records: StudyRecords, best: TrialRecord, name: str, limit: float, chances: Mapping[str, float | None]
 ) -> list[str]:
     """Return what would make the choice surer, the cheapest first."""
-    found = []
-    study, fresh = records["study"], best.get("confirmed")
+    advice = []
+    study, fresh = records.study, best.confirmed
     if not fresh:
-        found.append(
+        advice.append(
             f"these are the search's own figures, of one measurement that looked good: "
             f"`sweeper confirm {study} --seeds 3` measures the front again under fresh seeds"
         )
-    elif len(fresh["replicates"]) < 2:
-        found.append(f"one fresh seed says nothing of their spread: `sweeper confirm {study} --seeds 3`")
-    elif sure["limit"] is not None and sure["limit"] < SURE:
-        found.append(_more(study, fresh, name, limit))
-    if sure["front"] is not None and sure["front"] < LIKELY:
-        found.append("it is probably not on the front: another trial is likely to be better in everything")
-    attacks = list((fresh or best).get("attacks") or best.get("attacks") or {})
+    elif len(fresh.replicates) < 2:
+        advice.append(f"one fresh seed says nothing of their spread: `sweeper confirm {study} --seeds 3`")
+    elif chances["limit"] is not None and chances["limit"] < SURE:
+        advice.append(_more(study, fresh, name, limit))
+    if chances["front"] is not None and chances["front"] < LIKELY:
+        advice.append("it is probably not on the front: another trial is likely to be better in everything")
+    attacks = list((fresh and fresh.attacks) or best.attacks)
     if len(attacks) < 2:
         met = attacks[0] if attacks else "one attack"
-        found.append(
+        advice.append(
             f"it was attacked with {met} alone, and a stronger attack may recover more: "
             f"`sweeper confirm {study} --attacks NAME` (`sweeper list attacks`)"
         )
-    found += [str(text) for text in best.get("warnings") or []]
-    return found
+    return [*advice, *map(str, best.warnings)]
 
 
-def _more(study: str, fresh: Mapping[str, Any], name: str, limit: float) -> str:
+def _more(study: str, fresh: TrialConfirmation, name: str, limit: float) -> str:
     """Return what narrows the interval of two seeds or more enough to keep off the limit."""
-    values = [one["values"][name] for one in fresh["replicates"]]
-    gap = abs(limit - fresh["values"][name])
+    values = [seed.values[name] for seed in fresh.replicates]
+    gap = abs(limit - fresh.values[name])
     margins = [
-        abs(one["interval"][name][1 if name == "attack_accuracy" else 0] - one["values"][name])
-        for one in fresh["replicates"]
-        if one["interval"].get(name)
+        abs(seed.interval[name][1 if name == "attack_accuracy" else 0] - seed.values[name])
+        for seed in fresh.replicates
+        if seed.interval.get(name)
     ]
     margin = math.fsum(margins) / len(margins) if margins else 0.0
     room = math.sqrt(max(0.0, gap**2 - margin**2))
@@ -221,15 +214,15 @@ def _more(study: str, fresh: Mapping[str, Any], name: str, limit: float) -> str:
     return "it lies too close to the limit to be told apart by more seeds: choose a safer trial, or relax it"
 
 
-def show_pick(found: Mapping[str, Any]) -> None:
-    """Print what `pick` found."""
-    (name, limit), sure = next(iter(found["limit"].items())), found["sure"]
-    print(f"trial {found['trial']}: frozen to {found['freeze_point']}, defense {found['defense']}")
-    for key, value in found["values"].items():
-        ends = found["interval"].get(key)
+def show_pick(choice: Mapping[str, Any]) -> None:
+    """Print a choice of `pick`."""
+    (name, limit), chances = next(iter(choice["limit"].items())), choice["sure"]
+    print(f"trial {choice['trial']}: frozen to {choice['freeze_point']}, defense {choice['defense']}")
+    for key, value in choice["values"].items():
+        ends = choice["interval"].get(key)
         shown = f" [{formatting.value(key, ends[0])}, {formatting.value(key, ends[1])}]" if ends else ""
         print(f"  {formatting.objective(key)} {formatting.value(key, value)}{shown}")
-    source = formatting.fresh_seeds(found["seeds"]) if found["seeds"] else "the search's one measurement"
+    source = formatting.fresh_seeds(choice["seeds"]) if choice["seeds"] else "the search's one measurement"
     print(f"  figures of {source}")
     bound = "at most" if name == "attack_accuracy" else "at least"
     asked = f"{formatting.objective(name)} is {bound} {formatting.value(name, limit)}"
@@ -238,9 +231,9 @@ def show_pick(found: Mapping[str, Any]) -> None:
         ("front", "it is on the front"),
         ("best", "no other trial that keeps the limit is better"),
     ):
-        print(f"  {'unknown' if sure[key] is None else format(sure[key], '.0%')}: {text}")
-    if found["safer"] is not None:
-        print(f"safer: trial {found['safer']} keeps the limit with its whole interval")
-    for text in found["advice"]:
+        print(f"  {'unknown' if chances[key] is None else format(chances[key], '.0%')}: {text}")
+    if choice["safer"] is not None:
+        print(f"safer: trial {choice['safer']} keeps the limit with its whole interval")
+    for text in choice["advice"]:
         print(f"surer: {text}")
-    print(f"release it: sweeper export {found['study']} --trial {found['trial']} -o DIR")
+    print(f"release it: sweeper export {choice['study']} --trial {choice['trial']} -o DIR")

@@ -9,9 +9,11 @@ import csv
 import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sweeper.results.record_types import StudyRecords, TrialRecord
 from trainables.errors import ConfigError
 from trainables.storage.documents import suggestion
 
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     import pandas
 
 Row = dict[str, Any]
-Record = dict[str, Any]
 
 FOLDER = Path(__file__).parent / "published"
 
@@ -29,7 +30,7 @@ WORDS = (*FILTERS, "settings", "flags")  # columns of text; all others hold numb
 OURS = {"BiDO": "bido", "MID": "mid"}  # defenses that a study has too look the same in a plot
 OBJECTIVES = {"test_accuracy": "maximize", "attack_accuracy": "minimize"}
 
-# What is doubtful about a row, whether in the paper or in how it was read.
+# Doubts about a row, whether in the paper or in how it was read.
 FLAGS = {
     "accuracy_varies": "other tables print another accuracy for the same model",
     "accuracy_copied": "the accuracies are those of another architecture",
@@ -45,17 +46,57 @@ FLAGS = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class PublishedTrial(TrialRecord):
+    """A row of a table, as a trial.
+
+    Attributes:
+        flags: keys of `FLAGS` that apply to it.
+        source: the table.
+    """
+
+    flags: Sequence[str] = ()
+    source: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what is printed of it, and how it was read."""
+        return {
+            "number": self.number,
+            "state": self.state,
+            "params": dict(self.params),
+            "values": dict(self.values),
+            "interval": dict(self.interval),
+            "freeze_point": self.freeze_point,
+            "defense": self.defense,
+            "flags": list(self.flags),
+            "source": self.source,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedRecords(StudyRecords):
+    """The rows of one set-up, as a study.
+
+    Attributes:
+        trials: its rows.
+        setup: column of `SETUP` -> value.
+    """
+
+    trials: Sequence[PublishedTrial] = ()
+    setup: Mapping[str, str] = field(default_factory=dict)
+
+
 @functools.cache
 def _rows() -> tuple[Row, ...]:
     """Return every row of every table, numbers as float and what is not printed as None."""
-    found: list[Row] = []
+    rows: list[Row] = []
     for path in sorted(FOLDER.glob("*.csv")):
         with path.open(encoding="utf-8", newline="") as file:
-            found += [
+            rows += [
                 {name: text if name in WORDS else float(text) if text else None for name, text in row.items()}
                 for row in csv.DictReader(file)
             ]
-    return tuple({**row, "flags": [flag for flag in row["flags"].split(";") if flag]} for row in found)
+    return tuple({**row, "flags": [flag for flag in row["flags"].split(";") if flag]} for row in rows)
 
 
 def frame() -> "pandas.DataFrame":
@@ -65,35 +106,35 @@ def frame() -> "pandas.DataFrame":
     return pandas.DataFrame([{**row, "flags": ";".join(row["flags"])} for row in _rows()])
 
 
-def points(query: str) -> list[Record]:
-    """Return the rows that `query` selects, as one record (like those of ``sweeper front``) for each set-up.
+def points(query: str) -> list[PublishedRecords]:
+    """Return the rows that `query` selects, as one record for each set-up.
 
     query: ``column=value`` pairs with commas between them, as in ``attack=KEDMI,architecture=VGG16``;
     columns are `FILTERS`, and upper or lower case and dashes do not matter. A row needs both accuracies.
-    Each record has ``setup`` (column -> value) and each trial ``flags``, ``source`` and ``settings``. Raises
-    `ConfigError` naming what there is, for an unknown column or value and for a query that no row meets.
+    Raises `ConfigError` naming what there is, for an unknown column or value and for a query that no row
+    meets.
     """
-    wanted = _parse(query)
-    kept = [row for row in _rows() if row["test_accuracy"] is not None and row["attack_accuracy"] is not None]
+    filters = _parse(query)
+    rows = [row for row in _rows() if row["test_accuracy"] is not None and row["attack_accuracy"] is not None]
     met: list[str] = []
-    for column, value in wanted.items():
-        there = sorted({row[column] for row in kept if row[column]})
-        kept = [row for row in kept if _plain(row[column]) == _plain(value)]
-        if not kept:
+    for column, value in filters.items():
+        possible = sorted({row[column] for row in rows if row[column]})
+        rows = [row for row in rows if _plain(row[column]) == _plain(value)]
+        if not rows:
             given = f" with {', '.join(met)}" if met else ""
             raise ConfigError(
-                f"no published row{given} has {column}={value}{suggestion(value, there)}; "
-                f"possible values: {', '.join(there)} (--published)"
+                f"no published row{given} has {column}={value}{suggestion(value, possible)}; "
+                f"possible values: {', '.join(possible)} (--published)"
             )
         met.append(f"{column}={value}")
     groups: dict[tuple[str, ...], list[Row]] = {}
-    for row in kept:
+    for row in rows:
         groups.setdefault(tuple(row[name] for name in SETUP), []).append(row)
     return [_record(group) for group in groups.values()]
 
 
 def _parse(query: str) -> dict[str, str]:
-    wanted: dict[str, str] = {}
+    filters: dict[str, str] = {}
     for item in query.split(","):
         column, sign, value = (part.strip() for part in item.partition("="))
         if not sign or not value:
@@ -106,8 +147,8 @@ def _parse(query: str) -> dict[str, str]:
                 f"--published knows the columns {', '.join(FILTERS)}; got '{column}'"
                 f"{suggestion(column, FILTERS)}"
             )
-        wanted[column] = value
-    return wanted
+        filters[column] = value
+    return filters
 
 
 def _plain(name: str) -> str:
@@ -115,14 +156,14 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9+]", "", name.lower())
 
 
-def _record(rows: Sequence[Row]) -> Record:
+def _record(rows: Sequence[Row]) -> PublishedRecords:
     setup = {name: rows[0][name] for name in SETUP}
-    return {
-        "study": _title(setup),
-        "objectives": dict(OBJECTIVES),
-        "setup": setup,
-        "trials": [_trial(number, row) for number, row in enumerate(rows)],
-    }
+    return PublishedRecords(
+        study=_title(setup),
+        objectives=dict(OBJECTIVES),
+        setup=setup,
+        trials=tuple(_trial(number, row) for number, row in enumerate(rows)),
+    )
 
 
 def _title(setup: Mapping[str, str]) -> str:
@@ -132,41 +173,40 @@ def _title(setup: Mapping[str, str]) -> str:
     return f"{text}, {setup['private']} from {setup['public'] or 'unnamed images'}, {setup['protocol']}"
 
 
-def _trial(number: int, row: Row) -> Row:
+def _trial(number: int, row: Row) -> PublishedTrial:
     settings = dict(item.split("=", 1) for item in row["settings"].split(";") if item)
     if row["trained_millions"] is not None and "TL-DMI" in row["defense"]:
         settings["trained"] = f"{row['trained_millions']:g} M"
-    return {
-        "number": number,
-        "state": "complete",
-        "params": {f"defense.{name}": value for name, value in settings.items()},
-        "values": {name: row[name] for name in OBJECTIVES},
-        "interval": {},
-        "freeze_point": "none",
-        "defense": OURS.get(row["defense"], row["defense"]),
-        "flags": row["flags"],
-        "source": row["source"],
-    }
+    return PublishedTrial(
+        number=number,
+        state="complete",
+        params={f"defense.{name}": value for name, value in settings.items()},
+        values={name: row[name] for name in OBJECTIVES},
+        freeze_point="none",
+        defense=OURS.get(row["defense"], row["defense"]),
+        flags=row["flags"],
+        source=row["source"],
+    )
 
 
-def doubts(record: Record) -> Iterator[str]:
+def doubts(record: PublishedRecords) -> Iterator[str]:
     """Yield a text for each flag of the rows of a record of `points`."""
     flagged: dict[str, list[str]] = {}
-    for trial in record["trials"]:
-        for flag in trial["flags"]:
-            flagged.setdefault(flag, []).append(f"{trial['defense']} of {trial['source']}")
+    for trial in record.trials:
+        for flag in trial.flags:
+            flagged.setdefault(flag, []).append(f"{trial.defense} of {trial.source}")
     for flag, rows in flagged.items():
         yield f"{flag} ({', '.join(dict.fromkeys(rows))}): {FLAGS[flag]}"
 
 
-def departures(setup: Mapping[str, str], identity: Mapping[str, Any] | None) -> list[str]:
+def departures(setup: Mapping[str, str], definition: Mapping[str, Any] | None) -> list[str]:
     """Return in what a study differs from a published set-up, as far as names tell.
 
-    identity: the document that the study keeps (its ``trial`` is read). The judge of a study is never that of
-    a paper, and a name of a data set says nothing of its images, so there is always something.
+    definition: the document that the study keeps (its ``trial`` is read). The judge of a study is never that
+    of a paper, and a name of a data set says nothing of its images, so there is always something.
     """
     always = ["judge: the paper's own"]
-    template = (identity or {}).get("trial")
+    template = (definition or {}).get("trial")
     if not template:
         return [*always, "the study's own set-up is not known"]
     attacks = template["attack"] if isinstance(template["attack"], list) else [template["attack"]]
@@ -177,12 +217,12 @@ def departures(setup: Mapping[str, str], identity: Mapping[str, Any] | None) -> 
         "public": _data(template["public"]),
         "pretraining": _start(template["pretraining"]),
     }
-    found = [
+    texts = [
         f"{name}: {setup[name] or 'not stated'} there, {value} here"
         for name, value in ours.items()
         if _plain(setup[name]) != _plain(value.removesuffix("_bn"))
     ]
-    return [*found, *always]
+    return [*texts, *always]
 
 
 def _data(knobs: Mapping[str, Any]) -> str:

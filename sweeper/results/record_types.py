@@ -1,6 +1,7 @@
 """Types of a stored study's records. Their defaults say what may be missing; nothing else has to."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self, TypedDict
@@ -118,6 +119,7 @@ class TrialRecord:
         defense: kind of the defense; None if not known.
         attacks: name -> figures of each attack; empty if not known.
         strongest: name of the attack that the trial reports; None if not known.
+        people: how many were ``attacked`` and ``found``; None if not known.
         data: role -> content key of the images; empty if not known.
         version: of the program that ran the trial; None if not known.
         replicates: figures of each seed; empty with one seed alone.
@@ -146,6 +148,7 @@ class TrialRecord:
     defense: str | None = None
     attacks: Mapping[str, AttackFigures] = field(default_factory=dict)
     strongest: str | None = None
+    people: Mapping[str, int] | None = None
     data: Mapping[str, str] = field(default_factory=dict)
     version: str | None = None
     replicates: Sequence[Replicate] = ()
@@ -184,7 +187,8 @@ class TrialRecord:
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
         """Return the trial that `to_json` made `document` of; what is missing there is missing here."""
-        parts = _present(cls, document) | {"replicates": _replicates(document)}
+        parts = _present(cls, document)
+        parts |= {"number": int(document["number"]), "replicates": _replicates(document)}
         if document.get("confirmed"):
             parts["confirmed"] = TrialConfirmation.from_json(document["confirmed"])
         return cls(**parts)
@@ -270,3 +274,14 @@ def _present(cls: type[Any], document: Mapping[str, Any]) -> dict[str, Any]:
 
 def _replicates(document: Mapping[str, Any]) -> tuple[Replicate, ...]:
     return tuple(Replicate.from_json(replicate) for replicate in document.get("replicates") or ())
+
+
+def json_ready(value: Any) -> Any:
+    """Return `value` with every number that JSON cannot hold as None."""
+    if isinstance(value, dict):
+        return {key: json_ready(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [json_ready(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

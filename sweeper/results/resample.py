@@ -1,20 +1,37 @@
-"""A study's trials drawn again: from what is stored of each identity, or else from the trials' intervals."""
+"""Trials of a study drawn again: people and images on two halves, or identities, or the trials' intervals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
-from sweeper.results.stage_files import per_identity
+from sweeper.results.comparison_types import AttainedEstimate, VolumeEstimate
+from sweeper.results.record_types import TrialRecord
+from sweeper.results.stage_files import per_identity, per_image
 from sweeper.statistics.bootstrap import DRAWS, DRAWS_OF_THREE, Redrawn, by_identities, by_intervals
+from sweeper.statistics.cross_fitting import (
+    CrossFitted,
+    Figure,
+    SeedNoise,
+    attained_figures,
+    cross_fit,
+    difference_figure,
+    hypervolume_figure,
+)
 
-Trial = Mapping[str, Any]
 Floats = NDArray[np.float64]
 
-# What an interval covers, by how it was found.
+ACCURACIES = {"test_accuracy": "maximize", "attack_accuracy": "minimize"}
+WORST = {"test_accuracy": 0.0, "attack_accuracy": 1.0}
+
+# Coverage of an interval, by its basis.
 BASES = {
+    "people and images": "front chosen on one half of people and test images, valued on the other; both "
+    "drawn again, the same ones for all trials",
+    "people, images and seeds": "front chosen on one half of people and test images, valued on the other; "
+    "both drawn again, the same ones for all trials, and over training seeds",
     "identities": "drawn again over the attacked identities, the same ones for all trials",
     "identities and seeds": "drawn again over the attacked identities, the same ones for all trials, "
     "and over training seeds",
@@ -30,7 +47,7 @@ class Redraw:
     basis: str
 
 
-def redraw(trials: Sequence[Trial], objectives: Sequence[str], *, seed: int = 0) -> Redraw | None:
+def redraw(trials: Sequence[TrialRecord], objectives: Sequence[str], *, seed: int = 0) -> Redraw | None:
     """Return the table of finished `trials`, columns as `objectives`, drawn again; None if nothing is known.
 
     Attack accuracy is drawn over identities where the store has the verdicts of every trial: draws with the
@@ -41,33 +58,33 @@ def redraw(trials: Sequence[Trial], objectives: Sequence[str], *, seed: int = 0)
     if not trials:
         return None
     draws = DRAWS if len(objectives) < 3 else DRAWS_OF_THREE
-    table = np.array([[trial["values"][name] for name in objectives] for trial in trials], dtype=np.float64)
+    table = np.array([[trial.values[name] for name in objectives] for trial in trials], dtype=np.float64)
     if "attack_accuracy" in objectives:
         rates = [rate for rate in per_identity(trials) if rate is not None]
         if len(rates) == len(trials) and len({len(rate) for rate in rates}) == 1:
             column = list(objectives).index("attack_accuracy")
             errors = seed_errors(trials, objectives)
-            found = by_identities(table, column, np.array(rates), errors, draws=draws, seed=seed)
-            return Redraw(found, "identities" if errors is None else "identities and seeds")
+            tables = by_identities(table, column, np.array(rates), errors, draws=draws, seed=seed)
+            return Redraw(tables, "identities" if errors is None else "identities and seeds")
     ends = np.array([[_ends(trial, name) for name in objectives] for trial in trials], dtype=np.float64)
     if not np.isfinite(ends).any():
         return None
     return Redraw(by_intervals(table, ends, draws=draws, seed=seed), "intervals")
 
 
-def _ends(trial: Trial, name: str) -> tuple[float, float]:
-    low, high = (trial.get("interval") or {}).get(name) or (np.nan, np.nan)
+def _ends(trial: TrialRecord, name: str) -> tuple[float, float]:
+    low, high = trial.interval.get(name) or (np.nan, np.nan)
     return low, high
 
 
-def seed_errors(trials: Sequence[Trial], objectives: Sequence[str]) -> Floats | None:
+def seed_errors(trials: Sequence[TrialRecord], objectives: Sequence[str]) -> Floats | None:
     """Return the standard error (m,) of each objective's mean over training seeds; None without replicates.
 
     Two or three seeds say little of one trial's spread, so the variance is pooled over all trials with at
     least two.
     """
     seeds = [
-        np.array([[one["values"][name] for name in objectives] for one in trial.get("replicates") or []])
+        np.array([[seed.values[name] for name in objectives] for seed in trial.replicates])
         for trial in trials
     ]
     several = [values for values in seeds if len(values) > 1]
@@ -78,3 +95,109 @@ def seed_errors(trials: Sequence[Trial], objectives: Sequence[str]) -> Floats | 
     count = np.mean([len(values) for values in several])
     errors: Floats = np.sqrt(squares / freedom / count)
     return errors
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedStudy:
+    """The draws of a study on both halves, and on what they are based: a key of `resample.BASES`."""
+
+    draws: CrossFitted
+    basis: str
+
+
+def fitted_volume(study: FittedStudy) -> VolumeEstimate | None:
+    """Return the cross-fitted hypervolume of a study."""
+    return _estimate(hypervolume_figure(study.draws), study.basis)
+
+
+def fitted_lead(first: FittedStudy, second: FittedStudy) -> VolumeEstimate | None:
+    """Return the lead of the first study in cross-fitted hypervolume, with the chance that it is above 0."""
+    figure = difference_figure(first.draws, second.draws)
+    basis = " against ".join(dict.fromkeys((first.basis, second.basis)))
+    return _estimate(figure, basis, lead=True)
+
+
+def fitted_attained(study: FittedStudy, levels: Sequence[float]) -> list[AttainedEstimate | None]:
+    """Return the attack rate that is attained at each test accuracy of `levels`, cross-fitted."""
+    return [
+        None if figure is None else AttainedEstimate(value=figure.value, interval=(figure.low, figure.high))
+        for figure in attained_figures(study.draws, levels)
+    ]
+
+
+def _estimate(figure: Figure | None, basis: str, *, lead: bool = False) -> VolumeEstimate | None:
+    if figure is None:
+        return None
+    ends = (figure.low, figure.high)
+    return VolumeEstimate(
+        value=figure.value, interval=ends, basis=basis, probability=figure.above if lead else None
+    )
+
+
+def cross_fitted(
+    studies: Sequence[Sequence[TrialRecord]],
+    objectives: Mapping[str, str],
+    reference: Mapping[str, float],
+    *,
+    paired: bool = True,
+) -> list[FittedStudy] | None:
+    """Return the finished trials of each study on two halves of people and test images, drawn again.
+
+    paired: whether the studies were measured on the same people and images; these are then the same in the
+    draws of all. None unless the objectives are test and attack accuracy against their worst, and the store
+    has what each trial got right, of people and of images.
+    """
+    if dict(objectives) != ACCURACIES or dict(reference) != WORST or not all(studies):
+        return None
+    tables = []
+    for trials in studies:
+        rates, right = per_identity(trials), per_image(trials)
+        people, images = _table(rates), _table(right)
+        if people is None or images is None or min(people.shape[1], images.shape[1]) < 4:
+            return None
+        seeds = np.array([max(1, len(trial.replicates)) for trial in trials])
+        tables.append((people, images, seed_noise(trials, people.shape[1]), seeds))
+    shapes = {(people.shape[1], images.shape[1]) for people, images, *_ in tables}
+    together = paired and len(shapes) == 1
+    return [
+        FittedStudy(
+            draws=cross_fit(
+                people,
+                images,
+                noise=noise,
+                seeds=seeds,
+                seed=0 if together else number,
+                seed_of_noise=number,
+            ),
+            basis="people and images" if noise is None else "people, images and seeds",
+        )
+        for number, (people, images, noise, seeds) in enumerate(tables)
+    ]
+
+
+def _table(rows: Sequence[Floats | None]) -> Floats | None:
+    known = [row for row in rows if row is not None]
+    if len(known) < len(rows) or len({len(row) for row in known}) != 1:
+        return None
+    return np.array(known)
+
+
+def seed_noise(trials: Sequence[TrialRecord], people: int) -> SeedNoise | None:
+    """Return the deviations over training seeds of a trial under one seed; None without replicates.
+
+    Pooled over all trials with at least two seeds; attack rates on the probit scale, where 0 and 1 of
+    `people` count as a quarter of a person.
+    """
+    several = [trial.replicates for trial in trials if len(trial.replicates) > 1]
+    if not several:
+        return None
+    freedom = sum(len(seeds) - 1 for seeds in several)
+    quarter = 0.25 / people
+    squares = [0.0, 0.0]
+    for seeds in several:
+        rates = np.clip([seed.values["attack_accuracy"] for seed in seeds], quarter, 1 - quarter)
+        accuracies = np.array([seed.values["test_accuracy"] for seed in seeds])
+        for place, figures in enumerate((ndtri(rates), accuracies)):
+            squares[place] += float(((figures - figures.mean()) ** 2).sum())
+    probit, accuracy = (float(np.sqrt(square / freedom)) for square in squares)
+    return SeedNoise(probit=probit, accuracy=accuracy)

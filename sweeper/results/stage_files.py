@@ -1,4 +1,4 @@
-"""What the stages of a trial left in the store, as far as it is on this machine: what went in, and verdicts.
+"""Files of a trial's stages, as far as the store is on this machine: key parts and verdicts.
 
 Stage folders appear complete and never change, so what is read of them is kept.
 """
@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sweeper.results.record_types import Replicate, TrialRecord
+
 Floats = NDArray[np.float64]
-Trial = Mapping[str, Any]
 
 
 @functools.lru_cache(maxsize=16384)
@@ -28,14 +29,13 @@ def stage_folder(folder: str, stage: str, key: str) -> str:
     return str(Path(folder).parent.parent / stage / key)
 
 
-def attack_folders(trial: Trial) -> dict[str, str]:
-    """Return the folder of each of the trial's attacks by name; a single one has the name ""."""
-    artifacts = trial.get("artifacts") or {}
+def attack_folders(artifacts: Mapping[str, str]) -> dict[str, str]:
+    """Return the folder of each attack among a trial's artifacts by name; a single one has the name ""."""
     named = {k.removeprefix("attack."): v for k, v in artifacts.items() if k.startswith("attack.")}
     return named or ({"": artifacts["attack"]} if artifacts.get("attack") else {})
 
 
-def per_identity(trials: Sequence[Trial]) -> list[Floats | None]:
+def per_identity(trials: Sequence[TrialRecord]) -> list[Floats | None]:
     """Return, for each trial, what the judge said of each identity: the share of restarts recognised, (N,).
 
     Their mean is the trial's attack accuracy: of the attack that it reports, or the mean over all its
@@ -46,18 +46,24 @@ def per_identity(trials: Sequence[Trial]) -> list[Floats | None]:
     return [_over_seeds(trial, index) for trial in trials]
 
 
-def _over_seeds(trial: Trial, index: dict[Path, dict[tuple[str, str], Path]]) -> Floats | None:
-    found = [_per_identity(one, index) for one in trial.get("replicates") or [trial]]
-    kept = [one for one in found if one is not None]
-    if len(kept) < len(found) or len({len(one) for one in kept}) != 1:
+def _over_seeds(trial: TrialRecord, index: dict[Path, dict[tuple[str, str], Path]]) -> Floats | None:
+    return _mean([_per_identity(seed, index) for seed in _seeds(trial)])
+
+
+def _mean(rates: Sequence[Floats | None]) -> Floats | None:
+    """Return the mean of rates (N,) of the same identities; None if some are not known."""
+    known = [rate for rate in rates if rate is not None]
+    if len(known) < len(rates) or len({len(rate) for rate in known}) != 1:
         return None
-    mean: Floats = np.mean(kept, axis=0)
+    mean: Floats = np.mean(known, axis=0)
     return mean
 
 
-def _per_identity(trial: Trial, index: dict[Path, dict[tuple[str, str], Path]]) -> Floats | None:
-    artifacts = trial.get("artifacts") or {}
-    value = (trial.get("values") or {}).get("attack_accuracy")
+def _per_identity(
+    trial: TrialRecord | Replicate, index: dict[Path, dict[tuple[str, str], Path]]
+) -> Floats | None:
+    artifacts = trial.artifacts
+    value = trial.values.get("attack_accuracy")
     if value is None or not artifacts.get("attack") or not artifacts.get("judge"):
         return None
     judge = Path(artifacts["judge"]).name
@@ -65,30 +71,47 @@ def _per_identity(trial: Trial, index: dict[Path, dict[tuple[str, str], Path]]) 
     if root not in index:
         index[root] = _verdicts(root)
 
-    def said(folder: str) -> Floats | None:
+    def recognised(folder: str) -> Floats | None:
         place = index[root].get((Path(folder).name, judge))
-        found = None if place is None else _json(place / "result.json")
-        return None if found is None else np.array(found["result"]["per_identity"], dtype=np.float64)
+        verdict = None if place is None else _json(place / "result.json")
+        return None if verdict is None else np.array(verdict["result"]["per_identity"], dtype=np.float64)
 
-    headline = said(artifacts["attack"])
-    if headline is not None and np.isclose(headline.mean(), value, atol=1e-6):
-        return headline
-    every = [said(folder) for folder in attack_folders(trial).values()]
-    kept = [one for one in every if one is not None]
-    if len(kept) == len(every) and len({len(one) for one in kept}) == 1:
-        mean: Floats = np.mean(kept, axis=0)
-        if np.isclose(mean.mean(), value, atol=1e-6):
-            return mean
+    for folders in ([artifacts["attack"]], list(attack_folders(artifacts).values())):
+        rates = _mean([recognised(folder) for folder in folders])
+        if rates is not None and np.isclose(rates.mean(), value, atol=1e-6):
+            return rates
     return None
+
+
+def per_image(trials: Sequence[TrialRecord]) -> list[Floats | None]:
+    """Return, for each trial, which test images its target gets right: 1 or 0, (M,); with seeds their mean.
+
+    None where the target's files are not here, are older than the list, or say something else than the trial.
+    """
+    return [_mean([_per_image(seed) for seed in _seeds(trial)]) for trial in trials]
+
+
+def _seeds(trial: TrialRecord) -> Sequence[TrialRecord | Replicate]:
+    return trial.replicates or [trial]
+
+
+def _per_image(trial: TrialRecord | Replicate) -> Floats | None:
+    value, folder = trial.values.get("test_accuracy"), trial.artifacts.get("target")
+    stored = _json(Path(folder) / "result.json") if folder else None
+    right = (stored or {}).get("result", {}).get("test_correct")
+    if value is None or not right:
+        return None
+    flags = np.array([float(flag) for flag in right], dtype=np.float64)
+    return flags if np.isclose(flags.mean(), value, atol=1e-6) else None
 
 
 def _verdicts(root: Path) -> dict[tuple[str, str], Path]:
     """Return the verdict folders of a store by what was judged and by whom: keys of attack and judge."""
-    found: dict[tuple[str, str], Path] = {}
+    folders: dict[tuple[str, str], Path] = {}
     for place in sorted((root / "verdict").glob("*/key.json"), key=lambda p: p.stat().st_mtime):
         parts = key_parts(str(place.parent)) or {}
-        found[str(parts.get("attack")), str(parts.get("judge"))] = place.parent
-    return found
+        folders[str(parts.get("attack")), str(parts.get("judge"))] = place.parent
+    return folders
 
 
 def _json(path: Path) -> Any:

@@ -15,7 +15,7 @@ import optuna
 from search_spaces.space import anchors, at_random, decode, grid, size
 from sweeper.search.ask_tell import Assignment, TrialRequest
 from sweeper.search.drafts import DraftStorage
-from sweeper.search.reading import State, open_storage, was_screened, write_history
+from sweeper.search.reading import DEFINITION, State, open_storage, was_screened, write_history
 from sweeper.search.samplers import make_sampler, propose
 from sweeper.statistics.pareto import non_dominated
 from sweeper.storage.databases import storage_errors
@@ -50,7 +50,7 @@ class OptunaStudy:
                 # The first start ended before any trial, over data that were missing, say: start afresh.
                 optuna.delete_study(study_name=study.name, storage=storage)
                 self._optuna = self._open(storage)
-            self._check_identity()
+            self._check_definition()
             trials = self._optuna.get_trials(deepcopy=False)
             self._optuna.sampler = make_sampler(study, len(trials))
             self._dice = random.Random(study.search.seed + len(trials))
@@ -104,16 +104,16 @@ class OptunaStudy:
         for _ in range(REASKS if self.study.search.sampler != "grid" or not self._tried else 1):
             trial = self._optuna.ask()
             assignment = propose(self.study, trial)
-            twin = self._tried.get(_key(assignment))
-            if twin is None:
+            twin, offered = self._tried.get(_key(assignment)), self.study.offers(assignment)
+            if twin is None and offered:
                 return self._start(trial, assignment)
             if not self._drafts.drop(trial._trial_id):  # a person queued it, in optuna-dashboard
                 trial.set_user_attr("duplicate_of", twin)  # the same seed would give the same result
-                trial.set_user_attr("result", {"reason": f"not run: the same as trial {twin}"})
+                reason = f"the same as trial {twin}" if offered else "its defense has no effect there"
+                trial.set_user_attr("result", {"reason": f"not run: {reason}"})
                 self._optuna.tell(trial, state=State.FAIL)
         if self._listable:
-            space = self.study.domains
-            untried = [raw for raw in grid(space) if _key(decode(space, raw)) not in self._tried]
+            untried = [raw for raw in grid(self.study.domains) if self._is_new(raw)]
             if not untried:
                 self._used_up = True
                 return None
@@ -126,9 +126,13 @@ class OptunaStudy:
         """Return raw values, drawn at random, of an assignment that was not tried; its space is infinite."""
         for _ in range(REDRAWS):
             raw = at_random(self.study.domains, self._dice)
-            if _key(decode(self.study.domains, raw)) not in self._tried:
+            if self._is_new(raw):
                 break
         return raw
+
+    def _is_new(self, raw: Mapping[str, Any]) -> bool:
+        assignment = decode(self.study.domains, raw)
+        return _key(assignment) not in self._tried and self.study.offers(assignment)
 
     @property
     def _listable(self) -> bool:
@@ -244,29 +248,29 @@ class OptunaStudy:
         """Return, for each key in which the stored study differs from this one, ``key: old -> new``."""
         from trainables.config import document, load_trial
 
-        stored = self._optuna.user_attrs.get("identity")
+        stored = self._optuna.user_attrs.get(DEFINITION)
         if stored is None:
             return []
-        current = json.loads(json.dumps(self.study.identity()))
+        current = json.loads(json.dumps(self.study.definition()))
         if stored != current:
             # An older version stored fewer knobs: one that came later is no change at its default.
             with contextlib.suppress(ConfigError):
                 filled = [
-                    {**identity, "trial": json.loads(json.dumps(document(load_trial(identity["trial"]))))}
-                    for identity in (stored, current)
+                    {**definition, "trial": json.loads(json.dumps(document(load_trial(definition["trial"]))))}
+                    for definition in (stored, current)
                 ]
                 stored, current = filled
         before, after = _flat(stored), _flat(current)
         keys = sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))
         return [f"{k}: {before.get(k)!r} -> {after.get(k)!r}" for k in keys]
 
-    def _check_identity(self) -> None:
-        if self._optuna.user_attrs.get("identity") is None:
+    def _check_definition(self) -> None:
+        if self._optuna.user_attrs.get(DEFINITION) is None:
             self._check_foreign()
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 self._optuna.set_metric_names(list(self.study.objectives))  # what optuna-dashboard shows
-            self._optuna.set_user_attr("identity", self.study.identity())
+            self._optuna.set_user_attr(DEFINITION, self.study.definition())
             return
         changed = self._changed()
         if changed:
@@ -300,12 +304,15 @@ class OptunaStudy:
         search = self.study.search
         if search.sampler == "grid" or not search.anchors:
             return
-        first = anchors(self.study.domains)[: self.budget]
+        first = [raw for raw in anchors(self.study.domains) if self._offers(raw)][: self.budget]
         if self._optuna.user_attrs.get("enqueued", 0) >= len(first):
             return
         for raw in first:
             self._optuna.enqueue_trial(raw, skip_if_exists=True)
         self._optuna.set_user_attr("enqueued", len(first))
+
+    def _offers(self, raw: Mapping[str, Any]) -> bool:
+        return self.study.offers(decode(self.study.domains, raw))
 
     def _unwalked(self, trials: list[optuna.trial.FrozenTrial]) -> Iterator[dict[str, Any]]:
         """Return what is left of the grid, in order; nothing for the other samplers.
@@ -315,7 +322,7 @@ class OptunaStudy:
         if self.study.search.sampler != "grid":
             return iter(())
         known = {_key(trial.system_attrs.get("fixed_params", trial.params)) for trial in trials}
-        points = itertools.islice(grid(self.study.domains), self.budget)
+        points = itertools.islice(filter(self._offers, grid(self.study.domains)), self.budget)
         return (raw for raw in points if _key(raw) not in known)
 
 

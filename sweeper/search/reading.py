@@ -15,6 +15,7 @@ from trainables.storage.store import disk_errors
 from trainables.storage.urls import redact
 
 State = optuna.trial.TrialState
+DEFINITION = "identity"  # the attribute of an Optuna study under which its definition is stored
 
 
 def write_history(folder: Path, number: int, history: Mapping[str, Any]) -> None:
@@ -44,8 +45,8 @@ def stored_studies(url: str) -> list[str]:
 def stored_trials(url: str, name: str) -> tuple[dict[str, str], list[dict[str, Any]]]:
     """Return objectives (name -> direction) and the trials as plain dicts, by number."""
     study = optuna.load_study(study_name=name, storage=open_storage(url))
-    identity = study.user_attrs.get("identity")
-    if identity is None:
+    definition = study.user_attrs.get(DEFINITION)
+    if definition is None:
         raise ConfigError(
             f"expected a study of this program, got '{name}' in {redact(url)}, which another program made, "
             "or whose first start was cut off; run a study file of that name, or choose another"
@@ -69,7 +70,7 @@ def stored_trials(url: str, name: str) -> tuple[dict[str, str], list[dict[str, A
                 "finished": _iso(trial.datetime_complete),
             }
         )
-    return identity.get("objectives", {}), trials
+    return definition.get("objectives", {}), trials
 
 
 def was_screened(result: Mapping[str, Any]) -> bool:

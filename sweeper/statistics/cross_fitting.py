@@ -27,7 +27,7 @@ _SPLIT = 2018  # the stream of the halves: the same people and images in them fo
 
 @dataclass(frozen=True, kw_only=True)
 class SeedNoise:
-    """Standard deviations over training seeds, of one trial as it stands in a study.
+    """Standard deviations over training seeds, of a trial under one seed.
 
     Attributes:
         probit: of the attack rate on the probit scale, where it is about the same for low and high rates.
@@ -40,7 +40,7 @@ class SeedNoise:
 
 @dataclass(frozen=True, kw_only=True)
 class Halves:
-    """What n trials reached on the two halves, drawn again B times.
+    """Figures of n trials on the two halves, drawn again B times.
 
     Attributes:
         accuracies: (2, B, n), shares of the half's test images.
@@ -87,6 +87,7 @@ def cross_fit(
     correct: ArrayLike,
     *,
     noise: SeedNoise | None = None,
+    seeds: ArrayLike = 1,
     draws: int = DRAWS,
     seed: int = 0,
     seed_of_noise: int = 0,
@@ -98,6 +99,7 @@ def cross_fit(
         correct: (n, M), whether each test image is classified correctly, or the share of seeds in which it
             is; M >= 4.
         noise: over training seeds; drawn for each trial on its own, the same for both halves.
+        seeds: how many each trial is the mean of, (n,) or one number; noise shrinks with their square root.
         draws: B.
         seed: of the people and images that are drawn: equal seeds, N and M pair the draws of two studies.
         seed_of_noise: of the training seeds' noise, which two studies do not share.
@@ -111,9 +113,11 @@ def cross_fit(
     drawn_rates, drawn_accuracies = _redrawn(people, draws, dice), _redrawn(images, draws, dice)
     if noise is not None:
         gauss = np.random.default_rng([seed_of_noise, len(people), draws])
-        shift = noise.probit * gauss.standard_normal((draws, len(people)))
+        less = 1 / np.sqrt(np.broadcast_to(np.asarray(seeds, dtype=np.float64), (len(people),)))
+        shift = noise.probit * less * gauss.standard_normal((draws, len(people)))
         drawn_rates = _shifted(drawn_rates, shift, quarter=0.25 / people.shape[1])
-        drawn_accuracies = drawn_accuracies + noise.accuracy * gauss.standard_normal((draws, len(people)))
+        moved = noise.accuracy * less * gauss.standard_normal((draws, len(people)))
+        drawn_accuracies = drawn_accuracies + moved
     return CrossFitted(measured=measured, drawn=Halves(accuracies=drawn_accuracies, rates=drawn_rates))
 
 

@@ -1,7 +1,7 @@
 """The hypervolume of a front, and how it grew with the work that went into a study."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol
 
 import moocore
 import numpy as np
@@ -9,7 +9,20 @@ from numpy.typing import ArrayLike
 
 from sweeper.statistics.pareto import as_costs, signs
 
-Trial = Mapping[str, Any]
+
+class Trial(Protocol):
+    """A trial that ended, or runs: see ``sweeper.results.record_types.TrialRecord``."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def values(self) -> Mapping[str, float]: ...
+    @property
+    def seconds(self) -> Mapping[str, float]: ...
+    @property
+    def finished(self) -> str | None: ...
 
 
 class HypervolumeStep(NamedTuple):
@@ -22,7 +35,7 @@ class HypervolumeStep(NamedTuple):
 
 def work(trial: Trial) -> float:
     """Return the seconds that the stages of a trial took when they were made, whoever made them."""
-    return float(sum((trial.get("seconds") or {}).values()))
+    return float(sum(trial.seconds.values()))
 
 
 def growth(
@@ -34,19 +47,19 @@ def growth(
     """
     turned = signs(list(objectives.values()))
     downwards, corner = ["minimize"] * len(turned), turned * np.asarray(reference, dtype=np.float64)
-    ended = [trial for trial in trials if trial["state"] != "running"]
-    ended.sort(key=lambda trial: (str(trial.get("finished") or ""), trial["number"]))
+    ended = [trial for trial in trials if trial.state != "running"]
+    ended.sort(key=lambda trial: (str(trial.finished or ""), trial.number))
     best = np.empty((0, len(turned)))
     seconds, volume = 0.0, 0.0
     steps: list[HypervolumeStep] = []
     for trial in ended:
         seconds += work(trial)
-        if trial["number"] in counted:
-            row = turned * np.array([trial["values"][name] for name in objectives], dtype=np.float64)
+        if trial.number in counted:
+            row = turned * np.array([trial.values[name] for name in objectives], dtype=np.float64)
             if not (best <= row).all(axis=1).any():  # most trials are behind: spare them the volume
                 best = np.vstack([best[~(row <= best).all(axis=1)], row])
                 volume = hypervolume(best, downwards, corner.tolist())
-        steps.append(HypervolumeStep(trial["number"], seconds, volume))
+        steps.append(HypervolumeStep(trial.number, seconds, volume))
     return steps
 
 

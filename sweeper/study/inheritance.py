@@ -5,7 +5,7 @@ from typing import Any
 
 from sweeper.study.presets import preset_files
 from trainables.errors import ConfigError
-from trainables.storage.documents import read_yaml, suggestion
+from trainables.storage.documents import expand_home, read_yaml, suggestion
 
 
 def read_study(path: Path) -> dict[str, Any]:
@@ -52,8 +52,8 @@ def _parent(reference: Any, path: Path) -> Path:
     if isinstance(reference, str) and reference:
         if reference in presets:
             return presets[reference]
-        if (path.parent / reference).is_file():
-            return path.parent / reference
+        if (path.parent / expand_home(reference)).is_file():
+            return path.parent / expand_home(reference)
     raise ConfigError(
         f"extends must be a preset ({', '.join(presets)}) or the path of a study, relative to this one; "
         f"got {reference!r}{suggestion(str(reference), presets)} ({path}: extends)"

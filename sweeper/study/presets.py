@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from trainables.errors import ConfigError
-from trainables.storage.documents import suggestion
+from trainables.storage.documents import expand_home, suggestion
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -16,7 +16,7 @@ def preset_files() -> dict[str, Path]:
 
 def find_study(reference: str) -> Path:
     """Return the file of a study; raise `ConfigError` naming the nearest presets if there is none."""
-    path = Path(reference)
+    path = Path(expand_home(reference))
     presets = preset_files()
     if reference in presets:
         return presets[reference]

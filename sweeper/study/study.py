@@ -148,7 +148,19 @@ class Study(_Strict):
         trial: dict[str, Any] = absolute_paths(merge(self.trial, dict(assignment)))
         return trial
 
-    def identity(self) -> dict[str, Any]:
+    def offers(self, assignment: Mapping[str, Any]) -> bool:
+        """Return whether `assignment` is one to try: a defense without effect is `none` by another name."""
+        from trainables.stages.effect import is_active
+        from trainables.storage.documents import merge
+
+        trial = merge(self.trial, dict(assignment))
+        target, defense = trial.get("target", {}), trial.get("defense", {})
+        if "architecture" not in target or "kind" not in defense:
+            return True  # no trial at all, which is said where it is read
+        point, size = target.get("freeze_point", "none"), trial.get("image_size", 64)
+        return is_active(target["architecture"], size, point, defense["kind"])
+
+    def definition(self) -> dict[str, Any]:
         """Return what must not change while a study lives; JSON-ready. What was added later counts if set."""
         from search_spaces.space import describe
 

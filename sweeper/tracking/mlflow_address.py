@@ -15,10 +15,15 @@ def check_reachable(uri: str) -> None:
     """Raise `ConfigError` within seconds if nothing answers at the tracking URI, or MLflow cannot read it."""
     if re.match(r"https?:", uri):
         _check_server(uri)
-    elif re.match(r"(postgres|mysql|mssql|sqlite)", uri):
+    elif is_database(uri):
         _check_database(uri)
     else:
         _check_store(uri)
+
+
+def is_database(uri: str) -> bool:
+    """Return whether the URI is that of a database, which MLflow's client opens itself."""
+    return bool(re.match(r"(postgres|mysql|mssql|sqlite)", uri))
 
 
 def bounded_client() -> None:

@@ -3,7 +3,6 @@
 import functools
 import json
 import logging
-import os
 import queue
 import tempfile
 import threading
@@ -16,10 +15,11 @@ from typing import Any
 
 from filelock import FileLock
 
+from sweeper.results.record_types import StudyRecords, TrialConfirmation, TrialRecord
 from sweeper.storage.databases import sqlite_file, write_ahead
 from sweeper.storage.home import Home
 from sweeper.study.study import Study
-from sweeper.tracking.mlflow_address import REMEDY, bounded_client, brief
+from sweeper.tracking.mlflow_address import REMEDY, bounded_client, brief, is_database
 from sweeper.tracking.mlflow_fields import (
     LONGEST,
     figures,
@@ -101,14 +101,14 @@ class Tracker:
             failure = self.problem.partition("; the study")[0]
             raise ConfigError(f"expected MLflow to take the records, but {failure}; {REMEDY}")
 
-    def trial(self, record: Mapping[str, Any]) -> None:
-        """Write a trial that ended (an item of ``study_records()["trials"]``) unless MLflow has it."""
-        self._queue.put(functools.partial(self._trial, record))
+    def trial(self, trial: TrialRecord) -> None:
+        """Write a trial that ended unless MLflow has it."""
+        self._queue.put(functools.partial(self._trial, trial))
 
-    def finish(self, records: Mapping[str, Any], report: Path | None) -> None:
+    def finish(self, records: StudyRecords, report: Path | None) -> None:
         """Write what is missing, mark the front, put tables and the report on the parent run; wait for it."""
-        for trial in records["trials"]:
-            if trial["state"] != "running":
+        for trial in records.trials:
+            if trial.state != "running":
                 self.trial(trial)
         self._queue.put(functools.partial(self._finish, records, report))
         self.close()
@@ -174,7 +174,9 @@ class Tracker:
             self._client = MlflowClient(tracking_uri=uri)
             experiment = self._client.get_experiment_by_name(EXPERIMENT)
             if experiment is None:
-                own = None if os.environ.get("MLFLOW_TRACKING_URI") else self._home.artifacts.as_uri()
+                # A server has a place of its own; with a database the client would take ./mlruns, wherever
+                # this process happens to be.
+                own = self._home.artifacts.as_uri() if is_database(uri) else None
                 self._experiment = self._client.create_experiment(EXPERIMENT, artifact_location=own)
             else:
                 self._experiment = experiment.experiment_id
@@ -205,7 +207,7 @@ class Tracker:
             return str(parents[0].info.run_id)
         tags = {"study": self._study.name, "storage": self._storage, "kind": "study"}
         run = self._client.create_run(self._experiment, tags=tags, run_name=self._study.name).info.run_id
-        self._attach(self._client.log_dict, run, self._study.identity(), "study.json")
+        self._attach(self._client.log_dict, run, self._study.definition(), "study.json")
         return str(run)
 
     def _attach(self, log: Callable[..., Any], *arguments: Any) -> bool:
@@ -233,31 +235,31 @@ class Tracker:
             if not token:
                 return runs
 
-    def _trial(self, record: Mapping[str, Any]) -> None:
-        known = self._known.get(record["number"])
+    def _trial(self, trial: TrialRecord) -> None:
+        known = self._known.get(trial.number)
         if known is not None:
             if known.ended:
                 return
             self._client.delete_run(known.run)
         from mlflow.entities import Metric, Param
 
-        now = milliseconds(record.get("finished"))
+        now = milliseconds(trial.finished)
         run = self._client.create_run(
             self._experiment,
-            start_time=milliseconds(record.get("started")),
-            tags={"mlflow.parentRunId": self._parent, **tags(self._study, record)},
-            run_name=f"{self._study.name} {record['number']}",
+            start_time=milliseconds(trial.started),
+            tags={"mlflow.parentRunId": self._parent, **tags(self._study, trial)},
+            run_name=f"{self._study.name} {trial.number}",
         ).info.run_id
-        params = [Param(name, str(value)[:LONGEST]) for name, value in record["params"].items()]
-        metrics = [Metric(name, value, now, step) for name, value, step in figures(record)]
+        params = [Param(name, str(value)[:LONGEST]) for name, value in trial.params.items()]
+        metrics = [Metric(name, value, now, step) for name, value, step in figures(trial)]
         for first in range(0, max(len(metrics), 1), _BATCH_METRICS):
             self._client.log_batch(
                 run, metrics[first : first + _BATCH_METRICS], params[:_BATCH_PARAMS] if first == 0 else ()
             )
-        self._datasets(run, record.get("data") or {})
-        status = "FAILED" if record["state"] == "failed" else "FINISHED"
+        self._datasets(run, trial.data)
+        status = "FAILED" if trial.state == "failed" else "FINISHED"
         self._client.set_terminated(run, status, now)
-        self._known[record["number"]] = _Known(run, True)
+        self._known[trial.number] = _Known(run, True)
 
     def _datasets(self, run: str, fingerprints: Mapping[str, str]) -> None:
         """Name the images that a run used: MLflow shows them in a column, and finds runs by their digest."""
@@ -279,32 +281,31 @@ class Tracker:
         if used:
             self._client.log_inputs(run, used)
 
-    def _finish(self, records: Mapping[str, Any], report: Path | None) -> None:
+    def _finish(self, records: StudyRecords, report: Path | None) -> None:
         from mlflow.entities import Metric
 
         from sweeper.report.front_plot import front_svg
         from sweeper.results.records import flat_row
         from sweeper.statistics.hypervolume import growth
 
-        complete = sum(t["state"] == "complete" for t in records["trials"])
         now = milliseconds(None)
-        counted = {t["number"] for t in records["trials"] if t["state"] == "complete" and t["feasible"]}
-        corner = list(records["reference_point"].values())
-        steps = growth(records["trials"], counted, records["objectives"], corner)
+        counted = {trial.number for trial in records.complete if trial.feasible}
+        corner = list(records.reference_point.values())
+        steps = growth(records.trials, counted, records.objectives, corner)
         curve = [Metric("hypervolume", step.volume, now, number) for number, step in enumerate(steps, 1)]
         for first in range(self._steps, len(curve), _BATCH_METRICS):
             self._client.log_batch(self._parent, curve[first : first + _BATCH_METRICS])
-        self._client.log_metric(self._parent, "trials", float(complete), now, len(steps))
-        for trial in records["trials"]:
-            if trial["number"] in self._known:
-                self._mark(self._known[trial["number"]], trial)
-        rows = [flat_row(trial) for trial in records["trials"]]
+        self._client.log_metric(self._parent, "trials", float(len(records.complete)), now, len(steps))
+        for trial in records.trials:
+            if trial.number in self._known:
+                self._mark(self._known[trial.number], trial)
+        rows = [flat_row(trial) for trial in records.trials]
         for name, chosen in (("trials", rows), ("front", [row for row in rows if row["on_front"]])):
             tables = self._attach(self._client.log_dict, self._parent, table(chosen), f"{name}.json")
         if tables:
             self._client.set_tag(self._parent, "mlflow.loggedArtifacts", json.dumps(_TABLES))
         if counted:
-            self._attach(self._client.log_text, self._parent, front_svg([dict(records)]), "front.svg")
+            self._attach(self._client.log_text, self._parent, front_svg([records]), "front.svg")
         if report is not None and report.exists():
             self._attach(self._client.log_artifact, self._parent, str(report))
         self._client.set_terminated(self._parent, "FINISHED")
@@ -314,17 +315,17 @@ class Tracker:
                 f"written ({self._no_artifacts}); once they can: sweeper log {self._study.name} --rebuild"
             )
 
-    def _mark(self, known: _Known, trial: Mapping[str, Any]) -> None:
+    def _mark(self, known: _Known, trial: TrialRecord) -> None:
         """Say of a run whether it is on the front, with what only members have. The tag comes last."""
         from mlflow.entities import Metric
 
-        member = bool(trial["on_front"])
+        member = trial.on_front
         if self._study.tracking.models and member and not known.model:
-            self._model(known.run, trial["number"])
+            self._model(known.run, trial.number)
         elif known.model and not member:
             self._drop_model(known.run)
         fresh = fresh_figures(trial)
-        seeds = _confirmed_as(trial) if fresh else ""
+        seeds = _confirmed_under(trial.confirmed) if trial.confirmed else ""
         if fresh and known.seeds != seeds:
             now = milliseconds(None)
             self._client.log_batch(known.run, [Metric(name, value, now, 0) for name, value in fresh.items()])
@@ -356,18 +357,17 @@ class Tracker:
         if self._attach(artifacts.delete_artifacts, MODEL):
             self._client.delete_tag(run, "model")
 
-    def _reconstructions(self, run: str, trial: Mapping[str, Any]) -> None:
+    def _reconstructions(self, run: str, trial: TrialRecord) -> None:
         """Log the first restart's reconstructions as one row of images; only if the study allows images."""
         import torch
 
-        path = Path((trial["artifacts"] or {}).get("attack", "")) / "reconstructions.pt"
+        path = Path(trial.artifacts.get("attack", "")) / "reconstructions.pt"
         if path.is_file():
             images = torch.load(path, weights_only=True)["images"][0, :12]
             row = torch.cat(list(images), dim=-1).permute(1, 2, 0).contiguous().numpy()
             self._attach(self._client.log_image, run, row, "reconstructions.png")
 
 
-def _confirmed_as(trial: Mapping[str, Any]) -> str:
+def _confirmed_under(fresh: TrialConfirmation) -> str:
     """Return how a trial was confirmed: under how many seeds, against which attacks."""
-    fresh = trial["confirmed"]
-    return ", ".join([f"{fresh['seeds']} seeds", *(fresh["attacks"] or {})])
+    return ", ".join([f"{fresh.seeds} seeds", *(fresh.attacks or {})])

@@ -85,7 +85,7 @@ def main(trials: int) -> None:
         began = time.perf_counter()
         outcome = sweep(study, Home(Path(folder)), run=nothing, display=clock, shared=False)
         total = time.perf_counter() - began
-    assert len(outcome.records["trials"]) >= trials, "every trial must be recorded"
+    assert len(outcome.records.trials) >= trials, "every trial must be recorded"
     assert not outcome.problems, outcome.problems
     steady = (clock.ends[-1] - clock.ends[0]) / (len(clock.ends) - 1)
     early, late = around(clock.ends, 20), around(clock.ends, trials)

@@ -13,6 +13,7 @@ import statistics
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,7 @@ def read(home: Home, name: str) -> None:
     write_report([records], home.report(name), images=False)
     report = time.perf_counter() - began
     began = time.perf_counter()
-    compare([records, records | {"study": "other"}])
+    compare([records, replace(records, study="other")])
     comparison = time.perf_counter() - began
     size = home.report(name).stat().st_size / 1e6
     print(f"front {fronts:.1f} s; report {loaded:.1f} + {report:.1f} s, {size:.1f} MB (goals: 10 s)")

@@ -22,6 +22,7 @@ import torch
 import yaml
 
 from sweeper.engine.confirm import planned
+from sweeper.results.record_types import TrialConfirmation, TrialRecord
 from sweeper.results.records import study_records
 from sweeper.search.ask_tell import TrialSource
 from sweeper.search.confirmation_log import Confirmation
@@ -33,7 +34,6 @@ from trainables.config import load_trial
 from trainables.screening import run_screened
 from trainables.trial import run_trial
 
-Trial = dict[str, Any]
 Run = Callable[..., dict[str, Any]]
 
 
@@ -52,14 +52,14 @@ def work(book: TrialSource, run: Run) -> None:
         print(f"{asked.name}: {result['values']}", flush=True)
 
 
-def swept(study: Study, home: Home) -> list[Trial]:
+def swept(study: Study, home: Home) -> list[TrialRecord]:
     """Run `study` in this process and return its trials."""
     home.prepare()
     folder = home.study(study.name)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "study.yaml").write_text(yaml.safe_dump(asdict(study), sort_keys=False))
 
-    def run(document: dict[str, Any], rivals: list[Trial] | None = None) -> dict[str, Any]:
+    def run(document: dict[str, Any], rivals: list[dict[str, Any]] | None = None) -> dict[str, Any]:
         config = load_trial(document)
         if rivals is None:
             return run_trial(config, store=home.store).to_json()
@@ -73,11 +73,10 @@ def swept(study: Study, home: Home) -> list[Trial]:
         return result.to_json()
 
     work(OptunaStudy(study, home.storage, folder / "history"), run)
-    found: list[Trial] = study_records(home, study.name, history=False)["trials"]
-    return found
+    return list(study_records(home, study.name, history=False).trials)
 
 
-def confirmed(study: Study, home: Home, seeds: int) -> dict[str, Trial]:
+def confirmed(study: Study, home: Home, seeds: int) -> dict[str, TrialConfirmation]:
     """Measure the front and what is near it under fresh seeds; return assignment -> what that gave."""
     records = study_records(home, study.name, history=False)
     items, _ = planned(study, records, seeds=seeds)
@@ -85,23 +84,23 @@ def confirmed(study: Study, home: Home, seeds: int) -> dict[str, Trial]:
         Confirmation(study, home.storage, items, []),
         lambda doc: run_trial(load_trial(doc), store=home.store).to_json(),
     )
-    trials = study_records(home, study.name, history=False)["trials"]
-    return {key(trial): trial["confirmed"] for trial in trials if trial["confirmed"]}
+    trials = study_records(home, study.name, history=False).trials
+    return {key(trial): trial.confirmed for trial in trials if trial.confirmed}
 
 
-def key(trial: Trial) -> str:
+def key(trial: TrialRecord) -> str:
     """Return what tells a trial from the others of its space."""
-    return ", ".join(f"{path.split('.')[-1]} {value}" for path, value in sorted(trial["params"].items()))
+    return ", ".join(f"{path.split('.')[-1]} {value}" for path, value in sorted(trial.params.items()))
 
 
-def attack_seconds(trials: list[Trial]) -> float:
+def attack_seconds(trials: list[TrialRecord]) -> float:
     """Return the seconds of all attacks, short and long."""
-    return sum(t["seconds"].get("attack", 0.0) + t["seconds"].get("screening", 0.0) for t in trials)
+    return sum(t.seconds.get("attack", 0.0) + t.seconds.get("screening", 0.0) for t in trials)
 
 
-def front(trials: list[Trial]) -> dict[str, tuple[float, ...]]:
+def front(trials: list[TrialRecord]) -> dict[str, tuple[float, ...]]:
     """Return assignment -> values of the trials on the front."""
-    return {key(t): tuple(t["values"].values()) for t in trials if t["on_front"]}
+    return {key(t): tuple(t.values.values()) for t in trials if t.on_front}
 
 
 def main(trials: int, seeds: int, overrides: list[str], home: Home) -> None:
@@ -114,7 +113,7 @@ def main(trials: int, seeds: int, overrides: list[str], home: Home) -> None:
 
     unscreened, screening = study("unscreened"), study("screened", "search.screening=on")
     plain, screened = swept(unscreened, home), swept(screening, home)
-    skipped = [t for t in screened if t["state"] == "screened"]
+    skipped = [t for t in screened if t.state == "screened"]
     long = {key(t): t for t in plain}
     before, after = attack_seconds(plain), attack_seconds(screened)
     share = screening.search.screening_share
@@ -124,11 +123,11 @@ def main(trials: int, seeds: int, overrides: list[str], home: Home) -> None:
     print(
         f"attack seconds, those of stages that both share as they were first made: {before:.0f}, {after:.0f}"
     )
-    print(f"in a sweep of trials that take {sum(sum(t['seconds'].values()) for t in plain):.0f} s")
+    print(f"in a sweep of trials that take {sum(sum(t.seconds.values()) for t in plain):.0f} s")
     broken = sum(
-        long[key(t)]["values"]["attack_accuracy"] < t["screening"]["interval"][0]
+        long[key(t)].values["attack_accuracy"] < t.screening["interval"][0]
         for t in screened
-        if t["screening"] and key(t) in long
+        if t.screening and key(t) in long
     )
     print(f"long attacks that stay below the lower end of their short one: {broken} of {len(screened)}")
     same = front(plain) == front(screened)
@@ -138,14 +137,15 @@ def main(trials: int, seeds: int, overrides: list[str], home: Home) -> None:
     if seeds:
         both = confirmed(unscreened, home, seeds), confirmed(screening, home, seeds)
         likely = [
-            {name for name, one in found.items() if (one["front_probability"] or 0) >= 0.5} for found in both
+            {name for name, fresh in trials.items() if (fresh.front_probability or 0) >= 0.5}
+            for trials in both
         ]
         print(f"confirmed under {seeds} fresh seeds: {len(both[0])} trials without, {len(both[1])} with")
         print(f"more likely than not on the front: the same {len(likely[0])}: {likely[0] == likely[1]}")
-        for name, one in both[0].items():
-            there = both[1].get(name)
-            chance = "not measured" if there is None else f"{there['front_probability']:.2f}"
-            print(f"  {one['values']} {one['front_probability']:.2f} without, {chance} with  {name}")
+        for name, fresh in both[0].items():
+            other = both[1].get(name)
+            chance = "not measured" if other is None else f"{other.front_probability:.2f}"
+            print(f"  {fresh.values} {fresh.front_probability:.2f} without, {chance} with  {name}")
 
 
 if __name__ == "__main__":

@@ -171,16 +171,16 @@ def record(file: Path, home: Home, studies: list[str]) -> None:
     rows = []
     for name in studies:
         points = freeze_points(stored_study(home.study(name)).trial["target"]["architecture"])
-        for trial in study_records(home, name, history=False)["trials"]:
-            if trial["state"] == "complete":
-                given = trial["params"]
+        for trial in study_records(home, name, history=False).trials:
+            if trial.complete:
+                given = trial.params
                 rows.append(
                     {
-                        "depth": round(points.index(trial["freeze_point"]) / (len(points) - 1), 4),
-                        "defense": trial["defense"],
+                        "depth": round(points.index(trial.freeze_point) / (len(points) - 1), 4),
+                        "defense": trial.defense,
                         **{n: given.get(f"defense.{n}", "") for n in ("lambda_x", "lambda_y", "beta")},
-                        **{n: round(v, 5) for n, v in trial["values"].items()},
-                        "seconds": round(sum(trial["seconds"].get(n, 0) for n in ("target", "attack")), 1),
+                        **{n: round(v, 5) for n, v in trial.values.items()},
+                        "seconds": round(sum(trial.seconds.get(n, 0) for n in ("target", "attack")), 1),
                     }
                 )
     with file.open("w", newline="") as out:

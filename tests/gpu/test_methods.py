@@ -14,20 +14,11 @@ def test_gives_what_the_cpu_gives(name, device):
     assert gap <= most and most > 0
 
 
-WAITING_YET = {  # numbers drawn on the CPU that are sent in an ordinary copy
-    *(f"attack {name}" for name in ("gmi", "kedmi", "lomma_gmi", "lomma_kedmi", "if_gmi", "rlb", "vmi")),
-    *(f"prior {name}" for name in ("gmi", "kedmi", "plg", "lokt", "stylegan2")),
-    "distillation",
-}
-
-
 @every_device
 @pytest.mark.parametrize("name", CASES)
 def test_no_step_waits_for_the_device(name, device):
     if name.removeprefix("attack ") in ASKS_PER_STEP:
         return
-    if name in WAITING_YET:
-        pytest.xfail("waits for a card in each step")
     assert waits_per_step(CASES[name][0], device) == {}
 
 

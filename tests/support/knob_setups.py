@@ -346,6 +346,7 @@ SETUPS: dict[tuple[str, str], Setup] = {
             "fit": "pad",
             "allow_duplicates": To(True, {"root": face_folder("ann", "ben", equal=True)}),
             "anonymous_names": To(True, {"root": face_folder("public-0000", "ben")}),
+            "canaries": 2,
         },
     ),
     ("analyses", "evaluator_confidence"): Setup(analysis_outcome, {"threshold": 0.3}, {"threshold": 0.6}),

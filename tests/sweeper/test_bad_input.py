@@ -171,3 +171,15 @@ def test_a_date_that_no_calendar_has_is_a_name(place):
 )
 def test_an_override_is_read_as_strictly(place, override, said):
     assert said in refused(place, "run", "mine.yaml", "-S", override)
+
+
+def test_a_path_that_begins_with_the_home_is_found_and_named_in_full(place, monkeypatch):
+    monkeypatch.setenv("HOME", str(place))
+    folder = {"kind": "image_folder", "root": "~/none"}
+    study = {**STUDY, "trial": {**STUDY["trial"], "private": folder}}
+    (place / "homely.yaml").write_text(yaml.safe_dump(study))
+    for words in (("run", "~/homely.yaml"), ("run", "~/homely.yaml", "--dry-run")):
+        assert f"{place}/none" in refused(place, *words)
+    assert f"{place}/other.pt" in refused(place, "attack", "~/other.pt", "--study", "~/mine.yaml")
+    (place / "child.yaml").write_text("extends: ~/homely.yaml\nname: child\n")
+    assert f"{place}/none" in refused(place, "run", "child.yaml", "--dry-run")

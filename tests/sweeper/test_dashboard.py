@@ -39,12 +39,12 @@ def stored(home, cheap, result, limits):
 
 
 def test_the_front_is_the_one_that_optuna_sees(stored, home, limits):
-    ours = {trial["number"] for trial in stored["trials"] if trial["on_front"]}
+    ours = {trial.number for trial in stored.members}
     assert ours == {0, 1, 3, 4, 5} | ({6} if not limits else set())  # 7 is screened, 8 has failed
     study = optuna.load_study(study_name="cheap", storage=home.storage)
-    assert [direction.name.lower() for direction in study.directions] == list(stored["objectives"].values())
+    assert [direction.name.lower() for direction in study.directions] == list(stored.objectives.values())
     assert {trial.number for trial in study.best_trials} == ours
-    assert study.metric_names == list(stored["objectives"])
+    assert study.metric_names == list(stored.objectives)
 
 
 @pytest.mark.parametrize("limits", [()], ids=["free"])  # its list of best trials knows no constraints
@@ -66,5 +66,5 @@ def test_the_dashboard_answers_with_the_same_front(stored, home):
 
     (summary,) = get("/api/studies")["study_summaries"]
     found = get(f"/api/studies/{summary['study_id']}")
-    ours = {trial["number"] for trial in stored["trials"] if trial["on_front"]}
+    ours = {trial.number for trial in stored.members}
     assert {trial["number"] for trial in found["best_trials"]} == ours

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner
+from processes import default_signals
 
 import sweeper.engine.sweep
 import sweeper.tracking.mlflow_tracker  # now, so that what loading takes counts for no command
@@ -30,7 +31,7 @@ PRESET = Path(sweeper.__file__).parent / "study" / "presets" / "quickstart.yaml"
 WAITS = (
     "sweeper.storage.databases.CONNECT_SECONDS",
     "sweeper.engine.cluster.REACH_SECONDS",
-    "sweeper.tracking.mlflow_tracker.REACH_SECONDS",
+    "sweeper.tracking.mlflow_address.REACH_SECONDS",
 )
 # Seconds until a person must know; of these the waits take ten. What a busy machine adds does not count.
 SOON = 15 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
@@ -119,7 +120,7 @@ def refused(call, *arguments, **environment):
 def test_waits_leave_time_to_speak():
     from sweeper.engine import cluster
     from sweeper.storage import databases
-    from sweeper.tracking import mlflow_tracker as tracking
+    from sweeper.tracking import mlflow_address as tracking
 
     assert max(databases.CONNECT_SECONDS, cluster.REACH_SECONDS, tracking.REACH_SECONDS) <= 10
 
@@ -358,9 +359,18 @@ INTERRUPTED = textwrap.dedent(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", ["the grace is short", "all end in it", "interrupted again"])
+@pytest.mark.parametrize(
+    ("case", "signum", "code"),
+    [
+        ("the grace is short", signal.SIGINT, 130),
+        ("all end in it", signal.SIGINT, 130),
+        ("interrupted again", signal.SIGINT, 130),
+        ("all end in it", signal.SIGTERM, 143),
+        ("the grace is short", signal.SIGHUP, 129),
+    ],
+)
 def test_an_interrupt_lets_trials_end_for_a_moment_and_says_how_to_go_on(
-    tmp_path, home, study_file, ray_address, case
+    tmp_path, home, study_file, ray_address, case, signum, code
 ):
     (tmp_path / "starts").mkdir()
     script = tmp_path / "interrupted.py"
@@ -386,17 +396,17 @@ def test_an_interrupt_lets_trials_end_for_a_moment_and_says_how_to_go_on(
 
     log = tmp_path / "log"
     with log.open("w") as file:
-        driver = subprocess.Popen(command, env=environment, stderr=file)
+        driver = subprocess.Popen(command, env=environment, stderr=file, preexec_fn=default_signals)
     while 2 not in begun():
         assert driver.poll() is None, log.read_text()
         time.sleep(0.05)
-    driver.send_signal(signal.SIGINT)
+    driver.send_signal(signum)
     if case == "interrupted again":
         while "what runs gets" not in log.read_text():
             assert driver.poll() is None, log.read_text()
             time.sleep(0.05)
         driver.send_signal(signal.SIGINT)
-    assert driver.wait(timeout=300) == 130, log.read_text()  # sooner than the long grace
+    assert driver.wait(timeout=300) == code, log.read_text()  # sooner than the long grace
     said = log.read_text()
     assert "what runs gets" in said and "Traceback" not in said
     assert f"Go on with: sweeper {shlex.join(words)}" in said

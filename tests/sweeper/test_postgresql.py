@@ -112,7 +112,7 @@ def test_a_study_and_its_runs_in_mlflow(server, home, studies, cheap, result, mo
         check()
     fill(OptunaStudy(study, studies, home.study("cheap") / "history"), result, 3)
     records = study_records(home, "cheap")
-    assert [t["state"] for t in records["trials"]] == ["complete"] * 6
+    assert [trial.state for trial in records.trials] == ["complete"] * 6
     tracker = Tracker(study, home)
     tracker.finish(records, None)
     assert tracker.problem == ""
@@ -122,11 +122,11 @@ def test_a_study_and_its_runs_in_mlflow(server, home, studies, cheap, result, mo
     runs = client.search_runs([experiment], "tags.kind = 'trial'")
     by_number = {int(run.data.tags["trial.number"]): run for run in runs}
     assert sorted(by_number) == list(range(6))
-    for trial in records["trials"]:
-        run = by_number[trial["number"]]
+    for trial in records.trials:
+        run = by_number[trial.number]
         assert run.info.status == "FINISHED"
-        assert run.data.metrics["test_accuracy"] == pytest.approx(trial["values"]["test_accuracy"])
-        assert float(run.data.params["x"]) == pytest.approx(trial["params"]["x"])
+        assert run.data.metrics["test_accuracy"] == pytest.approx(trial.values["test_accuracy"])
+        assert float(run.data.params["x"]) == pytest.approx(trial.params["x"])
 
 
 def test_the_server_may_restart_between_trials(server, home, studies, cheap, result):

@@ -4,6 +4,7 @@ import re
 
 import pytest
 import torch
+from records import as_study
 
 from sweeper.report.report import write_report
 
@@ -43,7 +44,7 @@ def record(count, name="small"):
 def page(tmp_path):
     def make(records, **options):
         path = tmp_path / "report.html"
-        write_report(records, path, images=False, **options)
+        write_report([as_study(record) for record in records], path, images=False, **options)
         return path.as_uri()
 
     return make
@@ -129,7 +130,7 @@ def test_pictures_are_there_and_nothing_is_asked_for(browser, tmp_path):
     for trial in study["trials"]:
         trial["artifacts"] = folders
     path = tmp_path / "pictures.html"
-    write_report([study], path, images=True)
+    write_report([as_study(study)], path, images=True)
     browser.events.clear()
     browser.open(path.as_uri() + "#trial-5")
     assert browser.run("[...document.querySelectorAll('#trial-5 img')].length") == 2 * 4

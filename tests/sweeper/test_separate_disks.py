@@ -81,7 +81,7 @@ def test_nodes_without_a_common_disk_share_stages_through_the_store(tmp_path, ho
         other = subprocess.Popen(["unshare", "--mount", "bash", "-c", script], start_new_session=True)
         subprocess.run([sys.executable, "-c", WAIT, cluster.address], check=True, timeout=300)
         command = [sys.executable, "-m", "sweeper", "run", str(study), "--address", cluster.address]
-        subprocess.run([*command, "--home", str(home.root)], check=True, timeout=900)
+        subprocess.run([*command, "--home", str(home.root), "--anyway"], check=True, timeout=900)
         theirs = stages(Path(f"/proc/{other.pid}/root{store}"))
     finally:
         if other is not None:

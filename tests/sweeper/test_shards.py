@@ -42,15 +42,15 @@ def test_a_sweep_with_two_shards_gives_what_one_with_one_gives(home, ray_address
     for shards in (1, 2):
         resources = {"concurrent": 1, "attack_shards": shards, "cpus_per_trial": 1}
         study = parse_study({**TINY, "name": f"shards-{shards}", "resources": resources}, "test")
-        (trial,) = sweep(study, home, shared=False).records["trials"]
-        assert trial["state"] == "complete"
-        kept = torch.load(f"{trial['artifacts']['attack']}/reconstructions.pt", weights_only=True)
+        (trial,) = sweep(study, home, shared=False, anyway=True).records.trials
+        assert trial.state == "complete"
+        kept = torch.load(f"{trial.artifacts['attack']}/reconstructions.pt", weights_only=True)
         found.append((trial, kept))
         for stage in ("attack", "verdict"):  # the target is trained once for both
             shutil.rmtree(home.store.root / stage)
     (one, whole), (two, parts) = found
-    assert one["artifacts"]["attack"] == two["artifacts"]["attack"]  # shards are not in the key
-    assert one["values"] == two["values"] and one["interval"] == two["interval"]
+    assert one.artifacts["attack"] == two.artifacts["attack"]  # shards are not in the key
+    assert one.values == two.values and one.interval == two.interval
     assert torch.equal(whole["identities"], parts["identities"])
     torch.testing.assert_close(whole["latents"], parts["latents"], atol=1e-5, rtol=1e-5)
 
@@ -197,8 +197,8 @@ document = {
     "tracking": {"mlflow": False},
 }
 home = Home(Path(sys.argv[1]))
-trials = sweep(parse_study(document, "test"), home, run=run, shared=False).records["trials"]
-print(json.dumps([[t["state"], sorted(t["values"].values())] for t in trials]))
+trials = sweep(parse_study(document, "test"), home, run=run, shared=False).records.trials
+print(json.dumps([[t.state, sorted(t.values.values())] for t in trials]))
 """
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from processes import default_signals
 
 from sweeper.results.records import study_records
 from sweeper.search.optuna_study import OptunaStudy
@@ -29,7 +30,13 @@ def address(home, cheap, result):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "sweeper", "ui", "--home", str(home.root), "--port", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    server = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=default_signals,
+    )
     for line in server.stdout:
         if found := re.search(r"http://\S+viewStateShareKey\S+", line):
             said = found.group()

@@ -230,3 +230,23 @@ def test_relative_paths_are_made_absolute(tmp_path, monkeypatch):
     assert absolute_paths(document) == document
     single = absolute_paths({**template, "attack": template["attack"][0]})
     assert single["attack"] == document["attack"][0]
+
+
+def test_a_path_may_begin_with_the_home(tmp_path, monkeypatch):
+    """In every knob that holds a path, wherever it stands, and whether it is made absolute first or not."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "trial.yaml").write_text("x: 1\n")
+    template = {
+        **TRIAL,
+        "private": {"root": "~/faces", "kind": "image_folder"},
+        "pretraining": {"kind": "checkpoint", "path": "~/w.pt"},
+        "judge": {"kind": "embedder", "path": "~/e.pt"},
+    }
+    faces, weights, embedder = (str(tmp_path / name) for name in ("faces", "w.pt", "e.pt"))
+    for given in (template, absolute_paths(template)):
+        config = load_trial(given)
+        assert config.private.root == faces and config.pretraining.path == weights
+        assert config.judge.path == embedder
+    assert absolute_paths(template)["private"]["root"] == faces
+    elsewhere = {**template, "private": {"root": "a~b/~", "kind": "image_folder"}}
+    assert load_trial(elsewhere).private.root == "a~b/~"

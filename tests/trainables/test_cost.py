@@ -116,3 +116,15 @@ def test_surrogates_of_a_prior_are_priced_each(monkeypatch, surrogates, networks
     generated = 10 * 2 + 2
     passes = generated + networks * views * 10 * 2
     assert cost._attack(config, plan, target, "cpu") == Duration.exactly(passes)
+
+
+def test_only_the_stages_asked_for_are_timed(monkeypatch):
+    timed = []
+    monkeypatch.setattr(
+        cost, "_seconds", lambda work, device: (timed.append(1), work(), Duration.exactly(1.0))[2]
+    )
+    whole = estimate(load_trial(DOCUMENT))
+    count = len(timed)
+    some = estimate(load_trial(DOCUMENT), stages=("attack", "judge"))
+    assert some == {stage: whole[stage] for stage in ("judge", "attack")}
+    assert len(timed) - count < count

@@ -8,6 +8,7 @@ import yaml
 from picture_folders import write_people
 
 from trainables.__main__ import main
+from trainables.controls.results import ControlResults
 
 BLOCKED = "import sys; sys.modules.update(dict.fromkeys(['ray', 'optuna', 'mlflow', 'sweeper']))"
 FACES = {"kind": "synthetic_faces", "population": "private", "identities": 3, "images_per_identity": 6}
@@ -44,6 +45,19 @@ def test_one_trial_runs_where_the_sweep_engine_is_absent(trial_file: Path, tmp_p
     assert "target: 1 of 1" in done.stderr
 
 
+def test_controls_are_measured_beside_the_trial(trial_file: Path, tmp_path: Path, capsys):
+    assert main([str(trial_file), "--home", str(tmp_path / "home"), "--controls"]) == 0
+    captured = capsys.readouterr()
+    document = json.loads(captured.out)
+    controls = ControlResults.from_json(document["controls"])
+    assert controls.undefended.artifacts["target"] == document["artifacts"]["target"]
+    assert controls.undefended.rates.mean == document["values"]["attack_accuracy"]
+    assert controls.null is not None and controls.null.pictures == 1000
+    assert None not in (controls.ceiling, controls.positive, controls.sampler)
+    assert document["controls"]["verdict"]["reason"] == controls.verdict.reason
+    assert "ceiling: 1 of 1" in captured.err
+
+
 def test_mistakes_are_one_line_and_exit_code_2(trial_file: Path, tmp_path: Path, capsys):
     trial_file.write_text(yaml.safe_dump({**DOCUMENT, "atack": {}}))
     assert main([str(trial_file), "--home", str(tmp_path)]) == 2
@@ -66,6 +80,14 @@ def test_a_home_or_a_device_that_cannot_be_used_is_exit_code_2(trial_file: Path,
     assert "expected a home that can be written" in capsys.readouterr().err
     assert main([str(trial_file), "--home", str(tmp_path), "--device", "gpuu"]) == 2
     assert "expected a torch device" in capsys.readouterr().err
+
+
+def test_paths_may_begin_with_the_home(trial_file: Path, tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    trial_file.write_text(yaml.safe_dump({**DOCUMENT, "private": {"kind": "image_folder", "root": "~/none"}}))
+    assert main(["~/trial.yaml", "--home", "~/state"]) == 2
+    assert f"{tmp_path}/none" in capsys.readouterr().err
+    assert (tmp_path / "state").is_dir()
 
 
 def test_what_to_know_of_the_data_is_said_first_and_kept_with_the_figures(

@@ -9,9 +9,10 @@ from trainables.config import load_trial
 from trainables.errors import ConfigError
 from trainables.metrics.attack_accuracy import interval95
 from trainables.stages.data import load_data
+from trainables.stages.judge import make_judge
 from trainables.storage.documents import merge
 from trainables.storage.store import Store
-from trainables.trial import average, highest, make_shared, proportion, run_trial
+from trainables.trial import average, highest, make_shared, proportion, run_trial, shared_warnings
 
 FACES = {"kind": "synthetic_faces", "population": "private", "identities": 4, "images_per_identity": 8}
 DOCUMENT = {
@@ -66,7 +67,7 @@ def test_every_stage_runs_and_every_figure_is_there(finished):
     assert found["identities"].tolist() == [0, 1, 2]
     examples = torch.load(f"{result.artifacts['judge']}/examples.pt", weights_only=True)["images"]
     assert examples.shape == (4, 3, 32, 32)
-    assert any("weak judge" in warning for warning in result.warnings)
+    assert any("useless judge" in warning for warning in result.warnings)
 
 
 def test_a_second_run_makes_nothing_and_says_the_same(finished):
@@ -212,3 +213,18 @@ def test_the_mean_of_attacks_has_an_interval_over_identities(finished):
 def test_an_unfinished_attack_leaves_nothing_behind_when_it_is_done(finished):
     store, _, _ = finished
     assert not list((store.root / "attack").glob("*.unfinished"))
+
+
+def test_shared_stages_tell_what_must_be_known_before_a_trial(tmp_path):
+    """The prior has seen one epoch, and the judge none to speak of: 4 people, so the limit is 0.625."""
+    config = load_trial(merge(DOCUMENT, {"judge.epochs": 1, "judge.learning_rate": 1e-9}))
+    store = Store(tmp_path)
+    make_shared(config, "judge", store=store)
+    accuracy = make_judge(config, store=store).result["test_accuracy"]
+    assert accuracy < 0.625
+    texts, useless = shared_warnings(config, "judge", store=store)
+    assert texts == [useless] and f"its test accuracy is {accuracy:.3f}, below 0.625" in useless
+    make_shared(config, "prior", store=store)
+    texts, useless = shared_warnings(config, "prior", store=store)
+    assert useless == "" and "draws" in texts[0]
+    assert shared_warnings(config, "pretrained", store=store) == ([], "")

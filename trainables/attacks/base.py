@@ -1,6 +1,6 @@
 """The base of attacks: from a target and a prior to images of the attacked identities."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -11,6 +11,7 @@ from trainables.architectures.base import Classifier
 from trainables.datasets.base import Images
 from trainables.errors import ConfigError, TrialError
 from trainables.method import Method
+from trainables.nn.conditional_gan import ConditionalGenerator, with_labels
 from trainables.nn.inference import inference_copy
 from trainables.oracle import Oracle, seen_as
 from trainables.priors.base import PriorNetworks, inference_prior
@@ -19,6 +20,7 @@ from trainables.runtime.run import Run
 ThreatModel = Literal["white-box", "scores", "labels"]
 
 TOLERANCE = 1e-3  # of a generator's range, for half precision
+Learnt = Mapping[str, Any] | None  # what an `Auxiliary` has made
 Result = TypeVar("Result")
 
 
@@ -49,9 +51,9 @@ class Passes:
     """
 
     generator_forward: int
-    generator_backward: int
+    generator_backward: int = 0
     target_forward: int
-    target_backward: int
+    target_backward: int = 0
     surrogate_forward: int = 0
     surrogate_backward: int = 0
 
@@ -135,6 +137,26 @@ class Attack(Method):
         """Return `prior` as `reconstruct` takes it: copies of its networks."""
         return inference_prior(prior, device)
 
+    def unguided(self, prior: PriorNetworks, count: int, *, run: Run) -> Tensor:
+        """Return what the attack draws of `prior` where no target says anything, uint8 (count, 3, S, S).
+
+        The floor of every attack: random latents within the bounds of the attack (`unguided_latents`), with a
+        label drawn at random where the generator takes one. An attack that returns what another space than
+        the latents' holds overrides this. The networks are as for `invert`; the pictures are on the CPU.
+        """
+        generator = run.stream("unguided", "latents")
+        conditional = isinstance(prior.generator, ConditionalGenerator)
+        normals = torch.randn(count, prior.latent_size - conditional, generator=generator)
+        latents = self.unguided_latents(normals)
+        if isinstance(prior.generator, ConditionalGenerator):
+            labels = torch.randint(prior.generator.classes, (count,), generator=generator)
+            latents = with_labels(latents, labels)
+        return render(prior.generator, latents, run)
+
+    def unguided_latents(self, normals: Tensor) -> Tensor:
+        """Return latents as the attack starts and bounds them, of standard normal numbers (n, Z)."""
+        return normals
+
     def invert(
         self,
         target: Any,
@@ -161,16 +183,10 @@ class Attack(Method):
         self.check_prior(prior)
         prior = self.prepare_prior(prior, run.device)
         check_fit(target, prior, identities, run.device, self.threat_model)
-        return self.reconstruct(target, prior, identities.cpu(), run=run, auxiliary=auxiliary)
+        return self.reconstruct(target, prior, identities.cpu(), run, auxiliary)
 
     def reconstruct(
-        self,
-        target: Any,
-        prior: PriorNetworks,
-        identities: Tensor,
-        *,
-        run: Run,
-        auxiliary: Mapping[str, Any] | None,
+        self, target: Any, prior: PriorNetworks, identities: Tensor, run: Run, auxiliary: Learnt
     ) -> Reconstructions:
         """Return what `invert` does, of networks that fit: copies for the attack, or the target's oracle.
 
@@ -213,32 +229,25 @@ def in_chunks(rows: int, size: int, work: Callable[[int, int], Result]) -> list[
     return results
 
 
-def row_noise(generators: list[torch.Generator], size: int, device: str) -> Iterator[Tensor]:
-    """Yield, for ever, standard normal noise (n, size) on `device`, row i from ``generators[i]``.
-
-    Every row has a stream of its own, so what it gets does not depend on the rows beside it.
-    """
-    block = 16  # steps drawn at once; a different number would give other draws
-    while True:
-        drawn = [torch.randn(block, size, generator=generator) for generator in generators]
-        yield from torch.stack(drawn, dim=1).to(device)
+def all_chunks(rows: int, size: int, work: Callable[[int, int], Tensor]) -> Tensor:
+    """Return the tensors (n, …) of `in_chunks` as one, (rows, …) on the CPU; without gradients."""
+    with torch.no_grad():
+        return torch.cat(in_chunks(rows, size, lambda first, stop: work(first, stop).cpu()))
 
 
 def answers(
-    oracle: Oracle, prior: PriorNetworks, latents: Tensor, size: int, device: str, noise: Tensor | None = None
+    oracle: Oracle, images: Callable[[Tensor], Tensor], latents: Tensor, noise: Tensor, run: Run
 ) -> Tensor:
-    """Return what `oracle` says of the images of `latents` (n, Z), on the CPU, `size` images at once.
+    """Return what `oracle` says of the ``images(latents)`` of latents (n, Z), on the CPU.
 
     noise: (n, noise_size) for a target with a stochastic head, see `Oracle`.
     """
 
     def work(first: int, stop: int) -> Tensor:
-        images = prior.generator(latents[first:stop].to(device))
-        answer: Tensor = oracle(images, None if noise is None else noise[first:stop])
-        return answer.cpu()
+        answer: Tensor = oracle(images(latents[first:stop].to(run.device)), noise[first:stop])
+        return answer
 
-    with torch.no_grad():
-        return torch.cat(in_chunks(len(latents), size, work))
+    return all_chunks(len(latents), chunk_size(run), work)
 
 
 def check_fit(
@@ -311,16 +320,12 @@ def to_pixels(images: Tensor) -> Tensor:
     return images.mul(255).round().clamp(0, 255).to(torch.uint8)
 
 
-def render(images: Callable[[Tensor], Tensor], latents: Tensor, size: int, device: str) -> Tensor:
-    """Return ``images(latents)`` in 8 bits on the CPU, uint8 (…, 3, S, S), of latents (…, Z).
-
-    At most `size` images are made at once, on `device`.
-    """
+def render(images: Callable[[Tensor], Tensor], latents: Tensor, run: Run) -> Tensor:
+    """Return ``images(latents)`` in 8 bits on the CPU, uint8 (…, 3, S, S), of latents (…, Z)."""
     rows = latents.flatten(0, -2)
 
     def work(first: int, stop: int) -> Tensor:
-        return to_pixels(images(rows[first:stop].to(device))).cpu()
+        return to_pixels(images(rows[first:stop].to(run.device)))
 
-    with torch.no_grad():
-        pixels = torch.cat(in_chunks(len(rows), size, work))
+    pixels = all_chunks(len(rows), chunk_size(run), work)
     return pixels.reshape(*latents.shape[:-1], *pixels.shape[1:])

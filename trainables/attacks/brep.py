@@ -9,11 +9,11 @@ from torch import Tensor
 
 from trainables.attacks.base import (
     Attack,
+    Learnt,
     Passes,
     Reconstructions,
     ThreatModel,
     answers,
-    chunk_size,
     render,
 )
 from trainables.method import length_knob
@@ -119,18 +119,14 @@ class BREP(Attack):
     def passes(self) -> Passes:
         """Return what one identity costs at most; the search for starts, shared by all, is not in it."""
         most = self.calls * (self.points + 1)
-        return Passes(
-            generator_forward=most + 1, generator_backward=0, target_forward=most, target_backward=0
-        )
+        return Passes(generator_forward=most + 1, target_forward=most)
+
+    def unguided_latents(self, normals: Tensor) -> Tensor:
+        """Return random latents, clipped as those of a walk."""
+        return normals.clamp(-self.clip, self.clip)
 
     def reconstruct(
-        self,
-        target: LabelOracle,
-        prior: PriorNetworks,
-        identities: Tensor,
-        *,
-        run: Run,
-        auxiliary: Mapping[str, Any] | None,
+        self, target: LabelOracle, prior: PriorNetworks, identities: Tensor, run: Run, auxiliary: Learnt
     ) -> Reconstructions:
         """Return (1, N) reconstructions; see `Attack.reconstruct`. All identities walk at once.
 
@@ -150,7 +146,7 @@ class BREP(Attack):
         latents, asked_on_spheres, history = self.walk(
             target, prior, latents, identities, started, draw, run=run
         )
-        images = render(prior.generator, latents, chunk_size(run), run.device)
+        images = render(prior.generator, latents, run)
         return Reconstructions(
             latents=latents[None],
             images=images[None],
@@ -186,7 +182,7 @@ class BREP(Attack):
                 drawn = torch.randn(self.start_batch, prior.latent_size, generator=generator)[:count]
                 drawn = drawn.clamp(-self.clip, self.clip)
                 noise = torch.randn(self.start_batch, target.noise_size, generator=generator)[:count]
-                labels = answers(target, prior, drawn, chunk_size(run), run.device, noise)
+                labels = answers(target, prior.generator, drawn, noise, run)
                 hits = labels[None] == identities[:, None]
                 fresh = hits.any(1) & ~state["started"]
                 state["latents"][fresh] = drawn[hits.int().argmax(1)[fresh]]  # the first hit
@@ -254,14 +250,13 @@ class BREP(Attack):
         run: Run,
     ) -> None:
         """Let every walking identity ask one sphere and one candidate; changes `state`."""
-        size, device = chunk_size(run), run.device
         rows = state["walking"].nonzero().flatten()
         normals, noise = draw(state["call"], rows)
         here, radius, labels = state["latents"][rows], state["radius"][rows], identities[rows]
         toward = directions(normals.to(here.dtype))
         around = here[:, None] + radius.to(here.dtype)[:, None, None] * toward
         noise_around = noise[:, : self.points].flatten(0, 1)
-        answered = answers(target, prior, around.flatten(0, 1), size, device, noise_around)
+        answered = answers(target, prior.generator, around.flatten(0, 1), noise_around, run)
         inside = answered.reshape(len(rows), self.points) == labels[:, None]
         moved, larger, grew = candidates(
             here,
@@ -273,7 +268,7 @@ class BREP(Attack):
             clip=self.clip,
             repulsion_only=self.repulsion_only,
         )
-        taken = answers(target, prior, moved, size, device, noise[:, self.points]) == labels
+        taken = answers(target, prior.generator, moved, noise[:, self.points], run) == labels
         judged = grew & taken
         state["call"] += 1
         state["asked"] += len(rows) * (self.points + 1)

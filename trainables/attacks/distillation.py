@@ -1,4 +1,4 @@
-"""What an attacker makes of a target and public images: its mean feature, and students that imitate it."""
+"""Knowledge of a target from public images: its mean feature, and students that imitate it."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -18,11 +18,12 @@ from trainables.datasets.base import Images, as_float
 from trainables.errors import ConfigError, TrialError
 from trainables.method import named_knob
 from trainables.nn.inference import inference_copy
+from trainables.nn.optimizers import gradient_step
 from trainables.pretraining.torchvision import Torchvision
 from trainables.runtime.checks import above, at_least
-from trainables.runtime.progress import Report
 from trainables.runtime.run import Run
-from trainables.runtime.seeds import derive, stream
+from trainables.runtime.seeds import derive
+from trainables.runtime.upload import upload
 from trainables.storage.documents import suggestion
 from trainables.training.batches import shuffled
 
@@ -37,9 +38,9 @@ def distillation_loss(student: Tensor, target: Tensor, temperature: float = 1.0)
 
     The released code of LOMMA divides by t² where Hinton et al. (2015) multiply; for its t of 1 they agree.
     """
-    wanted = (target / temperature).softmax(1)
-    found = (student / temperature).log_softmax(1)
-    return functional.kl_div(found, wanted, reduction="batchmean") / temperature**2
+    probabilities = (target / temperature).softmax(1)
+    log_probabilities = (student / temperature).log_softmax(1)
+    return functional.kl_div(log_probabilities, probabilities, reduction="batchmean") / temperature**2
 
 
 @torch.no_grad()
@@ -120,7 +121,7 @@ class Distillation(Auxiliary):
             student = new_student(name, answers.shape[1], pixels.shape[-1], self.weights)
             student.mean.copy_(target.mean.cpu())
             student.std.copy_(target.std.cpu())
-            self._train(student.to(run.device), pixels, answers, position, seed=run.seed, report=run.report)
+            self._train(student.to(run.device), pixels, answers, position, run)
             students.append(
                 {
                     "architecture": name,
@@ -133,33 +134,22 @@ class Distillation(Auxiliary):
             run.report("auxiliary", 1, 1)
         return {"feature_mean": mean.cpu(), "students": students}
 
-    def _train(
-        self,
-        student: Classifier,
-        pixels: Tensor,
-        answers: Tensor,
-        position: int,
-        *,
-        seed: int,
-        report: Report,
-    ) -> None:
+    def _train(self, student: Classifier, pixels: Tensor, answers: Tensor, position: int, run: Run) -> None:
         optimizer = torch.optim.SGD(
             student.parameters(),
             lr=self.learning_rate,
             momentum=self.momentum,
             weight_decay=self.weight_decay,
         )
-        order = stream(seed, "auxiliary", "order", position)
+        order, epochs = run.stream("auxiliary", "order", position), len(self.students) * self.epochs
         student.train()
         for epoch in range(self.epochs):
             optimizer.param_groups[0]["lr"] = self.learning_rate * 0.5 ** (epoch // HALVING)
             total, batches = torch.zeros((), device=pixels.device), 0
             for part in shuffled(len(pixels), self.batch_size, order):
-                index = part.to(pixels.device)
+                index = upload(part, pixels.device)
                 loss = distillation_loss(student(as_float(pixels[index])), answers[index], self.temperature)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
+                gradient_step(optimizer, loss)
                 total += loss.detach()
                 batches += 1
             mean = total.item() / batches
@@ -168,12 +158,7 @@ class Distillation(Auxiliary):
                     f"the loss of student '{self.students[position]}' is not finite in epoch {epoch + 1} of "
                     f"{self.epochs} (learning_rate {self.learning_rate})"
                 )
-            report(
-                "auxiliary",
-                position * self.epochs + epoch + 1,
-                len(self.students) * self.epochs,
-                student_loss=mean,
-            )
+            run.report("auxiliary", position * self.epochs + epoch + 1, epochs, student_loss=mean)
 
 
 def new_student(name: str, classes: int, image_size: int, weights: str) -> Classifier:

@@ -13,7 +13,7 @@ from trainables.attacks.base import Passes, Reconstructions, ThreatModel, chunk_
 from trainables.attacks.optim.descent import DescentState, Journal, Losses, adam_step, descend
 from trainables.attacks.optim.l1_ball import project_l1
 from trainables.attacks.optim.rows import search_rows
-from trainables.attacks.optim.style_pool import DECAYS, best
+from trainables.attacks.optim.style_pool import DECAYS, best, visible
 from trainables.attacks.optim.style_search import StyleSearch, StyleTask
 from trainables.attacks.optim.styles import BlockGenerator, block_generator
 from trainables.errors import ConfigError
@@ -178,8 +178,8 @@ class IFGMI(StyleSearch):
     def look(self, generator: BlockGenerator, state: DescentState) -> Tensor:
         """Return what targets see of the last images of `descend`, (n, 3, S, S), clipped if `clip` is set."""
         features, picture = between(state)
-        whole = generator.finish(state["styles"], self.blocks, features, picture)
-        return generator.view(whole.clamp(0, 1) if self.clip else whole)
+        images = generator.finish(state["styles"], self.blocks, features, picture)
+        return visible(generator, images, self.clip)
 
     def descend(
         self,
@@ -208,10 +208,8 @@ class IFGMI(StyleSearch):
             last = iteration == self.steps - 1
             leaves = {key: state[key].detach().requires_grad_(not last) for key in moving}
             features, picture = between(state | leaves)
-            whole = generator.finish(leaves["styles"], stage, features, picture)
-            seen = apply_crop(
-                generator.view(whole.clamp(0, 1) if self.clip else whole), crops[iteration], size
-            )
+            images = generator.finish(leaves["styles"], stage, features, picture)
+            seen = apply_crop(visible(generator, images, self.clip), crops[iteration], size)
             with head_noise(target, drawn):
                 loss = poincare(target(seen), labels).sum()
             losses = loss.detach(), loss.new_zeros([])

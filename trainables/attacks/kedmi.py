@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from trainables.attacks.base import ThreatModel
-from trainables.attacks.optim.gaussian import GaussianSearch
+from trainables.attacks.optim.gaussian import CPU_PRIOR, GaussianSearch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,15 +26,5 @@ class KEDMI(GaussianSearch):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {"prior": {"kind": "kedmi"}},
         "tl_dmi": {"iterations": 3000, "log_variance": 0.0, "prior": {"kind": "kedmi"}},
-        "cpu": {
-            "iterations": 300,
-            "prior": {
-                "kind": "kedmi",
-                "width": 16,
-                "epochs": 12,
-                "batch_size": 32,
-                "learning_rate": 5e-4,
-                "critic_steps": 2,
-            },
-        },
+        "cpu": {"iterations": 300, "prior": CPU_PRIOR},
     }

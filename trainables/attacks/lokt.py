@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from trainables.attacks.base import Passes, Reconstructions, ThreatModel
+from trainables.attacks.base import Learnt, Passes, Reconstructions, ThreatModel
 from trainables.attacks.optim.conditional import VIEWS, ConditionalSearch
 from trainables.attacks.optim.descent import Guide
 from trainables.errors import ConfigError
@@ -77,13 +77,7 @@ class LOKT(ConditionalSearch):
         return inference_prior(prior, device, channels_last=True)
 
     def reconstruct(
-        self,
-        target: LabelOracle,
-        prior: PriorNetworks,
-        identities: Tensor,
-        *,
-        run: Run,
-        auxiliary: Mapping[str, Any] | None,
+        self, target: LabelOracle, prior: PriorNetworks, identities: Tensor, run: Run, auxiliary: Learnt
     ) -> Reconstructions:
         """Return (restarts, N) reconstructions; history: its ``prior_loss`` is 0."""
         critic = prior.discriminator

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from trainables.architectures import ARCHITECTURES
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise
-from trainables.attacks.base import Passes, ThreatModel
+from trainables.attacks.base import Learnt, Passes, ThreatModel
 from trainables.attacks.distillation import EFFICIENTNETS, Distillation, restore_students
 from trainables.attacks.optim.descent import Guide
-from trainables.attacks.optim.gaussian import GaussianSearch
+from trainables.attacks.optim.gaussian import CPU_PRIOR, GaussianSearch
 from trainables.attacks.optim.guided import GuidedSearch
 from trainables.attacks.optim.latent import LatentSearch
 from trainables.errors import ConfigError
@@ -88,7 +88,7 @@ class Lomma(GuidedSearch):
             return Distillation(students=(), epochs=1)
         return None
 
-    def guide(self, target: Classifier, auxiliary: Mapping[str, Any] | None, device: str) -> Guide:
+    def guide(self, target: Classifier, auxiliary: Learnt, device: str) -> Guide:
         """Return the identity loss of images, of `target` and the students of `auxiliary`."""
         return self.shared_guide(target, *self.learnt(auxiliary, device))
 
@@ -112,9 +112,7 @@ class Lomma(GuidedSearch):
 
         return loss
 
-    def learnt(
-        self, auxiliary: Mapping[str, Any] | None, device: str
-    ) -> tuple[list[Classifier], Tensor | None]:
+    def learnt(self, auxiliary: Learnt, device: str) -> tuple[list[Classifier], Tensor | None]:
         """Return the students and the mean feature of `auxiliary`; raise `ConfigError` if they do not fit."""
         if self.auxiliary is None:
             return [], None
@@ -172,14 +170,7 @@ class LommaKEDMI(Lomma, GaussianSearch):
         "cpu": {
             "iterations": 300,
             "students": CPU_STUDENTS,
-            "prior": {
-                "kind": "kedmi",
-                "width": 16,
-                "epochs": 12,
-                "batch_size": 32,
-                "learning_rate": 5e-4,
-                "critic_steps": 2,
-            },
+            "prior": CPU_PRIOR,
         },
     }
 

@@ -11,11 +11,12 @@ from torch import Tensor
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise, noise_size
 from trainables.attacks.base import (
+    Learnt,
     Passes,
     Reconstructions,
     ThreatModel,
+    all_chunks,
     chunk_size,
-    in_chunks,
     render,
 )
 from trainables.attacks.optim.descent import (
@@ -127,13 +128,7 @@ class Mirror(PoolSearch):
         )
 
     def reconstruct(
-        self,
-        target: Classifier,
-        prior: PriorNetworks,
-        identities: Tensor,
-        *,
-        run: Run,
-        auxiliary: Mapping[str, Any] | None,
+        self, target: Classifier, prior: PriorNetworks, identities: Tensor, run: Run, auxiliary: Learnt
     ) -> Reconstructions:
         """Return (1 or starts, N) reconstructions; see `Attack.reconstruct`."""
         generator = style_generator(prior, self.kind)
@@ -176,7 +171,7 @@ class Mirror(PoolSearch):
         styles = ends.transpose(0, 1).contiguous()  # (starts, N, W)
         if self.choice:
             styles = self._chosen(target, generator, styles, identities, run)
-        images = render(lambda styles: self.images(generator, styles), styles, size, run.device)
+        images = render(lambda styles: self.images(generator, styles), styles, run)
         return Reconstructions(latents=styles, images=images, history=history)
 
     def _chosen(
@@ -190,10 +185,9 @@ class Mirror(PoolSearch):
             images = self.images(generator, ends[first:stop].to(run.device))
             with head_noise(target, noise):
                 logits: Tensor = target(images)
-            return logits.cpu()
+            return logits
 
-        with torch.no_grad():
-            logits = rows.by_restart(torch.cat(in_chunks(len(rows), chunk_size(run), work)))
+        logits = rows.by_restart(all_chunks(len(rows), chunk_size(run), work))
         picks = [choose(logits[:, i], label) for i, label in enumerate(identities.tolist())]
         return rows.select(ends, torch.tensor(picks)[None])
 

@@ -10,9 +10,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainables.attacks.base import (
+    Learnt,
     Passes,
     Reconstructions,
     ThreatModel,
+    answers,
     chunk_size,
     in_chunks,
     render,
@@ -95,18 +97,10 @@ class MirrorBlackbox(PoolSearch):
     def passes(self) -> Passes:
         """Return what one identity costs at most, without the pool, which all identities share."""
         children = self.generations * (self.population - 1)
-        return Passes(
-            generator_forward=children + 1, generator_backward=0, target_forward=children, target_backward=0
-        )
+        return Passes(generator_forward=children + 1, target_forward=children)
 
     def reconstruct(
-        self,
-        target: ScoreOracle,
-        prior: PriorNetworks,
-        identities: Tensor,
-        *,
-        run: Run,
-        auxiliary: Mapping[str, Any] | None,
+        self, target: ScoreOracle, prior: PriorNetworks, identities: Tensor, run: Run, auxiliary: Learnt
     ) -> Reconstructions:
         """Return (1, N) reconstructions; see `Attack.reconstruct`."""
         generator = style_generator(prior, self.kind)
@@ -133,7 +127,7 @@ class MirrorBlackbox(PoolSearch):
         latents = torch.cat([styles for styles, _ in bred])
         course = torch.cat([each for _, each in bred])  # (N, generations + 1) the best log probabilities
         asked = (course[:, :-1] < math.log(self.enough)).sum()  # generations that had children
-        images = render(lambda styles: self.images(generator, styles), latents, size, run.device)
+        images = render(lambda styles: self.images(generator, styles), latents, run)
         return Reconstructions(
             latents=latents[None],
             images=images[None],
@@ -177,6 +171,9 @@ class MirrorBlackbox(PoolSearch):
             meter.add(begin * len(identities))
         population, fitness = population.clone(), fitness.clone()
 
+        def images(styles: Tensor) -> Tensor:
+            return self.images(generator, styles)
+
         def generation(number: int) -> None:
             left = (fitness[:, 0] < math.log(self.enough)).nonzero().flatten()
             if not len(left):
@@ -196,7 +193,9 @@ class MirrorBlackbox(PoolSearch):
             children = torch.stack([styles for styles, _ in families])
             noise = torch.cat([drawn for _, drawn in families])
             labels = identities[left].repeat_interleave(self.population - 1)
-            scores = self._ask(target, generator, children.flatten(0, 1), noise, labels, run)
+            styles = children.flatten(0, 1)
+            scores = answers(target, images, styles, noise, run).gather(1, labels[:, None])[:, 0]
+            scores = scores.clamp_min(SMALLEST).log()
             everyone = torch.cat((population[left, :1], children), dim=1)
             ranked = torch.cat((fitness[left, :1], scores.reshape(len(left), -1)), dim=1).sort(
                 dim=1, descending=True, stable=True
@@ -247,21 +246,3 @@ class MirrorBlackbox(PoolSearch):
         step = (2 * torch.rand(width, generator=generator) - 1) * deviation * self.mutation_size
         children = torch.minimum(torch.maximum(mutated(crossed, mask, step), low), high)
         return children, torch.randn(count, noise_size, generator=generator)
-
-    def _ask(
-        self,
-        target: ScoreOracle,
-        generator: StyleGenerator,
-        styles: Tensor,
-        noise: Tensor,
-        labels: Tensor,
-        run: Run,
-    ) -> Tensor:
-        """Return the log probability of each row's label, (n,), on the CPU."""
-
-        def work(first: int, stop: int) -> Tensor:
-            images = self.images(generator, styles[first:stop].to(run.device))
-            return target(images, noise[first:stop]).cpu().gather(1, labels[first:stop, None])[:, 0]
-
-        with torch.no_grad():
-            return torch.cat(in_chunks(len(styles), chunk_size(run), work)).clamp_min(SMALLEST).log()

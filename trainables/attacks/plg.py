@@ -8,7 +8,7 @@ from torch import Tensor
 
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import noise_size
-from trainables.attacks.base import Passes, Reconstructions, ThreatModel
+from trainables.attacks.base import Learnt, Passes, Reconstructions, ThreatModel
 from trainables.attacks.optim.conditional import VIEWS, ConditionalSearch
 from trainables.attacks.optim.descent import guided
 from trainables.nn.identity_losses import max_margin
@@ -43,13 +43,7 @@ class PLG(ConditionalSearch):
         return Passes.descents(self.restarts, self.iterations, views=VIEWS)
 
     def reconstruct(
-        self,
-        target: Classifier,
-        prior: PriorNetworks,
-        identities: Tensor,
-        *,
-        run: Run,
-        auxiliary: Mapping[str, Any] | None,
+        self, target: Classifier, prior: PriorNetworks, identities: Tensor, run: Run, auxiliary: Learnt
     ) -> Reconstructions:
         """Return (restarts, N) reconstructions; history: its ``prior_loss`` is 0."""
         return self.search([guided(target, max_margin)], [noise_size(target)], prior, identities, run=run)

@@ -4,23 +4,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise
 from trainables.attacks.base import Passes, Reconstructions, ThreatModel, chunk_size, render
-from trainables.attacks.optim.descent import (
-    DescentState,
-    Journal,
-    Losses,
-    adam_start,
-    adam_update,
-    descend,
-)
+from trainables.attacks.optim.descent import Journal, adam_descend
 from trainables.attacks.optim.rows import search_rows
-from trainables.attacks.optim.style_pool import DECAYS, best, picture, worked
+from trainables.attacks.optim.style_pool import DECAYS, best, visible, worked
 from trainables.attacks.optim.style_search import StyleSearch, StyleTask
 from trainables.attacks.optim.styles import style_generator
 from trainables.nn.crops import Crop, apply_crop
@@ -95,7 +87,7 @@ class PPA(StyleSearch):
         (styles,), history = search_rows(search, len(rows), size, self.steps, run=run, meter=task.meter)
 
         def images(styles: Tensor) -> Tensor:
-            return picture(generator, styles, self.clip)
+            return visible(generator, generator.synthesis(styles), self.clip)
 
         scores = worked(
             len(rows),
@@ -106,9 +98,7 @@ class PPA(StyleSearch):
             done=lambda count: task.meter.add(count * self.rounds),
         )
         latents = rows.select(styles, best(rows.by_restart(scores), self.kept))
-        return Reconstructions(
-            latents=latents, images=render(images, latents, size, run.device), history=history
-        )
+        return Reconstructions(latents=latents, images=render(images, latents, run), history=history)
 
     def descend(
         self,
@@ -128,23 +118,28 @@ class PPA(StyleSearch):
         """
         generator = style_generator(prior, self.kind)
 
-        def step(state: DescentState, iteration: int, drawn: Tensor) -> tuple[DescentState, Losses]:
-            styles = state["styles"].detach().requires_grad_(True)
-            whole = generator.synthesis(styles)
-            seen = apply_crop(
-                generator.view(whole.clamp(0, 1) if self.clip else whole), crops[iteration], size
-            )
+        def loss(styles: Tensor, iteration: int, drawn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            images = generator.synthesis(styles)
+            view = visible(generator, images, self.clip)
             with head_noise(target, drawn):
-                identity_loss = poincare(target(seen), labels).sum()
+                identity_loss = poincare(target(apply_crop(view, crops[iteration], size)), labels).sum()
             prior_loss = identity_loss.new_zeros([])
             if self.realism_weight:
-                prior_loss = functional.softplus(-prior.discriminator(whole)).sum()
+                prior_loss = functional.softplus(-prior.discriminator(images)).sum()
             total = (identity_loss + self.realism_weight * prior_loss) / self.group
-            (gradient,) = torch.autograd.grad(total, styles)
-            rate = self.learning_rate * 0.1 ** sum(iteration >= stone for stone in self.milestones)
-            after = adam_update(state, gradient, steps=iteration + 1, learning_rate=rate, decays=DECAYS)
-            return after, (identity_loss.detach(), prior_loss.detach())
+            return total, identity_loss, prior_loss
 
-        start = adam_start("styles", styles)
-        state, losses = descend(step, start, len(labels), self.iterations, (noise,), journal)
-        return state["styles"], losses
+        def rate(iteration: int) -> float:
+            return self.learning_rate * 0.1 ** sum(iteration >= stone for stone in self.milestones)
+
+        return adam_descend(
+            "styles",
+            styles,
+            loss,
+            self.iterations,
+            [noise],
+            journal,
+            rows=len(labels),
+            learning_rate=rate,
+            decays=DECAYS,
+        )

@@ -7,7 +7,15 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from trainables.attacks.base import Attack, Passes, Reconstructions, ThreatModel, chunk_size, to_pixels
+from trainables.attacks.base import (
+    Attack,
+    Learnt,
+    Passes,
+    Reconstructions,
+    ThreatModel,
+    chunk_size,
+    to_pixels,
+)
 from trainables.attacks.optim.actor_critic import Agents
 from trainables.attacks.optim.descent import Journal, sampled
 from trainables.attacks.optim.rows import search_rows
@@ -18,6 +26,7 @@ from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.resumable_loop import resumable_loop
 from trainables.runtime.run import Run
+from trainables.runtime.upload import upload
 
 MEASURED = ("identity_loss", "reward", "confidence")
 SMALLEST = 1e-38  # of a probability, so that its logarithm stays finite
@@ -27,8 +36,8 @@ Ask = Callable[[Tensor, Tensor], Tensor]
 
 
 def reward(
-    here: Tensor,
-    there: Tensor,
+    reached: Tensor,
+    action: Tensor,
     identities: Tensor,
     *,
     state_weight: float,
@@ -36,16 +45,16 @@ def reward(
     margin_weight: float,
     floor: float,
 ) -> Tensor:
-    """Return the reward (n,) of probabilities after the step, `here`, and of the action's image, `there`.
+    """Return the reward (n,) of probabilities of two images: of the state that is `reached`, and of `action`.
 
-    here, there: (n, K).  The reward is a sum of three terms, each with its weight: ln p_y(here),
-    ln p_y(there), and ln max(floor, p_y(here) - max_{j != y} p_j(here)) (released code of RLB-MI).
+    reached, action: (n, K).  The reward is a sum of three terms, each with its weight: ln p_y(reached),
+    ln p_y(action), and ln max(floor, p_y(reached) - max_{j != y} p_j(reached)) (released code of RLB-MI).
     """
-    own, own_there = (p.gather(1, identities[:, None]).squeeze(1) for p in (here, there))
-    others = here.scatter(1, identities[:, None], -1.0).amax(1)
+    own, own_action = (p.gather(1, identities[:, None]).squeeze(1) for p in (reached, action))
+    others = reached.scatter(1, identities[:, None], -1.0).amax(1)
     return (
         state_weight * own.clamp(min=SMALLEST).log()
-        + action_weight * own_there.clamp(min=SMALLEST).log()
+        + action_weight * own_action.clamp(min=SMALLEST).log()
         + margin_weight * (own - others).clamp(min=floor).log()
     )
 
@@ -97,18 +106,14 @@ class RLB(Attack):
     def passes(self) -> Passes:
         """Return what one identity costs; the agent's own learning is not in it."""
         images = self.episodes * (3 if self.blend else 2)
-        return Passes(
-            generator_forward=images + 1, generator_backward=0, target_forward=images, target_backward=0
-        )
+        return Passes(generator_forward=images + 1, target_forward=images)
+
+    def unguided_latents(self, normals: Tensor) -> Tensor:
+        """Return random latents of which `blend` is the state's and the rest an action in (-1, 1)."""
+        return self.blend * normals + (1 - self.blend) * torch.tanh(normals)
 
     def reconstruct(
-        self,
-        target: ScoreOracle,
-        prior: PriorNetworks,
-        identities: Tensor,
-        *,
-        run: Run,
-        auxiliary: Mapping[str, Any] | None,
+        self, target: ScoreOracle, prior: PriorNetworks, identities: Tensor, run: Run, auxiliary: Learnt
     ) -> Reconstructions:
         """Return (1, N) reconstructions; see `Attack.reconstruct`.
 
@@ -166,25 +171,25 @@ class RLB(Attack):
         @torch.no_grad()
         def gain(state: Tensor, action: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
             """Return the rewards of `action`, and the probability of its image for the identity, (n,)."""
-            there = here = ask(action, noise[0])
+            reached = probabilities = ask(action, noise[0])
             if self.blend:
-                here = ask(self.blend * state + (1 - self.blend) * action, noise[1])
+                reached = ask(self.blend * state + (1 - self.blend) * action, noise[1])
             rewards = reward(
-                here,
-                there,
+                reached,
+                probabilities,
                 labels,
                 state_weight=self.state_weight,
                 action_weight=self.action_weight,
                 margin_weight=self.margin_weight,
                 floor=self.floor,
             )
-            return rewards, there.gather(1, labels[:, None])
+            return rewards, probabilities.gather(1, labels[:, None])
 
         def episodes() -> Iterator[bool]:
             nonlocal best, score, measured
             for episode in range(agents.episode, self.episodes):
                 draw = run.stream("rlb", "episode", episode)
-                drawn = torch.randn(2 * size + 3, generator=draw).to(device)
+                drawn = upload(torch.randn(2 * size + 3, generator=draw), device)
                 noise = self._head_noise(labels, noise_size, episode, run)
                 start, trial = drawn[:size], drawn[size : 2 * size]
                 with torch.no_grad():
@@ -193,7 +198,7 @@ class RLB(Attack):
                 agents.remember(start, action, rewards)
                 if agents.episode > self.replay:
                     order = torch.randperm(agents.episode, generator=draw)[: self.replay]
-                    agents.learn(order.to(device), drawn[-2])
+                    agents.learn(upload(order, device), drawn[-2])
                 with torch.no_grad():
                     reached = self.blend * trial + (1 - self.blend) * agents.act(trial, drawn[-1])
                     confidence = ask(reached, noise[2]).gather(1, labels[:, None]).squeeze(1)

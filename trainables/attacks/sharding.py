@@ -149,12 +149,12 @@ def overall_progress(parts: Sequence[Part]) -> tuple[int, int]:
     The work of a part that has noted nothing yet is taken to be as long as that of the others; (0, 1) if none
     has.
     """
-    known = [(part.size, *said) for part in parts if (said := _noted(part)) is not None]
+    known = [(part.size, *note) for part in parts if (note := _noted(part)) is not None]
     if not known:
         return 0, 1
-    whole, seen = sum(part.size for part in parts), sum(size for size, _, _ in known)
+    identities, seen = sum(part.size for part in parts), sum(size for size, _, _ in known)
     total = sum(total for _, _, total in known)
-    return sum(done for _, done, _ in known), round(total * whole / seen)
+    return sum(done for _, done, _ in known), round(total * identities / seen)
 
 
 def _noted(part: Part) -> tuple[int, int] | None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise, noise_size
-from trainables.attacks.base import Attack, Passes, Reconstructions, ThreatModel, chunk_size, render
+from trainables.attacks.base import Attack, Learnt, Passes, Reconstructions, ThreatModel, chunk_size, render
 from trainables.attacks.optim.descent import DescentState, Journal, Losses, descend
 from trainables.attacks.optim.posteriors import Draws, Flow, Gaussian, Mixture, Posterior
 from trainables.attacks.optim.rows import by_sample, search_rows
@@ -18,6 +18,7 @@ from trainables.method import length_knob
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.run import Run
+from trainables.runtime.upload import upload
 
 
 def smoothed_cross_entropy(logits: Tensor, identities: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -99,13 +100,7 @@ class VMI(Attack):
         return Flow(self.flow_steps, self.hidden, 0) if self.posterior == "flow" else Gaussian()
 
     def reconstruct(
-        self,
-        target: Classifier,
-        prior: PriorNetworks,
-        identities: Tensor,
-        *,
-        run: Run,
-        auxiliary: Mapping[str, Any] | None,
+        self, target: Classifier, prior: PriorNetworks, identities: Tensor, run: Run, auxiliary: Learnt
     ) -> Reconstructions:
         """Return (samples, N) reconstructions; see `Attack.reconstruct`.
 
@@ -133,7 +128,7 @@ class VMI(Attack):
             with torch.no_grad():
                 draws = {name: value.to(run.device) for name, value in final.items()}
                 latents = family.sample(parameters, draws).flatten(2)  # (n, samples, Y Z)
-            return latents, render(prior.generator, latents, size, run.device), losses * (stop - first)
+            return latents, render(prior.generator, latents, run), losses * (stop - first)
 
         (latents, images), history = search_rows(
             search, len(identities), size // self.batch, self.steps, run=run
@@ -146,7 +141,7 @@ class VMI(Attack):
         """Yield the draws of every step, row i from ``generators[i]``."""
         while True:
             drawn = self._draw(generators, self.batch, noise_size(target), width)
-            yield {name: value.to(device) for name, value in drawn.items()}
+            yield {name: upload(value, device) for name, value in drawn.items()}
 
     def _draw(self, generators: list[torch.Generator], batch: int, noise: int, width: int) -> Draws:
         family, rows = self.family(), []

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from trainables.datasets.base import Dataset, Images
+from trainables.datasets.canaries import add_canaries
 from trainables.datasets.layout import arrange, by_suffix, loss_warnings, remedy
 from trainables.datasets.pictures import (
     UNREADABLE,
@@ -55,6 +56,9 @@ class ImageFolder(Dataset):
         are images that pre-training shares with the private data.
     anonymous_names: the names say nothing about who is shown, as numbers that each data set counts anew; they
         are not compared between private and public data.
+    canaries: how many rendered people stand beside those of the folder, see `add_canaries`. Among private
+        images they are people whose leak harms nobody; public images need some of their own (others) if the
+        attacker's prior is to draw rendered people at all.
     """
 
     kind: ClassVar[str] = "image_folder"
@@ -67,12 +71,15 @@ class ImageFolder(Dataset):
     fit: Literal["cut", "pad"] = later_knob("cut")
     allow_duplicates: bool = later_knob(False)
     anonymous_names: bool = later_knob(False)
+    canaries: int = later_knob(0)
 
     def __post_init__(self) -> None:
         for knob in ("crop", "limit"):
             value = getattr(self, knob)
             if value is not None and value < 1:
                 raise ConfigError(f"{knob} of image_folder must be at least 1, or left out; got {value}")
+        if self.canaries < 0:
+            raise ConfigError(f"canaries of image_folder must be at least 0; got {self.canaries}")
         if self.fit not in get_args(Fit):
             raise ConfigError(
                 f"fit of image_folder must be one of {', '.join(get_args(Fit))}; got {self.fit!r}"
@@ -143,7 +150,7 @@ def _decode(
     number = {name: label for label, name in enumerate(names)}
     read = _read_all(data, root, [entry.path for entry in entries], image_size)
     given = {entry.part for entry in entries} - {None}
-    return Images(
+    images = Images(
         pixels=read.pixels,
         labels=torch.tensor([number[entry.identity] for entry in entries]),
         names=tuple(names),
@@ -155,6 +162,7 @@ def _decode(
         digests=read.digests,
         warnings=(*warnings, *read.warnings),
     )
+    return add_canaries(images, data.canaries) if data.canaries else images
 
 
 def _list_zip(root: Path) -> Listing:

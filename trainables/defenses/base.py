@@ -35,6 +35,13 @@ class Defense(Method):
         """Return the rule that takes the steps of `training`; by default one optimiser step on `loss`."""
         return LossRule(self.loss, training)
 
+    def is_active(self, trace: Trace) -> bool:
+        """Return whether the defense changes the weights of a target whose training leaves `trace`.
+
+        trace: as `loss` gets it, of a target with its freeze point. One without effect is not searched.
+        """
+        return True
+
     def loss(self, logits: Tensor, labels: Tensor, images: Tensor, trace: Trace) -> Tensor:
         """Return the scalar training loss.
 
@@ -42,7 +49,7 @@ class Defense(Method):
             logits: (m, K).
             labels: int64 (m,).
             images: (m, 3, S, S) in [0, 1], augmented.
-            trace: outputs of the hooks whose stage is trained (frozen ones are left out), and what the head
-                reports.
+            trace: outputs of the hooks with trained weights before them (others are left out), and what the
+                head reports.
         """
         raise NotImplementedError

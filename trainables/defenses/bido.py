@@ -27,7 +27,7 @@ class BiDO(Defense):
     """Peng et al., KDD 2022, eq. 4: cross-entropy + sum_j lambda_x d(X, Z_j) - lambda_y d(Z_j, Y).
 
     X: pixels in [0, 1]; Z_j: hook outputs, flattened; Y: one-hot labels. With a freeze point only the hooks
-    of trained stages count (TL-DMI + BiDO).
+    with trained weights before them count (TL-DMI + BiDO).
 
     measure: d, "hsic" (normalised) or "coco".
     lambda_x, lambda_y: weights; published for VGG16: HSIC (0.05, 0.5), COCO (5, 50). d sums over up to m - 1
@@ -65,9 +65,15 @@ class BiDO(Defense):
             )
         return classifier
 
+    def is_active(self, trace: Trace) -> bool:
+        """Return whether any hook has trained weights before it; without, both terms are constants."""
+        return bool(trace)
+
     def loss(self, logits: Tensor, labels: Tensor, images: Tensor, trace: Trace) -> Tensor:
         """Return the cross-entropy plus the dependence terms of all hooks in `trace`."""
         loss = functional.cross_entropy(logits, labels)
+        if self.lambda_x == self.lambda_y == 0:  # the control of the sampler: no kernels for nothing
+            return loss
         classes = logits.shape[1]
         of_images = self._prepared(gaussian_kernel(images, self.sigma))
         of_labels = self._prepared(label_kernel(labels, classes, self.label_kernel, self.sigma))

@@ -63,6 +63,11 @@ class Rule:
         return True
 
 
+def trained_trace(trace: Trace) -> Trace:
+    """Return what of `trace` trained weights lie before: a term of anything else is a constant."""
+    return {name: value for name, value in trace.items() if value.requires_grad}
+
+
 class LossRule(Rule):
     """One step of the recipe's optimiser on a loss of logits, labels, images and trace."""
 
@@ -73,7 +78,7 @@ class LossRule(Rule):
         """Return loss and logits before the step."""
         trace: Trace = {}
         logits = self._training.classifier(batch.inputs, self._training.frozen, trace)
-        loss = self._loss(logits, batch.labels, batch.images, trace)
+        loss = self._loss(logits, batch.labels, batch.images, trained_trace(trace))
         self._training.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._training.optimizer.step()

@@ -1,6 +1,6 @@
 """The residual GAN conditioned on an identity that PLG-MI and LOKT share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -202,17 +202,16 @@ def gan_steps(
     critic_steps: int,
     generator_step: Callable[[int], Tensor],
     critic_step: Callable[[int], Tensor],
-    report: Callable[[int, Tensor, Tensor], None],
-) -> None:
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Run `iterations` of one generator step and then `critic_steps` critic steps, the published order.
 
-    Both get the iteration, from 1, and return their loss; ``report`` gets it with both losses.
+    Both get the iteration, from 1, and return their loss; yields both losses after each iteration.
     """
     for iteration in range(1, iterations + 1):
         generator_loss = generator_step(iteration)
         for _ in range(critic_steps):
             critic_loss = critic_step(iteration)
-        report(iteration, generator_loss, critic_loss)
+        yield generator_loss, critic_loss
 
 
 def _enlarge(x: Tensor) -> Tensor:

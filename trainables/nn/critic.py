@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
 
 class Critic(nn.Module):
@@ -17,3 +17,16 @@ class Critic(nn.Module):
     def stand_ins(self) -> list[nn.Module]:
         """Return the classifiers of images that stand in for the target; none in most."""
         return []
+
+
+def realism(discriminator: nn.Module, images: Tensor, group: int = 1) -> Tensor:
+    """Return the discriminator's scores (n,) of images (n, 3, S, S).
+
+    One that compares the images of a batch with each other says so in ``compares_images``; it gets `group`
+    neighbouring images at a time, so that scores do not depend on how many groups are worked on at once.
+    """
+    if isinstance(discriminator, Critic) and discriminator.compares_images:
+        scores: Tensor = discriminator(images, group)
+    else:
+        scores = discriminator(images)
+    return scores

@@ -1,14 +1,16 @@
-"""What every prior is: a generator, and perhaps a discriminator, trained on public images only."""
+"""The base of priors: a generator, and perhaps a discriminator, trained on public images only."""
 
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from trainables.datasets.base import Images
 from trainables.method import Method
 from trainables.nn.inference import inference_copy
 from trainables.runtime.run import Run
+from trainables.runtime.seeds import derive
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,14 @@ class Prior(Method):
         classes: of the target, for a prior that needs one; None builds it for two, to see whether it fits.
         """
         raise NotImplementedError
+
+    def untrained(self, image_size: int, classes: int | None = None, *, run: Run) -> PriorNetworks:
+        """Return networks of `build` to train: weights by the seed of `run`, on its device, in train mode."""
+        torch.manual_seed(derive(run.seed, "prior", "weights"))
+        networks = self.build(image_size, classes)
+        networks.generator.to(run.device).train()
+        networks.discriminator.to(run.device).train()
+        return networks
 
     def train(self, public: Images, *, run: Run, target: Any = None) -> PriorNetworks:
         """Return networks trained on `public`. Deterministic for one seed, device and thread count.

@@ -1,20 +1,20 @@
 """The prior of GMI: a 64-pixel WGAN-GP, here for any power-of-two image size from 32."""
 
-import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from trainables.datasets.base import Images, as_float
-from trainables.errors import TrialError
-from trainables.nn.dcgan import check_size, generator, update_ema
-from trainables.priors.base import Prior, PriorNetworks, eval_mode
-from trainables.runtime.checks import above, at_least, fraction
+from trainables.nn.dcgan import check_size, generator
+from trainables.nn.optimizers import adam, gradient_step
+from trainables.priors.averaged import AveragedGAN
+from trainables.priors.base import PriorNetworks, eval_mode
 from trainables.runtime.run import Run
-from trainables.runtime.seeds import derive, stream
+from trainables.runtime.upload import upload
+from trainables.training.batches import shuffled
 
 
 def critic(width: int, image_size: int) -> nn.Module:
@@ -60,40 +60,29 @@ def adversarial_steps(
 
     Yields the critic's and, when it stepped, the generator's loss (detached). Adam, betas (0.5, 0.999).
     """
-    critic_optimizer, generator_optimizer = (
-        torch.optim.Adam(network.parameters(), lr=learning_rate, betas=(0.5, 0.999))
-        for network in (critic, generator)
+    critic_optimizer, generator_optimizer = adam(
+        critic.parameters(), generator.parameters(), learning_rate=learning_rate, betas=(0.5, 0.999)
     )
     for number, real in enumerate(batches, start=1):
         with torch.no_grad():
             fake = generator(draw_z(len(real)))
         loss = critic_loss(critic, real, fake, draw_alpha(len(real)))
-        critic_optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        critic_optimizer.step()
+        gradient_step(critic_optimizer, loss)
         generator_loss = None
         if number % critic_steps == 0:
             critic.requires_grad_(False)  # the generator's step needs no gradients of the critic's weights
             generator_loss = -critic(generator(draw_z(len(real)))).mean()
-            generator_optimizer.zero_grad(set_to_none=True)
-            generator_loss.backward()  # type: ignore[no-untyped-call]
-            generator_optimizer.step()
+            gradient_step(generator_optimizer, generator_loss)
             critic.requires_grad_(True)
         yield loss.detach(), None if generator_loss is None else generator_loss.detach()
 
 
 @dataclass(frozen=True, kw_only=True)
-class GMIPrior(Prior):
+class GMIPrior(AveragedGAN):
     """GMI's WGAN-GP: Zhang et al. 2020, "The Secret Revealer", trained as the released code does.
 
-    The released code has learning rate 2e-4 and no diversity term. `averaging` is a departure, off by
-    default: a short training gives clearer images from the average of its late generators than from the last.
-
-    width: channels before the last layer; 64 is the published net at 64 pixels (5.1 M and 4.3 M weights).
-    epochs: passes over the public images, one critic step per batch.
-    critic_steps: critic steps per generator step.
-    averaging: decay, per generator step, of the running average of the generator's weights that is kept;
-        0 keeps the last weights. It starts over from the weights after a tenth of the steps.
+    The released code has learning rate 2e-4 and no diversity term. The knobs are those of `AveragedGAN`;
+    width 64 is the published net at 64 pixels (5.1 M and 4.3 M weights).
     """
 
     kind: ClassVar[str] = "gmi"
@@ -101,20 +90,7 @@ class GMIPrior(Prior):
     source: ClassVar[str] = "Zhang et al., CVPR 2020 (GMI); Gulrajani et al., NeurIPS 2017 (WGAN-GP)"
     needs_target: ClassVar[bool] = False
 
-    latent_size: int = 100
-    width: int = 64
     epochs: int = 280
-    batch_size: int = 64
-    learning_rate: float = 2e-4
-    critic_steps: int = 5
-    averaging: float = 0.0
-
-    def __post_init__(self) -> None:
-        at_least(self, 1, "latent_size", "width", "epochs", "critic_steps")
-        at_least(self, 2, "batch_size")  # batch norm needs two
-        above(self, 0, "learning_rate")
-        if self.averaging:
-            fraction(self, "averaging")
 
     def build(self, image_size: int, classes: int | None = None) -> PriorNetworks:
         """Return the untrained networks; `image_size` must be a power of two, at least 32."""
@@ -127,43 +103,28 @@ class GMIPrior(Prior):
 
     def train(self, public: Images, *, run: Run, target: Any = None) -> PriorNetworks:
         """Return the networks trained on all public images; their labels are not used."""
-        torch.manual_seed(derive(run.seed, "prior", "weights"))
-        networks = self.build(public.pixels.shape[-1])
-        networks.generator.to(run.device).train()
-        networks.discriminator.to(run.device).train()
+        networks = self.untrained(public.pixels.shape[-1], run=run)
         noise = run.stream("prior", "noise")
 
         def draw_z(count: int) -> Tensor:
-            return torch.randn(count, self.latent_size, generator=noise).to(run.device)
+            return upload(torch.randn(count, self.latent_size, generator=noise), run.device)
 
         def draw_alpha(count: int) -> Tensor:
-            return torch.rand(count, 1, 1, 1, generator=noise).to(run.device)
+            return upload(torch.rand(count, 1, 1, 1, generator=noise), run.device)
 
         steps = adversarial_steps(
             networks.generator,
             networks.discriminator,
-            self._batches(public, run.seed, run.device),
+            self._batches(public, run),
             draw_z,
             draw_alpha,
             learning_rate=self.learning_rate,
             critic_steps=self.critic_steps,
         )
-        total = self.epochs * max(1, len(public) // self.batch_size)
-        average = copy.deepcopy(networks.generator) if self.averaging else networks.generator
-        for done, (critic_value, generator_value) in enumerate(steps, start=1):
-            if generator_value is not None and self.averaging:
-                update_ema(average, networks.generator, self.averaging if done > total // 10 else 0.0)
-            if generator_value is not None or done == total:
-                value = critic_value.item()
-                if value != value:
-                    raise TrialError(f"the prior's critic loss is not a number at step {done} of {total}")
-                run.report("prior", done, total, critic_loss=value)
-        return eval_mode(replace(networks, generator=average))
+        return eval_mode(self.fit(networks, steps, len(public), run=run))
 
-    def _batches(self, public: Images, seed: int, device: str) -> Iterator[Tensor]:
-        order = stream(seed, "prior", "order")
-        size = min(self.batch_size, len(public))
+    def _batches(self, public: Images, run: Run) -> Iterator[Tensor]:
+        order = run.stream("prior", "order")
         for _ in range(self.epochs):
-            shuffled = torch.randperm(len(public), generator=order)
-            for first in range(0, len(public) - size + 1, size):
-                yield as_float(public.pixels[shuffled[first : first + size]].to(device))
+            for index in shuffled(len(public), self.batch_size, order):
+                yield as_float(upload(public.pixels[index], run.device))

@@ -1,9 +1,8 @@
 """The prior of KEDMI: a GAN whose discriminator also learns what one target says of public images."""
 
-import copy
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Protocol, cast
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -12,14 +11,15 @@ from torch.nn import functional
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise
 from trainables.datasets.base import Images, as_float
-from trainables.errors import ConfigError, TrialError
+from trainables.errors import ConfigError
 from trainables.nn.critic import Critic
-from trainables.nn.dcgan import check_size, generator, update_ema
+from trainables.nn.dcgan import check_size, generator
 from trainables.nn.inference import inference_copy
-from trainables.priors.base import Prior, PriorNetworks, eval_mode
-from trainables.runtime.checks import above, at_least, fraction
+from trainables.nn.optimizers import adam, gradient_step
+from trainables.priors.averaged import AveragedGAN
+from trainables.priors.base import PriorNetworks, eval_mode
 from trainables.runtime.run import Run
-from trainables.runtime.seeds import derive, stream
+from trainables.runtime.upload import upload
 from trainables.training.batches import shuffled
 
 KERNELS, KERNEL_SIZE = 64, 50  # of the minibatch layer, as published
@@ -87,18 +87,6 @@ def _normed(channels: int) -> list[nn.Module]:
     return [nn.InstanceNorm2d(channels, affine=True), nn.LeakyReLU(0.2)]
 
 
-class Comparing(Protocol):
-    """What `inversion_steps` asks of a discriminator: see `InversionDiscriminator`."""
-
-    def features(self, images: Tensor) -> Tensor:
-        """Return features (n, F)."""
-        ...
-
-    def logits(self, features: Tensor) -> Tensor:
-        """Return logits (n, K)."""
-        ...
-
-
 def label_loss(logits: Tensor, probabilities: Tensor) -> Tensor:
     """Return the cross-entropy of soft labels (n, K), mean over images."""
     return functional.cross_entropy(logits, probabilities)
@@ -121,7 +109,7 @@ def generator_loss(fake_features: Tensor, real_features: Tensor, fake_logits: Te
 
 def inversion_steps(
     generator: nn.Module,
-    discriminator: Comparing,
+    discriminator: InversionDiscriminator,
     batches: Iterable[tuple[Tensor, Tensor, Tensor, Tensor]],
     draw_z: Callable[[int], Tensor],
     *,
@@ -134,10 +122,8 @@ def inversion_steps(
     generator matches; three draws of the same public images. Yields the label loss and the realism loss of
     the discriminator, and the generator's loss when it stepped (all detached). Adam, betas (0.5, 0.999).
     """
-    judge = cast(nn.Module, discriminator)
-    judge_optimizer, generator_optimizer = (
-        torch.optim.Adam(network.parameters(), lr=learning_rate, betas=(0.5, 0.999))
-        for network in (judge, generator)
+    critic_optimizer, generator_optimizer = adam(
+        discriminator.parameters(), generator.parameters(), learning_rate=learning_rate, betas=(0.5, 0.999)
     )
     for number, (labelled, probabilities, unlabelled, matched) in enumerate(batches, start=1):
         with torch.no_grad():
@@ -148,18 +134,14 @@ def inversion_steps(
         )
         labelling = label_loss(labels, probabilities)
         telling = realism_loss(real.logsumexp(1), faked.logsumexp(1))
-        judge_optimizer.zero_grad(set_to_none=True)
-        (labelling + telling).backward()  # type: ignore[no-untyped-call]
-        judge_optimizer.step()
+        gradient_step(critic_optimizer, labelling + telling)
         loss = None
         if number % critic_steps == 0:
-            judge.requires_grad_(False)  # the generator's step needs no gradients of these weights
+            discriminator.requires_grad_(False)  # the generator's step needs no gradients of these weights
             features = discriminator.features(generator(draw_z(len(labelled))))
             loss = generator_loss(features, discriminator.features(matched), discriminator.logits(features))
-            generator_optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            generator_optimizer.step()
-            judge.requires_grad_(True)
+            gradient_step(generator_optimizer, loss)
+            discriminator.requires_grad_(True)
         yield labelling.detach(), telling.detach(), None if loss is None else loss.detach()
 
 
@@ -170,41 +152,20 @@ def soft_labels(target: Classifier, pixels: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class KEDMIPrior(Prior):
+class KEDMIPrior(AveragedGAN):
     """KEDMI's inversion-specific GAN: Chen et al. 2021, "Knowledge-Enriched Distributional Model Inversion".
 
     Trained as the released code does, with one correction: there the target labels public images in train
     mode, so labels depend on the batch and its batch norms drift; here it is in eval mode, and labels each
-    image once. `averaging` is a departure, off by default. The images that do not fill the last batch of an
-    epoch are left out of it.
-
-    width: channels before the last layer; 64 is the published net at 64 pixels (5.1 M weights, and 18.9 M of
-        the discriminator of 1000 labels).
-    epochs: passes over the public images, one discriminator step per batch.
-    critic_steps: discriminator steps per generator step.
-    averaging: decay, per generator step, of the running average of the generator's weights that is kept;
-        0 keeps the last weights. It starts over from the weights after a tenth of the steps.
+    image once. The images that do not fill the last batch of an epoch are left out of it. The knobs are those
+    of `AveragedGAN`; width 64 is the published net at 64 pixels (5.1 M weights, and 18.9 M of the
+    discriminator of 1000 labels).
     """
 
     kind: ClassVar[str] = "kedmi"
     summary: ClassVar[str] = "GAN with a discriminator that learns the target's labels of public images"
     source: ClassVar[str] = "Chen et al., ICCV 2021 (KEDMI); Salimans et al., NeurIPS 2016 (minibatch layer)"
     needs_target: ClassVar[bool] = True
-
-    latent_size: int = 100
-    width: int = 64
-    epochs: int = 120
-    batch_size: int = 64
-    learning_rate: float = 2e-4
-    critic_steps: int = 5
-    averaging: float = 0.0
-
-    def __post_init__(self) -> None:
-        at_least(self, 1, "latent_size", "width", "epochs", "critic_steps")
-        at_least(self, 2, "batch_size")  # batch norm needs two
-        above(self, 0, "learning_rate")
-        if self.averaging:
-            fraction(self, "averaging")
 
     def build(self, image_size: int, classes: int | None = None) -> PriorNetworks:
         """Return the untrained networks; `image_size` must be a power of two, at least 32."""
@@ -229,39 +190,28 @@ class KEDMIPrior(Prior):
         target = inference_copy(target, run.device)
         with head_noise(target, run.stream("prior", "labels")):
             probabilities = soft_labels(target, pixels)
-        torch.manual_seed(derive(run.seed, "prior", "weights"))
-        networks = self.build(pixels.shape[-1], probabilities.shape[1])
-        networks.generator.to(run.device).train()
-        discriminator = cast(InversionDiscriminator, networks.discriminator.to(run.device).train())
+        networks = self.untrained(pixels.shape[-1], probabilities.shape[1], run=run)
+        assert isinstance(networks.discriminator, InversionDiscriminator)
         noise = run.stream("prior", "noise")
         steps = inversion_steps(
             networks.generator,
-            discriminator,
-            self._batches(pixels, probabilities, run.seed),
-            lambda count: torch.randn(count, self.latent_size, generator=noise).to(run.device),
+            networks.discriminator,
+            self._batches(pixels, probabilities, run),
+            lambda count: upload(torch.randn(count, self.latent_size, generator=noise), run.device),
             learning_rate=self.learning_rate,
             critic_steps=self.critic_steps,
         )
-        total = self.epochs * max(1, len(public) // self.batch_size)
-        average = copy.deepcopy(networks.generator) if self.averaging else networks.generator
-        for done, (labelling, telling, generator_value) in enumerate(steps, start=1):
-            if generator_value is not None and self.averaging:
-                update_ema(average, networks.generator, self.averaging if done > total // 10 else 0.0)
-            if generator_value is not None or done == total:
-                value = (labelling + telling).item()
-                if value != value:
-                    raise TrialError(f"the prior's critic loss is not a number at step {done} of {total}")
-                run.report("prior", done, total, critic_loss=value)
-        return eval_mode(replace(networks, generator=average))
+        losses = ((labelling + telling, loss) for labelling, telling, loss in steps)
+        return eval_mode(self.fit(networks, losses, len(public), run=run))
 
     def _batches(
-        self, pixels: Tensor, probabilities: Tensor, seed: int
+        self, pixels: Tensor, probabilities: Tensor, run: Run
     ) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-        orders = [stream(seed, "prior", "order", use) for use in ("labelled", "unlabelled", "matched")]
+        orders = [run.stream("prior", "order", use) for use in ("labelled", "unlabelled", "matched")]
         for _ in range(self.epochs):
             drawn = [shuffled(len(pixels), self.batch_size, order) for order in orders]
             for parts in zip(*drawn, strict=True):
-                labelled, unlabelled, matched = (part.to(pixels.device) for part in parts)
+                labelled, unlabelled, matched = (upload(part, pixels.device) for part in parts)
                 yield (
                     as_float(pixels[labelled]),
                     probabilities[labelled],

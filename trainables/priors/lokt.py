@@ -1,6 +1,5 @@
 """The prior of LOKT: a conditional GAN and surrogates, taught by a target that shows only labels."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -11,37 +10,37 @@ from torch.nn import functional
 from trainables.architectures import ARCHITECTURES
 from trainables.architectures.base import Classifier
 from trainables.datasets.base import Images, as_float
-from trainables.errors import ConfigError, TrialError
+from trainables.errors import ConfigError
 from trainables.method import named_knob
 from trainables.nn.conditional_gan import (
     ClassifyingDiscriminator,
     ConditionalGenerator,
     check_size,
-    gan_steps,
-    random_latents,
     with_labels,
 )
 from trainables.oracle import LabelOracle
-from trainables.priors.base import Prior, PriorNetworks, eval_mode
+from trainables.priors.base import PriorNetworks, eval_mode
+from trainables.priors.conditional import ConditionalGAN
 from trainables.priors.surrogates import DENSENETS, build, check_names, teach
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.run import Run
-from trainables.runtime.seeds import derive, stream
+from trainables.runtime.seeds import derive
+from trainables.runtime.upload import upload
+from trainables.training.batches import endless
 
 
 @dataclass(frozen=True, kw_only=True)
-class LOKTPrior(Prior):
+class LOKTPrior(ConditionalGAN):
     """LOKT's T-ACGAN and surrogates: Nguyen et al. 2023, "Label-Only Model Inversion Attacks via Knowledge
     Transfer". Follows the released code, as far as it was to be had.
 
     A residual GAN conditioned on the identity, whose discriminator has a second head that learns the label
     which the target gives to what is generated; the generator is pulled towards images that this head gives
-    to the wanted identity. Then surrogates learn the target's labels on generated images. The target is asked
-    for labels alone. Latents end with the label, see `conditional_gan.ConditionalGenerator`.
+    to their identity. Then surrogates learn the target's labels on generated images. The target is asked for
+    labels alone. Latents end with the label, see `conditional_gan.ConditionalGenerator`.
 
-    width: channels at full resolution; 64 at 64 pixels is the published net.
-    iterations: generator steps, each with `critic_steps` of the discriminator; in the first `warmup` there
-        are no labels. Published 19,000 and a warm-up of 1,000 to 6,000 by data set.
+    warmup: the first of the iterations, in which there are no labels. Published are 19,000 iterations and a
+        warm-up of 1,000 to 6,000 by data set. The other knobs are those of `ConditionalGAN`.
     class_weight: of the heads' cross-entropies.
     surrogates: architectures, published three DenseNets; with none the discriminator's head does their work,
         which the paper calls C∘D.
@@ -57,14 +56,10 @@ class LOKTPrior(Prior):
     source: ClassVar[str] = "Nguyen et al., NeurIPS 2023 (LOKT)"
     needs_target: ClassVar[bool] = True
 
-    latent_size: int = 128
-    width: int = 64
     iterations: int = 20_000
+    batch_size: int = 128
     warmup: int = 1000
     class_weight: float = 1.5
-    critic_steps: int = 5
-    batch_size: int = 128
-    learning_rate: float = 2e-4
     surrogates: tuple[str, ...] = named_knob(ARCHITECTURES, DENSENETS)
     images_per_class: int = 500
     surrogate_epochs: int = 200
@@ -73,17 +68,12 @@ class LOKTPrior(Prior):
     surrogate_rate: float = 0.1
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "latent_size", "width", "iterations", "critic_steps", "images_per_class")
-        at_least(self, 1, "surrogate_epochs", "epoch_images")
-        at_least(self, 2, "batch_size", "surrogate_batch")  # batch norm needs two
+        super().__post_init__()
+        at_least(self, 1, "images_per_class", "surrogate_epochs", "epoch_images")
+        at_least(self, 2, "surrogate_batch")  # batch norm needs two
         at_least(self, 0, "warmup", "class_weight")
-        above(self, 0, "learning_rate", "surrogate_rate")
+        above(self, 0, "surrogate_rate")
         check_names(self.surrogates, "surrogates")
-
-    @property
-    def drops_last_batch(self) -> bool:
-        """Return False: a batch goes on where a pass over the images ends."""
-        return False
 
     def short_run(self) -> tuple["LOKTPrior", float]:
         """Return a run of two iterations, and how often it goes into the whole: to price it."""
@@ -122,10 +112,7 @@ class LOKTPrior(Prior):
                 f"prior 'lokt' expects a target that answers with labels; got {type(target).__name__} (prior)"
             )
         asked_before = target.queries
-        torch.manual_seed(derive(run.seed, "prior", "weights"))
-        networks = self.build(public.pixels.shape[-1], target.classes)
-        networks.generator.to(run.device).train()
-        networks.discriminator.to(run.device).train()
+        networks = self.untrained(public.pixels.shape[-1], target.classes, run=run)
         total = self.iterations + len(self.surrogates) * self.surrogate_epochs  # of two kinds of units
         self._adversarial(networks, target, public, total, run=run)
         networks.generator.eval().requires_grad_(False)
@@ -139,69 +126,51 @@ class LOKTPrior(Prior):
         generator, critic = networks.generator, networks.discriminator
         assert isinstance(critic, ClassifyingDiscriminator)
         heads = [*critic.trunk.parameters(), *critic.score.parameters(), *critic.labels.parameters()]
-        generator_optimizer = torch.optim.Adam(
-            generator.parameters(), lr=self.learning_rate, betas=(0.0, 0.9)
-        )
-        critic_optimizer = torch.optim.Adam(heads, lr=self.learning_rate, betas=(0.0, 0.9))
-        noise, batches = run.stream("prior", "noise"), self._batches(public, run.seed, run.device)
+        order = endless(len(public), self.batch_size, run.stream("prior", "order"))
 
-        def generator_step(iteration: int) -> Tensor:
-            latents, wanted = random_latents(
-                self.batch_size, self.latent_size, target.classes, noise, run.device
-            )
-            critic.requires_grad_(False)  # no gradients of weights that this step does not move
+        def generator_loss(latents: Tensor, labels: Tensor, iteration: int) -> Tensor:
             score, logits = critic.both(generator(latents))
             loss = functional.softplus(-score).mean()  # -ln sigmoid: binary cross-entropy with "real"
             if iteration > self.warmup:
-                loss = loss + self.class_weight * functional.cross_entropy(logits, wanted)
-            generator_optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            generator_optimizer.step()
-            critic.requires_grad_(True)
-            return loss.detach()
+                loss = loss + self.class_weight * functional.cross_entropy(logits, labels)
+            return loss
 
-        def critic_step(iteration: int) -> Tensor:
-            latents, _ = random_latents(self.batch_size, self.latent_size, target.classes, noise, run.device)
-            with torch.no_grad():
-                fake = generator(latents)
-            fake_score, logits = critic.both(fake)
-            loss = functional.softplus(fake_score).mean() + functional.softplus(-critic(next(batches))).mean()
+        def critic_loss(fake: Tensor, _: Tensor, iteration: int) -> Tensor:
+            real = as_float(upload(public.pixels[next(order)], run.device))
+            score, logits = critic.both(fake)
+            loss = functional.softplus(score).mean() + functional.softplus(-critic(real)).mean()
             if iteration > self.warmup:
                 loss = loss + self.class_weight * functional.cross_entropy(logits, target(fake))
-            critic_optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            critic_optimizer.step()
-            return loss.detach()
+            return loss
 
-        def progress(iteration: int, generator_loss: Tensor, critic_loss: Tensor) -> None:
-            if iteration % 20 == 0 or iteration == self.iterations:
-                values = {"generator_loss": generator_loss.item(), "critic_loss": critic_loss.item()}
-                if any(value != value for value in values.values()):
-                    raise TrialError(
-                        f"the prior's losses are not numbers at step {iteration} of {self.iterations}"
-                    )
-                run.report("prior", iteration, total, **values)
-
-        gan_steps(self.iterations, self.critic_steps, generator_step, critic_step, progress)
+        self.take_turns(
+            networks,
+            target.classes,
+            generator_loss,
+            critic_loss,
+            run.stream("prior", "noise"),
+            run=run,
+            critic_weights=heads,
+            units=total,
+        )
 
     def _surrogates(self, networks: PriorNetworks, target: LabelOracle, total: int, *, run: Run) -> None:
         critic = networks.discriminator
         assert isinstance(critic, ClassifyingDiscriminator)
         if not len(critic.surrogates):
             return
-        wanted = torch.arange(target.classes).repeat_interleave(self.images_per_class)
+        identities = torch.arange(target.classes).repeat_interleave(self.images_per_class)
         noise = run.stream("prior", "surrogate images")
-        latents = with_labels(torch.randn(len(wanted), self.latent_size, generator=noise), wanted)
+        latents = with_labels(torch.randn(len(identities), self.latent_size, generator=noise), identities)
 
         @torch.no_grad()
         def images(index: Tensor) -> Tensor:
-            made: Tensor = networks.generator(latents[index].to(run.device))
+            made: Tensor = networks.generator(upload(latents[index], run.device))
             return made
 
         size = self.surrogate_batch
-        order = torch.arange(len(wanted))
-        said = [target(images(order[first : first + size])) for first in range(0, len(wanted), size)]
-        labels = torch.cat(said)
+        order = torch.arange(len(identities))
+        labels = torch.cat([target(images(part)) for part in torch.split(order, size)])
         for number, network in enumerate(critic.surrogates):
             done = self.iterations + number * self.surrogate_epochs
 
@@ -220,13 +189,3 @@ class LOKTPrior(Prior):
                 generator=run.stream("prior", "surrogate", number),
                 progress=progress,
             )
-
-    def _batches(self, public: Images, seed: int, device: str) -> Iterator[Tensor]:
-        """Yield, for ever, shuffled batches of public images; their labels are not used."""
-        order = stream(seed, "prior", "order")
-        waiting = torch.empty(0, dtype=torch.int64)
-        while True:
-            while len(waiting) < self.batch_size:
-                waiting = torch.cat((waiting, torch.randperm(len(public), generator=order)))
-            taken, waiting = waiting[: self.batch_size], waiting[self.batch_size :]
-            yield as_float(public.pixels[taken].to(device))

@@ -11,21 +11,17 @@ from torch.nn import functional
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise
 from trainables.datasets.base import Images, as_float
-from trainables.errors import ConfigError, TrialError
+from trainables.errors import ConfigError
 from trainables.nn.augmentation import AUGMENTATION_DRAWS, random_augmentation
-from trainables.nn.conditional_gan import (
-    ConditionalGenerator,
-    ProjectionDiscriminator,
-    check_size,
-    gan_steps,
-    random_latents,
-)
+from trainables.nn.conditional_gan import ConditionalGenerator, ProjectionDiscriminator, check_size
 from trainables.nn.identity_losses import max_margin
 from trainables.nn.inference import inference_copy
-from trainables.priors.base import Prior, PriorNetworks, eval_mode
-from trainables.runtime.checks import above, at_least
+from trainables.priors.base import PriorNetworks, eval_mode
+from trainables.priors.conditional import ConditionalGAN
+from trainables.runtime.checks import at_least
 from trainables.runtime.run import Run
-from trainables.runtime.seeds import derive, stream
+from trainables.runtime.upload import upload
+from trainables.training.batches import endless
 
 
 @torch.no_grad()
@@ -48,7 +44,7 @@ def pseudo_labels(
 
 
 @dataclass(frozen=True, kw_only=True)
-class PLGPrior(Prior):
+class PLGPrior(ConditionalGAN):
     """PLG-MI's conditional GAN: Yuan et al. 2023, "Pseudo Label-Guided Model Inversion Attack".
 
     Follows the released code: public images get the labels of the classes that the target is surest to see in
@@ -57,9 +53,7 @@ class PLGPrior(Prior):
     of what it makes. It needs the target's gradients. Latents end with the label, see
     `conditional_gan.ConditionalGenerator`.
 
-    width: channels at full resolution; 64 at 64 pixels is the published net.
-    top: public images per class; published 30 for CelebA.
-    iterations: generator steps, each with `critic_steps` steps of the discriminator, batch `batch_size`.
+    top: public images per class; published 30 for CelebA.  The other knobs are those of `ConditionalGAN`.
     The released code lets crop, flip and rotation of a view be two resamplings; see
     `random_augmentation`.
     """
@@ -69,25 +63,13 @@ class PLGPrior(Prior):
     source: ClassVar[str] = "Yuan et al., AAAI 2023 (PLG-MI)"
     needs_target: ClassVar[bool] = True
 
-    latent_size: int = 128
-    width: int = 64
     top: int = 30
     guidance: float = 0.2
-    iterations: int = 30_000
-    critic_steps: int = 5
-    batch_size: int = 64
-    learning_rate: float = 2e-4
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "latent_size", "width", "top", "iterations", "critic_steps")
-        at_least(self, 2, "batch_size")  # batch norm needs two
+        super().__post_init__()
+        at_least(self, 1, "top")
         at_least(self, 0, "guidance")
-        above(self, 0, "learning_rate")
-
-    @property
-    def drops_last_batch(self) -> bool:
-        """Return False: a batch goes on where a pass over the images ends."""
-        return False
 
     def short_run(self) -> tuple["PLGPrior", float]:
         """Return a run of two iterations, and how often it goes into the whole: to price it."""
@@ -114,70 +96,33 @@ class PLGPrior(Prior):
         noise = run.stream("prior", "noise")
         index, labels = pseudo_labels(target, public, self.top, run.stream("prior", "labels"), run.device)
         classes = int(labels.max()) + 1
-        torch.manual_seed(derive(run.seed, "prior", "weights"))
-        networks = self.build(public.pixels.shape[-1], classes)
-        generator, critic = (
-            networks.generator.to(run.device).train(),
-            networks.discriminator.to(run.device).train(),
-        )
-        generator_optimizer, critic_optimizer = (
-            torch.optim.Adam(network.parameters(), lr=self.learning_rate, betas=(0.0, 0.9))
-            for network in (generator, critic)
-        )
-        batches = self._batches(public, index, labels, run.seed, run.device)
+        networks = self.untrained(public.pixels.shape[-1], classes, run=run)
+        generator, critic = networks.generator, networks.discriminator
+        batches = self._batches(public, index, labels, run.stream("prior", "order"), run.device)
 
-        def generator_step(_: int) -> Tensor:
-            latents, wanted = random_latents(self.batch_size, self.latent_size, classes, noise, run.device)
-            critic.requires_grad_(False)  # no gradients of weights that this step does not move
+        def generator_loss(latents: Tensor, labels: Tensor, _: int) -> Tensor:
             fake = generator(latents)
-            seen = random_augmentation(
-                fake, torch.randn(len(fake), AUGMENTATION_DRAWS, generator=noise).to(run.device), 0.5
-            )
+            draws = upload(torch.randn(len(fake), AUGMENTATION_DRAWS, generator=noise), run.device)
             with head_noise(target, noise):
-                guided = max_margin(target(seen), wanted).mean()
-            loss: Tensor = -critic(fake, wanted).mean() + self.guidance * guided
-            generator_optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            generator_optimizer.step()
-            critic.requires_grad_(True)
-            return loss.detach()
+                guided = max_margin(target(random_augmentation(fake, draws, 0.5)), labels).mean()
+            loss: Tensor = -critic(fake, labels).mean() + self.guidance * guided
+            return loss
 
-        def critic_step(_: int) -> Tensor:
+        def critic_loss(fake: Tensor, labels: Tensor, _: int) -> Tensor:
             real, real_labels = next(batches)
-            latents, wanted = random_latents(self.batch_size, self.latent_size, classes, noise, run.device)
-            with torch.no_grad():
-                fake = generator(latents)
-            loss = hinge(critic(real, real_labels), critic(fake, wanted))
-            critic_optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            critic_optimizer.step()
-            return loss.detach()
+            return hinge(critic(real, real_labels), critic(fake, labels))
 
-        def progress(iteration: int, generator_loss: Tensor, critic_loss: Tensor) -> None:
-            if iteration % 20 == 0 or iteration == self.iterations:
-                values = {"generator_loss": generator_loss.item(), "critic_loss": critic_loss.item()}
-                if any(value != value for value in values.values()):
-                    raise TrialError(
-                        f"the prior's losses are not numbers at step {iteration} of {self.iterations}"
-                    )
-                run.report("prior", iteration, self.iterations, **values)
-
-        gan_steps(self.iterations, self.critic_steps, generator_step, critic_step, progress)
+        self.take_turns(networks, classes, generator_loss, critic_loss, noise, run=run)
         return eval_mode(networks)
 
     def _batches(
-        self, public: Images, index: Tensor, labels: Tensor, seed: int, device: str
+        self, public: Images, index: Tensor, labels: Tensor, order: torch.Generator, device: str
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield, for ever, shuffled labelled batches; pixels get up to one level of noise, as published."""
-        order = stream(seed, "prior", "order")
-        waiting = torch.empty(0, dtype=torch.int64)
-        while True:
-            while len(waiting) < self.batch_size:
-                waiting = torch.cat((waiting, torch.randperm(len(index), generator=order)))
-            taken, waiting = waiting[: self.batch_size], waiting[self.batch_size :]
-            images = as_float(public.pixels[index[taken]])
+        for batch in endless(len(index), self.batch_size, order):
+            images = as_float(public.pixels[index[batch]])
             images += torch.rand(images.shape, generator=order) / 256
-            yield images.to(device), labels[taken].to(device)
+            yield upload(images, device), upload(labels[batch], device)
 
 
 def hinge(real: Tensor, fake: Tensor) -> Tensor:

@@ -2,8 +2,7 @@
 
 import copy
 import math
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,16 +12,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainables.datasets.base import Images, as_float
-from trainables.errors import ConfigError, TrialError
+from trainables.errors import ConfigError
 from trainables.method import file_knob
 from trainables.nn.crops import centre, resize
+from trainables.nn.dcgan import update_ema
+from trainables.nn.optimizers import adam, gradient_step
 from trainables.nn.stylegan2.checkpoint import Shapes, load, shapes
 from trainables.nn.stylegan2.discriminator import Discriminator, DiscriminatorShape, deviation
 from trainables.nn.stylegan2.generator import Generator, GeneratorShape
 from trainables.priors.base import Prior, PriorNetworks, eval_mode
+from trainables.priors.training_loop import train_loop
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.run import Run
-from trainables.runtime.seeds import derive, stream
+from trainables.runtime.upload import upload
+from trainables.training.batches import shuffled
 
 MEAN_OVER = 4096  # styles that the mean style is taken over
 PATH_EVERY = 4  # generator steps between two penalties of the path length, as published
@@ -131,9 +134,8 @@ def adversarial_steps(
     `penalty_every` (R1; StyleGAN2, section 3.1), every fourth the generator's that of the path length.
     Unlike the published loop, both networks use the images of the same latents.
     """
-    critic_optimizer, generator_optimizer = (
-        torch.optim.Adam(network.parameters(), lr=learning_rate, betas=(0.0, 0.99))
-        for network in (discriminator, generator)
+    critic_optimizer, generator_optimizer = adam(
+        discriminator.parameters(), generator.parameters(), learning_rate=learning_rate, betas=(0.0, 0.99)
     )
     usual_length = torch.zeros([])
     for number, real in enumerate(batches):
@@ -149,7 +151,7 @@ def adversarial_steps(
         if penalized:
             (slope,) = torch.autograd.grad(scores.sum(), real, create_graph=True)
             total = loss + slope.square().sum((1, 2, 3)).mean() * (penalty / 2 * penalty_every)
-        _update(critic_optimizer, total)
+        gradient_step(critic_optimizer, total)
 
         discriminator.requires_grad_(False)  # the generator's step needs no gradients of its weights
         generator_loss = total = functional.softplus(-discriminator(fake)).mean()
@@ -157,14 +159,8 @@ def adversarial_steps(
             lengths = path_lengths(fake, styles)
             usual_length = torch.lerp(usual_length.to(lengths), lengths.detach().mean(), 0.01)
             total = total + (lengths - usual_length).square().mean() * (path_length * PATH_EVERY)
-        _update(generator_optimizer, total)
+        gradient_step(generator_optimizer, total)
         yield loss.detach(), generator_loss.detach()
-
-
-def _update(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    optimizer.step()
 
 
 def path_lengths(images: Tensor, styles: Tensor) -> Tensor:
@@ -175,13 +171,6 @@ def path_lengths(images: Tensor, styles: Tensor) -> Tensor:
     direction = torch.randn_like(images) / images.shape[-1]
     (slope,) = torch.autograd.grad((images * direction).sum(), styles, create_graph=True)
     return slope.square().sum(2).mean(1).sqrt()
-
-
-@torch.no_grad()
-def update_ema(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Move the weights of `average` towards those of `network`: a <- decay a + (1 - decay) w."""
-    for ours, theirs in zip(average.parameters(), network.parameters(), strict=True):
-        ours.lerp_(theirs, 1 - decay)
 
 
 @torch.no_grad()
@@ -260,29 +249,28 @@ class StyleGAN2Prior(Prior):
 
     def build(self, image_size: int, classes: int | None = None) -> PriorNetworks:
         """Return the untrained networks; without `path`, `image_size` must be a power of two from 32."""
-        found = self._shapes(image_size)
-        return self._wrap(Generator(found.generator), Discriminator(found.discriminator), image_size)
+        shapes = self._shapes(image_size)
+        return self._wrap(Generator(shapes.generator), Discriminator(shapes.discriminator), image_size)
 
     def train(self, public: Images, *, run: Run, target: Any = None) -> PriorNetworks:
         """Return the checkpoint's networks, or some trained on all public images; labels are not used."""
         image_size = public.pixels.shape[-1]
         if self.path is not None:
             return self._published(Path(self.path), image_size, run=run)
-        torch.manual_seed(derive(run.seed, "prior", "weights"))
-        networks = self.build(image_size)
+        networks = self.untrained(image_size, run=run)
         generator, discriminator = networks.generator.network, networks.discriminator.network
         assert isinstance(generator, Generator) and isinstance(discriminator, Discriminator)
         for network in (generator, discriminator):
-            network.to(run.device).to(memory_format=torch.channels_last).train()
+            network.to(memory_format=torch.channels_last)
         latents = run.stream("prior", "noise")
 
         def draw_z(count: int) -> Tensor:
-            return torch.randn(count, self.latent_size, generator=latents).to(run.device)
+            return upload(torch.randn(count, self.latent_size, generator=latents), run.device)
 
         steps = adversarial_steps(
             generator,
             discriminator,
-            self._batches(public, run.seed, run.device),
+            self._batches(public, run),
             draw_z,
             learning_rate=self.learning_rate,
             penalty=self.penalty,
@@ -292,16 +280,14 @@ class StyleGAN2Prior(Prior):
         average = copy.deepcopy(generator)
         size = self._size(public)
         total = self.epochs * (len(public) // size)
-        last_report = 0.0
-        for done, losses in enumerate(steps, start=1):
-            half_life = min(self.averaging, 0.1 * done * size)
-            update_ema(average, generator, 0.5 ** (size / half_life))
-            if done == total or time.monotonic() - last_report > 1:
-                critic_loss, generator_loss = torch.stack(losses).tolist()
-                if not math.isfinite(critic_loss + generator_loss):
-                    raise TrialError(f"the prior's losses are not finite at step {done} of {total}")
-                run.report("prior", done, total, critic_loss=critic_loss, generator_loss=generator_loss)
-                last_report = time.monotonic()
+
+        def averaged() -> Iterator[Mapping[str, Tensor]]:
+            for done, losses in enumerate(steps, start=1):
+                half_life = min(self.averaging, 0.1 * done * size)
+                update_ema(average, generator, 0.5 ** (size / half_life))
+                yield dict(zip(("critic_loss", "generator_loss"), losses, strict=True))
+
+        train_loop(averaged(), total, run=run)
         average.mapping.w_avg.copy_(mean_style(average, draw_z(MEAN_OVER)))
         some = as_float(public.pixels[: 64 * self.batch_size].to(run.device)) * 2 - 1
         discriminator.b4.usual.copy_(usual_deviation(discriminator, some))
@@ -309,8 +295,8 @@ class StyleGAN2Prior(Prior):
 
     def _shapes(self, image_size: int) -> Shapes:
         if self.path is not None:
-            found = shapes(Path(self.path))
-            shape = found.generator
+            published = shapes(Path(self.path))
+            shape = published.generator
             if self.crop is not None and self.crop > shape.resolution:
                 raise ConfigError(
                     f"expected a crop of at most {shape.resolution}, the side of the checkpoint's images; "
@@ -321,7 +307,7 @@ class StyleGAN2Prior(Prior):
                     f"expected a label from 0 to {max(1, shape.label_size) - 1}, the checkpoint's classes; "
                     f"got {self.label} (label)"
                 )
-            return found
+            return published
         if image_size < 32 or image_size & (image_size - 1):
             raise ConfigError(
                 f"prior 'stylegan2' expects an image_size that is a power of two from 32; got {image_size} "
@@ -370,13 +356,11 @@ class StyleGAN2Prior(Prior):
             return self.batch_size
         return len(public) if len(public) < 4 else len(public) // 4 * 4
 
-    def _batches(self, public: Images, seed: int, device: str) -> Iterator[Tensor]:
-        order = stream(seed, "prior", "order")
-        size = self._size(public)
+    def _batches(self, public: Images, run: Run) -> Iterator[Tensor]:
+        order, size = run.stream("prior", "order"), self._size(public)
         for _ in range(self.epochs):
-            shuffled = torch.randperm(len(public), generator=order)
-            for first in range(0, len(public) - size + 1, size):
-                images = as_float(public.pixels[shuffled[first : first + size]].to(device)) * 2 - 1
-                flipped = (torch.rand(size, 1, 1, 1, generator=order) < 0.5).to(device)
+            for index in shuffled(len(public), size, order):
+                images = as_float(upload(public.pixels[index], run.device)) * 2 - 1
+                flipped = upload(torch.rand(size, 1, 1, 1, generator=order) < 0.5, run.device)
                 images = torch.where(flipped, images.flip(3), images)
                 yield images.contiguous(memory_format=torch.channels_last)

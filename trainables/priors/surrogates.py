@@ -9,7 +9,10 @@ from torch.nn import functional
 from trainables.architectures import ARCHITECTURES
 from trainables.errors import ConfigError, TrialError
 from trainables.nn.augmentation import AUGMENTATION_DRAWS, random_augmentation
+from trainables.nn.optimizers import gradient_step
+from trainables.runtime.upload import upload
 from trainables.storage.documents import suggestion
+from trainables.training.batches import endless
 
 DENSENETS = ("densenet121", "densenet161", "densenet169")
 SURROGATES = (*ARCHITECTURES, *DENSENETS)
@@ -59,23 +62,19 @@ def teach(
     network.train()
     optimizer = torch.optim.SGD(network.parameters(), lr=learning_rate, momentum=0.9, weight_decay=5e-4)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs)
-    waiting = torch.empty(0, dtype=torch.int64)
     size = min(batch_size, len(labels))
+    batches = endless(len(labels), size, generator)
     for epoch in range(1, epochs + 1):
         for _ in range(steps):
-            while len(waiting) < size:
-                waiting = torch.cat((waiting, torch.randperm(len(labels), generator=generator)))
-            taken, waiting = waiting[:size], waiting[size:]
+            taken = next(batches)
             with torch.no_grad():
                 plain = images(taken)
-                draws = torch.randn(size, AUGMENTATION_DRAWS, generator=generator).to(plain)
+                draws = upload(torch.randn(size, AUGMENTATION_DRAWS, generator=generator), plain.device)
                 viewed = random_augmentation(plain, draws, JITTER_SHARE)
-            wanted = labels[taken.to(labels.device)]
-            loss = 0.5 * functional.cross_entropy(network(plain), wanted)
-            loss = loss + 0.5 * functional.cross_entropy(network(viewed), wanted)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+            own = labels[upload(taken, labels.device)]
+            loss = 0.5 * functional.cross_entropy(network(plain), own)
+            loss = loss + 0.5 * functional.cross_entropy(network(viewed), own)
+            gradient_step(optimizer, loss)
         schedule.step()
         value = loss.item()
         if value != value:

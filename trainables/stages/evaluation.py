@@ -22,6 +22,7 @@ from trainables.stages.target import load_target
 from trainables.storage.store import Stage, Store
 
 WEAK_JUDGE = 0.9  # below this test accuracy a judge's verdict says little
+TIMES_CHANCE = 3.0  # below so many times chance it says nothing
 
 # Those of finished work, at version 1, enter no content key: a newer metric or version does.
 FIRST_METRICS = (
@@ -44,13 +45,37 @@ def metric_parts() -> dict[str, Any]:
     return {"metrics": newer} if newer else {}
 
 
-def judge_warnings(judge: float, target: float) -> list[str]:
-    """Return what a reader must know of a judge with test accuracy `judge`; both in [0, 1]."""
+def useless_judge(judge: float, *, identities: int, target: float | None = None) -> str:
+    """Return why a judge's verdict says nothing, "" if it may say something.
+
+    judge, target: test accuracies in [0, 1]; the target's may not be known yet. It says nothing below three
+    times chance, or with few identities half way from chance to 1, and below half the target's accuracy.
+    """
+    chance = 1 / identities
+    limit = min(TIMES_CHANCE * chance, (1 + chance) / 2)
+    if judge < limit:
+        return (
+            f"useless judge: its test accuracy is {judge:.3f}, below {limit:.3f} (chance among {identities} "
+            f"people is {chance:.3f}); what it says of an attack is chance"
+        )
+    if target is not None and judge < target / 2:
+        return (
+            f"useless judge: its test accuracy is {judge:.3f}, below half the target's {target:.3f}; "
+            "attack accuracy says nothing about the target"
+        )
+    return ""
+
+
+def judge_warnings(judge: float, target: float | None = None, *, identities: int) -> list[str]:
+    """Return what a reader must know of a judge; see `useless_judge`."""
+    reason = useless_judge(judge, identities=identities, target=target)
+    if reason:
+        return [reason]
     if judge < WEAK_JUDGE:
         return [
             f"weak judge: its test accuracy is {judge:.3f}, below {WEAK_JUDGE}; attack accuracy is too low"
         ]
-    if judge < target:
+    if target is not None and judge < target:
         return [f"weak judge: its test accuracy {judge:.3f} is below the target's {target:.3f}"]
     return []
 

@@ -1,6 +1,7 @@
 """A target that somebody else trained: its weights from a file, measured like one of ours."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from trainables.config import TrialConfig
 from trainables.errors import ConfigError
 from trainables.pretraining.base import HEADS, matched
 from trainables.stages.base import VERSIONS, get_for_people
+from trainables.stages.class_map import class_order, folder_labels, reorder
 from trainables.stages.data import load_data
 from trainables.stages.target import measured, new_target
 from trainables.storage.content import named_versions
@@ -24,22 +26,46 @@ from trainables.training.freeze import count_parameters
 IN_FOLDER = ("target.safetensors", "target.pt")  # of an exported target, and of a stage in a store
 
 
-def make_external_target(config: TrialConfig, path: Path, *, store: Store, device: str = "cpu") -> Stage:
-    """Return the target whose weights lie at `path`, as a stage like a trained one.
+def read_external_target(
+    config: TrialConfig, path: Path, *, labels: Sequence[str] | None = None
+) -> Classifier:
+    """Return the classifier whose weights lie at `path`, its class k the k-th private identity.
 
     path: a file of weights, in our names or torchvision's with a linear head, or a folder with such a file.
-    Label k of the target must mean the k-th private identity. The architecture, image size, normalization and
-    defense of `config` say what the weights are for. Raises `ConfigError` if they do not fit.
+    labels: the names of its classes, in its order; None takes those beside an exported target, or else its
+    classes to be the private people in the order of their sorted names. The architecture, image size,
+    normalization and defense of `config` say what the weights are for. Raises `ConfigError` if they do
+    not fit.
     """
+    labels = folder_labels(path) if labels is None else labels
     if path.is_dir():
         inside = [path / name for name in IN_FOLDER if (path / name).is_file()]
         if not inside:
             raise ConfigError(f"expected {' or '.join(IN_FOLDER)} in the folder {path}, found neither")
         path = inside[0]
-    data = load_data(config)
+    people = load_data(config).split.train.names
+    order = None if labels is None else class_order(labels, people)
     weights = read_weights(path, "the checkpoint")
-    classifier = new_target(config, data.split.train.classes)
+    classifier = new_target(config, len(people))
     fill(classifier, config, weights, str(path))
+    if order is not None:
+        reorder(classifier, order)
+    return classifier
+
+
+def make_external_target(
+    config: TrialConfig,
+    path: Path,
+    *,
+    store: Store,
+    device: str = "cpu",
+    labels: Sequence[str] | None = None,
+) -> Stage:
+    """Return the target whose weights lie at `path`, as a stage like a trained one.
+
+    path, labels, errors: see `read_external_target`.
+    """
+    classifier, data = read_external_target(config, path, labels=labels), load_data(config)
 
     def make(folder: Path) -> dict[str, Any]:
         victim = classifier.to(device).eval()

@@ -28,8 +28,15 @@ from trainables.training.classifier import (
 from trainables.training.freeze import count_parameters, freeze
 
 
-def make_target(config: TrialConfig, *, store: Store, device: str = "cpu", report: Report = silent) -> Stage:
-    """Return the trained target of `config`."""
+def make_target(
+    config: TrialConfig,
+    *,
+    store: Store,
+    device: str = "cpu",
+    report: Report = silent,
+    kept_epoch: int | None = None,
+) -> Stage:
+    """Return the trained target of `config`; kept_epoch: see `train_classifier`."""
     data = load_data(config)
     backbone = make_pretrained(config, store=store, device=device, report=report)
 
@@ -43,6 +50,7 @@ def make_target(config: TrialConfig, *, store: Store, device: str = "cpu", repor
             data.split.train,
             data.split.validation,
             run=Run(seed=derive(config.seed, "replicate", config.replicate), device=device, report=report),
+            kept_epoch=kept_epoch,
         )
         torch.save({k: v.cpu() for k, v in classifier.state_dict().items()}, folder / "target.pt")
         return {
@@ -64,6 +72,7 @@ def make_target(config: TrialConfig, *, store: Store, device: str = "cpu", repor
         "test": config.test,
         "seed": config.seed,
         "replicate": config.replicate,
+        **({} if kept_epoch is None else {"kept_epoch": kept_epoch}),
     }
     return get_for_people(store, "target", parts, data.split.train.names, make)
 

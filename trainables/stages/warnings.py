@@ -1,4 +1,4 @@
-"""What a reader must know before believing a trial's figures, each in one line.
+"""Warnings: what a reader must know before believing a trial's figures, each in one line.
 
 `config_warnings` and `batch_warnings` are known before any work; the others once a stage is finished.
 """
@@ -15,6 +15,7 @@ from trainables.pretraining.dataset import HELD_OUT, OnDataset
 from trainables.pretraining.none import Scratch
 from trainables.results import AttackResult
 from trainables.stages.data import Data
+from trainables.stages.effect import is_active
 from trainables.stages.evaluation import judge_warnings
 from trainables.storage.store import Stage
 from trainables.training.batches import share_of_pass
@@ -34,7 +35,7 @@ def trial_warnings(
     accuracy = trained.result["test_accuracy"]
     texts = [
         *data.warnings,
-        *judge_warnings(judged.result["test_accuracy"], accuracy),
+        *judge_warnings(judged.result["test_accuracy"], accuracy, identities=data.split.train.classes),
         *target_warnings(accuracy, trained.result.get("images_seen"), data.split.test.labels),
         *config_warnings(config),
         *batch_warnings(config, data),
@@ -44,13 +45,19 @@ def trial_warnings(
 
 
 def config_warnings(config: TrialConfig) -> list[str]:
-    """Return what the configuration alone shows: frozen stages that nothing has trained."""
-    if config.target.freeze_point == "none" or not isinstance(config.pretraining, Scratch):
-        return []
-    return [
-        "frozen without pre-training: the stages up to the freeze point keep random weights (pretraining: "
-        "none); freezing protects what was pre-trained, so choose a pre-training"
-    ]
+    """Return what the configuration alone shows: random frozen stages, a defense without effect."""
+    texts, target = [], config.target
+    if target.freeze_point != "none" and isinstance(config.pretraining, Scratch):
+        texts.append(
+            "frozen without pre-training: the stages up to the freeze point keep random weights "
+            "(pretraining: none); freezing protects what was pre-trained, so choose a pre-training"
+        )
+    if not is_active(target.architecture, config.image_size, target.freeze_point, config.defense.kind):
+        texts.append(
+            f"defense '{config.defense.kind}' has no effect: no weights are trained before what it measures "
+            f"(target.freeze_point: {target.freeze_point}); freeze less, or read this trial as undefended"
+        )
+    return texts
 
 
 def batch_warnings(config: TrialConfig, data: Data) -> list[str]:

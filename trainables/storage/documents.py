@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import os
 import types
 import typing
 from collections.abc import Iterable
@@ -12,6 +13,11 @@ from trainables.errors import ConfigError
 from trainables.storage.strict_yaml import PLAIN_NUMBER, parse_yaml
 
 FILE_KNOBS = ("path", "root")  # by convention, a knob of such a name holds the path of a file or folder
+
+
+def expand_home(path: str) -> str:
+    """Return `path` with a leading ~ or ~name as that home, as a shell would; unchanged if there is none."""
+    return os.path.expanduser(path)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import pickle
 import re
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,28 +11,78 @@ import torch
 from torch import Tensor
 
 from trainables.errors import ConfigError
+from trainables.storage.file_kinds import file_kind, is_cut_off
+
+WRAPPERS = (
+    "state_dict",
+    "model_state_dict",
+    "model_state",
+    "model",
+    "net",
+    "network",
+    "weights",
+    "params",
+    "ema",
+)
+PARTS = ("stages", "features")  # of networks here and in torchvision: a file of one part alone keeps its name
+READABLE = ("safetensors", "torch", "pickle", "unknown")
 
 
 def read_weights(path: Path, where: str) -> dict[str, Tensor]:
-    """Return the state dict in `path`, on the CPU: a .safetensors file, or what torch saved.
+    """Return the state dict in `path`, on the CPU: a safetensors file, or what torch saved, by its content.
 
-    A dict that holds it under "state_dict" is opened, and the prefix "module." of a parallel model dropped.
-    where: the file's place in the user's input, for the error. Raises `ConfigError` for anything else.
+    Training programs wrap it: a dict that holds it under one of `WRAPPERS` is opened, and a prefix that all
+    names share is dropped, as "module." of a parallel model. where: the file's place in the user's input, for
+    the error. Raises `ConfigError` for anything else, and for weights that are not finite.
     """
     if not path.is_file():
         raise ConfigError(
             f"expected a file of weights, got {str(path)!r}, which is no file ({where}); check it"
         )
-    saved: Any
+    content = _content(path, where)
+    state = _unwrapped(content, path, where)
+    _check_finite(state, path, where)
+    return without_prefix(state)
+
+
+def without_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return `state` without the dotted prefixes that all its names share, and without any "module.".
+
+    The name of the last module, and that of a part such as "features", is no prefix.
+    """
+    names = {name.removeprefix("module."): value for name, value in state.items()}
+    while names:
+        split = [name.partition(".") for name in names]
+        if len({first for first, _, _ in split}) > 1 or split[0][0] in PARTS:
+            break
+        if not all("." in rest for _, _, rest in split):
+            break
+        names = {rest: value for (_, _, rest), value in zip(split, names.values(), strict=True)}
+    return names
+
+
+def _content(path: Path, where: str) -> Any:
+    """Return what the file holds, plain data and tensors."""
+    expected = f"expected a state dict saved by torch or safetensors in {path} ({where}), "
     try:
-        if path.suffix == ".safetensors":
+        kind = file_kind(path)
+    except OSError as error:
+        raise ConfigError(f"{expected}which cannot be read: {error.strerror}") from None
+    if kind == "torchscript":
+        raise ConfigError(
+            f"{expected}got a TorchScript program; it is not run: torch.jit.load it where it was made, save "
+            "its state_dict()"
+        )
+    if kind not in READABLE:
+        raise ConfigError(f"{expected}got {kind}")
+    try:
+        if kind == "safetensors":
             from safetensors.torch import load_file
 
-            saved = load_file(path)
-        else:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # what it warns of is an error below
-                saved = torch.load(path, map_location="cpu", weights_only=True)
+            return load_file(path)
+        with warnings.catch_warnings(), path.open("rb") as file:  # a file: torch goes by the suffix of a path
+            warnings.simplefilter("ignore", UserWarning)  # what it warns of is an error below
+            return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # what a damaged file raises depends on where it is damaged
         asked = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
         if asked:
@@ -40,17 +91,61 @@ def read_weights(path: Path, where: str) -> dict[str, Tensor]:
                 f"{asked[1]}; it is not opened, since that could run code: save model.state_dict() where the "
                 "model was made"
             ) from error
+        if kind == "safetensors" and is_cut_off(path):
+            size = f"{path.stat().st_size:,}"
+            raise ConfigError(
+                f"{expected}got a cut-off safetensors file of {size} bytes; copy or download it again"
+            ) from error
+        raise ConfigError(f"{expected}which cannot be read") from error
+
+
+def _unwrapped(content: Any, path: Path, where: str) -> dict[str, Tensor]:
+    """Return the state dict in what a training program saved."""
+    opened = content
+    for _ in range(len(WRAPPERS)):
+        if not isinstance(opened, Mapping) or _is_state(opened):
+            break
+        inside = [name for name in WRAPPERS if isinstance(opened.get(name), Mapping)]
+        if not inside:
+            break
+        opened = opened[inside[0]]
+    if isinstance(opened, Mapping) and _is_state(opened):
+        return {str(name): value for name, value in opened.items()}
+    if not isinstance(opened, Mapping):
+        got = type(opened).__name__
+    elif not opened:
+        got = "an empty dict"
+    else:
+        others = [
+            f"{name} ({type(value).__name__})"
+            for name, value in opened.items()
+            if not isinstance(value, Tensor)
+        ]
+        got = f"a dict whose keys hold something else: {listed(others)}"
+    raise ConfigError(
+        f"expected a state dict of tensors in {path} ({where}), or one under {', '.join(WRAPPERS)}; got "
+        f"{got}; save model.state_dict()"
+    )
+
+
+def _is_state(content: Mapping[Any, Any]) -> bool:
+    return bool(content) and all(isinstance(value, Tensor) for value in content.values())
+
+
+def _check_finite(state: Mapping[str, Tensor], path: Path, where: str) -> None:
+    broken = [
+        name
+        for name, value in state.items()
+        if value.is_floating_point() and not bool(torch.isfinite(value.float()).all())
+    ]
+    if broken:
         raise ConfigError(
-            f"expected a state dict saved by torch or safetensors in {path} ({where}), which cannot be read"
-        ) from error
-    if isinstance(saved, dict) and isinstance(saved.get("state_dict"), dict):
-        saved = saved["state_dict"]
-    if not isinstance(saved, dict) or not all(isinstance(value, Tensor) for value in saved.values()):
-        raise ConfigError(f"expected a state dict of tensors in {path} ({where}), got {type(saved).__name__}")
-    return {str(name).removeprefix("module."): value for name, value in saved.items()}
+            f"expected finite weights in {path} ({where}); these hold NaN or infinity: {listed(broken)}; "
+            "take a checkpoint from before the training diverged"
+        )
 
 
-def listed(names: list[str], most: int = 4) -> str:
+def listed(names: Sequence[str], most: int = 4) -> str:
     """Return the first names, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return f"{', '.join(names[:most])}{more}"

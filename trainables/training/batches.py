@@ -24,6 +24,19 @@ def shuffled(count: int, batch_size: int, generator: torch.Generator) -> Iterato
         yield order[first : first + size]
 
 
+def endless(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Yield index batches (batch_size,) for ever: pass after pass over 0 .. count-1, each in a new order.
+
+    A batch may hold the end of a pass and the beginning of the next.
+    """
+    waiting = torch.empty(0, dtype=torch.int64)
+    while True:
+        while len(waiting) < batch_size:
+            waiting = torch.cat((waiting, torch.randperm(count, generator=generator)))
+        yield waiting[:batch_size]
+        waiting = waiting[batch_size:]
+
+
 def share_of_pass(count: int, batch_size: int) -> float:
     """Return the share of `count` images that `shuffled` shows in a pass, in (0, 1]."""
     size = min(batch_size, count)
@@ -110,19 +123,19 @@ def take_batch(pixels: Tensor, index: Tensor, views: BatchAugmentation) -> Tenso
 
     Where a shift leaves the image, the image is mirrored at its border.
     """
-    if not bool(views.flips.any()) and not bool(views.shifts.any()):
-        return pixels[upload(index, pixels.device)]
+    where = pixels.device
+    chosen = pixels[upload(index, where)]
+    if not bool(views.shifts.any()):
+        if not bool(views.flips.any()):
+            return chosen
+        return torch.where(upload(views.flips, where)[:, None, None, None], chosen.flip(3), chosen)
     size = pixels.shape[-1]
     place = torch.arange(size)
     rows = _inside(place + views.shifts[:, :1], size)
     columns = _inside(torch.where(views.flips[:, None], place.flip(0), place) + views.shifts[:, 1:], size)
-    where = pixels.device
-    return pixels[
-        upload(index, where).view(-1, 1, 1, 1),
-        torch.arange(pixels.shape[1], device=where).view(1, -1, 1, 1),
-        upload(rows, where)[:, None, :, None],
-        upload(columns, where)[:, None, None, :],
-    ]
+    at = (rows[:, :, None] * size + columns[:, None, :]).flatten(1)
+    flat = upload(at, where)[:, None].expand(-1, pixels.shape[1], -1)
+    return chosen.flatten(2).gather(2, flat).reshape(chosen.shape)
 
 
 def _inside(place: Tensor, size: int) -> Tensor:

@@ -93,10 +93,12 @@ def train_classifier(
     *,
     run: Run,
     stage: str = "target",
+    kept_epoch: int | None = None,
 ) -> Trained:
     """Train `classifier` in place and leave it in eval mode with the weights of its best epoch.
 
-    The best epoch is the earliest with the highest accuracy on `validation`. `defense` has prepared the
+    The best epoch is the earliest with the highest accuracy on `validation`. kept_epoch: train up to this
+    epoch instead, and keep its weights whatever `validation` says. `defense` has prepared the
     classifier before. Frozen stages run outside autograd, and once only where their output cannot vary (see
     `Prefix`). Deterministic for one seed, device and thread count. Raises `TrialError` if an epoch's loss is
     not finite, `ConfigError` if there is nothing to validate on.
@@ -129,7 +131,7 @@ def train_classifier(
     best: dict[str, Tensor] = {}
     best_epoch, best_accuracy = 0, -1.0
     distinct = 0
-    epochs = recipe.epochs + defense.extra_epochs
+    epochs = kept_epoch or recipe.epochs + defense.extra_epochs
     for epoch in range(1, epochs + 1):
         training_mode(classifier, frozen, recipe.frozen_batchnorm)
         loss_sum = torch.zeros((), dtype=torch.float64, device=run.device)
@@ -162,7 +164,8 @@ def train_classifier(
             "validation_accuracy": reached,
         }
         history.append({"epoch": float(epoch), **row})
-        if reached > best_accuracy and rule.may_be_chosen(epoch):
+        better = reached > best_accuracy and rule.may_be_chosen(epoch)
+        if better if kept_epoch is None else epoch == kept_epoch:
             best_epoch, best_accuracy = epoch, reached
             best = {name: value.detach().clone() for name, value in classifier.state_dict().items()}
         run.report(stage, epoch, epochs, **row)

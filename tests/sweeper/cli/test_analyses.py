@@ -109,7 +109,7 @@ def test_every_attack_of_a_trial_has_the_figures_of_its_reconstructions(ran, ana
 
 
 def test_the_front_is_the_default_and_a_second_call_reads(ran, analyze, monkeypatch):
-    front = [t["number"] for t in study_records(ran[0], "tiny")["trials"] if t["on_front"]]
+    front = [trial.number for trial in study_records(ran[0], "tiny").members]
     first = analyze(NAME, "tiny", "-f", "json")
     assert {row["trial"] for row in json.loads(first.stdout)["rows"]} == set(front)
     monkeypatch.setattr(ANALYSES[NAME], "measure", None)

@@ -13,7 +13,9 @@ from click.testing import CliRunner
 from sweeper.cli.app import COMMANDS, main
 from sweeper.engine.sweep import SweepResult
 from sweeper.search.optuna_study import OptunaStudy
+from trainables.cost import STAGES
 from trainables.errors import DiskError, TrialError
+from trainables.runtime.duration import Duration
 
 PRESET = Path(__file__).parents[3] / "sweeper" / "study" / "presets" / "quickstart.yaml"
 
@@ -123,7 +125,7 @@ def test_failures_exit_with_1(command, study_file, monkeypatch, error):
     monkeypatch.setattr("sweeper.engine.sweep.sweep", fail)
     found = command("run", study_file())
     assert found.exit_code == 1
-    assert found.stderr.startswith("error: ") and "Traceback" not in found.output
+    assert found.stderr.splitlines()[-1].startswith("error: ") and "Traceback" not in found.output
 
 
 def test_an_interrupt_says_how_to_go_on(command, study_file, monkeypatch):
@@ -135,6 +137,20 @@ def test_an_interrupt_says_how_to_go_on(command, study_file, monkeypatch):
     found = command("run", path, "--trials", 3, "-S", "search.seed=4")
     assert found.exit_code == 130
     assert f"sweeper run {path} -S search.seed=4 --trials 3" in found.stderr
+
+
+@pytest.mark.parametrize("words", [[], ["--anyway"]])
+def test_a_useless_judge_is_overruled_by_anyway_alone(command, study_file, monkeypatch, words):
+    asked = []
+
+    def stop(*args, anyway, **kwargs):
+        asked.append(anyway)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sweeper.engine.sweep.sweep", stop)
+    found = command("run", study_file(), *words)
+    assert asked == [bool(words)]
+    assert found.stderr.rstrip().endswith(" ".join(["mine.yaml", *words]))
 
 
 def test_run_ends_with_the_front_the_warnings_and_where_to_look(command, study_file, filled, monkeypatch):
@@ -157,16 +173,18 @@ def test_run_ends_with_the_front_the_warnings_and_where_to_look(command, study_f
 
 
 def test_dry_run_shows_the_study_and_starts_nothing(command, study_file, home, monkeypatch):
-    monkeypatch.setattr("trainables.cost.estimate", lambda config, device: {"prior": 60.0, "target": 2.0})
+    seconds = {stage: Duration(low=1, high=2) for stage in STAGES} | {"prior": Duration(low=60, high=80)}
+    monkeypatch.setattr("trainables.cost.estimate", lambda config, device, **_: seconds)
     found = command("run", study_file(), "--trials", 7, "--dry-run")
     assert found.exit_code == 0, found.output
     resolved = yaml.safe_load(found.stdout)
     assert resolved["search"]["trials"] == 7
     assert resolved["trial"]["target"]["freeze_point"] == "none"
-    assert "# trials: 7" in found.stdout and "prior 1 min 00 s" in found.stdout
-    assert "in all about 1 min 14 s" in found.stdout
     (sheet,) = [path for path in home.root.rglob("*") if path.is_file()]
     assert sheet.name == "contact_sheet.png" and f"# contact sheet: {sheet}" in found.stdout
+    assert "# trials: 7" in found.stdout and "prior 1 to 1.5 min" in found.stdout
+    assert (2 + 60 + 7 * 3, 4 + 80 + 7 * 6) == (83, 126)
+    assert "in all 1.5 to 2 min of work" in found.stdout
 
 
 def test_front_in_all_forms(command, filled, tmp_path):
@@ -300,3 +318,10 @@ def test_export_hands_over_what_was_asked(command, filled, tmp_path, monkeypatch
     found = command("export", "cheap", "--trial", 1, "-o", tmp_path / "out", option, 2)
     assert found.exit_code == 0 and str(tmp_path / "out") in found.stdout
     assert asked == [(filled.root, "cheap", 1, tmp_path / "out", 2)]
+
+
+def test_front_tells_the_warnings_and_shows_all_on_request(command, filled):
+    found = command("front", "cheap")
+    assert found.exit_code == 0, found.output
+    assert "WARNING: weak judge: its test accuracy is 0.6 (2 trials)" in found.stderr
+    assert "Trials of 'cheap'" in command("front", "cheap", "--all").stdout

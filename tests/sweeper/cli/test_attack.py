@@ -9,7 +9,10 @@ from click.testing import CliRunner
 from picture_folders import write_people
 
 from sweeper.cli.app import main
+from sweeper.cli.attack import order_warnings
 from trainables.config import load_trial
+from trainables.stages.class_map import reorder
+from trainables.stages.data import load_data
 from trainables.stages.target import new_target
 
 FACES = {"kind": "synthetic_faces", "population": "private", "identities": 4, "images_per_identity": 8}
@@ -77,6 +80,21 @@ def test_mistakes_are_named_before_any_work(place, words, said):
     assert not (place / "home" / "store" / "attack").exists()
 
 
+def test_the_time_is_told_as_a_range_and_warnings_before_the_attacks_and_beside_their_figures(place):
+    """One epoch makes a judge that says nothing of four people; what is stored is not estimated again."""
+    words = ["model.pt", "--study", "mine.yaml", "--home", "home"]
+    done = call(*words)
+    lines = done.stderr.splitlines()
+    (estimated,) = [line for line in lines if line.startswith("estimated on")]
+    assert "judge " in estimated and "prior " in estimated and "attack " in estimated
+    told = [number for number, line in enumerate(lines) if "judge: its test accuracy" in line]
+    attacked = next(number for number, line in enumerate(lines) if line.startswith("target: attack"))
+    assert told[0] < attacked < told[-1]
+    again = call(*words).stderr
+    (estimated,) = [line for line in again.splitlines() if line.startswith("estimated on")]
+    assert "judge " not in estimated and "prior " not in estimated
+
+
 def test_what_to_know_of_the_data_is_said(place):
     root = write_people(place / "people", "a", "b", "c", "d")
     (root / "a" / "7.heic").write_bytes(b"x")
@@ -86,3 +104,65 @@ def test_what_to_know_of_the_data_is_said(place):
     said = "private data: left out 1 file that cannot be read as images: 1 .heic"
     assert f"WARNING: {said}" in done.stderr
     assert any(said in text for text in json.loads(done.stdout)["warnings"])
+
+
+def attacked(place, *words):
+    """Return the knobs of the attacks that a dry run prints."""
+    done = call("model.pt", "--study", "mine.yaml", "--home", "home", "--dry-run", *words)
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert not (place / "home").exists() and "fits: test accuracy" in done.stdout
+    assert "# estimated here, with nothing stored: judge " in done.stdout
+    return yaml.safe_load(done.stdout)["attack"]
+
+
+def test_the_studys_knobs_are_the_default_and_a_preset_overrides_them(place):
+    assert attacked(place)["iterations"] == 2
+    assert attacked(place, "--attack", "gmi")["iterations"] == 2
+    assert attacked(place, "--attack", "gmi:cpu")["iterations"] == 300
+    first, second = attacked(place, "--attack", "gmi", "--attack", "gmi:paper")
+    assert (first["iterations"], second["iterations"]) == (2, 2400)
+    several = "trial.attack=[{kind: gmi, iterations: 3}, {kind: gmi, iterations: 4}]"
+    assert attacked(place, "-S", several, "--attack", "gmi_2")["iterations"] == 4
+    assert attacked(place, "-S", several, "--attack", "vmi")["kind"] == "vmi"  # not the study's: its defaults
+
+
+@pytest.fixture
+def ordered(place):
+    """A target that knows four people, and the same in the order of a map."""
+    config = load_trial(STUDY["trial"])
+    names = load_data(config).split.train.names
+    order = [2, 0, 3, 1]
+    target = new_target(config, 4)
+    reorder(target, order)
+    torch.save(target.state_dict(), place / "moved.pt")
+    (place / "map.json").write_text(json.dumps([names[k] for k in order]))
+    return names
+
+
+def test_a_map_brings_the_classes_into_order(place, ordered):
+    words = ["--study", "mine.yaml", "--home", "home", "-f", "json"]
+    plain, moved = call("model.pt", *words), call("moved.pt", *words, "--labels", "map.json")
+    assert plain.exit_code == moved.exit_code == 0, moved.output
+    first, second = json.loads(plain.stdout), json.loads(moved.stdout)
+    assert first["values"] == second["values"] and first["artifacts"] == second["artifacts"]
+    wrong = call("moved.pt", *words)
+    assert json.loads(wrong.stdout)["artifacts"]["target"] != first["artifacts"]["target"]
+    (place / "out").mkdir()
+    (place / "moved.pt").rename(place / "out" / "target.pt")
+    (place / "map.json").rename(place / "out" / "labels.json")
+    assert json.loads(call("out", *words).stdout)["artifacts"] == first["artifacts"]
+
+
+def test_maps_of_others_are_refused(place, ordered):
+    (place / "other.txt").write_text("a\nb\nc\nd\n")
+    done = call("model.pt", "--study", "mine.yaml", "--home", "home", "--labels", "other.txt")
+    assert done.exit_code == 2 and "no class of" in done.stderr and "--labels" in done.stderr
+
+
+def test_a_given_target_near_chance_is_warned_of(place, ordered):
+    done = call("model.pt", "--study", "mine.yaml", "--home", "home", "-f", "json")
+    said = json.loads(done.stdout)["warnings"][0]
+    assert "sorted names" in said and "--labels" in said and f"WARNING: {said}" in done.stderr
+    config = load_trial(STUDY["trial"])
+    assert order_warnings(config, 0.9, None) == []
+    assert "this target's" in order_warnings(config, 0.1, ordered)[0]

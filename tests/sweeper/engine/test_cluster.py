@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import pytest
 from ray.exceptions import RayActorError
 
-from sweeper.engine.cluster import Node, _check_workers, allot, cluster
+from sweeper.engine.cluster import Node, _check_workers, allot, cluster, start_here
 from sweeper.engine.resources import ProcessResources
 from sweeper.study.study import Resources
 from trainables.errors import ConfigError, TrialError
@@ -160,3 +160,39 @@ def test_a_cluster_whose_workers_die_as_they_start_is_one_error(monkeypatch, mod
         _check_workers("10.0.0.1:6379")
     assert ("RAY_AUTH_MODE=disabled" in str(told.value)) == (mode == "token")
     assert killed == [actor]
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "tries", "message"),
+    [
+        (
+            ValueError("validate_socket_filename failed: AF_UNIX path length cannot exceed 107 bytes: /x"),
+            ConfigError,
+            1,
+            r"short temporary folder.*107 bytes.*RAY_TMPDIR",
+        ),
+        (
+            PermissionError(13, "Permission denied", "/nowhere/ray"),
+            TrialError,
+            1,
+            "Permission denied.*RAY_TMPDIR",
+        ),
+        (RuntimeError("The raylet died"), TrialError, 3, r"3 times: The raylet died; see its logs"),
+        (TimeoutError("timed out after 30 seconds"), TrialError, 3, "when the machine is less busy"),
+    ],
+)
+def test_ray_that_does_not_start_says_why_and_what_helps(error, expected, tries, message, monkeypatch):
+    import ray
+
+    calls = []
+
+    def init(**options):
+        calls.append(options)
+        raise error
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    with pytest.raises(expected, match=message) as caught:
+        start_here()
+    assert len(calls) == tries
+    assert ("less busy" in str(caught.value)) == isinstance(error, TimeoutError)

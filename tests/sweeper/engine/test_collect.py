@@ -1,3 +1,5 @@
+from records import as_study
+
 from sweeper.engine.collect import collect
 from trainables.storage.remote import RemoteStore
 from trainables.storage.store import Store
@@ -19,8 +21,8 @@ def test_the_driver_gets_what_reports_read_and_no_more(tmp_path):
             **more,
         }
 
-    again = {"artifacts": {"target": str(made["target", 2])}}
-    records = {"trials": [trial(0, True, replicates=[again]), trial(1, False)]}
+    again = {"replicate": 1, "artifacts": {"target": str(made["target", 2])}}
+    records = as_study({"trials": [trial(0, True, replicates=[again]), trial(1, False)]})
     collect(records, driver)
     here = {(stage, seed) for (stage, seed), path in made.items() if driver.find(stage, path.name)}
     assert here == {

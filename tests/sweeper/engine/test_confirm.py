@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from records import as_study
 
 from sweeper.engine.confirm import confirm, near_front, parse_attacks, planned
 from sweeper.results.records import flat_row, study_records
@@ -58,13 +59,13 @@ def measure(source, figures):
 def test_members_and_the_nearest_are_measured_under_numbers_never_used(home, searched):
     study = searched(search={"trials": 5, "replicates": 2})
     records = study_records(home, study.name)
-    assert [t["on_front"] for t in records["trials"]] == [True, True, False, False, False]
+    assert [trial.on_front for trial in records.trials] == [True, True, False, False, False]
     assert near_front(records) == [3, 2]
     items, left_out = planned(study, records, seeds=2, near=1)
     assert [(i.member, i.replicate) for i in items] == [(0, 3), (1, 3), (3, 3), (0, 4), (1, 4), (3, 4)]
     assert left_out == [2]  # the search used 1 and 2
     first = items[0].document
-    assert first == {"attack": {"kind": "gmi"}, **records["trials"][0]["params"], "replicate": 3}
+    assert first == {"attack": {"kind": "gmi"}, **records.trials[0].params, "replicate": 3}
     items, left_out = planned(study, records, seeds=1, attacks=[{"kind": "other"}])
     assert {i.member for i in items} == {0, 1, 2, 3} and left_out == []
     assert items[0].document["attack"] == [{"kind": "gmi"}, {"kind": "other"}]
@@ -81,16 +82,13 @@ def test_how_near_a_trial_is_counts_in_parts_of_its_interval():
             "interval": {"attack_accuracy": [low, 1.0]},
         }
 
-    records = {
-        "objectives": {"test_accuracy": "maximize", "attack_accuracy": "minimize"},
-        "trials": [
-            trial(0, 0.9, 0.5, 0.4, on_front=True),
-            trial(1, 0.8, 0.6, 0.5),  # reaches 0.5, where it is dominated still
-            trial(2, 0.8, 0.6, 0.48),  # passes 0.5 in the last sixth of its way
-            trial(3, 0.8, 0.6, 0.2),  # passes it in the first
-        ],
-    }
-    assert near_front(records) == [3, 2]
+    trials = [
+        trial(0, 0.9, 0.5, 0.4, on_front=True),
+        trial(1, 0.8, 0.6, 0.5),  # reaches 0.5, where it is dominated still
+        trial(2, 0.8, 0.6, 0.48),  # passes 0.5 in the last sixth of its way
+        trial(3, 0.8, 0.6, 0.2),  # passes it in the first
+    ]
+    assert near_front(as_study({"trials": trials})) == [3, 2]
 
 
 def test_a_killed_confirmation_goes_on_and_more_seeds_are_added(home, searched):
@@ -134,12 +132,12 @@ def test_other_attacks_are_another_measurement(home, searched):
     measure(Confirmation(study, home.storage, plain, []), lambda member, seed: (0.8, 0.3))
     measure(Confirmation(study, home.storage, harder, [{"kind": "other"}]), lambda member, seed: (0.8, 0.6))
     found = study_records(home, study.name)
-    assert found["confirmed"]["attacks"] == [{"kind": "other"}]
-    assert found["trials"][0]["confirmed"]["values"]["attack_accuracy"] == pytest.approx(0.6)
+    assert found.confirmed.attacks == [{"kind": "other"}]
+    assert found.trials[0].confirmed.values["attack_accuracy"] == pytest.approx(0.6)
     again = Confirmation(study, home.storage, plain, [])  # asked for without them, those count again
     assert again.finished
     found = study_records(home, study.name)
-    assert found["trials"][0]["confirmed"]["values"]["attack_accuracy"] == pytest.approx(0.3)
+    assert found.trials[0].confirmed.values["attack_accuracy"] == pytest.approx(0.3)
 
 
 def test_records_hold_fresh_means_intervals_and_how_sure_the_front_is(home, searched):
@@ -153,22 +151,23 @@ def test_records_hold_fresh_means_intervals_and_how_sure_the_front_is(home, sear
 
     measure(Confirmation(study, home.storage, items, []), figures)
     records = study_records(home, study.name)
-    assert json.loads(json.dumps(records, allow_nan=False)) == records
-    assert [t["on_front"] for t in records["trials"]] == [True, True, False, False, False]
-    one = records["trials"][0]["confirmed"]
+    document = records.to_json()
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
+    assert [trial.on_front for trial in records.trials] == [True, True, False, False, False]
+    one = records.trials[0].confirmed
     values = [figures(0, seed)[1] for seed in (2, 3, 4)]
-    assert one["seeds"] == 3 and one["values"]["attack_accuracy"] == pytest.approx(np.mean(values))
-    low, high = one["interval"]["attack_accuracy"]
+    assert one.seeds == 3 and one.values["attack_accuracy"] == pytest.approx(np.mean(values))
+    low, high = one.interval["attack_accuracy"]
     assert low < np.mean(values) - 0.1 and np.mean(values) + 0.1 < high
-    sure = {t["number"]: t["confirmed"]["front_probability"] for t in records["trials"] if t["confirmed"]}
+    sure = {t.number: t.confirmed.front_probability for t in records.trials if t.confirmed}
     assert sure == {0: pytest.approx(0, abs=0.05), 1: 1.0, 3: pytest.approx(1, abs=0.05)}
-    assert records["confirmed"]["seeds"] == 3
+    assert records.confirmed.seeds == 3
     expected = 0.6 * 0.3 + 0.9 * 0.5  # (0.6, 0.2) and (0.9, 0.5) against (0, 1)
-    assert records["confirmed"]["hypervolume"] == pytest.approx(expected, abs=0.02)
-    row = flat_row(records["trials"][1])
+    assert records.confirmed.hypervolume == pytest.approx(expected, abs=0.02)
+    row = flat_row(records.trials[1])
     assert row["front_probability"] == 1.0 and row["confirmed_seeds"] == 3
     assert row["confirmed_test_accuracy_low"] < 0.6 < row["confirmed_test_accuracy_high"]
-    assert records["trials"][4]["confirmed"] is None
+    assert records.trials[4].confirmed is None
 
 
 def test_a_measurement_that_fails_is_named_and_tried_again(home, searched):
@@ -182,7 +181,7 @@ def test_a_measurement_that_fails_is_named_and_tried_again(home, searched):
     assert source.finished and source.complete == 0
     assert source.failures[1] == "trial 1 under seed 2: out of memory"
     assert Confirmation(study, home.storage, items, []).ask() is not None
-    assert study_records(home, study.name)["confirmed"] is None
+    assert study_records(home, study.name).confirmed is None
 
 
 def test_without_a_front_there_is_nothing_to_confirm(home, cheap):
@@ -243,7 +242,7 @@ def test_what_is_there_is_not_run_again(home, searched, monkeypatch):
     monkeypatch.setattr("sweeper.engine.confirm.cluster", refuse)
     found = confirm(study, home, seeds=2, near=1, run=refuse)
     assert (found.measured, found.planned, found.left_out) == (6, 6, left_out)
-    assert found.records["confirmed"]["seeds"] == 2
+    assert found.records.confirmed.seeds == 2
     assert home.report(study.name).exists()
 
 
@@ -255,4 +254,4 @@ def test_measurements_run_on_ray(home, searched, result, ray_address):
 
     found = confirm(study, home, seeds=2, near=0, run=run)
     assert (found.measured, found.planned, found.failures) == (4, 4, [])
-    assert found.records["trials"][0]["confirmed"]["values"]["test_accuracy"] == pytest.approx(0.25)
+    assert found.records.trials[0].confirmed.values["test_accuracy"] == pytest.approx(0.25)

@@ -9,20 +9,28 @@ import pytest
 
 from sweeper.engine.interrupt import Stopping, stoppable
 from sweeper.engine.progress import Silent
+from sweeper.engine.signals import Terminated, exit_code
+
+DEFAULTS = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGHUP: signal.SIG_DFL,
+    signal.SIGALRM: signal.SIG_DFL,
+}
 
 
 @pytest.fixture(autouse=True)
 def handlers():
-    """Give Python's own handler to the test, and check that it is there again afterwards."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler), signal.getsignal(signal.SIGALRM)
+    """Give the default handlers to the test, and check that they are there again afterwards."""
+    before = {signum: signal.signal(signum, handler) for signum, handler in DEFAULTS.items()}
     yield
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    assert signal.getsignal(signal.SIGALRM) == before[1]
-    signal.signal(signal.SIGINT, before[0])
+    assert {signum: signal.getsignal(signum) for signum in DEFAULTS} == DEFAULTS
+    for signum, handler in before.items():
+        signal.signal(signum, handler)
 
 
-def interrupt():
-    os.kill(os.getpid(), signal.SIGINT)
+def interrupt(signum=signal.SIGINT):
+    os.kill(os.getpid(), signum)
 
 
 def test_the_first_asks_once_and_what_ends_in_time_is_waited_for():
@@ -33,6 +41,44 @@ def test_the_first_asks_once_and_what_ends_in_time_is_waited_for():
         ended.append(1)
     assert request == ended == [1]
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+@pytest.mark.parametrize("again", [False, True])
+def test_each_signal_asks_and_ends_with_its_own_code(signum, code, again):
+    request = []
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt) as caught, stoppable(Stopping(lambda: request.append(1))):
+        interrupt(signum)
+        if again:
+            interrupt(signal.SIGINT)  # ends it at once; the code is that of the first
+            time.sleep(60)
+    assert request == [1] and exit_code(caught.value) == code
+    assert time.monotonic() - began < 30
+
+
+def test_the_code_stays_where_the_interrupt_is_raised_again_by_what_runs():
+    with pytest.raises(Terminated), stoppable(Stopping(lambda: None)):
+        interrupt(signal.SIGTERM)
+        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt) as caught, stoppable(Stopping(lambda: None)):
+        raise KeyboardInterrupt
+    assert exit_code(caught.value) == 130
+
+
+def test_signals_that_are_ignored_stay_so_as_under_nohup():
+    for signum in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(signum, signal.SIG_IGN)
+    with pytest.raises(Terminated), stoppable(Stopping(lambda: None)):
+        interrupt(signal.SIGINT)
+        interrupt(signal.SIGHUP)
+        time.sleep(0.05)
+        interrupt(signal.SIGTERM)
+    for signum in (signal.SIGINT, signal.SIGHUP):
+        assert signal.getsignal(signum) is signal.SIG_IGN
+        signal.signal(signum, DEFAULTS[signum])
 
 
 def test_the_grace_ends_what_does_not_end(monkeypatch):

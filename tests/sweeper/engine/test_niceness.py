@@ -77,7 +77,7 @@ class Told:
 study = parse_study({"name": "s", "trial": {}, "space": [{"x": {"float": [0, 1]}}], "search": {"trials": 1},
     "tracking": {"mlflow": False}, "resources": {"niceness": int(sys.argv[2]), "concurrent": 1}}, "s")
 result = sweep(study, Home(Path(sys.argv[1])), run=run, make=make, display=Told())
-print("trial", round(100 * result.records["trials"][0]["values"]["attack_accuracy"]))
+print("trial", round(100 * result.records.trials[0].values["attack_accuracy"]))
 """
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from sweeper.engine import progress
-from sweeper.engine.progress import Lines, left, spell, spell_range
+from sweeper.engine.progress import Lines, Warner, left, spell, spell_range
 from trainables.runtime.duration import Duration
 
 
@@ -67,4 +67,18 @@ def test_corrections_of_the_time_left_do_not_flood(capsys, monkeypatch):
         "0 of 9 trials",
         "0 of 9 trials, 40 to 50 s left",
         "1 of 9 trials, 30 to 40 s left",
+    ]
+
+
+def test_a_warning_is_told_once_whatever_its_numbers(capsys):
+    warner = Warner(Lines())
+    warner.tell(["weak judge: 0.830, below 0.9", "noise"], "judge")
+    warner.tell(["weak judge: 0.712, below 0.9", "weak target: 0.110"], "trial 3")
+    warner.tell(["noise"], "trial 4")
+    warner.tell(["images are left out"], "")
+    assert capsys.readouterr().err.splitlines() == [
+        "WARNING: weak judge: 0.830, below 0.9 (judge)",
+        "WARNING: noise (judge)",
+        "WARNING: weak target: 0.110 (trial 3)",
+        "WARNING: images are left out",
     ]

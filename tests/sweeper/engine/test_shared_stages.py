@@ -83,11 +83,19 @@ class Ray:
 
 @pytest.fixture
 def run(cheap, monkeypatch):
-    def call(script, *, cpus=2.0, gpus=0.0, display=None, **changes):
+    def call(script, *, cpus=2.0, gpus=0.0, display=None, anyway=False, **changes):
         played = Ray(cpus, {stage: [READY] for stage in INGREDIENTS} | script)
         monkeypatch.setattr(module, "ray", played)
         try:
-            prepare(cheap(**changes), "store", display or Silent(), cpus=cpus, gpus=gpus, ended=played.note)
+            prepare(
+                cheap(**changes),
+                "store",
+                display or Silent(),
+                cpus=cpus,
+                gpus=gpus,
+                ended=played.note,
+                anyway=anyway,
+            )
         finally:
             assert played.alive == []  # nothing goes on, whatever happened
         return played
@@ -206,10 +214,13 @@ def test_a_dead_worker_is_a_reason(run):
 
 class Told(Silent):
     def __init__(self):
-        self.lines = {}
+        self.lines, self.said = {}, []
 
     def ended(self, who, text):
         self.lines[who] = text
+
+    def say(self, text):
+        self.said.append((text, list(self.lines)))
 
 
 def test_a_stage_of_an_earlier_sweep_is_reused_and_one_made_now_says_how_long_it_took(run):
@@ -237,3 +248,27 @@ def test_no_more_is_prepared_at_once_than_trials_may_run(run, concurrent, cpus, 
     assert played.most == most
     assert played.needs == needs
     assert sorted(played.log) == sorted(SHARED)
+
+
+def test_a_warning_is_told_as_soon_as_its_stage_is_ready(run):
+    told = Told()
+    busy = JobStatus("running", "judge", 1, 2, 3.0)
+    noise = JobStatus("complete", result={"made_now": True, "seconds": 1.0, "warnings": ["it draws noise"]})
+    run({"prior": [noise], "judge": [busy, busy, READY]}, cpus=3, display=told)
+    ((text, ready),) = told.said
+    assert text == "WARNING: it draws noise (prior)"
+    assert "judge" not in ready
+
+
+@pytest.mark.parametrize("anyway", [False, True])
+def test_a_useless_judge_stops_the_sweep_once_the_rest_is_kept(run, anyway):
+    told = Told()
+    useless = {"warnings": ["useless judge: 0.1"], "useless": "useless judge: 0.1"}
+    judged = JobStatus("complete", result={"made_now": True, "seconds": 1.0, **useless})
+    if anyway:
+        run({"judge": [judged]}, display=told, anyway=True)
+    else:
+        with pytest.raises(TrialError, match=r"useless judge: 0\.1; train the judge longer.*--anyway"):
+            run({"judge": [judged]}, display=told)
+    assert [text for text, _ in told.said] == ["WARNING: useless judge: 0.1 (judge)"]
+    assert sorted(told.lines) == sorted(SHARED)  # what was being made is kept for the next start

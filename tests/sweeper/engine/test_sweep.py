@@ -12,10 +12,11 @@ import pytest
 
 from sweeper.engine.cluster import Node, TrialResources
 from sweeper.engine.progress import Silent
-from sweeper.engine.runner import _Lost
+from sweeper.engine.runner import _Lost, useless
 from sweeper.engine.sweep import sweep
 from sweeper.search.reading import stored_trials
 from trainables.errors import ConfigError, DiskError, TrialError
+from trainables.stages.evaluation import useless_judge
 
 DRIVER = textwrap.dedent(
     """
@@ -104,8 +105,8 @@ def test_relative_paths_of_a_study_reach_the_workers(tmp_path, home, cheap, resu
 
     study = cheap(trial={"private": FACES}, search={"trials": 2}, resources=ALONE)
     outcome = sweep(study, home, run=run, shared=False)
-    assert [t["values"]["test_accuracy"] for t in outcome.records["trials"]] == [1.0, 1.0]
-    assert study.identity()["trial"] == {"private": FACES}  # a study may move with its data
+    assert [trial.values["test_accuracy"] for trial in outcome.records.trials] == [1.0, 1.0]
+    assert study.definition()["trial"] == {"private": FACES}  # a study may move with its data
 
 
 def test_a_killed_worker_is_replaced_and_its_trial_counts_once(
@@ -125,15 +126,15 @@ def test_a_killed_worker_is_replaced_and_its_trial_counts_once(
 
     space = [{"a": {"ordered": [1, 2, 3, 4]}}]
     outcome = sweep(cheap(space=space, resources=ALONE), home, run=run, shared=False)
-    trials = outcome.records["trials"]
-    assert sorted((t["params"]["a"], t["state"]) for t in trials) == [
+    trials = outcome.records.trials
+    assert sorted((trial.params["a"], trial.state) for trial in trials) == [
         (1, "complete"),
         (2, "complete"),
         (3, "failed"),
         (4, "complete"),
     ]
-    (dead,) = [t for t in trials if t["state"] == "failed"]
-    assert "worker died (killed, or out of memory)" in dead["reason"]
+    (dead,) = [trial for trial in trials if trial.state == "failed"]
+    assert "worker died (killed, or out of memory)" in dead.reason
 
 
 def test_failed_trials_keep_their_reason_and_the_sweep_goes_on(home, cheap, result, ray_address):
@@ -151,13 +152,13 @@ def test_failed_trials_keep_their_reason_and_the_sweep_goes_on(home, cheap, resu
 
     space = [{"a": {"choice": ["fine", "trial", "config", "memory", "nan", "also fine"]}}]
     outcome = sweep(cheap(space=space, resources=ALONE), home, run=run, shared=False)
-    reasons = {t["params"]["a"]: t["reason"] for t in outcome.records["trials"] if t["state"] == "failed"}
+    reasons = {trial.params["a"]: trial.reason for trial in outcome.records.trials if trial.state == "failed"}
     assert reasons["trial"] == "the loss is not finite in epoch 3"
     assert reasons["config"] == "no such folder"
     assert "out of memory" in reasons["memory"]
     assert "finite" in reasons["nan"]
     assert len(counts(home, "cheap")) == 2
-    assert {t["params"]["a"] for t in outcome.records["trials"] if t["on_front"]} == {"fine", "also fine"}
+    assert {trial.params["a"] for trial in outcome.records.members} == {"fine", "also fine"}
 
 
 def test_a_full_disk_stops_the_sweep_and_the_next_start_goes_on(tmp_path, home, cheap, result, ray_address):
@@ -173,8 +174,8 @@ def test_a_full_disk_stops_the_sweep_and_the_next_start_goes_on(tmp_path, home, 
     (tmp_path / "freed").touch()
     outcome = sweep(study, home, run=run, shared=False)
     assert outcome.before == len(before)
-    assert len(outcome.records["trials"]) == 3  # the stopped one ended under its own number
-    assert {t["state"] for t in outcome.records["trials"]} == {"complete"}
+    assert len(outcome.records.trials) == 3  # the stopped one ended under its own number
+    assert {trial.state for trial in outcome.records.trials} == {"complete"}
     assert outcome.report.exists()
 
 
@@ -195,7 +196,7 @@ def test_every_trial_runs_under_its_seeds_and_a_complete_study_starts_nothing(
 
     monkeypatch.setattr("sweeper.engine.sweep.cluster", refuse)
     outcome = sweep(study, home)
-    assert outcome.before == 2 and len(outcome.records["trials"]) == 2
+    assert outcome.before == 2 and len(outcome.records.trials) == 2
 
 
 def test_an_address_where_nothing_listens_is_named_soon(home, cheap, monkeypatch):
@@ -231,7 +232,41 @@ def test_shared_stages_come_first_and_their_failure_ends_the_sweep(
     assert counts(home, "cheap") == []
     (tmp_path / "broken").unlink()
     outcome = sweep(cheap(search={"trials": 2}, resources=ALONE), home, run=run, make=make, display=Silent())
-    assert [t["state"] for t in outcome.records["trials"]] == ["complete"] * 2
+    assert [trial.state for trial in outcome.records.trials] == ["complete"] * 2
+
+
+def test_a_useless_judge_is_read_from_a_trials_warnings():
+    reason = useless_judge(0.1, identities=10)
+    assert useless({"warnings": ["weak target: 0.1", reason]}) == reason
+    assert useless({"warnings": ["weak judge: 0.8"]}) == useless({}) == useless({"warnings": None}) == ""
+
+
+class Told(Silent):
+    def __init__(self):
+        self.said = []
+
+    def say(self, text):
+        self.said.append(text)
+
+
+def test_a_trial_that_shows_a_useless_judge_stops_the_sweep_until_anyway(home, cheap, result, ray_address):
+    study, told = cheap(search={"trials": 4}, resources=ALONE), Told()
+
+    def run(trial, **_):
+        return result(0.9, warnings=["useless judge: its test accuracy is 0.450, below half the target's"])
+
+    with pytest.raises(TrialError, match=r"useless judge: its test accuracy is 0\.450.*--anyway"):
+        sweep(study, home, run=run, shared=False, display=told)
+    done = len(counts(home, "cheap"))
+    assert 1 <= done < 4  # the first trial shows it, and is kept
+    assert [text for text in told.said if text.startswith("WARNING")] == [
+        "WARNING: useless judge: its test accuracy is 0.450, below half the target's (trial 0)"
+    ]
+    with pytest.raises(TrialError, match="--anyway"):
+        sweep(study, home, run=run, shared=False)
+    assert len(counts(home, "cheap")) == done  # told before any work
+    outcome = sweep(study, home, run=run, shared=False, anyway=True)
+    assert len(outcome.records.trials) == 4
 
 
 def test_a_cluster_on_which_no_trial_fits_any_more_is_told_of_once(monkeypatch):
@@ -245,3 +280,38 @@ def test_a_cluster_on_which_no_trial_fits_any_more_is_told_of_once(monkeypatch):
         lost.look()
     assert len(said) == 2
     assert "no machine with 2 cores and 0 GPUs is left; waiting" in said[0] and "is back" in said[1]
+
+
+def test_what_mlflow_refuses_is_told_before_any_trial(home, cheap, ray_address, monkeypatch):
+    from sweeper.tracking import mlflow_tracker
+
+    def refuse(self):
+        raise OSError("no rights on the experiment")
+
+    def run(trial, **_):
+        raise AssertionError("a trial ran")
+
+    monkeypatch.setattr(mlflow_tracker.Tracker, "_open_experiment", refuse)
+    study = cheap(tracking={"mlflow": True})
+    with pytest.raises(ConfigError, match=r"no rights on the experiment.*tracking.mlflow to false"):
+        sweep(study, home, run=run, address=ray_address, shared=False)
+    assert counts(home, "cheap") == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "url"),
+    [
+        ("OPTUNA_STORAGE", "sqlite://"),
+        ("MLFLOW_TRACKING_URI", "localhost:5000"),
+        ("MLFLOW_TRACKING_URI", "./mlruns"),
+        ("MLFLOW_TRACKING_URI", "sqlite:///{root}/optuna.db"),
+    ],
+)
+def test_a_place_that_cannot_be_used_is_told_before_ray_starts(home, cheap, variable, url, monkeypatch):
+    def refuse(address):
+        raise AssertionError("Ray was started")
+
+    monkeypatch.setattr("sweeper.engine.sweep.cluster", refuse)
+    monkeypatch.setenv(variable, url.format(root=home.root))
+    with pytest.raises(ConfigError, match=variable):
+        sweep(cheap(tracking={"mlflow": True}), home, shared=False)

@@ -2,13 +2,14 @@ import random
 from itertools import pairwise
 
 import pytest
+from records import as_trial
 
 from sweeper.report.axis import Axis, axis_for
 from sweeper.statistics.round_numbers import round_values
 
 
 def trials(numbers, spread=0.0, name="attack_accuracy"):
-    return [{"values": {name: v}, "interval": {name: [v - spread, v + spread]}} for v in numbers]
+    return [as_trial({"values": {name: v}, "interval": {name: [v - spread, v + spread]}}) for v in numbers]
 
 
 @pytest.mark.parametrize("seed", range(20))

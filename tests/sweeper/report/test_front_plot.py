@@ -3,9 +3,11 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
+from records import as_study
 
-from sweeper.report.front_plot import FAINT_BARS, LABELLED, front_svg
-from sweeper.results.compare import front
+from sweeper.report import front_plot
+from sweeper.report.front_plot import FAINT_BARS, LABELLED
+from sweeper.results import compare
 from sweeper.results.published import points
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -33,6 +35,14 @@ def study(name, count, seed=0):
     return {"study": name, "objectives": OBJECTIVES, "trials": trials}
 
 
+def front_svg(records, **options):
+    return front_plot.front_svg([as_study(record) for record in records], **options)
+
+
+def front(record):
+    return compare.front(as_study(record))
+
+
 def marks(root):
     return {group.get("data-trial"): group for group in root.iter(f"{SVG}g") if group.get("class") == "trial"}
 
@@ -42,7 +52,7 @@ def test_one_point_with_hover_text_for_each_finished_trial():
     record["trials"].append({"number": 12, "state": "failed", "params": {}, "values": {}})
     found = marks(ET.fromstring(front_svg([record])))
     assert set(found) == {f"0-{number}" for number in range(12)}
-    best = {trial["number"] for trial in front(record)}
+    best = {trial.number for trial in front(record)}
     for name, group in found.items():
         number = int(name.split("-")[1])
         trial = record["trials"][number]
@@ -132,15 +142,15 @@ def test_published_points_are_hollow_and_joined_by_dashes():
     root = ET.fromstring(front_svg([study("mine", 5)], published=published, links=["trial-"]))
     assert len(list(root.iter(f"{SVG}a"))) == 5  # theirs lead nowhere
     theirs = [group for name, group in marks(root).items() if name.startswith("1-")]
-    assert len(theirs) == len(published[0]["trials"])
+    assert len(theirs) == len(published[0].trials)
     for group in theirs:
         (point,) = group.iter(f"{SVG}path")
         assert "printed" in point.get("class")
-        assert published[0]["study"] in group.find(f"{SVG}title").text
+        assert published[0].study in group.find(f"{SVG}title").text
     dashed = [path for path in root.iter(f"{SVG}path") if path.get("stroke-dasharray") == "5 4"]
     assert len(dashed) == 2  # its step line, and its line in the legend
     names = {text.text for text in root.iter(f"{SVG}text")}
-    assert {"mine", published[0]["study"]} <= names
+    assert {"mine", published[0].study} <= names
 
 
 def test_a_long_legend_takes_more_lines_on_top():

@@ -1,7 +1,11 @@
+import itertools
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
+from PIL import ImageFont
+from records import as_trial
 
 from sweeper.report.parallel_coordinates import (
     BOTTOM,
@@ -16,17 +20,15 @@ from sweeper.report.parallel_coordinates import (
     varied,
 )
 
+LONG_NAME = "test_accuracy_of_something_with_a_long_name"
 SVG = "{http://www.w3.org/2000/svg}"
 OBJECTIVES = {"test_accuracy": "maximize", "attack_accuracy": "minimize"}
 LOW, HIGH = HEIGHT - BOTTOM, TOP
 
 
 def trial(number, params, accuracy=0.5, attacked=0.5):
-    return {
-        "number": number,
-        "params": params,
-        "values": {"test_accuracy": accuracy, "attack_accuracy": attacked},
-    }
+    values = {"test_accuracy": accuracy, "attack_accuracy": attacked}
+    return as_trial({"number": number, "params": params, "values": values})
 
 
 def drawn(trials, front=frozenset(), objectives=OBJECTIVES):
@@ -62,16 +64,117 @@ def test_a_line_crosses_each_axis_at_its_value():
     assert list(lines)[-1] == "3-2"  # on top
 
 
-def test_a_trial_without_a_parameter_passes_its_axis():
+def spans(line):
+    """Return the parts of a line as the axes that each reaches: pairs of x."""
+    parts = []
+    for part in line.get("d").split("M")[1:]:
+        x = float(part.split()[0])
+        dash = re.search(r"h(\d+)", part)
+        ends = [float(piece.split()[0]) for piece in part.split("L")]
+        parts.append((x, x + float(dash[1])) if dash else (ends[0], ends[-1]))
+    return parts
+
+
+def test_a_line_breaks_where_its_trial_has_no_value():
     trials = [
-        trial(0, {"kind": "a", "beta": 1.0}),
-        trial(1, {"kind": "b"}),
-        trial(2, {"kind": "a", "beta": 2.0}),
+        trial(0, {"k": "a", "m": 1, "beta": 1.0}),
+        trial(1, {"k": "b", "m": 2}),
+        trial(2, {"k": "a", "m": 1, "beta": 2.0}),
+        trial(3, {"m": 2}),
+        trial(4, {"k": "c"}),
     ]
     _, lines, names = drawn(trials)
-    assert names[:2] == ["kind", "beta"]
-    assert heights(lines["3-1"])[1] == -1
-    assert lines["3-1"].get("d").count("L") == 2 and lines["3-0"].get("d").count("L") == 3
+    assert names[:3] == ["k", "m", "beta"]
+    xs = [LEFT + (WIDTH - LEFT - RIGHT) / 4 * number for number in range(5)]
+    whole, broken = spans(lines["3-0"]), spans(lines["3-1"])
+    assert whole == [pytest.approx((xs[0], xs[4]), abs=0.5)]
+    assert heights(lines["3-1"])[2] == -1
+    assert broken == [pytest.approx((xs[0], xs[1]), abs=0.5), pytest.approx((xs[3], xs[4]), abs=0.5)]
+    alone, _ = spans(lines["3-3"])  # a dash on the one axis that it crosses there
+    assert alone[0] < xs[1] < alone[1] and alone[1] - alone[0] <= 20
+    for name in ("3-1", "3-3", "3-4"):
+        for x, y in zip(xs, heights(lines[name]), strict=True):
+            covered = any(left <= x + 0.5 and x - 0.5 <= right for left, right in spans(lines[name]))
+            assert covered == (y != -1)
+
+
+def test_an_undefended_trial_crosses_no_axis_of_a_defense():
+    trials = [
+        trial(0, {"defense.kind": "none"}),
+        trial(1, {"defense.kind": "bido", "defense.variant": "hsic", "defense.lambda_x": 0.05}),
+        trial(2, {"defense.kind": "bido", "defense.variant": "coco", "defense.lambda_x": 5.0}),
+    ]
+    svg, lines, names = drawn(trials)
+    assert names[:3] == ["defense.kind", "defense.variant", "defense.lambda_x"]
+    ends = [LEFT + (WIDTH - LEFT - RIGHT) / 4 * number for number in range(5)]
+    assert all(right < ends[1] - 20 or left > ends[2] + 20 for left, right in spans(lines["3-0"]))
+    heads = [text.text for text in ET.fromstring(svg).iter(f"{SVG}text") if text.get("class") == "axis"]
+    assert heads[:3] == ["defense", "variant", "lambda x"]
+
+
+def boxes(svg):
+    """Return the box of each text as Pillow draws it: name, left, top, right, bottom."""
+    found = []
+    for text in ET.fromstring(svg).iter(f"{SVG}text"):
+        size = {"axis": 13, "tag": 11}[text.get("class")]
+        font = ImageFont.load_default(size)
+        wide = font.getlength(text.text) * (1.1 if text.get("class") == "axis" else 1.0)  # bold
+        x, y = float(text.get("x")), float(text.get("y"))
+        left = x - wide / 2 if text.get("text-anchor") == "middle" else x
+        found.append((text.text, left, y - 0.8 * size, left + wide, y + 0.25 * size))
+    return found
+
+
+def wordy(count, kinds, long):
+    """Return trials of a space with `count` parameters, half of them of `kinds` names."""
+    tail = "_of_an_uncommonly_long_name_that_nobody_could_ever_read" if long else ""
+    names = [f"section{n}.W{n}{tail}" for n in range(count)]
+    return [
+        trial(
+            number,
+            {
+                name: f"{'MW' * 9 if long else 'k'}{number % kinds}" if n % 2 else 10.0 ** (number % 9 - 4)
+                for n, name in enumerate(names)
+            },
+            number / 60,
+            1 - number / 60,
+        )
+        for number in range(60)
+    ]
+
+
+@pytest.mark.parametrize("objectives", [2, 3])
+@pytest.mark.parametrize("long", [False, True])
+@pytest.mark.parametrize("kinds", [2, 7, 45])
+@pytest.mark.parametrize("count", [1, 3, 5, 6, 7, 20])
+def test_no_text_covers_another_or_leaves_the_plot(count, kinds, long, objectives):
+    chosen = OBJECTIVES | ({LONG_NAME: "minimize"} if objectives == 3 else {})
+    trials = [
+        replace(item, values={**item.values, LONG_NAME: 0.5 + item.number / 200})
+        for item in wordy(count, kinds, long)
+    ]
+    svg, _, names = drawn(trials, objectives=chosen)
+    assert len(names) == min(MOST, count + objectives)
+    drawn_boxes = boxes(svg)
+    assert len(drawn_boxes) > 2 * len(names)
+    for one, other in itertools.combinations(drawn_boxes, 2):
+        apart = one[3] <= other[1] or other[3] <= one[1] or one[4] <= other[2] or other[4] <= one[2]
+        assert apart, (one, other)
+    for box in drawn_boxes:
+        assert box[1] >= 0 and box[3] <= WIDTH and box[2] >= 0 and box[4] <= HEIGHT, box
+    axes = [LEFT + (WIDTH - LEFT - RIGHT) / (len(names) - 1) * number for number in range(len(names))]
+    for text, left, top, right, _ in drawn_boxes:
+        if top > TOP:  # a tick's label leaves the next axis, and its marks, alone
+            assert all(right <= x - 3 or left >= x for x in axes), text
+
+
+def test_axes_whose_names_end_alike_say_more():
+    trials = [
+        trial(n, {"target.epochs": n, "pretraining.epochs": -n, "defense.kind": "ab"[n]}) for n in (0, 1)
+    ]
+    svg, _, _ = drawn(trials)
+    heads = {text[0] for text in boxes(svg)}
+    assert {"target.epochs", "pretraining.epochs", "defense"} <= heads
 
 
 def test_names_are_in_their_natural_order():

@@ -1,8 +1,9 @@
 import json
 
 import pytest
+from records import as_study
 
-from sweeper.results.compare import compare, finished, front
+from sweeper.results import compare as module
 from sweeper.results.published import points
 from trainables.errors import ConfigError
 
@@ -16,6 +17,11 @@ def record(name, points, objectives=OBJECTIVES):
     ]
     reference = {"test_accuracy": 0.0, "attack_accuracy": 1.0}
     return {"study": name, "objectives": objectives, "reference_point": reference, "trials": trials}
+
+
+def compare(records, **options):
+    """Return the comparison as JSON, of records as JSON."""
+    return module.compare([as_study(record) for record in records], **options).to_json()
 
 
 def test_comparison_of_two_fronts():
@@ -36,8 +42,8 @@ def test_only_complete_finite_trials_count():
     one = record("a", [(0.5, 0.5), (0.9, 0.1), (0.9, float("nan")), (0.95, 0.05)])
     one["trials"][1]["state"] = "failed"
     del one["trials"][3]["values"]["attack_accuracy"]
-    assert [trial["number"] for trial in finished(one)] == [0]
-    assert [trial["number"] for trial in front(one)] == [0]
+    assert [trial.number for trial in module.finished(as_study(one))] == [0]
+    assert [trial.number for trial in module.front(as_study(one))] == [0]
     assert compare([one])["studies"][0]["trials"] == 1
 
 
@@ -126,9 +132,10 @@ def test_attainment_at_round_levels():
     at = {round(row["test_accuracy"], 2): row["attack_accuracy"] for row in rows}
     assert (at[0.6]["a"]["value"], at[0.6]["a"]["trial"]) == (0.1, 1)
     assert (at[0.65]["a"]["value"], at[0.65]["a"]["trial"]) == (0.5, 0)
-    low, high = at[0.6]["a"]["interval"]
+    assert at[0.6]["a"]["interval"] == pytest.approx([0.08, 0.12])  # its trial's own
+    low, high = at[0.6]["a"]["estimate"]["interval"]
     assert (low, high) == (pytest.approx(0.08, abs=0.004), pytest.approx(0.12, abs=0.004))
-    assert at[0.7]["b"] == {"value": 0.3, "interval": None, "trial": 0}
+    assert at[0.7]["b"] == {"value": 0.3, "interval": None, "trial": 0, "estimate": None}
     assert at[0.75]["b"] is None
 
 

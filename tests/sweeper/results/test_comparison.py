@@ -7,6 +7,7 @@ import pytest
 from sweeper.results.compare import compare
 from sweeper.results.comparison import Comparison, compare_studies, load, rows
 from sweeper.results.published import points
+from sweeper.results.record_types import StudyRecords
 from sweeper.search.optuna_study import OptunaStudy
 from trainables.errors import ConfigError
 
@@ -39,9 +40,9 @@ def volume(xs):
 def test_stored_studies_come_with_the_document_that_they_keep(home, stored):
     stored("one", [0.5])
     (record,) = load(home, ["one"])
-    assert record["study"] == "one" and record["identity"]["trial"] == {}
-    assert "history" not in record["trials"][0]
-    assert load(home, ["one"], history=True)[0]["trials"][0]["history"]
+    assert record.study == "one" and record.definition["trial"] == {}
+    assert record.trials[0].history is None
+    assert load(home, ["one"], history=True)[0].trials[0].history
     with pytest.raises(ConfigError, match="did you mean 'one'"):
         load(home, ["onn"])
 
@@ -60,7 +61,7 @@ def test_tables_for_pandas(home, stored):
         assert measured.loc[name, "hypervolume_per_hour"] == pytest.approx(per_hour)
     assert measured.loc["a", "dominated_by_b"] == measured.loc["b", "dominated_by_a"] == 0
     published = points("attack=KEDMI,public=FFHQ")
-    assert list(table[table["kind"] == "published"]["study"]) == [one["study"] for one in published]
+    assert list(table[table["kind"] == "published"]["study"]) == [setup.study for setup in published]
     levels = found.attainment()
     at = levels[(levels["study"] == "a") & (levels["test_accuracy"] == 0.8)].iloc[0]
     assert at["attack_accuracy"] == pytest.approx(0.81) and at["trial"] == 2
@@ -97,7 +98,6 @@ def test_studies_under_other_conditions_need_force(home, stored):
 
 
 def test_nothing_measured_gives_tables_too():
-    empty = {"study": "a", "objectives": OBJECTIVES, "trials": []}
-    found = Comparison(compare([empty, {**empty, "study": "b"}]))
+    found = Comparison(compare([StudyRecords(study=name, objectives=OBJECTIVES) for name in "ab"]))
     assert found.studies()["hypervolume"].tolist() == [0, 0]
     assert found.attainment().empty and found.pairs()["lead"].tolist() == [0]

@@ -1,22 +1,34 @@
+from dataclasses import replace
+
+from sweeper.results.comparison_types import (
+    ComparedPair,
+    ComparedStudy,
+    FrontComparison,
+    FrontCrossing,
+    LevelRange,
+    VolumeEstimate,
+)
 from sweeper.results.conclusion import conclusion
 
 
 def study(name, volume, interval=None, trials=5):
-    estimate = None if interval is None else {"value": volume, "interval": interval}
-    return {"study": name, "hypervolume": volume, "trials": trials, "estimate": estimate}
+    estimate = interval and VolumeEstimate(value=volume, interval=tuple(interval), basis="intervals")
+    return ComparedStudy(study=name, hypervolume=volume, trials=trials, estimate=estimate)
 
 
 def pair(a, b, lead=None, crossings=(), better=None):
-    found = {"studies": [a, b], "estimate": None}
-    if lead:
-        found["estimate"] = {"value": lead[0], "interval": list(lead[1:])}
-    found["crossings"] = [{"level": level, "up_to": x, "beyond": y} for level, x, y in crossings]
-    found["ranges"] = [{"better": better, "both": True}]
-    return found
+    return ComparedPair(
+        studies=(a, b),
+        difference=0.0,
+        estimate=lead and VolumeEstimate(value=lead[0], interval=lead[1:], basis="intervals"),
+        crossings=[FrontCrossing(level=level, up_to=x, beyond=y) for level, x, y in crossings],
+        ranges=[LevelRange(low=0.0, high=1.0, better=better, both=True)],
+    )
 
 
 def said(studies, pairs=()):
-    return conclusion({"studies": studies, "pairs": list(pairs), "reference_point": {"test_accuracy": 0.0}})
+    reference = {"test_accuracy": 0.0}
+    return conclusion(FrontComparison(reference_point=reference, studies=studies, pairs=list(pairs)))
 
 
 SURE = [study("a", 0.5, [0.4, 0.6]), study("b", 0.6, [0.5, 0.7])]
@@ -78,6 +90,5 @@ def test_few_or_no_results():
 
 
 def test_three_objectives_have_no_crossings():
-    three = pair("a", "b", (-0.1, -0.15, -0.05))
-    del three["crossings"], three["ranges"]
+    three = replace(pair("a", "b", (-0.1, -0.15, -0.05)), crossings=None, ranges=None)
     assert said(SURE, [three]).endswith("difference 0.100 [0.050, 0.150].")

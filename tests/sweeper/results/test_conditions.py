@@ -1,6 +1,8 @@
 import json
+from dataclasses import replace
 
 import pytest
+from records import as_study, as_trial
 
 from sweeper.results.conditions import check_setups, differences, setup
 from trainables.errors import ConfigError
@@ -31,7 +33,7 @@ def study(tmp_path):
             judge = stage("judge", f"{epochs}", judge={"kind": "classifier", "epochs": epochs}, image_size=32)
             artifacts = {"target": target, "attack": attack, "judge": judge}
             found.append({"number": number, "state": "complete", "params": {}, "artifacts": artifacts})
-        return {"study": name, "trials": found}
+        return as_study({"study": name, "trials": found})
 
     return make
 
@@ -43,11 +45,7 @@ def document(name, **changes):
         "attack": {"kind": "gmi", "iterations": 100},
         "target": {"epochs": 5},
     }
-    return {
-        "study": name,
-        "trials": [{"number": 0, "state": "complete", "params": {}, "artifacts": {}}],
-        "identity": {"trial": trial | changes},
-    }
+    return as_study({"study": name, "trials": [{}], "definition": {"trial": trial | changes}})
 
 
 def test_trials_of_other_targets_are_under_the_same_conditions(study):
@@ -82,7 +80,7 @@ def test_many_differences_are_counted(study):
 
 def test_a_condition_that_a_study_varies_is_a_set_of_values(study):
     a = study("a")
-    a["trials"] += study("a2", iterations=300)["trials"]
+    a = replace(a, trials=(*a.trials, *study("a2", iterations=300).trials))
     assert differences(a, study("b")) == ["attack.iterations: 100 or 300 in 'a', 100 in 'b'"]
 
 
@@ -91,17 +89,16 @@ def test_without_the_stages_the_documents_are_compared(study):
     assert differences(document("a"), document("b", attack={"kind": "gmi", "iterations": 300})) == [
         "attack.iterations: 100 in 'a', 300 in 'b'"
     ]
-    varied = document("b")
-    varied["trials"][0]["params"] = {"attack.iterations": 200, "target.epochs": 9}
+    params = {"attack.iterations": 200, "target.epochs": 9}
+    varied = replace(document("b"), trials=[as_trial({"params": params})])
     assert differences(document("a"), varied) == ["attack.iterations: 100 in 'a', 200 in 'b'"]
     # One with stages and one without: both by their documents.
-    exact = study("c") | {"identity": document("c")["identity"]}
+    exact = replace(study("c"), definition=document("c").definition)
     assert setup(exact).exact and differences(exact, document("a")) == []
 
 
 def test_what_is_not_known_is_said():
-    bare = {"study": "a", "trials": [{"number": 0, "state": "complete", "params": {}}]}
-    other = {**bare, "study": "b"}
+    bare, other = (as_study({"study": name, "trials": [{}]}) for name in "ab")
     assert differences(bare, other) is None
     assert check_setups([bare, other]) == [
         "whether 'a' and 'b' were measured under the same conditions is not known"
@@ -109,14 +106,14 @@ def test_what_is_not_known_is_said():
 
 
 def test_a_study_without_results_is_under_no_condition(study):
-    empty = {"study": "b", "trials": [{"number": 0, "state": "failed", "params": {}}]}
+    empty = as_study({"study": "b", "trials": [{"state": "failed"}]})
     assert check_setups([study("a"), empty]) == []
 
 
 def test_several_attacks_are_told_apart_by_name(study):
     a, b = study("a", trials=1), study("b", trials=1)
     for record, second in ((a, study("a3", trials=1)), (b, study("b3", iterations=9, trials=1))):
-        artifacts = record["trials"][0]["artifacts"]
+        artifacts = record.trials[0].artifacts
         artifacts["attack.gmi"] = artifacts["attack"]
-        artifacts["attack.kedmi"] = second["trials"][0]["artifacts"]["attack"]
+        artifacts["attack.kedmi"] = second.trials[0].artifacts["attack"]
     assert differences(a, b) == ["attack.kedmi.iterations: 100 in 'a', 9 in 'b'"]

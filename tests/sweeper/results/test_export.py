@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 from contextlib import redirect_stdout
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import yaml
 from PIL import Image
 
 from sweeper.results.export import export, find_trial, trained_seeds
+from sweeper.results.record_types import Replicate, TrialConfirmation
 from sweeper.results.records import study_records
 from sweeper.search.optuna_study import OptunaStudy
 from sweeper.study.loading import parse_study
@@ -85,8 +87,23 @@ def test_the_example_of_the_card_runs_and_says_what_the_target_says(ran, tmp_pat
         config, data, home.store.find("target", result["artifacts"]["target"].split("/")[-1])
     )
     with torch.no_grad():
-        best = int(target(face.pixels.float() / 255).argmax())
-    assert said.getvalue().strip() == data.split.train.names[best]
+        scores = target(face.pixels.float() / 255).softmax(1)[0]
+    about = json.loads((folder / "config.json").read_text())["operating_point"]
+    assert data.split.train.names[int(scores.argmax())] in said.getvalue()
+    assert re.search(rf"score 0\.\d+, threshold {about['score']:.3f}\)", said.getvalue())
+    assert f"from {about['score']:.4f} up" in (folder / "README.md").read_text()
+    assert about["strangers_named"] <= 0.05
+
+
+def test_without_its_data_a_target_has_no_threshold(ran, tmp_path, monkeypatch):
+    def gone(config):
+        raise ConfigError("no such folder")
+
+    home, _, _ = ran
+    monkeypatch.setattr("trainables.stages.data.load_data", gone)
+    folder = export(home, "tiny", 0, tmp_path / "release")
+    assert "operating_point" not in json.loads((folder / "config.json").read_text())
+    assert "no threshold was measured" in (folder / "README.md").read_text()
 
 
 def test_the_card_holds_every_privacy_figure_and_no_path(ran, tmp_path):
@@ -179,14 +196,13 @@ def test_labels_of_a_stage_that_holds_none_are_not_guessed(people, tmp_path):
 def test_a_target_of_each_seed_can_be_chosen(ran):
     trial = find_trial(study_records(ran[0], "tiny"), 0)
     assert list(trained_seeds(trial, 4)) == [4]
-    one = {"values": {}, "interval": {}, "artifacts": {}}
-    trial |= {"replicates": [{"replicate": 4, **one}, {"replicate": 5, **one}]}
-    trial |= {"confirmed": {"replicates": [{"replicate": 6, **one}]}}
+    fresh = TrialConfirmation(seeds=1, values={}, replicates=[Replicate(replicate=6)])
+    trial = replace(trial, replicates=[Replicate(replicate=4), Replicate(replicate=5)], confirmed=fresh)
     assert list(trained_seeds(trial, 4)) == [4, 5, 6]
 
 
 def test_a_confirmed_trial_says_what_fresh_seeds_measured(ran):
-    from sweeper.results.confirmed import add_confirmed
+    from sweeper.results.confirmed import with_confirmation
     from sweeper.results.model_card import card
     from trainables.storage.store import to_json
 
@@ -198,11 +214,13 @@ def test_a_confirmed_trial_says_what_fresh_seeds_measured(ran):
         | {"interval": {**result["interval"], "test_accuracy": [0.4, 0.6]}}
         for seed, value in ((1, 0.1), (2, 0.3))
     ]
-    add_confirmed(records, [], {0: fresh})
+    records = with_confirmation(records, [], {0: fresh})
     trial = find_trial(records, 0)
-    undefended = {**trial, "number": 9, "freeze_point": "none", "defense": "none", "confirmed": None}
-    undefended["values"] = {"test_accuracy": 0.99, "attack_accuracy": 0.875}
-    records["trials"].append(undefended)
+    values = {"test_accuracy": 0.99, "attack_accuracy": 0.875}
+    bare = replace(
+        trial, number=9, freeze_point="none", defense="none", confirmed=None, values=values, interval={}
+    )
+    records = replace(records, trials=[*records.trials, bare])
     text = card(records, trial, trained_seeds(trial, 0)[2], to_json(config), 3, "here")
     assert "| the same recipe under 2 fresh seeds | 50.0 % [40.0 %, 60.0 %] |" in text
     assert "under 2 fresh seeds: attack accuracy 20.0 %" in text
@@ -225,9 +243,9 @@ def test_the_front_has_its_targets_in_mlflow_if_the_study_says_so(ran, tmp_path,
     assert not parse_study(DOCUMENT, "test").tracking.models  # off unless asked for
 
     def write(on_front):
-        records["trials"][0]["on_front"] = on_front
+        trial = replace(records.trials[0], on_front=on_front)
         tracker = Tracker(study, home)
-        tracker.finish(records, None)
+        tracker.finish(replace(records, trials=[trial]), None)
         assert tracker.problem == ""
         (run,) = client().search_runs([experiment().experiment_id], "tags.kind = 'trial'")
         return run, {a.path for a in client().list_artifacts(run.info.run_id, "model")}
@@ -246,7 +264,7 @@ def test_the_front_has_its_targets_in_mlflow_if_the_study_says_so(ran, tmp_path,
     run, there = write(False)  # a resumed search found better ones
     assert "model" not in run.data.tags and there == set()
     monkeypatch.setattr(
-        "sweeper.results.export.find_trial", lambda records, number: {**records["trials"][0], "artifacts": {}}
+        "sweeper.results.export.find_trial", lambda records, number: replace(records.trials[0], artifacts={})
     )
     run, there = write(True)
     assert run.data.tags["model"].startswith("missing: expected the target of trial 0") and there == set()

@@ -1,4 +1,5 @@
 import pytest
+from records import as_trial
 
 from sweeper.results import formatting
 
@@ -34,12 +35,12 @@ def test_values_have_the_unit_of_their_name():
 
 
 def trial(defense, point, **params):
-    return {"defense": defense, "freeze_point": point, "params": params}
+    return as_trial({"defense": defense, "freeze_point": point, "params": params})
 
 
 def test_a_trial_is_described_by_what_protects_it():
-    bido = trial("bido", "block3", **{"defense.kind": "bido", "defense.measure": "hsic"})
-    bido["params"]["defense.lambda_x"] = 0.05
+    params = {"defense.kind": "bido", "defense.measure": "hsic", "defense.lambda_x": 0.05}
+    bido = trial("bido", "block3", **params)
     assert formatting.defense(bido) == "bido hsic, λx 0.05"
     assert formatting.short(bido) == "block3"
     assert not formatting.undefended(bido)
@@ -53,7 +54,8 @@ def test_a_trial_is_described_by_what_protects_it():
 
 
 def test_a_trial_without_results_is_described_by_its_parameters():
-    failed = {"params": {"defense.kind": "mid", "defense.beta": 0.1, "target.freeze_point": "stem"}}
+    params = {"defense.kind": "mid", "defense.beta": 0.1, "target.freeze_point": "stem"}
+    failed = as_trial({"state": "failed", "params": params})
     assert formatting.family(failed) == "mid"
     assert formatting.defense(failed) == "mid, β 0.1"
     assert formatting.freeze_point(failed) == "stem"

@@ -1,9 +1,11 @@
 import json
+from dataclasses import replace
 from statistics import NormalDist
 
 import pytest
+from records import as_study
 
-from sweeper.results.confirmed import add_confirmed
+from sweeper.results.confirmed import with_confirmation
 from sweeper.results.pick import pick, show_pick
 from trainables.errors import ConfigError
 
@@ -26,12 +28,8 @@ def trial(number, accuracy, attack, margin=0.1, **changes):
 
 
 def records(*trials):
-    return {
-        "study": "mine",
-        "objectives": {"test_accuracy": "maximize", "attack_accuracy": "minimize"},
-        "reference_point": {"test_accuracy": 0.0, "attack_accuracy": 1.0},
-        "trials": list(trials),
-    }
+    reference = {"test_accuracy": 0.0, "attack_accuracy": 1.0}
+    return as_study({"reference_point": reference, "trials": trials})
 
 
 def confirmed(found, centres, margin=0.02, noise=0.01, seeds=3):
@@ -48,8 +46,7 @@ def confirmed(found, centres, margin=0.02, noise=0.01, seeds=3):
         ]
         for number, (accuracy, attack) in centres.items()
     }
-    add_confirmed(found, [], results)
-    return found
+    return with_confirmation(found, [], results)
 
 
 SEARCHED = (trial(0, 0.9, 0.5), trial(1, 0.8, 0.25), trial(2, 0.7, 0.15), trial(3, 0.5, 0.05))
@@ -103,7 +100,8 @@ def test_limits_that_make_no_sense(limits, message):
 
 
 def test_a_study_without_both_objectives_cannot_be_picked_from():
-    found = records(*SEARCHED) | {"objectives": {"test_accuracy": "maximize", "knn_distance": "maximize"}}
+    objectives = {"test_accuracy": "maximize", "knn_distance": "maximize"}
+    found = replace(records(*SEARCHED), objectives=objectives)
     with pytest.raises(ConfigError, match="pick needs the objective attack_accuracy"):
         pick(found, min_accuracy=0.1)
 
@@ -158,7 +156,7 @@ def test_a_doubtful_member_and_a_weak_judge_are_said(capsys):
     found = confirmed(records(weak, trial(2, 0.7, 0.28)), {1: (0.8, 0.25), 2: (0.85, 0.24)})
     picked = pick(found, max_attack_accuracy=0.245)
     assert picked["trial"] == 2
-    picked = pick({**found, "trials": [{**found["trials"][0]}]}, max_attack_accuracy=0.27)
+    picked = pick(replace(found, trials=found.trials[:1]), max_attack_accuracy=0.27)
     assert any("probably not on the front" in text for text in picked["advice"])
     assert "weak judge: its test accuracy is 0.6" in picked["advice"]
     show_pick(picked)

@@ -35,22 +35,22 @@ def test_printed_ratios_follow_from_the_accuracies_unless_flagged():
 
 def test_a_query_picks_rows_and_keeps_setups_apart():
     found = points("attack=kedmi, architecture=vgg-16, protocol=single run")
-    assert [record["study"] for record in found] == [
+    assert [record.study for record in found] == [
         "KEDMI on VGG16 (ImageNet-1K), CelebA from CelebA, single run",
         "KEDMI on VGG16 (ImageNet-1K), CelebA from FFHQ, single run",
     ]
-    assert [trial["values"] for trial in found[0]["trials"]] == [
+    assert [trial.values for trial in found[0].trials] == [
         {"test_accuracy": 0.89, "attack_accuracy": 0.9087},
         {"test_accuracy": 0.8341, "attack_accuracy": 0.5167},
     ]
-    assert found[0]["trials"][1]["params"] == {"defense.trained": "13.9 M"}
-    setups = [tuple(record["setup"].values()) for record in points("attack=PPA")]
+    assert found[0].trials[1].params == {"defense.trained": "13.9 M"}
+    setups = [tuple(record.setup.values()) for record in points("attack=PPA")]
     assert len(setups) == len(set(setups)) > 5
 
 
 def test_single_runs_and_means_of_seeds_never_share_a_front():
     found = points("attack=KEDMI,architecture=VGG16,public=CelebA,private=CelebA")
-    assert len({record["setup"]["protocol"] for record in found}) == len(found) > 2
+    assert len({record.setup["protocol"] for record in found}) == len(found) > 2
 
 
 def test_doubts_name_the_rows():
@@ -88,7 +88,7 @@ def test_a_study_always_departs_from_a_paper():
         "public": {"kind": "image_folder", "root": "others"},
         "pretraining": {"kind": "torchvision", "weights": "IMAGENET1K_V1"},
     }
-    found = departures(record["setup"], {"trial": template})
+    found = departures(record.setup, {"trial": template})
     assert found == [
         "private: CelebA there, image_folder people here",
         "public: FFHQ there, image_folder others here",
@@ -96,8 +96,8 @@ def test_a_study_always_departs_from_a_paper():
         "judge: the paper's own",
     ]
     several = {**template, "attack": [{"kind": "gmi"}, {"kind": "kedmi"}]}
-    assert "attack: GMI there, gmi and kedmi here" in departures(record["setup"], {"trial": several})
-    assert departures(record["setup"], None) == [
+    assert "attack: GMI there, gmi and kedmi here" in departures(record.setup, {"trial": several})
+    assert departures(record.setup, None) == [
         "judge: the paper's own",
         "the study's own set-up is not known",
     ]

@@ -3,6 +3,7 @@ import json
 import pytest
 
 import sweeper
+from sweeper.results.record_types import StudyRecords
 from sweeper.results.records import study_names, study_records
 from sweeper.search.optuna_study import OptunaStudy
 from trainables.errors import ConfigError
@@ -23,9 +24,10 @@ def filled(home, cheap, result):
 
 
 def test_records_have_the_shape_that_front_prints(filled):
-    records = study_records(filled, "cheap")
+    read = study_records(filled, "cheap")
+    records = read.to_json()
     text = json.dumps(records, allow_nan=False)
-    assert json.loads(text) == records
+    assert json.loads(text) == records == StudyRecords.from_json(json.loads(text)).to_json()
     assert list(records)[:5] == ["study", "objectives", "reference_point", "hypervolume", "trials"]
     assert records["reference_point"] == {"test_accuracy": 0.0, "attack_accuracy": 1.0}
     states = [t["state"] for t in records["trials"]]
@@ -50,7 +52,7 @@ def told(home, study, rows, result):
     for row in rows:
         one = book.ask()
         assert book.tell(one.number, result(0.5, **row)) == ""
-    return study_records(home, study.name)
+    return study_records(home, study.name).to_json()
 
 
 def values(accuracy, attack):
@@ -93,7 +95,7 @@ def test_a_notebook_gets_frames(filled):
         frame
     )
     assert list(study.front()["test_accuracy"]) == [0.9, 0.5]
-    assert study.records()["study"] == "cheap"
+    assert study.records() == study_records(filled, "cheap").to_json()
 
 
 def test_studies_that_do_not_exist_name_the_nearest(filled):

@@ -1,14 +1,23 @@
 import numpy as np
 import pytest
+from records import as_trial
 
 from sweeper.results import resample as module
 from sweeper.results.resample import redraw, seed_errors
+from sweeper.statistics.cross_fitting import attained_figures, difference_figure, halves, hypervolume_figure
 
 OBJECTIVES = ["test_accuracy", "attack_accuracy"]
 
 
 def trial(accuracy, attacked, **changes):
-    return {"values": {"test_accuracy": accuracy, "attack_accuracy": attacked}, **changes}
+    return as_trial({"values": {"test_accuracy": accuracy, "attack_accuracy": attacked}, **changes})
+
+
+def replicates(points):
+    return [
+        {"replicate": seed, "values": dict(zip(OBJECTIVES, point, strict=True))}
+        for seed, point in enumerate(points)
+    ]
 
 
 def interval(low, high):
@@ -45,7 +54,7 @@ def test_nothing_known_is_nothing_drawn():
 
 def test_the_error_over_seeds_is_pooled():
     groups = [[(0.9, 0.5), (0.8, 0.3)], [(0.5, 0.1), (0.7, 0.1), (0.6, 0.1)], [(0.4, 0.4)]]
-    trials = [trial(0, 0, replicates=[trial(*point) for point in group]) for group in groups]
+    trials = [trial(0, 0, replicates=replicates(group)) for group in groups]
     squares = sum(np.var(np.array(group), axis=0, ddof=0) * len(group) for group in groups)
     pooled = np.sqrt(squares / (1 + 2) / 2.5)  # degrees of freedom; seeds a trial, of those with several
     assert seed_errors(trials, OBJECTIVES) == pytest.approx(pooled)
@@ -54,7 +63,107 @@ def test_the_error_over_seeds_is_pooled():
 
 def test_replicates_add_their_seeds_to_the_identities(monkeypatch):
     monkeypatch.setattr(module, "per_identity", lambda trials: [np.full(10, 0.5)])
-    seeds = [trial(0.9, 0.6), trial(0.7, 0.4)]
+    seeds = replicates([(0.9, 0.6), (0.7, 0.4)])
     found = redraw([trial(0.8, 0.5, replicates=seeds)], OBJECTIVES)
     assert found.basis == "identities and seeds"
     assert found.tables.once[:, 0].std(axis=0) == pytest.approx([0.1, 0.1], rel=0.1)  # 0.2 / sqrt 2 / sqrt 2
+
+
+WORST = {"test_accuracy": 0.0, "attack_accuracy": 1.0}
+WAYS = {"test_accuracy": "maximize", "attack_accuracy": "minimize"}
+
+
+@pytest.fixture
+def known(monkeypatch):
+    """Make the store know of each trial whom it gave away and which images it got right."""
+
+    def make(people, images):
+        monkeypatch.setattr(module, "per_identity", lambda trials: [people[trial.number] for trial in trials])
+        monkeypatch.setattr(module, "per_image", lambda trials: [images[trial.number] for trial in trials])
+
+    return make
+
+
+def numbered(count, **changes):
+    return [as_trial({"number": n, "values": {}, **changes}) for n in range(count)]
+
+
+def flags(dice, share, count):
+    return (dice.random(count) < share).astype(float)
+
+
+def test_fronts_are_cross_fitted_where_people_and_images_are_known(known):
+    dice = np.random.default_rng(0)
+    people, images = [flags(dice, 0.3, 20) for _ in range(3)], [flags(dice, 0.8, 30) for _ in range(3)]
+    known(people, images)
+    first, second = module.cross_fitted([numbered(3), numbered(2)], WAYS, WORST)
+    half = halves(20)[0]
+    assert first.draws.measured.rates[0, 0] == pytest.approx([person[half].mean() for person in people])
+    assert second.draws.measured.rates.shape == (2, 1, 2)
+    assert (first.draws.drawn.rates[:, :, :2] == second.draws.drawn.rates).all()
+    apart = module.cross_fitted([numbered(3), numbered(2)], WAYS, WORST, paired=False)
+    assert not (apart[0].draws.drawn.rates[:, :, :2] == apart[1].draws.drawn.rates).all()
+
+
+@pytest.mark.parametrize(
+    ("ways", "worst", "trials", "missing"),
+    [
+        (WAYS | {"knn_distance": "maximize"}, WORST, 2, False),
+        (WAYS, WORST | {"test_accuracy": 0.5}, 2, False),
+        (WAYS, WORST, 0, False),
+        (WAYS, WORST, 2, True),
+    ],
+    ids=["another objective", "another reference point", "no trial", "a trial without files"],
+)
+def test_other_studies_are_not_cross_fitted(known, ways, worst, trials, missing):
+    known([np.ones(9), None if missing else np.ones(9)], [np.ones(9)] * 2)
+    assert module.cross_fitted([numbered(trials)], ways, worst) is None
+
+
+def test_seed_noise_is_pooled_on_the_probit_scale():
+    from scipy.stats import norm
+
+    groups = [[(0.9, 0.5), (0.8, 0.3)], [(0.5, 0.0), (0.7, 0.1), (0.6, 0.2)], [(0.4, 0.4)]]
+    trials = [trial(0, 0, replicates=replicates(group)) for group in groups]
+    squares = np.zeros(2)
+    for group in groups:
+        scores = norm.ppf([max(attacked, 0.25 / 40) for _, attacked in group])
+        accuracies = [accuracy for accuracy, _ in group]
+        squares += [np.var(figures) * len(figures) for figures in (scores, accuracies)]
+    probit, accuracy = np.sqrt(squares / (1 + 2))
+    noise = module.seed_noise(trials, 40)
+    assert (noise.probit, noise.accuracy) == pytest.approx((probit, accuracy))
+    assert module.seed_noise([trial(0.9, 0.5)], 40) is None
+
+
+def test_estimates_are_those_of_the_draws(known):
+    dice = np.random.default_rng(1)
+    known([flags(dice, 0.3, 20) for _ in range(3)], [flags(dice, 0.8, 30) for _ in range(3)])
+    first, second = module.cross_fitted([numbered(3), numbered(2)], WAYS, WORST)
+    volume, expected = module.fitted_volume(first), hypervolume_figure(first.draws)
+    assert (volume.value, *volume.interval) == (expected.value, expected.low, expected.high)
+    assert (volume.basis, volume.probability) == ("people and images", None)
+    lead, expected = module.fitted_lead(first, second), difference_figure(first.draws, second.draws)
+    assert (lead.value, *lead.interval) == (expected.value, expected.low, expected.high)
+    assert lead.probability == expected.above
+    levels = [0.5, 0.99]
+    for reached, figure in zip(
+        module.fitted_attained(first, levels), attained_figures(first.draws, levels), strict=True
+    ):
+        assert (reached is None) == (figure is None)
+        assert reached is None or (reached.value, *reached.interval) == (
+            figure.value,
+            figure.low,
+            figure.high,
+        )
+
+
+def test_seeds_widen_the_interval_and_are_named(known):
+    dice = np.random.default_rng(2)
+    known([flags(dice, 0.3, 200) for _ in range(2)], [flags(dice, 0.8, 300) for _ in range(2)])
+    (plain,) = module.cross_fitted([numbered(2)], WAYS, WORST)
+    seeds = replicates([(0.9, 0.6), (0.7, 0.2)])
+    (noisy,) = module.cross_fitted([numbered(2, replicates=seeds)], WAYS, WORST)
+    widths = [np.diff(module.fitted_volume(study).interval)[0] for study in (plain, noisy)]
+    assert widths[1] > 1.2 * widths[0]
+    assert noisy.basis == "people, images and seeds"

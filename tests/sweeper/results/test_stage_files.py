@@ -1,9 +1,12 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from records import as_trial
 
-from sweeper.results.stage_files import attack_folders, per_identity
+from sweeper.results.record_types import Replicate
+from sweeper.results.stage_files import attack_folders, per_identity, per_image
 
 
 @pytest.fixture
@@ -27,7 +30,7 @@ def stored(tmp_path):
             "judge": str(tmp_path / "judge" / "judge0"),
             **several,
         }
-        return {"values": {"attack_accuracy": value}, "artifacts": artifacts}
+        return as_trial({"values": {"attack_accuracy": value}, "artifacts": artifacts})
 
     return make
 
@@ -37,7 +40,10 @@ def test_the_verdict_of_the_attack_that_a_trial_reports(stored):
     two = stored(0.75, kedmi=("k2", [0.5, 1.0]), gmi=("k3", [0.0, 0.0]))
     found = per_identity([one, two])
     assert [rates.tolist() for rates in found] == [[0.0, 1.0, 0.5], [0.5, 1.0]]
-    assert attack_folders(one).keys() == {""} and attack_folders(two).keys() == {"kedmi", "gmi"}
+    assert attack_folders(one.artifacts).keys() == {""} and attack_folders(two.artifacts).keys() == {
+        "kedmi",
+        "gmi",
+    }
 
 
 def test_a_mean_over_attacks_is_the_mean_over_their_verdicts(stored):
@@ -46,11 +52,16 @@ def test_a_mean_over_attacks_is_the_mean_over_their_verdicts(stored):
 
 
 def test_seeds_are_averaged(stored):
-    seeds = [stored(0.5, gmi=("k1", [0.0, 1.0])), stored(1.0, gmi=("k2", [1.0, 1.0]))]
-    trial = {"values": {"attack_accuracy": 0.75}, "artifacts": seeds[0]["artifacts"], "replicates": seeds}
+    seeds = [
+        Replicate(replicate=seed, values=trial.values, artifacts=trial.artifacts)
+        for seed, trial in enumerate(
+            (stored(0.5, gmi=("k1", [0.0, 1.0])), stored(1.0, gmi=("k2", [1.0, 1.0])))
+        )
+    ]
+    trial = replace(as_trial({"values": {"attack_accuracy": 0.75}}), replicates=seeds)
     assert per_identity([trial])[0].tolist() == [0.5, 1.0]
-    gone = {**seeds[1], "artifacts": {}}
-    assert per_identity([{**trial, "replicates": [seeds[0], gone]}]) == [None]
+    gone = replace(seeds[1], artifacts={})
+    assert per_identity([replace(trial, replicates=[seeds[0], gone])]) == [None]
 
 
 def test_nothing_is_known_of_other_figures_and_missing_files(stored, tmp_path):
@@ -59,8 +70,38 @@ def test_nothing_is_known_of_other_figures_and_missing_files(stored, tmp_path):
         "values": {"attack_accuracy": 0.5},
         "artifacts": {"attack": "/gone/attack/k", "judge": "/gone/judge/j"},
     }
-    bare = {"values": {"attack_accuracy": 0.5}}
+    bare = as_trial({"values": {"attack_accuracy": 0.5}})
     broken = stored(0.5, gmi=("k9", [0.5]))
     (tmp_path / "verdict" / "k9-judge0" / "result.json").write_text("{")
-    assert per_identity([other, elsewhere, bare, broken, {"values": {}}]) == [None] * 5
+    assert per_identity([other, as_trial(elsewhere), bare, broken, as_trial({})]) == [None] * 5
     assert np.isclose(per_identity([stored(0.5, gmi=("k4", [0.5]))])[0].mean(), 0.5)
+
+
+def test_the_images_that_a_target_gets_right_are_read_from_its_stage(tmp_path):
+    def made(name, right):
+        folder = tmp_path / "target" / name
+        folder.mkdir(parents=True)
+        (folder / "result.json").write_text(json.dumps({"result": {"test_correct": right}}))
+        return str(folder)
+
+    def trial(accuracy, folder, **changes):
+        document = {"number": 0, "values": {"test_accuracy": accuracy}, "artifacts": {"target": folder}}
+        return as_trial({**document, **changes})
+
+    first, second = made("a", "1101"), made("b", "1000")
+    seeds = [
+        {"replicate": n, "values": {"test_accuracy": accuracy}, "artifacts": {"target": folder}}
+        for n, (accuracy, folder) in enumerate([(0.75, first), (0.25, second)])
+    ]
+    rows = per_image(
+        [
+            trial(0.75, first),
+            trial(0.5, first, replicates=seeds),
+            trial(0.5, first),  # it says something else than its target's stage
+            trial(0.75, str(tmp_path / "gone")),
+            trial(1.0, made("old", "")),
+        ]
+    )
+    assert rows[0].tolist() == [1, 1, 0, 1]
+    assert rows[1].tolist() == [1, 0.5, 0, 0.5]
+    assert rows[2:] == [None, None, None]

@@ -5,6 +5,7 @@ import pytest
 
 from sweeper.search.optuna_study import OptunaStudy
 from sweeper.search.reading import open_storage, stored_trials
+from sweeper.study.study import Search, Study
 from trainables.config import document, load_trial
 from trainables.errors import ConfigError
 
@@ -352,3 +353,42 @@ def test_a_knob_that_the_stored_study_lacks_is_no_change_at_its_default(optuna_s
     source._optuna.set_user_attr("identity", stored)
     with pytest.raises(ConfigError, match=r"trial\.target\.unknown: 1 -> None"):
         optuna_study(trial=trial)
+
+
+FROZEN = {
+    "trial": {"image_size": 32, "target": {"architecture": "small_cnn"}, "defense": {"kind": "none"}},
+    "space": [
+        {"target.freeze_point": {"choice": ["none", "conv3", "conv6"]}},
+        {"defense.kind": {"choice": ["none", "bido"]}},
+    ],
+}
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "grid", "nsga2"])
+def test_a_defense_without_effect_is_not_tried(tmp_path, sampler):
+    """BiDO has no term where all of small_cnn is frozen: five assignments are left of six."""
+    study = Study(name="frozen", **FROZEN, search=Search(sampler=sampler, trials=20))
+    opened = OptunaStudy(study, f"sqlite:///{tmp_path / 'optuna.db'}", tmp_path)
+    tried = []
+    while request := opened.ask():
+        tried.append(request.assignment)
+        opened.tell(request.number, {"values": {"test_accuracy": 0.5, "attack_accuracy": 0.1 * len(tried)}})
+    assert len(tried) == 5
+    assert {"target.freeze_point": "conv6", "defense.kind": "bido"} not in tried
+    assert [trial["number"] for trial in stored_trials(opened._url, "frozen")[1]] == [0, 1, 2, 3, 4]
+
+
+def test_one_without_effect_that_a_person_queued_says_why_it_was_not_run(tmp_path):
+    study = Study(name="frozen", **FROZEN, search=Search(sampler="random", trials=20))
+    opened = OptunaStudy(study, f"sqlite:///{tmp_path / 'optuna.db'}", tmp_path)
+    first = opened.ask()
+    opened.tell(first.number, {"values": {"test_accuracy": 0.5, "attack_accuracy": 0.1}})
+    queued = {"target.freeze_point": "conv6", "defense.kind": "bido"}
+    optuna.load_study(study_name="frozen", storage=opened._url).enqueue_trial(queued)
+    opened.ask()
+    reasons = [
+        trial.user_attrs["result"]["reason"]
+        for trial in optuna.load_study(study_name="frozen", storage=opened._url).get_trials()
+        if trial.state == optuna.trial.TrialState.FAIL
+    ]
+    assert reasons == ["not run: its defense has no effect there"]

@@ -125,6 +125,15 @@ def test_noise_of_seeds_is_on_the_probit_scale_and_the_same_for_both_halves():
     np.testing.assert_allclose(study.drawn.accuracies[0], study.drawn.accuracies[1])
 
 
+def test_a_mean_over_seeds_varies_less():
+    rates, correct = np.full((2, 20), 0.3), np.full((2, 20), 0.8)
+    noise = SeedNoise(probit=0.2, accuracy=0.03)
+    study = cross_fit(rates, correct, noise=noise, seeds=[1, 4], draws=20_000)
+    accuracies, scores = study.drawn.accuracies[0].std(axis=0), study.drawn.rates[0].std(axis=0)
+    assert accuracies[0] / accuracies[1] == pytest.approx(2, rel=0.05)
+    assert scores[0] / scores[1] == pytest.approx(2, rel=0.05)
+
+
 def test_a_rate_of_zero_moves_as_a_quarter_of_a_person_does():
     study = cross_fit(np.zeros((1, 25)), np.ones((1, 20)), noise=SeedNoise(probit=0.5), draws=4000)
     expected = NormalDist().inv_cdf(0.25 / 25)

@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from records import as_trial
 
 from sweeper.statistics.hypervolume import growth, hypervolume, volume_after, work
 
@@ -11,13 +14,14 @@ def trial(number, point, seconds, **changes):
     state = "failed" if point is None else "complete"
     stages = {"target": seconds / 2, "attack": seconds / 2}
     when = f"2026-01-01T00:{number:02d}:00+00:00"
-    return {"number": number, "state": state, "values": values, "seconds": stages, "finished": when} | changes
+    document = {"number": number, "state": state, "values": values, "seconds": stages, "finished": when}
+    return as_trial(document | changes)
 
 
 def test_it_grows_with_the_trials_in_the_order_of_their_ends():
     points = [(0.5, 0.25), (0.4, 0.5), (0.9, 0.6), (0.7, 0.1)]
     trials = [trial(n, point, 10 * (n + 1)) for n, point in enumerate(points)]
-    early = {**trials[3], "finished": "2026-01-01T00:00:30+00:00"}
+    early = replace(trials[3], finished="2026-01-01T00:00:30+00:00")
     steps = growth([*trials[:3], early], {0, 1, 2, 3}, OBJECTIVES, [0.0, 1.0])
     order = [0, 3, 1, 2]
     assert [step.number for step in steps] == order
@@ -32,7 +36,7 @@ def test_trials_without_a_result_cost_time_alone():
     steps = growth(trials, {0}, OBJECTIVES, [0.0, 1.0])  # 2 breaks a constraint
     assert [step.volume for step in steps] == [0.375] * 3
     assert [step.seconds for step in steps] == [10, 40, 50]
-    assert work({"seconds": None}) == 0.0
+    assert work(as_trial({})) == 0.0
     running = trial(3, (0.9, 0.1), 1, state="running")
     assert len(growth([*trials, running], {0}, OBJECTIVES, [0.0, 1.0])) == 3
 
@@ -48,8 +52,7 @@ def test_three_objectives_grow_too():
     dice = np.random.default_rng(0)
     rows = dice.random((12, 3))
     trials = [
-        {**trial(n, (0, 0), 1), "values": dict(zip(objectives, row, strict=True))}
-        for n, row in enumerate(rows)
+        trial(n, (0, 0), 1, values=dict(zip(objectives, row, strict=True))) for n, row in enumerate(rows)
     ]
     steps = growth(trials, set(range(12)), objectives, [0.0, 1.0, 0.0])
     assert steps[-1].volume == pytest.approx(hypervolume(rows, list(objectives.values()), [0.0, 1.0, 0.0]))
@@ -58,7 +61,7 @@ def test_three_objectives_grow_too():
 def test_a_thousand_trials_on_the_front_take_moments():
     from time import process_time
 
-    trials = [trial(n, (n / 1000, n / 1000), 1) | {"finished": f"{n:04d}"} for n in range(1000)]
+    trials = [trial(n, (n / 1000, n / 1000), 1, finished=f"{n:04d}") for n in range(1000)]
     start = process_time()
     steps = growth(trials, set(range(1000)), OBJECTIVES, [0.0, 1.0])
     assert process_time() - start < 5

@@ -51,7 +51,7 @@ def test_a_study_gets_its_name_its_defaults_and_its_freeze_points(write):
     assert study.objectives == {"test_accuracy": "maximize", "attack_accuracy": "minimize"}
     assert study.trial["target"]["freeze_point"] == "none"  # every default is written out
     assert study.domains["target.freeze_point"].values[0] == "none"
-    json.dumps(study.identity())
+    json.dumps(study.definition())
 
 
 def test_overrides_are_values_of_the_file(write):
@@ -176,11 +176,11 @@ def test_screening_is_on_or_off_as_yaml_says_it(write, tmp_path):
 
 
 def test_constraints_and_objectives_belong_to_the_identity(write):
-    plain = load_study(write()).identity()
+    plain = load_study(write()).definition()
     assert "constraints" not in plain  # studies from before there were any stay what they were
     assert "replicates" not in plain
-    assert load_study(write(search={"replicates": 2})).identity() == plain | {"replicates": 2}
-    limited = load_study(write(constraints=["attack_accuracy<=.50", "test_accuracy >= 0.8"])).identity()
+    assert load_study(write(search={"replicates": 2})).definition() == plain | {"replicates": 2}
+    limited = load_study(write(constraints=["attack_accuracy<=.50", "test_accuracy >= 0.8"])).definition()
     assert limited == plain | {"constraints": ["attack_accuracy <= 0.5", "test_accuracy >= 0.8"]}
 
 

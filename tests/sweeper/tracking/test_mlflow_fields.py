@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from records import as_trial
 
 from sweeper.tracking.mlflow_fields import figures, fresh_figures, tags, view
 
@@ -14,7 +15,7 @@ def test_figures_are_finals_and_curves():
         "metrics": {"top5": 0.3, "none": None},
         "history": {"target": [{"loss": 2.0, "note": "x"}, {"loss": 1.0}]},
     }
-    assert sorted(figures(record)) == [
+    assert sorted(figures(as_trial(record))) == [
         ("attack_accuracy_high", 0.2, 0),
         ("attack_accuracy_low", 0.1, 0),
         ("target.loss", 1.0, 1),
@@ -26,7 +27,7 @@ def test_figures_are_finals_and_curves():
 
 def test_a_screened_trial_tells_what_its_short_attack_reached():
     short = {"attack_accuracy": 0.5, "interval": [0.25, 0.75], "test_accuracy": 0.9, "reason": "beaten"}
-    assert sorted(figures({"values": {}, "screening": short})) == [
+    assert sorted(figures(as_trial({"state": "screened", "screening": short}))) == [
         ("screening.attack_accuracy", 0.5, 0),
         ("screening.attack_accuracy_high", 0.75, 0),
         ("screening.attack_accuracy_low", 0.25, 0),
@@ -41,20 +42,20 @@ def test_fresh_measurements_are_named_apart_from_the_searchs():
         "front_probability": None,
         "seeds": 3,
     }
-    assert fresh_figures({"confirmed": fresh}) == {
+    assert fresh_figures(as_trial({"confirmed": fresh})) == {
         "confirmed.test_accuracy": 0.5,
         "confirmed.attack_accuracy_low": 0.1,
         "confirmed.attack_accuracy_high": 0.2,
         "confirmed.seeds": 3.0,
     }
-    assert fresh_figures({"confirmed": None}) == fresh_figures({}) == {}
+    assert fresh_figures(as_trial({"confirmed": None})) == {}
 
 
 def test_a_failed_trial_is_tagged_by_its_settings(cheap):
     trial = {"attack": [{"kind": "kedmi"}], "target": {"freeze_point": "conv2"}, "defense": {"kind": "none"}}
     study = cheap(trial=trial, space=[{"defense.kind": {"choice": ["mid", "none"]}}])
     record = {"number": 3, "state": "failed", "params": {"defense.kind": "mid"}, "reason": "x" * 600}
-    assert tags(study, record) == {
+    assert tags(study, as_trial(record)) == {
         "trial.number": "3",
         "kind": "trial",
         "study": "cheap",

@@ -1,10 +1,12 @@
 import json
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from sweeper.results.record_types import TrialConfirmation
 from sweeper.results.records import study_records
 from sweeper.search.optuna_study import OptunaStudy
 from sweeper.tracking import mlflow_tracker
@@ -31,7 +33,7 @@ def test_mlflow_gets_each_trial_once_also_after_a_crash(home, cheap, result):
             "version": "1",
         }
         book.tell(asked.number, result(x) | extra)
-        return study_records(home, "cheap")["trials"][-1]
+        return study_records(home, "cheap").trials[-1]
 
     def runs():
         experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
@@ -160,9 +162,11 @@ def test_a_saved_search_answers_each_question_also_after_a_resume_and_a_rebuild(
 
     def write(**changes):
         records = study_records(home, "cheap")
-        if len(records["trials"]) == 5:
-            fresh = {"values": {"test_accuracy": 0.6}, "interval": {}, "seeds": 3, "attacks": {"gmi": {}}}
-            records["trials"][0]["confirmed"] = fresh | {"front_probability": 0.9}
+        if len(records.trials) == 5:
+            values = {"test_accuracy": 0.6}
+            fresh = TrialConfirmation(values=values, seeds=3, attacks={"gmi": {}}, front_probability=0.9)
+            first, *others = records.trials
+            records = replace(records, trials=[replace(first, confirmed=fresh), *others])
         tracker = Tracker(study, home, **changes)
         tracker.finish(records, None)
         assert tracker.problem == ""
@@ -266,6 +270,20 @@ def test_an_experiment_that_was_deleted_in_the_pages_is_restored(home, finished)
     assert (first.problem, again.problem) == ("", "")
     assert client.get_experiment(experiment).lifecycle_stage == "active"
     assert len(client.search_runs([experiment])) == 2  # the study and its trial, once
+
+
+def test_with_a_database_artifacts_go_to_the_home_and_not_to_where_the_process_is(
+    home, finished, tmp_path, monkeypatch
+):
+    study, records = finished
+    place = tmp_path / "somewhere"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home.root}/mlflow.db")
+    tracker = Tracker(study, home)
+    tracker.finish(records, None)
+    assert tracker.problem == "" and list(place.iterdir()) == []
+    assert list(home.artifacts.rglob("front.json"))
 
 
 def test_artifacts_that_cannot_be_written_cost_no_number(home, finished, monkeypatch):

@@ -5,9 +5,10 @@ import torch
 from torch import nn
 
 from trainables.architectures.base import Classifier
-from trainables.attacks.base import check_fit, in_chunks, row_noise, rows_at_once, to_pixels
+from trainables.attacks.base import check_fit, in_chunks, render, rows_at_once, to_pixels
 from trainables.errors import ConfigError, TrialError
 from trainables.priors.base import PriorNetworks
+from trainables.runtime.run import Run
 
 
 def test_chunks_cover_every_row_once():
@@ -51,23 +52,19 @@ def test_one_image_that_does_not_fit_is_a_trial_error():
         in_chunks(4, 4, work)
 
 
-def seeded(*seeds: int) -> list[torch.Generator]:
-    return [torch.Generator().manual_seed(seed) for seed in seeds]
+@pytest.mark.parametrize("batch_size", [1, 4, 100])
+def test_images_of_latents_of_any_shape_in_8_bits(batch_size):
+    latents, sizes = torch.arange(6.0).reshape(2, 3, 1) / 5, []
 
+    def images(rows):
+        assert not torch.is_grad_enabled()
+        sizes.append(len(rows))
+        return rows[:, :, None, None].expand(-1, 3, 1, 1)
 
-def test_a_rows_noise_is_its_own_stream_in_any_company():
-    together, alone = row_noise(seeded(5, 6, 7), 4, "cpu"), row_noise(seeded(6), 4, "cpu")
-    steps = [(next(together), next(alone)) for _ in range(40)]
-    assert all(many.shape == (3, 4) and torch.equal(many[1], one[0]) for many, one in steps)
-    drawn = torch.cat([many for many, _ in steps])
-    assert len(drawn.unique()) == drawn.numel()  # no step and no row repeats another
-
-
-def test_noise_is_standard_normal():
-    noise = row_noise(seeded(0), 1000, "cpu")
-    drawn = torch.cat([next(noise) for _ in range(20)])
-    assert abs(drawn.mean().item()) < 5 / 20000**0.5
-    assert drawn.std().item() == pytest.approx(1, abs=0.03)
+    pixels = render(images, latents, Run(batch_size=batch_size))
+    assert pixels.dtype == torch.uint8 and pixels.shape == (2, 3, 3, 1, 1)
+    assert pixels[:, :, 0, 0, 0].tolist() == [[0, 51, 102], [153, 204, 255]]
+    assert max(sizes) == min(batch_size, 6)
 
 
 def test_a_gpu_takes_more_at_once():

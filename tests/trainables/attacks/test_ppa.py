@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from trainables.architectures.base import Classifier
 from trainables.attacks.optim.descent import Journal
-from trainables.attacks.optim.style_pool import best, crop_scores, mirrored_scores, picture
+from trainables.attacks.optim.style_pool import best, crop_scores, mirrored_scores, visible
 from trainables.attacks.ppa import PPA
 from trainables.defenses.mid import MID
 from trainables.errors import ConfigError, TrialError
@@ -103,7 +103,7 @@ def test_initial_selection_follows_the_released_code():
     toy = prior.generator
     styles = toy.truncate(toy.style(g["z"]), float(g["psi"]), int(g["cutoff"]))
     near(styles, g["candidate_w"], 1e-5)
-    images = picture(toy, styles, bool(g["clip"]))
+    images = visible(toy, toy.synthesis(styles), bool(g["clip"]))
     near(target(images), g["logits_image"], 1e-4)
     near(target(images.flip(3)), g["logits_flipped"], 1e-4)
     scores = mirrored_scores(target, images, no_noise())
@@ -148,7 +148,7 @@ def test_optimisation_follows_the_released_code(steps):
 def test_final_selection_follows_the_released_code():
     g = trace("04d_ppa_final_selection_a.npz")
     target, prior = recorded(g)
-    images = picture(prior.generator, g["w"], clip=False)
+    images = visible(prior.generator, prior.generator.synthesis(g["w"]), clip=False)
     drawn = crops(g, (g["flip_uniform"] < 0.5).tolist())
     rounds, size = int(g["iterations"]), int(g["batch_size"])
     used, scores, kept = 0, [], []

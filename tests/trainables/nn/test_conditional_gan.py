@@ -85,13 +85,15 @@ def test_the_discriminators_layers_have_spectral_norm_one():
 
 def test_the_published_order_of_steps():
     done = []
-    gan_steps(
+    steps = gan_steps(
         2,
         3,
         lambda n: done.append(f"g{n}") or torch.zeros(()),
-        lambda n: done.append(f"c{n}") or torch.zeros(()),
-        lambda n, *_: done.append(f"r{n}"),
+        lambda n: done.append(f"c{n}") or torch.ones(()),
     )
+    for number, losses in enumerate(steps, start=1):
+        done.append(f"r{number}")
+        assert losses == (0, 1)
     assert done == ["g1", "c1", "c1", "c1", "r1", "g2", "c2", "c2", "c2", "r2"]
 
 

@@ -13,6 +13,7 @@ from trainables.attacks.optim.styles import StyleGenerator
 from trainables.datasets.base import Images
 from trainables.errors import ConfigError, TrialError
 from trainables.nn.crops import centre
+from trainables.nn.dcgan import update_ema
 from trainables.nn.stylegan2.checkpoint import Shapes, StyleGAN2Checkpoint
 from trainables.nn.stylegan2.discriminator import Discriminator, DiscriminatorShape, deviation
 from trainables.nn.stylegan2.generator import Generator, GeneratorShape
@@ -23,7 +24,6 @@ from trainables.priors.stylegan2 import (
     adversarial_steps,
     mean_style,
     path_lengths,
-    update_ema,
     usual_deviation,
 )
 from trainables.runtime.run import Run

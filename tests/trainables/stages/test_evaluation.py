@@ -7,16 +7,36 @@ from trainables.judges.base import JudgeModel
 from trainables.metrics import METRICS
 from trainables.metrics.chance import Chance
 from trainables.metrics.knn_distance import knn_distance
-from trainables.stages.evaluation import FIRST_METRICS, judge_warnings, metric_parts, score
+from trainables.stages.evaluation import FIRST_METRICS, judge_warnings, metric_parts, score, useless_judge
 from trainables.training.classifier import build_classifier
 
 FACES = SyntheticFaces(population="private", identities=4, images_per_identity=8)
 
 
 def test_a_weak_judge_is_a_warning():
-    assert judge_warnings(0.95, 0.9) == []
-    assert "0.850, below 0.9" in judge_warnings(0.85, 0.5)[0]
-    assert "0.920 is below the target's 0.960" in judge_warnings(0.92, 0.96)[0]
+    assert judge_warnings(0.95, 0.9, identities=10) == []
+    assert "0.850, below 0.9" in judge_warnings(0.85, 0.5, identities=10)[0]
+    assert "0.920 is below the target's 0.960" in judge_warnings(0.92, 0.96, identities=10)[0]
+    assert judge_warnings(0.92, identities=10) == []  # the target is not known yet
+    (weak,) = judge_warnings(0.83, identities=10)
+    (useless,) = judge_warnings(0.10, identities=10)
+    assert weak.startswith("weak judge: ") and useless.startswith("useless judge: ")
+
+
+@pytest.mark.parametrize("identities", [2, 3, 5, 10, 100, 1000])
+def test_a_judge_below_three_times_chance_says_nothing_and_the_limit_is_in_reach(identities):
+    chance = 1 / identities
+    limit = 3 * chance if identities >= 5 else (1 + chance) / 2
+    assert limit < 1
+    reason = useless_judge(limit - 0.001, identities=identities)
+    assert f"below {limit:.3f}" in reason
+    assert useless_judge(limit + 0.001, identities=identities) == ""
+
+
+def test_a_judge_below_half_the_targets_accuracy_says_nothing_once_that_is_known():
+    assert useless_judge(0.45, identities=10) == ""
+    assert useless_judge(0.45, identities=10, target=0.89) == ""
+    assert "below half the target's 0.920" in useless_judge(0.45, identities=10, target=0.92)
 
 
 def test_score_counts_what_the_judge_says():

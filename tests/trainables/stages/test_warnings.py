@@ -73,6 +73,20 @@ def test_frozen_random_weights_are_a_warning_before_any_work(change, expected):
     assert all("random weights" in text for text in found)
 
 
+def test_bido_where_nothing_is_trained_before_its_hooks_is_a_warning_before_any_work():
+    def texts(point):
+        change = {
+            "target": {"architecture": "small_cnn", "freeze_point": point},
+            "defense": {"kind": "bido"},
+            "pretraining": {"kind": "dataset", "data": DOCUMENT["public"]},
+        }
+        return config_warnings(load_trial(merge(DOCUMENT, change)))
+
+    (text,) = texts("conv6")
+    assert text.startswith("defense 'bido' has no effect") and "target.freeze_point: conv6" in text
+    assert texts("conv5") == texts("none") == []
+
+
 def test_batches_that_leave_images_out_are_a_warning_before_any_work():
     """20 private training images in batches of 10, 32 public ones in batches of 8: nothing is left out."""
     config = load_trial(DOCUMENT)

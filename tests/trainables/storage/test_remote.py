@@ -2,6 +2,7 @@
 
 import importlib.util
 import shutil
+import threading
 import time
 from pathlib import Path
 from typing import ClassVar
@@ -176,9 +177,14 @@ def test_secrets_of_its_url_are_not_shown(tmp_path):
 
 def test_one_that_says_nothing_is_waited_for_no_longer_than_that(monkeypatch):
     monkeypatch.setattr("trainables.storage.remote.REACH_SECONDS", 0.2)
-    monkeypatch.setattr("trainables.storage.remote._open", lambda url: time.sleep(60))
+    over = threading.Event()
+    monkeypatch.setattr("trainables.storage.remote._open", lambda url: over.wait(60))
     with pytest.raises(ConfigError, match="no answer within"):
         RemoteStore("s3://somewhere").check()
+    (probe,) = [thread for thread in threading.enumerate() if thread.name == "probe"]
+    over.set()  # what it gets now is no file system: it ends without a word
+    probe.join(30)
+    assert not probe.is_alive()
 
 
 def test_the_environment_names_it(tmp_path, monkeypatch):

@@ -1,14 +1,16 @@
+import gzip
 import os
 import pickle
+import zipfile
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from trainables.errors import ConfigError
-from trainables.storage.weights import listed, read_weights
+from trainables.storage.weights import listed, read_weights, without_prefix
 
-STATE = {"a.weight": torch.ones(2, 3), "b": torch.zeros(1)}
+STATE = {"a.weight": torch.ones(2, 3), "b.c": torch.zeros(1)}
 
 
 @pytest.mark.parametrize("name", ["w.pt", "w.pth", "w.safetensors"])
@@ -22,9 +24,109 @@ def test_what_was_saved_comes_back(tmp_path, name):
     assert found.keys() == STATE.keys() and all(torch.equal(found[k], v) for k, v in STATE.items())
 
 
-def test_wrappings_are_taken_off(tmp_path):
-    torch.save({"epoch": 3, "state_dict": {f"module.{k}": v for k, v in STATE.items()}}, tmp_path / "w.pt")
-    assert read_weights(tmp_path / "w.pt", "here").keys() == STATE.keys()
+def prefixed(prefix):
+    return {f"{prefix}{name}": value for name, value in STATE.items()}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"epoch": 3, "state_dict": prefixed("module.")},
+        {"model_state_dict": STATE, "optimizer_state_dict": {"state": {}, "param_groups": []}, "loss": 0.1},
+        {"model": STATE, "args": {"lr": 0.1}},
+        {"net": prefixed("module."), "acc": 93.1},
+        {"state": 1, "model": {"state_dict": STATE}},
+        {"weights": torch.ones(3).sum(), "state_dict": STATE},
+        prefixed("module."),
+        prefixed("_orig_mod."),
+        prefixed("_orig_mod.module."),
+        prefixed("module.encoder.net."),
+        {"module.a.weight": STATE["a.weight"], "b.c": STATE["b.c"]},
+    ],
+)
+def test_wrappings_and_prefixes_are_taken_off(tmp_path, content):
+    torch.save(content, tmp_path / "w.pt")
+    weights = read_weights(tmp_path / "w.pt", "here")
+    assert weights.keys() == STATE.keys() and all(torch.equal(weights[k], v) for k, v in STATE.items())
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("fc.weight", "fc.bias"),  # of one module
+        ("features.0.weight", "features.0.bias"),  # of torchvision's networks without their heads
+        ("stages.conv1.0.weight", "stages.conv2.0.weight"),
+        ("a.0.weight", "b.0.weight"),
+        ("weight",),
+    ],
+)
+def test_names_that_mean_something_stay(names):
+    assert tuple(without_prefix(dict.fromkeys(names, torch.ones(1)))) == names
+
+
+def test_keys_are_listed_where_no_state_dict_is_inside(tmp_path):
+    torch.save({"epoch": 3, "optimizer": {"state": {}}, "a": torch.ones(1)}, tmp_path / "w.pt")
+    with pytest.raises(ConfigError, match=r"something else: epoch \(int\), optimizer \(dict\)"):
+        read_weights(tmp_path / "w.pt", "here")
+    torch.save({}, tmp_path / "w.pt")
+    with pytest.raises(ConfigError, match="an empty dict"):
+        read_weights(tmp_path / "w.pt", "here")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_weights_that_are_not_finite_are_refused(tmp_path, value, dtype):
+    torch.save({**STATE, "c": torch.tensor([1.0, value]).to(dtype)}, tmp_path / "w.pt")
+    with pytest.raises(ConfigError, match=r"expected finite weights in .*w\.pt \(here\).*: c;"):
+        read_weights(tmp_path / "w.pt", "here")
+
+
+def test_the_content_counts_and_not_the_suffix(tmp_path):
+    save_file(STATE, tmp_path / "w.pt")
+    torch.save(STATE, tmp_path / "w.safetensors")
+    torch.save(STATE, tmp_path / "old", _use_new_zipfile_serialization=False)
+    for name in ("w.pt", "w.safetensors", "old"):
+        assert read_weights(tmp_path / name, "here").keys() == STATE.keys()
+
+
+def saved(path, save):
+    save(path)
+    return path.read_bytes()
+
+
+def contents(tmp_path):
+    """What people have instead of weights, and what is said of it."""
+    script = tmp_path / "script"
+    torch.jit.script(torch.nn.Linear(2, 2)).save(script)
+    whole, tensors = saved(tmp_path / "a", lambda p: torch.save(STATE, p)), tmp_path / "b"
+    save_file(STATE, tensors)
+    with zipfile.ZipFile(tmp_path / "zip", "w") as archive:
+        archive.writestr("model/weights.txt", "1")
+    return {
+        "an empty file": b"",
+        "nothing but zeros": bytes(5000),
+        "a Git LFS pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
+        "a web page": b"\n<!DOCTYPE html><html><head><title>Sign in</title></head></html>",
+        "a cut-off file": whole[:-200],
+        "a cut-off safetensors file": tensors.read_bytes()[:-3],
+        "a cut-off safetensors file of 20 bytes": tensors.read_bytes()[:20],
+        "a TorchScript program": script.read_bytes(),
+        "a zip archive of other files": (tmp_path / "zip").read_bytes(),
+        "a gzip archive": gzip.compress(whole),
+        "an HDF5 file": b"\x89HDF\r\n\x1a\n" + bytes(50),
+        "a JSON text": b'{"error": "not found"}',
+        "which cannot be read": b"garbage",
+    }
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_a_file_of_something_else_is_named_by_its_content(tmp_path, suffix):
+    for said, content in contents(tmp_path).items():
+        path = tmp_path / f"w{suffix}"
+        path.write_bytes(content)
+        with pytest.raises(ConfigError, match=f"w{suffix} .*{said}") as caught:
+            read_weights(path, "here")
+        assert "\n" not in str(caught.value)
 
 
 class Trap:

@@ -8,6 +8,7 @@ from trainables.training.batches import (
     BatchAugmentation,
     by_identity,
     draw_augmentation,
+    endless,
     no_augmentation,
     shuffled,
     take_batch,
@@ -27,6 +28,19 @@ def test_shuffled_passes_once_and_drops_the_rest():
 def test_shuffled_keeps_few_images_together():
     (batch,) = shuffled(3, 64, generator())
     assert sorted(batch.tolist()) == [0, 1, 2]
+
+
+def test_endless_passes_again_and_again():
+    batches = endless(7, 3, generator())
+    index = torch.cat([next(batches) for _ in range(14)])  # six passes
+    passes = index.split(7)
+    assert all(sorted(each.tolist()) == list(range(7)) for each in passes)
+    assert any(not torch.equal(each, passes[0]) for each in passes[1:])
+
+
+def test_endless_repeats_few_images_within_a_batch():
+    batch = next(endless(2, 5, generator()))
+    assert sorted(batch.tolist()[:4]) == [0, 0, 1, 1] and len(batch) == 5
 
 
 def test_by_identity_fills_batches_with_distinct_identities():
@@ -171,6 +185,14 @@ def test_unvaried_shows_the_images():
     pixels = torch.randint(0, 256, (6, 3, 8, 8), dtype=torch.uint8)
     index = torch.tensor([4, 0, 4])
     assert torch.equal(take_batch(pixels, index, no_augmentation(3)), pixels[index])
+
+
+def test_mirrored_images_are_flipped():
+    pixels = torch.randint(0, 256, (5, 3, 8, 8), dtype=torch.uint8)
+    index, flips = torch.tensor([4, 0, 4, 2]), torch.tensor([True, False, False, True])
+    seen = take_batch(pixels, index, BatchAugmentation(flips, torch.zeros(4, 2, dtype=torch.int64)))
+    for row, (source, flip) in enumerate(zip(index.tolist(), flips.tolist(), strict=True)):
+        assert torch.equal(seen[row], pixels[source].flip(-1) if flip else pixels[source])
 
 
 def test_shift_and_mirror_equal_padding_cropping_and_flipping():

@@ -304,3 +304,38 @@ def test_unknown_architecture_names_the_valid_ones():
 def test_impossible_knobs(knobs):
     with pytest.raises(ValueError, match=next(iter(knobs))):
         Target(architecture="small_cnn", **knobs)
+
+
+def test_a_kept_epoch_ends_there_whatever_the_validation_says():
+    recipe = dataclasses.replace(RECIPE, epochs=4, learning_rate=0.05, schedule="cosine")
+    reports = []
+    train = images(seed=3)
+    shuffled = dataclasses.replace(train, labels=train.labels[torch.randperm(len(train))])  # nothing to learn
+
+    def kept(epoch):
+        classifier = build_classifier("small_cnn", 4, 32, recipe.normalization, seed=1)
+        trained = train_classifier(
+            classifier,
+            recipe,
+            NoDefense(),
+            shuffled,
+            images(seed=9),
+            run=Run(seed=0, report=lambda *report, **_: reports.append(report)),
+            kept_epoch=epoch,
+        )
+        return classifier.state_dict(), trained
+
+    chosen, best = kept(None)
+    again, stopped = kept(best.best_epoch)
+    assert all(
+        torch.equal(chosen[name], again[name]) for name in chosen
+    )  # the beginning of the same training
+    assert stopped.history == best.history[: best.best_epoch]
+    _, last = kept(4)
+    assert last.best_epoch == 4 and last.validation_accuracy == last.history[-1]["validation_accuracy"]
+    assert last.history == best.history
+    states = [kept(epoch)[0]["head.weight"] for epoch in (1, 2, 3, 4)]
+    assert len({tuple(state.flatten().tolist()) for state in states}) == 4
+    reports.clear()
+    kept(2)
+    assert [report[1:] for report in reports] == [(1, 2), (2, 2)]

@@ -8,15 +8,7 @@ import torch
 from torch import Tensor
 
 from trainables.attacks.base import Attack, Reconstructions, chunk_size, to_pixels
-from trainables.attacks.optim.descent import (
-    DescentState,
-    Guide,
-    Journal,
-    Losses,
-    adam_start,
-    adam_update,
-    descend,
-)
+from trainables.attacks.optim.descent import Guide, Journal, adam_descend
 from trainables.attacks.optim.rows import Rows
 from trainables.errors import ConfigError
 from trainables.method import length_knob
@@ -99,21 +91,16 @@ class ConditionalSearch(Attack):
         """
         cuts = [size for size in noise_sizes for _ in range(VIEWS)]
 
-        def step(
-            state: DescentState, iteration: int, views: Tensor, heads: Tensor
-        ) -> tuple[DescentState, Losses]:
-            z = state["z"].detach().requires_grad_(True)
+        def loss(z: Tensor, _: int, views: Tensor, heads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             images = prior.generator(with_labels(z, labels))
-            loss = images.new_zeros(len(labels))
+            losses = images.new_zeros(len(labels))
             parts = zip(torch.split(views, AUGMENTATION_DRAWS, 1), torch.split(heads, cuts, 1), strict=True)
             for number, (draws, noise) in enumerate(parts):
                 guide = guides[number // VIEWS]
-                loss = loss + guide(random_augmentation(images, draws), labels, noise) / len(guides)
-            (gradient,) = torch.autograd.grad(loss.sum() / self.group, z)
-            total = loss.detach().sum()
-            after = adam_update(state, gradient, steps=iteration + 1, learning_rate=self.learning_rate)
-            return after, (total, torch.zeros_like(total))
+                losses = losses + guide(random_augmentation(images, draws), labels, noise) / len(guides)
+            total = losses.sum()
+            return total / self.group, total, torch.zeros_like(total)
 
-        start = adam_start("z", z)
-        state, losses = descend(step, start, len(labels), self.iterations, noises, journal)
-        return with_labels(state["z"], labels), losses
+        rows, rate = len(labels), self.learning_rate
+        z, means = adam_descend("z", z, loss, self.iterations, noises, journal, rows=rows, learning_rate=rate)
+        return with_labels(z, labels), means

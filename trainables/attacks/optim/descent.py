@@ -5,12 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise
 from trainables.errors import TrialError
-from trainables.nn.critic import Critic
 from trainables.nn.identity_losses import IdentityLoss
 from trainables.runtime.resumable_loop import resumable_loop
 from trainables.storage.resume import Resume
@@ -161,6 +160,35 @@ def adam_update(
     return dict(zip((name, "first", "second"), values, strict=True))
 
 
+def adam_descend(
+    name: str,
+    values: Tensor,
+    loss: Callable[..., tuple[Tensor, Tensor, Tensor]],
+    iterations: int,
+    noises: Sequence[Iterator[Tensor]],
+    journal: Journal,
+    *,
+    rows: int,
+    learning_rate: float | Callable[[int], float],
+    decays: tuple[float, float] = (0.9, 0.999),
+) -> tuple[Tensor, Tensor]:
+    """Return `values` after a descent by Adam, and its losses; see `descend`, whose state calls them `name`.
+
+    ``loss(values, iteration, *draws)`` returns what is minimised, and the sums of both losses over `rows`.
+    """
+
+    def step(state: DescentState, iteration: int, *draws: Tensor) -> tuple[DescentState, Losses]:
+        leaf = state[name].detach().requires_grad_(True)
+        total, identity_loss, prior_loss = loss(leaf, iteration, *draws)
+        (gradient,) = torch.autograd.grad(total, leaf)
+        rate = learning_rate(iteration) if callable(learning_rate) else learning_rate
+        after = adam_update(state, gradient, steps=iteration + 1, learning_rate=rate, decays=decays)
+        return after, (identity_loss.detach(), prior_loss.detach())
+
+    state, losses = descend(step, adam_start(name, values), rows, iterations, noises, journal)
+    return state[name], losses
+
+
 def guided(target: Classifier, loss: IdentityLoss) -> Guide:
     """Return `loss` of what `target` says as the identity loss of images."""
 
@@ -169,16 +197,3 @@ def guided(target: Classifier, loss: IdentityLoss) -> Guide:
             return loss(target(images), labels)
 
     return guide
-
-
-def realism(discriminator: nn.Module, images: Tensor, group: int = 1) -> Tensor:
-    """Return the discriminator's scores (n,) of images (n, 3, S, S).
-
-    One that compares the images of a batch with each other says so in ``compares_images``; it gets `group`
-    neighbouring images at a time, so that scores do not depend on how many groups are worked on at once.
-    """
-    if isinstance(discriminator, Critic) and discriminator.compares_images:
-        scores: Tensor = discriminator(images, group)
-    else:
-        scores = discriminator(images)
-    return scores

@@ -7,23 +7,26 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainables.attacks.base import Passes, Reconstructions, chunk_size, row_noise, to_pixels
-from trainables.attacks.optim.descent import (
-    DescentState,
-    Guide,
-    Journal,
-    Losses,
-    adam_start,
-    adam_update,
-    descend,
-    realism,
-)
+from trainables.attacks.base import Passes, Reconstructions, chunk_size, to_pixels
+from trainables.attacks.optim.descent import Guide, Journal, adam_descend
 from trainables.attacks.optim.guided import GuidedSearch
 from trainables.attacks.optim.rows import by_sample, search_rows
 from trainables.errors import TrialError
+from trainables.nn.critic import realism
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above
 from trainables.runtime.run import Run
+from trainables.runtime.seeds import row_noise
+
+# of the presets for a machine without a GPU
+CPU_PRIOR = {
+    "kind": "kedmi",
+    "width": 16,
+    "epochs": 12,
+    "batch_size": 32,
+    "learning_rate": 5e-4,
+    "critic_steps": 2,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +62,11 @@ class GaussianSearch(GuidedSearch):
     def passes(self) -> Passes:
         """Return what one identity costs."""
         return Passes.descents(1, self.iterations, images=self.restarts)
+
+    def unguided_latents(self, normals: Tensor) -> Tensor:
+        """Return draws from the Gaussian that every identity starts with."""
+        start = torch.stack((torch.zeros_like(normals), torch.full_like(normals, self.log_variance)))
+        return self.draw(start, normals)
 
     def search(
         self, guide: Guide, prior: PriorNetworks, identities: Tensor, *, run: Run, noise_size: int
@@ -118,24 +126,20 @@ class GaussianSearch(GuidedSearch):
         (n, size) a step. Rows are compared in groups of `group` neighbours.
         """
 
-        def step(
-            state: DescentState, iteration: int, drawn: Tensor, head: Tensor
-        ) -> tuple[DescentState, Losses]:
-            gaussian = state["gaussian"].requires_grad_(True)
+        def loss(gaussian: Tensor, _: int, drawn: Tensor, head: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             images = prior.generator(self.draw(gaussian, drawn))
             prior_loss = functional.softplus(-realism(prior.discriminator, images, self.group)).sum()
             identity_loss = guide(images, labels, head).sum()
             total = (prior_loss + self.identity_weight * identity_loss) / self.group
-            (gradient,) = torch.autograd.grad(total, gaussian)
-            after = adam_update(state, gradient, steps=iteration + 1, learning_rate=self.learning_rate)
-            return after, (identity_loss.detach(), prior_loss.detach())
+            return total, identity_loss, prior_loss
 
         weight = next(prior.generator.parameters())
         zeros = torch.zeros(len(labels), prior.latent_size, dtype=weight.dtype, device=labels.device)
-        gaussian = torch.stack((zeros, zeros + self.log_variance))
-        start = adam_start("gaussian", gaussian)
-        last, losses = descend(step, start, len(labels), self.iterations, [draws, noise], journal)
-        return last["gaussian"], losses
+        start, rate = torch.stack((zeros, zeros + self.log_variance)), self.learning_rate
+        noises, rows = [draws, noise], len(labels)
+        return adam_descend(
+            "gaussian", start, loss, self.iterations, noises, journal, rows=rows, learning_rate=rate
+        )
 
     def draw(self, gaussian: Tensor, noise: Tensor) -> Tensor:
         """Return latents (n, Z): mean + exp(log_variance / 2) * noise, clipped if `clip` says so.

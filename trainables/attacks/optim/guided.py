@@ -1,14 +1,13 @@
 """Searches that an identity loss and a prior's realism guide: those of GMI, KEDMI and LOMMA. No attack."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor
 
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import noise_size
-from trainables.attacks.base import Attack, Reconstructions
+from trainables.attacks.base import Attack, Learnt, Reconstructions
 from trainables.attacks.optim.descent import Guide, guided
 from trainables.method import length_knob
 from trainables.nn.identity_losses import cross_entropy
@@ -34,7 +33,7 @@ class GuidedSearch(Attack):
         above(self, 0, "learning_rate")
         at_least(self, 0, "identity_weight")
 
-    def guide(self, target: Classifier, auxiliary: Mapping[str, Any] | None, device: str) -> Guide:
+    def guide(self, target: Classifier, auxiliary: Learnt, device: str) -> Guide:
         """Return the identity loss of images: the cross-entropy, unless a subclass has another."""
         return guided(target, cross_entropy)
 
@@ -45,13 +44,7 @@ class GuidedSearch(Attack):
         raise NotImplementedError
 
     def reconstruct(
-        self,
-        target: Classifier,
-        prior: PriorNetworks,
-        identities: Tensor,
-        *,
-        run: Run,
-        auxiliary: Mapping[str, Any] | None,
+        self, target: Classifier, prior: PriorNetworks, identities: Tensor, run: Run, auxiliary: Learnt
     ) -> Reconstructions:
         """Return (restarts, N) reconstructions; see `Attack.reconstruct`."""
         guide = self.guide(target, auxiliary, run.device)

@@ -14,10 +14,10 @@ from trainables.attacks.optim.descent import (
     Losses,
     descend,
     momentum_step,
-    realism,
 )
 from trainables.attacks.optim.guided import GuidedSearch
 from trainables.attacks.optim.rows import Rows
+from trainables.nn.critic import realism
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.run import Run
@@ -48,6 +48,10 @@ class LatentSearch(GuidedSearch):
     def passes(self) -> Passes:
         """Return what one identity costs."""
         return Passes.descents(self.restarts, self.iterations)
+
+    def unguided_latents(self, normals: Tensor) -> Tensor:
+        """Return random latents, clipped as every step clips them."""
+        return normals.clamp(-self.clip, self.clip)
 
     def search(
         self, guide: Guide, prior: PriorNetworks, identities: Tensor, *, run: Run, noise_size: int

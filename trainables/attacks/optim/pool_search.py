@@ -1,16 +1,18 @@
-"""What MIRROR's two attacks share: a rated pool of samples, and images of truncated styles. No attack."""
+"""The base of MIRROR's two attacks: a rated pool of samples, and images of truncated styles. No attack."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from trainables.attacks.base import Attack, chunk_size, row_noise
-from trainables.attacks.optim.style_pool import sample_styles, worked
+from trainables.attacks.base import Attack, chunk_size, render
+from trainables.attacks.optim.style_pool import sample_styles, style_bounds, worked
 from trainables.attacks.optim.styles import StyleGenerator, style_generator
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import at_least
 from trainables.runtime.run import Run
+from trainables.runtime.seeds import row_noise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,14 @@ class PoolSearch(Attack):
     def images(self, generator: StyleGenerator, styles: Tensor) -> Tensor:
         """Return what targets see of styles (n, W), (n, 3, S, S), not clipped."""
         return generator.view(generator.synthesis(generator.truncate(styles, self.psi, self.cutoff)))
+
+    def unguided(self, prior: PriorNetworks, count: int, *, run: Run) -> Tensor:
+        """Return the pictures of random samples, within the usual styles; see `Attack.unguided`."""
+        generator = style_generator(prior, self.kind)
+        styles = sample_styles(generator, prior.latent_size, count, kind="unguided", run=run)
+        low, high = style_bounds(styles, self.spread)
+        bounded = torch.minimum(torch.maximum(styles, low), high)
+        return render(lambda some: self.images(generator, some), bounded, run)
 
     def rated_pool(
         self,

@@ -12,7 +12,7 @@ from trainables.attacks.optim.descent import DescentState
 from trainables.runtime.seeds import stream
 
 Draws = dict[str, Tensor]
-"""What one step draws, standard normal: ``z`` (n, B, Z) for the images, ``kl`` (n, Y, M, Z) for the
+"""Draws of one step, standard normal: ``z`` (n, B, Z) for the images, ``kl`` (n, Y, M, Z) for the
 divergence, ``head`` (n, B, size) for the target; with components C, from a Gumbel distribution:
 ``gumbel`` (n, Y, B, C) and ``kl_gumbel`` (n, Y, M, C). Y is the number of layers."""
 

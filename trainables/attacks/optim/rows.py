@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from trainables.attacks.base import Reconstructions, in_chunks, row_noise
+from trainables.attacks.base import Reconstructions, in_chunks
 from trainables.attacks.optim.descent import Journal, sampled
 from trainables.runtime.progress import Report
 from trainables.runtime.run import Run
+from trainables.runtime.seeds import row_noise
 
 LOSSES = ("identity_loss", "prior_loss")
 History = list[dict[str, float]]

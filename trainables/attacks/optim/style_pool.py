@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise
-from trainables.attacks.base import in_chunks
+from trainables.attacks.base import all_chunks, in_chunks
 from trainables.attacks.optim.styles import StyleGenerator
 from trainables.nn.crops import Crop, apply_crop
 from trainables.runtime.run import Run
@@ -25,10 +25,9 @@ def sample_styles(generator: StyleGenerator, latent_size: int, count: int, *, ki
     latents = torch.randn(count, latent_size, generator=run.stream(kind, "pool"))
 
     def work(first: int, stop: int) -> Tensor:
-        return generator.style(latents[first:stop].to(run.device)).cpu()
+        return generator.style(latents[first:stop].to(run.device))
 
-    with torch.no_grad():
-        return torch.cat(in_chunks(count, 4096, work))
+    return all_chunks(count, 4096, work)
 
 
 def best(scores: Tensor, count: int) -> Tensor:
@@ -48,10 +47,9 @@ def style_bounds(styles: Tensor, spread: float) -> tuple[Tensor, Tensor]:
     return low, high
 
 
-def picture(generator: StyleGenerator, styles: Tensor, clip: bool) -> Tensor:
-    """Return what targets see of the images of `styles`, (n, 3, S, S), clipped to [0, 1] or not."""
-    whole = generator.synthesis(styles)
-    return generator.view(whole.clamp(0, 1) if clip else whole)
+def visible(generator: StyleGenerator, images: Tensor, clip: bool) -> Tensor:
+    """Return what targets see of whole `images`, (n, 3, S, S), clipped to [0, 1] or not."""
+    return generator.view(images.clamp(0, 1) if clip else images)
 
 
 def mirrored_scores(target: Classifier, images: Tensor, noise: Iterator[Tensor]) -> Tensor:

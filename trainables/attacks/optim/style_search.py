@@ -1,22 +1,21 @@
 """The frame of PPA and IF-GMI: select starts from a pool, descend, keep what survives crops. No attack."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import noise_size
-from trainables.attacks.base import Attack, Reconstructions, chunk_size, row_noise
+from trainables.attacks.base import Attack, Learnt, Reconstructions, chunk_size, render
 from trainables.attacks.optim.rows import Meter, Rows
 from trainables.attacks.optim.style_pool import (
     best,
     crop_scores,
     mirrored_scores,
-    picture,
     sample_styles,
+    visible,
     worked,
 )
 from trainables.attacks.optim.styles import StyleGenerator, style_generator
@@ -25,6 +24,7 @@ from trainables.nn.crops import Crop, draw_crops
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.run import Run
+from trainables.runtime.seeds import row_noise
 
 
 @dataclass(frozen=True)
@@ -120,14 +120,19 @@ class StyleSearch(Attack):
         """Return the reconstructions: descents from the starts of `task`, and the choice among their ends."""
         raise NotImplementedError
 
+    def unguided(self, prior: PriorNetworks, count: int, *, run: Run) -> Tensor:
+        """Return the pictures of random samples, as descents start; see `Attack.unguided`."""
+        generator = style_generator(prior, self.kind)
+        styles = sample_styles(generator, prior.latent_size, count, kind="unguided", run=run)
+
+        def images(some: Tensor) -> Tensor:
+            cut = generator.truncate(some, self.psi, self.cutoff)[:, 0]
+            return visible(generator, generator.synthesis(cut), self.clip)
+
+        return render(images, styles, run)
+
     def reconstruct(
-        self,
-        target: Classifier,
-        prior: PriorNetworks,
-        identities: Tensor,
-        *,
-        run: Run,
-        auxiliary: Mapping[str, Any] | None,
+        self, target: Classifier, prior: PriorNetworks, identities: Tensor, run: Run, auxiliary: Learnt
     ) -> Reconstructions:
         """Return (kept, N) reconstructions; see `Attack.reconstruct`."""
         generator = style_generator(prior, self.kind)
@@ -168,7 +173,7 @@ class StyleSearch(Attack):
         def rate(first: int, stop: int) -> Tensor:
             styles = generator.truncate(pool[first:stop].to(run.device), self.psi, self.cutoff)
             streams = [run.stream(self.kind, "pool", row) for row in range(first, stop)]
-            images = picture(generator, styles, self.clip_samples)
+            images = visible(generator, generator.synthesis(styles), self.clip_samples)
             scores = mirrored_scores(target, images, row_noise(streams, noise, run.device))
             return scores[:, identities.to(run.device)]
 

@@ -1,4 +1,4 @@
-"""What a generator with a style space offers to attacks that search there."""
+"""Generators with a style space: the methods that attacks search there by."""
 
 from typing import Protocol, runtime_checkable
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from trainables.errors import ConfigError
 from trainables.nn.stylegan2.discriminator import Discriminator, DiscriminatorShape
 from trainables.nn.stylegan2.generator import Generator, GeneratorShape
+from trainables.storage.file_kinds import file_kind
 from trainables.storage.safe_pickle import Inert, Refused, read
 
 Weights = dict[str, Tensor]
@@ -68,12 +69,18 @@ def fill(network: nn.Module, state: Weights, name: str) -> None:
 
 def load(path: Path) -> StyleGAN2Checkpoint:
     """Return the checkpoint at `path`, a published .pkl or a .safetensors of `convert`."""
-    return _converted(path) if path.suffix == ".safetensors" else _published(path)
+    return _converted(path) if is_converted(path) else _published(path)
+
+
+def is_converted(path: Path) -> bool:
+    """Return whether the file at `path` is safetensors, by its content, else by its name."""
+    kind = file_kind(path) if path.is_file() else "unknown"
+    return kind == "safetensors" or (kind == "unknown" and path.suffix == ".safetensors")
 
 
 def shapes(path: Path) -> Shapes:
     """Return what the networks at `path` are made of, without their weights where the file allows it."""
-    if path.suffix == ".safetensors":
+    if is_converted(path):
         with _opened(path) as file:
             return _header(file, path)
     status = path.stat() if path.is_file() else None
@@ -142,6 +149,9 @@ def _published_shapes(path: Path, version: tuple[int, int] | None) -> Shapes:
 
 def _published(path: Path) -> StyleGAN2Checkpoint:
     kind = "a StyleGAN2 checkpoint (.pkl of StyleGAN2-ADA in PyTorch, or .safetensors)"
+    contents = file_kind(path) if path.is_file() else "unknown"
+    if " " in contents:
+        raise ConfigError(f"expected {kind} in {path}, got {contents}")
     try:
         content = read(path, kind)
     except Refused as refused:

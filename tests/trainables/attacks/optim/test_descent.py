@@ -2,19 +2,16 @@
 
 import pytest
 import torch
-from torch import nn
 
 from trainables.attacks.optim.descent import (
     Journal,
+    adam_descend,
     adam_step,
     descend,
     momentum_step,
-    realism,
     sampled,
 )
 from trainables.errors import TrialError
-from trainables.nn.critic import Critic
-from trainables.priors.base import PriorNetworks, inference_prior
 from trainables.storage.resume import Resume
 
 
@@ -128,25 +125,26 @@ def test_what_is_not_finite_is_a_trial_error():
         run(iterations=9, step=diverging)
 
 
-class Comparing(Critic):
-    """Scores an image by the sum of its group."""
+def test_a_descent_by_adam_is_that_of_torch_with_its_rates():
+    start, goal = torch.zeros(3, 2).double(), torch.tensor([1.0, -2.0]).double()
 
-    compares_images = True
+    def loss(values, iteration, drawn):
+        total = (values - goal * drawn).square().sum()
+        return total / 2, total, torch.zeros(()).double()
 
-    def forward(self, x, group):
-        return torch.cat([part.sum().expand(len(part)) for part in x.split(group)])
+    def rate(iteration):
+        return 0.1 / (1 + iteration)
 
-
-def test_realism_hands_the_group_to_a_discriminator_that_compares():
-    images = torch.arange(5.0).reshape(5, 1, 1, 1)
-    assert realism(Comparing(), images).tolist() == [0, 1, 2, 3, 4]
-    assert realism(Comparing(), images, 2).tolist() == [1, 1, 5, 5, 4]
-    assert realism(nn.Flatten(0), images, 2).tolist() == [0, 1, 2, 3, 4]
-
-
-def test_a_lean_prior_is_a_copy():
-    prior = PriorNetworks(nn.Linear(3, 4), nn.Linear(4, 1), 3)
-    fast = inference_prior(prior, "cpu")
-    assert fast.latent_size == 3 and torch.equal(fast.generator.weight, prior.generator.weight)
-    assert prior.generator.weight.requires_grad and not fast.generator.weight.requires_grad
-    assert not fast.discriminator.weight.requires_grad and not fast.discriminator.training
+    values, losses = adam_descend(
+        "x", start, loss, 5, [counting()], Journal(), rows=3, learning_rate=rate, decays=(0.5, 0.9)
+    )
+    weight = start.clone().requires_grad_(True)
+    optimizer = torch.optim.Adam([weight], lr=1.0, betas=(0.5, 0.9))
+    for iteration in range(5):
+        optimizer.param_groups[0]["lr"] = rate(iteration)
+        total = (weight - goal * (iteration + 1)).square().sum()
+        assert losses[iteration, 0].item() == pytest.approx(total.item() / 3)
+        optimizer.zero_grad()
+        (total / 2).backward()
+        optimizer.step()
+    torch.testing.assert_close(values, weight.detach())

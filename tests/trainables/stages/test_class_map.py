@@ -1,0 +1,112 @@
+"""Class maps in the forms that people keep them in, and targets whose classes stand in another order."""
+
+import json
+
+import pytest
+import torch
+
+from trainables.config import load_trial
+from trainables.defenses import DEFENSES
+from trainables.errors import ConfigError
+from trainables.stages.class_map import class_order, folder_labels, read_class_map, reorder
+from trainables.stages.target import new_target
+
+NAMES = ("zoe", "ada", "bob b")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(NAMES),
+        json.dumps({name: label for label, name in enumerate(NAMES)}),
+        json.dumps({str(label): name for label, name in enumerate(NAMES)}),
+        json.dumps({"ada": 1, "bob b": 2, "zoe": 0}),
+        "zoe\nada\nbob b\n",
+        "\ufeffzoe\r\nada\r\n\r\nbob b",
+        "0 zoe\n1 ada\n2 bob b",
+        "2,bob b\n0,zoe\n1,ada\n",
+        "0: zoe\n1: ada\n2: bob b",
+        "zoe 0\nada 1\nbob b 2",
+        "zoe\t0\nada\t1\nbob b\t2",
+    ],
+)
+def test_forms(tmp_path, text):
+    (tmp_path / "labels.json").write_text(text, encoding="utf-8")
+    assert read_class_map(tmp_path / "labels.json") == NAMES
+    assert folder_labels(tmp_path) == folder_labels(tmp_path / "target.safetensors") == NAMES
+
+
+def test_lines_that_are_numbers_alone_are_names(tmp_path):
+    (tmp_path / "map").write_text("7\n3\n5\n")
+    assert read_class_map(tmp_path / "map") == ("7", "3", "5")
+    assert folder_labels(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "got neither"),
+        ("[]", "got neither"),
+        ("[1, 2]", "got neither"),
+        ('{"a": "b"}', "got neither"),
+        ('{"a": 0, "b": true}', "got neither"),
+        ('["a"', "expected JSON"),
+        ('["a", "b", "a"]', "every name once .* got twice: a"),
+        ('{"a": 0, "a": 1}', "every name once .* got twice: a"),
+        ('{"a": 0, "b": 0}', "every label once .* got twice: 0"),
+        ('{"a": 1, "b": 2}', "labels from 0 to 1 .* got some from 1 to 2"),
+        ("a\nb\na", "every name once"),
+    ],
+)
+def test_what_is_no_map(tmp_path, text, said):
+    (tmp_path / "map").write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        read_class_map(tmp_path / "map")
+    with pytest.raises(ConfigError, match="expected a class map"):
+        read_class_map(tmp_path / "none")
+
+
+def test_people_are_matched_by_name():
+    assert class_order(("zoe", "ada", "bob"), ("ada", "bob", "zoe")) == [1, 2, 0]
+    assert class_order(("Zoe Z", "Ada-A"), ("ada_a", "zoe_z")) == [1, 0]
+    assert class_order(("a b", "ab"), ("ab", "a b")) == [1, 0]  # the same but for the blank: to the letter
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "said"),
+    [
+        (("ada", "bob"), ("ada", "eve"), "no class of eve; classes of people without private images: bob"),
+        (("ada", "bob", "eve"), ("ada", "bob"), "3 classes to be the 2 private people.*: eve"),
+        (("ada",), ("ada", "bob"), "no class of bob"),
+        (("a b", "ab"), ("ab", "a-b"), "no class of a-b"),
+    ],
+)
+def test_others_are_refused(labels, names, said):
+    with pytest.raises(ConfigError, match=said):
+        class_order(labels, names)
+
+
+FACES = {"kind": "synthetic_faces", "population": "private", "identities": 4, "images_per_identity": 8}
+
+
+@pytest.mark.parametrize("kind", DEFENSES)
+def test_a_reordered_classifier_gives_the_same_logits_in_the_new_order(kind):
+    document = {
+        "image_size": 32,
+        "private": FACES,
+        "public": {**FACES, "population": "public"},
+        "pretraining": {"kind": "none"},
+        "target": {"architecture": "small_cnn"},
+        "defense": {"kind": kind},
+        "prior": {"kind": "gmi", "width": 2},
+        "attack": {"kind": "gmi"},
+        "judge": {"kind": "classifier", "architecture": "small_cnn"},
+    }
+    classifier = new_target(load_trial(document), 4).eval()
+    images, logits = torch.rand(3, 3, 32, 32), []
+    for order in ([0, 1, 2, 3], [2, 0, 3, 1]):
+        reorder(classifier, order)
+        with torch.no_grad():
+            torch.manual_seed(0)  # of a noisy head
+            logits.append(classifier(images))
+    assert torch.equal(logits[1], logits[0][:, [2, 0, 3, 1]])

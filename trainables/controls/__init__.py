@@ -1,0 +1,1 @@
+"""Controls of a study: floor, ceiling and targets that say whether its figures can tell anything."""

@@ -1,0 +1,138 @@
+"""Class maps: which class of somebody's target means whom, as people write it down, matched by name."""
+
+import json
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from trainables.architectures.base import Classifier
+from trainables.errors import ConfigError
+from trainables.storage.weights import listed
+
+IN_FOLDER = "labels.json"  # of an exported target
+
+
+def read_class_map(path: Path) -> tuple[str, ...]:
+    """Return the names of a target's classes, in the order of its labels, from the file at `path`.
+
+    JSON: a list of names, or a mapping of names to labels or of labels to names, labels from 0. Text: a name
+    on each line, in order; or a label and a name on each, in either order, with a comma or blanks between.
+    Raises `ConfigError` for anything else, and for names or labels that come twice or are left out.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"expected a class map, JSON or text, at {path}: {reason} (--labels)") from None
+    if text.lstrip()[:1] in ("[", "{"):
+        try:
+            content = json.loads(text, object_pairs_hook=_Pairs)
+        except ValueError as error:
+            raise ConfigError(f"expected JSON in {path}, got: {error} (--labels)") from None
+        pairs = _of_json(content)
+    else:
+        pairs = _of_lines([line.strip() for line in text.splitlines() if line.strip()])
+    if pairs is None or not pairs:
+        raise ConfigError(
+            f"expected in {path} a list of names, or names with their labels, got neither (--labels)"
+        )
+    columns: list[tuple[str, list[Any]]] = [
+        ("name", [name for _, name in pairs]),
+        ("label", [label for label, _ in pairs]),
+    ]
+    for what, values in columns:
+        twice = sorted({str(value) for value in values if values.count(value) > 1})
+        if twice:
+            raise ConfigError(f"expected every {what} once in {path}, got twice: {listed(twice)} (--labels)")
+    if sorted(label for label, _ in pairs) != list(range(len(pairs))):
+        raise ConfigError(
+            f"expected labels from 0 to {len(pairs) - 1} in {path}, got some from "
+            f"{min(pairs)[0]} to {max(pairs)[0]} (--labels)"
+        )
+    return tuple(name for _, name in sorted(pairs))
+
+
+def folder_labels(path: Path) -> tuple[str, ...] | None:
+    """Return the names in the `labels.json` of the exported target at `path`, its folder or its weights."""
+    file = (path if path.is_dir() else path.parent) / IN_FOLDER
+    return read_class_map(file) if file.is_file() else None
+
+
+def class_order(labels: Sequence[str], names: Sequence[str]) -> list[int]:
+    """Return, for each of the private people `names`, the class of the target that means them.
+
+    labels: names of the target's classes, in order. Names are the same if they are so without regard to case,
+    accents' encoding, and what stands between words. Raises `ConfigError` unless both are the same people.
+    """
+    position = {label: number for number, label in enumerate(labels)}
+    if not all(name in position for name in names):
+        position = {_key(label): number for number, label in enumerate(labels)}
+        keys = [_key(name) for name in names]
+        if len(position) < len(labels) or len(set(keys)) < len(names):
+            position, keys = {label: number for number, label in enumerate(labels)}, list(names)
+    else:
+        keys = list(names)
+    absent = [name for name, key in zip(names, keys, strict=True) if key not in position]
+    known = set(keys)
+    surplus = [label for label, key in zip(labels, position, strict=True) if key not in known]
+    if absent or surplus:
+        problems = [
+            *([f"no class of {listed(absent)}"] if absent else []),
+            *([f"classes of people without private images: {listed(surplus)}"] if surplus else []),
+        ]
+        raise ConfigError(
+            f"expected the target's {len(labels)} classes to be the {len(names)} private people; got "
+            f"{'; '.join(problems)} (--labels, private); give the map of this target, and its people's images"
+        )
+    return [position[key] for key in keys]
+
+
+def reorder(classifier: Classifier, order: Sequence[int]) -> None:
+    """Make class k of `classifier` what its class ``order[k]`` was, in place."""
+    layer = [module for module in classifier.head.modules() if isinstance(module, nn.Linear)][-1]
+    for values in (layer.weight, layer.bias):
+        if values is not None:
+            values.data = values.data[list(order)].clone()
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """The members of a JSON object, those given twice included."""
+
+
+def _of_json(content: Any) -> list[tuple[int, str]] | None:
+    if not isinstance(content, _Pairs):
+        return list(enumerate(content)) if all(isinstance(name, str) for name in content) else None
+    if all(type(label) is int for _, label in content):
+        return [(label, name) for name, label in content]
+    if all(label.isdecimal() and isinstance(name, str) for label, name in content):
+        return [(int(label), name) for label, name in content]
+    return None
+
+
+def _of_lines(lines: list[str]) -> list[tuple[int, str]]:
+    for first in (True, False):
+        split = [_halves(line, first) for line in lines]
+        labels = [label for label, _ in split]
+        if all(label.isdecimal() and name for label, name in split) and set(map(int, labels)) == set(
+            range(len(lines))
+        ):
+            return [(int(label), name) for label, name in split]
+    return list(enumerate(lines))
+
+
+def _halves(line: str, first: bool) -> tuple[str, str]:
+    """Return the label and the name of a line whose label comes first or last."""
+    parts = line.replace(",", " ").replace("\t", " ").strip()
+    if first:
+        label, _, name = parts.partition(" ")
+    else:
+        name, _, label = parts.rpartition(" ")
+    return label.strip().removesuffix(":"), name.strip()
+
+
+def _key(name: str) -> str:
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    return "".join(character for character in folded if character.isalnum())

@@ -1,0 +1,31 @@
+"""Effect of a defense at a freeze point: one without any is the undefended target under another name."""
+
+import functools
+
+import torch
+
+from trainables.architectures import ARCHITECTURES
+from trainables.defenses import DEFENSES
+from trainables.defenses.base import Defense
+from trainables.defenses.rule import trained_trace
+from trainables.training.freeze import freeze
+
+
+@functools.cache
+def is_active(architecture: str, image_size: int, freeze_point: str, kind: str) -> bool:
+    """Return whether a defense of `kind` changes the trained weights at `freeze_point`.
+
+    BiDO, for one, has no term left where every stage is frozen and the neck has no weights. The networks are
+    built without memory for their weights, so it takes milliseconds.
+    """
+    defense = DEFENSES[kind]
+    if defense.is_active is Defense.is_active:  # of no defense that may be without effect
+        return True
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        classifier = defense().prepare(ARCHITECTURES[architecture].build(2, image_size))
+        frozen = freeze(classifier, freeze_point)
+        with torch.no_grad():
+            inputs = classifier.run(torch.zeros(2, 3, image_size, image_size), 0, frozen)
+        trace: dict[str, torch.Tensor] = {}
+        classifier(inputs, frozen, trace)
+        return defense().is_active(trained_trace(trace))
