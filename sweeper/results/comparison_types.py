@@ -188,7 +188,7 @@ class Attained:
 
 @dataclass(frozen=True, kw_only=True)
 class AttainmentLevel:
-    """What every study attains at one level.
+    """A level of one objective, and the best of another that every study attains there.
 
     Attributes:
         given: name of the objective that is given.

@@ -123,19 +123,19 @@ def take_batch(pixels: Tensor, index: Tensor, views: BatchAugmentation) -> Tenso
 
     Where a shift leaves the image, the image is mirrored at its border.
     """
-    if not bool(views.flips.any()) and not bool(views.shifts.any()):
-        return pixels[upload(index, pixels.device)]
+    where = pixels.device
+    chosen = pixels[upload(index, where)]
+    if not bool(views.shifts.any()):
+        if not bool(views.flips.any()):
+            return chosen
+        return torch.where(upload(views.flips, where)[:, None, None, None], chosen.flip(3), chosen)
     size = pixels.shape[-1]
     place = torch.arange(size)
     rows = _inside(place + views.shifts[:, :1], size)
     columns = _inside(torch.where(views.flips[:, None], place.flip(0), place) + views.shifts[:, 1:], size)
-    where = pixels.device
-    return pixels[
-        upload(index, where).view(-1, 1, 1, 1),
-        torch.arange(pixels.shape[1], device=where).view(1, -1, 1, 1),
-        upload(rows, where)[:, None, :, None],
-        upload(columns, where)[:, None, None, :],
-    ]
+    at = (rows[:, :, None] * size + columns[:, None, :]).flatten(1)
+    flat = upload(at, where)[:, None].expand(-1, pixels.shape[1], -1)
+    return chosen.flatten(2).gather(2, flat).reshape(chosen.shape)
 
 
 def _inside(place: Tensor, size: int) -> Tensor:

@@ -266,7 +266,7 @@ def test_a_trial_that_shows_a_useless_judge_stops_the_sweep_until_anyway(home, c
         sweep(study, home, run=run, shared=False)
     assert len(counts(home, "cheap")) == done  # told before any work
     outcome = sweep(study, home, run=run, shared=False, anyway=True)
-    assert len(outcome.records["trials"]) == 4
+    assert len(outcome.records.trials) == 4
 
 
 def test_a_cluster_on_which_no_trial_fits_any_more_is_told_of_once(monkeypatch):

@@ -187,6 +187,14 @@ def test_unvaried_shows_the_images():
     assert torch.equal(take_batch(pixels, index, no_augmentation(3)), pixels[index])
 
 
+def test_mirrored_images_are_flipped():
+    pixels = torch.randint(0, 256, (5, 3, 8, 8), dtype=torch.uint8)
+    index, flips = torch.tensor([4, 0, 4, 2]), torch.tensor([True, False, False, True])
+    seen = take_batch(pixels, index, BatchAugmentation(flips, torch.zeros(4, 2, dtype=torch.int64)))
+    for row, (source, flip) in enumerate(zip(index.tolist(), flips.tolist(), strict=True)):
+        assert torch.equal(seen[row], pixels[source].flip(-1) if flip else pixels[source])
+
+
 def test_shift_and_mirror_equal_padding_cropping_and_flipping():
     pixels = torch.randint(0, 256, (4, 3, 16, 16), dtype=torch.uint8)
     views = BatchAugmentation(torch.tensor([True, False, True]), torch.tensor([[2, -1], [0, 2], [-2, 1]]))
