@@ -54,9 +54,10 @@ def analyze(
     study: str = "quickstart",
     overrides: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return ``analysis``, its name, ``rows``, ``{"trial": number, "attack": name, **figures}``, and ``warnings``.
+    """Return ``{"analysis": name, "rows": rows, "warnings": texts}``, JSON-ready.
 
-    A warning is told as soon as its judge is there.
+    A row is ``{"trial": number, "attack": name, **figures}``. A warning is told as soon as its judge is
+    there.
 
     reference: a stored study, or the path of a checkpoint, whose rows have None for a trial. trials: of the
     study; those on its front by default. Of a trial with several seeds the first is looked at.
