@@ -16,9 +16,10 @@ from trainables.errors import ConfigError
 @click.command(epilog="Example: sweeper front quickstart -f csv > front.csv")
 @click.argument("study")
 @click.option("-f", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
+@click.option("--all", "everything", is_flag=True, help="All trials in the table; JSON and CSV have them.")
 @home_option
-def front(study: str, form: Literal["table", "json", "csv"], home: str | None) -> None:
-    """Show the trials of STUDY that no other trial beats, and the hypervolume."""
+def front(study: str, form: Literal["table", "json", "csv"], everything: bool, home: str | None) -> None:
+    """Show the trials of STUDY that no other trial beats beside the undefended one, and the hypervolume."""
     from sweeper.results.records import flat_row, study_records
     from sweeper.storage.home import open_home
 
@@ -29,9 +30,10 @@ def front(study: str, form: Literal["table", "json", "csv"], home: str | None) -
     if form == "csv":
         write_csv([flat_row(trial) for trial in records.trials])
         return
-    from sweeper.cli.tables import show_front
+    from sweeper.cli.tables import show_front, show_warnings
 
-    show_front(records)
+    show_front(records, everything=everything)
+    show_warnings(records, [])
 
 
 @click.command(epilog="Example: sweeper compare freeze_faces bido_faces -o comparison.html")

@@ -1,5 +1,7 @@
 """Formatting of numbers, settings and trials in reports."""
 
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sweeper.results.record_types import TrialRecord
@@ -95,6 +97,36 @@ def freeze_point(trial: TrialRecord) -> str:
 def undefended(trial: TrialRecord) -> bool:
     """Return whether nothing protects this trial: no defense and nothing frozen."""
     return family(trial) == "none" and freeze_point(trial) == "none"
+
+
+def reference(trials: Iterable[TrialRecord], objectives: Mapping[str, str]) -> TrialRecord | None:
+    """Return the undefended trial to compare with, the best in the first objective; None without any."""
+    name, direction = next(iter(objectives.items()))
+    plain = [trial for trial in trials if trial.complete and undefended(trial) and name in trial.values]
+    best = max if direction == "maximize" else min
+    return best(plain, key=lambda trial: trial.values[name], default=None)
+
+
+def chances(trials: Iterable[TrialRecord]) -> list[float]:
+    """Return the attack accuracy of a guess, from the lowest; several where people differ."""
+    known = {trial.metrics.get("chance") for trial in trials if trial.complete}
+    return sorted(chance for chance in known if chance is not None)
+
+
+def warnings(trials: Iterable[TrialRecord]) -> dict[str, list[int]]:
+    """Return each warning with the numbers of the trials that have it.
+
+    Those that differ in their numbers only are one: the first trial's, and the words that others are alike.
+    """
+    texts: dict[str, dict[int, str]] = {}
+    for trial in trials:
+        for text in trial.warnings:
+            texts.setdefault(re.sub(r"\d+(\.\d+)?", "#", text), {}).setdefault(trial.number, text)
+    grouped = {}
+    for of in texts.values():
+        first, *others = dict.fromkeys(of.values())
+        grouped[f"{first}; others alike" if others else first] = list(of)
+    return grouped
 
 
 def short(trial: TrialRecord) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from sweeper.results.comparison_types import VolumeEstimate
+from sweeper.results.comparison_types import AttainedEstimate, VolumeEstimate
 from sweeper.results.record_types import TrialRecord
 from sweeper.results.stage_files import per_identity, per_image
 from sweeper.statistics.bootstrap import DRAWS, DRAWS_OF_THREE, Redrawn, by_identities, by_intervals
@@ -15,6 +15,7 @@ from sweeper.statistics.cross_fitting import (
     CrossFitted,
     Figure,
     SeedNoise,
+    attained_figures,
     cross_fit,
     difference_figure,
     hypervolume_figure,
@@ -114,6 +115,14 @@ def fitted_lead(first: FittedStudy, second: FittedStudy) -> VolumeEstimate | Non
     figure = difference_figure(first.draws, second.draws)
     basis = " against ".join(dict.fromkeys((first.basis, second.basis)))
     return _estimate(figure, basis, lead=True)
+
+
+def fitted_attained(study: FittedStudy, levels: Sequence[float]) -> list[AttainedEstimate | None]:
+    """Return the attack rate that is attained at each test accuracy of `levels`, cross-fitted."""
+    return [
+        None if figure is None else AttainedEstimate(value=figure.value, interval=(figure.low, figure.high))
+        for figure in attained_figures(study.draws, levels)
+    ]
 
 
 def _estimate(figure: Figure | None, basis: str, *, lead: bool = False) -> VolumeEstimate | None:

@@ -133,6 +133,7 @@ def test_rlb(scene, blend):
         floor=0.05,
     )
     found = attack.invert(observe(target, "scores", "cpu"), prior, IDENTITIES, run=Run(seed=SEED))
+    rewards = torch.zeros(attack.episodes, dtype=torch.float64)
     for place, identity in enumerate(IDENTITIES.tolist()):
         actor, critic, log_alpha = make_agent(attack.hidden)
         adams = [
@@ -164,6 +165,7 @@ def test_rlb(scene, blend):
                 margin = max(attack.floor, (here[identity] - others).item())
                 gain = gain + attack.margin_weight * torch.tensor(margin).double().log()
             memory.append((state, action, gain))
+            rewards[episode] += gain / len(IDENTITIES)
             if episode + 1 > attack.replay:
                 order = torch.randperm(episode + 1, generator=draw)[: attack.replay].tolist()
                 states, actions, gains = (torch.stack([memory[i][part] for i in order]) for part in range(3))
@@ -186,4 +188,5 @@ def test_rlb(scene, blend):
             if sure >= highest:
                 best, highest = reached, sure
         torch.testing.assert_close(found.latents[0, place].double(), best, rtol=1e-3, atol=1e-3)
+    assert [point["reward"] for point in found.history] == pytest.approx(rewards.tolist(), rel=1e-3)
     assert found.queries == len(IDENTITIES) * attack.episodes * (3 if blend else 2)

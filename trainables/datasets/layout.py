@@ -1,4 +1,4 @@
-"""Who is shown, by where a picture lies: identity/file, the same in train and test trees, or flat."""
+"""Layout of a folder, which tells who is shown: identity/file, the same in parts, or flat."""
 
 import re
 import unicodedata

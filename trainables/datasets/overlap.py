@@ -57,19 +57,19 @@ def check_parts(parts: Split, *, allow: bool) -> list[str]:
     groups = [group for group in places.values() if len(group) > 1]
     across_people = [g for g in groups if len({label for _, label, _ in g}) > 1]
     across_parts = [g for g in groups if len({part for part, _, _ in g}) > 1 and g not in across_people]
-    found = [
+    problems = [
         f"{len(these)} equal image{'' if len(these) == 1 else 's'} {where} "
         f"({_examples(' = '.join(file for _, _, file in group) for group in these)})"
         for these, where in ((across_people, "under two people"), (across_parts, "in two of its parts"))
         if these
     ]
-    if found and not allow:
+    if problems and not allow:
         raise ConfigError(
             "private data must show each image once, or the test says nothing about unseen images; got "
-            f"{' and '.join(found)} of {sum(len(images) for _, images in named)} (private); remove them, or "
-            "set private.allow_duplicates: true"
+            f"{' and '.join(problems)} of {sum(len(images) for _, images in named)} (private); remove "
+            "them, or set private.allow_duplicates: true"
         )
-    return [f"private data: {text}" for text in found]
+    return [f"private data: {text}" for text in problems]
 
 
 def check_pretraining(private: Images, pretraining: Images, *, allow: bool) -> list[str]:

@@ -4,7 +4,7 @@ from records import as_trial
 
 from sweeper.results import resample as module
 from sweeper.results.resample import redraw, seed_errors
-from sweeper.statistics.cross_fitting import difference_figure, halves, hypervolume_figure
+from sweeper.statistics.cross_fitting import attained_figures, difference_figure, halves, hypervolume_figure
 
 OBJECTIVES = ["test_accuracy", "attack_accuracy"]
 
@@ -146,6 +146,16 @@ def test_estimates_are_those_of_the_draws(known):
     lead, expected = module.fitted_lead(first, second), difference_figure(first.draws, second.draws)
     assert (lead.value, *lead.interval) == (expected.value, expected.low, expected.high)
     assert lead.probability == expected.above
+    levels = [0.5, 0.99]
+    for reached, figure in zip(
+        module.fitted_attained(first, levels), attained_figures(first.draws, levels), strict=True
+    ):
+        assert (reached is None) == (figure is None)
+        assert reached is None or (reached.value, *reached.interval) == (
+            figure.value,
+            figure.low,
+            figure.high,
+        )
 
 
 def test_seeds_widen_the_interval_and_are_named(known):
