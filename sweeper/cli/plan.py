@@ -27,8 +27,6 @@ def show_plan(study: Study, home: Home) -> None:
     """
     from search_spaces.space import anchors, size
     from trainables.config import load_trial
-    from trainables.stages.data import data_warnings, load_data
-    from trainables.stages.warnings import batch_warnings
 
     print(dump_yaml(asdict(study)).rstrip())
     available = size(study.domains)
@@ -45,13 +43,9 @@ def show_plan(study: Study, home: Home) -> None:
             f"# a short attack first ({share:.0%} of the steps); the long one is skipped where that suffices"
         )
     print(f"# {_shares(study)}")
-    for text in check_data(study):
+    for text in (*check_data(study), *known_warnings(study)):
         print(f"# WARNING: {text}")
-    template = load_trial(study.trial)
-    about_data = data_warnings(template)
-    for text in (*about_data, *known_warnings(study), *batch_warnings(template, load_data(template))):
-        print(f"# WARNING: {text}")
-    print(f"# {_contact_sheet(template, home, study.name)}")
+    print(f"# {_contact_sheet(load_trial(study.trial), home, study.name)}")
     _show_estimate(study)
 
 

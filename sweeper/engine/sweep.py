@@ -132,7 +132,7 @@ def _replicated(study: Study, run: Run | None) -> Run | None:
 
 
 def check_data(study: Study) -> list[str]:
-    """Return what must be known before any work; raise `ConfigError` for data that cannot be used.
+    """Return what must be known of the data before any work; raise `ConfigError` for unusable data.
 
     Such are missing ones, too few, equal in two parts, both private and public, or pre-trained on. The same
     for a file of pre-trained weights that does not fit the architecture.
@@ -140,13 +140,13 @@ def check_data(study: Study) -> list[str]:
     from trainables.config import load_trial
     from trainables.pretraining.checkpoint import FromCheckpoint
     from trainables.stages.data import data_warnings, load_data
-    from trainables.stages.warnings import batch_warnings, config_warnings
+    from trainables.stages.warnings import batch_warnings
 
     config = load_trial(study.trial)
     if isinstance(config.pretraining, FromCheckpoint):
         config.pretraining.read(config.target.architecture, config.image_size)
     data = load_data(config)
-    return [*data_warnings(config), *config_warnings(config), *batch_warnings(config, data)]
+    return [*data_warnings(config), *batch_warnings(config, data)]
 
 
 def _estimated(study: Study, allotment: TrialResources, display: Display) -> Remaining:
