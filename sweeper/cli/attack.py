@@ -182,7 +182,7 @@ def show_attack(result: dict[str, Any]) -> None:
     console().print(table)
     print(f"test accuracy {result['values']['test_accuracy']:.3f}, chance {metrics['chance']:.4f}")
     print(f"strongest: {result['strongest']}; reconstructions in {result['artifacts']['attack']}")
-    warn(result.get("warnings") or ())
+    warn(result.get("warnings", []))
 
 
 def _figure(metric: TrialMetric, number: float | None) -> str:

@@ -93,12 +93,14 @@ def compare(
 @click.argument("study")
 @click.option("--max-attack-accuracy", type=float, help="Take the most accurate trial that leaks no more.")
 @click.option("--min-accuracy", type=float, help="Take the trial that leaks least and is as accurate.")
+@click.option("--anyway", is_flag=True, help="Pick though the study cannot tell its attack from its floor.")
 @click.option("-f", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @home_option
 def pick(
     study: str,
     max_attack_accuracy: float | None,
     min_accuracy: float | None,
+    anyway: bool,
     form: Literal["text", "json"],
     home: str | None,
 ) -> None:
@@ -109,7 +111,9 @@ def pick(
     from sweeper.storage.home import open_home
 
     records = study_records(open_home(home), study_name(study), history=False)
-    choice = choose(records, max_attack_accuracy=max_attack_accuracy, min_accuracy=min_accuracy)
+    choice = choose(
+        records, max_attack_accuracy=max_attack_accuracy, min_accuracy=min_accuracy, anyway=anyway
+    )
     if form == "json":
         click.echo(json.dumps(choice, indent=1))
     else:

@@ -69,6 +69,7 @@ def show_front(records: StudyRecords, *, everything: bool = False) -> None:
     print(f"hypervolume {records.hypervolume:.4f} (reference point: {_point(records)})")
     if confirmed:
         _show_confirmed(records, confirmed)
+    _show_controls(records)
     screened = [str(trial.number) for trial in records.trials if trial.state == "screened"]
     if screened:
         print(f"screened after a short attack: {len(screened)} trials ({', '.join(screened)})")
@@ -93,8 +94,28 @@ def show_warnings(records: StudyRecords, problems: list[str]) -> None:
             aside.print(f"  {count} x {reason}", markup=False)
 
 
+def _show_controls(records: StudyRecords) -> None:
+    """Print what the study's figures are held against, and whether they can tell anything."""
+    rows = formatting.controls(records.controls)
+    if not rows:
+        return
+    table = Table(title="Controls", title_justify="left")
+    for column in ("control", "test accuracy", "attack accuracy", "what it is"):
+        table.add_column(column)
+    for name, meaning, accuracy, rate, (low, high) in rows:
+        shown = "–" if accuracy is None else f"{accuracy:.3f}"
+        table.add_row(name, shown, f"{rate:.3f} [{low:.3f}, {high:.3f}]", meaning)
+    console(FRONT_WIDTH).print(table)
+    print(formatting.verdict(records))
+
+
 def _caption(records: StudyRecords) -> str:
-    """Return what a guess reaches, for whoever reads a column of attack accuracy; "" if there is none."""
+    """Return what a guess reaches, for whoever reads a column of attack accuracy; "" if there is none.
+
+    Where the floor was measured, that counts instead: the controls below the table show it.
+    """
+    if records.controls and records.controls.get("null"):
+        return ""
     chances = formatting.chances(records.trials)
     if not chances or "attack_accuracy" not in records.objectives:
         return ""

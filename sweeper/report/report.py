@@ -119,6 +119,8 @@ def _study(
         "front": best,
         "on_front": on_front,
         "confirmed": record.confirmed,
+        "controls": formatting.controls(record.controls),
+        "plain": formatting.verdict(record),
         "infeasible": [trial for trial in done if trial.feasible is False],
         "screened": [trial for trial in record.trials if trial.state == "screened"],
         "failed": [trial for trial in record.trials if trial.state == "failed"],

@@ -30,10 +30,13 @@ WIDEST = 0.05  # of the interval, each way, for a difference of "none"
 
 
 def paired(first: list[float], second: list[float]) -> tuple[float, float]:
-    """Return the mean of second - first over people, and half the width of its 95 % interval."""
+    """Return the mean of second - first over people, and half the width of its 95 % interval.
+
+    Never less than 3 / n: n people without a difference leave that much room for one (the rule of three).
+    """
     differences = torch.tensor(second, dtype=torch.float64) - torch.tensor(first, dtype=torch.float64)
     error = differences.std().item() / math.sqrt(len(differences)) if len(differences) > 1 else math.inf
-    return differences.mean().item(), 1.96 * error
+    return differences.mean().item(), max(1.96 * error, 3 / len(differences))
 
 
 def main() -> None:

@@ -151,7 +151,7 @@ def _without_thumbnails(
     }
     if not small or len(small) == len(parts):
         return dict(parts), []
-    warning = f"left out {_count(len(small), 'image')} in folders of thumbnails, such as {min(small)!r}"
+    warning = f"left out {_count(len(small), 'image')} in folders of thumbnails"
     return {path: part for path, part in parts.items() if path not in small}, [warning]
 
 

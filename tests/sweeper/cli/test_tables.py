@@ -231,3 +231,23 @@ def test_warnings_that_differ_in_numbers_alone_are_one(capsys):
     summary.show_warnings(records(*trials), [])
     (line,) = capsys.readouterr().err.splitlines()
     assert line == "WARNING: weak judge: 0.83, below the target's 0.90; others alike (3 trials)"
+
+
+def test_controls_stand_below_the_front_with_what_they_tell(capsys):
+    document = {
+        "study": "one",
+        "objectives": {"test_accuracy": "maximize", "attack_accuracy": "minimize"},
+        "reference_point": {"test_accuracy": 0.0, "attack_accuracy": 1.0},
+        "controls": {
+            "null": {"rate": 0.025, "interval": [0.01, 0.05]},
+            "undefended": {"attack_accuracy": 0.6, "interval": [0.5, 0.7], "test_accuracy": 0.9},
+            "power": None,
+            "verdict": {"verdict": "tells", "reason": "0.600 is clear of 0.025", "remedies": []},
+        },
+    }
+    summary.show_front(as_study(document))
+    text = capsys.readouterr().out
+    assert "0.025 [0.010, 0.050]" in text and "0.600 [0.500, 0.700]" in text
+    assert "This study tells: 0.600 is clear of 0.025." in text
+    summary.show_front(as_study({**document, "controls": None}))
+    assert "Controls" not in capsys.readouterr().out
