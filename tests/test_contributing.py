@@ -136,6 +136,7 @@ for form in ("table", "json", "csv"):
     main(["front", "new", "-f", form, "--home", str(home.root)], standalone_mode=False)
 shown = {"checkpoint": "c", "values": {"test_accuracy": 1.0}, "strongest": "gmi"}
 shown |= {"attacks": {"gmi": attack}, "metrics": {"chance": 0.1}, "artifacts": {"attack": "a"}}
+shown |= {"warnings": []}
 show_attack(shown)
 print(view(study.objectives))
 trial = records.trials[0]

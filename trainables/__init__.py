@@ -1,4 +1,4 @@
-"""What a trial does: train a target, attack it, judge the reconstructions.
+"""One trial: train a target, attack it, judge the reconstructions.
 
 Needs torch, torchvision, numpy, pydantic and yaml; never ray, optuna or mlflow (only ``tune.py`` does).
 """

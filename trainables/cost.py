@@ -1,4 +1,4 @@
-"""What a trial will cost on this machine: each stage is run in miniature and scaled up."""
+"""Cost of a trial on this machine: each stage is run in miniature and scaled up."""
 
 import dataclasses
 import functools

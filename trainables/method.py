@@ -1,4 +1,4 @@
-"""What every method is: a frozen dataclass of its knobs, with a name, a summary, a source and a version."""
+"""Base of all methods: a frozen dataclass of its knobs, with a name, a summary, a source and a version."""
 
 import dataclasses
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What a black-box attacker sees of a target: answers about images, and a count of them."""
+"""Oracles, the view that a black-box attacker has of a target: answers about images, and their count."""
 
 from typing import Any
 

@@ -25,6 +25,33 @@ FORMAT = 1
 WEIGHTS, CONFIG, LABELS = "target.safetensors", "config.json", "labels.json"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Identification:
+    """The answer of a released target to one image.
+
+    name: the likeliest identity. score: its softmax probability, in [0, 1]; a classifier gives some name to
+    everybody, a stranger and a wall too. threshold: of the card, from which a name counts; None where none
+    was measured.
+    """
+
+    name: str
+    score: float
+    threshold: float | None
+
+    @property
+    def is_known(self) -> bool | None:
+        """Return whether the score reaches the threshold; None without one."""
+        return None if self.threshold is None else self.score >= self.threshold
+
+    def __str__(self) -> str:
+        score = f"score {self.score:.3f}"
+        if self.threshold is None:
+            return f"{self.name} ({score}, no threshold measured)"
+        if self.is_known:
+            return f"{self.name} ({score}, threshold {self.threshold:.3f})"
+        return f"nobody known (nearest: {self.name}, {score}, threshold {self.threshold:.3f})"
+
+
 @dataclass(frozen=True)
 class Released:
     """A released target, in eval mode, its weights without gradients.
@@ -50,9 +77,11 @@ class Released:
             logits: Tensor = self.classifier(images)
         return logits
 
-    def identify(self, path: str | Path) -> str:
-        """Return the name that the target gives to the image at `path`, read as the training images were."""
-        return self.labels[int(self.logits(self.read(path)).argmax())]
+    def identify(self, path: str | Path) -> Identification:
+        """Return what the target says of the image at `path`, read as the training images were."""
+        score, label = self.logits(self.read(path)).softmax(1)[0].max(0)
+        threshold = (self.config.get("operating_point") or {}).get("score")
+        return Identification(name=self.labels[int(label)], score=float(score), threshold=threshold)
 
     def read(self, path: str | Path) -> Tensor:
         """Return the image at `path` as (1, 3, S, S) in [0, 1], cut or padded and resized as in training.

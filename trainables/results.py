@@ -1,4 +1,4 @@
-"""What a trial gives: typed in here, and as the JSON that workers return and studies store."""
+"""Result of a trial: typed in here, and as the JSON that workers return and studies store."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class Interval:
 
 @dataclass(frozen=True, kw_only=True)
 class AttackResult:
-    """What one attack reached on one target.
+    """Result of one attack on one target.
 
     Attributes:
         kind: of the attack, its name in the registry.
@@ -88,7 +88,7 @@ class AttackResult:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialResult:
-    """What one trial measured.
+    """Result of one trial.
 
     These fields may be missing, and only these: they are None here, and absent in JSON.
 

@@ -1,6 +1,6 @@
 """The Ray Tune trainable around a trial, and its attack in parts; the one file in here that imports ray."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -189,6 +189,22 @@ def make_stage(
         "warnings": warnings,
         "useless": useless,
     }
+
+
+def make_controls(
+    trial: dict[str, Any], options: Mapping[str, Any], *, store_root: str, device: str, report: Report
+) -> dict[str, Any]:
+    """Return, as JSON, what the controls of a study measured whose template is `trial`.
+
+    options: knobs of `trainables.controls.options.Controls`.
+    """
+    from trainables.config import load_trial
+    from trainables.controls.measure import measure_controls
+    from trainables.controls.options import Controls
+
+    store, config = Store(Path(store_root)), load_trial(trial)
+    results = measure_controls(config, Controls(**options), store=store, device=device, report=report)
+    return results.to_json()
 
 
 def device_here() -> str:

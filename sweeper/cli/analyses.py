@@ -59,10 +59,10 @@ def analyze(
 
 
 def show_analysis(analyzed: dict[str, Any]) -> None:
-    """Print the columns of the analysis, a row for every attack of every trial."""
+    """Print the columns of the analysis, a row for every attack of every trial; warnings to stderr."""
     from rich.table import Table
 
-    from sweeper.cli.console import console
+    from sweeper.cli.console import console, warn
     from trainables.analyses import ANALYSES
 
     columns = ANALYSES[analyzed["analysis"]].columns
@@ -73,6 +73,7 @@ def show_analysis(analyzed: dict[str, Any]) -> None:
         number = "" if row["trial"] is None else str(row["trial"])
         table.add_row(number, row["attack"], *(_cell(row, column) for column in columns))
     console().print(table)
+    warn(analyzed["warnings"])
 
 
 def _cell(row: dict[str, Any], column: str) -> str:

@@ -134,8 +134,8 @@ def show_attack_plan(
     print(f"# {checkpoint} fits: test accuracy {test_accuracy:.3f}; its classes are {source}")
     for text in (*data.warnings, *order_warnings(config, test_accuracy, names)):
         print(f"# WARNING: {text}")
-    prices = estimate(config, device)
-    stages = [f"{name} {spell_range(prices[name])}" for name in ("judge", "prior", "attack", "evaluation")]
+    prices = estimate(config, device, stages=("judge", "prior", "attack", "evaluation"))
+    stages = [f"{name} {spell_range(price)}" for name, price in prices.items()]
     print(f"# estimated here, with nothing stored: {', '.join(stages)}")
 
 
@@ -182,7 +182,7 @@ def show_attack(result: dict[str, Any]) -> None:
     console().print(table)
     print(f"test accuracy {result['values']['test_accuracy']:.3f}, chance {metrics['chance']:.4f}")
     print(f"strongest: {result['strongest']}; reconstructions in {result['artifacts']['attack']}")
-    warn(result["warnings"])
+    warn(result.get("warnings", []))
 
 
 def _figure(metric: TrialMetric, number: float | None) -> str:

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from sweeper.cli.console import console
+from sweeper.cli.console import console, warn
 from sweeper.results import formatting
-from sweeper.results.comparison_types import FrontComparison
+from sweeper.results.comparison_types import Attained, FrontComparison
 
 
 def show_comparison(comparison: FrontComparison) -> None:
-    """Print a comparison of studies to stdout."""
+    """Print a comparison of studies to stdout, and warnings of its trials to stderr."""
     console().print(_studies(comparison))
     if len(comparison.studies) > 1:
         console().print(_dominance(comparison))
@@ -26,6 +26,11 @@ def show_comparison(comparison: FrontComparison) -> None:
     for note in comparison.notes:
         print(f"note: {note}")
     print(comparison.outcome)
+    warn(
+        f"{text} ('{study}', {len(numbers)} trials)"
+        for study, texts in comparison.warnings.items()
+        for text, numbers in texts.items()
+    )
 
 
 def _studies(comparison: FrontComparison) -> Table:
@@ -73,10 +78,18 @@ def _attainment(comparison: FrontComparison) -> Table:
         cells = []
         for study in comparison.studies:
             best = entry.reached[study.study]
-            spread = f" {_ends(best.interval)}" if best and best.interval else ""
-            cells.append(f"{best.value:.3f}{spread}, trial {best.trial}" if best else "not reached")
+            cells.append(_attained(best) if best else "not reached")
         table.add_row(f"{entry.level:g}", *cells)
     return table
+
+
+def _attained(best: Attained) -> str:
+    """Return a trial's figure with its own interval, and the estimate under its name."""
+    spread = f" {_ends(best.interval)}" if best.interval else ""
+    text = f"{best.value:.3f}{spread}, trial {best.trial}"
+    if best.estimate is None:
+        return text
+    return f"{text}\nwithout luck {best.estimate.value:.3f} {_ends(best.estimate.interval)}"
 
 
 def _published(comparison: FrontComparison) -> Table:

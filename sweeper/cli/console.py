@@ -9,9 +9,12 @@ from rich.table import Table
 WIDTH = 110  # where stdout is no terminal
 
 
-def console() -> Console:
-    """Return a console on stdout that takes text as it is: brackets in it are the text's own."""
-    return Console(highlight=False, markup=False, width=None if Console().is_terminal else WIDTH)
+def console(width: int = WIDTH) -> Console:
+    """Return a console on stdout that takes text as it is: brackets in it are the text's own.
+
+    width: where stdout is no terminal.
+    """
+    return Console(highlight=False, markup=False, width=None if Console().is_terminal else width)
 
 
 def warn(texts: Iterable[str]) -> None:

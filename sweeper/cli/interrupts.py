@@ -49,9 +49,9 @@ def stopped(words: Sequence[str], error: KeyboardInterrupt) -> NoReturn:
     if _hung_up():  # nobody reads it, and writing would fail at the very end
         for stream in (1, 2):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
-    kept = KEPT.get(words[0], NOTHING) if words else NOTHING
+    remains = KEPT.get(words[0], NOTHING) if words else NOTHING
     with contextlib.suppress(OSError):
-        click.echo(f"stopped; {kept}: {shlex.join(['sweeper', *words])}", err=True)
+        click.echo(f"stopped; {remains}: {shlex.join(['sweeper', *words])}", err=True)
     sys.exit(exit_code(error))
 
 

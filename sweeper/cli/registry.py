@@ -1,4 +1,4 @@
-"""What there is to choose from, read from the registries: the rows of ``sweeper list``."""
+"""Registries as the rows of ``sweeper list``."""
 
 import ast
 import json

@@ -16,9 +16,10 @@ from trainables.errors import ConfigError
 @click.command(epilog="Example: sweeper front quickstart -f csv > front.csv")
 @click.argument("study")
 @click.option("-f", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
+@click.option("--all", "everything", is_flag=True, help="All trials in the table; JSON and CSV have them.")
 @home_option
-def front(study: str, form: Literal["table", "json", "csv"], home: str | None) -> None:
-    """Show the trials of STUDY that no other trial beats, and the hypervolume."""
+def front(study: str, form: Literal["table", "json", "csv"], everything: bool, home: str | None) -> None:
+    """Show the trials of STUDY that no other trial beats beside the undefended one, and the hypervolume."""
     from sweeper.results.records import flat_row, study_records
     from sweeper.storage.home import open_home
 
@@ -29,9 +30,10 @@ def front(study: str, form: Literal["table", "json", "csv"], home: str | None) -
     if form == "csv":
         write_csv([flat_row(trial) for trial in records.trials])
         return
-    from sweeper.cli.tables import show_front
+    from sweeper.cli.tables import show_front, show_warnings
 
-    show_front(records)
+    show_front(records, everything=everything)
+    show_warnings(records, [])
 
 
 @click.command(epilog="Example: sweeper compare freeze_faces bido_faces -o comparison.html")
@@ -91,12 +93,14 @@ def compare(
 @click.argument("study")
 @click.option("--max-attack-accuracy", type=float, help="Take the most accurate trial that leaks no more.")
 @click.option("--min-accuracy", type=float, help="Take the trial that leaks least and is as accurate.")
+@click.option("--anyway", is_flag=True, help="Pick though the study cannot tell its attack from its floor.")
 @click.option("-f", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @home_option
 def pick(
     study: str,
     max_attack_accuracy: float | None,
     min_accuracy: float | None,
+    anyway: bool,
     form: Literal["text", "json"],
     home: str | None,
 ) -> None:
@@ -107,7 +111,9 @@ def pick(
     from sweeper.storage.home import open_home
 
     records = study_records(open_home(home), study_name(study), history=False)
-    choice = choose(records, max_attack_accuracy=max_attack_accuracy, min_accuracy=min_accuracy)
+    choice = choose(
+        records, max_attack_accuracy=max_attack_accuracy, min_accuracy=min_accuracy, anyway=anyway
+    )
     if form == "json":
         click.echo(json.dumps(choice, indent=1))
     else:

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from rich.console import Console
 from rich.table import Table
 
-from sweeper.cli.console import WIDTH, console
+from sweeper.cli.console import WIDTH, console, warn
 from sweeper.engine.sweep import SweepResult
 from sweeper.results import formatting
 from sweeper.results.confirmed import LIKELY
@@ -14,6 +14,8 @@ from sweeper.results.record_types import StudyConfirmation, StudyRecords, TrialC
 from sweeper.storage.home import Home
 from sweeper.study.objectives import bound
 from sweeper.study.study import Study
+
+FRONT_WIDTH = 130  # where stdout is no terminal: two intervals and the standing fit
 
 
 def show(outcome: SweepResult, study: Study, home: Home) -> None:
@@ -29,20 +31,31 @@ def show(outcome: SweepResult, study: Study, home: Home) -> None:
         print(f"browse:  sweeper ui --home {shlex.quote(str(home.root))}")
 
 
-def show_front(records: StudyRecords) -> None:
-    """Print the front as a table, the hypervolume with its reference point, and what is infeasible."""
+def show_front(records: StudyRecords, *, everything: bool = False) -> None:
+    """Print the front as a table, the hypervolume with its reference point, and what is infeasible.
+
+    An undefended trial stands in the table even if it is dominated. everything: all other trials as well.
+    A column says of each where it stands, if not all are on the front.
+    """
     objectives = list(records.objectives)
     first, direction = next(iter(records.objectives.items()))
-    best = sorted(records.members, key=lambda trial: trial.values[first], reverse=direction == "maximize")
+    plain = formatting.reference(records.trials, records.objectives)
+    trials = [trial for trial in records.trials if everything or trial.on_front or (plain and trial is plain)]
+    better = -1 if direction == "maximize" else 1
+    trials.sort(key=lambda trial: (first not in trial.values, better * trial.values.get(first, 0.0)))
     confirmed = records.confirmed
-    table = Table(title=f"Front of '{records.study}'", title_justify="left")
+    title = f"Trials of '{records.study}'" if everything else f"Front of '{records.study}'"
+    table = Table(title=title, title_justify="left", caption=_caption(records), caption_justify="left")
     for name in ("trial", *map(formatting.objective, objectives)):
         table.add_column(name)
     for name in (*(("in search", "on front") if confirmed else ()), "freeze point", "defense"):
         table.add_column(name)
     if not confirmed:  # the width is used up
         table.add_column("trained parameters", justify="right")
-    for trial in best:
+    outside = not all(trial.on_front for trial in trials)
+    if outside:
+        table.add_column("standing")
+    for trial in trials:
         table.add_row(
             str(trial.number),
             *(_value(trial.fresh, name) for name in objectives),
@@ -50,11 +63,13 @@ def show_front(records: StudyRecords) -> None:
             trial.freeze_point or "",
             formatting.defense(trial),
             *(() if confirmed else (_parameters(trial),)),
+            *((_standing(trial),) if outside else ()),
         )
-    console().print(table)
+    console(FRONT_WIDTH).print(table)
     print(f"hypervolume {records.hypervolume:.4f} (reference point: {_point(records)})")
     if confirmed:
         _show_confirmed(records, confirmed)
+    _show_controls(records)
     screened = [str(trial.number) for trial in records.trials if trial.state == "screened"]
     if screened:
         print(f"screened after a short attack: {len(screened)} trials ({', '.join(screened)})")
@@ -70,11 +85,8 @@ def show_warnings(records: StudyRecords, problems: list[str]) -> None:
     """Print to stderr what a reader must know before believing the front."""
     width = None if Console(stderr=True).is_terminal else WIDTH
     aside = Console(stderr=True, width=width, highlight=False)
-    counts = Counter(warning for trial in records.trials for warning in trial.warnings)
-    for text, count in counts.items():
-        aside.print(f"WARNING: {text} ({count} trials)", style="bold red", markup=False)
-    for text in problems:
-        aside.print(f"WARNING: {text}", style="bold red", markup=False)
+    grouped = formatting.warnings(records.trials)
+    warn([*(f"{text} ({len(numbers)} trials)" for text, numbers in grouped.items()), *problems])
     failed = Counter(str(trial.reason) for trial in records.trials if trial.state == "failed")
     if failed:
         aside.print(f"{failed.total()} failed trials:", style="yellow")
@@ -82,7 +94,46 @@ def show_warnings(records: StudyRecords, problems: list[str]) -> None:
             aside.print(f"  {count} x {reason}", markup=False)
 
 
+def _show_controls(records: StudyRecords) -> None:
+    """Print what the study's figures are held against, and whether they can tell anything."""
+    rows = formatting.controls(records.controls)
+    if not rows:
+        return
+    table = Table(title="Controls", title_justify="left")
+    for column in ("control", "test accuracy", "attack accuracy", "what it is"):
+        table.add_column(column)
+    for name, meaning, accuracy, rate, (low, high) in rows:
+        shown = "–" if accuracy is None else f"{accuracy:.3f}"
+        table.add_row(name, shown, f"{rate:.3f} [{low:.3f}, {high:.3f}]", meaning)
+    console(FRONT_WIDTH).print(table)
+    print(formatting.verdict(records))
+
+
+def _caption(records: StudyRecords) -> str:
+    """Return what a guess reaches, for whoever reads a column of attack accuracy; "" if there is none.
+
+    Where the floor was measured, that counts instead: the controls below the table show it.
+    """
+    if records.controls and records.controls.get("null"):
+        return ""
+    chances = formatting.chances(records.trials)
+    if not chances or "attack_accuracy" not in records.objectives:
+        return ""
+    return f"attack accuracy of a guess (chance): {', '.join(f'{chance:.3g}' for chance in chances)}"
+
+
+def _standing(trial: TrialRecord) -> str:
+    """Return where a trial stands: on the front, beside it and why, or what became of it."""
+    if trial.on_front:
+        return "front"
+    if not trial.complete:
+        return trial.state
+    return "infeasible" if trial.feasible is False else "dominated"
+
+
 def _value(holder: TrialRecord | TrialConfirmation, name: str) -> str:
+    if name not in holder.values:
+        return "–"
     interval = holder.interval.get(name)
     spread = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
     return f"{holder.values[name]:.3f}{spread}"
@@ -111,6 +162,8 @@ def _show_confirmed(records: StudyRecords, confirmed: StudyConfirmation) -> None
 
 def _searched(trial: TrialRecord, objectives: list[str]) -> tuple[str, str]:
     """Return what the search measured, and how sure the trial is on the front, if it was measured again."""
+    if not trial.complete:
+        return "", ""
     if not trial.confirmed:
         return "not again", ""
     probability = trial.confirmed.front_probability

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweeper.engine.progress import Display
+from sweeper.engine.progress import Display, Warner
 from sweeper.results.export import find_trial, trained_seeds
 from sweeper.results.records import check_exists, study_names, study_records
 from sweeper.results.stage_files import attack_folders
@@ -26,7 +26,8 @@ class Target:
 
     trial: its number in the study; None for a target from a file. store: where its stages lie.
     attacks: folders of finished attacks by name, "" for a single one; judge: that of the judge. Both count
-    by the key that they end in, wherever the store lies now; what is not there is made.
+    by the key that they end in, wherever the store lies now; what is not there is made. warnings: those that
+    the sweep stored of the trial.
     """
 
     trial: int | None
@@ -35,6 +36,7 @@ class Target:
     store: "Store"
     attacks: Mapping[str, str]
     judge: str | None
+    warnings: Sequence[str] = ()
 
     @property
     def who(self) -> str:
@@ -52,7 +54,10 @@ def analyze(
     study: str = "quickstart",
     overrides: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return ``{"analysis": name, "rows": [{"trial": number, "attack": name, **figures}]}``, JSON-ready.
+    """Return ``{"analysis": name, "rows": rows, "warnings": texts}``, JSON-ready.
+
+    A row is ``{"trial": number, "attack": name, **figures}``. A warning is told as soon as its judge is
+    there.
 
     reference: a stored study, or the path of a checkpoint, whose rows have None for a trial. trials: of the
     study; those on its front by default. Of a trial with several seeds the first is looked at.
@@ -81,7 +86,9 @@ def analyze(
             check_exists(home, reference)
         except ConfigError as error:
             raise ConfigError(f"{error}; nor is there a checkpoint at that path") from None
-    return {"analysis": name, "rows": list(_rows(ANALYSES[name](), targets, display))}
+    warnings: list[str] = []
+    rows = list(_rows(ANALYSES[name](), targets, display, warnings))
+    return {"analysis": name, "rows": rows, "warnings": list(dict.fromkeys(warnings))}
 
 
 def _stored(name: str, home: Home, numbers: Sequence[int] | None) -> list[Target]:
@@ -119,6 +126,7 @@ def _stored(name: str, home: Home, numbers: Sequence[int] | None) -> list[Target
                 store=store,
                 attacks=attack_folders(artifacts),
                 judge=artifacts.get("judge"),
+                warnings=trial.warnings,
             )
         )
     return targets
@@ -138,15 +146,25 @@ def _given(path: Path, home: Home, display: Display, study: str, overrides: Sequ
     return Target(trial=None, config=config, trained=trained, store=store, attacks={}, judge=None)
 
 
-def _rows(analysis: "Analysis", targets: Sequence[Target], display: Display) -> Iterator[dict[str, Any]]:
+def _rows(
+    analysis: "Analysis", targets: Sequence[Target], display: Display, warnings: list[str]
+) -> Iterator[dict[str, Any]]:
+    """Yield a row for each attack of each target; what must be known of them is added to `warnings`."""
     from trainables.stages.analysis import make_analysis
+    from trainables.stages.data import load_data
     from trainables.stages.judge import make_judge
+    from trainables.stages.warnings import trial_warnings
 
-    device = _device()
+    device, warner = _device(), Warner(display)
     for target in targets:
         config, store, report = target.config, target.store, _Shown(display, target.who)
         judged = _find(store, "judge", target.judge)
         judged = judged or make_judge(config, store=store, device=device, report=report)
+        texts = target.warnings
+        if target.trial is None:  # a sweep has stored them; where its data are gone, it is still read
+            texts = trial_warnings(config, load_data(config), target.trained, judged, ())
+        warnings += texts
+        warner.tell(texts, target.who)
         for name, plan in config.attack_plans.items():
             attacked = _attacked(target, name, plan, report)
             figures = make_analysis(

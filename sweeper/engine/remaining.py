@@ -108,23 +108,28 @@ class Remaining:
     def _corrected(self, stage: str) -> Duration:
         """Return the estimate of a stage as the stages that ended correct it.
 
-        What another stage took tells how far an estimate of this machine, today, is off.
+        What the shared stages took tells how far the estimates of this machine, today, are off. A target is
+        no measure of that: a frozen one takes next to nothing. It corrects the price of targets alone, which
+        counts as one more of them.
         """
-        price = self._estimate[stage]
-        if stage in self._took:
-            mean, doubt = statistics.fmean(self._took[stage]), (price.high - price.low) / 2
-            half = min(mean, doubt * mean / price.middle / len(self._took[stage])) if price.middle else 0.0
-            return Duration(low=mean - half, high=mean + half)
-        ratios = [
-            statistics.fmean(seconds) / end
-            for other, seconds in self._took.items()
-            if other in self._estimate
-            for end in (self._estimate[other].low, self._estimate[other].high)
-            if end > 0
-        ]
-        if not ratios:
+        price = self._by_ratio(self._estimate[stage])
+        seconds = self._took.get(stage)
+        if not seconds:
             return price
-        return Duration(low=min(ratios) * price.middle, high=max(ratios) * price.middle)
+        mean = (sum(seconds) + price.middle) / (len(seconds) + 1)
+        spread = max((price.high - price.low) / 2, abs(mean - price.middle))
+        half = min(mean, spread / math.sqrt(len(seconds) + 1))
+        return Duration(low=mean - half, high=mean + half)
+
+    def _by_ratio(self, price: Duration) -> Duration:
+        """Return a price times measured over estimated seconds of the shared stages that ended, in sum."""
+        ended = [stage for stage in SHARED if stage in self._took and self._estimate.get(stage)]
+        estimate = sum((self._estimate[stage] for stage in ended), Duration.exactly(0.0))
+        measured = sum(statistics.fmean(self._took[stage]) for stage in ended)
+        if not measured or not estimate.low:
+            return price
+        middle = price.middle
+        return Duration(low=middle * measured / estimate.high, high=middle * measured / estimate.low)
 
 
 def _after(total: Duration, spent: float) -> Duration:

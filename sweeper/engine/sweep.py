@@ -18,6 +18,7 @@ from sweeper.engine.runner import Run, run_trials, stopped, useless
 from sweeper.results.record_types import StudyRecords
 from sweeper.results.records import study_records
 from sweeper.search.optuna_study import OptunaStudy
+from sweeper.search.reading import CONTROLS
 from sweeper.search.replicates import run_replicates
 from sweeper.storage.databases import check_tracking
 from sweeper.storage.home import Home
@@ -91,6 +92,8 @@ def sweep(
                         _prepare(
                             study, home, allotment, display, make, remaining, optuna_study, warner, anyway
                         )
+                    if shared and run is None and make is None:
+                        _measure_controls(study, home, allotment, display, optuna_study, warner)
                     run_trials(
                         study,
                         home,
@@ -132,7 +135,7 @@ def _replicated(study: Study, run: Run | None) -> Run | None:
 
 
 def check_data(study: Study) -> list[str]:
-    """Return what must be known before any work; raise `ConfigError` for data that cannot be used.
+    """Return what must be known of the data before any work; raise `ConfigError` for unusable data.
 
     Such are missing ones, too few, equal in two parts, both private and public, or pre-trained on. The same
     for a file of pre-trained weights that does not fit the architecture.
@@ -140,13 +143,13 @@ def check_data(study: Study) -> list[str]:
     from trainables.config import load_trial
     from trainables.pretraining.checkpoint import FromCheckpoint
     from trainables.stages.data import data_warnings, load_data
-    from trainables.stages.warnings import batch_warnings, config_warnings
+    from trainables.stages.warnings import batch_warnings
 
     config = load_trial(study.trial)
     if isinstance(config.pretraining, FromCheckpoint):
         config.pretraining.read(config.target.architecture, config.image_size)
     data = load_data(config)
-    return [*data_warnings(config), *config_warnings(config), *batch_warnings(config, data)]
+    return [*data_warnings(config), *batch_warnings(config, data)]
 
 
 def _estimated(study: Study, allotment: TrialResources, display: Display) -> Remaining:
@@ -202,6 +205,42 @@ def _prepare(
             warner=warner,
             anyway=anyway,
         )
+
+
+def _measure_controls(
+    study: Study,
+    home: Home,
+    allotment: TrialResources,
+    display: Display,
+    optuna_study: OptunaStudy,
+    warner: Warner,
+) -> None:
+    """Measure the study's controls, if it wants some, and keep them with the study."""
+    from sweeper.engine.controls import measure
+    from sweeper.study.checks import control_options
+
+    options = control_options(study)
+    stored = optuna_study.notes.get(CONTROLS) or {}
+    if options is None or stored.get("options") == options:
+        return
+    stopping = Stopping(lambda: None)
+    with stoppable(stopping):
+        results = measure(
+            study,
+            options,
+            str(home.store.root),
+            display,
+            cpus=allotment.node_cpus,
+            gpus=allotment.node_gpus,
+            look=lambda: stopping.say(display),
+        )
+    if isinstance(results, str):
+        warner.tell([f"no controls, so nobody knows what the attack's figures can tell: {results}"], "")
+        return
+    optuna_study.note(CONTROLS, {"options": options, **results})
+    verdict = results["verdict"] or {}
+    if verdict.get("verdict") == "cannot tell":
+        warner.tell([f"this study cannot tell: {verdict['reason']}"], "")
 
 
 def _check_judge(study: Study, home: Home) -> None:

@@ -2,7 +2,7 @@
 
 Colour tells the defense, or the study where there are several; the shape of a marker always tells the
 defense. Points off the front are faint. Bars are 95 % intervals. Published points are hollow, with a dashed
-line for each set-up. A mouse over a point says what it is.
+line for each set-up; so is the front of a study that cannot tell. A mouse over a point says what it is.
 """
 
 import math
@@ -77,7 +77,9 @@ def front_svg(
     above: list[str] = []
     labels = Labels((LEFT, TOP - 16, WIDTH - 4, HEIGHT - BOTTOM))
     for number, record in enumerate(shown):
-        best, printed = front(record), isinstance(record, PublishedRecords)
+        best = front(record)
+        # Hollow: published figures, and those of a study that cannot tell its attack from its floor.
+        printed = isinstance(record, PublishedRecords) or record.verdict == "cannot tell"
         numbers = {trial.number for trial in best}
         if len(objectives) == 2 and best:
             colour = f"var(--c{(number + several) % 8})" if several else "var(--ink)"
@@ -103,7 +105,7 @@ def front_svg(
             f'class="plot" role="img" aria-label={quoteattr(label)}><style>{style()}</style>',
             f'<rect y="{-higher}" width="{WIDTH}" height="{HEIGHT + higher}" fill="var(--paper)"/>',
             *_frame(x, y),
-            *_chance([trial for record in records for trial in finished(record)], x),
+            *_floor(records, x),
             *legend,
             *below,
             *above,
@@ -157,14 +159,24 @@ def _frame(x: Axis, y: Axis) -> Iterator[str]:
     )
 
 
-def _chance(trials: Sequence[TrialRecord], x: Axis) -> Iterator[str]:
-    """Yield a line at the attack accuracy of guessing, where all trials know it and agree."""
-    known = {trial.metrics.get("chance") for trial in trials}
-    level = known.pop() if len(known) == 1 else None
-    if x.name == "attack_accuracy" and level is not None and x.low < level < x.high:
-        line = f"M{x(level):.1f} {TOP}V{HEIGHT - BOTTOM}"
-        yield f'<path d="{line}" stroke="var(--soft)" stroke-dasharray="6 4"/>'
-        yield f'<text class="soft" x="{x(level) + 5:.1f}" y="{TOP + 12}">chance {x.word(level)}</text>'
+def _floor(records: Sequence[StudyRecords], x: Axis) -> Iterator[str]:
+    """Yield lines at the floor and the ceiling that a single study measured, or else at a guess.
+
+    A guess is drawn where all trials know its attack accuracy and agree.
+    """
+    if x.name != "attack_accuracy":
+        return
+    controls = {name: rate for name, _, _, rate, _ in formatting.controls(records[0].controls)}
+    levels: dict[str, float] = {name: controls[name] for name in ("floor", "ceiling") if name in controls}
+    if len(records) > 1 or "floor" not in levels:
+        known = {trial.metrics.get("chance") for record in records for trial in finished(record)}
+        chance = known.pop() if len(known) == 1 else None
+        levels = {} if chance is None else {"chance": chance}
+    for name, level in levels.items():
+        if x.low < level < x.high:
+            line = f"M{x(level):.1f} {TOP}V{HEIGHT - BOTTOM}"
+            yield f'<path d="{line}" stroke="var(--soft)" stroke-dasharray="6 4"/>'
+            yield f'<text class="soft" x="{x(level) + 5:.1f}" y="{TOP + 12}">{name} {x.word(level)}</text>'
 
 
 def _legend(shown: Sequence[StudyRecords], kinds: dict[str, int], several: bool) -> tuple[list[str], int]:

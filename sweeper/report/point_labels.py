@@ -1,4 +1,4 @@
-"""Where to write beside the points of a plot."""
+"""Labels beside the points of a plot."""
 
 from xml.sax.saxutils import escape
 

@@ -119,6 +119,8 @@ def _study(
         "front": best,
         "on_front": on_front,
         "confirmed": record.confirmed,
+        "controls": formatting.controls(record.controls),
+        "plain": formatting.verdict(record),
         "infeasible": [trial for trial in done if trial.feasible is False],
         "screened": [trial for trial in record.trials if trial.state == "screened"],
         "failed": [trial for trial in record.trials if trial.state == "failed"],
@@ -126,7 +128,7 @@ def _study(
             trial.state for trial in record.trials if trial.state not in ("complete", "screened", "failed")
         ),
         "reference": next((trial for trial in done if formatting.undefended(trial)), None),
-        "warnings": _warnings(record.trials),
+        "warnings": formatting.warnings(record.trials),
         "stages": _totals(record.trials),
         "timed": sorted(done, key=work, reverse=True)[:TIMED],
         "longest": max((work(trial) for trial in record.trials), default=0.0),
@@ -149,15 +151,6 @@ def _totals(trials: Sequence[TrialRecord]) -> dict[str, float]:
         for stage, seconds in trial.seconds.items():
             total[stage] = total.get(stage, 0.0) + float(seconds)
     return total
-
-
-def _warnings(trials: Sequence[TrialRecord]) -> dict[str, list[int]]:
-    """Return each warning with the numbers of the trials that gave it."""
-    numbers: dict[str, list[int]] = defaultdict(list)
-    for trial in trials:
-        for warning in trial.warnings:
-            numbers[warning].append(trial.number)
-    return dict(numbers)
 
 
 def _cards(done: Sequence[TrialRecord], best: Sequence[TrialRecord]) -> list[dict[str, Any]]:

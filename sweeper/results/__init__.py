@@ -1,1 +1,1 @@
-"""What stored studies say: records, comparison, choice, export."""
+"""Results of stored studies: records, comparison, choice, export."""

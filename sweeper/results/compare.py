@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from sweeper.results import formatting
 from sweeper.results.comparison_types import (
     Attained,
+    AttainedEstimate,
     AttainmentLevel,
     ComparedPair,
     ComparedStudy,
@@ -23,9 +25,18 @@ from sweeper.results.conclusion import conclusion
 from sweeper.results.conditions import check_setups
 from sweeper.results.published import PublishedRecords, departures, doubts
 from sweeper.results.record_types import StudyRecords, TrialRecord
-from sweeper.results.resample import BASES, Redraw, redraw
+from sweeper.results.resample import (
+    BASES,
+    FittedStudy,
+    Redraw,
+    cross_fitted,
+    fitted_attained,
+    fitted_lead,
+    fitted_volume,
+    redraw,
+)
 from sweeper.statistics.attainment import attained, crossings, ranges
-from sweeper.statistics.bootstrap import Estimate, Floats, Redrawn, estimates, hypervolumes
+from sweeper.statistics.bootstrap import Floats, Redrawn, estimates, hypervolumes
 from sweeper.statistics.hypervolume import growth, hypervolume, volume_after
 from sweeper.statistics.pareto import dominated_share, non_dominated
 from sweeper.statistics.round_numbers import round_values
@@ -129,6 +140,7 @@ def compare(
         for number, record in enumerate(records)
     ]
     volumes = [None if again is None else _volumes(again, directions, corner) for again in drawn]
+    fitted = cross_fitted([eligible(r) for r in records], objectives, reference, paired=not notes)
     tables = {record.study: values(record) for record in records}
     steps = [
         growth(record.trials, {trial.number for trial in eligible(record)}, objectives, corner)
@@ -136,7 +148,7 @@ def compare(
     ]
     least = min((done[-1].seconds for done in steps if done), default=0.0)
     studies = []
-    for record, again, done in zip(records, volumes, steps, strict=True):
+    for number, (record, again, done) in enumerate(zip(records, volumes, steps, strict=True)):
         seconds = done[-1].seconds if done else 0.0
         volume = hypervolume(tables[record.study], directions, corner)
         studies.append(
@@ -145,7 +157,7 @@ def compare(
                 hypervolume=volume,
                 front=front(record),
                 trials=len(finished(record)),
-                estimate=_estimate([again]),
+                estimate=_estimate([again]) if fitted is None else fitted_volume(fitted[number]),
                 seconds=seconds,
                 per_hour=volume / (seconds / 3600) if seconds else None,
                 at_equal_work=volume_after(done, least),
@@ -160,17 +172,33 @@ def compare(
             for a in tables
         },
         pairs=[
-            _pair(records[i], records[j], tables, volumes[i], volumes[j], directions, corner)
+            _pair(
+                records[i],
+                records[j],
+                tables,
+                _estimate([volumes[i], volumes[j]]) if fitted is None else fitted_lead(fitted[i], fitted[j]),
+                directions,
+                corner,
+            )
             for i, j in combinations(range(len(records)), 2)
         ],
-        attainment=_attainment(records, drawn),
+        attainment=_attainment(records, drawn, fitted),
         published=[_published(setup, records, directions, corner) for setup in published],
     )
     bases = {again.basis for again in drawn if again is not None}
-    notes += [f"95 % intervals: {BASES[basis]}" for basis in BASES if basis in bases]
-    if "identities" in bases or "intervals" in bases:
+    if fitted is not None:
+        bases = {study.basis for study in fitted}
+    if any(trial.interval for record in records for trial in eligible(record)):
+        notes.append("95 % intervals of trials: each trial's own, of its attacked identities or test images")
+    notes += [
+        f"95 % intervals of what trials are drawn again for (hypervolumes, leads, estimates): {BASES[basis]}"
+        for basis in BASES
+        if basis in bases
+    ]
+    if bases and not all(basis.endswith("seeds") for basis in bases):
         notes.append("not in the intervals: that training again, under another seed, gives another target")
-    return replace(comparison, outcome=conclusion(comparison), notes=notes)
+    warnings = {record.study: formatting.warnings(record.trials) for record in records}
+    return replace(comparison, outcome=conclusion(comparison), notes=notes, warnings=warnings)
 
 
 def _volumes(again: Redraw, directions: Sequence[str], corner: Sequence[float]) -> Redraw:
@@ -201,16 +229,13 @@ def _pair(
     a: StudyRecords,
     b: StudyRecords,
     tables: Mapping[str, Floats],
-    volumes_a: Redraw | None,
-    volumes_b: Redraw | None,
+    estimate: VolumeEstimate | None,
     directions: Sequence[str],
     corner: Sequence[float],
 ) -> ComparedPair:
     names = (a.study, b.study)
     volumes = [hypervolume(tables[name], directions, corner) for name in names]
-    pair = ComparedPair(
-        studies=names, difference=volumes[0] - volumes[1], estimate=_estimate([volumes_a, volumes_b])
-    )
+    pair = ComparedPair(studies=names, difference=volumes[0] - volumes[1], estimate=estimate)
     if len(directions) != 2:
         return pair
     which = {"first": names[0], "second": names[1], "neither": None}
@@ -228,7 +253,11 @@ def _pair(
     )
 
 
-def _attainment(records: Sequence[StudyRecords], drawn: Sequence[Redraw | None]) -> list[AttainmentLevel]:
+def _attainment(
+    records: Sequence[StudyRecords],
+    drawn: Sequence[Redraw | None],
+    fitted: Sequence[FittedStudy] | None,
+) -> list[AttainmentLevel]:
     """Return what each study attains in the attack (or last) objective at round levels of the first one."""
     objectives = records[0].objectives
     names = list(objectives)
@@ -241,9 +270,15 @@ def _attainment(records: Sequence[StudyRecords], drawn: Sequence[Redraw | None])
     if not reached:
         return []
     levels = round_values(min(reached), max(reached), LEVELS)
+    estimated = [
+        _drawn_again(again, columns, directions, levels)
+        if fitted is None or given != "test_accuracy"
+        else fitted_attained(fitted[number], levels)
+        for number, again in enumerate(drawn)
+    ]
     attained_by = {
-        record.study: _attained_by(record, again, columns, directions, levels, other)
-        for record, again in zip(records, drawn, strict=True)
+        record.study: _attained_by(record, spread, columns, directions, levels, other)
+        for record, spread in zip(records, estimated, strict=True)
     }
     return [
         AttainmentLevel(
@@ -258,7 +293,7 @@ def _attainment(records: Sequence[StudyRecords], drawn: Sequence[Redraw | None])
 
 def _attained_by(
     record: StudyRecords,
-    again: Redraw | None,
+    spread: Sequence[AttainedEstimate | None],
     columns: Sequence[int],
     directions: Sequence[str],
     levels: Sequence[float],
@@ -267,18 +302,29 @@ def _attained_by(
     """Return what a study attains in the objective `name`, the second of `columns`, at each of `levels`."""
     trials = eligible(record)
     best, rows = attained(values(record)[:, columns], directions, levels)
-    spread: Sequence[Estimate | None] = [None] * len(levels)
-    if again is not None:
-        spread = estimates([again.tables], lambda t: _attained(t[:, :, columns], directions, levels))
     return [
         None
         if row < 0
         else Attained(
             value=float(value),
-            interval=None if estimate is None else _within(estimate, name),
+            interval=_own(trials[row], name),
             trial=trials[row].number,
+            estimate=None if estimate is None else _within(estimate, name),
         )
         for value, row, estimate in zip(best, rows, spread, strict=True)
+    ]
+
+
+def _drawn_again(
+    again: Redraw | None, columns: Sequence[int], directions: Sequence[str], levels: Sequence[float]
+) -> list[AttainedEstimate | None]:
+    """Return what a study attains at each of `levels`, the luck of the choice taken off."""
+    if again is None:
+        return [None] * len(levels)
+    drawn = estimates([again.tables], lambda t: _attained(t[:, :, columns], directions, levels))
+    return [
+        AttainedEstimate(value=estimate.corrected, interval=(estimate.low, estimate.high))
+        for estimate in drawn
     ]
 
 
@@ -294,14 +340,20 @@ def _attained(tables: Floats, directions: Sequence[str], levels: Sequence[float]
     return np.where(np.isfinite(costs), costs * down, np.nan)
 
 
-def _within(estimate: Estimate, name: str) -> tuple[float, float] | None:
-    """Return the interval of an estimate, kept inside what the objective can be."""
+def _own(trial: TrialRecord, name: str) -> tuple[float, float] | None:
+    """Return the interval that a trial has for an objective, as the report and the card show it."""
+    ends = trial.interval.get(name)
+    return None if ends is None else (float(ends[0]), float(ends[1]))
+
+
+def _within(estimate: AttainedEstimate, name: str) -> AttainedEstimate | None:
+    """Return an estimate, kept inside what the objective can be; None if it has no end."""
     low, high = bound(name, "maximize"), bound(name, "minimize")
-    ends = (
-        float(max(estimate.low, -math.inf if low is None else low)),
-        float(min(estimate.high, math.inf if high is None else high)),
-    )
-    return ends if all(math.isfinite(end) for end in ends) else None
+    least, most = -math.inf if low is None else low, math.inf if high is None else high
+    value, *ends = (float(min(max(number, least), most)) for number in (estimate.value, *estimate.interval))
+    if not all(map(math.isfinite, (value, *ends))):
+        return None
+    return AttainedEstimate(value=value, interval=(ends[0], ends[1]))
 
 
 def _check_published(published: Sequence[StudyRecords], objectives: Mapping[str, str]) -> None:

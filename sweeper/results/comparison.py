@@ -100,13 +100,18 @@ class Comparison:
         return pandas.DataFrame(rows(self.fronts))
 
     def attainment(self) -> "pandas.DataFrame":
-        """Return a row for each study and level: what is attained there, its interval, and by which trial."""
+        """Return a row for each study and level: what is attained there, by which trial, and an estimate.
+
+        The interval is the trial's own. The estimate is without the luck of the trial that looks best.
+        """
         import pandas
 
         table = []
         for entry in self.fronts.attainment:
             for study, best in entry.reached.items():
                 low, high = (best and best.interval) or (None, None)
+                estimate = best and best.estimate
+                least, most = estimate.interval if estimate else (None, None)
                 table.append(
                     {
                         "study": study,
@@ -115,6 +120,9 @@ class Comparison:
                         f"{entry.attained}_low": low,
                         f"{entry.attained}_high": high,
                         "trial": best and best.trial,
+                        "estimate": estimate and estimate.value,
+                        "estimate_low": least,
+                        "estimate_high": most,
                     }
                 )
         return pandas.DataFrame(table)

@@ -144,28 +144,51 @@ class ComparedPair:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AttainedEstimate:
+    """Best value at a level without the luck of the trial that looks best.
+
+    Attributes:
+        value: of the objective.
+        interval: 95 % interval of it.
+    """
+
+    value: float
+    interval: tuple[float, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON-ready data."""
+        return {"value": self.value, "interval": list(self.interval)}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Attained:
     """Best value of an objective at a level of another.
 
     Attributes:
-        value: of the objective.
-        interval: 95 % interval of it; None where nothing is known of its spread.
+        value: of the objective, as its trial measured it.
+        interval: that trial's own, as everywhere else; None if it has none.
         trial: number of the trial that attains it.
+        estimate: of what the study attains there; None where nothing is known of its spread.
     """
 
     value: float
     interval: tuple[float, float] | None
     trial: int
+    estimate: AttainedEstimate | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON-ready data."""
-        interval = None if self.interval is None else list(self.interval)
-        return {"value": self.value, "interval": interval, "trial": self.trial}
+        return {
+            "value": self.value,
+            "interval": None if self.interval is None else list(self.interval),
+            "trial": self.trial,
+            "estimate": None if self.estimate is None else self.estimate.to_json(),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
 class AttainmentLevel:
-    """What every study attains at one level.
+    """A level of one objective, and the best of another that every study attains there.
 
     Attributes:
         given: name of the objective that is given.
@@ -233,6 +256,7 @@ class FrontComparison:
         published: set-ups of papers, which stay out of all of the above.
         outcome: the conclusion, in a sentence.
         notes: what to know before believing it.
+        warnings: study -> warning of its trials -> their numbers.
     """
 
     reference_point: Mapping[str, float]
@@ -243,6 +267,7 @@ class FrontComparison:
     published: Sequence[PublishedSetup] = ()
     outcome: str = ""
     notes: Sequence[str] = ()
+    warnings: Mapping[str, Mapping[str, Sequence[int]]] = field(default_factory=dict)
 
     def pair(self, first: str, second: str) -> ComparedPair:
         """Return the pair of two studies, in whichever order it lists them."""
@@ -259,4 +284,8 @@ class FrontComparison:
             "published": [setup.to_json() for setup in self.published],
             "outcome": self.outcome,
             "notes": list(self.notes),
+            "warnings": {
+                study: {text: list(numbers) for text, numbers in texts.items()}
+                for study, texts in self.warnings.items()
+            },
         }

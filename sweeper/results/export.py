@@ -15,7 +15,10 @@ from trainables.errors import ConfigError
 from trainables.storage.store import disk_errors
 
 if TYPE_CHECKING:  # torch takes seconds
+    from torch import Tensor
+
     from trainables.config import TrialConfig
+    from trainables.operating_point import OperatingPoint
 
 
 def export(home: Home, name: str, number: int, folder: Path, *, replicate: int | None = None) -> Path:
@@ -65,17 +68,40 @@ def export(home: Home, name: str, number: int, folder: Path, *, replicate: int |
         "seed": [config.seed, chosen],
         "written_by": __version__,
     }
+    state = torch.load(weights, map_location="cpu", weights_only=True)
+    point = measured_threshold(config, state, labels)
+    if point is not None:
+        about["operating_point"] = point.to_json()
     with disk_errors(folder):
         write_released(
             folder,
-            weights=torch.load(weights, map_location="cpu", weights_only=True),
+            weights=state,
             labels=labels,
             config=about,
         )
-        text = card(records, trial, seeds[chosen], to_json(config), len(labels), folder.name)
+        text = card(records, trial, seeds[chosen], to_json(config), len(labels), folder.name, point)
         (folder / CARD).write_text(text, encoding="utf-8")
     load_released(folder)  # what was written can be used
     return folder
+
+
+def measured_threshold(
+    config: "TrialConfig", state: dict[str, "Tensor"], labels: tuple[str, ...]
+) -> "OperatingPoint | None":
+    """Return the score from which the target's answer counts; None where its data are not as they were."""
+    from trainables.operating_point import operating_point
+    from trainables.stages.data import load_data
+    from trainables.stages.target import new_target
+
+    try:
+        data = load_data(config)
+    except ConfigError:
+        return None
+    if data.split.test.names != labels:
+        return None
+    classifier = new_target(config, len(labels))
+    classifier.load_state_dict(state)
+    return operating_point(classifier, data.split.test, data.public)
 
 
 def trained_labels(config: "TrialConfig", folder: Path) -> tuple[str, ...]:

@@ -1,8 +1,10 @@
 """Formatting of numbers, settings and trials in reports."""
 
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sweeper.results.record_types import TrialRecord
+from sweeper.results.record_types import StudyRecords, TrialRecord
 from sweeper.study.metrics import SHARE, find_metric
 
 _SYMBOLS = {"lambda_x": "λx", "lambda_y": "λy", "beta": "β", "alpha": "α"}
@@ -97,9 +99,85 @@ def undefended(trial: TrialRecord) -> bool:
     return family(trial) == "none" and freeze_point(trial) == "none"
 
 
+def reference(trials: Iterable[TrialRecord], objectives: Mapping[str, str]) -> TrialRecord | None:
+    """Return the undefended trial to compare with, the best in the first objective; None without any."""
+    name, direction = next(iter(objectives.items()))
+    plain = [trial for trial in trials if trial.complete and undefended(trial) and name in trial.values]
+    best = max if direction == "maximize" else min
+    return best(plain, key=lambda trial: trial.values[name], default=None)
+
+
+def chances(trials: Iterable[TrialRecord]) -> list[float]:
+    """Return the attack accuracy of a guess, from the lowest; several where people differ."""
+    known = {trial.metrics.get("chance") for trial in trials if trial.complete}
+    return sorted(chance for chance in known if chance is not None)
+
+
+def warnings(trials: Iterable[TrialRecord]) -> dict[str, list[int]]:
+    """Return each warning with the numbers of the trials that have it.
+
+    Those that differ in their numbers only are one: the first trial's, and the words that others are alike.
+    """
+    texts: dict[str, dict[int, str]] = {}
+    for trial in trials:
+        for text in trial.warnings:
+            texts.setdefault(re.sub(r"\d+(\.\d+)?", "#", text), {}).setdefault(trial.number, text)
+    grouped = {}
+    for of in texts.values():
+        first, *others = dict.fromkeys(of.values())
+        grouped[f"{first}; others alike" if others else first] = list(of)
+    return grouped
+
+
 def short(trial: TrialRecord) -> str:
     """Return the label of a point: its freeze point, or that it has none."""
     if undefended(trial):
         return "undefended"
     point = freeze_point(trial)
     return "unfrozen" if point == "none" else point
+
+
+CONTROL_NAMES = {
+    "null": ("floor", "pictures of the prior that never saw a target, judged alike"),
+    "undefended": ("undefended", "the study's template without a defense"),
+    "ceiling": ("ceiling", "the attack pointed at the best view of the people there is, judged alike"),
+    "positive": ("positive control", "a target that must leak: smoothed labels, no validation stop"),
+    "sampler": ("sampler alone", "batches of BiDO without BiDO"),
+}
+
+
+def controls(documents: Mapping[str, Any] | None) -> list[tuple[str, str, float | None, float, list[float]]]:
+    """Return a row for each control of a study: name, meaning, test accuracy, attack accuracy, interval.
+
+    documents: what the controls measured, as JSON; None gives no rows. The floor has no target and so no
+    test accuracy.
+    """
+    rows = []
+    for key, (name, meaning) in CONTROL_NAMES.items():
+        control = (documents or {}).get(key)
+        if control is not None:
+            rate = control["rate"] if key == "null" else control["attack_accuracy"]
+            rows.append((name, meaning, control.get("test_accuracy"), rate, list(control["interval"])))
+    return rows
+
+
+REMEDIES = {
+    "people": "attack more people",
+    "restarts": "more restarts of the attack",
+    "iterations": "more steps of the attack",
+    "prior": "a prior that can show the people",
+}
+
+
+def verdict(records: StudyRecords) -> str:
+    """Return what a study tells by its controls, with its power, in one sentence; "" without controls."""
+    if records.verdict is None:
+        return ""
+    text = f"This study {records.verdict}: {records.reason}"
+    power = (records.controls or {}).get("power") or {}
+    if power.get("power") is not None:
+        ends = f" ({power['interval'][0]:.2f} to {power['interval'][1]:.2f})" if power["interval"] else ""
+        text += f"; its attack gets {power['power']:.2f}{ends} of the way from floor to ceiling"
+    if records.remedies:
+        text += f"; what would help: {', '.join(REMEDIES[remedy] for remedy in records.remedies)}"
+    return f"{text}."

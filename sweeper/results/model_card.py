@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sweeper.results import formatting
 from sweeper.results.record_types import (
@@ -16,6 +16,9 @@ from sweeper.results.record_types import (
 from sweeper.study.metrics import TrialMetric, column_metrics, trial_metrics
 from trainables.storage.documents import FILE_KNOBS
 
+if TYPE_CHECKING:  # torch takes seconds
+    from trainables.operating_point import OperatingPoint
+
 CARD = "README.md"
 
 
@@ -26,11 +29,12 @@ def card(
     config: Mapping[str, Any],
     identities: int,
     folder: str,
+    point: "OperatingPoint | None" = None,
 ) -> str:
     """Return the model card: what it is, how to load it, what it can do, and what leaks as measured.
 
     released: the seed whose weights are released. config: the trial's document. identities: how many it
-    tells apart. folder: that of the release, for the example.
+    tells apart. folder: that of the release, for the example. point: the threshold of `identify`.
     """
     target = config["target"]
     lines = [
@@ -53,6 +57,8 @@ def card(
         *_table(["", "test accuracy"], _utility(records, trial, released)),
         "",
         "Measured on private test images that were neither trained on nor used to choose the epoch.",
+        "",
+        _threshold(point),
         "",
         "## What leaks, as far as measured",
         "",
@@ -78,6 +84,20 @@ def card(
         "",
     ]
     return "\n".join(lines)
+
+
+def _threshold(point: "OperatingPoint | None") -> str:
+    """Return what the score of `identify` means."""
+    if point is None:
+        return (
+            "`identify` gives a name to everybody, strangers too, with a score; no threshold was measured, "
+            "as the data were not at hand when this was written."
+        )
+    return (
+        f"`identify` gives a name to everybody, with a score; count it from {point.score:.4f} up. Of public "
+        f"images of other people {100 * point.strangers_named:.1f} % reach that; of private test images "
+        f"{100 * point.people_named:.1f} % reach it with the right name."
+    )
 
 
 def _columns() -> list[TrialMetric]:

@@ -11,7 +11,7 @@ from sweeper.results import formatting
 from sweeper.results.confirmed import LIKELY
 from sweeper.results.record_types import StudyRecords, TrialConfirmation, TrialRecord
 from sweeper.statistics.membership import drawn_means
-from trainables.errors import ConfigError
+from trainables.errors import ConfigError, TrialError
 
 SURE = 0.95
 NORMAL = NormalDist().inv_cdf(0.975)
@@ -21,31 +21,40 @@ _OTHER = {"attack_accuracy": "test_accuracy", "test_accuracy": "attack_accuracy"
 
 
 def pick(
-    records: StudyRecords, *, max_attack_accuracy: float | None = None, min_accuracy: float | None = None
+    records: StudyRecords,
+    *,
+    max_attack_accuracy: float | None = None,
+    min_accuracy: float | None = None,
+    anyway: bool = False,
 ) -> dict[str, Any]:
     """Return the trial to release: the most accurate one that keeps the limit on the attack, or the least
     attackable one that keeps the limit on accuracy. Exactly one limit is given, in [0, 1].
 
     Figures are those of fresh seeds where the study was confirmed; then only confirmed trials count, since
     the search's own figures are too good on average for the trials that look best. JSON-ready: ``study``,
-    ``limit``, ``trial``, ``values``, ``interval``, ``seeds`` (fresh ones; 0 if the figures are the search's),
-    ``freeze_point``, ``defense``, ``params``, ``sure``: ``limit`` (that it truly keeps the limit, from its
-    interval), ``front`` (`TrialConfirmation.front_probability`) and ``best`` (share of bootstrap draws in
-    which no other trial keeps the limit and is better), None where unknown; ``safer``: the best trial that
-    keeps the limit with its whole interval, if another; ``advice``: what would make it surer. Raises
-    `ConfigError` for limits that make no sense and for a limit that no trial keeps, naming the nearest.
+    ``limit``, ``trial``, ``values``, ``interval``, ``seeds`` (fresh ones; 0 if the figures are the
+    search's), ``freeze_point``, ``defense``, ``params``, ``sure``: ``limit`` (that it truly keeps the
+    limit, from its interval), ``front`` (`TrialConfirmation.front_probability`) and ``best`` (share of
+    bootstrap draws in which no other trial keeps the limit and is better), None where unknown; ``safer``:
+    the best trial that keeps the limit with its whole interval, if another; ``advice``: what would make it
+    surer. Raises `TrialError` for a study that cannot tell by its controls, unless `anyway`; `ConfigError`
+    for limits that make no sense and for a limit that no trial keeps, naming the nearest.
     """
     name, limit = _limit(max_attack_accuracy, min_accuracy)
+    if records.verdict == "cannot tell" and not anyway:
+        raise TrialError(
+            f"{formatting.verdict(records)} A choice by attack accuracy would say nothing about privacy; "
+            "--anyway picks all the same"
+        )
     for needed in _OTHER:
         if needed not in records.objectives:
             raise ConfigError(f"pick needs the objective {needed}, which study '{records.study}' has not")
     trials = [trial for trial in records.complete if trial.feasible]
     confirmed = [trial for trial in trials if trial.confirmed]
-    candidates = _within(confirmed, name, limit)
+    # Once fresh seeds have measured some, the search's own figures of the others are too good to be believed.
+    candidates = _within(confirmed or trials, name, limit)
     if not candidates:
-        confirmed, candidates = [], _within(trials, name, limit)
-    if not candidates:
-        raise ConfigError(_none(records, trials, name, limit))
+        raise ConfigError(_none(records, confirmed or trials, name, limit))
     best = min(candidates, key=lambda trial: _rank(trial, name))
     safe = [trial for trial in candidates if _keeps(_worst_end(trial, name), name, limit)]
     safer = min(safe, key=lambda trial: _rank(trial, name), default=None)

@@ -224,6 +224,8 @@ class StudyRecords:
         hypervolume: of the feasible trials.
         trials: all of them, by number.
         confirmed: fresh measurements; None without any.
+        controls: what the study's controls measured (``trainables.controls.results.ControlResults`` as JSON);
+            None where they were not measured.
         definition: the document that the study keeps; None if it was not asked for.
     """
 
@@ -233,6 +235,7 @@ class StudyRecords:
     hypervolume: float = 0.0
     trials: Sequence[TrialRecord] = ()
     confirmed: StudyConfirmation | None = None
+    controls: Mapping[str, Any] | None = None
     definition: Mapping[str, Any] | None = None
 
     @property
@@ -245,6 +248,35 @@ class StudyRecords:
         """Return the trials on the front, by number."""
         return [trial for trial in self.trials if trial.on_front]
 
+    @property
+    def verdict(self) -> str | None:
+        """Return "tells" or "cannot tell"; None where the controls were not measured."""
+        return self._verdict.get("verdict")
+
+    @property
+    def reason(self) -> str | None:
+        """Return why, in words; None where the controls were not measured."""
+        return self._verdict.get("reason")
+
+    @property
+    def remedies(self) -> list[str]:
+        """Return what would help a study that cannot tell, the likeliest first; empty for one that tells."""
+        return list(self._verdict.get("remedies") or ())
+
+    @property
+    def _verdict(self) -> Mapping[str, Any]:
+        return (self.controls or {}).get("verdict") or {}
+
+    @property
+    def judges(self) -> list[dict[str, Any]]:
+        """Return the judge with its test accuracy, as far as a trial knows it; empty before the first one."""
+        known = [trial.metrics.get("judge_test_accuracy") for trial in self.complete]
+        accuracy = next((figure for figure in known if figure is not None), None)
+        if accuracy is None:
+            return []
+        kind = ((self.definition or {}).get("trial") or {}).get("judge", {}).get("kind")
+        return [{"kind": kind, "test_accuracy": accuracy, "agreement": None, "false_positive_rate": None}]
+
     def to_json(self) -> dict[str, Any]:
         """Return the study as `sweeper front` prints it."""
         return {
@@ -254,6 +286,11 @@ class StudyRecords:
             "hypervolume": self.hypervolume,
             "trials": [trial.to_json() for trial in self.trials],
             "confirmed": None if self.confirmed is None else self.confirmed.to_json(),
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "power": (self.controls or {}).get("power"),
+            "judges": self.judges,
+            "controls": None if self.controls is None else dict(self.controls),
         }
 
     @classmethod

@@ -45,12 +45,13 @@ def study_records(home: Home, name: str, *, history: bool = True) -> StudyRecord
     """
     from sweeper.results.confirmed import with_confirmation
     from sweeper.search.confirmation_log import stored_confirmation
-    from sweeper.search.reading import stored_trials
+    from sweeper.search.reading import CONTROLS, DEFINITION, stored_notes, stored_trials
     from sweeper.statistics.hypervolume import hypervolume
     from sweeper.statistics.pareto import non_dominated
 
     check_exists(home, name)
     objectives, stored = stored_trials(home.storage, name)
+    notes = stored_notes(home.storage, name)
     trials = {trial["number"]: _record(home, name, objectives, trial, history) for trial in stored}
     complete = [trial for trial in trials.values() if trial.complete]
     feasible = [trial for trial in complete if trial.feasible]
@@ -70,6 +71,8 @@ def study_records(home: Home, name: str, *, history: bool = True) -> StudyRecord
         reference_point=reference,
         hypervolume=volume,
         trials=tuple(trials.values()),
+        controls=notes.get(CONTROLS),
+        definition=notes.get(DEFINITION),
     )
     return with_confirmation(records, *stored_confirmation(home.storage, name))
 

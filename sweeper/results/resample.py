@@ -1,4 +1,4 @@
-"""Trials of a study drawn again: from the stored rates of identities, or else from the trials' intervals."""
+"""Trials of a study drawn again: people and images on two halves, or identities, or the trials' intervals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,10 +7,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from sweeper.results.comparison_types import AttainedEstimate, VolumeEstimate
 from sweeper.results.record_types import TrialRecord
 from sweeper.results.stage_files import per_identity, per_image
 from sweeper.statistics.bootstrap import DRAWS, DRAWS_OF_THREE, Redrawn, by_identities, by_intervals
-from sweeper.statistics.cross_fitting import CrossFitted, SeedNoise, cross_fit
+from sweeper.statistics.cross_fitting import (
+    CrossFitted,
+    Figure,
+    SeedNoise,
+    attained_figures,
+    cross_fit,
+    difference_figure,
+    hypervolume_figure,
+)
 
 Floats = NDArray[np.float64]
 
@@ -63,13 +72,75 @@ def redraw(trials: Sequence[TrialRecord], objectives: Sequence[str], *, seed: in
     return Redraw(by_intervals(table, ends, draws=draws, seed=seed), "intervals")
 
 
+def _ends(trial: TrialRecord, name: str) -> tuple[float, float]:
+    low, high = trial.interval.get(name) or (np.nan, np.nan)
+    return low, high
+
+
+def seed_errors(trials: Sequence[TrialRecord], objectives: Sequence[str]) -> Floats | None:
+    """Return the standard error (m,) of each objective's mean over training seeds; None without replicates.
+
+    Two or three seeds say little of one trial's spread, so the variance is pooled over all trials with at
+    least two.
+    """
+    seeds = [
+        np.array([[seed.values[name] for name in objectives] for seed in trial.replicates])
+        for trial in trials
+    ]
+    several = [values for values in seeds if len(values) > 1]
+    if not several:
+        return None
+    freedom = sum(len(values) - 1 for values in several)
+    squares = np.sum([((values - values.mean(axis=0)) ** 2).sum(axis=0) for values in several], axis=0)
+    count = np.mean([len(values) for values in several])
+    errors: Floats = np.sqrt(squares / freedom / count)
+    return errors
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedStudy:
+    """The draws of a study on both halves, and on what they are based: a key of `resample.BASES`."""
+
+    draws: CrossFitted
+    basis: str
+
+
+def fitted_volume(study: FittedStudy) -> VolumeEstimate | None:
+    """Return the cross-fitted hypervolume of a study."""
+    return _estimate(hypervolume_figure(study.draws), study.basis)
+
+
+def fitted_lead(first: FittedStudy, second: FittedStudy) -> VolumeEstimate | None:
+    """Return the lead of the first study in cross-fitted hypervolume, with the chance that it is above 0."""
+    figure = difference_figure(first.draws, second.draws)
+    basis = " against ".join(dict.fromkeys((first.basis, second.basis)))
+    return _estimate(figure, basis, lead=True)
+
+
+def fitted_attained(study: FittedStudy, levels: Sequence[float]) -> list[AttainedEstimate | None]:
+    """Return the attack rate that is attained at each test accuracy of `levels`, cross-fitted."""
+    return [
+        None if figure is None else AttainedEstimate(value=figure.value, interval=(figure.low, figure.high))
+        for figure in attained_figures(study.draws, levels)
+    ]
+
+
+def _estimate(figure: Figure | None, basis: str, *, lead: bool = False) -> VolumeEstimate | None:
+    if figure is None:
+        return None
+    ends = (figure.low, figure.high)
+    return VolumeEstimate(
+        value=figure.value, interval=ends, basis=basis, probability=figure.above if lead else None
+    )
+
+
 def cross_fitted(
     studies: Sequence[Sequence[TrialRecord]],
     objectives: Mapping[str, str],
     reference: Mapping[str, float],
     *,
     paired: bool = True,
-) -> list[CrossFitted] | None:
+) -> list[FittedStudy] | None:
     """Return the finished trials of each study on two halves of people and test images, drawn again.
 
     paired: whether the studies were measured on the same people and images; these are then the same in the
@@ -89,13 +160,16 @@ def cross_fitted(
     shapes = {(people.shape[1], images.shape[1]) for people, images, *_ in tables}
     together = paired and len(shapes) == 1
     return [
-        cross_fit(
-            people,
-            images,
-            noise=noise,
-            seeds=seeds,
-            seed=0 if together else number,
-            seed_of_noise=number,
+        FittedStudy(
+            draws=cross_fit(
+                people,
+                images,
+                noise=noise,
+                seeds=seeds,
+                seed=0 if together else number,
+                seed_of_noise=number,
+            ),
+            basis="people and images" if noise is None else "people, images and seeds",
         )
         for number, (people, images, noise, seeds) in enumerate(tables)
     ]
@@ -127,28 +201,3 @@ def seed_noise(trials: Sequence[TrialRecord], people: int) -> SeedNoise | None:
             squares[place] += float(((figures - figures.mean()) ** 2).sum())
     probit, accuracy = (float(np.sqrt(square / freedom)) for square in squares)
     return SeedNoise(probit=probit, accuracy=accuracy)
-
-
-def _ends(trial: TrialRecord, name: str) -> tuple[float, float]:
-    low, high = trial.interval.get(name) or (np.nan, np.nan)
-    return low, high
-
-
-def seed_errors(trials: Sequence[TrialRecord], objectives: Sequence[str]) -> Floats | None:
-    """Return the standard error (m,) of each objective's mean over training seeds; None without replicates.
-
-    Two or three seeds say little of one trial's spread, so the variance is pooled over all trials with at
-    least two.
-    """
-    seeds = [
-        np.array([[seed.values[name] for name in objectives] for seed in trial.replicates])
-        for trial in trials
-    ]
-    several = [values for values in seeds if len(values) > 1]
-    if not several:
-        return None
-    freedom = sum(len(values) - 1 for values in several)
-    squares = np.sum([((values - values.mean(axis=0)) ** 2).sum(axis=0) for values in several], axis=0)
-    count = np.mean([len(values) for values in several])
-    errors: Floats = np.sqrt(squares / freedom / count)
-    return errors

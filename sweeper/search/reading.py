@@ -15,7 +15,9 @@ from trainables.storage.store import disk_errors
 from trainables.storage.urls import redact
 
 State = optuna.trial.TrialState
-DEFINITION = "identity"  # the attribute of an Optuna study under which its definition is stored
+# Attributes of an Optuna study: its definition, and what its controls measured.
+DEFINITION = "identity"
+CONTROLS = "controls"
 
 
 def write_history(folder: Path, number: int, history: Mapping[str, Any]) -> None:
@@ -71,6 +73,11 @@ def stored_trials(url: str, name: str) -> tuple[dict[str, str], list[dict[str, A
             }
         )
     return definition.get("objectives", {}), trials
+
+
+def stored_notes(url: str, name: str) -> dict[str, Any]:
+    """Return what is kept with a study, by attribute: `DEFINITION`, `CONTROLS` and others."""
+    return dict(optuna.load_study(study_name=name, storage=open_storage(url)).user_attrs)
 
 
 def was_screened(result: Mapping[str, Any]) -> bool:

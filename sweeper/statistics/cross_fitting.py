@@ -40,7 +40,7 @@ class SeedNoise:
 
 @dataclass(frozen=True, kw_only=True)
 class Halves:
-    """What n trials reached on the two halves, drawn again B times.
+    """Figures of n trials on the two halves, drawn again B times.
 
     Attributes:
         accuracies: (2, B, n), shares of the half's test images.

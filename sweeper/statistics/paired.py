@@ -45,12 +45,14 @@ def paired_test(first: ArrayLike, second: ArrayLike, *, seed: int = 0) -> Paired
 
     Raises `ValueError` if the two are not of the same people.
     """
-    one, two = (np.asarray(rates, dtype=np.float64) for rates in (first, second))
-    if one.shape != two.shape or one.ndim != 1 or not len(one):
-        raise ValueError(f"a paired test expects the rates of the same people; got {one.shape}, {two.shape}")
-    differences = one - two
+    ours, theirs = (np.asarray(rates, dtype=np.float64) for rates in (first, second))
+    if ours.shape != theirs.shape or ours.ndim != 1 or not len(ours):
+        raise ValueError(
+            f"a paired test expects the rates of the same people; got {ours.shape}, {theirs.shape}"
+        )
+    differences = ours - theirs
     higher, lower = int((differences > 0).sum()), int((differences < 0).sum())
-    binary = bool(np.isin(one, (0.0, 1.0)).all() and np.isin(two, (0.0, 1.0)).all())
+    binary = bool(np.isin(ours, (0.0, 1.0)).all() and np.isin(theirs, (0.0, 1.0)).all())
     if not higher + lower:
         p = 1.0
     elif binary:

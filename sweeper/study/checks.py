@@ -1,13 +1,15 @@
 """Checks of a study before any work: objectives, screening, GPUs, every path of its space."""
 
+import dataclasses
 import random
+import typing
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sweeper.study.metrics import objective_metrics
 from sweeper.study.study import MOST_OBJECTIVES, OBJECTIVES, Resources, Study
 from trainables.errors import ConfigError
-from trainables.storage.documents import suggestion
+from trainables.storage.documents import check_numbers, suggestion
 
 if TYPE_CHECKING:
     from trainables.config import TrialConfig
@@ -64,12 +66,46 @@ def _check_objectives(study: Study, where: str) -> None:
             )
 
 
+def control_options(study: Study) -> dict[str, Any] | None:
+    """Return the knobs of the study's controls; None where it has none, or where nobody attacks."""
+    if study.controls is False or "attack_accuracy" not in study.objectives:
+        return None
+    return {} if study.controls is True else dict(study.controls)
+
+
+def _check_controls(study: Study) -> None:
+    """Raise `ConfigError` for controls that do not fit the study's template."""
+    from trainables.config import load_trial
+    from trainables.controls.measure import check_controls
+    from trainables.controls.options import Controls
+
+    options = control_options(study)
+    if options is None:
+        return
+    known = [field.name for field in dataclasses.fields(Controls)]
+    for name, value in options.items():
+        if name not in known:
+            raise ConfigError(
+                f"controls must be one of {', '.join(known)}; got '{name}'{suggestion(name, known)} "
+                f"({study.name}: controls)"
+            )
+        try:
+            check_numbers(typing.get_type_hints(Controls)[name], value)
+        except ValueError as error:
+            raise ConfigError(f"controls.{name} {error}; got {value!r} ({study.name}: controls)") from None
+    try:
+        check_controls(load_trial(study.trial, f"{study.name}: trial"), Controls(**options))
+    except ConfigError as error:
+        raise ConfigError(f"{error} ({study.name}: controls; `controls: false` leaves them out)") from None
+
+
 def check_study(study: Study) -> None:
     """Raise `ConfigError` unless the template, the space and every path in it hold together.
 
     The anchors and some random draws are merged into the template and read as trials, so that a path that no
     trial has, or a value that no trial takes, is found before any training.
     """
+    _check_controls(study)
     for assignment in _draws(study):
         try:
             config = _trial(study, assignment)
@@ -86,7 +122,8 @@ def known_warnings(study: Study) -> list[str]:
     """Return what is known of the study's trials before any work, each text once."""
     from trainables.stages.warnings import config_warnings
 
-    texts = (text for assignment in _draws(study) for text in config_warnings(_trial(study, assignment)))
+    offered = [assignment for assignment in _draws(study) if study.offers(assignment)]
+    texts = (text for assignment in offered for text in config_warnings(_trial(study, assignment)))
     return list(dict.fromkeys(texts))
 
 

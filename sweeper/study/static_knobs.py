@@ -43,7 +43,7 @@ def knobs(root: Path, module: str, name: str) -> list[dict[str, Any]]:
     for text in docstrings:
         meanings = _meanings(text, set(fields)) | meanings
     for field in fields.keys() - meanings.keys():
-        meanings[field] = next((said for text in docstrings if (said := _mention(text, field))), "")
+        meanings[field] = next((sentence for text in docstrings if (sentence := _mention(text, field))), "")
     return [
         {
             "name": field,
@@ -124,7 +124,7 @@ def _meanings(docstring: str, names: set[str]) -> dict[str, str]:
     """Return knob -> what the docstring says after ``knob:`` or ``knob, other knob:``."""
     word = "|".join(sorted(map(re.escape, names), key=len, reverse=True)) or "(?!)"
     heads = re.compile(rf"(?:^[ ]*|[ ]{{2,}})((?:{word})(?:, (?:{word}))*): ", re.MULTILINE)
-    found: dict[str, str] = {}
+    meanings: dict[str, str] = {}
     for paragraph in re.split(r"\n\s*\n", inspect.cleandoc(docstring)):
         matches = list(heads.finditer(paragraph))
         for match, following in itertools.zip_longest(matches, matches[1:]):
@@ -134,8 +134,8 @@ def _meanings(docstring: str, names: set[str]) -> dict[str, str]:
             named, text = match[1].split(", "), " ".join(text.split()).rstrip(".")
             clauses = text.split(", ")
             each = clauses if len(clauses) == len(named) else [text] * len(named)
-            found |= dict(zip(named, each, strict=True))
-    return found
+            meanings |= dict(zip(named, each, strict=True))
+    return meanings
 
 
 def _mention(docstring: str, name: str) -> str:

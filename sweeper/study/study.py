@@ -87,6 +87,8 @@ class Study(_Strict):
     name: of the stored study. space: names from ``sweeper list spaces`` and domains of single paths.
     objectives: result name -> direction, one to three of `objective_metrics`. constraints: limits that a
     trial on the front keeps, as ``test_accuracy >= 0.8``; samplers avoid what misses them.
+    controls: what the study's figures are held against, see ``trainables.controls``: true for all, false for
+    none, or a mapping of their knobs. They change no trial, so they may change while a study lives.
     """
 
     name: str
@@ -97,6 +99,7 @@ class Study(_Strict):
     search: Search = dataclasses.field(default_factory=Search)
     resources: Resources = dataclasses.field(default_factory=Resources)
     tracking: Tracking = dataclasses.field(default_factory=Tracking)
+    controls: bool | dict[str, Any] = True
 
     @functools.cached_property
     def domains(self) -> Mapping[str, Any]:

@@ -1,19 +1,23 @@
 """Fields of a trial in MLflow: tags to filter by, numbers, curves. No mlflow in here."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from sweeper.results import formatting
 from sweeper.results.record_types import TrialRecord
 from sweeper.study.study import Study
 from trainables.errors import ConfigError
 
 LONGEST = 500  # characters of a tag or a parameter
+LONGEST_WARNINGS = 4000  # of MLflow's 5,000: a filter finds what is written
+SETUP = ("architecture", "image_size", "prior", "judge")
 
 
 def tags(study: Study, trial: TrialRecord) -> dict[str, str]:
-    """Return the tags of a trial: state, defense, freeze_point, attack, attacks, data, version, reason.
+    """Return the tags of a trial: state, defense, freeze_point, attack, attacks, data, version, reason,
+    architecture, image_size, prior, judge, and ``warnings``, "none" without any.
 
     Those that a failed trial did not live to tell are read from its settings. ``on_front`` is "false": who is
     on the front is known at the end.
@@ -31,25 +35,64 @@ def tags(study: Study, trial: TrialRecord) -> dict[str, str]:
         "attacks": ", ".join(trial.attacks),
         "reason": trial.reason or (trial.screening or {}).get("reason"),
         "version": trial.version,
+        **{name: settings.get(name) for name in SETUP},
     }
     fields |= {f"data.{name}": fingerprint for name, fingerprint in trial.data.items()}
-    return {name: str(value)[:LONGEST] for name, value in fields.items() if value}
+    texts = {name: str(value)[:LONGEST] for name, value in fields.items() if value}
+    return texts | {"warnings": _joined(trial.warnings)}
+
+
+def study_tags(study: Study, trials: Iterable[TrialRecord] = ()) -> dict[str, str]:
+    """Return the tags of a study's own run: `SETUP` of its template, and all warnings of `trials`."""
+    try:
+        document = study.document({})
+    except (ConfigError, KeyError):
+        document = {}
+    setup = {name: str(value)[:LONGEST] for name, value in _setup(document).items() if value}
+    return setup | {"warnings": _joined(formatting.warnings(trials))}
+
+
+def _joined(warnings: Iterable[str]) -> str:
+    """Return warnings as one text to search by ``LIKE``, "none" without any: an absent tag is not found."""
+    return "; ".join(warnings)[:LONGEST_WARNINGS] or "none"
 
 
 def _settings(study: Study, trial: TrialRecord) -> dict[str, Any]:
-    """Return defense, freeze point and attack of a trial's document, as far as it names them."""
+    """Return defense, freeze point, attack and `SETUP` of a trial's document, as far as it names them."""
     try:
         document = study.document(trial.params)
     except (ConfigError, KeyError):  # the view must not fail where the trial did
         return {}
-    attack = document.get("attack")
-    first = attack[0] if isinstance(attack, list) and attack else attack
-    first = first.get("attack", first) if isinstance(first, Mapping) else {}
+    first = next(iter(_attacks(document)), {})
     return {
-        "defense": (document.get("defense") or {}).get("kind"),
+        "defense": _kind(document.get("defense")),
         "freeze_point": (document.get("target") or {}).get("freeze_point"),
-        "attack": first.get("kind") if isinstance(first, Mapping) else None,
+        "attack": _kind(first.get("attack", first)),
+        **_setup(document),
     }
+
+
+def _setup(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `SETUP` of a trial's document; the priors of all its attacks, each once."""
+    own = [attack.get("prior", document.get("prior")) for attack in _attacks(document)]
+    priors = filter(None, map(_kind, own or [document.get("prior")]))
+    return {
+        "architecture": (document.get("target") or {}).get("architecture"),
+        "image_size": document.get("image_size"),
+        "prior": ", ".join(dict.fromkeys(priors)),
+        "judge": _kind(document.get("judge")),
+    }
+
+
+def _attacks(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the attacks of a trial's document, which has one or a list of them."""
+    attacks = document.get("attack")
+    several = attacks if isinstance(attacks, list) else [attacks]
+    return [attack for attack in several if isinstance(attack, Mapping)]
+
+
+def _kind(part: Any) -> str | None:
+    return part.get("kind") if isinstance(part, Mapping) else None
 
 
 def kinds_of_data(study: Study) -> dict[str, str]:

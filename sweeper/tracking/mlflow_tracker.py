@@ -26,6 +26,7 @@ from sweeper.tracking.mlflow_fields import (
     fresh_figures,
     kinds_of_data,
     milliseconds,
+    study_tags,
     table,
     tags,
     view,
@@ -206,6 +207,7 @@ class Tracker:
             self._client.update_run(parents[0].info.run_id, status="RUNNING")
             return str(parents[0].info.run_id)
         tags = {"study": self._study.name, "storage": self._storage, "kind": "study"}
+        tags |= study_tags(self._study)
         run = self._client.create_run(self._experiment, tags=tags, run_name=self._study.name).info.run_id
         self._attach(self._client.log_dict, run, self._study.definition(), "study.json")
         return str(run)
@@ -295,6 +297,8 @@ class Tracker:
         curve = [Metric("hypervolume", step.volume, now, number) for number, step in enumerate(steps, 1)]
         for first in range(self._steps, len(curve), _BATCH_METRICS):
             self._client.log_batch(self._parent, curve[first : first + _BATCH_METRICS])
+        for name, value in study_tags(self._study, records.trials).items():
+            self._client.set_tag(self._parent, name, value)
         self._client.log_metric(self._parent, "trials", float(len(records.complete)), now, len(steps))
         for trial in records.trials:
             if trial.number in self._known:

@@ -22,9 +22,10 @@ from trainables.attacks.gmi import GMI
 from trainables.attacks.kedmi import KEDMI
 from trainables.attacks.lomma import LommaGMI, lomma_loss
 from trainables.attacks.optim.latent import LatentSearch
+from trainables.nn.inversion_discriminator import KERNEL_SIZE, KERNELS
 from trainables.priors.base import PriorNetworks
 from trainables.priors.gmi import GMIPrior
-from trainables.priors.kedmi import KERNEL_SIZE, KERNELS, KEDMIPrior
+from trainables.priors.kedmi import KEDMIPrior
 from trainables.runtime.run import Run
 from trainables.runtime.seeds import row_noise, stream
 from trainables.training.classifier import build_classifier

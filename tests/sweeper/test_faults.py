@@ -31,7 +31,7 @@ PRESET = Path(sweeper.__file__).parent / "study" / "presets" / "quickstart.yaml"
 WAITS = (
     "sweeper.storage.databases.CONNECT_SECONDS",
     "sweeper.engine.cluster.REACH_SECONDS",
-    "sweeper.tracking.mlflow_tracker.REACH_SECONDS",
+    "sweeper.tracking.mlflow_address.REACH_SECONDS",
 )
 # Seconds until a person must know; of these the waits take ten. What a busy machine adds does not count.
 SOON = 15 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
@@ -120,7 +120,7 @@ def refused(call, *arguments, **environment):
 def test_waits_leave_time_to_speak():
     from sweeper.engine import cluster
     from sweeper.storage import databases
-    from sweeper.tracking import mlflow_tracker as tracking
+    from sweeper.tracking import mlflow_address as tracking
 
     assert max(databases.CONNECT_SECONDS, cluster.REACH_SECONDS, tracking.REACH_SECONDS) <= 10
 

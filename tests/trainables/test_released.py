@@ -71,7 +71,15 @@ def test_an_image_is_read_as_the_training_images_were(release, tmp_path):
     assert torch.equal(found.read(path), trained_on.float() / 255)
     with torch.no_grad():
         best = int(classifier(trained_on.float() / 255).argmax())
-    assert found.identify(path) == LABELS[best]
+        scores = classifier(trained_on.float() / 255).softmax(1)[0]
+    said = found.identify(path)
+    assert (said.name, said.threshold, said.is_known) == (LABELS[best], None, None)
+    assert said.score == pytest.approx(scores.max().item()) and "no threshold" in str(said)
+    for threshold, known in ((said.score, True), (said.score + 1e-6, False)):
+        folder, _ = release(crop=40, operating_point={"score": threshold})
+        said = load_released(folder).identify(path)
+        assert (said.threshold, said.is_known) == (threshold, known)
+        assert str(said).startswith(said.name) == known and said.name in str(said)
 
 
 @pytest.mark.parametrize("knobs", [{"crop": 40}, {"fit": "pad"}, {"fit": "pad", "crop": 50}, {}])

@@ -119,6 +119,11 @@ class Attack(Method):
         return None
 
     @property
+    def restarts(self) -> int:
+        """Return how many reconstructions of each identity it gives; as a knob, independent starts."""
+        return 1
+
+    @property
     def group_size(self) -> int:
         """Return how many neighbouring identities the losses compare: 1 where each is on its own.
 

@@ -76,6 +76,11 @@ class VMI(Attack):
     kl_samples: int = 1000
     smoothing: float = 0.0
 
+    @property
+    def restarts(self) -> int:
+        """Return how many samples of each posterior count."""
+        return self.samples
+
     def __post_init__(self) -> None:
         at_least(self, 1, "layers", "components", "flow_steps", "hidden", "batch", "steps", "samples")
         at_least(self, 0, "momentum", "kl_weight", "kl_samples", "smoothing")

@@ -36,7 +36,8 @@ def ceiling_trial(config: TrialConfig, architecture: str | None = None) -> Trial
 
     architecture: of the view; None takes the target's, whose backbone is there already, and where that is the
     judge's too, the first of the registry that takes images of this size and is not.
-    The recipe is the judge's where that is a classifier, else the usual one of such a judge.
+    The recipe is the judge's where that is a classifier, else the usual one of such a judge; the view sees
+    images at their own size, also where the judge enlarges them.
     """
     judge = config.judge if isinstance(config.judge, ClassifierJudge) else None
     of_judge = None if judge is None else judge.architecture

@@ -1,4 +1,4 @@
-"""What the controls of a study measured: typed in here, and as JSON."""
+"""Results of the controls of a study: typed in here, and as JSON."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ class NullControl:
 
 @dataclass(frozen=True, kw_only=True)
 class TargetControl:
-    """What the study's attack reached on the target of a control.
+    """Result of the study's attack on the target of a control.
 
     Attributes:
         name: of the control.

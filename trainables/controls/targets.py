@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import torch
+
 from trainables.architectures import ARCHITECTURES
 from trainables.config import TrialConfig
 from trainables.controls.results import Name, TargetControl
@@ -33,7 +35,8 @@ def balanced(config: TrialConfig) -> TrialConfig | None:
     own BiDO, where it has one, else of the published setting.
     """
     defense = config.defense if isinstance(config.defense, BiDO) else BiDO()
-    classifier = ARCHITECTURES[config.target.architecture].build(2, config.image_size)
+    with torch.device("meta"):  # names only: no weights are made
+        classifier = ARCHITECTURES[config.target.architecture].build(2, config.image_size)
     if not classifier.hooks:
         return None
     return replace(config, defense=replace(defense, lambda_x=0.0, lambda_y=0.0))

@@ -137,10 +137,8 @@ def _decode(
     entries, warnings = arrange(paths, listing.folders, others, str(root))
     warnings += loss_warnings(others)
     if listing.repeated:
-        warnings.append(
-            f"left out {len(listing.repeated)} linked folders that were read already: "
-            f"{', '.join(ascii(path) for path in listing.repeated[:SHOWN])}"
-        )
+        count = len(listing.repeated)
+        warnings.append(f"left out {count} linked folder{'' if count == 1 else 's'} read already")
     names = sorted({entry.identity for entry in entries})
     if data.limit is not None and len(names) == 1:
         entries = entries[: data.limit]
@@ -269,17 +267,12 @@ def _read_all(data: ImageFolder, root: Path, paths: list[str], image_size: int) 
     bad = [(path, problem) for path, problem in zip(paths, problems, strict=True) if problem]
     if bad:
         raise ConfigError(_complaint(root, bad, len(paths)))
+    # no names in a warning: it goes into the card of a released target
     warnings = []
     if scaled:
-        warnings.append(
-            f"scaled {len(scaled)} of {len(paths)} images from 16 bits to 8, 65535 to 255, such as "
-            f"{min(scaled)!r}"
-        )
+        warnings.append(f"scaled {len(scaled)} of {len(paths)} images from 16 bits to 8, 65535 to 255")
     if layered:
-        warnings.append(
-            f"took the first frame of {len(layered)} of {len(paths)} images that hold several, such as "
-            f"{min(layered)!r}"
-        )
+        warnings.append(f"took the first frame of {len(layered)} of {len(paths)} images that hold several")
     return Decoded(pixels, tuple(digests), tuple(warnings))
 
 

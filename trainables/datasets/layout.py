@@ -1,4 +1,4 @@
-"""Who is shown, by where a picture lies: identity/file, the same in train and test trees, or flat."""
+"""Layout of a folder, which tells who is shown: identity/file, the same in parts, or flat."""
 
 import re
 import unicodedata
@@ -151,7 +151,7 @@ def _without_thumbnails(
     }
     if not small or len(small) == len(parts):
         return dict(parts), []
-    warning = f"left out {_count(len(small), 'image')} in folders of thumbnails, such as {min(small)!r}"
+    warning = f"left out {_count(len(small), 'image')} in folders of thumbnails"
     return {path: part for path, part in parts.items() if path not in small}, [warning]
 
 

@@ -45,7 +45,8 @@ def shared_pictures(first: Images, second: Images) -> list[tuple[str, str]]:
 def check_parts(parts: Split, *, allow: bool) -> list[str]:
     """Return warnings of pictures that lie in two parts of one data set, or under two people.
 
-    Raises `ConfigError` with their count and names instead, unless `allow`.
+    Raises `ConfigError` with their count and names instead, unless `allow`. A warning has no names: it goes
+    into the card of a released target.
     """
     places: dict[bytes, list[tuple[str, int, str]]] = defaultdict(list)
     named = (("training", parts.train), ("validation", parts.validation), ("test", parts.test))
@@ -57,19 +58,22 @@ def check_parts(parts: Split, *, allow: bool) -> list[str]:
     groups = [group for group in places.values() if len(group) > 1]
     across_people = [g for g in groups if len({label for _, label, _ in g}) > 1]
     across_parts = [g for g in groups if len({part for part, _, _ in g}) > 1 and g not in across_people]
-    found = [
-        f"{len(these)} equal image{'' if len(these) == 1 else 's'} {where} "
-        f"({_examples(' = '.join(file for _, _, file in group) for group in these)})"
+    problems = [
+        (
+            f"{len(these)} equal image{'' if len(these) == 1 else 's'} {where}",
+            _examples(" = ".join(file for _, _, file in group) for group in these),
+        )
         for these, where in ((across_people, "under two people"), (across_parts, "in two of its parts"))
         if these
     ]
-    if found and not allow:
+    if problems and not allow:
+        texts = " and ".join(f"{text} ({files})" for text, files in problems)
         raise ConfigError(
             "private data must show each image once, or the test says nothing about unseen images; got "
-            f"{' and '.join(found)} of {sum(len(images) for _, images in named)} (private); remove them, or "
-            "set private.allow_duplicates: true"
+            f"{texts} of {sum(len(images) for _, images in named)} (private); remove "
+            "them, or set private.allow_duplicates: true"
         )
-    return [f"private data: {text}" for text in found]
+    return [f"private data: {text}" for text, _ in problems]
 
 
 def check_pretraining(private: Images, pretraining: Images, *, allow: bool) -> list[str]:
@@ -87,14 +91,12 @@ def check_pretraining(private: Images, pretraining: Images, *, allow: bool) -> l
         )
     warnings = []
     if same:
-        warnings.append(f"pre-training data: {len(same)} images are private ones ({_examples(same)})")
+        warnings.append(f"pre-training data: {len(same)} images are private ones")
     named = [{_spelled(name): name for name in side.names} for side in (private, pretraining)]
     people = sorted(named[0][name] for name in named[0].keys() & named[1].keys() if name not in GENERIC)
     people = [name for name in people if not _is_number(name)]
     if people:
-        warnings.append(
-            f"pre-training data: {len(people)} people have the names of private ones ({_examples(people)})"
-        )
+        warnings.append(f"pre-training data: {len(people)} people have the names of private ones")
     return warnings
 
 

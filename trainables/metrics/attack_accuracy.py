@@ -1,4 +1,4 @@
-"""How often a judge takes a reconstruction for the attacked identity, and how sure that figure is."""
+"""Attack accuracy: how often a judge takes a reconstruction for the attacked identity; its interval."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How near reconstructions come to the nearest private image of their identity, in a judge's features."""
+"""KNN distance: of reconstructions to the nearest private image of their identity, in a judge's features."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""How sure the target is of the identities that reconstructions attack."""
+"""Confidence of the target in the identities that reconstructions attack."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What a reader must know before believing a trial's figures, each in one line.
+"""Warnings: what a reader must know before believing a trial's figures, each in one line.
 
 `config_warnings` and `batch_warnings` are known before any work; the others once a stage is finished.
 """

@@ -1,4 +1,4 @@
-"""What a file is, told by its first bytes: people give files the suffix of what they should be."""
+"""Kind of a file, told by its first bytes: people give files the suffix of what they should be."""
 
 import json
 import zipfile

@@ -37,7 +37,7 @@ FOREIGN = {
 
 @dataclass(frozen=True)
 class Listing:
-    """What lies below a folder, paths relative to it with slashes, sorted.
+    """Content of a folder, paths relative to it with slashes, sorted.
 
     files: (path, bytes, time of change in ns) of each file; a dangling link has 0 and 0.
     folders: the paths of all folders. repeated: folders that were read already under another name, left out.

@@ -179,3 +179,20 @@ def test_mistakes_are_named(analyze, words, message):
     done = analyze(*words)
     assert done.exit_code == 2 and message in done.stderr, done.output
     assert "Traceback" not in done.output
+
+
+def test_what_to_know_of_the_judge_stands_beside_its_figures(analyze, ran, tmp_path):
+    """One epoch on three people: the judge says nothing, for a stored trial as for a target from a file."""
+    words = [text for _, result in ran[1].values() for text in result["warnings"] if "judge" in text]
+    assert words
+    done = analyze(NAME, "tiny", "--trial", 0, "-f", "json")
+    stored = json.loads(done.stdout)["warnings"]
+    assert stored == ran[1][0][1]["warnings"]
+    shown = analyze(NAME, "tiny", "--trial", 0)
+    for text in stored:
+        assert text in " ".join(shown.stderr.split())
+    study = tmp_path / "tiny.yaml"
+    study.write_text(yaml.safe_dump(DOCUMENT))
+    target = f"{ran[1][0][1]['artifacts']['target']}/target.pt"
+    given = json.loads(analyze(NAME, target, "--study", study, "-f", "json").stdout)["warnings"]
+    assert any("judge: its test accuracy" in text for text in given)

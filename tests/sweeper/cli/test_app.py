@@ -125,7 +125,7 @@ def test_failures_exit_with_1(command, study_file, monkeypatch, error):
     monkeypatch.setattr("sweeper.engine.sweep.sweep", fail)
     found = command("run", study_file())
     assert found.exit_code == 1
-    assert found.stderr.startswith("error: ") and "Traceback" not in found.output
+    assert found.stderr.splitlines()[-1].startswith("error: ") and "Traceback" not in found.output
 
 
 def test_an_interrupt_says_how_to_go_on(command, study_file, monkeypatch):
@@ -318,3 +318,10 @@ def test_export_hands_over_what_was_asked(command, filled, tmp_path, monkeypatch
     found = command("export", "cheap", "--trial", 1, "-o", tmp_path / "out", option, 2)
     assert found.exit_code == 0 and str(tmp_path / "out") in found.stdout
     assert asked == [(filled.root, "cheap", 1, tmp_path / "out", 2)]
+
+
+def test_front_tells_the_warnings_and_shows_all_on_request(command, filled):
+    found = command("front", "cheap")
+    assert found.exit_code == 0, found.output
+    assert "WARNING: weak judge: its test accuracy is 0.6 (2 trials)" in found.stderr
+    assert "Trials of 'cheap'" in command("front", "cheap", "--all").stdout

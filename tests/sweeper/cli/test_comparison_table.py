@@ -1,3 +1,4 @@
+import pytest
 from records import as_study
 
 from sweeper.cli.comparison_table import show_comparison
@@ -44,7 +45,45 @@ def test_hypervolume_dominance_attainment_and_the_outcome(capsys):
     assert ["first", "", "0%"] in table and ["second", "100%", ""] in table
     assert any(row[0] == "0.85" and "0.500" in row[1] and row[2] == "not reached" for row in table)
     assert out.rstrip().endswith(found.outcome)
-    assert "note: 95 % intervals: " in out
+    assert "note: 95 % intervals of trials: each trial's own" in out
+    assert "note: 95 % intervals of what trials are drawn again for" in out
+
+
+def test_an_attained_figure_has_its_trials_own_interval_and_an_estimate_that_is_named_as_one(capsys):
+    found = compare([record("first", [(0.9, 0.5), (0.9, 0.49), (0.89, 0.51)], spread=0.12)])
+    show_comparison(found)
+    lines = capsys.readouterr().out.splitlines()
+    (row,) = [number for number, line in enumerate(lines) if "│           0.9 │" in line]
+    assert "0.490 [0.370, 0.610], trial 1" in lines[row]
+    (best,) = [entry.reached["first"] for entry in found.attainment if entry.level == pytest.approx(0.9)]
+    low, high = best.estimate.interval
+    assert f"without luck {best.estimate.value:.3f} [{low:.3f}, {high:.3f}]" in lines[row + 1]
+    assert (low, high) != best.interval
+
+
+def test_warnings_of_either_study_are_on_stderr(capsys):
+    weak = as_study(
+        {
+            "study": "weak",
+            "objectives": OBJECTIVES,
+            "trials": [
+                {
+                    "number": number,
+                    "params": {},
+                    "values": {"test_accuracy": 0.5, "attack_accuracy": 0.25},
+                    "warnings": [f"weak judge: 0.8, below the target's 0.9{number}"],
+                }
+                for number in range(3)
+            ],
+        }
+    )
+    found = compare([record("sound", [(0.9, 0.5)]), weak])
+    show_comparison(found)
+    out, err = capsys.readouterr()
+    text = "weak judge: 0.8, below the target's 0.90; others alike"
+    assert err.splitlines() == [f"WARNING: {text} ('weak', 3 trials)"]
+    assert "WARNING" not in out
+    assert found.to_json()["warnings"] == {"sound": {}, "weak": {text: [0, 1, 2]}}
 
 
 def test_one_study_has_no_rivals(capsys):

@@ -5,13 +5,16 @@ import yaml
 from picture_folders import write_people, write_pictures
 from PIL import Image
 
-from sweeper.cli.plan import show_plan
+from sweeper.cli.plan import power_text, show_plan
 from sweeper.engine.progress import spell_range
 from sweeper.engine.remaining import OVERHEAD, START
 from sweeper.engine.resources import Node
+from sweeper.statistics.power import smallest_difference
 from sweeper.study.loading import parse_study
+from trainables.config import load_trial
 from trainables.errors import ConfigError
 from trainables.runtime.duration import Duration
+from trainables.storage.documents import merge
 
 FACES = {"kind": "synthetic_faces", "identities": 4, "images_per_identity": 8}
 DOCUMENT = {
@@ -181,3 +184,16 @@ def test_what_is_known_of_the_trials_is_said(plan):
     judge = {**DOCUMENT["trial"]["judge"], "batch_size": 13}
     assert "# WARNING: an epoch of the judge shows 65%" in plan(trial={**DOCUMENT["trial"], "judge": judge})
     assert frozen not in plan(space={"target.learning_rate": {"choice": [0.01]}})
+
+
+@pytest.mark.parametrize(("restarts", "seeds"), [(1, 1), (5, 1), (5, 3)])
+def test_the_smallest_difference_that_the_study_can_show_is_known_before_it_runs(restarts, seeds):
+    document = merge(DOCUMENT["trial"], {"attack.restarts": restarts, "private.identities": 40})
+    people = 40 * restarts / (1 + (restarts - 1) * 0.5)
+    drop = smallest_difference(0.6, people, seed_deviation=0.06 / seeds**0.5)
+    text = power_text(load_trial(document), 40, seeds)
+    assert f"from 0.6 by {drop:.2f} or more" in text
+    assert text.startswith(f"40 people, {restarts} restart")
+    assert ("from 0.2 by no drop" in text) == (
+        smallest_difference(0.2, people, seed_deviation=0.06 / seeds**0.5) is None
+    )

@@ -163,3 +163,91 @@ def test_what_was_not_written_is_not_named(home, cheap, capsys):
     summary.show(SweepResult(records(), 0, None, []), cheap(), home)
     out = capsys.readouterr().out
     assert "report:" not in out and "browse:" not in out
+
+
+def undefended(number: int, accuracy: float, attack: float, **changes):
+    own = {"params": {}, "freeze_point": "none", "trained_params": 2000000, "metrics": {"chance": 0.025}}
+    return trial(number, accuracy, attack, **own | changes)
+
+
+def test_an_undefended_trial_stands_in_the_table_even_if_it_is_dominated(capsys):
+    trials = [
+        trial(0, 0.9, 0.5),
+        undefended(1, 0.85, 0.6, on_front=False),
+        undefended(2, 0.5, 0.7, on_front=False),
+        trial(3, 0.8, 0.2),
+        trial(4, 0.7, 0.4, on_front=False),
+    ]
+    summary.show_front(records(*trials))
+    out = capsys.readouterr().out
+    assert [row[0] for row in rows(out)] == ["0", "1", "3"]
+    assert [row[-1] for row in rows(out)] == ["front", "dominated", "front"]
+    assert rows(out)[1][3:5] == ["none", "none"]
+
+
+def test_an_undefended_trial_on_the_front_is_a_member_like_any_other(capsys):
+    summary.show_front(
+        records(undefended(0, 0.9, 0.5), undefended(1, 0.95, 0.4, on_front=False, feasible=False))
+    )
+    first, second = rows(capsys.readouterr().out)
+    assert (first[0], first[-1]) == ("1", "infeasible")
+    assert (second[0], second[-1]) == ("0", "front")
+    summary.show_front(records(undefended(0, 0.9, 0.5)))
+    assert "standing" not in capsys.readouterr().out  # nothing to say
+
+
+def test_the_caption_says_what_a_guess_reaches(capsys):
+    summary.show_front(records(undefended(0, 0.9, 0.5)))
+    assert "attack accuracy of a guess (chance): 0.025\n" in capsys.readouterr().out.replace("  ", "")
+    two = undefended(1, 0.8, 0.4, metrics={"chance": 0.5})
+    summary.show_front(records(undefended(0, 0.9, 0.5), two))
+    assert "(chance): 0.025, 0.5" in capsys.readouterr().out
+    objectives = {"test_accuracy": "maximize"}
+    reference = {"test_accuracy": 0.0}
+    summary.show_front(records(undefended(0, 0.9, 0.5), objectives=objectives, reference_point=reference))
+    assert "chance" not in capsys.readouterr().out
+
+
+def test_all_trials_are_shown_on_request_and_each_says_where_it_stands(capsys):
+    seen = {"test_accuracy": 0.5, "attack_accuracy": 0.25, "reason": "trial 0 is better even so"}
+    trials = [
+        trial(0, 0.9, 0.5),
+        trial(1, 0.7, 0.6, on_front=False),
+        trial(2, 0.6, 0.1, on_front=False, feasible=False, reason="misses test_accuracy >= 0.8"),
+        trial(3, 0, 0, state="screened", values={}, on_front=False, screening=seen),
+        failed(4, "no memory"),
+    ]
+    summary.show_front(records(*trials), everything=True)
+    out = capsys.readouterr().out
+    assert out.startswith("Trials of 'mine'")
+    table = rows(out)
+    assert [row[0] for row in table] == ["0", "1", "2", "3", "4"]
+    assert [row[-1] for row in table] == ["front", "dominated", "infeasible", "screened", "failed"]
+    assert table[3][1:3] == table[4][1:3] == ["–", "–"]
+
+
+def test_warnings_that_differ_in_numbers_alone_are_one(capsys):
+    trials = [trial(n, 0.8, 0.2, warnings=[f"weak judge: 0.83, below the target's 0.9{n}"]) for n in range(3)]
+    summary.show_warnings(records(*trials), [])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "WARNING: weak judge: 0.83, below the target's 0.90; others alike (3 trials)"
+
+
+def test_controls_stand_below_the_front_with_what_they_tell(capsys):
+    document = {
+        "study": "one",
+        "objectives": {"test_accuracy": "maximize", "attack_accuracy": "minimize"},
+        "reference_point": {"test_accuracy": 0.0, "attack_accuracy": 1.0},
+        "controls": {
+            "null": {"rate": 0.025, "interval": [0.01, 0.05]},
+            "undefended": {"attack_accuracy": 0.6, "interval": [0.5, 0.7], "test_accuracy": 0.9},
+            "power": None,
+            "verdict": {"verdict": "tells", "reason": "0.600 is clear of 0.025", "remedies": []},
+        },
+    }
+    summary.show_front(as_study(document))
+    text = capsys.readouterr().out
+    assert "0.025 [0.010, 0.050]" in text and "0.600 [0.500, 0.700]" in text
+    assert "This study tells: 0.600 is clear of 0.025." in text
+    summary.show_front(as_study({**document, "controls": None}))
+    assert "Controls" not in capsys.readouterr().out

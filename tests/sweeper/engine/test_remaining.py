@@ -81,7 +81,7 @@ def test_a_stage_that_ends_corrects_those_that_have_not(factor):
     for stage in ("target", "prior"):
         remaining.ended(stage, factor * ESTIMATE[stage].middle)
     closer = remaining.trials(2, 1)
-    assert closer.high < trials.high or factor == 1.0
+    assert closer.high - closer.low < trials.high - trials.low
     assert closer.low < 2 * (factor * 48.5 + OVERHEAD.middle) < closer.high
 
 
@@ -112,3 +112,16 @@ def test_a_stage_that_took_nothing_is_no_ratio():
     remaining = Remaining(ESTIMATE)
     remaining.ended("pretrained", 0.0)
     assert remaining.trials(1, 1) == trial_seconds(ESTIMATE)
+
+
+def test_a_frozen_target_says_little_of_other_stages_and_something_of_targets():
+    remaining = Remaining(ESTIMATE)
+    before = remaining.trials(10, 1)
+    remaining.ended("target", 0.1)
+    after = remaining.trials(10, 1)
+    assert after.high < before.high
+    assert after.low >= 10 * (ESTIMATE["attack"].low + ESTIMATE["evaluation"].low)
+    for _ in range(30):
+        remaining.ended("target", 0.1)
+    many = remaining.trials(10, 1)
+    assert before.low - 10 * 10 - 1 < many.low < before.low - 10 * 8

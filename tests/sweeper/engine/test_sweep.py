@@ -186,10 +186,10 @@ def test_every_trial_runs_under_its_seeds_and_a_complete_study_starts_nothing(
     told = sweep(
         study, home, run=lambda trial, **_: result(trial["x"] + trial["replicate"] / 10), shared=False
     ).records
-    for trial in told["trials"]:
-        assert [one["replicate"] for one in trial["replicates"]] == [0, 1]
-        assert trial["values"]["test_accuracy"] == pytest.approx(trial["params"]["x"] + 0.05)
-        assert trial["interval"]["test_accuracy"][0] < trial["params"]["x"]
+    for trial in told.trials:
+        assert [seed.replicate for seed in trial.replicates] == [0, 1]
+        assert trial.values["test_accuracy"] == pytest.approx(trial.params["x"] + 0.05)
+        assert trial.interval["test_accuracy"][0] < trial.params["x"]
 
     def refuse(address):
         raise AssertionError("Ray was started")
@@ -266,7 +266,7 @@ def test_a_trial_that_shows_a_useless_judge_stops_the_sweep_until_anyway(home, c
         sweep(study, home, run=run, shared=False)
     assert len(counts(home, "cheap")) == done  # told before any work
     outcome = sweep(study, home, run=run, shared=False, anyway=True)
-    assert len(outcome.records["trials"]) == 4
+    assert len(outcome.records.trials) == 4
 
 
 def test_a_cluster_on_which_no_trial_fits_any_more_is_told_of_once(monkeypatch):

@@ -173,3 +173,35 @@ def test_a_front_of_hundreds_is_labelled_now_and_then_and_without_bars():
     classes = [element.get("class") or "" for element in root.iter()]
     assert 0 < classes.count("tag") <= LABELLED + 1
     assert not any(name.startswith("bar") for name in classes)
+
+
+def controlled(record, verdict="tells"):
+    return record | {
+        "controls": {
+            "null": {"rate": 0.12, "interval": [0.1, 0.15]},
+            "ceiling": {"attack_accuracy": 0.5, "interval": [0.4, 0.6], "test_accuracy": 0.9},
+            "power": None,
+            "verdict": {"verdict": verdict, "reason": "so it is", "remedies": []},
+        }
+    }
+
+
+def test_the_measured_floor_stands_in_for_chance():
+    plain, measured = front_svg([study("one", 12)]), front_svg([controlled(study("one", 12))])
+    assert ">floor " in measured and ">ceiling " in measured and ">chance" not in measured
+    assert ">floor " not in plain
+    several = front_svg([controlled(study("one", 12)), controlled(study("two", 12, seed=1))])
+    assert ">floor " not in several
+
+
+def test_the_front_of_a_study_that_cannot_tell_is_hollow():
+    def hollow(svg):
+        return [
+            path.get("class")
+            for group in marks(ET.fromstring(svg)).values()
+            for path in group.iter(f"{SVG}path")
+        ].count("point printed")
+
+    record = study("one", 12)
+    assert hollow(front_svg([controlled(record)])) == 0
+    assert hollow(front_svg([controlled(record, "cannot tell")])) == len(front(record))

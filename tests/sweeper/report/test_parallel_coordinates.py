@@ -1,6 +1,7 @@
 import itertools
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
 from PIL import ImageFont
@@ -19,6 +20,7 @@ from sweeper.report.parallel_coordinates import (
     varied,
 )
 
+LONG_NAME = "test_accuracy_of_something_with_a_long_name"
 SVG = "{http://www.w3.org/2000/svg}"
 OBJECTIVES = {"test_accuracy": "maximize", "attack_accuracy": "minimize"}
 LOW, HIGH = HEIGHT - BOTTOM, TOP
@@ -146,12 +148,11 @@ def wordy(count, kinds, long):
 @pytest.mark.parametrize("kinds", [2, 7, 45])
 @pytest.mark.parametrize("count", [1, 3, 5, 6, 7, 20])
 def test_no_text_covers_another_or_leaves_the_plot(count, kinds, long, objectives):
-    chosen = OBJECTIVES | (
-        {"test_accuracy_of_something_with_a_long_name": "minimize"} if objectives == 3 else {}
-    )
-    trials = wordy(count, kinds, long)
-    for item in trials:
-        item["values"]["test_accuracy_of_something_with_a_long_name"] = 0.5 + item["number"] / 200
+    chosen = OBJECTIVES | ({LONG_NAME: "minimize"} if objectives == 3 else {})
+    trials = [
+        replace(item, values={**item.values, LONG_NAME: 0.5 + item.number / 200})
+        for item in wordy(count, kinds, long)
+    ]
     svg, _, names = drawn(trials, objectives=chosen)
     assert len(names) == min(MOST, count + objectives)
     drawn_boxes = boxes(svg)

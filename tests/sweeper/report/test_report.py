@@ -210,3 +210,37 @@ def test_two_thousand_trials_take_moments(tmp_path):
     start = process_time()
     page([record("large", trials)], tmp_path)
     assert process_time() - start < 10
+
+
+def test_a_figure_has_one_interval_wherever_it_stands(tmp_path, capsys):
+    """The trial's own: in the front's table, at the points, in what is attained, in the terminal."""
+    from sweeper.cli.comparison_table import show_comparison
+    from sweeper.cli.tables import show_front
+    from sweeper.results.compare import compare
+
+    lucky = [complete(n, 0.8 + n / 1000, 0.3 + n / 1000, on_front=n == 0) for n in range(1, 12)]
+    a = record("a", [complete(0, 0.9, 0.2), *lucky])
+    b = record("b", [complete(0, 0.8, 0.1)])
+    studies = [as_study(a), as_study(b)]
+    own = "16.0 % – 25.0 %"
+    several = Page(page([a, b], tmp_path))
+    attained = several.text.partition("What each study attains")[2].partition("The front of")[0]
+    assert set(re.findall(r"20\.0 % (\S+ % – \S+ %) trial 0 without luck", attained)) == {own}
+    assert several.text.count(own) > attained.count(own)  # the table of the front
+    alone = Page(page([a], tmp_path))
+    assert own in alone.text and "95 % intervals of trials: each trial's own" in alone.text
+    hovers = [text for text in alone.words if text.startswith("a, trial 0\n")]
+    assert hovers and all("attack accuracy 20.0 % (16.0 % to 25.0 %)" in text for text in hovers)
+    show_front(studies[0])
+    show_comparison(compare(studies))
+    out = capsys.readouterr().out
+    assert out.count("0.200 [0.160, 0.250]") >= 2
+    assert set(re.findall(r"(?<!luck )0\.200 \[[^]]*\]", out)) == {"0.200 [0.160, 0.250]"}
+
+
+def test_a_trials_own_page_has_its_warnings(tmp_path):
+    trials = [complete(0, 0.9, 0.2), complete(1, 0.8, 0.1, warnings=["weak judge: 0.7"])]
+    text = page([record("tiny", trials)], tmp_path)
+    own = text.partition('id="trial-1"')[2].partition("</details>")[0]
+    other = text.partition('id="trial-0"')[2].partition("</details>")[0]
+    assert "weak judge: 0.7" in own and "weak judge" not in other

@@ -132,9 +132,10 @@ def test_attainment_at_round_levels():
     at = {round(row["test_accuracy"], 2): row["attack_accuracy"] for row in rows}
     assert (at[0.6]["a"]["value"], at[0.6]["a"]["trial"]) == (0.1, 1)
     assert (at[0.65]["a"]["value"], at[0.65]["a"]["trial"]) == (0.5, 0)
-    low, high = at[0.6]["a"]["interval"]
+    assert at[0.6]["a"]["interval"] == pytest.approx([0.08, 0.12])  # its trial's own
+    low, high = at[0.6]["a"]["estimate"]["interval"]
     assert (low, high) == (pytest.approx(0.08, abs=0.004), pytest.approx(0.12, abs=0.004))
-    assert at[0.7]["b"] == {"value": 0.3, "interval": None, "trial": 0}
+    assert at[0.7]["b"] == {"value": 0.3, "interval": None, "trial": 0, "estimate": None}
     assert at[0.75]["b"] is None
 
 

@@ -87,8 +87,23 @@ def test_the_example_of_the_card_runs_and_says_what_the_target_says(ran, tmp_pat
         config, data, home.store.find("target", result["artifacts"]["target"].split("/")[-1])
     )
     with torch.no_grad():
-        best = int(target(face.pixels.float() / 255).argmax())
-    assert said.getvalue().strip() == data.split.train.names[best]
+        scores = target(face.pixels.float() / 255).softmax(1)[0]
+    about = json.loads((folder / "config.json").read_text())["operating_point"]
+    assert data.split.train.names[int(scores.argmax())] in said.getvalue()
+    assert re.search(rf"score 0\.\d+, threshold {about['score']:.3f}\)", said.getvalue())
+    assert f"from {about['score']:.4f} up" in (folder / "README.md").read_text()
+    assert about["strangers_named"] <= 0.05
+
+
+def test_without_its_data_a_target_has_no_threshold(ran, tmp_path, monkeypatch):
+    def gone(config):
+        raise ConfigError("no such folder")
+
+    home, _, _ = ran
+    monkeypatch.setattr("trainables.stages.data.load_data", gone)
+    folder = export(home, "tiny", 0, tmp_path / "release")
+    assert "operating_point" not in json.loads((folder / "config.json").read_text())
+    assert "no threshold was measured" in (folder / "README.md").read_text()
 
 
 def test_the_card_holds_every_privacy_figure_and_no_path(ran, tmp_path):

@@ -2,6 +2,7 @@ import pytest
 from records import as_trial
 
 from sweeper.results import formatting
+from sweeper.results.record_types import StudyRecords
 
 
 @pytest.mark.parametrize(
@@ -63,3 +64,38 @@ def test_a_trial_without_results_is_described_by_its_parameters():
 
 def test_one_seed_is_not_seeds():
     assert [formatting.fresh_seeds(n) for n in (1, 3)] == ["1 fresh seed", "3 fresh seeds"]
+
+
+CONTROLS = {
+    "null": {"rate": 0.025, "interval": [0.01, 0.05]},
+    "undefended": {"attack_accuracy": 0.6, "interval": [0.5, 0.7], "test_accuracy": 0.9},
+    "ceiling": {"attack_accuracy": 0.8, "interval": [0.7, 0.9], "test_accuracy": 0.95},
+    "positive": None,
+    "power": {"null": 0.025, "undefended": 0.6, "ceiling": 0.8, "power": 0.742, "interval": [0.6, 0.9]},
+    "verdict": {"verdict": "tells", "reason": "0.600 is clear of 0.025", "remedies": []},
+}
+
+
+def test_controls_are_rows_from_the_floor_on():
+    rows = formatting.controls(CONTROLS)
+    assert [(name, accuracy, rate, ends) for name, _, accuracy, rate, ends in rows] == [
+        ("floor", None, 0.025, [0.01, 0.05]),
+        ("undefended", 0.9, 0.6, [0.5, 0.7]),
+        ("ceiling", 0.95, 0.8, [0.7, 0.9]),
+    ]
+    assert formatting.controls(None) == []
+
+
+def test_a_verdict_is_a_sentence_with_power_or_remedies():
+    study = StudyRecords(study="s", objectives={}, controls=CONTROLS)
+    assert formatting.verdict(study) == (
+        "This study tells: 0.600 is clear of 0.025; its attack gets 0.74 (0.60 to 0.90) of the way from "
+        "floor to ceiling."
+    )
+    unclear = {"verdict": "cannot tell", "reason": "at its floor", "remedies": ["people", "prior"]}
+    study = StudyRecords(study="s", objectives={}, controls={"verdict": unclear, "power": None})
+    assert formatting.verdict(study) == (
+        "This study cannot tell: at its floor; what would help: attack more people, a prior that can show "
+        "the people."
+    )
+    assert formatting.verdict(StudyRecords(study="s", objectives={})) == ""

@@ -7,7 +7,7 @@ from records import as_study
 
 from sweeper.results.confirmed import with_confirmation
 from sweeper.results.pick import pick, show_pick
-from trainables.errors import ConfigError
+from trainables.errors import ConfigError, TrialError
 
 
 def trial(number, accuracy, attack, margin=0.1, **changes):
@@ -116,8 +116,10 @@ def test_fresh_seeds_count_and_the_lucky_do_not():
     assert picked["sure"]["best"] > 0.95 and picked["safer"] is None
     assert not any("fresh seeds" in text for text in picked["advice"])
     only_lucky = confirmed(records(*SEARCHED), {1: (0.8, 0.36)})
-    picked = pick(only_lucky, max_attack_accuracy=0.3)  # none that was confirmed keeps it
-    assert (picked["trial"], picked["seeds"]) == (2, 0)
+    with pytest.raises(
+        ConfigError, match="the nearest is trial 1"
+    ):  # never one by the search's figures alone
+        pick(only_lucky, max_attack_accuracy=0.3)
 
 
 def test_how_often_it_is_the_best_is_what_the_draws_say():
@@ -166,3 +168,18 @@ def test_a_doubtful_member_and_a_weak_judge_are_said(capsys):
     assert ": attack accuracy is at most 27.0 %\n" in out
     assert "surer: weak judge" in out
     assert "release it: sweeper export mine --trial 1 -o DIR" in out
+
+
+CANNOT = {
+    "verdict": {"verdict": "cannot tell", "reason": "it is at its floor", "remedies": ["restarts"]},
+    "power": None,
+}
+
+
+def test_a_study_that_cannot_tell_is_no_ground_for_a_choice():
+    study = replace(records(*SEARCHED), controls=CANNOT)
+    with pytest.raises(TrialError, match=r"cannot tell: it is at its floor; what would help: more restarts"):
+        pick(study, max_attack_accuracy=0.3)
+    assert pick(study, max_attack_accuracy=0.3, anyway=True)["trial"] == 1
+    tells = {"verdict": {"verdict": "tells", "reason": "clear", "remedies": []}, "power": None}
+    assert pick(replace(study, controls=tells), max_attack_accuracy=0.3)["trial"] == 1

@@ -56,6 +56,11 @@ STUDY = {
     "hypervolume": 0.5,
     "trials": [TRIAL],
     "confirmed": {"attacks": [{"kind": "kedmi"}], "seeds": 2, "hypervolume": 0.4},
+    "verdict": "tells",
+    "reason": "a text",
+    "power": 0.9,
+    "judges": [],
+    "controls": {"verdict": {"verdict": "tells", "reason": "a text"}, "power": 0.9},
 }
 
 

@@ -4,6 +4,7 @@ from records import as_trial
 
 from sweeper.results import resample as module
 from sweeper.results.resample import redraw, seed_errors
+from sweeper.statistics.cross_fitting import attained_figures, difference_figure, halves, hypervolume_figure
 
 OBJECTIVES = ["test_accuracy", "attack_accuracy"]
 
@@ -96,18 +97,12 @@ def test_fronts_are_cross_fitted_where_people_and_images_are_known(known):
     people, images = [flags(dice, 0.3, 20) for _ in range(3)], [flags(dice, 0.8, 30) for _ in range(3)]
     known(people, images)
     first, second = module.cross_fitted([numbered(3), numbered(2)], WAYS, WORST)
-    half = module_halves(20)[0]
-    assert first.measured.rates[0, 0] == pytest.approx([person[half].mean() for person in people])
-    assert second.measured.rates.shape == (2, 1, 2)
-    assert (first.drawn.rates[:, :, :2] == second.drawn.rates).all()  # the same people are drawn for both
+    half = halves(20)[0]
+    assert first.draws.measured.rates[0, 0] == pytest.approx([person[half].mean() for person in people])
+    assert second.draws.measured.rates.shape == (2, 1, 2)
+    assert (first.draws.drawn.rates[:, :, :2] == second.draws.drawn.rates).all()
     apart = module.cross_fitted([numbered(3), numbered(2)], WAYS, WORST, paired=False)
-    assert not (apart[0].drawn.rates[:, :, :2] == apart[1].drawn.rates).all()
-
-
-def module_halves(count):
-    from sweeper.statistics.cross_fitting import halves
-
-    return halves(count)
+    assert not (apart[0].draws.drawn.rates[:, :, :2] == apart[1].draws.drawn.rates).all()
 
 
 @pytest.mark.parametrize(
@@ -139,3 +134,36 @@ def test_seed_noise_is_pooled_on_the_probit_scale():
     noise = module.seed_noise(trials, 40)
     assert (noise.probit, noise.accuracy) == pytest.approx((probit, accuracy))
     assert module.seed_noise([trial(0.9, 0.5)], 40) is None
+
+
+def test_estimates_are_those_of_the_draws(known):
+    dice = np.random.default_rng(1)
+    known([flags(dice, 0.3, 20) for _ in range(3)], [flags(dice, 0.8, 30) for _ in range(3)])
+    first, second = module.cross_fitted([numbered(3), numbered(2)], WAYS, WORST)
+    volume, expected = module.fitted_volume(first), hypervolume_figure(first.draws)
+    assert (volume.value, *volume.interval) == (expected.value, expected.low, expected.high)
+    assert (volume.basis, volume.probability) == ("people and images", None)
+    lead, expected = module.fitted_lead(first, second), difference_figure(first.draws, second.draws)
+    assert (lead.value, *lead.interval) == (expected.value, expected.low, expected.high)
+    assert lead.probability == expected.above
+    levels = [0.5, 0.99]
+    for reached, figure in zip(
+        module.fitted_attained(first, levels), attained_figures(first.draws, levels), strict=True
+    ):
+        assert (reached is None) == (figure is None)
+        assert reached is None or (reached.value, *reached.interval) == (
+            figure.value,
+            figure.low,
+            figure.high,
+        )
+
+
+def test_seeds_widen_the_interval_and_are_named(known):
+    dice = np.random.default_rng(2)
+    known([flags(dice, 0.3, 200) for _ in range(2)], [flags(dice, 0.8, 300) for _ in range(2)])
+    (plain,) = module.cross_fitted([numbered(2)], WAYS, WORST)
+    seeds = replicates([(0.9, 0.6), (0.7, 0.2)])
+    (noisy,) = module.cross_fitted([numbered(2, replicates=seeds)], WAYS, WORST)
+    widths = [np.diff(module.fitted_volume(study).interval)[0] for study in (plain, noisy)]
+    assert widths[1] > 1.2 * widths[0]
+    assert noisy.basis == "people, images and seeds"

@@ -50,7 +50,7 @@ def test_a_home_may_have_any_name(name, tmp_path, cheap, result, monkeypatch):
     request = source.ask()
     assert source.tell(request.number, result(0.5)) == ""
     assert study_names(home) == ["cheap"]
-    assert len(study_records(home, "cheap")["trials"]) == 1
+    assert len(study_records(home, "cheap").trials) == 1
     check_tracking(home.tracking, home.storage)
     assert {path.name.split("-")[0] for path in home.root.glob("*.db*")} == {"optuna.db"}
     assert list(tmp_path.iterdir()) == [home.root]

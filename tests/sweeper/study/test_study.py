@@ -124,6 +124,11 @@ def test_overrides_are_values_of_the_file(write):
         ),
         ({"constraints": ["test_accuracy > 0.8"]}, r"a measure, >= or <=, and a number.*constraints\[0\]"),
         ({"constraints": "test_accuracy >= 0.8"}, "constraints must be a valid list"),
+        ({"controls": {"cieling": False}}, r"got 'cieling'; did you mean 'ceiling'\?"),
+        ({"controls": {"null_pictures": -1}}, "null_pictures must be at least 0; got -1"),
+        ({"controls": {"null_pictures": "many"}}, "controls.null_pictures"),
+        ({"controls": {"attack": "gmy"}}, r"got 'gmy'; did you mean 'gmi'\?.*`controls: false`"),
+        ({"controls": "perhaps"}, "controls"),
     ],
 )
 def test_each_mistake_is_one_clear_error(write, changes, message):

@@ -5,7 +5,7 @@ import json
 import pytest
 from records import as_trial
 
-from sweeper.tracking.mlflow_fields import figures, fresh_figures, tags, view
+from sweeper.tracking.mlflow_fields import figures, fresh_figures, study_tags, tags, view
 
 
 def test_figures_are_finals_and_curves():
@@ -65,7 +65,35 @@ def test_a_failed_trial_is_tagged_by_its_settings(cheap):
         "freeze_point": "conv2",
         "attack": "kedmi",
         "reason": "x" * 500,
+        "warnings": "none",
     }
+
+
+def test_the_set_up_is_tagged_whatever_the_shape_of_the_document(cheap):
+    trial = {
+        "image_size": 32,
+        "target": {"architecture": "small_cnn"},
+        "prior": {"kind": "gmi"},
+        "attack": [{"kind": "gmi"}, {"kind": "kedmi", "prior": {"kind": "kedmi"}}, {"kind": "vmi"}],
+        "judge": {"kind": "embedder"},
+    }
+    study = cheap(trial=trial, space=[{"target.architecture": {"choice": ["small_cnn", "resnet18"]}}])
+    told = {
+        "params": {"target.architecture": "resnet18"},
+        "warnings": ["weak judge: 0.8", "weak target: 0.1"],
+    }
+    setup = {"image_size": "32", "prior": "gmi, kedmi", "judge": "embedder"}
+    of_trial = tags(study, as_trial(told))
+    assert of_trial.items() >= {**setup, "architecture": "resnet18"}.items()
+    assert of_trial["warnings"] == "weak judge: 0.8; weak target: 0.1"
+    of_study = study_tags(study, [as_trial(told), as_trial({**told, "number": 1})])
+    assert of_study == {**setup, "architecture": "small_cnn", "warnings": "weak judge: 0.8; weak target: 0.1"}
+    assert study_tags(cheap()) == {"warnings": "none"}
+
+
+def test_many_warnings_fit_into_a_tag(cheap):
+    many = [f"kind {'ab' * number}: {'x' * 100}" for number in range(100)]
+    assert 3000 < len(tags(cheap(), as_trial({"warnings": many}))["warnings"]) <= 5000
 
 
 @pytest.mark.parametrize(("direction", "ascending"), [("maximize", False), ("minimize", True)])

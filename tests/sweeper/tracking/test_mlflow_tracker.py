@@ -134,6 +134,22 @@ SEARCHES = {
     "which trials saw these private images?": ("tags.`data.private` = 'p'", "start_time ASC", [0]),
     "where do the seconds go?": ("tags.state = 'complete'", "metrics.`seconds.target` DESC", [4, 0, 1]),
     "whose target is there to download?": ("tags.model = 'logged'", "metrics.test_accuracy DESC", []),
+    "which trials are to be read with care?": (
+        "tags.kind = 'trial' and tags.warnings != 'none'",
+        "start_time ASC",
+        [1],
+    ),
+    "which have a judge to doubt?": (
+        "tags.kind = 'trial' and tags.warnings LIKE '%judge: %'",
+        "start_time ASC",
+        [1],
+    ),
+    "what was measured on this set-up?": (
+        "tags.architecture = 'vgg16_bn' and tags.image_size = '64' and tags.prior = 'gmi' "
+        "and tags.judge = 'classifier' and tags.state = 'complete'",
+        "metrics.attack_accuracy ASC",
+        [0, 1, 4],
+    ),
     "which studies are there?": ("tags.kind = 'study'", "metrics.hypervolume DESC", [None]),
 }
 
@@ -142,7 +158,15 @@ def test_a_saved_search_answers_each_question_also_after_a_resume_and_a_rebuild(
     import mlflow
 
     space = [{"defense.lambda_x": {"choice": [0.05, 0.1]}}, {"x": {"float": [0, 1]}}]
-    study = cheap(trial={"attack": {"kind": "gmi"}, "defense": {"kind": "bido"}}, space=space)
+    trial = {
+        "image_size": 64,
+        "target": {"architecture": "vgg16_bn"},
+        "defense": {"kind": "bido"},
+        "prior": {"kind": "gmi"},
+        "attack": {"kind": "gmi"},
+        "judge": {"kind": "classifier"},
+    }
+    study = cheap(trial=trial, space=space)
     book = OptunaStudy(study, home.storage, home.study("cheap") / "history")
 
     def tell(accuracy, attack, **changes):
@@ -160,6 +184,12 @@ def test_a_saved_search_answers_each_question_also_after_a_resume_and_a_rebuild(
         )
         return [int(n) if (n := run.data.tags.get("trial.number")) else None for run in found]
 
+    def studies():
+        condition = "tags.kind = 'study'"
+        return mlflow.search_runs(
+            experiment_names=[EXPERIMENT], filter_string=condition, output_format="list"
+        )
+
     def write(**changes):
         records = study_records(home, "cheap")
         if len(records.trials) == 5:
@@ -172,7 +202,8 @@ def test_a_saved_search_answers_each_question_also_after_a_resume_and_a_rebuild(
         assert tracker.problem == ""
 
     tell(0.6, 0.2, freeze_point="conv2", data={"private": "p"}, seconds={"target": 2.0})
-    tell(0.9, 0.4, defense="bido", seconds={"target": 1.0})
+    weak = ["weak judge: its test accuracy is 0.830, below 0.9; attack accuracy is too low"]
+    tell(0.9, 0.4, defense="bido", seconds={"target": 1.0}, warnings=weak)
     asked = book.ask()
     book.fail(asked.number, asked.assignment, "out of memory")
     short = {"attack_accuracy": 0.7, "interval": [0.5, 0.8], "reason": "trial 1 is better even so"}
@@ -187,6 +218,9 @@ def test_a_saved_search_answers_each_question_also_after_a_resume_and_a_rebuild(
         tell(0.95, 0.3)  # a resumed search finds one that beats trial 1, not trial 0
         write()
         assert search("which trials are on the front?") == [5, 0]
+        assert [run.data.tags["warnings"] for run in studies()] == weak
+        condition = "tags.architecture = 'vgg16_bn' and tags.judge = 'classifier' and tags.prior = 'gmi'"
+        assert len(mlflow.search_runs(experiment_names=[EXPERIMENT], filter_string=condition)) == 1 + 6
         write(afresh=True)
         assert search("which trials are on the front?") == [5, 0]
     finally:

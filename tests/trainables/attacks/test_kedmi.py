@@ -15,8 +15,9 @@ from trainables.defenses.mid import MID
 from trainables.errors import ConfigError, TrialError
 from trainables.nn.critic import Critic
 from trainables.nn.identity_losses import cross_entropy
+from trainables.nn.inversion_discriminator import MinibatchLayer
 from trainables.priors.base import PriorNetworks
-from trainables.priors.kedmi import KEDMIPrior, MinibatchLayer
+from trainables.priors.kedmi import KEDMIPrior
 from trainables.runtime.progress import silent
 from trainables.storage.resume import Resume
 

@@ -18,8 +18,8 @@ from trainables.defenses.mid import MID
 from trainables.errors import ConfigError
 from trainables.nn.critic import Critic
 from trainables.nn.identity_losses import cross_entropy
+from trainables.nn.inversion_discriminator import MinibatchLayer
 from trainables.priors.base import PriorNetworks
-from trainables.priors.kedmi import MinibatchLayer
 from trainables.runtime.progress import silent
 
 GOLDEN = Path(__file__).parents[2] / "golden"

@@ -140,3 +140,17 @@ def test_the_undefended_target_is_stopped_where_it_is_as_accurate(store):
     whole = stopped_target(trial, "gmi", best, store=store)
     assert whole is not None and whole.artifacts["target"] == str(finished.path)
     assert stopped_target(trial, "gmi", best + 0.01, store=store) is None
+
+
+def test_bidos_terms_cost_nothing_where_they_weigh_nothing(monkeypatch):
+    def refuse(*_):
+        raise AssertionError("a kernel was computed")
+
+    monkeypatch.setattr("trainables.defenses.bido.gaussian_kernel", refuse)
+    logits, labels = torch.randn(4, 3), torch.tensor([0, 0, 1, 1])
+    loss = BiDO(lambda_x=0.0, lambda_y=0.0).loss(
+        logits, labels, torch.rand(4, 3, 8, 8), {"z": torch.rand(4, 5)}
+    )
+    assert loss == functional.cross_entropy(logits, labels)
+    with pytest.raises(AssertionError, match="a kernel"):
+        BiDO(lambda_x=0.0).loss(logits, labels, torch.rand(4, 3, 8, 8), {"z": torch.rand(4, 5)})

@@ -117,7 +117,7 @@ def test_scaled_images_are_said(tmp_path):
         Image.new("L", (8, 8), ord(person)).save(tmp_path / person / "1.png")
     Image.fromarray(RAMP).save(tmp_path / "b" / "2.png")
     images = ImageFolder(root=str(tmp_path)).load(8)
-    assert any("scaled 1 of 3 images from 16 bits" in text and "b/2.png" in text for text in images.warnings)
+    assert any("scaled 1 of 3 images from 16 bits" in text for text in images.warnings)
     expected = torch.from_numpy(np.round(RAMP / 257).astype(np.uint8))
     assert torch.equal(images.pixels[2], expected.expand(3, -1, -1))
 

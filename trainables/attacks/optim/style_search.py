@@ -103,6 +103,11 @@ class StyleSearch(Attack):
                 )
 
     @property
+    def restarts(self) -> int:
+        """Return how many ends of descents are chosen."""
+        return self.kept
+
+    @property
     def steps(self) -> int:
         """Return how many steps a descent has."""
         return self.iterations

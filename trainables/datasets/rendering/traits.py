@@ -1,4 +1,4 @@
-"""What tells one drawn person from another, and what changes from picture to picture.
+"""Traits of drawn people: some tell them apart, some change from picture to picture.
 
 Every trait is one uniform draw in a range. Populations draw from the same ranges with different streams.
 """
