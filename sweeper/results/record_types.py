@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self, TypedDict
 
 Ends = Sequence[float]  # the lower and the upper end of a 95 % interval
+VALIDATION = "validation_accuracy"
 
 
 class AttackFigures(TypedDict, total=False):
@@ -172,8 +173,10 @@ class TrialRecord:
         return self.confirmed or self
 
     def to_json(self) -> dict[str, Any]:
-        """Return the trial as `sweeper front` prints it."""
+        """Return the trial as `sweeper front` prints it: ``values`` holds the validation accuracy too."""
         document: dict[str, Any] = {part.name: getattr(self, part.name) for part in dataclasses.fields(self)}
+        if self.metrics.get(VALIDATION) is not None:
+            document["values"] = {**self.values, VALIDATION: self.metrics[VALIDATION]}
         for name in ("attacks", "data", "replicates"):
             document[name] = document[name] or None
         if self.replicates:
@@ -188,6 +191,7 @@ class TrialRecord:
     def from_json(cls, document: Mapping[str, Any]) -> Self:
         """Return the trial that `to_json` made `document` of; what is missing there is missing here."""
         parts = _present(cls, document)
+        parts["values"] = {k: v for k, v in parts.get("values", {}).items() if k != VALIDATION}
         parts |= {"number": int(document["number"]), "replicates": _replicates(document)}
         if document.get("confirmed"):
             parts["confirmed"] = TrialConfirmation.from_json(document["confirmed"])

@@ -97,3 +97,15 @@ def test_a_published_row_says_no_more_than_what_is_printed():
     keys = ["number", "state", "params", "values", "interval", "freeze_point", "defense", "flags", "source"]
     assert [list(trial.to_json()) for trial in record.trials] == [keys] * len(record.trials)
     assert json.loads(json.dumps(record.trials[0].to_json())) == record.trials[0].to_json()
+
+
+def test_the_validation_accuracy_is_printed_with_the_values_and_is_none_of_the_objectives():
+    document = {
+        "number": 3,
+        "state": "complete",
+        "values": {"test_accuracy": 0.8},
+        "metrics": {"validation_accuracy": 0.85},
+    }
+    printed = TrialRecord.from_json(document).to_json()
+    assert printed["values"] == {"test_accuracy": 0.8, "validation_accuracy": 0.85}
+    assert dict(TrialRecord.from_json(printed).values) == {"test_accuracy": 0.8}
