@@ -20,18 +20,18 @@ def measure(
     store_root: str,
     display: Display,
     *,
-    cpus: float,
+    threads: int,
     gpus: float,
     make: Callable[..., Any] = make_controls,
     look: Callable[[], None] = lambda: None,
 ) -> dict[str, Any] | str:
     """Return what the controls of `study` measured, JSON-ready, or why they could not be measured.
 
-    A study goes on without controls: they judge its figures, and none of its trials needs them. cpus, gpus:
-    of one machine of the cluster. look: called now and then.
+    A study goes on without controls: they judge its figures, and none of its trials needs them. threads: of a
+    trial, since the undefended target is one and another number of threads would train another. gpus: of one
+    machine of the cluster. look: called now and then.
     """
-    share = max(1, int(cpus))
-    actor = ray.remote(num_cpus=min(share, cpus), num_gpus=min(1, int(gpus)))(_Maker).remote(share)
+    actor = ray.remote(num_cpus=threads, num_gpus=min(1, int(gpus)))(_Maker).remote(threads)
     try:
         actor.start.remote(make, study.document({}), dict(options), store_root)
         seconds = 0.0

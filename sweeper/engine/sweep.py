@@ -230,7 +230,7 @@ def _measure_controls(
             options,
             str(home.store.root),
             display,
-            cpus=allotment.node_cpus,
+            threads=allotment.threads,
             gpus=allotment.node_gpus,
             look=lambda: stopping.say(display),
         )

@@ -31,7 +31,11 @@ class Played:
             start=SimpleNamespace(remote=lambda *arguments: self.started.append(arguments)),
             poll=SimpleNamespace(remote=lambda: None),
         )
-        return lambda maker: SimpleNamespace(remote=lambda threads: actor)
+        return lambda maker: SimpleNamespace(remote=lambda threads: self._made(threads, actor))
+
+    def _made(self, threads, actor):
+        self.threads = threads
+        return actor
 
     def get(self, _):
         answer = self.script.pop(0)
@@ -64,11 +68,19 @@ def test_what_the_controls_measured_comes_back_with_their_progress(monkeypatch, 
     played = play(monkeypatch, [JobStatus("running", "null", 1, 4, 2.0), JobStatus("complete", result=TELLS)])
     study, shown, looks = cheap(), Shown(), []
     found = measure(
-        study, {"sampler": False}, "store", shown, cpus=4, gpus=0, make="make", look=lambda: looks.append(1)
+        study,
+        {"sampler": False},
+        "store",
+        shown,
+        threads=4,
+        gpus=0,
+        make="make",
+        look=lambda: looks.append(1),
     )
     assert found == TELLS
     assert played.started == [("make", study.document({}), {"sampler": False}, "store")]
     assert played.needs == {"num_cpus": 4, "num_gpus": 0}
+    assert played.threads == 4  # as of a trial: another number would train another undefended target
     assert shown.stages == [("controls", "null", 1, 4)]
     assert len(looks) == 2 and played.killed == 1
 
@@ -82,7 +94,7 @@ def test_what_the_controls_measured_comes_back_with_their_progress(monkeypatch, 
 )
 def test_controls_that_fail_say_why_and_end_their_worker(monkeypatch, cheap, end, reason):
     played = play(monkeypatch, [end])
-    found = measure(cheap(), {}, "store", Silent(), cpus=1, gpus=0)
+    found = measure(cheap(), {}, "store", Silent(), threads=1, gpus=0)
     assert isinstance(found, str) and reason in found
     assert played.killed == 1
 
@@ -91,7 +103,7 @@ def test_controls_that_fail_say_why_and_end_their_worker(monkeypatch, cheap, end
 def kept(home, cheap, monkeypatch):
     """Run the sweep's step over controls; return its warnings and how often they were measured."""
     home.prepare()
-    allotment = SimpleNamespace(node_cpus=2.0, node_gpus=0.0)
+    allotment = SimpleNamespace(threads=1, node_gpus=0.0)
 
     def run(results, **changes):
         study = cheap(**changes)
