@@ -26,6 +26,7 @@ from sweeper.search.optuna_study import OptunaStudy
 from sweeper.search.reading import stored_trials
 from sweeper.study.loading import load_study
 from sweeper.tracking.mlflow_tracker import EXPERIMENT
+from trainables.errors import ConfigError
 
 PRESET = Path(sweeper.__file__).parent / "study" / "presets" / "quickstart.yaml"
 WAITS = (
@@ -241,7 +242,7 @@ DRIVER = textwrap.dedent(
 def in_state(home, state):
     try:
         _, trials = stored_trials(home.storage, "killed")
-    except KeyError:  # the first driver has not come that far
+    except (KeyError, ConfigError):  # the first driver has not come that far
         return {}
     return {trial["number"]: trial["params"].get("x") for trial in trials if trial["state"] == state}
 

@@ -32,13 +32,18 @@ STUDY = {
         "target": {"architecture": "small_cnn", "epochs": 1, "learning_rate": 0.05},
         "defense": {"kind": "none"},
         "prior": {"kind": "gmi", "width": 8, "epochs": 1, "batch_size": 32, "learning_rate": 5e-4},
-        "attack": {"kind": "gmi", "iterations": 5, "restarts": 1},
+        "attack": {
+            "kind": "gmi",
+            "iterations": 300,
+            "restarts": 1,
+        },  # so that no node has done them all at once
         "judge": {"kind": "classifier", "architecture": "small_resnet", "epochs": 1, "learning_rate": 3e-3},
     },
     "space": [{"target.learning_rate": {"float": [0.01, 0.1]}}],
     "search": {"trials": 6},
     "resources": {"cpus_per_trial": 1, "concurrent": 2},
     "tracking": {"mlflow": False},
+    "controls": False,
 }
 
 
@@ -90,7 +95,7 @@ def test_nodes_without_a_common_disk_share_stages_through_the_store(tmp_path, ho
         cluster.shutdown()
     assert [t["state"] for t in stored_trials(home.storage, "apart")[1]] == ["complete"] * 6
     ours = stages(store)
-    assert theirs["target"], "the other node trained"
+    assert theirs.get("target"), "the other node trained"
     assert len(theirs["target"] | ours["target"]) == 6
     assert theirs["verdict"] <= ours["verdict"], "what the report reads is copied to the driver"
     for stage in ("prior", "judge"):
