@@ -89,10 +89,9 @@ def order_warnings(config: "TrialConfig", test_accuracy: float, names: Sequence[
     names: of its classes, where they are known.
     """
     from trainables.stages.data import load_data
-    from trainables.stages.warnings import low_accuracy
+    from trainables.stages.warnings import largest_share, low_accuracy
 
-    labels = load_data(config).split.test.labels
-    chance = (labels.bincount().max() / len(labels)).item()
+    chance = largest_share(load_data(config).split.test.labels)
     if test_accuracy >= low_accuracy(chance):
         return []
     reached = (

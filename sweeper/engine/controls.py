@@ -6,7 +6,7 @@ from typing import Any
 import ray
 
 from sweeper.engine.progress import Display, spell
-from sweeper.engine.shared_stages import _Maker
+from sweeper.engine.shared_stages import StageMaker
 from sweeper.study.study import Study
 from trainables.runtime.background import JobStatus
 from trainables.tune import make_controls
@@ -31,7 +31,7 @@ def measure(
     trial, since the undefended target is one and another number of threads would train another. gpus: of one
     machine of the cluster. look: called now and then.
     """
-    actor = ray.remote(num_cpus=threads, num_gpus=min(1, int(gpus)))(_Maker).remote(threads)
+    actor = ray.remote(num_cpus=threads, num_gpus=min(1, int(gpus)))(StageMaker).remote(threads)
     try:
         actor.start.remote(make, study.document({}), dict(options), store_root)
         seconds = 0.0

@@ -27,7 +27,7 @@ INGREDIENTS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-class _Maker:
+class StageMaker:
     """An actor that makes one shared stage in a thread, at the priority of any other program."""
 
     def __init__(self, threads: int) -> None:
@@ -87,7 +87,7 @@ def prepare(
     places = places_for(study, len(waiting))
     share = max(1, int(cpus // places))
     needs = {"num_cpus": min(share, cpus), "num_gpus": int(100 / places) / 100 if gpus >= 1 else 0}
-    maker = ray.remote(**needs)(_Maker)
+    maker = ray.remote(**needs)(StageMaker)
     actors: dict[str, Any] = {}
     polls: dict[Any, str] = {}
     began: dict[str, float] = {}

@@ -134,13 +134,19 @@ def compare(
     reference = shared_reference([*records, *published])
     corner = [reference[name] for name in objectives]
     directions = list(objectives.values())
-    # The same identities for all studies, unless they were not measured on the same ones.
-    drawn = [
-        redraw(eligible(record), list(objectives), seed=number if notes else 0)
-        for number, record in enumerate(records)
-    ]
-    volumes = [None if again is None else _volumes(again, directions, corner) for again in drawn]
     fitted = cross_fitted([eligible(r) for r in records], objectives, reference, paired=not notes)
+    drawn: list[Redraw | None] = [None] * len(records)
+    if (
+        fitted is None or next(iter(objectives)) != "test_accuracy"
+    ):  # at whose levels halves say what is attained
+        # The same identities for all studies, unless they were not measured on the same ones.
+        drawn = [
+            redraw(eligible(record), list(objectives), seed=number if notes else 0)
+            for number, record in enumerate(records)
+        ]
+    volumes: list[Redraw | None] = [None] * len(records)
+    if fitted is None:
+        volumes = [None if again is None else _volumes(again, directions, corner) for again in drawn]
     tables = {record.study: values(record) for record in records}
     steps = [
         growth(record.trials, {trial.number for trial in eligible(record)}, objectives, corner)

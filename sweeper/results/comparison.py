@@ -1,7 +1,7 @@
 """A comparison as data: stored studies in, tables for pandas and flat rows for CSV out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sweeper.results.compare import compare
@@ -19,17 +19,7 @@ Row = dict[str, Any]
 
 def load(home: Home, names: Sequence[str], *, history: bool = False) -> list[StudyRecords]:
     """Return the records of stored studies, each with its definition: the document that it keeps."""
-    from sweeper.search.reading import open_storage
-    from sweeper.storage.databases import storage_errors
-
-    records = [study_records(home, name, history=history) for name in names]
-    with storage_errors(home.storage):
-        storage = open_storage(home.storage)
-        documents = [
-            storage.get_study_user_attrs(storage.get_study_id_from_name(record.study)).get("identity")
-            for record in records
-        ]
-    return [replace(record, definition=document) for record, document in zip(records, documents, strict=True)]
+    return [study_records(home, name, history=history) for name in names]
 
 
 def rows(comparison: FrontComparison) -> list[Row]:

@@ -230,7 +230,7 @@ class StudyRecords:
         confirmed: fresh measurements; None without any.
         controls: what the study's controls measured (``trainables.controls.results.ControlResults`` as JSON);
             None where they were not measured.
-        definition: the document that the study keeps; None if it was not asked for.
+        definition: the document that the study keeps; None if it is not known.
     """
 
     study: str

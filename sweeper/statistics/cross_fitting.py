@@ -17,11 +17,12 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sweeper.statistics.bootstrap import NORMAL_975
+
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
 
 DRAWS = 400
-NORMAL_975 = 1.959963984540054
 _SPLIT = 2018  # the stream of the halves: the same people and images in them for all studies that share them
 
 

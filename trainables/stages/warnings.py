@@ -95,6 +95,11 @@ def low_accuracy(chance: float) -> float:
     return max(LOW_ACCURACY, min(3 * chance, (1 + chance) / 2))
 
 
+def largest_share(labels: Tensor) -> float:
+    """Return the accuracy of always naming the identity with most of the images; labels (N,)."""
+    return (labels.bincount().max() / len(labels)).item()
+
+
 def target_warnings(test_accuracy: float, images_seen: float | None, labels: Tensor) -> list[str]:
     """Return what must be known of a target with these figures.
 
@@ -102,7 +107,7 @@ def target_warnings(test_accuracy: float, images_seen: float | None, labels: Ten
     labels: of the test images, (N,); chance is the share of the identity with most of them.
     """
     texts = []
-    limit = low_accuracy((labels.bincount().max() / len(labels)).item())
+    limit = low_accuracy(largest_share(labels))
     if test_accuracy < limit:
         texts.append(
             f"weak target: its test accuracy is {test_accuracy:.3f}, below {limit:.3f}; what an attack "
