@@ -1,6 +1,5 @@
 """Progress of a sweep on stderr: how far it is, what is running, how long it takes."""
 
-import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -10,6 +9,7 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from sweeper.results.formatting import without_numbers
 from trainables.runtime.duration import Duration
 
 LINE_SECONDS = 15.0  # between two lines about the same stage where there is no terminal
@@ -151,7 +151,7 @@ class Warner:
     def tell(self, texts: Iterable[str], of: str) -> None:
         """Tell those of `texts` that are new; `of`: the trial or stage, "" for what no trial has."""
         for text in texts:
-            kind = re.sub(r"\d+(\.\d+)?", "#", text)
+            kind = without_numbers(text)
             if kind not in self._told:
                 self._told.add(kind)
                 self._display.say(f"WARNING: {text}" + (f" ({of})" if of else ""))

@@ -113,6 +113,11 @@ def chances(trials: Iterable[TrialRecord]) -> list[float]:
     return sorted(chance for chance in known if chance is not None)
 
 
+def without_numbers(text: str) -> str:
+    """Return a warning as it reads with any figures, so that those that differ in figures alone are one."""
+    return re.sub(r"\d+(\.\d+)?", "#", text)
+
+
 def warnings(trials: Iterable[TrialRecord]) -> dict[str, list[int]]:
     """Return each warning with the numbers of the trials that have it.
 
@@ -121,7 +126,7 @@ def warnings(trials: Iterable[TrialRecord]) -> dict[str, list[int]]:
     texts: dict[str, dict[int, str]] = {}
     for trial in trials:
         for text in trial.warnings:
-            texts.setdefault(re.sub(r"\d+(\.\d+)?", "#", text), {}).setdefault(trial.number, text)
+            texts.setdefault(without_numbers(text), {}).setdefault(trial.number, text)
     grouped = {}
     for of in texts.values():
         first, *others = dict.fromkeys(of.values())
