@@ -111,9 +111,7 @@ class _Calibration:
         saved = judge.fit(small, run=self.run)
         model, features = judge.restore(saved, small, self.device), saved["train_features"]
         each = _evaluation(model, self.network, self.few, features, self.device)
-        return each * sum(
-            getattr(plan.attack, "restarts", 1) * self.identities for plan in self.config.attack
-        )
+        return each * sum(plan.attack.restarts * self.identities for plan in self.config.attack)
 
     def _miniature(self) -> tuple[Any, Split]:
         """Return the judge with one epoch, and few images to fit it on."""
