@@ -18,6 +18,7 @@ State = optuna.trial.TrialState
 # Attributes of an Optuna study: its definition, and what its controls measured.
 DEFINITION = "identity"
 CONTROLS = "controls"
+NOISE = "seed_noise"  # replicates that tell the noise of training seeds: ``{"members", "results"}``
 
 
 def write_history(folder: Path, number: int, history: Mapping[str, Any]) -> None:
