@@ -4,7 +4,10 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self, TypedDict
+from typing import TYPE_CHECKING, Any, Self, TypedDict
+
+if TYPE_CHECKING:  # scipy takes a moment
+    from sweeper.statistics.seed_noise import PooledNoise
 
 Ends = Sequence[float]  # the lower and the upper end of a 95 % interval
 VALIDATION = "validation_accuracy"
@@ -231,6 +234,8 @@ class StudyRecords:
         controls: what the study's controls measured (``trainables.controls.results.ControlResults`` as JSON);
             None where they were not measured.
         definition: the document that the study keeps; None if it is not known.
+        seed_noise: noise of training seeds, which the intervals hold; None where it is not known.
+        interval_holds: sentence on what the intervals hold, or lack.
     """
 
     study: str
@@ -241,6 +246,8 @@ class StudyRecords:
     confirmed: StudyConfirmation | None = None
     controls: Mapping[str, Any] | None = None
     definition: Mapping[str, Any] | None = None
+    seed_noise: "PooledNoise | None" = None
+    interval_holds: str = ""
 
     @property
     def complete(self) -> list[TrialRecord]:
@@ -295,6 +302,8 @@ class StudyRecords:
             "power": (self.controls or {}).get("power"),
             "judges": self.judges,
             "controls": None if self.controls is None else dict(self.controls),
+            "seed_noise": None if self.seed_noise is None else dataclasses.asdict(self.seed_noise),
+            "interval_holds": self.interval_holds,
         }
 
     @classmethod
@@ -304,6 +313,10 @@ class StudyRecords:
         parts["trials"] = tuple(TrialRecord.from_json(trial) for trial in document.get("trials") or ())
         if document.get("confirmed"):
             parts["confirmed"] = StudyConfirmation(**document["confirmed"])
+        if document.get("seed_noise"):
+            from sweeper.statistics.seed_noise import PooledNoise
+
+            parts["seed_noise"] = PooledNoise(**document["seed_noise"])
         return cls(**parts)
 
 

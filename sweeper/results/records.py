@@ -44,8 +44,9 @@ def study_records(home: Home, name: str, *, history: bool = True) -> StudyRecord
     the curves of every trial. Raises `ConfigError` naming the nearest studies.
     """
     from sweeper.results.confirmed import with_confirmation
+    from sweeper.results.seed_noise import with_seed_noise
     from sweeper.search.confirmation_log import stored_confirmation
-    from sweeper.search.reading import CONTROLS, DEFINITION, stored_notes, stored_trials
+    from sweeper.search.reading import CONTROLS, DEFINITION, NOISE, stored_notes, stored_trials
     from sweeper.statistics.hypervolume import hypervolume
     from sweeper.statistics.pareto import non_dominated
 
@@ -74,7 +75,8 @@ def study_records(home: Home, name: str, *, history: bool = True) -> StudyRecord
         controls=notes.get(CONTROLS),
         definition=notes.get(DEFINITION),
     )
-    return with_confirmation(records, *stored_confirmation(home.storage, name))
+    confirmed = with_confirmation(records, *stored_confirmation(home.storage, name))
+    return with_seed_noise(confirmed, notes.get(NOISE))
 
 
 def check_exists(home: Home, name: str) -> None:
