@@ -48,8 +48,8 @@ def show_plan(study: Study, home: Home) -> None:
         print(f"# each trained and attacked under {seeds} seeds")
     if study.noise_runs:
         print(
-            f"# {study.noise_runs} runs beside them: an undefended and a defended trial again, under "
-            f"{study.search.noise_replicates} seeds in all, for the noise of training seeds in all intervals"
+            f"# {study.noise_runs} runs beside the trials: an undefended and a defended one under "
+            f"{study.search.noise_replicates} seeds each"
         )
     if study.search.screening:
         share = study.search.screening_share

@@ -67,6 +67,8 @@ def show_front(records: StudyRecords, *, everything: bool = False) -> None:
         )
     console(FRONT_WIDTH).print(table)
     print(f"hypervolume {records.hypervolume:.4f} (reference point: {_point(records)})")
+    if records.interval_holds and records.complete:
+        print(records.interval_holds)
     if confirmed:
         _show_confirmed(records, confirmed)
     _show_controls(records)

@@ -62,7 +62,7 @@ def card(
         "",
         "## What leaks, as far as measured",
         "",
-        " ".join([*map(_explained, _searched()), "Ranges are 95 % intervals."]),
+        " ".join([*map(_explained, _searched()), f"Ranges are 95 % intervals{_held(records)}."]),
         "",
         *_table(
             ["attack", "sees", *(metric.short_label for metric in _columns())],
@@ -84,6 +84,11 @@ def card(
         "",
     ]
     return "\n".join(lines)
+
+
+def _held(records: StudyRecords) -> str:
+    """Return what the intervals hold, or lack, in brackets; "" where that is not known."""
+    return f" ({records.interval_holds})" if records.interval_holds else ""
 
 
 def _threshold(point: "OperatingPoint | None") -> str:

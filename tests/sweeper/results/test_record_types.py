@@ -61,6 +61,8 @@ STUDY = {
     "power": 0.9,
     "judges": [],
     "controls": {"verdict": {"verdict": "tells", "reason": "a text"}, "power": 0.9},
+    "seed_noise": {"probit": 0.1, "accuracy": 0.02, "freedom": 4},
+    "interval_holds": "a sentence",
 }
 
 
