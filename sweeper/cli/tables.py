@@ -10,7 +10,7 @@ from sweeper.cli.console import WIDTH, console, warn
 from sweeper.engine.sweep import SweepResult
 from sweeper.results import formatting
 from sweeper.results.confirmed import LIKELY
-from sweeper.results.record_types import StudyConfirmation, StudyRecords, TrialConfirmation, TrialRecord
+from sweeper.results.record_types import StudyConfirmation, StudyRecords, TrialRecord
 from sweeper.storage.home import Home
 from sweeper.study.objectives import bound
 from sweeper.study.study import Study
@@ -58,7 +58,7 @@ def show_front(records: StudyRecords, *, everything: bool = False) -> None:
     for trial in trials:
         table.add_row(
             str(trial.number),
-            *(_value(trial.fresh, name) for name in objectives),
+            *(_value(trial, name) for name in objectives),
             *(_searched(trial, objectives) if confirmed else ()),
             trial.freeze_point or "",
             formatting.defense(trial),
@@ -102,9 +102,9 @@ def _show_controls(records: StudyRecords) -> None:
     table = Table(title="Controls", title_justify="left")
     for column in ("control", "test accuracy", "attack accuracy", "what it is"):
         table.add_column(column)
-    for name, meaning, accuracy, rate, (low, high) in rows:
+    for name, meaning, accuracy, rate, ends in rows:
         shown = "–" if accuracy is None else f"{accuracy:.3f}"
-        table.add_row(name, shown, f"{rate:.3f} [{low:.3f}, {high:.3f}]", meaning)
+        table.add_row(name, shown, formatting.decimals("attack_accuracy", rate, ends), meaning)
     console(FRONT_WIDTH).print(table)
     print(formatting.verdict(records))
 
@@ -131,12 +131,12 @@ def _standing(trial: TrialRecord) -> str:
     return "infeasible" if trial.feasible is False else "dominated"
 
 
-def _value(holder: TrialRecord | TrialConfirmation, name: str) -> str:
+def _value(trial: TrialRecord, name: str) -> str:
+    holder = trial.fresh
     if name not in holder.values:
         return "–"
-    interval = holder.interval.get(name)
-    spread = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
-    return f"{holder.values[name]:.3f}{spread}"
+    people = formatting.attacked(trial)
+    return formatting.decimals(name, holder.values[name], holder.interval.get(name), people)
 
 
 def _show_confirmed(records: StudyRecords, confirmed: StudyConfirmation) -> None:
@@ -167,7 +167,8 @@ def _searched(trial: TrialRecord, objectives: list[str]) -> tuple[str, str]:
     if not trial.confirmed:
         return "not again", ""
     probability = trial.confirmed.front_probability
-    before = ", ".join(f"{trial.values[name]:.3f}" for name in objectives)
+    people = formatting.attacked(trial)
+    before = ", ".join(formatting.decimals(name, trial.values[name], people=people) for name in objectives)
     return before, "" if probability is None else f"{probability:.0%}"
 
 

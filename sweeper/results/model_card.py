@@ -119,9 +119,7 @@ def _table(head: list[str], rows: list[list[str]]) -> list[str]:
 
 
 def _shown(name: str, holder: TrialRecord | TrialConfirmation | Replicate) -> str:
-    ends = holder.interval.get(name)
-    text = formatting.value(name, holder.values.get(name))
-    return f"{text} [{formatting.value(name, ends[0])}, {formatting.value(name, ends[1])}]" if ends else text
+    return formatting.ranged(name, holder.values.get(name), holder.interval.get(name))
 
 
 def _utility(records: StudyRecords, trial: TrialRecord, released: Replicate) -> list[list[str]]:
@@ -147,24 +145,33 @@ def _undefended(records: StudyRecords, trial: TrialRecord) -> TrialRecord | None
 
 def _attacks(trial: TrialRecord, config: Mapping[str, Any]) -> list[list[str]]:
     """Return a row for each attack of the search, and of the confirmation if it had others."""
+    people = formatting.attacked(trial)
     if trial.attacks:
-        rows = [_row(name, figures) for name, figures in trial.attacks.items()]
+        rows = [_row(name, figures, people) for name, figures in trial.attacks.items()]
     else:
         name = config["attack"][0]["attack"]["kind"] if config.get("attack") else "attack"
-        rows = [_cells(name, "", trial.metrics, trial.interval.get("attack_accuracy"))]
+        rows = [_cells(name, "", trial.metrics, trial.interval.get("attack_accuracy"), people)]
     fresh = trial.confirmed.attacks if trial.confirmed else None
-    return rows + [_row(f"{name}, fresh seeds", figures) for name, figures in (fresh or {}).items()]
+    return rows + [_row(f"{name}, fresh seeds", figures, people) for name, figures in (fresh or {}).items()]
 
 
-def _row(name: str, figures: AttackFigures) -> list[str]:
-    return _cells(name, figures.get("threat_model") or "", figures["metrics"], figures.get("interval"))
+def _row(name: str, figures: AttackFigures, people: int | None) -> list[str]:
+    sees = figures.get("threat_model") or ""
+    return _cells(name, sees, figures["metrics"], figures.get("interval"), people)
 
 
-def _cells(name: str, sees: str, reached: Mapping[str, float | None], ends: Ends | None) -> list[str]:
-    cells = {metric.name: formatting.value(metric.name, reached.get(metric.name)) for metric in _columns()}
-    if ends:
-        cells["attack_accuracy_top1"] += f" [{formatting.percent(ends[0])}, {formatting.percent(ends[1])}]"
-    return [name, sees, *cells.values()]
+def _cells(
+    name: str, sees: str, reached: Mapping[str, float | None], ends: Ends | None, people: int | None
+) -> list[str]:
+    known = {"attack_accuracy_top1": ends}
+    return [
+        name,
+        sees,
+        *(
+            formatting.ranged(metric.name, reached.get(metric.name), known.get(metric.name), people)
+            for metric in _columns()
+        ),
+    ]
 
 
 def _remarks(
