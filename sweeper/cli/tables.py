@@ -10,10 +10,12 @@ from sweeper.cli.console import WIDTH, console, warn
 from sweeper.engine.sweep import SweepResult
 from sweeper.results import formatting
 from sweeper.results.confirmed import LIKELY
+from sweeper.results.people import worst_off
 from sweeper.results.record_types import StudyConfirmation, StudyRecords, TrialRecord
 from sweeper.storage.home import Home
 from sweeper.study.objectives import bound
 from sweeper.study.study import Study
+from trainables.errors import ConfigError
 
 FRONT_WIDTH = 130  # where stdout is no terminal: two intervals and the standing fit
 
@@ -70,6 +72,9 @@ def show_front(records: StudyRecords, *, everything: bool = False) -> None:
     if confirmed:
         _show_confirmed(records, confirmed)
     _show_controls(records)
+    worst = worst_off(records.people, names=True, trials=len(records.members))
+    if worst:
+        print(worst)
     screened = [str(trial.number) for trial in records.trials if trial.state == "screened"]
     if screened:
         print(f"screened after a short attack: {len(screened)} trials ({', '.join(screened)})")
@@ -79,6 +84,35 @@ def show_front(records: StudyRecords, *, everything: bool = False) -> None:
             missed[str(trial.reason)].append(str(trial.number))
     for reason, numbers in missed.items():
         print(f"infeasible, {reason}: {len(numbers)} trials ({', '.join(numbers)})")
+
+
+def show_people(records: StudyRecords) -> None:
+    """Print what was recovered of each person over the trials of the front, the worst off first.
+
+    Raises `ConfigError` where that is not known.
+    """
+    if records.people is None:
+        raise ConfigError(
+            f"expected the evaluations of the front of '{records.study}' on this machine, for what was "
+            "recovered of each person; some are not here, or there is no front yet (--people): ask where the "
+            "sweep ran, or with its store at the same place"
+        )
+    table = Table(title="People, the worst off first", title_justify="left")
+    for column in ("person", "name"):
+        table.add_column(column, overflow="fold")
+    for column in ("recovered", "of", "rate"):
+        table.add_column(column, justify="right")
+    table.add_column("in trials", overflow="fold")
+    for person in records.people:
+        table.add_row(
+            str(person.identity),
+            person.name or "",
+            str(person.recovered),
+            str(person.attempts),
+            f"{person.rate:.3f}",
+            ", ".join(map(str, person.trials)),
+        )
+    console(FRONT_WIDTH).print(table)
 
 
 def show_warnings(records: StudyRecords, problems: list[str]) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sweeper.results import formatting
+from sweeper.results.people import recovered, spelled, worst_off
 from sweeper.results.record_types import (
     AttackFigures,
     Ends,
@@ -30,11 +31,14 @@ def card(
     identities: int,
     folder: str,
     point: "OperatingPoint | None" = None,
+    *,
+    names: bool = False,
 ) -> str:
     """Return the model card: what it is, how to load it, what it can do, and what leaks as measured.
 
     released: the seed whose weights are released. config: the trial's document. identities: how many it
     tells apart. folder: that of the release, for the example. point: the threshold of `identify`.
+    names: also tell the names of those who were recovered; ``sweeper.results.people`` says when.
     """
     target = config["target"]
     lines = [
@@ -71,6 +75,7 @@ def card(
         "",
         *[f"- {text}" for text in _remarks(records, trial, released, config)],
         "",
+        *_people(trial, names),
         "No attack that fails proves that none succeeds: a stronger one, or one with better public images, "
         "may recover more.",
         "",
@@ -211,6 +216,25 @@ def _remarks(
             "good; `sweeper confirm` measures it again."
         )
     return [*remarks, *(f"**{text}.**" for text in trial.warnings)]
+
+
+def _people(trial: TrialRecord, names: bool) -> list[str]:
+    """Return what was recovered of each person by all attacks on all seeds of the trial; [] if not known."""
+    people = recovered([trial])
+    if people is None:
+        return []
+    met = [person for person in people if person.recovered]
+    rows = [
+        [
+            spelled(person, names=names),
+            f"{person.recovered} of {person.attempts}",
+            formatting.percent(person.rate),
+        ]
+        for person in met
+    ]
+    sentence = worst_off(people, names=names)
+    table = [*_table(["who", "recovered", "rate"], rows), ""] if met else []
+    return ["### Person by person", "", f"{sentence[0].upper()}{sentence[1:]}.", "", *table]
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -199,6 +199,46 @@ class TrialRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PersonRecord:
+    """What was recovered of one private person.
+
+    Attributes:
+        identity: label of the person.
+        name: as the study knows it; None where an earlier version kept none.
+        recovered: reconstructions that the judge recognised.
+        attempts: all reconstructions: restarts x attacks x seeds.
+        trials: numbers of those in which the person was recovered at least once.
+    """
+
+    identity: int
+    name: str | None = None
+    recovered: int
+    attempts: int
+    trials: Sequence[int] = ()
+
+    @property
+    def rate(self) -> float:
+        """Return the share that was recovered, in [0, 1]."""
+        return self.recovered / self.attempts
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON-ready data, with its rate."""
+        return {
+            "identity": self.identity,
+            "name": self.name,
+            "recovered": self.recovered,
+            "attempts": self.attempts,
+            "rate": self.rate,
+            "trials": list(self.trials),
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Return the person that `to_json` made `document` of."""
+        return cls(**_present(cls, document))
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyConfirmation:
     """Fresh measurements of a study.
 
@@ -231,6 +271,7 @@ class StudyRecords:
         controls: what the study's controls measured (``trainables.controls.results.ControlResults`` as JSON);
             None where they were not measured.
         definition: the document that the study keeps; None if it is not known.
+        people: what was recovered of each person over the front, the worst off first; None if not known.
     """
 
     study: str
@@ -241,6 +282,7 @@ class StudyRecords:
     confirmed: StudyConfirmation | None = None
     controls: Mapping[str, Any] | None = None
     definition: Mapping[str, Any] | None = None
+    people: Sequence[PersonRecord] | None = None
 
     @property
     def complete(self) -> list[TrialRecord]:
@@ -295,6 +337,7 @@ class StudyRecords:
             "power": (self.controls or {}).get("power"),
             "judges": self.judges,
             "controls": None if self.controls is None else dict(self.controls),
+            "people": None if self.people is None else [person.to_json() for person in self.people],
         }
 
     @classmethod
@@ -304,6 +347,8 @@ class StudyRecords:
         parts["trials"] = tuple(TrialRecord.from_json(trial) for trial in document.get("trials") or ())
         if document.get("confirmed"):
             parts["confirmed"] = StudyConfirmation(**document["confirmed"])
+        if document.get("people") is not None:
+            parts["people"] = tuple(PersonRecord.from_json(person) for person in document["people"])
         return cls(**parts)
 
 

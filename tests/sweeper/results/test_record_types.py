@@ -61,6 +61,9 @@ STUDY = {
     "power": 0.9,
     "judges": [],
     "controls": {"verdict": {"verdict": "tells", "reason": "a text"}, "power": 0.9},
+    "people": [
+        {"identity": 4, "name": "eve", "recovered": 3, "attempts": 8, "rate": 0.375, "trials": [1, 2]}
+    ],
 }
 
 
