@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any, Self
 
 Curve = Sequence[Mapping[str, float]]
@@ -44,6 +45,31 @@ class Interval:
         """Return the interval of ``[low, high]``."""
         low, high = ends
         return cls(low=low, high=high)
+
+
+def upper_bound(count: float) -> float:
+    """Return the rate that lies above the true one with 95 % where none of `count` people were found.
+
+    The one-sided bound of Clopper and Pearson (1934), 1 - 0.05^(1/n). Raises `ValueError` for nobody.
+    """
+    if count < 1:
+        raise ValueError(f"a bound expects at least one person; got {count}")
+    return float(1 - 0.05 ** (1 / count))
+
+
+def count_behind(interval: Sequence[float] | Interval | None) -> float | None:
+    """Return how many people stand behind the 95 % interval [0, u] of a rate of 0; None for another one.
+
+    Wilson's interval (1927) of 0 of n ends at u = z^2 / (n + z^2), so n = z^2 (1 - u) / u. What widens an
+    interval, such as the noise of training seeds, counts as fewer people.
+    """
+    if interval is None:
+        return None
+    low, high = (interval.low, interval.high) if isinstance(interval, Interval) else interval
+    if low > 1e-9 or not 0 < high < 1:
+        return None
+    squared = NormalDist().inv_cdf(0.975) ** 2
+    return max(1.0, squared * (1 - high) / high)
 
 
 @dataclass(frozen=True, kw_only=True)

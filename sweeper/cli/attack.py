@@ -9,6 +9,7 @@ from rich.table import Table
 
 from sweeper.cli.console import console, warn
 from sweeper.engine.progress import Display, Warner, spell, spell_range
+from sweeper.results import formatting
 from sweeper.storage.home import Home
 from sweeper.study.loading import load_study
 from sweeper.study.metrics import SHARE, TrialMetric, column_metrics
@@ -161,17 +162,17 @@ def _expected(config: "TrialConfig", store: "Store", device: str) -> str:
 
 def show_attack(result: dict[str, Any]) -> None:
     """Print what each attack reached as a table, and to stderr what to know before believing it."""
-    metrics = result["metrics"]
+    metrics, people = result["metrics"], (result.get("people") or {}).get("attacked")
     table = Table(title=f"Attacks on {result['checkpoint']}", title_justify="left")
     heads = [metric.short_label.removeprefix("target's ") for metric in column_metrics()]  # of one target
     for column in ("attack", "sees", *heads, "time"):
         table.add_column(column)
     for name, attack in result["attacks"].items():
-        low, high = attack["interval"]
+        ends = {"attack_accuracy_top1": attack["interval"]}
         cells = {
-            metric.name: _figure(metric, attack["metrics"].get(metric.name)) for metric in column_metrics()
+            metric.name: _figure(metric, attack["metrics"].get(metric.name), ends.get(metric.name), people)
+            for metric in column_metrics()
         }
-        cells["attack_accuracy_top1"] += f" [{low:.3f}, {high:.3f}]"
         table.add_row(
             name,
             attack["threat_model"],
@@ -184,11 +185,15 @@ def show_attack(result: dict[str, Any]) -> None:
     warn(result.get("warnings", []))
 
 
-def _figure(metric: TrialMetric, number: float | None) -> str:
-    """Return a figure in a table; one that this attack does not have as a dash."""
+def _figure(
+    metric: TrialMetric, number: float | None, ends: Sequence[float] | None, people: int | None
+) -> str:
+    """Return a figure of `people` in a table; one that this attack does not have as a dash."""
     if number is None:
         return "–"
-    return f"{number:.3f}" if metric.unit == SHARE else f"{number:.4g}"
+    if metric.unit != SHARE:
+        return f"{number:.4g}"
+    return formatting.decimals(metric.name, number, ends, people)
 
 
 def _named(text: str) -> dict[str, str]:

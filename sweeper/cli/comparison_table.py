@@ -78,15 +78,14 @@ def _attainment(comparison: FrontComparison) -> Table:
         cells = []
         for study in comparison.studies:
             best = entry.reached[study.study]
-            cells.append(_attained(best) if best else "not reached")
+            cells.append(_attained(best, other) if best else "not reached")
         table.add_row(f"{entry.level:g}", *cells)
     return table
 
 
-def _attained(best: Attained) -> str:
-    """Return a trial's figure with its own interval, and the estimate under its name."""
-    spread = f" {_ends(best.interval)}" if best.interval else ""
-    text = f"{best.value:.3f}{spread}, trial {best.trial}"
+def _attained(best: Attained, name: str) -> str:
+    """Return a trial's figure `name` with its own interval, and the estimate under its name."""
+    text = f"{formatting.decimals(name, best.value, best.interval)}, trial {best.trial}"
     if best.estimate is None:
         return text
     return f"{text}\nwithout luck {best.estimate.value:.3f} {_ends(best.estimate.interval)}"

@@ -17,8 +17,11 @@ from trainables.errors import ConfigError
 @click.argument("study")
 @click.option("-f", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 @click.option("--all", "everything", is_flag=True, help="All trials in the table; JSON and CSV have them.")
+@click.option("--people", is_flag=True, help="Also who was recovered, person by person; JSON has them.")
 @home_option
-def front(study: str, form: Literal["table", "json", "csv"], everything: bool, home: str | None) -> None:
+def front(
+    study: str, form: Literal["table", "json", "csv"], everything: bool, people: bool, home: str | None
+) -> None:
     """Show the trials of STUDY that no other trial beats beside the undefended one, and the hypervolume."""
     from sweeper.results.records import flat_row, study_records
     from sweeper.storage.home import open_home
@@ -30,9 +33,11 @@ def front(study: str, form: Literal["table", "json", "csv"], everything: bool, h
     if form == "csv":
         write_csv([flat_row(trial) for trial in records.trials])
         return
-    from sweeper.cli.tables import show_front, show_warnings
+    from sweeper.cli.tables import show_front, show_people, show_warnings
 
     show_front(records, everything=everything)
+    if people:
+        show_people(records)
     show_warnings(records, [])
 
 

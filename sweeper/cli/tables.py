@@ -10,10 +10,12 @@ from sweeper.cli.console import WIDTH, console, warn
 from sweeper.engine.sweep import SweepResult
 from sweeper.results import formatting
 from sweeper.results.confirmed import LIKELY
-from sweeper.results.record_types import StudyConfirmation, StudyRecords, TrialConfirmation, TrialRecord
+from sweeper.results.people import worst_off
+from sweeper.results.record_types import StudyConfirmation, StudyRecords, TrialRecord
 from sweeper.storage.home import Home
 from sweeper.study.objectives import bound
 from sweeper.study.study import Study
+from trainables.errors import ConfigError
 
 FRONT_WIDTH = 130  # where stdout is no terminal: two intervals and the standing fit
 
@@ -58,7 +60,7 @@ def show_front(records: StudyRecords, *, everything: bool = False) -> None:
     for trial in trials:
         table.add_row(
             str(trial.number),
-            *(_value(trial.fresh, name) for name in objectives),
+            *(_value(trial, name) for name in objectives),
             *(_searched(trial, objectives) if confirmed else ()),
             trial.freeze_point or "",
             formatting.defense(trial),
@@ -72,6 +74,9 @@ def show_front(records: StudyRecords, *, everything: bool = False) -> None:
     if confirmed:
         _show_confirmed(records, confirmed)
     _show_controls(records)
+    worst = worst_off(records.people, names=True, trials=len(records.members))
+    if worst:
+        print(worst)
     screened = [str(trial.number) for trial in records.trials if trial.state == "screened"]
     if screened:
         print(f"screened after a short attack: {len(screened)} trials ({', '.join(screened)})")
@@ -81,6 +86,35 @@ def show_front(records: StudyRecords, *, everything: bool = False) -> None:
             missed[str(trial.reason)].append(str(trial.number))
     for reason, numbers in missed.items():
         print(f"infeasible, {reason}: {len(numbers)} trials ({', '.join(numbers)})")
+
+
+def show_people(records: StudyRecords) -> None:
+    """Print what was recovered of each person over the trials of the front, the worst off first.
+
+    Raises `ConfigError` where that is not known.
+    """
+    if records.people is None:
+        raise ConfigError(
+            f"expected the evaluations of the front of '{records.study}' on this machine, for what was "
+            "recovered of each person; some are not here, or there is no front yet (--people): ask where the "
+            "sweep ran, or with its store at the same place"
+        )
+    table = Table(title="People, the worst off first", title_justify="left")
+    for column in ("person", "name"):
+        table.add_column(column, overflow="fold")
+    for column in ("recovered", "of", "rate"):
+        table.add_column(column, justify="right")
+    table.add_column("in trials", overflow="fold")
+    for person in records.people:
+        table.add_row(
+            str(person.identity),
+            person.name or "",
+            str(person.recovered),
+            str(person.attempts),
+            f"{person.rate:.3f}",
+            ", ".join(map(str, person.trials)),
+        )
+    console(FRONT_WIDTH).print(table)
 
 
 def show_warnings(records: StudyRecords, problems: list[str]) -> None:
@@ -104,9 +138,9 @@ def _show_controls(records: StudyRecords) -> None:
     table = Table(title="Controls", title_justify="left")
     for column in ("control", "test accuracy", "attack accuracy", "what it is"):
         table.add_column(column)
-    for name, meaning, accuracy, rate, (low, high) in rows:
+    for name, meaning, accuracy, rate, ends in rows:
         shown = "–" if accuracy is None else f"{accuracy:.3f}"
-        table.add_row(name, shown, f"{rate:.3f} [{low:.3f}, {high:.3f}]", meaning)
+        table.add_row(name, shown, formatting.decimals("attack_accuracy", rate, ends), meaning)
     console(FRONT_WIDTH).print(table)
     print(formatting.verdict(records))
 
@@ -133,12 +167,12 @@ def _standing(trial: TrialRecord) -> str:
     return "infeasible" if trial.feasible is False else "dominated"
 
 
-def _value(holder: TrialRecord | TrialConfirmation, name: str) -> str:
+def _value(trial: TrialRecord, name: str) -> str:
+    holder = trial.fresh
     if name not in holder.values:
         return "–"
-    interval = holder.interval.get(name)
-    spread = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
-    return f"{holder.values[name]:.3f}{spread}"
+    people = formatting.attacked(trial)
+    return formatting.decimals(name, holder.values[name], holder.interval.get(name), people)
 
 
 def _show_confirmed(records: StudyRecords, confirmed: StudyConfirmation) -> None:
@@ -169,7 +203,8 @@ def _searched(trial: TrialRecord, objectives: list[str]) -> tuple[str, str]:
     if not trial.confirmed:
         return "not again", ""
     probability = trial.confirmed.front_probability
-    before = ", ".join(f"{trial.values[name]:.3f}" for name in objectives)
+    people = formatting.attacked(trial)
+    before = ", ".join(formatting.decimals(name, trial.values[name], people=people) for name in objectives)
     return before, "" if probability is None else f"{probability:.0%}"
 
 

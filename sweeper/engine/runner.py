@@ -10,11 +10,13 @@ from sweeper.engine.interrupt import Stopping, stoppable
 from sweeper.engine.machines.cluster import TrialResources, machines
 from sweeper.engine.progress import Display, Warner, spell
 from sweeper.engine.remaining import Remaining
+from sweeper.results import formatting
 from sweeper.results.record_types import TrialRecord
 from sweeper.search.ask_tell import TrialRequest, TrialSource
 from sweeper.storage.home import Home
 from sweeper.study.study import Study
 from trainables.errors import TrialError
+from trainables.results import count_behind
 from trainables.runtime.background import JobStatus
 
 Run = Callable[..., dict[str, Any]]
@@ -241,9 +243,17 @@ def summary(study: Study, record: dict[str, Any], seconds: float) -> str:
     shown = ", ".join(f"{path}={_short(value)}" for path, value in record["params"].items())
     if record["state"] == "screened":
         seen = record["screening"]
-        numbers = ", ".join(f"{name} {seen[name]:.3f}" for name in ("test_accuracy", "attack_accuracy"))
+        people = count_behind(seen.get("interval"))
+        numbers = ", ".join(
+            f"{name} {formatting.decimals(name, seen[name], people=people)}"
+            for name in ("test_accuracy", "attack_accuracy")
+        )
         return f"screened by a short attack: {numbers}; {seen['reason']} ({shown}) after {spell(seconds)}"
-    values = ", ".join(f"{name} {record['values'][name]:.3f}" for name in study.objectives)
+    people = (record.get("people") or {}).get("attacked")
+    values = ", ".join(
+        f"{name} {formatting.decimals(name, record['values'][name], people=people)}"
+        for name in study.objectives
+    )
     return f"{values} ({shown}) after {spell(seconds)}"
 
 

@@ -275,9 +275,11 @@ def _hover(trial: TrialRecord, record: StudyRecords) -> str:
     else:
         lines = [f"{record.study}, trial {trial.number}"]
         lines += [f"frozen to: {formatting.freeze_point(trial)}", f"defense: {formatting.defense(trial)}"]
+    people = formatting.attacked(trial)
     for name in record.objectives:
-        line = f"{formatting.objective(name)} {formatting.value(name, trial.values[name])}"
         ends = trial.interval.get(name)
+        line = f"{formatting.objective(name)} {formatting.value(name, trial.values[name], people, ends)}"
+        ends = formatting.spread(name, trial.values[name], ends, people)
         if ends:
             line += f" ({formatting.value(name, ends[0])} to {formatting.value(name, ends[1])})"
         lines.append(line)
@@ -285,7 +287,7 @@ def _hover(trial: TrialRecord, record: StudyRecords) -> str:
     if fresh:
         lines += [
             f"{formatting.fresh_seeds(fresh.seeds)}: "
-            f"{formatting.objective(name)} {formatting.value(name, value)}"
+            f"{formatting.objective(name)} {formatting.value(name, value, people, fresh.interval.get(name))}"
             for name, value in fresh.values.items()
         ]
         if fresh.front_probability is not None:

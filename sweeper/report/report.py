@@ -16,6 +16,7 @@ from sweeper.results import formatting
 from sweeper.results.comparing.compare import check_comparable, compare, eligible, finished, front
 from sweeper.results.comparing.comparison_types import FrontComparison
 from sweeper.results.importance import ENOUGH, importances
+from sweeper.results.people import recovered, worst_off
 from sweeper.results.published import PublishedRecords
 from sweeper.results.record_types import StudyRecords, TrialRecord
 from sweeper.statistics.hypervolume import growth, work
@@ -102,6 +103,7 @@ def _study(
     """Return what the page says of one study. prefix: what the ids of its trials begin with."""
     done, best = finished(record), front(record)
     on_front = {trial.number for trial in best}
+    people = recovered(best)  # their files may have come to this machine after `record` was read
     cards = _cards(done, best) if images else []
     carded = {card["trial"].number for card in cards}
     own = f"var(--c{(number + 1) % 8})"
@@ -121,6 +123,8 @@ def _study(
         "confirmed": record.confirmed,
         "controls": formatting.controls(record.controls),
         "plain": formatting.verdict(record),
+        "people": people or (),
+        "worst": worst_off(people, names=images, trials=len(best)),
         "infeasible": [trial for trial in done if trial.feasible is False],
         "screened": [trial for trial in record.trials if trial.state == "screened"],
         "failed": [trial for trial in record.trials if trial.state == "failed"],

@@ -79,7 +79,16 @@ def export(home: Home, name: str, number: int, folder: Path, *, replicate: int |
             labels=labels,
             config=about,
         )
-        text = card(records, trial, seeds[chosen], to_json(config), len(labels), folder.name, point)
+        text = card(
+            records,
+            trial,
+            seeds[chosen],
+            to_json(config),
+            len(labels),
+            folder.name,
+            point,
+            names=study.tracking.images,
+        )
         (folder / CARD).write_text(text, encoding="utf-8")
     load_released(folder)  # what was written can be used
     return folder

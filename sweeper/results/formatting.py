@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sweeper.results.record_types import StudyRecords, TrialRecord
+from sweeper.results.record_types import Ends, StudyRecords, TrialRecord
 from sweeper.study.metrics import SHARE, find_metric
+from trainables.results import count_behind, upper_bound
 
 _SYMBOLS = {"lambda_x": "λx", "lambda_y": "λy", "beta": "β", "alpha": "α"}
 
@@ -27,11 +28,63 @@ def is_share(name: str) -> bool:
     return name.endswith(("share", "chance", "confidence")) or "accuracy" in name
 
 
-def value(name: str, number: Any) -> str:
-    """Return a measured `number` in the unit of `name`: accuracies and shares in percent."""
+def value(name: str, number: Any, people: float | None = None, ends: Ends | None = None) -> str:
+    """Return a measured `number` in the unit of `name`: accuracies and shares in percent.
+
+    people, ends: that a rate of an attack is of, and its interval; zero of them is written as its bound, see
+    `bound_of_nobody`. Limits, levels and ticks have neither, and stay numbers.
+    """
     if not isinstance(number, int | float):
         return "–" if number is None else str(number)
+    bound = bound_of_nobody(name, number, people, ends)
+    if bound is not None:
+        return f"below {percent(bound)} at 95 %"
     return percent(number) if is_share(name) else format_number(number)
+
+
+def spread(name: str, number: Any, ends: Ends | None, people: float | None = None) -> Ends | None:
+    """Return the interval to write beside a figure: none beside that of nobody, whose text is a bound."""
+    return None if bound_of_nobody(name, number, people, ends) is not None else ends
+
+
+def ranged(name: str, number: Any, ends: Ends | None, people: float | None = None) -> str:
+    """Return a figure with its interval as `value` writes them: ``20.0 % [10.0 %, 30.0 %]``."""
+    text, beside = value(name, number, people, ends), spread(name, number, ends, people)
+    return f"{text} [{value(name, beside[0])}, {value(name, beside[1])}]" if beside else text
+
+
+def decimals(name: str, number: float, ends: Ends | None = None, people: float | None = None) -> str:
+    """Return a figure with its interval for terminals, ``0.200 [0.100, 0.300]``; of nobody as a bound."""
+    bound = bound_of_nobody(name, number, people, ends)
+    if bound is not None:
+        return f"below {bound:.3f} at 95 %"
+    return f"{number:.3f}" + (f" [{ends[0]:.3f}, {ends[1]:.3f}]" if ends else "")
+
+
+def bound_of_nobody(
+    name: str, number: Any, people: float | None = None, ends: Ends | None = None
+) -> float | None:
+    """Return the rate that lies above the true one with 95 % where an attack recovered none of `people`.
+
+    None for a figure that is no rate of an attack, that is not zero, or of which nobody knows over how many
+    people it is. Without `people` their number follows from `ends`, the rate's 95 % interval.
+    """
+    if number != 0 or not _is_rate_of_people(name):
+        return None
+    count = people or count_behind(ends)
+    return upper_bound(count) if count else None
+
+
+def _is_rate_of_people(name: str) -> bool:
+    """Return whether a figure is the share of attacked people, or of their pictures, that are recovered."""
+    metric = find_metric(name)
+    own = name.rpartition(".")[2].startswith("attack_accuracy")
+    return own and metric is not None and metric.unit == SHARE and not metric.auxiliary
+
+
+def attacked(trial: TrialRecord) -> int | None:
+    """Return how many people a trial attacked; None if it is not known."""
+    return (trial.people or {}).get("attacked")
 
 
 def percent(fraction: float) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sweeper.results import formatting
+from sweeper.results.people import recovered, spelled, worst_off
 from sweeper.results.record_types import (
     AttackFigures,
     Ends,
@@ -30,11 +31,14 @@ def card(
     identities: int,
     folder: str,
     point: "OperatingPoint | None" = None,
+    *,
+    names: bool = False,
 ) -> str:
     """Return the model card: what it is, how to load it, what it can do, and what leaks as measured.
 
     released: the seed whose weights are released. config: the trial's document. identities: how many it
     tells apart. folder: that of the release, for the example. point: the threshold of `identify`.
+    names: also tell the names of those who were recovered; ``sweeper.results.people`` says when.
     """
     target = config["target"]
     lines = [
@@ -71,6 +75,7 @@ def card(
         "",
         *[f"- {text}" for text in _remarks(records, trial, released, config)],
         "",
+        *_people(trial, names),
         "No attack that fails proves that none succeeds: a stronger one, or one with better public images, "
         "may recover more.",
         "",
@@ -124,9 +129,7 @@ def _table(head: list[str], rows: list[list[str]]) -> list[str]:
 
 
 def _shown(name: str, holder: TrialRecord | TrialConfirmation | Replicate) -> str:
-    ends = holder.interval.get(name)
-    text = formatting.value(name, holder.values.get(name))
-    return f"{text} [{formatting.value(name, ends[0])}, {formatting.value(name, ends[1])}]" if ends else text
+    return formatting.ranged(name, holder.values.get(name), holder.interval.get(name))
 
 
 def _utility(records: StudyRecords, trial: TrialRecord, released: Replicate) -> list[list[str]]:
@@ -152,24 +155,33 @@ def _undefended(records: StudyRecords, trial: TrialRecord) -> TrialRecord | None
 
 def _attacks(trial: TrialRecord, config: Mapping[str, Any]) -> list[list[str]]:
     """Return a row for each attack of the search, and of the confirmation if it had others."""
+    people = formatting.attacked(trial)
     if trial.attacks:
-        rows = [_row(name, figures) for name, figures in trial.attacks.items()]
+        rows = [_row(name, figures, people) for name, figures in trial.attacks.items()]
     else:
         name = config["attack"][0]["attack"]["kind"] if config.get("attack") else "attack"
-        rows = [_cells(name, "", trial.metrics, trial.interval.get("attack_accuracy"))]
+        rows = [_cells(name, "", trial.metrics, trial.interval.get("attack_accuracy"), people)]
     fresh = trial.confirmed.attacks if trial.confirmed else None
-    return rows + [_row(f"{name}, fresh seeds", figures) for name, figures in (fresh or {}).items()]
+    return rows + [_row(f"{name}, fresh seeds", figures, people) for name, figures in (fresh or {}).items()]
 
 
-def _row(name: str, figures: AttackFigures) -> list[str]:
-    return _cells(name, figures.get("threat_model") or "", figures["metrics"], figures.get("interval"))
+def _row(name: str, figures: AttackFigures, people: int | None) -> list[str]:
+    sees = figures.get("threat_model") or ""
+    return _cells(name, sees, figures["metrics"], figures.get("interval"), people)
 
 
-def _cells(name: str, sees: str, reached: Mapping[str, float | None], ends: Ends | None) -> list[str]:
-    cells = {metric.name: formatting.value(metric.name, reached.get(metric.name)) for metric in _columns()}
-    if ends:
-        cells["attack_accuracy_top1"] += f" [{formatting.percent(ends[0])}, {formatting.percent(ends[1])}]"
-    return [name, sees, *cells.values()]
+def _cells(
+    name: str, sees: str, reached: Mapping[str, float | None], ends: Ends | None, people: int | None
+) -> list[str]:
+    known = {"attack_accuracy_top1": ends}
+    return [
+        name,
+        sees,
+        *(
+            formatting.ranged(metric.name, reached.get(metric.name), known.get(metric.name), people)
+            for metric in _columns()
+        ),
+    ]
 
 
 def _remarks(
@@ -209,6 +221,25 @@ def _remarks(
             "good; `sweeper confirm` measures it again."
         )
     return [*remarks, *(f"**{text}.**" for text in trial.warnings)]
+
+
+def _people(trial: TrialRecord, names: bool) -> list[str]:
+    """Return what was recovered of each person by all attacks on all seeds of the trial; [] if not known."""
+    people = recovered([trial])
+    if people is None:
+        return []
+    met = [person for person in people if person.recovered]
+    rows = [
+        [
+            spelled(person, names=names),
+            f"{person.recovered} of {person.attempts}",
+            formatting.percent(person.rate),
+        ]
+        for person in met
+    ]
+    sentence = worst_off(people, names=names)
+    table = [*_table(["who", "recovered", "rate"], rows), ""] if met else []
+    return ["### Person by person", "", f"{sentence[0].upper()}{sentence[1:]}.", "", *table]
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:

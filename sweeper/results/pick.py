@@ -231,9 +231,8 @@ def show_pick(choice: Mapping[str, Any]) -> None:
     (name, limit), chances = next(iter(choice["limit"].items())), choice["sure"]
     print(f"trial {choice['trial']}: frozen to {choice['freeze_point']}, defense {choice['defense']}")
     for key, value in choice["values"].items():
-        ends = choice["interval"].get(key)
-        shown = f" [{formatting.value(key, ends[0])}, {formatting.value(key, ends[1])}]" if ends else ""
-        print(f"  {formatting.objective(key)} {formatting.value(key, value)}{shown}")
+        shown = formatting.ranged(key, value, choice["interval"].get(key))
+        print(f"  {formatting.objective(key)} {shown}")
     source = formatting.fresh_seeds(choice["seeds"]) if choice["seeds"] else "the search's one measurement"
     print(f"  figures of {source}")
     bound = "at most" if name == "attack_accuracy" else "at least"

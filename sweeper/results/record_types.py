@@ -202,6 +202,46 @@ class TrialRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PersonRecord:
+    """What was recovered of one private person.
+
+    Attributes:
+        identity: label of the person.
+        name: as the study knows it; None where an earlier version kept none.
+        recovered: reconstructions that the judge recognised.
+        attempts: all reconstructions: restarts x attacks x seeds.
+        trials: numbers of those in which the person was recovered at least once.
+    """
+
+    identity: int
+    name: str | None = None
+    recovered: int
+    attempts: int
+    trials: Sequence[int] = ()
+
+    @property
+    def rate(self) -> float:
+        """Return the share that was recovered, in [0, 1]."""
+        return self.recovered / self.attempts
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON-ready data, with its rate."""
+        return {
+            "identity": self.identity,
+            "name": self.name,
+            "recovered": self.recovered,
+            "attempts": self.attempts,
+            "rate": self.rate,
+            "trials": list(self.trials),
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Return the person that `to_json` made `document` of."""
+        return cls(**_present(cls, document))
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyConfirmation:
     """Fresh measurements of a study.
 
@@ -236,6 +276,7 @@ class StudyRecords:
         definition: the document that the study keeps; None if it is not known.
         seed_noise: noise of training seeds, which the intervals hold; None where it is not known.
         interval_holds: sentence on what the intervals hold, or lack.
+        people: what was recovered of each person over the front, the worst off first; None if not known.
     """
 
     study: str
@@ -248,6 +289,7 @@ class StudyRecords:
     definition: Mapping[str, Any] | None = None
     seed_noise: "PooledNoise | None" = None
     interval_holds: str = ""
+    people: Sequence[PersonRecord] | None = None
 
     @property
     def complete(self) -> list[TrialRecord]:
@@ -304,6 +346,7 @@ class StudyRecords:
             "controls": None if self.controls is None else dict(self.controls),
             "seed_noise": None if self.seed_noise is None else dataclasses.asdict(self.seed_noise),
             "interval_holds": self.interval_holds,
+            "people": None if self.people is None else [person.to_json() for person in self.people],
         }
 
     @classmethod
@@ -317,6 +360,8 @@ class StudyRecords:
             from sweeper.statistics.seed_noise import PooledNoise
 
             parts["seed_noise"] = PooledNoise(**document["seed_noise"])
+        if document.get("people") is not None:
+            parts["people"] = tuple(PersonRecord.from_json(person) for person in document["people"])
         return cls(**parts)
 
 

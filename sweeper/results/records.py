@@ -44,6 +44,7 @@ def study_records(home: Home, name: str, *, history: bool = True) -> StudyRecord
     the curves of every trial. Raises `ConfigError` naming the nearest studies.
     """
     from sweeper.results.confirmed import with_confirmation
+    from sweeper.results.people import recovered
     from sweeper.results.seed_noise import with_seed_noise
     from sweeper.search.confirmation_log import stored_confirmation
     from sweeper.search.reading import CONTROLS, DEFINITION, NOISE, stored_notes, stored_trials
@@ -75,8 +76,9 @@ def study_records(home: Home, name: str, *, history: bool = True) -> StudyRecord
         controls=notes.get(CONTROLS),
         definition=notes.get(DEFINITION),
     )
-    confirmed = with_confirmation(records, *stored_confirmation(home.storage, name))
-    return with_seed_noise(confirmed, notes.get(NOISE))
+    records = with_confirmation(records, *stored_confirmation(home.storage, name))
+    records = with_seed_noise(records, notes.get(NOISE))
+    return replace(records, people=recovered(records.members))
 
 
 def check_exists(home: Home, name: str) -> None:

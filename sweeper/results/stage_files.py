@@ -6,6 +6,7 @@ Stage folders appear complete and never change, so what is read of them is kept.
 import functools
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -66,21 +67,76 @@ def _per_identity(
     value = trial.values.get("attack_accuracy")
     if value is None or not artifacts.get("attack") or not artifacts.get("judge"):
         return None
-    judge = Path(artifacts["judge"]).name
-    root = Path(artifacts["attack"]).parent.parent
-    if root not in index:
-        index[root] = _verdicts(root)
 
     def recognised(folder: str) -> Floats | None:
-        place = index[root].get((Path(folder).name, judge))
-        verdict = None if place is None else _json(place / "result.json")
-        return None if verdict is None else np.array(verdict["result"]["per_identity"], dtype=np.float64)
+        result = _evaluation(folder, artifacts["judge"], index)
+        return None if result is None else np.array(result["per_identity"], dtype=np.float64)
 
     for folders in ([artifacts["attack"]], list(attack_folders(artifacts).values())):
         rates = _mean([recognised(folder) for folder in folders])
         if rates is not None and np.isclose(rates.mean(), value, atol=1e-6):
             return rates
     return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What the judge said of one attack on one target.
+
+    Attributes:
+        identities: labels of the attacked people, N.
+        rates: share of each one's restarts that the judge recognised, in [0, 1], N.
+        restarts: reconstructions of each.
+        names: of all people whom the judge knows, by label; empty where an earlier version kept none.
+    """
+
+    identities: Sequence[int]
+    rates: Sequence[float]
+    restarts: int
+    names: Sequence[str]
+
+
+def judged_attacks(trials: Sequence[TrialRecord]) -> list[list[Judged] | None]:
+    """Return, for each trial, what the judge said of all attacks on all its seeds, fresh ones too.
+
+    None where a file of them is not here, or an earlier version wrote it without the number of restarts.
+    """
+    index: dict[Path, dict[tuple[str, str], Path]] = {}
+    rows: list[list[Judged] | None] = []
+    for trial in trials:
+        fresh = trial.confirmed.replicates if trial.confirmed else ()
+        judged = [
+            _judged(folder, str(seed.artifacts.get("judge", "")), index)
+            for seed in (*_seeds(trial), *fresh)
+            for folder in attack_folders(seed.artifacts).values() or ("",)
+        ]
+        known = [attack for attack in judged if attack is not None]
+        rows.append(known if known and len(known) == len(judged) else None)
+    return rows
+
+
+def _judged(folder: str, judge: str, index: dict[Path, dict[tuple[str, str], Path]]) -> Judged | None:
+    result = _evaluation(folder, judge, index) if folder and judge else None
+    if result is None or "restarts" not in result:
+        return None
+    rates = result["per_identity"]
+    attacked = (key_parts(folder) or {}).get("identities")  # how many of the first, None for all, or which
+    labels = attacked if isinstance(attacked, list) and len(attacked) == len(rates) else range(len(rates))
+    names = ((_json(Path(judge) / "result.json") or {}).get("result") or {}).get("identities")
+    return Judged(identities=list(labels), rates=rates, restarts=result["restarts"], names=names or ())
+
+
+def _evaluation(
+    folder: str, judge: str, index: dict[Path, dict[tuple[str, str], Path]]
+) -> dict[str, Any] | None:
+    """Return the stored result of the judge in `judge` on the attack in `folder`; None if it is not here."""
+    root = Path(folder).parent.parent
+    if root not in index:
+        index[root] = _verdicts(root)
+    place = index[root].get((Path(folder).name, Path(judge).name))
+    stored = None if place is None else _json(place / "result.json")
+    result: dict[str, Any] | None = None if stored is None else stored["result"]
+    return result
 
 
 def per_image(trials: Sequence[TrialRecord]) -> list[Floats | None]:

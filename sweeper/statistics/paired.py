@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest
 
+from trainables.results import upper_bound as upper_bound
+
 SIGN_FLIPS = 10_000  # random ones; fewer people than thirteen have so few that all are tried
 LEVEL = 0.05
 
@@ -71,13 +73,3 @@ def _flipped(differences: NDArray[np.float64], seed: int) -> float:
     signs = np.random.default_rng(seed).integers(0, 2, (SIGN_FLIPS, count)) * 2.0 - 1.0
     far = (np.abs(signs @ differences) >= abs(differences.sum()) - 1e-12).sum()
     return float((far + 1) / (SIGN_FLIPS + 1))  # what was measured is one of the flips
-
-
-def upper_bound(count: int) -> float:
-    """Return the rate that lies above the true one with 95 % where none of `count` people were found.
-
-    The one-sided bound of Clopper and Pearson (1934), 1 - 0.05^(1/n).
-    """
-    if count < 1:
-        raise ValueError(f"a bound expects at least one person; got {count}")
-    return float(1 - 0.05 ** (1 / count))

@@ -4,8 +4,9 @@ import dataclasses
 import json
 
 import pytest
+import torch
 
-from trainables.results import OPTIONAL, REQUIRED, AttackResult, Interval, TrialResult
+from trainables.results import OPTIONAL, REQUIRED, AttackResult, Interval, TrialResult, count_behind
 
 WORST = AttackResult(
     kind="gmi",
@@ -170,3 +171,17 @@ def test_only_the_fields_that_the_docstring_names_may_be_missing():
     }
     assert optional == set(OPTIONAL) == {"attacks", "strongest", "people", "data", "version", "screening"}
     assert {field.name for field in dataclasses.fields(TrialResult)} == optional | set(REQUIRED)
+
+
+@pytest.mark.parametrize("people", [1, 7, 60, 5000])
+def test_the_people_behind_the_interval_of_nobody_are_counted_back(people):
+    from trainables.metrics.attack_accuracy import interval95
+
+    low, high = interval95(torch.zeros(people), restarts=2)
+    assert count_behind([low, high]) == pytest.approx(people)
+    assert count_behind(Interval(low=low, high=high)) == pytest.approx(people)
+
+
+def test_no_people_stand_behind_other_intervals():
+    assert [count_behind(ends) for ends in (None, [0.1, 0.2], [0.0, 0.0], [0.0, 1.0])] == [None] * 4
+    assert count_behind([0.0, 0.99]) == 1  # nobody has fewer

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from trainables.metrics.attack_accuracy import NORMAL_975, interval95
-from trainables.results import Interval
+from trainables.results import Interval, count_behind, upper_bound
 from trainables.runtime.seeds import derive
 
 DRAWS = 2000
@@ -51,7 +51,10 @@ class Rates:
 
 
 def written(mean: float, interval: Interval) -> str:
-    """Return a rate with its interval as text, for sentences."""
+    """Return a rate with its interval as text, for sentences; that of nobody as its upper bound."""
+    people = count_behind(interval) if mean == 0 else None
+    if people is not None:
+        return f"below {upper_bound(people):.3f} at 95 %"
     return f"{mean:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
 
 

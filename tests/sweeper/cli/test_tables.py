@@ -260,7 +260,11 @@ def test_controls_stand_below_the_front_with_what_they_tell(capsys):
         (None, "intervals without training seeds: the study has no noise replicates\n"),
         ({"results": []}, "intervals without training seeds: noise replicates not finished\n"),
         (
-            {"results": [{"member": 0, "replicate": 1, "values": {"test_accuracy": 0.8, "attack_accuracy": 0.3}}]},
+            {
+                "results": [
+                    {"member": 0, "replicate": 1, "values": {"test_accuracy": 0.8, "attack_accuracy": 0.3}}
+                ]
+            },
             "and training seeds: their noise is pooled, with 1 degrees of freedom\n",
         ),
     ],
@@ -270,3 +274,45 @@ def test_the_table_says_what_its_intervals_hold(capsys, stored, shown):
     measured = records(trial(0, 0.8, 0.2, people=people))
     summary.show_front(with_seed_noise(measured, stored))
     assert shown in capsys.readouterr().out
+
+
+def test_nobody_found_is_a_bound_in_every_table(capsys, cheap):
+    from sweeper.cli.attack import show_attack
+    from sweeper.engine.runner import summary as line
+
+    bound = f"below {1 - 0.05 ** (1 / 60):.3f} at 95 %"
+    squared = 1.959963984540054**2
+    ends = [0.0, squared / (60 + squared)]  # Wilson's, of 0 of 60
+    people = {"attacked": 60, "found": 0}
+    zero = {"interval": {"attack_accuracy": ends}, "people": people}
+    again = {"seeds": 2, "values": {"test_accuracy": 0.8, "attack_accuracy": 0.0}, "interval": {}}
+    controls = {
+        "null": {"rate": 0.0, "interval": ends},
+        "undefended": {"attack_accuracy": 0.0, "interval": ends, "test_accuracy": 0.9},
+    }
+    summary.show_front(records(trial(0, 0.8, 0.0, **zero), trial(1, 0.7, 0.1), controls=controls))
+    table = rows(capsys.readouterr().out)
+    assert table[0][2] == bound and table[1][2] == "0.100 [0.000, 0.200]"
+    assert [row[2] for row in table[2:]] == [bound, bound]
+    confirmed = {"attacks": [], "seeds": 2, "hypervolume": 0.5}
+    summary.show_front(records(trial(0, 0.8, 0.0, **zero, confirmed=again), confirmed=confirmed))
+    (row,) = rows(capsys.readouterr().out)
+    assert row[2] == bound and row[3] == f"0.800, {bound}"
+    ended = {**trial(0, 0.8, 0.0, **zero), "params": {"x": 0.5}}
+    assert f"attack_accuracy {bound} (x=0.5)" in line(cheap(), ended, 1)
+    seen = {"test_accuracy": 0.5, "attack_accuracy": 0.0, "interval": ends, "reason": "beaten"}
+    beaten = {**trial(3, 0, 0, state="screened", screening=seen), "params": {}}
+    assert f"attack_accuracy {bound}; beaten" in line(cheap(), beaten, 1)
+    metrics = {"attack_accuracy_top1": 0.0, "attack_accuracy_top5": 0.0, "chance": 1 / 60}
+    attack = {"threat_model": "labels", "interval": ends, "metrics": metrics, "seconds": {}}
+    shown = {
+        "checkpoint": "c",
+        "attacks": {"brep": attack},
+        "metrics": metrics,
+        "people": people,
+        "values": {"test_accuracy": 0.8},
+        "strongest": "brep",
+        "artifacts": {"attack": "a"},
+    }
+    show_attack(shown)
+    assert capsys.readouterr().out.count(bound) == 2

@@ -244,3 +244,35 @@ def test_a_trials_own_page_has_its_warnings(tmp_path):
     own = text.partition('id="trial-1"')[2].partition("</details>")[0]
     other = text.partition('id="trial-0"')[2].partition("</details>")[0]
     assert "weak judge: 0.7" in own and "weak judge" not in other
+
+
+def test_nobody_found_is_a_bound_wherever_the_page_says_it(tmp_path):
+    bound = f"below {100 * (1 - 0.05 ** (1 / 60)):.1f} % at 95 %"
+    people, ends = {"attacked": 60, "found": 0}, [0.0, 0.06]
+    seed = {"replicate": 0, "values": {"attack_accuracy": 0.0}, "interval": {"attack_accuracy": ends}}
+    figures = {"threat_model": "white-box", "interval": ends, "metrics": {"attack_accuracy_top1": 0.0}}
+    zero = complete(
+        0,
+        0.9,
+        0.0,
+        interval={"attack_accuracy": ends},
+        people=people,
+        freeze_point="none",
+        defense="none",
+        params={},
+        metrics={"attack_accuracy_top1": 0.0, "attack_accuracy_top5": 0.0, "attack_accuracy_std": 0.0},
+        replicates=[seed, {**seed, "replicate": 1}],
+        attacks={"gmi": figures, "kedmi": figures},
+        confirmed={"seeds": 2, "values": {"attack_accuracy": 0.0}, "interval": {"attack_accuracy": ends}},
+    )
+    seen = {"test_accuracy": 0.5, "attack_accuracy": 0.0, "interval": ends, "reason": "beaten"}
+    screened = {**failed(1, None), "state": "screened", "screening": seen}
+    study = record("mine", [zero, screened])
+    study["confirmed"] = {"attacks": [], "seeds": 2, "hypervolume": 0.5}
+    study["controls"] = {"undefended": {"attack_accuracy": 0.0, "interval": ends, "test_accuracy": 0.9}}
+    text = page([study], tmp_path)
+    shown = Page(text).text
+    assert shown.count(bound) >= 12
+    # Nowhere else is a zero but in the reference point and in the spread over restarts.
+    before = [shown[: match.start()].rstrip()[-13:] for match in re.finditer(r"(?<!\d)0\.0 %", shown)]
+    assert before == ["test accuracy", " accuracy std"]

@@ -1,4 +1,5 @@
 import pytest
+import torch
 from records import as_trial
 
 from sweeper.results import formatting
@@ -99,3 +100,46 @@ def test_a_verdict_is_a_sentence_with_power_or_remedies():
         "the people."
     )
     assert formatting.verdict(StudyRecords(study="s", objectives={})) == ""
+
+
+@pytest.mark.parametrize("people", [1, 40, 60, 214])
+def test_zero_of_some_people_is_a_bound_however_their_number_is_known(people):
+    from trainables.metrics.attack_accuracy import interval95
+
+    bound = 1 - 0.05 ** (1 / people)
+    ends = interval95(torch.zeros(people), restarts=3)  # of nobody found
+    percent, decimal = f"below {100 * bound:.1f} % at 95 %", f"below {bound:.3f} at 95 %"
+    for name in (
+        "attack_accuracy",
+        "attack_accuracy_top1",
+        "attack_accuracy_top5",
+        "gmi.attack_accuracy_top1",
+    ):
+        assert formatting.value(name, 0.0, people) == percent
+        assert formatting.value(name, 0.0, None, ends) == percent
+        assert formatting.ranged(name, 0.0, ends) == percent
+        assert formatting.decimals(name, 0.0, ends) == decimal
+        assert formatting.decimals(name, 0.0, people=people) == decimal
+        assert formatting.spread(name, 0.0, ends) is None
+
+
+def test_zero_of_something_else_stays_a_number():
+    ends = [0.0, 0.1]
+    assert formatting.value("test_accuracy", 0.0, 40, ends) == "0.0 %"
+    assert formatting.value("attack_accuracy_std", 0.0, 40, ends) == "0.0 %"
+    assert formatting.value("knn_distance", 0.0, 40) == "0"
+    assert formatting.value("attack_accuracy", 0.0) == "0.0 %"  # a limit, a level, a tick
+    assert formatting.decimals("test_accuracy", 0.0, ends, 40) == "0.000 [0.000, 0.100]"
+    assert formatting.decimals("attack_accuracy", 0.25, [0.1, 0.4], 40) == "0.250 [0.100, 0.400]"
+    assert formatting.ranged("attack_accuracy", 0.25, [0.1, 0.4], 40) == "25.0 % [10.0 %, 40.0 %]"
+    assert formatting.ranged("attack_accuracy", None, None, 40) == "–"
+    assert formatting.spread("attack_accuracy", 0.25, [0.1, 0.4], 40) == [0.1, 0.4]
+
+
+def test_a_wider_interval_of_nobody_counts_as_fewer_people():
+    from trainables.metrics.attack_accuracy import interval95
+
+    low, high = interval95(torch.zeros(60), restarts=1)
+    wider = formatting.bound_of_nobody("attack_accuracy", 0.0, None, [low, high * 1.5])
+    assert 1 - 0.05 ** (1 / 60) < wider < high * 1.5
+    assert formatting.bound_of_nobody("attack_accuracy", 0.0, None, [0.1, 0.2]) is None  # of another rate

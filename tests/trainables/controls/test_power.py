@@ -80,7 +80,8 @@ def test_the_verdict_asks_whether_the_undefended_interval_is_clear_of_the_floor(
     assert (undefended.interval.low > FLOOR.interval.high) == (expected == "tells")
     result = verdict(undefended, FLOOR)
     assert result.verdict == expected
-    assert f"{undefended.mean:.3f}" in result.reason and "0.025" in result.reason
+    nobody = f"below {1 - 0.05 ** (1 / len(undefended.per_identity)):.3f} at 95 %"
+    assert (f"{undefended.mean:.3f} [" if hits else nobody) in result.reason and "0.025" in result.reason
     assert bool(result.remedies) == (expected == "cannot tell")
 
 

@@ -14,7 +14,9 @@ from sweeper.results.comparing.conclusion import conclusion
 
 
 def study(name, volume, interval=None, trials=5):
-    estimate = interval and VolumeEstimate(value=volume, interval=tuple(interval), basis="intervals with seeds")
+    estimate = interval and VolumeEstimate(
+        value=volume, interval=tuple(interval), basis="intervals with seeds"
+    )
     return ComparedStudy(study=name, hypervolume=volume, trials=trials, estimate=estimate)
 
 
