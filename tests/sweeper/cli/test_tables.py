@@ -5,6 +5,7 @@ from records import as_study
 
 from sweeper.cli import tables as summary
 from sweeper.engine.sweep import SweepResult
+from sweeper.results.importance import Importance
 from sweeper.results.seed_noise import with_seed_noise
 
 
@@ -270,3 +271,14 @@ def test_the_table_says_what_its_intervals_hold(capsys, stored, shown):
     measured = records(trial(0, 0.8, 0.2, people=people))
     summary.show_front(with_seed_noise(measured, stored))
     assert shown in capsys.readouterr().out
+
+
+def test_what_decides_is_named_above_noise_alone(capsys, monkeypatch):
+    found = Importance(shares={"x": 0.8, "y": 0.2}, noise={"x": 0.5, "y": 0.4})
+    noise = Importance(shares={"x": 0.6, "y": 0.4}, noise={"x": 0.9, "y": 0.8})
+    told = {"the front": found, "test_accuracy": noise}
+    monkeypatch.setattr("sweeper.results.importance.importances", lambda trials, objectives: told)
+    summary.show_front(records(trial(0, 0.8, 0.2)))
+    out = capsys.readouterr().out
+    assert "what decides the front: x 80% (noise reaches 50%)\n" in out
+    assert "what decides test accuracy: no parameter above noise\n" in out
