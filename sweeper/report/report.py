@@ -18,6 +18,7 @@ from sweeper.results.comparing.comparison_types import FrontComparison
 from sweeper.results.importance import ENOUGH, importances
 from sweeper.results.published import PublishedRecords
 from sweeper.results.record_types import StudyRecords, TrialRecord
+from sweeper.results.summary import summary
 from sweeper.statistics.hypervolume import growth, work
 from trainables.storage.store import disk_errors
 
@@ -121,6 +122,7 @@ def _study(
         "confirmed": record.confirmed,
         "controls": formatting.controls(record.controls),
         "plain": formatting.verdict(record),
+        "summary": summary(record),
         "infeasible": [trial for trial in done if trial.feasible is False],
         "screened": [trial for trial in record.trials if trial.state == "screened"],
         "failed": [trial for trial in record.trials if trial.state == "failed"],
