@@ -73,6 +73,7 @@ def show_front(records: StudyRecords, *, everything: bool = False) -> None:
         print(records.interval_holds)
     if confirmed:
         _show_confirmed(records, confirmed)
+    _show_importances(records)
     _show_controls(records)
     worst = worst_off(records.people, names=True, trials=len(records.members))
     if worst:
@@ -128,6 +129,18 @@ def show_warnings(records: StudyRecords, problems: list[str]) -> None:
         aside.print(f"{failed.total()} failed trials:", style="yellow")
         for reason, count in failed.most_common(5):
             aside.print(f"  {count} x {reason}", markup=False)
+
+
+def _show_importances(records: StudyRecords) -> None:
+    """Print which parameters decide, as far as they stand above noise; nothing with too few trials to tell."""
+    from sweeper.results.importance import importances
+
+    for goal, importance in importances(records.complete, records.objectives).items():
+        shares = ", ".join(
+            f"{name} {share:.0%} (noise reaches {importance.noise[name]:.0%})"
+            for name, share in importance.above.items()
+        )
+        print(f"what decides {formatting.objective(goal)}: {shares or 'no parameter above noise'}")
 
 
 def _show_controls(records: StudyRecords) -> None:

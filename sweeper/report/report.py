@@ -19,6 +19,7 @@ from sweeper.results.importance import ENOUGH, importances
 from sweeper.results.people import recovered, worst_off
 from sweeper.results.published import PublishedRecords
 from sweeper.results.record_types import StudyRecords, TrialRecord
+from sweeper.results.summary import summary
 from sweeper.statistics.hypervolume import growth, work
 from trainables.storage.store import disk_errors
 
@@ -125,6 +126,7 @@ def _study(
         "plain": formatting.verdict(record),
         "people": people or (),
         "worst": worst_off(people, names=images, trials=len(best)),
+        "summary": summary(record),
         "infeasible": [trial for trial in done if trial.feasible is False],
         "screened": [trial for trial in record.trials if trial.state == "screened"],
         "failed": [trial for trial in record.trials if trial.state == "failed"],

@@ -134,7 +134,10 @@ class StoredStudy:
 
     def records(self) -> dict[str, Any]:
         """Return the study as the JSON of ``sweeper front``, each trial with its ``history``."""
-        return study_records(self.home, self.name).to_json()
+        from sweeper.results.summary import summary
+
+        records = study_records(self.home, self.name)
+        return {**records.to_json(), "summary": summary(records)}
 
     def trials(self) -> "pandas.DataFrame":
         """Return one row a trial: number, state, parameters, objectives, intervals, metrics, seconds."""

@@ -5,6 +5,7 @@ from records import as_study
 
 from sweeper.cli import tables as summary
 from sweeper.engine.sweep import SweepResult
+from sweeper.results.importance import Importance
 from sweeper.results.seed_noise import with_seed_noise
 
 
@@ -316,3 +317,14 @@ def test_nobody_found_is_a_bound_in_every_table(capsys, cheap):
     }
     show_attack(shown)
     assert capsys.readouterr().out.count(bound) == 2
+
+
+def test_what_decides_is_named_above_noise_alone(capsys, monkeypatch):
+    found = Importance(shares={"x": 0.8, "y": 0.2}, noise={"x": 0.5, "y": 0.4})
+    noise = Importance(shares={"x": 0.6, "y": 0.4}, noise={"x": 0.9, "y": 0.8})
+    told = {"the front": found, "test_accuracy": noise}
+    monkeypatch.setattr("sweeper.results.importance.importances", lambda trials, objectives: told)
+    summary.show_front(records(trial(0, 0.8, 0.2)))
+    out = capsys.readouterr().out
+    assert "what decides the front: x 80% (noise reaches 50%)\n" in out
+    assert "what decides test accuracy: no parameter above noise\n" in out

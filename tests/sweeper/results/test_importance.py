@@ -4,6 +4,7 @@ import optuna
 import pytest
 from records import as_trial
 
+from sweeper.results import importance as module
 from sweeper.results.importance import ENOUGH, FRONT, distributions, importances
 
 OBJECTIVES = {"test_accuracy": "maximize", "attack_accuracy": "minimize"}
@@ -22,11 +23,12 @@ def trials(count, seed=0):
 def test_the_parameter_that_decides_comes_first():
     found = importances(trials(200), OBJECTIVES)
     assert set(found) == {FRONT, *OBJECTIVES}
-    for shares in found.values():
+    for importance in found.values():
+        shares = importance.shares
         assert sum(shares.values()) == pytest.approx(1)
         assert list(shares.values()) == sorted(shares.values(), reverse=True)
     for name in OBJECTIVES:
-        assert next(iter(found[name])) == "strong" and found[name]["strong"] > 0.7
+        assert list(found[name].above) == ["strong"] and found[name].above["strong"] > 0.7
 
 
 def test_directions_count():
@@ -37,8 +39,8 @@ def test_directions_count():
         params = {"a": draw.random(), "b": draw.random()}
         value = params["a"] + 5 if params["a"] > 0.9 else params["b"]
         rows.append(as_trial({"params": params, "values": {"x": value}}))
-    assert importances(rows, {"x": "maximize"})["x"]["a"] > 0.8
-    assert importances(rows, {"x": "minimize"})["x"]["b"] > 0.8
+    assert importances(rows, {"x": "maximize"})["x"].above["a"] > 0.8
+    assert importances(rows, {"x": "minimize"})["x"].above["b"] > 0.8
 
 
 def test_few_trials_tell_nothing():
@@ -53,7 +55,7 @@ def test_parameters_of_some_trials_and_one_value_only():
         if trial.params["kind"] == "a":
             trial.params["only_a"] = number / 100
     found = importances(rows, OBJECTIVES)
-    assert "fixed" not in found[FRONT] and next(iter(found["test_accuracy"])) == "strong"
+    assert "fixed" not in found[FRONT].shares and next(iter(found["test_accuracy"].above)) == "strong"
 
 
 def test_what_parameters_may_have_been_drawn_from():
@@ -69,3 +71,54 @@ def test_what_parameters_may_have_been_drawn_from():
         "kind": optuna.distributions.CategoricalDistribution(["a", None]),
         "on": optuna.distributions.CategoricalDistribution([True, False]),
     }
+
+
+def noise(seed, count=20, effect=0.0):
+    """Return trials of four parameters, of which the first moves the accuracy by up to `effect` deviations."""
+    draw = random.Random(seed)
+    rows = []
+    for _ in range(count):
+        params = {
+            "share": draw.random(),
+            "rate": 10 ** draw.uniform(-4, -1),
+            "kind": draw.choice(["a", "b", "c"]),
+            "depth": draw.randint(0, 7),
+        }
+        values = {
+            "test_accuracy": draw.gauss(0, 1) + effect * params["share"],
+            "attack_accuracy": draw.gauss(0, 1),
+        }
+        rows.append(as_trial({"params": params, "values": values}))
+    return rows
+
+
+def test_pure_noise_is_not_shown(monkeypatch):
+    """30 studies, each with a chance of one in twenty to show anything: more than 5 come in 3 of 1,000 cases."""
+    monkeypatch.setattr(module, "SHUFFLES", 100)
+    shown = biggest = 0
+    for seed in range(30):
+        found = importances(noise(seed), OBJECTIVES)
+        shown += any(importance.above for importance in found.values())
+        biggest += found["test_accuracy"].shares[next(iter(found["test_accuracy"].shares))] > 0.4
+    assert shown <= 5
+    assert biggest > 15  # what would have been read as an effect
+
+
+def test_an_effect_is_shown_beside_noise():
+    found = importances(noise(0, count=200, effect=8.0), {"test_accuracy": "maximize"})
+    assert list(found["test_accuracy"].above) == ["share"]
+    importance = found["test_accuracy"]
+    assert importance.shares["share"] > importance.noise["share"]
+    assert all(importance.shares[name] <= importance.noise[name] for name in ("rate", "kind", "depth"))
+
+
+def test_the_same_trials_show_the_same():
+    assert importances(noise(3), OBJECTIVES) == importances(noise(3), OBJECTIVES)
+
+
+def test_trials_that_tie_count_as_the_evaluator_counts_them():
+    rows = noise(4, count=40)
+    for trial in rows:
+        trial.values["test_accuracy"] = round(trial.values["test_accuracy"])
+    found = importances(rows, {"test_accuracy": "maximize"})
+    assert set(found["test_accuracy"].noise) == {"share", "rate", "kind", "depth"}

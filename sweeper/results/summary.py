@@ -1,0 +1,110 @@
+"""Three sentences on a study in plain words: what its front shows, how sure that is, what it cannot show."""
+
+from collections.abc import Sequence
+from statistics import NormalDist
+
+from sweeper.results import formatting
+from sweeper.results.record_types import StudyRecords, TrialRecord
+from sweeper.results.stage_files import per_identity
+from sweeper.statistics.paired import LEVEL, paired_test
+from sweeper.statistics.power import smallest_difference
+
+RATE = "attack_accuracy"
+
+
+def summary(records: StudyRecords) -> list[str]:
+    """Return what the front shows, how sure that is, and what it cannot show; one sentence without a front."""
+    if not records.members:
+        return ["No trial has finished yet that keeps the constraints, so that there is no front."]
+    return [_shows(records), _sure(records), _cannot(records)]
+
+
+def _shows(records: StudyRecords) -> str:
+    members = records.members
+    ranges = []
+    for name in records.objectives:
+        values = [trial.fresh.values[name] for trial in members if name in trial.fresh.values]
+        ends = list(dict.fromkeys(formatting.value(name, end) for end in (min(values), max(values))))
+        ranges.append(f"{formatting.objective(name)} {' to '.join(ends)}")
+    count = len(records.complete)
+    text = f"The front holds {len(members)} of {count} trial{'' if count == 1 else 's'}, with {' and '.join(ranges)}"
+    plain = formatting.reference(records.trials, records.objectives)
+    if plain is not None:
+        values = [f"{formatting.value(name, plain.fresh.values[name])}" for name in records.objectives]
+        text += f"; without a defense it is {' and '.join(values)}"
+    return f"{text}."
+
+
+def _sure(records: StudyRecords) -> str:
+    parts = []
+    widths = [
+        (ends[1] - ends[0]) / 2 for trial in records.members if (ends := trial.fresh.interval.get(RATE))
+    ]
+    if widths:
+        widest = formatting.percent(max(widths)).removesuffix(" %")
+        parts.append(f"an attack accuracy on it is known to within {widest} points either way at worst")
+    tested = _fewer(records)
+    if tested is not None:
+        fewer, tests, people = tested
+        parts.append(
+            f"{fewer} of {tests} defended target{'' if tests == 1 else 's'} on it "
+            f"give{'s' if fewer == 1 else ''} away fewer people than the undefended one by a paired test over "
+            f"the same {people} people (5 % for all tests together, for these targets alone)"
+        )
+    if records.interval_holds:
+        parts.append(records.interval_holds)
+    if not parts:
+        return "How sure that is is not known: its figures have no intervals."
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _fewer(records: StudyRecords) -> tuple[int, int, int] | None:
+    """Return how many defended members give away fewer people than the undefended trial, of how many, on how
+    many people; None where that cannot be tested. Levels are divided by the number of tests (Bonferroni)."""
+    plain = formatting.reference(records.trials, records.objectives)
+    if plain is None or RATE not in records.objectives:
+        return None
+    others = [trial for trial in records.members if not formatting.undefended(trial)]
+    base, *rates = per_identity([plain, *others])
+    if base is None or not others or any(rate is None or len(rate) != len(base) for rate in rates):
+        return None
+    tests = [paired_test(rate, base) for rate in rates if rate is not None]
+    fewer = sum(test.difference < 0 and test.p * len(tests) < LEVEL for test in tests)
+    return fewer, len(tests), len(base)
+
+
+def _cannot(records: StudyRecords) -> str:
+    if records.verdict == "cannot tell":
+        return f"It cannot show what a defense keeps private: {records.reason}."
+    limits = [f"what attacks other than {_attacks(records.members)} recover"]
+    if records.confirmed is None:
+        limits.append("how much of the front is luck of the search, before it is confirmed")
+    smallest = _smallest(records)
+    if smallest is not None:
+        limits.append(
+            f"falls of attack accuracy below about {formatting.percent(smallest)}, which are missed often"
+        )
+    if records.verdict is None:
+        limits.append("how far the attack is from chance, as no controls were measured")
+    return f"It cannot show {', nor '.join(limits)}."
+
+
+def _attacks(members: Sequence[TrialRecord]) -> str:
+    names = dict.fromkeys(name for trial in members for name in trial.fresh.attacks or trial.attacks)
+    if not names:
+        return "its own"
+    return " and ".join(names) if len(names) < 3 else f"the {len(names)} that it met"
+
+
+def _smallest(records: StudyRecords) -> float | None:
+    """Return the smallest fall from the undefended attack accuracy that is told in 80 of 100 cases."""
+    plain = formatting.reference(records.trials, records.objectives)
+    if plain is None or not plain.people or RATE not in plain.values:
+        return None
+    rate, people = plain.fresh.values[RATE], plain.people["attacked"]
+    deviation = 0.0
+    if records.seed_noise is not None and 0 < rate < 1:
+        normal = NormalDist()
+        deviation = normal.pdf(normal.inv_cdf(rate)) * records.seed_noise.probit
+    return smallest_difference(rate, people, seed_deviation=deviation)
