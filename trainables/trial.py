@@ -18,7 +18,7 @@ from trainables.stages.data import load_data
 from trainables.stages.evaluation import judge_warnings, make_evaluation, useless_judge
 from trainables.stages.judge import make_judge
 from trainables.stages.pretrained import make_pretrained
-from trainables.stages.prior import make_prior
+from trainables.stages.prior import make_prior, prior_queries
 from trainables.stages.target import make_target
 from trainables.stages.warnings import stored_prior_warnings, trial_warnings
 from trainables.storage.store import Stage, Store
@@ -133,9 +133,10 @@ def run_attack(
     )
     judged = make_judge(config, store=store, device=device, report=report)
     verdict = make_evaluation(config, trained, attacked, judged, store=store, device=device, report=report)
-    queries = [
-        made.result["queries"] for made in (learnt, attacked) if made and made.result["queries"] is not None
-    ]
+    asked = [made.result["queries"] for made in (learnt, attacked) if made]
+    if plan.attack.threat_model != "white-box" and not plan.attack.reports_prior_queries:
+        asked.append(prior_queries(config, plan.prior, prior))
+    queries = [count for count in asked if count is not None]
     return AttackResult(
         kind=plan.attack.kind,
         threat_model=plan.attack.threat_model,

@@ -1,6 +1,7 @@
 """One tiny trial through every stage, and what the store reuses."""
 
 import dataclasses
+import json
 
 import pytest
 import torch
@@ -137,9 +138,27 @@ def test_private_and_public_may_not_overlap():
         load_data(config)
 
 
-def test_the_result_is_plain_data(finished):
-    import json
+@pytest.mark.parametrize("noted", [True, False])
+def test_what_a_prior_asked_of_the_target_counts_among_the_queries(finished, noted):
+    """Also of a prior made before its queries were noted with it; an attack with gradients asks nothing."""
+    store, *_ = finished
+    kedmi = {"kind": "kedmi", "width": 2, "epochs": 1, "batch_size": 8}
+    rlb = {"kind": "rlb", "episodes": 2, "hidden": 2}
+    plans = [{**rlb}, {**rlb, "prior": kedmi}, {**DOCUMENT["attack"], "prior": kedmi}]
+    config = load_trial({**DOCUMENT, "attack": plans})
+    run_trial(config, store=store)
+    if not noted:
+        for record in (store.root / "prior").glob("*/result.json"):
+            made = json.loads(record.read_text())
+            made["result"].pop("queries", None)
+            record.write_text(json.dumps(made))
+    attacks = run_trial(config, store=store).attacks
+    alone, helped = (attacks[name].metrics["queries"] for name in ("rlb", "rlb_2"))
+    assert helped - alone == len(load_data(config).public)
+    assert "queries" not in attacks["gmi"].metrics
 
+
+def test_the_result_is_plain_data(finished):
     _, result, _ = finished
     document = result.to_json()
     assert json.loads(json.dumps(document, allow_nan=False)) == document
