@@ -6,7 +6,7 @@ from rich.table import Table
 
 from sweeper.cli.console import console, warn
 from sweeper.results import formatting
-from sweeper.results.comparison_types import Attained, FrontComparison
+from sweeper.results.comparing.comparison_types import Attained, FrontComparison
 
 
 def show_comparison(comparison: FrontComparison) -> None:

@@ -4,9 +4,9 @@ import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from sweeper.engine.cluster import TrialResources, allot
+from sweeper.engine.machines.cluster import TrialResources, allot
+from sweeper.engine.machines.resources import Node, ProcessResources
 from sweeper.engine.progress import spell_range
-from sweeper.engine.resources import Node, ProcessResources
 from sweeper.engine.sweep import check_data
 from sweeper.statistics.power import effective_people, smallest_difference
 from sweeper.storage.home import Home

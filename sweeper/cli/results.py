@@ -58,8 +58,8 @@ def compare(
     home: str | None,
 ) -> None:
     """Compare the fronts of STUDIES against one reference point."""
-    from sweeper.results.compare import compare as compare_fronts
-    from sweeper.results.comparison import load, rows
+    from sweeper.results.comparing.compare import compare as compare_fronts
+    from sweeper.results.comparing.comparison import load, rows
     from sweeper.results.published import points
     from sweeper.storage.home import open_home
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sweeper.engine.cluster import TrialResources
+from sweeper.engine.machines.cluster import TrialResources
 from sweeper.study.study import Study
 from trainables.runtime.duration import Duration
 

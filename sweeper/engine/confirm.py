@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from sweeper.engine.cluster import allot, check_address, cluster
 from sweeper.engine.collect import collect
-from sweeper.engine.niceness import niceness, workers_start_at_zero
+from sweeper.engine.machines.cluster import allot, check_address, cluster
+from sweeper.engine.machines.niceness import niceness, workers_start_at_zero
 from sweeper.engine.progress import Display, Silent
 from sweeper.engine.runner import Run, run_trials
 from sweeper.engine.sweep import full_disk

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sweeper.engine.cluster import TrialResources, machines
 from sweeper.engine.interrupt import Stopping, stoppable
+from sweeper.engine.machines.cluster import TrialResources, machines
 from sweeper.engine.progress import Display, Warner, spell
 from sweeper.engine.remaining import Remaining
 from sweeper.results.record_types import TrialRecord

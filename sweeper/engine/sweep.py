@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sweeper.engine.cluster import TrialResources, allot, check_address, cluster
 from sweeper.engine.collect import collect
 from sweeper.engine.interrupt import Stopping, stoppable
-from sweeper.engine.niceness import niceness, workers_start_at_zero
+from sweeper.engine.machines.cluster import TrialResources, allot, check_address, cluster
+from sweeper.engine.machines.niceness import niceness, workers_start_at_zero
 from sweeper.engine.progress import Display, Silent, Warner
 from sweeper.engine.remaining import Remaining
 from sweeper.engine.runner import Run, run_trials, stopped, useless

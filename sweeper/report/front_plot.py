@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape, quoteattr
 from sweeper.report.axis import Axis, axis_for
 from sweeper.report.point_labels import Labels
 from sweeper.results import formatting
-from sweeper.results.compare import finished, front
+from sweeper.results.comparing.compare import finished, front
 from sweeper.results.published import PublishedRecords, PublishedTrial
 from sweeper.results.record_types import StudyRecords, TrialRecord
 

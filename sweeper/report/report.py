@@ -13,8 +13,8 @@ from sweeper.report.hypervolume_plot import Series, growth_svg
 from sweeper.report.parallel_coordinates import parallel_svg
 from sweeper.report.sparkline import spark_svg
 from sweeper.results import formatting
-from sweeper.results.compare import check_comparable, compare, eligible, finished, front
-from sweeper.results.comparison_types import FrontComparison
+from sweeper.results.comparing.compare import check_comparable, compare, eligible, finished, front
+from sweeper.results.comparing.comparison_types import FrontComparison
 from sweeper.results.importance import ENOUGH, importances
 from sweeper.results.published import PublishedRecords
 from sweeper.results.record_types import StudyRecords, TrialRecord

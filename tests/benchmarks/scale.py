@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 
 from sweeper.report.report import write_report
-from sweeper.results.compare import compare
+from sweeper.results.comparing.compare import compare
 from sweeper.results.records import study_records
 from sweeper.search.optuna_study import OptunaStudy
 from sweeper.storage.home import Home

@@ -76,7 +76,7 @@ def ray_address() -> Iterator[str]:
     os.environ.setdefault("RAY_worker_niceness", "0")  # a busy machine starves workers that are nice
     import ray
 
-    from sweeper.engine.cluster import start_here
+    from sweeper.engine.machines.cluster import start_here
 
     start_here(num_cpus=2, object_store_memory=100_000_000, log_to_driver=False)
     yield ray.get_runtime_context().gcs_address

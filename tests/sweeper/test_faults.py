@@ -31,7 +31,7 @@ from trainables.errors import ConfigError
 PRESET = Path(sweeper.__file__).parent / "study" / "presets" / "quickstart.yaml"
 WAITS = (
     "sweeper.storage.databases.CONNECT_SECONDS",
-    "sweeper.engine.cluster.REACH_SECONDS",
+    "sweeper.engine.machines.cluster.REACH_SECONDS",
     "sweeper.tracking.mlflow_address.REACH_SECONDS",
 )
 # Seconds until a person must know; of these the waits take ten. What a busy machine adds does not count.
@@ -119,7 +119,7 @@ def refused(call, *arguments, **environment):
 
 
 def test_waits_leave_time_to_speak():
-    from sweeper.engine import cluster
+    from sweeper.engine.machines import cluster
     from sweeper.storage import databases
     from sweeper.tracking import mlflow_address as tracking
 

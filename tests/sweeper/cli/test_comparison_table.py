@@ -2,7 +2,7 @@ import pytest
 from records import as_study
 
 from sweeper.cli.comparison_table import show_comparison
-from sweeper.results.compare import compare
+from sweeper.results.comparing.compare import compare
 from sweeper.results.published import points
 
 OBJECTIVES = {"test_accuracy": "maximize", "attack_accuracy": "minimize"}

@@ -66,7 +66,7 @@ COMMANDS = [
         "nothing was changed.",
     ),
     (
-        "sweeper.results.compare.compare",
+        "sweeper.results.comparing.compare.compare",
         ["compare", "cheap", "other"],
         "nothing was changed. Start again",
     ),
@@ -105,7 +105,7 @@ def test_a_stopped_command_says_how_to_go_on(function, words, kept, signum, code
             monkeypatch.setattr(
                 f"sweeper.results.records.{name}", lambda *a, **k: {"study": "cheap", "trials": []}
             )
-    monkeypatch.setattr("sweeper.results.comparison.load", lambda *a, **k: [])
+    monkeypatch.setattr("sweeper.results.comparing.comparison.load", lambda *a, **k: [])
     monkeypatch.setattr("sweeper.study.loading.stored_study", lambda *a: None)
     done = interrupted(monkeypatch, function, signum, *words)
     assert done.exit_code == code, (done.output, done.exception)

@@ -6,9 +6,9 @@ from picture_folders import write_people, write_pictures
 from PIL import Image
 
 from sweeper.cli.plan import power_text, show_plan
+from sweeper.engine.machines.resources import Node
 from sweeper.engine.progress import spell_range
 from sweeper.engine.remaining import OVERHEAD, START
-from sweeper.engine.resources import Node
 from sweeper.statistics.power import smallest_difference
 from sweeper.study.loading import parse_study
 from trainables.config import load_trial

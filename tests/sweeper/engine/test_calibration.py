@@ -1,6 +1,6 @@
 import sweeper.engine.calibration as module
 from sweeper.engine.calibration import calibrate, variants
-from sweeper.engine.cluster import TrialResources
+from sweeper.engine.machines.cluster import TrialResources
 from trainables.runtime.duration import Duration
 
 ALLOTMENT = TrialResources(cpus=1, gpus=0, concurrent=1, node_cpus=2, node_gpus=0)

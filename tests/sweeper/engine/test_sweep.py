@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from sweeper.engine.cluster import Node, TrialResources
+from sweeper.engine.machines.cluster import Node, TrialResources
 from sweeper.engine.progress import Silent
 from sweeper.engine.runner import _Lost, useless
 from sweeper.engine.sweep import sweep

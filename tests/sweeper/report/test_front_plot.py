@@ -7,7 +7,7 @@ from records import as_study
 
 from sweeper.report import front_plot
 from sweeper.report.front_plot import FAINT_BARS, LABELLED
-from sweeper.results import compare
+from sweeper.results.comparing import compare
 from sweeper.results.published import points
 
 SVG = "{http://www.w3.org/2000/svg}"

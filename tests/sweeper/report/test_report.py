@@ -216,7 +216,7 @@ def test_a_figure_has_one_interval_wherever_it_stands(tmp_path, capsys):
     """The trial's own: in the front's table, at the points, in what is attained, in the terminal."""
     from sweeper.cli.comparison_table import show_comparison
     from sweeper.cli.tables import show_front
-    from sweeper.results.compare import compare
+    from sweeper.results.comparing.compare import compare
 
     lucky = [complete(n, 0.8 + n / 1000, 0.3 + n / 1000, on_front=n == 0) for n in range(1, 12)]
     a = record("a", [complete(0, 0.9, 0.2), *lucky])

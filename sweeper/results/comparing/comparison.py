@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sweeper.results.compare import compare
-from sweeper.results.comparison_types import ComparedStudy, FrontComparison
+from sweeper.results.comparing.compare import compare
+from sweeper.results.comparing.comparison_types import ComparedStudy, FrontComparison
 from sweeper.results.published import points
 from sweeper.results.record_types import StudyRecords
 from sweeper.results.records import study_records

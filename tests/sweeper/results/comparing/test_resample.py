@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from records import as_trial
 
-from sweeper.results import resample as module
-from sweeper.results.resample import redraw, seed_errors
+from sweeper.results.comparing import resample as module
+from sweeper.results.comparing.resample import redraw, seed_errors
 from sweeper.statistics.cross_fitting import attained_figures, difference_figure, halves, hypervolume_figure
 
 OBJECTIVES = ["test_accuracy", "attack_accuracy"]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from sweeper.results.comparison_types import AttainedEstimate, VolumeEstimate
+from sweeper.results.comparing.comparison_types import AttainedEstimate, VolumeEstimate
 from sweeper.results.record_types import TrialRecord
 from sweeper.results.stage_files import per_identity, per_image
 from sweeper.statistics.bootstrap import DRAWS, DRAWS_OF_THREE, Redrawn, by_identities, by_intervals

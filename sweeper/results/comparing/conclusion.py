@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sweeper.results import formatting
-from sweeper.results.comparison_types import ComparedStudy, FrontComparison, VolumeEstimate
+from sweeper.results.comparing.comparison_types import ComparedStudy, FrontComparison, VolumeEstimate
 
 MANY = 2  # crossings that a sentence names one by one
 

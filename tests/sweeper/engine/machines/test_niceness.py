@@ -5,7 +5,7 @@ import textwrap
 
 import pytest
 
-from sweeper.engine.niceness import LOCAL, VARIABLE, niceness, workers_start_at_zero
+from sweeper.engine.machines.niceness import LOCAL, VARIABLE, niceness, workers_start_at_zero
 
 
 @pytest.fixture(autouse=True)

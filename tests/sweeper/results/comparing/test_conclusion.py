@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from sweeper.results.comparison_types import (
+from sweeper.results.comparing.comparison_types import (
     ComparedPair,
     ComparedStudy,
     FrontComparison,
@@ -8,7 +8,7 @@ from sweeper.results.comparison_types import (
     LevelRange,
     VolumeEstimate,
 )
-from sweeper.results.conclusion import conclusion
+from sweeper.results.comparing.conclusion import conclusion
 
 
 def study(name, volume, interval=None, trials=5):

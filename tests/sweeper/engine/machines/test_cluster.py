@@ -3,8 +3,8 @@ from types import SimpleNamespace
 import pytest
 from ray.exceptions import RayActorError
 
-from sweeper.engine.cluster import Node, _check_workers, allot, cluster, start_here
-from sweeper.engine.resources import ProcessResources
+from sweeper.engine.machines.cluster import Node, _check_workers, allot, cluster, start_here
+from sweeper.engine.machines.resources import ProcessResources
 from sweeper.study.study import Resources
 from trainables.errors import ConfigError, TrialError
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 from records import as_study, as_trial
 
-from sweeper.results.conditions import check_setups, differences, setup
+from sweeper.results.comparing.conditions import check_setups, differences, setup
 from trainables.errors import ConfigError
 
 

@@ -3,7 +3,7 @@ import json
 import pytest
 from records import as_study
 
-from sweeper.results import compare as module
+from sweeper.results.comparing import compare as module
 from sweeper.results.published import points
 from trainables.errors import ConfigError
 

@@ -1,6 +1,6 @@
 import pytest
 
-from sweeper.engine.resources import Node, ProcessResources, fitting
+from sweeper.engine.machines.resources import Node, ProcessResources, fitting
 
 
 @pytest.mark.parametrize(

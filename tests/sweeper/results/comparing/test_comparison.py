@@ -4,8 +4,8 @@ import io
 import pandas
 import pytest
 
-from sweeper.results.compare import compare
-from sweeper.results.comparison import Comparison, compare_studies, load, rows
+from sweeper.results.comparing.compare import compare
+from sweeper.results.comparing.comparison import Comparison, compare_studies, load, rows
 from sweeper.results.published import points
 from sweeper.results.record_types import StudyRecords
 from sweeper.search.optuna_study import OptunaStudy

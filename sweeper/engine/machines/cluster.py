@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from sweeper.engine.resources import (
+from sweeper.engine.machines.resources import (
     Node,
     ProcessResources,
     check_fitting,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sweeper.results import formatting
-from sweeper.results.comparison_types import (
+from sweeper.results.comparing.comparison_types import (
     Attained,
     AttainedEstimate,
     AttainmentLevel,
@@ -21,11 +21,9 @@ from sweeper.results.comparison_types import (
     PublishedSetup,
     VolumeEstimate,
 )
-from sweeper.results.conclusion import conclusion
-from sweeper.results.conditions import check_setups
-from sweeper.results.published import PublishedRecords, departures, doubts
-from sweeper.results.record_types import StudyRecords, TrialRecord
-from sweeper.results.resample import (
+from sweeper.results.comparing.conclusion import conclusion
+from sweeper.results.comparing.conditions import check_setups
+from sweeper.results.comparing.resample import (
     BASES,
     FittedStudy,
     Redraw,
@@ -35,6 +33,8 @@ from sweeper.results.resample import (
     fitted_volume,
     redraw,
 )
+from sweeper.results.published import PublishedRecords, departures, doubts
+from sweeper.results.record_types import StudyRecords, TrialRecord
 from sweeper.statistics.attainment import attained, crossings, ranges
 from sweeper.statistics.bootstrap import Floats, Redrawn, estimates, hypervolumes
 from sweeper.statistics.hypervolume import growth, hypervolume, volume_after

@@ -1,0 +1,1 @@
+"""Machines that trials run on: Ray, what each trial gets of them, and with which priority."""
