@@ -79,6 +79,16 @@ def run_trial(
         people={"attacked": per_identity.shape[1], "found": people_found(per_identity)},
         data={"private": data.private_key, "public": data.public_key},
         version=__version__,
+        machines={
+            "target": trained.machine,
+            "judge": judged.machine,
+            **headline.machines,
+            **{
+                f"{stage}.{name}": machine
+                for name, attack in several.items()
+                for stage, machine in attack.machines.items()
+            },
+        },
         trained_params=trained.result["parameters"]["trained"],
         total_params=trained.result["parameters"]["total"],
         parameters=trained.result["parameters"],
@@ -153,6 +163,7 @@ def run_attack(
         history=attacked.result["history"],
         path=str(attacked.path),
         warnings=stored_prior_warnings(plan.prior.kind, prior, load_data(config).public.pixels),
+        machines={"prior": prior.machine, "attack": attacked.machine},
     )
 
 

@@ -28,6 +28,7 @@ _RESULT = (
     "people",
     "data",
     "version",
+    "machines",
     "replicates",
     "screening",
     "warnings",

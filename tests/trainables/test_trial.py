@@ -9,6 +9,7 @@ import torch
 from trainables.config import load_trial
 from trainables.errors import ConfigError
 from trainables.metrics.attack_accuracy import interval95
+from trainables.results import TrialResult
 from trainables.stages.data import load_data
 from trainables.stages.judge import make_judge
 from trainables.storage.documents import merge
@@ -69,6 +70,35 @@ def test_every_stage_runs_and_every_figure_is_there(finished):
     examples = torch.load(f"{result.artifacts['judge']}/examples.pt", weights_only=True)["images"]
     assert examples.shape == (4, 3, 32, 32)
     assert any("useless judge" in warning for warning in result.warnings)
+
+
+def test_what_made_each_stage_comes_back_and_enters_no_key(tmp_path):
+    """Also of stages found later by a process with other threads; of older stages nothing is known."""
+    store, config, threads = Store(tmp_path), load_trial(DOCUMENT), torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        first = run_trial(config, store=store)
+        torch.set_num_threads(1)
+        judge = run_trial(load_trial(merge(DOCUMENT, {"judge.epochs": 2})), store=store)
+    finally:
+        torch.set_num_threads(threads)
+    assert set(first.machines) == {"target", "judge", "prior", "attack"}
+    assert {machine["threads"] for machine in first.machines.values()} == {2}
+    assert {stage: machine["threads"] for stage, machine in judge.machines.items()} == {
+        "target": 2,
+        "judge": 1,
+        "prior": 2,
+        "attack": 2,
+    }
+    assert judge.artifacts["target"] == first.artifacts["target"]
+    made = [path.parent for path in tmp_path.glob("*/*/result.json")]
+    assert made and all((folder / "machine.json").exists() for folder in made)
+    for folder in made:
+        assert "threads" not in (folder / "key.json").read_text() + (folder / "result.json").read_text()
+        (folder / "machine.json").unlink()
+    old = run_trial(config, store=store)
+    assert set(old.machines.values()) == {None} and old.values == first.values
+    assert TrialResult.from_json(old.to_json()).machines == old.machines
 
 
 def test_a_second_run_makes_nothing_and_says_the_same(finished):

@@ -8,7 +8,7 @@ import torch
 from trainables.config import TrialConfig
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
-from trainables.stages.base import _common
+from trainables.stages.base import _common, on_machine
 from trainables.stages.data import pretraining_warnings
 from trainables.storage.content import named_versions, with_content
 from trainables.storage.store import Stage, Store
@@ -32,7 +32,7 @@ def make_pretrained(
         torch.save(weights, folder / "stages.pt")
         return {"weights": weights is not None}
 
-    return store.get("pretrained", pretrained_parts(config, store.root / DIGESTS), make)
+    return store.get("pretrained", pretrained_parts(config, store.root / DIGESTS), on_machine(device, make))
 
 
 def pretrained_parts(config: TrialConfig, memory: Path | None = None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from trainables.config import TrialConfig
 from trainables.priors.base import Prior, PriorNetworks, restore, state
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
-from trainables.stages.base import _common, _load
+from trainables.stages.base import _common, _load, on_machine
 from trainables.stages.data import load_data
 from trainables.stages.target import load_target
 from trainables.storage.content import with_content
@@ -43,7 +43,9 @@ def make_prior(
         return {"public_images": len(data.public), **asked}
 
     parts = prior_parts(config, prior)
-    return store.get("prior", parts if target is None else {**parts, "target": target.key}, make)
+    return store.get(
+        "prior", parts if target is None else {**parts, "target": target.key}, on_machine(device, make)
+    )
 
 
 def prior_queries(config: TrialConfig, prior: Prior, made: Stage) -> int | None:

@@ -33,6 +33,7 @@ from sweeper.results.comparing.resample import (
     fitted_volume,
     redraw,
 )
+from sweeper.results.machines import studies_warning
 from sweeper.results.published import PublishedRecords, departures, doubts
 from sweeper.results.record_types import StudyRecords, TrialRecord
 from sweeper.statistics.attainment import attained, crossings, ranges
@@ -203,6 +204,7 @@ def compare(
     ]
     if bases and not all(basis.endswith("seeds") for basis in bases):
         notes.append("not in the intervals: that training again, under another seed, gives another target")
+    notes += studies_warning(records)
     warnings = {record.study: formatting.warnings(record.trials) for record in records}
     return replace(comparison, outcome=conclusion(comparison), notes=notes, warnings=warnings)
 

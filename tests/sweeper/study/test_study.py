@@ -185,6 +185,21 @@ def test_every_attack_that_a_space_may_choose_meets_every_prior(monkeypatch):
     check_study(parse_study({"name": "s", "trial": trial, "space": space[1:]}, "s"))
 
 
+def test_a_path_of_a_template_or_of_a_choice_may_begin_with_the_home(tmp_path, monkeypatch):
+    """A worker has a directory, and perhaps a home, of its own: it is given the whole path."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    folder = {"kind": "image_folder", "root": "~/people"}
+    space = [{"public.root": {"choice": ["~/near", "far"]}}]
+    trial = {**TRIAL, "private": folder, "public": {**folder, "root": "~/others"}}
+    study = parse_study({"name": "s", "trial": trial, "space": space}, "s")
+    for given, path in (("~/near", "home/near"), ("far", "far")):
+        document = study.document({"public.root": given})
+        assert document["private"]["root"] == str(tmp_path / "home" / "people")
+        assert document["public"]["root"] == str(tmp_path / path)
+    assert study.document({})["public"]["root"] == str(tmp_path / "home" / "others")
+
+
 def test_screening_is_on_or_off_as_yaml_says_it(write, tmp_path):
     path = write()
     for word, on in (("on", True), ("off", False)):
