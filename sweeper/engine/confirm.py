@@ -11,6 +11,7 @@ from sweeper.engine.machines.cluster import allot, check_address, cluster
 from sweeper.engine.machines.niceness import niceness, workers_start_at_zero
 from sweeper.engine.progress import Display, Silent
 from sweeper.engine.runner import Run, run_trials
+from sweeper.engine.sources import check_confirmable
 from sweeper.engine.sweep import full_disk
 from sweeper.results.record_types import StudyRecords
 from sweeper.results.records import study_records
@@ -58,6 +59,7 @@ def confirm(
         check_address(address)
         if home.store.remote is not None:
             home.store.remote.check()
+        check_confirmable(study, home)
         records = study_records(home, study.name, history=False)
         items, left_out = planned(study, records, seeds=seeds, attacks=attacks, near=near)
         if run is None:

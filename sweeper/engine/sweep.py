@@ -15,6 +15,7 @@ from sweeper.engine.machines.niceness import niceness, workers_start_at_zero
 from sweeper.engine.progress import Display, Silent, Warner
 from sweeper.engine.remaining import Remaining
 from sweeper.engine.runner import Run, run_trials, stopped, useless
+from sweeper.engine.sources import check_trials, current_sources
 from sweeper.results.record_types import StudyRecords
 from sweeper.results.records import study_records
 from sweeper.search.optuna_study import OptunaStudy
@@ -68,7 +69,11 @@ def sweep(
         check_address(address)
         if home.store.remote is not None:
             home.store.remote.check()
-        optuna_study = OptunaStudy(study, home.storage, home.study(study.name) / "history")
+        sources = current_sources(study, home)
+        optuna_study = OptunaStudy(study, home.storage, home.study(study.name) / "history", sources=sources)
+        if not optuna_study.sources_recorded and not optuna_study.finished:  # begun by an older version
+            check_trials(study, home, sources)
+            optuna_study.record_sources()
         before = optuna_study.complete
         closed = optuna_study.finished and optuna_study.notes.get("closed") == optuna_study.complete
         if shared and run is None and not before and not optuna_study.finished:

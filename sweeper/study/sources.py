@@ -23,19 +23,19 @@ def study_sources(study: Study, memory: Path | None = None) -> Sources:
     memory: a folder in which digests are remembered. {} for a study whose template is no trial.
     """
     from trainables.config import load_trial
-    from trainables.stages.sources import sources
+    from trainables.stages.sources import named_files, source
     from trainables.storage.documents import merge
 
     collected: dict[str, dict[str, dict[str, Any]]] = {}
-    for number, assignment in enumerate([{}, *_values(study.domains)]):
+    for assignment in ({}, *_values(study.domains)):
         try:
             config = load_trial(merge(study.trial, assignment))
         except ConfigError:  # a value that makes sense beside others alone; the template is checked elsewhere
-            if number == 0 and not study.domains:
-                return {}
             continue
-        for knob, source in sources(config, memory).items():
-            collected.setdefault(knob, {})[source.value] = dataclasses.asdict(source)
+        for knob, holder, value in named_files(config):
+            values = collected.setdefault(knob, {})
+            if value not in values:
+                values[value] = dataclasses.asdict(source(holder, value, memory))
     return {knob: list(values.values()) for knob, values in collected.items()}
 
 

@@ -38,11 +38,15 @@ def sources(config: TrialConfig, memory: Path | None = None) -> dict[str, Source
     memory: a folder in which digests are remembered. Nothing is decoded. Raises `ConfigError` for a folder of
     images without a layout.
     """
-    return {knob: _source(holder, value, memory) for knob, holder, value in _named(config, "", config)}
+    return {knob: source(holder, value, memory) for knob, holder, value in named_files(config)}
+
+
+def named_files(config: TrialConfig) -> Iterator[tuple[str, Any, str]]:
+    """Yield (knob, the method that has it, the path) of every file knob with a path in it."""
+    return _named(config, "", config)
 
 
 def _named(holder: Any, prefix: str, config: TrialConfig) -> Iterator[tuple[str, Any, str]]:
-    """Yield (knob, the method that has it, the path) of every file knob with a path in it."""
     files = knobs_marked(holder, FILE)
     for field in dataclasses.fields(holder):
         value, knob = getattr(holder, field.name), prefix + field.name
@@ -57,7 +61,8 @@ def _named(holder: Any, prefix: str, config: TrialConfig) -> Iterator[tuple[str,
             yield knob, holder, value
 
 
-def _source(holder: Any, value: str, memory: Path | None) -> Source:
+def source(holder: Any, value: str, memory: Path | None = None) -> Source:
+    """Return what the path `value` of the method `holder` names; see `sources`."""
     place = Path(value).expanduser()
     path = os.path.abspath(place)
     if not place.exists():
