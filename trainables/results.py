@@ -112,8 +112,8 @@ class TrialResult:
         attacks: name -> what the attack reached.
         strongest: name of the attack with the highest accuracy.
         people: how many were ``attacked``, and how many any attack ``found`` in any restart.
-        data: content keys of the ``private`` and the ``public`` images, and of what pre-training reads of
-            files or of a data set (``pretraining``), where it does.
+        data: content keys of the ``private`` and the ``public`` images; of the private ``images`` alone,
+            where their parts and names count too; of what ``pretraining`` reads of a data set or a file.
         version: of the package that ran the trial.
         machines: ``target``, ``judge``, ``prior`` and ``attack`` (of the strongest; each as ``prior.<name>``
             and ``attack.<name>`` too where there are several) -> on what the stage was made: ``device``,

@@ -17,7 +17,7 @@ from trainables.stages.auxiliary import make_auxiliary
 from trainables.stages.data import load_data
 from trainables.stages.evaluation import judge_warnings, make_evaluation, useless_judge
 from trainables.stages.judge import make_judge
-from trainables.stages.pretrained import make_pretrained
+from trainables.stages.pretrained import DIGESTS, make_pretrained, pretraining_key
 from trainables.stages.prior import make_prior, prior_queries
 from trainables.stages.target import make_target
 from trainables.stages.warnings import stored_prior_warnings, trial_warnings
@@ -42,6 +42,9 @@ def run_trial(
     Raises ConfigError for data that does not fit, TrialError for a trial that can give no result.
     """
     data = load_data(config)
+    read = (
+        None if trained else pretraining_key(config, store.root / DIGESTS)
+    )  # a given target began elsewhere
     trained = trained or make_target(config, store=store, device=device, report=report)
     attacks = {
         name: run_attack(config, plan, trained, store=store, device=device, report=report, spread=spread)
@@ -77,7 +80,12 @@ def run_trial(
         attacks=attacks,
         strongest=strongest,
         people={"attacked": per_identity.shape[1], "found": people_found(per_identity)},
-        data={"private": data.private_key, "public": data.public_key},
+        data={
+            "private": data.private_key,
+            "public": data.public_key,
+            **({} if data.images_key in ("", data.private_key) else {"images": data.images_key}),
+            **({} if read is None else {"pretraining": read}),
+        },
         version=__version__,
         machines={
             "target": trained.machine,

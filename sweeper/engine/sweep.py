@@ -16,6 +16,7 @@ from sweeper.engine.progress import Display, Silent, Warner
 from sweeper.engine.remaining import Remaining
 from sweeper.engine.runner import Run, run_trials, stopped, useless
 from sweeper.engine.sources import check_trials, current_sources
+from sweeper.results.one_data import mixed_data
 from sweeper.results.record_types import StudyRecords
 from sweeper.results.records import study_records
 from sweeper.search.optuna_study import OptunaStudy
@@ -288,6 +289,9 @@ def _close(study: Study, home: Home, optuna_study: OptunaStudy, before: int, tra
                 problems.append(tracker.problem)
             else:
                 optuna_study.note("closed", optuna_study.complete)
+    mixed = mixed_data(records)
+    if mixed:
+        problems.append(f"the trials are of different data, so no front goes through them: {mixed}")
     if optuna_study.gave_up:
         problems.append(f"gave up after {optuna_study.failed_now} failed trials; see their reasons")
     return SweepResult(records, before, report, problems)

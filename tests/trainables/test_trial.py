@@ -12,6 +12,7 @@ from trainables.metrics.attack_accuracy import interval95
 from trainables.results import TrialResult
 from trainables.stages.data import load_data
 from trainables.stages.judge import make_judge
+from trainables.stages.pretrained import pretraining_key
 from trainables.storage.documents import merge
 from trainables.storage.store import Store
 from trainables.trial import average, highest, make_shared, proportion, run_trial, shared_warnings
@@ -99,6 +100,23 @@ def test_what_made_each_stage_comes_back_and_enters_no_key(tmp_path):
     old = run_trial(config, store=store)
     assert set(old.machines.values()) == {None} and old.values == first.values
     assert TrialResult.from_json(old.to_json()).machines == old.machines
+
+
+def test_a_result_says_of_which_data_it_is(finished, tmp_path):
+    _, result, _ = finished
+    data = load_data(load_trial(DOCUMENT))
+    assert result.data["private"] == data.private_key and result.data["public"] == data.public_key
+    assert "images" not in result.data  # where parts and names do not count besides
+    key = result.data["pretraining"]
+    assert pretraining_key(load_trial(merge(DOCUMENT, {"target.epochs": 3}))) == key
+    assert pretraining_key(load_trial(merge(DOCUMENT, {"pretraining.data.identities": 5}))) != key
+    assert pretraining_key(load_trial({**DOCUMENT, "pretraining": {"kind": "none"}})) is None
+    for content in (b"one", b"two"):
+        (tmp_path / "w.pt").write_bytes(content)
+        loaded = {"kind": "checkpoint", "path": str(tmp_path / "w.pt")}
+        other = pretraining_key(load_trial({**DOCUMENT, "pretraining": loaded}))
+        assert other not in (key, None)
+        key = other
 
 
 def test_a_second_run_makes_nothing_and_says_the_same(finished):
