@@ -1,6 +1,6 @@
 """Check, before any work, that a study goes on over the data that it began with."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +46,7 @@ def check_trials(study: Study, home: Home, sources: Sources) -> None:
             return
 
 
-def _other_keys(
-    study: Study, params: Mapping[str, Any], keys: Mapping[str, str], number: int
-) -> Sequence[str]:
+def _other_keys(study: Study, params: Mapping[str, Any], keys: Mapping[str, str], number: int) -> list[str]:
     from trainables.config import load_trial
     from trainables.stages.data import load_data
 

@@ -48,8 +48,8 @@ def setup(record: StudyRecords, *, exact: bool = True, keys: Mapping[str, str] |
 
     exact: from the stages of its finished trials, None if one's files are not on this machine. Otherwise from
     ``record.definition``, the document that the study keeps, None if that is not given.
-    keys: data count by the content keys that the trials noted, with these names for some (`same_images`); None
-    lets them count by their names.
+    keys: data count by the content keys that the trials noted, with these names for some (`same_images`);
+    None lets them count by their names.
     """
     trials = record.complete
     if exact:
