@@ -26,7 +26,7 @@ from trainables.nn.precision import FULL_PRECISION, NumberFormat, Precision
 from trainables.pretraining import PRETRAININGS
 from trainables.pretraining.base import Pretraining
 from trainables.priors import PRIORS
-from trainables.priors.base import Prior
+from trainables.priors.base import VIEWS, Prior
 from trainables.runtime.checks import at_least, fraction
 from trainables.storage.documents import check_numbers, expand_home, read_yaml, suggestion
 from trainables.storage.store import to_json
@@ -40,6 +40,8 @@ FAMILIES: dict[Any, dict[str, Any]] = {
     Judge: JUDGES,
     Pretraining: PRETRAININGS,
 }
+
+SEEN = {"labels": "its labels alone", "scores": "its scores", "white-box": "its gradients"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,18 @@ class AttackPlan:
                 f"attack '{self.attack.kind}' sees no gradients of the target, so it expects neither "
                 f"precision nor compile; got precision: {self.precision}, compile: "
                 f"{str(self.compile).lower()}; leave them out"
+            )
+
+    def check_threat_model(self) -> None:
+        """Raise `ConfigError` if the prior sees more of the target than the attack may."""
+        sees = self.attack.threat_model
+        allowed = VIEWS[: VIEWS.index(sees) + 1]
+        if self.prior.threat_model not in allowed:
+            fitting = [kind for kind, prior in PRIORS.items() if prior.threat_model in allowed]
+            raise ConfigError(
+                f"attack '{self.attack.kind}' sees of the target {SEEN[sees]}, and its prior may see no "
+                f"more; got '{self.prior.kind}', which is trained with {SEEN[self.prior.threat_model]} "
+                f"(prior); choose {', '.join(fitting)}"
             )
 
     @property
@@ -128,6 +142,7 @@ class TrialConfig:
             for plan in self.attack:
                 networks = plan.prior.build(self.image_size)
                 plan.attack.check_prior(networks)
+                plan.check_threat_model()
 
     @property
     def attack_plans(self) -> dict[str, AttackPlan]:

@@ -1,7 +1,7 @@
 """Result of a trial: typed in here, and as the JSON that workers return and studies store."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import Any, Self
 
@@ -21,7 +21,8 @@ REQUIRED = (
     "artifacts",
     "warnings",
 )
-OPTIONAL = ("attacks", "strongest", "people", "data", "version", "screening")  # `TrialResult` says when
+# `TrialResult` says when these are missing.
+OPTIONAL = ("attacks", "strongest", "people", "data", "version", "machines", "screening")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +89,8 @@ class AttackResult:
         history: some points of its loss curve.
         path: folder of its reconstructions in the store.
         warnings: what a reader must know of its prior; in a trial's JSON they are among the trial's.
+        machines: "prior" and "attack" -> what they were made on, see ``TrialResult``; in a trial's JSON they
+            are among the trial's.
     """
 
     kind: str
@@ -100,6 +103,7 @@ class AttackResult:
     history: Curve
     path: str
     warnings: Sequence[str] = ()
+    machines: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return what a trial's JSON says under ``attacks``; it has curve and folder under other names."""
@@ -118,12 +122,12 @@ class TrialResult:
 
     These fields may be missing, and only these: they are None here, and absent in JSON.
 
-    - ``attacks``, ``strongest``, ``people``, ``data`` and ``version`` of a trial that screening shows to be
-      beaten: its attack was not run in full (see ``trainables.screening``). ``interval`` is empty then,
-      ``metrics`` has no figure of an attack, and the attack accuracy in ``values`` is that of the short
-      attack.
+    - ``attacks``, ``strongest``, ``people``, ``data``, ``version`` and ``machines`` of a trial that screening
+      shows to be beaten: its attack was not run in full (see ``trainables.screening``). ``interval`` is
+      empty then, ``metrics`` has no figure of an attack, and the attack accuracy in ``values`` is that of the
+      short attack.
     - ``screening`` of a trial that was not screened.
-    - ``people`` of a trial that was stored before it was counted.
+    - ``people`` and ``machines`` of a trial that was stored before they were noted.
 
     Attributes:
         values: ``test_accuracy`` and ``attack_accuracy``, in [0, 1].
@@ -134,8 +138,13 @@ class TrialResult:
         attacks: name -> what the attack reached.
         strongest: name of the attack with the highest accuracy.
         people: how many were ``attacked``, and how many any attack ``found`` in any restart.
-        data: content keys of the ``private`` and the ``public`` images.
+        data: content keys of the ``private`` and the ``public`` images; of the private ``images`` alone,
+            where their parts and names count too; of what ``pretraining`` reads of a data set or a file.
         version: of the package that ran the trial.
+        machines: ``target``, ``judge``, ``prior`` and ``attack`` (of the strongest; each as ``prior.<name>``
+            and ``attack.<name>`` too where there are several) -> on what the stage was made: ``device``,
+            ``name``, ``threads`` and ``torch``. They change a result under one key. None where that was not
+            noted, as of older stages.
         trained_params: parameters of the target that were trained.
         total_params: all parameters of the target.
         parameters: counts of the target's parameters, ``trained`` and ``total`` among them.
@@ -159,6 +168,7 @@ class TrialResult:
     people: Mapping[str, int] | None = None
     data: Mapping[str, str] | None = None
     version: str | None = None
+    machines: Mapping[str, Mapping[str, Any] | None] | None = None
     trained_params: int
     total_params: int
     parameters: Mapping[str, Any]
@@ -187,6 +197,7 @@ class TrialResult:
             **({} if self.people is None else {"people": dict(self.people)}),
             **({} if self.data is None else {"data": dict(self.data)}),
             **({} if self.version is None else {"version": self.version}),
+            **({} if self.machines is None else {"machines": dict(self.machines)}),
             "trained_params": self.trained_params,
             "total_params": self.total_params,
             "parameters": dict(self.parameters),

@@ -17,8 +17,8 @@ from trainables.stages.auxiliary import make_auxiliary
 from trainables.stages.data import load_data
 from trainables.stages.evaluation import judge_warnings, make_evaluation, useless_judge
 from trainables.stages.judge import make_judge
-from trainables.stages.pretrained import make_pretrained
-from trainables.stages.prior import make_prior
+from trainables.stages.pretrained import DIGESTS, make_pretrained, pretraining_key
+from trainables.stages.prior import make_prior, prior_queries
 from trainables.stages.target import make_target
 from trainables.stages.warnings import stored_prior_warnings, trial_warnings
 from trainables.storage.store import Stage, Store
@@ -42,6 +42,9 @@ def run_trial(
     Raises ConfigError for data that does not fit, TrialError for a trial that can give no result.
     """
     data = load_data(config)
+    read = (
+        None if trained else pretraining_key(config, store.root / DIGESTS)
+    )  # a given target began elsewhere
     trained = trained or make_target(config, store=store, device=device, report=report)
     attacks = {
         name: run_attack(config, plan, trained, store=store, device=device, report=report, spread=spread)
@@ -77,8 +80,23 @@ def run_trial(
         attacks=attacks,
         strongest=strongest,
         people={"attacked": per_identity.shape[1], "found": people_found(per_identity)},
-        data={"private": data.private_key, "public": data.public_key},
+        data={
+            "private": data.private_key,
+            "public": data.public_key,
+            **({} if data.images_key in ("", data.private_key) else {"images": data.images_key}),
+            **({} if read is None else {"pretraining": read}),
+        },
         version=__version__,
+        machines={
+            "target": trained.machine,
+            "judge": judged.machine,
+            **headline.machines,
+            **{
+                f"{stage}.{name}": machine
+                for name, attack in several.items()
+                for stage, machine in attack.machines.items()
+            },
+        },
         trained_params=trained.result["parameters"]["trained"],
         total_params=trained.result["parameters"]["total"],
         parameters=trained.result["parameters"],
@@ -133,9 +151,10 @@ def run_attack(
     )
     judged = make_judge(config, store=store, device=device, report=report)
     verdict = make_evaluation(config, trained, attacked, judged, store=store, device=device, report=report)
-    queries = [
-        made.result["queries"] for made in (learnt, attacked) if made and made.result["queries"] is not None
-    ]
+    asked = [made.result["queries"] for made in (learnt, attacked) if made]
+    if plan.attack.threat_model != "white-box" and not plan.attack.reports_prior_queries:
+        asked.append(prior_queries(config, plan.prior, prior))
+    queries = [count for count in asked if count is not None]
     return AttackResult(
         kind=plan.attack.kind,
         threat_model=plan.attack.threat_model,
@@ -152,6 +171,7 @@ def run_attack(
         history=attacked.result["history"],
         path=str(attacked.path),
         warnings=stored_prior_warnings(plan.prior.kind, prior, load_data(config).public.pixels),
+        machines={"prior": prior.machine, "attack": attacked.machine},
     )
 
 

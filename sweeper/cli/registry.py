@@ -96,7 +96,7 @@ def _datasets() -> list[Row]:
 
 
 def _priors() -> list[Row]:
-    return _family("trainables.priors", "PRIORS")
+    return _family("trainables.priors", "PRIORS", "threat_model")
 
 
 def _judges() -> list[Row]:

@@ -23,11 +23,13 @@ def front(
     study: str, form: Literal["table", "json", "csv"], everything: bool, people: bool, home: str | None
 ) -> None:
     """Show the trials of STUDY that no other trial beats beside the undefended one, and the hypervolume."""
+    from sweeper.results.one_data import check_one_data
     from sweeper.results.records import flat_row, study_records
     from sweeper.results.summary import summary
     from sweeper.storage.home import open_home
 
     records = study_records(open_home(home), study_name(study), history=False)
+    check_one_data(records)
     if form == "json":
         click.echo(json.dumps({**records.to_json(), "summary": summary(records)}, indent=1))
         return

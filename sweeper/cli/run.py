@@ -65,6 +65,7 @@ def confirm(
     from sweeper.engine.confirm import confirm as measure
     from sweeper.engine.confirm import parse_attacks
     from sweeper.engine.progress import display
+    from sweeper.results.machines import confirmation_warning
     from sweeper.results.records import check_exists
     from sweeper.storage.home import open_home
     from sweeper.study.loading import stored_study
@@ -83,7 +84,7 @@ def confirm(
         words += ["--near", str(near)] if near is not None else []
         stopped(_with_place(words, address, home), error)
     show_front(confirmation.records)
-    show_warnings(confirmation.records, confirmation.failures)
+    show_warnings(confirmation.records, [*confirmation_warning(confirmation.records), *confirmation.failures])
     if confirmation.left_out:
         numbers = ", ".join(map(str, confirmation.left_out))
         click.echo(f"near the front within their intervals, but not measured (--near): trials {numbers}")

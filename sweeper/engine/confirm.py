@@ -11,7 +11,9 @@ from sweeper.engine.machines.cluster import allot, check_address, cluster
 from sweeper.engine.machines.niceness import niceness, workers_start_at_zero
 from sweeper.engine.progress import Display, Silent
 from sweeper.engine.runner import Run, run_trials
+from sweeper.engine.sources import check_confirmable
 from sweeper.engine.sweep import full_disk
+from sweeper.results.one_data import check_one_data
 from sweeper.results.record_types import StudyRecords
 from sweeper.results.records import study_records
 from sweeper.search.confirmation_log import Confirmation, Item
@@ -58,6 +60,7 @@ def confirm(
         check_address(address)
         if home.store.remote is not None:
             home.store.remote.check()
+        check_confirmable(study, home)
         records = study_records(home, study.name, history=False)
         items, left_out = planned(study, records, seeds=seeds, attacks=attacks, near=near)
         if run is None:
@@ -86,6 +89,7 @@ def planned(
     near: int | None = None,
 ) -> tuple[list[Item], list[int]]:
     """Return what to measure, the first seed of every trial first, and the near trials that are left out."""
+    check_one_data(records)
     trials = {trial.number: trial for trial in records.trials}
     members = [trial.number for trial in records.members]
     if not members:

@@ -15,6 +15,8 @@ from sweeper.engine.machines.niceness import niceness, workers_start_at_zero
 from sweeper.engine.progress import Display, Silent, Warner
 from sweeper.engine.remaining import Remaining
 from sweeper.engine.runner import Run, run_trials, stopped, useless
+from sweeper.engine.sources import check_trials, current_sources
+from sweeper.results.one_data import mixed_data
 from sweeper.results.record_types import StudyRecords
 from sweeper.results.records import study_records
 from sweeper.search.ask_tell import TrialSource
@@ -70,7 +72,11 @@ def sweep(
         check_address(address)
         if home.store.remote is not None:
             home.store.remote.check()
-        optuna_study = OptunaStudy(study, home.storage, home.study(study.name) / "history")
+        sources = current_sources(study, home)
+        optuna_study = OptunaStudy(study, home.storage, home.study(study.name) / "history", sources=sources)
+        if not optuna_study.sources_recorded and not optuna_study.finished:  # begun by an older version
+            check_trials(study, home, sources)
+            optuna_study.record_sources()
         source = NoiseReplicates(study, optuna_study, home.storage)
         before = optuna_study.complete
         closed = source.finished and optuna_study.notes.get("closed") == optuna_study.complete
@@ -287,6 +293,9 @@ def _close(study: Study, home: Home, optuna_study: OptunaStudy, before: int, tra
                 problems.append(tracker.problem)
             else:
                 optuna_study.note("closed", optuna_study.complete)
+    mixed = mixed_data(records)
+    if mixed:
+        problems.append(f"the trials are of different data, so no front goes through them: {mixed}")
     if optuna_study.gave_up:
         problems.append(f"gave up after {optuna_study.failed_now} failed trials; see their reasons")
     return SweepResult(records, before, report, problems)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeper.results.model_card import CARD, card
+from sweeper.results.one_data import check_one_data
 from sweeper.results.record_types import Replicate, StudyRecords, TrialRecord
 from sweeper.results.records import study_records
 from sweeper.results.stage_files import key_parts
@@ -36,6 +37,7 @@ def export(home: Home, name: str, number: int, folder: Path, *, replicate: int |
     from trainables.storage.store import to_json
 
     records = study_records(home, name, history=False)
+    check_one_data(records)
     trial = find_trial(records, number)
     study = stored_study(home.study(name))
     seeds = trained_seeds(trial, study.trial.get("replicate", 0))

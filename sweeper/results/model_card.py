@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sweeper.results import formatting
+from sweeper.results.machines import STAGES, Machines, machines_text
 from sweeper.results.people import recovered, spelled, worst_off
 from sweeper.results.record_types import (
     AttackFigures,
@@ -195,6 +196,11 @@ def _remarks(
         remarks.append(f"Guessing would reach {formatting.percent(chance)}.")
     if judge is not None:
         remarks.append(f"The judge's own test accuracy: {formatting.percent(judge)}.")
+    machines = released.machines or trial.machines
+    remarks.append(
+        "Computed on (another device, or number of threads, gives other figures under the same seed): "
+        f"{_computed(machines)}."
+    )
     plain = _undefended(records, trial)
     if plain and "attack_accuracy" in plain.values:
         remarks.append(
@@ -240,6 +246,16 @@ def _people(trial: TrialRecord, names: bool) -> list[str]:
     sentence = worst_off(people, names=names)
     table = [*_table(["who", "recovered", "rate"], rows), ""] if met else []
     return ["### Person by person", "", f"{sentence[0].upper()}{sentence[1:]}.", "", *table]
+
+
+def _computed(machines: Machines) -> str:
+    """Return on what each stage was made, stages of one machine together."""
+    stages: dict[str, list[str]] = {}
+    for stage in STAGES:
+        stages.setdefault(machines_text(machines.get(stage)), []).append(stage)
+    if len(stages) == 1:
+        return next(iter(stages))
+    return "; ".join(f"{' and '.join(names)}: {text}" for text, names in stages.items())
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:

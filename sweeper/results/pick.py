@@ -9,6 +9,7 @@ import numpy as np
 
 from sweeper.results import formatting
 from sweeper.results.confirmed import LIKELY
+from sweeper.results.one_data import check_one_data
 from sweeper.results.record_types import StudyRecords, TrialConfirmation, TrialRecord
 from sweeper.statistics.membership import drawn_means
 from trainables.errors import ConfigError, TrialError
@@ -38,9 +39,11 @@ def pick(
     bootstrap draws in which no other trial keeps the limit and is better), None where unknown; ``safer``:
     the best trial that keeps the limit with its whole interval, if another; ``advice``: what would make it
     surer. Raises `TrialError` for a study that cannot tell by its controls, unless `anyway`; `ConfigError`
-    for limits that make no sense and for a limit that no trial keeps, naming the nearest.
+    for limits that make no sense, for a limit that no trial keeps, naming the nearest, and for trials of
+    different data.
     """
     name, limit = _limit(max_attack_accuracy, min_accuracy)
+    check_one_data(records)
     if records.verdict == "cannot tell" and not anyway:
         raise TrialError(
             f"{formatting.verdict(records)} A choice by attack accuracy would say nothing about privacy; "

@@ -44,20 +44,25 @@ class Replicate:
         values: name of an objective -> value.
         interval: name of a value -> its interval.
         artifacts: name of a stage -> its folder, where it was made.
+        data, machines: as of a trial; empty if not known.
     """
 
     replicate: int
     values: Mapping[str, float] = field(default_factory=dict)
     interval: Mapping[str, Ends] = field(default_factory=dict)
     artifacts: Mapping[str, str] = field(default_factory=dict)
+    data: Mapping[str, str] = field(default_factory=dict)
+    machines: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON-ready data."""
+        """Return it as JSON-ready data, without what is not known of an older one."""
         return {
             "replicate": self.replicate,
             "values": dict(self.values),
             "interval": dict(self.interval),
             "artifacts": dict(self.artifacts),
+            **({"data": dict(self.data)} if self.data else {}),
+            **({"machines": dict(self.machines)} if self.machines else {}),
         }
 
     @classmethod
@@ -126,6 +131,8 @@ class TrialRecord:
         people: how many were ``attacked`` and ``found``; None if not known.
         data: role -> content key of the images; empty if not known.
         version: of the program that ran the trial; None if not known.
+        machines: stage -> on what it was made, None if not known (``trainables.results.TrialResult``); empty
+            if not known of any.
         replicates: figures of each seed; empty with one seed alone.
         screening: figures of the short attack; None without one.
         warnings: texts that a reader of the figures must know.
@@ -155,6 +162,7 @@ class TrialRecord:
     people: Mapping[str, int] | None = None
     data: Mapping[str, str] = field(default_factory=dict)
     version: str | None = None
+    machines: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
     replicates: Sequence[Replicate] = ()
     screening: ScreeningFigures | None = None
     warnings: Sequence[str] = ()
@@ -180,7 +188,7 @@ class TrialRecord:
         document: dict[str, Any] = {part.name: getattr(self, part.name) for part in dataclasses.fields(self)}
         if self.metrics.get(VALIDATION) is not None:
             document["values"] = {**self.values, VALIDATION: self.metrics[VALIDATION]}
-        for name in ("attacks", "data", "replicates"):
+        for name in ("attacks", "data", "machines", "replicates"):
             document[name] = document[name] or None
         if self.replicates:
             document["replicates"] = [replicate.to_json() for replicate in self.replicates]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from sweeper.results.one_data import check_one_data
 from sweeper.results.record_types import StudyRecords, TrialRecord, json_ready
 from sweeper.storage.home import Home, open_home
 from sweeper.study.objectives import reference_point
@@ -28,6 +29,7 @@ _RESULT = (
     "people",
     "data",
     "version",
+    "machines",
     "replicates",
     "screening",
     "warnings",
@@ -151,7 +153,9 @@ class StoredStudy:
         frame = self.trials()
         if frame.empty:
             return frame
-        objectives = study_records(self.home, self.name, history=False).objectives
+        records = study_records(self.home, self.name, history=False)
+        check_one_data(records)
+        objectives = records.objectives
         first = next(iter(objectives))
         members = frame[frame["on_front"]]
         return members.sort_values(first, ascending=objectives[first] == "minimize").reset_index(drop=True)

@@ -15,11 +15,19 @@ import optuna
 from search_spaces.space import anchors, at_random, decode, grid, size
 from sweeper.search.ask_tell import Assignment, TrialRequest
 from sweeper.search.drafts import DraftStorage
-from sweeper.search.reading import DEFINITION, State, open_storage, was_screened, write_history
+from sweeper.search.reading import (
+    DEFINITION,
+    SOURCES,
+    State,
+    open_storage,
+    was_screened,
+    write_history,
+)
 from sweeper.search.samplers import make_sampler, propose
 from sweeper.statistics.pareto import non_dominated
 from sweeper.storage.databases import storage_errors
 from sweeper.study.objectives import is_number, measured
+from sweeper.study.sources import Sources, differences, missing, moved, refuse
 from sweeper.study.study import Study
 from trainables.errors import ConfigError
 from trainables.storage.urls import redact
@@ -38,19 +46,23 @@ class OptunaStudy:
     Opening creates the study, or checks that the stored one is the same (`ConfigError` naming the differing
     keys) and takes up what a killed driver left: its running trials are handed out first, under their own
     numbers. histories: the folder for what is too long for a database, ``<number>.json`` a trial.
+    sources: what lies behind the study's paths (`study_sources`), which belongs to its definition; None does
+    not look. A study that has all its results may open without them.
     """
 
-    def __init__(self, study: Study, url: str, histories: Path) -> None:
+    def __init__(self, study: Study, url: str, histories: Path, *, sources: Sources | None = None) -> None:
         self.study = study
+        self._sources: Sources = sources or {}
         self._url, self._histories = url, histories
         with storage_errors(url):
             storage = self._drafts = DraftStorage(optuna.storages.get_storage(open_storage(url)))
             self._optuna = self._open(storage)
-            if not self._begun and self._changed():
+            if not self._begun and (self._changed() or self._other_sources()):
                 # The first start ended before any trial, over data that were missing, say: start afresh.
                 optuna.delete_study(study_name=study.name, storage=storage)
                 self._optuna = self._open(storage)
             self._check_definition()
+            self._check_sources()
             trials = self._optuna.get_trials(deepcopy=False)
             self._optuna.sampler = make_sampler(study, len(trials))
             self._dice = random.Random(study.search.seed + len(trials))
@@ -266,8 +278,31 @@ class OptunaStudy:
                 ]
                 stored, current = filled
         before, after = _flat(stored), _flat(current)
-        keys = sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))
+        same = {f"trial.{knob}" for knob in moved(self._optuna.user_attrs.get(SOURCES) or {}, self._sources)}
+        keys = sorted(k for k in (before.keys() | after.keys()) - same if before.get(k) != after.get(k))
         return [f"{k}: {before.get(k)!r} -> {after.get(k)!r}" for k in keys]
+
+    @property
+    def sources_recorded(self) -> bool:
+        """Return whether it is known what lay behind the study's paths when it began."""
+        return SOURCES in self._optuna.user_attrs or not self._sources
+
+    def record_sources(self) -> None:
+        """Keep with the study what lies behind its paths."""
+        self._optuna.set_user_attr(SOURCES, self._sources)
+
+    def _other_sources(self) -> list[str]:
+        return differences(self._optuna.user_attrs.get(SOURCES) or {}, self._sources)
+
+    def _check_sources(self) -> None:
+        """Raise `ConfigError` if other data lie behind the study's paths than when it began."""
+        if not self._begun:
+            if self._sources:
+                self.record_sources()
+            return
+        states = [trial.state for trial in self._optuna.get_trials(deepcopy=False)]
+        if not (missing(self._sources) and states.count(State.COMPLETE) >= self.budget):
+            refuse(self.study.name, self._other_sources())
 
     def _check_definition(self) -> None:
         if self._optuna.user_attrs.get(DEFINITION) is None:

@@ -15,8 +15,9 @@ from trainables.storage.store import disk_errors
 from trainables.storage.urls import redact
 
 State = optuna.trial.TrialState
-# Attributes of an Optuna study: its definition, and what its controls measured.
+# Attributes of an Optuna study: its definition, what its paths named, and what its controls measured.
 DEFINITION = "identity"
+SOURCES = "sources"
 CONTROLS = "controls"
 NOISE = "seed_noise"  # replicates that tell the noise of training seeds: ``{"members", "results"}``
 

@@ -95,6 +95,7 @@ def combine(results: Sequence[Mapping[str, Any]]) -> Result:
             key: result.get(key, {} if key != "replicate" else None)
             for key in ("replicate", "values", "interval", "artifacts")
         }
+        | {key: result[key] for key in ("data", "machines") if key in result}
         for result in results
     ]
     return combined

@@ -1,6 +1,7 @@
 """Checks of a study before any work: objectives, screening, GPUs, every path of its space."""
 
 import dataclasses
+import itertools
 import random
 import typing
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from trainables.config import TrialConfig
 
 _CHECKED_DRAWS = 20
+_CHECKED_COMBINATIONS = 200  # milliseconds each
 
 
 def _check_screening(study: Study, where: str) -> None:
@@ -128,12 +130,29 @@ def known_warnings(study: Study) -> list[str]:
 
 
 def _draws(study: Study) -> list[dict[str, Any]]:
-    """Return assignments of the study's space: the anchors, and some at random."""
+    """Return assignments of the study's space: the anchors, some at random, and attacks with their priors."""
     from search_spaces.space import anchors, decode, draw
 
     space, _ = study.domains, study.budget
     drawn = [decode(space, raw) for raw in anchors(space)]
-    return drawn + [draw(space, _Dice(seed)) for seed in range(_CHECKED_DRAWS)]
+    drawn += [draw(space, _Dice(seed)) for seed in range(_CHECKED_DRAWS)]
+    return drawn + [drawn[0] | methods for methods in _methods(study)]
+
+
+def _methods(study: Study) -> list[dict[str, Any]]:
+    """Return every combination of names that the space chooses for attacks and priors: not all may meet."""
+    from search_spaces.domains import Choice
+    from search_spaces.space import decode, grid
+
+    named = {
+        path: domain
+        for path, domain in study.domains.items()
+        if path.partition(".")[0] in ("attack", "prior")
+        and isinstance(domain, Choice)
+        and any(isinstance(value, str) for value in domain.values)
+    }
+    combinations = itertools.islice(grid(named), _CHECKED_COMBINATIONS) if named else ()
+    return [decode(named, raw) for raw in combinations]
 
 
 def _trial(study: Study, assignment: dict[str, Any]) -> "TrialConfig":

@@ -86,7 +86,7 @@ OF_TARGETS = (
 OF_WORK = (
     TrialMetric(
         name="queries",
-        summary="images that the target was asked about, by an attack that sees no gradients",
+        summary="images that the target was asked about, by an attack without gradients and by its prior",
         direction="maximize",
         low=0.0,
         high=None,

@@ -164,6 +164,22 @@ def test_a_prior_that_an_attack_cannot_use_is_named_before_any_work(attack, said
         load_trial({**TRIAL, "attack": attack})
 
 
+@pytest.mark.parametrize(
+    ("attack", "message"),
+    [
+        (
+            {"kind": "brep", "prior": {"kind": "kedmi", "width": 2}},
+            r"attack 'brep' sees of the target its labels alone, and its prior may see no more; got 'kedmi', "
+            r"which is trained with its scores \(prior\); choose gmi, lokt, stylegan2 \(trial\)",
+        ),
+        ([{"kind": "gmi"}, {"kind": "rlb", "prior": {"kind": "plg", "width": 2}}], "'rlb'.*'plg'.*gradients"),
+    ],
+)
+def test_a_prior_that_saw_more_of_the_target_than_the_attack_may_is_refused(attack, message):
+    with pytest.raises(ConfigError, match=message):
+        load_trial({**TRIAL, "attack": attack})
+
+
 def test_precision_and_compile_belong_to_the_attack():
     """They are read beside its knobs, said again by the document, and left out of it where they are usual."""
     fast = {**TRIAL["attack"], "precision": "bfloat16", "compile": True}

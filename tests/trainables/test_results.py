@@ -169,7 +169,11 @@ def test_only_the_fields_that_the_docstring_names_may_be_missing():
     optional = {
         field.name for field in dataclasses.fields(TrialResult) if field.default is not dataclasses.MISSING
     }
-    assert optional == set(OPTIONAL) == {"attacks", "strongest", "people", "data", "version", "screening"}
+    assert (
+        optional
+        == set(OPTIONAL)
+        == {"attacks", "strongest", "people", "data", "version", "machines", "screening"}
+    )
     assert {field.name for field in dataclasses.fields(TrialResult)} == optional | set(REQUIRED)
 
 

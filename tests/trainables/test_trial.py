@@ -1,6 +1,7 @@
 """One tiny trial through every stage, and what the store reuses."""
 
 import dataclasses
+import json
 
 import pytest
 import torch
@@ -8,8 +9,10 @@ import torch
 from trainables.config import load_trial
 from trainables.errors import ConfigError
 from trainables.metrics.attack_accuracy import interval95
+from trainables.results import TrialResult
 from trainables.stages.data import load_data
 from trainables.stages.judge import make_judge
+from trainables.stages.pretrained import pretraining_key
 from trainables.storage.documents import merge
 from trainables.storage.store import Store
 from trainables.trial import average, highest, make_shared, proportion, run_trial, shared_warnings
@@ -68,6 +71,52 @@ def test_every_stage_runs_and_every_figure_is_there(finished):
     examples = torch.load(f"{result.artifacts['judge']}/examples.pt", weights_only=True)["images"]
     assert examples.shape == (4, 3, 32, 32)
     assert any("useless judge" in warning for warning in result.warnings)
+
+
+def test_what_made_each_stage_comes_back_and_enters_no_key(tmp_path):
+    """Also of stages found later by a process with other threads; of older stages nothing is known."""
+    store, config, threads = Store(tmp_path), load_trial(DOCUMENT), torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        first = run_trial(config, store=store)
+        torch.set_num_threads(1)
+        judge = run_trial(load_trial(merge(DOCUMENT, {"judge.epochs": 2})), store=store)
+    finally:
+        torch.set_num_threads(threads)
+    assert set(first.machines) == {"target", "judge", "prior", "attack"}
+    assert {machine["threads"] for machine in first.machines.values()} == {2}
+    assert {stage: machine["threads"] for stage, machine in judge.machines.items()} == {
+        "target": 2,
+        "judge": 1,
+        "prior": 2,
+        "attack": 2,
+    }
+    assert judge.artifacts["target"] == first.artifacts["target"]
+    made = [path.parent for path in tmp_path.glob("*/*/result.json")]
+    assert made and all((folder / "machine.json").exists() for folder in made)
+    for folder in made:
+        assert "threads" not in (folder / "key.json").read_text() + (folder / "result.json").read_text()
+        (folder / "machine.json").unlink()
+    old = run_trial(config, store=store)
+    assert set(old.machines.values()) == {None} and old.values == first.values
+    assert TrialResult.from_json(old.to_json()).machines == old.machines
+
+
+def test_a_result_says_of_which_data_it_is(finished, tmp_path):
+    _, result, _ = finished
+    data = load_data(load_trial(DOCUMENT))
+    assert result.data["private"] == data.private_key and result.data["public"] == data.public_key
+    assert "images" not in result.data  # where parts and names do not count besides
+    key = result.data["pretraining"]
+    assert pretraining_key(load_trial(merge(DOCUMENT, {"target.epochs": 3}))) == key
+    assert pretraining_key(load_trial(merge(DOCUMENT, {"pretraining.data.identities": 5}))) != key
+    assert pretraining_key(load_trial({**DOCUMENT, "pretraining": {"kind": "none"}})) is None
+    for content in (b"one", b"two"):
+        (tmp_path / "w.pt").write_bytes(content)
+        loaded = {"kind": "checkpoint", "path": str(tmp_path / "w.pt")}
+        other = pretraining_key(load_trial({**DOCUMENT, "pretraining": loaded}))
+        assert other not in (key, None)
+        key = other
 
 
 def test_a_second_run_makes_nothing_and_says_the_same(finished):
@@ -137,9 +186,27 @@ def test_private_and_public_may_not_overlap():
         load_data(config)
 
 
-def test_the_result_is_plain_data(finished):
-    import json
+@pytest.mark.parametrize("noted", [True, False])
+def test_what_a_prior_asked_of_the_target_counts_among_the_queries(finished, noted):
+    """Also of a prior made before its queries were noted with it; an attack with gradients asks nothing."""
+    store, *_ = finished
+    kedmi = {"kind": "kedmi", "width": 2, "epochs": 1, "batch_size": 8}
+    rlb = {"kind": "rlb", "episodes": 2, "hidden": 2}
+    plans = [{**rlb}, {**rlb, "prior": kedmi}, {**DOCUMENT["attack"], "prior": kedmi}]
+    config = load_trial({**DOCUMENT, "attack": plans})
+    run_trial(config, store=store)
+    if not noted:
+        for record in (store.root / "prior").glob("*/result.json"):
+            made = json.loads(record.read_text())
+            made["result"].pop("queries", None)
+            record.write_text(json.dumps(made))
+    attacks = run_trial(config, store=store).attacks
+    alone, helped = (attacks[name].metrics["queries"] for name in ("rlb", "rlb_2"))
+    assert helped - alone == len(load_data(config).public)
+    assert "queries" not in attacks["gmi"].metrics
 
+
+def test_the_result_is_plain_data(finished):
     _, result, _ = finished
     document = result.to_json()
     assert json.loads(json.dumps(document, allow_nan=False)) == document

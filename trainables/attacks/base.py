@@ -107,11 +107,13 @@ class Attack(Method):
     An attack that asks for a prior of its own kind puts one under "prior".
     is_prefix_of_longer: whether a run of fewer ``iterations`` is the beginning of a longer one of the same
     knobs, which can then take up the state that the shorter one has saved at its end.
+    reports_prior_queries: whether its count of queries holds those that its prior was trained with.
     """
 
     threat_model: ClassVar[ThreatModel]
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     is_prefix_of_longer: ClassVar[bool] = False
+    reports_prior_queries: ClassVar[bool] = False
 
     @property
     def auxiliary(self) -> Auxiliary | None:

@@ -31,6 +31,7 @@ class LOKT(ConditionalSearch):
     summary: ClassVar[str] = "label-only: gradients of surrogates that learnt the target's labels"
     source: ClassVar[str] = "Nguyen et al., NeurIPS 2023 (LOKT)"
     threat_model: ClassVar[ThreatModel] = "labels"
+    reports_prior_queries: ClassVar[bool] = True
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {"prior": {"kind": "lokt"}},
         "cpu": {

@@ -19,7 +19,7 @@ from trainables.pretraining.base import load_stages
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive
-from trainables.stages.base import _load, get_for_people
+from trainables.stages.base import _load, get_for_people, on_machine
 from trainables.stages.data import load_data
 from trainables.stages.pretrained import make_pretrained
 from trainables.stages.target import measured
@@ -124,7 +124,7 @@ def make_view(
         "seed": config.seed,
         "replicate": config.replicate,
     }
-    return get_for_people(store, "ceiling", parts, data.split.train.names, make)
+    return get_for_people(store, "ceiling", parts, data.split.train.names, on_machine(device, make))
 
 
 def both(split: Split) -> Images:

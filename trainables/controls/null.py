@@ -14,7 +14,7 @@ from trainables.priors.base import Prior
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive
-from trainables.stages.base import _load
+from trainables.stages.base import _load, on_machine
 from trainables.stages.data import attacked_identities, load_data
 from trainables.stages.judge import make_judge
 from trainables.stages.prior import load_prior, make_prior
@@ -67,7 +67,7 @@ def make_null(
         return {"counts": names.bincount(minlength=data.split.train.classes).tolist()}
 
     parts = {"version": VERSION, "pictures": drawn.key, "judge": judged.key}
-    named = store.get("null", parts, make)
+    named = store.get("null", parts, on_machine(device, make))
     counts = torch.tensor(named.result["counts"])
     shares = counts[attacked_identities(config, data)].double() / pictures
     return NullControl(
@@ -111,4 +111,4 @@ def _make_pictures(
         "pictures": pictures,
         "seed": config.seed,
     }
-    return store.get("null_pictures", parts, make)
+    return store.get("null_pictures", parts, on_machine(device, make))

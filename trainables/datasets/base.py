@@ -1,6 +1,7 @@
 """Base class of data sets: labelled images in memory, with a record of where each came from."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -57,6 +58,19 @@ class Images:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """What a data set finds on a disk.
+
+    people, images: how many, as the layout tells. fingerprint: of the names and bytes of the images, the same
+    wherever they lie.
+    """
+
+    people: int
+    images: int
+    fingerprint: str
+
+
 def as_float(pixels: Tensor) -> Tensor:
     """Return uint8 pixels (N, 3, S, S) as float32 in [0, 1], the range of every network here."""
     return pixels.float().div_(255)
@@ -88,6 +102,14 @@ class Dataset(Method):
 
     def stamp(self) -> Any:
         """Return what differs once the data loaded last have changed; cheaper than to load them again."""
+        return None
+
+    def contents(self, memory: Path | None = None) -> Contents | None:
+        """Return what lies on the disk, nothing decoded; None for a data set that reads none.
+
+        memory: a folder in which digests of files are remembered. Raises `ConfigError` as `load` does for
+        what is missing or has no layout.
+        """
         return None
 
     def load(self, image_size: int) -> Images:

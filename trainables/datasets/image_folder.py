@@ -1,10 +1,11 @@
 """Images from disk: a folder or a zip of identity/file trees."""
 
 import hashlib
+import json
 import os
 import threading
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import ClassVar, Literal, get_args
 import torch
 from torch import Tensor
 
-from trainables.datasets.base import Dataset, Images
+from trainables.datasets.base import Contents, Dataset, Images
 from trainables.datasets.canaries import add_canaries
 from trainables.datasets.layout import arrange, by_suffix, loss_warnings, remedy
 from trainables.datasets.pictures import (
@@ -29,6 +30,7 @@ from trainables.datasets.pictures import (
 )
 from trainables.errors import ConfigError
 from trainables.method import file_knob, later_knob
+from trainables.storage.digests import file_digests, remembered
 from trainables.storage.folders import Listing, is_foreign, is_regular, list_folder
 
 SHOWN = 5  # how many bad files an error names
@@ -98,6 +100,38 @@ class ImageFolder(Dataset):
         Raises `ConfigError` for a folder that is missing, holds no images or an unknown layout, and for files
         that are empty or unreadable, all in one message.
         """
+        root, listing = self._listed()
+        LOADED[str(root)] = () if root.is_file() else listing.folders
+        return _decode(self, root.resolve(), image_size, listing, readable_suffixes())
+
+    def contents(self, memory: Path | None = None) -> Contents:
+        """Return how many people and images there are, and one fingerprint for a folder and its zip."""
+        root, listing = self._listed()
+        paths, others = _pictures(root, listing, readable_suffixes())
+        entries, _ = arrange(paths, listing.folders, others, str(root))
+
+        def fingerprint(digests: Mapping[str, str]) -> str:
+            rows = [
+                [e.identity, e.part or "", PurePosixPath(e.path).name, digests[e.path]] for e in entries
+            ]  # not the whole path: a folder that is wrapped around everything says nothing
+            return hashlib.sha256(json.dumps(sorted(rows)).encode()).hexdigest()[:20]
+
+        def of_zip() -> str:
+            with _reader(root) as read:
+                return fingerprint({e.path: hashlib.sha256(read(e.path)).hexdigest() for e in entries})
+
+        return Contents(
+            people=len({entry.identity for entry in entries}),
+            images=len(entries),
+            fingerprint=(
+                remembered(root, memory, of_zip)
+                if root.is_file()
+                else fingerprint(file_digests(root.resolve(), memory))
+            ),
+        )
+
+    def _listed(self) -> tuple[Path, Listing]:
+        """Return the root and what lies below it; raise `ConfigError` where nothing does."""
         root = Path(self.root).expanduser()
         if not root.exists():
             raise ConfigError(
@@ -108,9 +142,7 @@ class ImageFolder(Dataset):
             raise ConfigError(
                 f"image_folder expects a folder or a .zip; got the file {str(root)!r} (root), which is no zip"
             )
-        listing = _list_zip(root) if root.is_file() else list_folder(root)
-        LOADED[str(root)] = () if root.is_file() else listing.folders
-        return _decode(self, root.resolve(), image_size, listing, readable_suffixes())
+        return root, _list_zip(root) if root.is_file() else list_folder(root)
 
 
 def _time(place: Path) -> int:
@@ -125,15 +157,7 @@ def _decode(
     data: ImageFolder, root: Path, image_size: int, listing: Listing, suffixes: frozenset[str]
 ) -> Images:
     """Return the images; kept for the last few roots, by path, size and time of every file."""
-    paths = [path for path, _, _ in listing.files if PurePosixPath(path).suffix.lower() in suffixes]
-    others = sorted({path for path, _, _ in listing.files} - set(paths))
-    if not paths:
-        got = f"found none, but {by_suffix(others)}; {remedy(others)}" if others else "found none"
-        raise ConfigError(
-            f"image_folder expects images in identity/file.jpg below {str(root)!r} (root); {got} "
-            "(what Pillow reads: .jpg, .png, .webp, .tif and others)"
-        )
-    _check_names(paths, root)
+    paths, others = _pictures(root, listing, suffixes)
     entries, warnings = arrange(paths, listing.folders, others, str(root))
     warnings += loss_warnings(others)
     if listing.repeated:
@@ -161,6 +185,20 @@ def _decode(
         warnings=(*warnings, *read.warnings),
     )
     return add_canaries(images, data.canaries) if data.canaries else images
+
+
+def _pictures(root: Path, listing: Listing, suffixes: frozenset[str]) -> tuple[list[str], list[str]]:
+    """Return the paths of what can be read as images, at least one, and of all other files."""
+    paths = [path for path, _, _ in listing.files if PurePosixPath(path).suffix.lower() in suffixes]
+    others = sorted({path for path, _, _ in listing.files} - set(paths))
+    if not paths:
+        got = f"found none, but {by_suffix(others)}; {remedy(others)}" if others else "found none"
+        raise ConfigError(
+            f"image_folder expects images in identity/file.jpg below {str(root)!r} (root); {got} "
+            "(what Pillow reads: .jpg, .png, .webp, .tif and others)"
+        )
+    _check_names(paths, root)
+    return paths, others
 
 
 def _list_zip(root: Path) -> Listing:

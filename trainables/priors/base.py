@@ -1,7 +1,7 @@
 """The base of priors: a generator, and perhaps a discriminator, trained on public images only."""
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,14 @@ from trainables.method import Method
 from trainables.nn.inference import inference_copy
 from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive
+
+TargetView = Literal["nothing", "labels", "scores", "white-box"]
+VIEWS: tuple[TargetView, ...] = (
+    "nothing",
+    "labels",
+    "scores",
+    "white-box",
+)  # each shows what those before do
 
 
 @dataclass(frozen=True)
@@ -32,8 +40,10 @@ class Prior(Method):
     """The base of all priors: knobs, `build` and `train`. Register a subclass in ``priors.PRIORS``.
 
     needs_target: whether it is trained with the help of one target, and so once for each.
+    threat_model: what it sees of that target while it is trained. An attack that sees less may not take it.
     """
 
+    threat_model: ClassVar[TargetView]
     needs_target: ClassVar[bool] = False
 
     @property
@@ -76,6 +86,13 @@ class Prior(Method):
         target: the `Classifier` under attack, on `device`, if `needs_target`; it is left as it is.
         """
         raise NotImplementedError
+
+    def queries(self, networks: PriorNetworks, public: int) -> int | None:
+        """Return how many images its target was asked about to train `networks` on so many `public` images.
+
+        None where no target helps, or where its gradients do: who has those need not ask.
+        """
+        return None
 
 
 def state(networks: PriorNetworks) -> dict[str, Any]:

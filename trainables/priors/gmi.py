@@ -11,7 +11,7 @@ from trainables.datasets.base import Images, as_float
 from trainables.nn.dcgan import check_size, generator
 from trainables.nn.optimizers import adam, gradient_step
 from trainables.priors.averaged import AveragedGAN
-from trainables.priors.base import PriorNetworks, eval_mode
+from trainables.priors.base import PriorNetworks, TargetView, eval_mode
 from trainables.runtime.run import Run
 from trainables.runtime.upload import upload
 from trainables.training.batches import shuffled
@@ -88,6 +88,7 @@ class GMIPrior(AveragedGAN):
     kind: ClassVar[str] = "gmi"
     summary: ClassVar[str] = "WGAN-GP generator and critic with 5x5 convolutions"
     source: ClassVar[str] = "Zhang et al., CVPR 2020 (GMI); Gulrajani et al., NeurIPS 2017 (WGAN-GP)"
+    threat_model: ClassVar[TargetView] = "nothing"
     needs_target: ClassVar[bool] = False
 
     epochs: int = 280

@@ -17,7 +17,7 @@ from trainables.nn.inference import inference_copy
 from trainables.nn.inversion_discriminator import InversionDiscriminator
 from trainables.nn.optimizers import adam, gradient_step
 from trainables.priors.averaged import AveragedGAN
-from trainables.priors.base import PriorNetworks, eval_mode
+from trainables.priors.base import PriorNetworks, TargetView, eval_mode
 from trainables.runtime.run import Run
 from trainables.runtime.upload import upload
 from trainables.training.batches import shuffled
@@ -103,6 +103,7 @@ class KEDMIPrior(AveragedGAN):
     kind: ClassVar[str] = "kedmi"
     summary: ClassVar[str] = "GAN with a discriminator that learns the target's labels of public images"
     source: ClassVar[str] = "Chen et al., ICCV 2021 (KEDMI); Salimans et al., NeurIPS 2016 (minibatch layer)"
+    threat_model: ClassVar[TargetView] = "scores"
     needs_target: ClassVar[bool] = True
 
     def build(self, image_size: int, classes: int | None = None) -> PriorNetworks:
@@ -141,6 +142,10 @@ class KEDMIPrior(AveragedGAN):
         )
         losses = ((labelling + telling, loss) for labelling, telling, loss in steps)
         return eval_mode(self.fit(networks, losses, len(public), run=run))
+
+    def queries(self, networks: PriorNetworks, public: int) -> int:
+        """Return the images whose labels were asked for: each public one, once."""
+        return public
 
     def _batches(
         self, pixels: Tensor, probabilities: Tensor, run: Run

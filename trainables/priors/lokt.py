@@ -19,7 +19,7 @@ from trainables.nn.conditional_gan import (
     with_labels,
 )
 from trainables.oracle import LabelOracle
-from trainables.priors.base import PriorNetworks, eval_mode
+from trainables.priors.base import PriorNetworks, TargetView, eval_mode
 from trainables.priors.conditional import ConditionalGAN
 from trainables.priors.surrogates import DENSENETS, build, check_names, teach
 from trainables.runtime.checks import above, at_least
@@ -54,6 +54,7 @@ class LOKTPrior(ConditionalGAN):
     kind: ClassVar[str] = "lokt"
     summary: ClassVar[str] = "conditional GAN and surrogates that learn a target's labels (T-ACGAN)"
     source: ClassVar[str] = "Nguyen et al., NeurIPS 2023 (LOKT)"
+    threat_model: ClassVar[TargetView] = "labels"
     needs_target: ClassVar[bool] = True
 
     iterations: int = 20_000
@@ -119,6 +120,12 @@ class LOKTPrior(ConditionalGAN):
         self._surrogates(networks, target, total, run=run)
         networks.discriminator.queries.fill_(target.queries - asked_before)  # type: ignore[operator]
         return eval_mode(networks)
+
+    def queries(self, networks: PriorNetworks, public: int) -> int:
+        """Return the labels asked for: of batches of generated images, and of those for the surrogates."""
+        critic = networks.discriminator
+        assert isinstance(critic, ClassifyingDiscriminator)
+        return int(critic.queries)
 
     def _adversarial(
         self, networks: PriorNetworks, target: LabelOracle, public: Images, total: int, *, run: Run

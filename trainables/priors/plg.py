@@ -16,7 +16,7 @@ from trainables.nn.augmentation import AUGMENTATION_DRAWS, random_augmentation
 from trainables.nn.conditional_gan import ConditionalGenerator, ProjectionDiscriminator, check_size
 from trainables.nn.identity_losses import max_margin
 from trainables.nn.inference import inference_copy
-from trainables.priors.base import PriorNetworks, eval_mode
+from trainables.priors.base import PriorNetworks, TargetView, eval_mode
 from trainables.priors.conditional import ConditionalGAN
 from trainables.runtime.checks import at_least
 from trainables.runtime.run import Run
@@ -61,6 +61,7 @@ class PLGPrior(ConditionalGAN):
     kind: ClassVar[str] = "plg"
     summary: ClassVar[str] = "conditional GAN on pseudo-labels, guided by the target's gradients"
     source: ClassVar[str] = "Yuan et al., AAAI 2023 (PLG-MI)"
+    threat_model: ClassVar[TargetView] = "white-box"
     needs_target: ClassVar[bool] = True
 
     top: int = 30

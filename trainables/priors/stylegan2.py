@@ -20,7 +20,7 @@ from trainables.nn.optimizers import adam, gradient_step
 from trainables.nn.stylegan2.checkpoint import Shapes, load, shapes
 from trainables.nn.stylegan2.discriminator import Discriminator, DiscriminatorShape, deviation
 from trainables.nn.stylegan2.generator import Generator, GeneratorShape
-from trainables.priors.base import Prior, PriorNetworks, eval_mode
+from trainables.priors.base import Prior, PriorNetworks, TargetView, eval_mode
 from trainables.priors.training_loop import train_loop
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.run import Run
@@ -217,6 +217,7 @@ class StyleGAN2Prior(Prior):
     kind: ClassVar[str] = "stylegan2"
     summary: ClassVar[str] = "StyleGAN2, a published checkpoint or a small one trained on the public images"
     source: ClassVar[str] = "Karras et al., CVPR 2020 (StyleGAN2), NeurIPS 2020 (StyleGAN2-ADA)"
+    threat_model: ClassVar[TargetView] = "nothing"
     needs_target: ClassVar[bool] = False
 
     path: str | None = file_knob(None)

@@ -6,7 +6,7 @@ from typing import Any
 from trainables.analyses.base import Analysis, Subject
 from trainables.config import TrialConfig
 from trainables.runtime.progress import Report, silent
-from trainables.stages.base import _load
+from trainables.stages.base import _load, on_machine
 from trainables.stages.data import load_data
 from trainables.stages.target import load_target
 from trainables.storage.content import with_content
@@ -54,4 +54,4 @@ def make_analysis(
         "attack": attacked.key,
         "judge": judged.key,
     }
-    return store.get("analysis", parts, make)
+    return store.get("analysis", parts, on_machine(device, make))

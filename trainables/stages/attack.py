@@ -18,7 +18,7 @@ from trainables.oracle import observe
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive
-from trainables.stages.base import VERSIONS, _load
+from trainables.stages.base import VERSIONS, _load, on_machine
 from trainables.stages.data import attacked_identities, load_data
 from trainables.stages.prior import load_prior
 from trainables.stages.target import _read_target
@@ -85,7 +85,7 @@ def make_attack(
         )
         return {"history": reconstructions.history, "queries": reconstructions.queries}
 
-    made = store.get("attack", parts_of(plan), make)
+    made = store.get("attack", parts_of(plan), on_machine(device, make))
     if longer is None:
         shutil.rmtree(unfinished, ignore_errors=True)
     return made

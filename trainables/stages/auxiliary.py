@@ -9,7 +9,7 @@ from trainables.config import AttackPlan, TrialConfig
 from trainables.oracle import Oracle, observe
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
-from trainables.stages.base import VERSIONS
+from trainables.stages.base import VERSIONS, on_machine
 from trainables.stages.data import load_data
 from trainables.stages.target import load_target
 from trainables.storage.content import with_content
@@ -46,4 +46,4 @@ def make_auxiliary(
         "public": data.public_key,
         "seed": config.seed,
     }
-    return store.get("auxiliary", parts, make)
+    return store.get("auxiliary", parts, on_machine(device, make))

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from trainables.config import TrialConfig
+from trainables.storage.machine import note_machine
 from trainables.storage.store import Make, Stage, Store
 
 # Raised when a change of the code changes what a stage computes, so that older results are not reused.
@@ -23,6 +24,17 @@ VERSIONS = {
 
 def _common(config: TrialConfig, stage: str) -> dict[str, Any]:
     return {"version": VERSIONS[stage], "seed": config.seed, "image_size": config.image_size}
+
+
+def on_machine(device: str, make: Make) -> Make:
+    """Return `make`, which also notes in the folder of the stage on what it was made: no part of its key."""
+
+    def noted(folder: Path) -> dict[str, Any]:
+        result = make(folder)
+        note_machine(folder, device)
+        return result
+
+    return noted
 
 
 def get_for_people(

@@ -16,7 +16,7 @@ from trainables.metrics.attack_accuracy import accuracy_of
 from trainables.metrics.base import Evidence
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.seeds import stream
-from trainables.stages.base import VERSIONS, _load
+from trainables.stages.base import VERSIONS, _load, on_machine
 from trainables.stages.data import load_data
 from trainables.stages.target import load_target
 from trainables.storage.store import Stage, Store
@@ -159,4 +159,4 @@ def make_evaluation(
         "target": trained.key,
         **metric_parts(),
     }
-    return store.get("verdict", parts, make)
+    return store.get("verdict", parts, on_machine(device, make))

@@ -13,7 +13,7 @@ from trainables.architectures.base import Classifier
 from trainables.config import TrialConfig
 from trainables.errors import ConfigError
 from trainables.pretraining.base import HEADS, matched
-from trainables.stages.base import VERSIONS, get_for_people
+from trainables.stages.base import VERSIONS, get_for_people, on_machine
 from trainables.stages.class_map import class_order, folder_labels, reorder
 from trainables.stages.data import load_data
 from trainables.stages.target import measured, new_target
@@ -88,7 +88,7 @@ def make_external_target(
         "test": config.test,
         "seed": config.seed,
     }
-    return get_for_people(store, "target", parts, data.split.train.names, make)
+    return get_for_people(store, "target", parts, data.split.train.names, on_machine(device, make))
 
 
 def fill(classifier: Classifier, config: TrialConfig, weights: dict[str, Tensor], where: str) -> None:

@@ -10,7 +10,7 @@ from trainables.config import TrialConfig
 from trainables.datasets.base import Images
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
-from trainables.stages.base import _common, get_for_people
+from trainables.stages.base import _common, get_for_people, on_machine
 from trainables.stages.data import load_data
 from trainables.storage.content import with_content
 from trainables.storage.store import Stage, Store
@@ -27,7 +27,9 @@ def make_judge(config: TrialConfig, *, store: Store, device: str = "cpu", report
         model = config.judge.restore(saved, data.split, device)
         return {"test_accuracy": model.test_accuracy}
 
-    return get_for_people(store, "judge", judge_parts(config), data.split.train.names, make)
+    return get_for_people(
+        store, "judge", judge_parts(config), data.split.train.names, on_machine(device, make)
+    )
 
 
 def judge_parts(config: TrialConfig) -> dict[str, Any]:

@@ -6,12 +6,14 @@ from typing import Any
 import torch
 
 from trainables.config import TrialConfig
+from trainables.method import FILE, knobs_marked
+from trainables.pretraining.dataset import OnDataset
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
-from trainables.stages.base import _common
+from trainables.stages.base import _common, on_machine
 from trainables.stages.data import pretraining_warnings
 from trainables.storage.content import named_versions, with_content
-from trainables.storage.store import Stage, Store
+from trainables.storage.store import Stage, Store, content_key
 
 DIGESTS = ".digests"  # in a store: what the files of pre-training sets hold
 
@@ -32,7 +34,17 @@ def make_pretrained(
         torch.save(weights, folder / "stages.pt")
         return {"weights": weights is not None}
 
-    return store.get("pretrained", pretrained_parts(config, store.root / DIGESTS), make)
+    return store.get("pretrained", pretrained_parts(config, store.root / DIGESTS), on_machine(device, make))
+
+
+def pretraining_key(config: TrialConfig, memory: Path | None = None) -> str | None:
+    """Return a key of what pre-training reads, of a data set or a file; None where it reads nothing here."""
+    pretraining = config.pretraining
+    if isinstance(pretraining, OnDataset):
+        return content_key(data=with_content(pretraining.data, memory))
+    if knobs_marked(pretraining, FILE):
+        return content_key(pretraining=with_content(pretraining, memory))
+    return None
 
 
 def pretrained_parts(config: TrialConfig, memory: Path | None = None) -> dict[str, Any]:

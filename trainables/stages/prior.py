@@ -10,7 +10,7 @@ from trainables.config import TrialConfig
 from trainables.priors.base import Prior, PriorNetworks, restore, state
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
-from trainables.stages.base import _common, _load
+from trainables.stages.base import _common, _load, on_machine
 from trainables.stages.data import load_data
 from trainables.stages.target import load_target
 from trainables.storage.content import with_content
@@ -39,10 +39,25 @@ def make_prior(
         sample = torch.randn(64, networks.latent_size, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
             torch.save(to_pixels(networks.generator(sample.to(device))).cpu(), folder / "samples.pt")
-        return {"public_images": len(data.public)}
+        asked = {} if target is None else {"queries": prior.queries(networks, len(data.public))}
+        return {"public_images": len(data.public), **asked}
 
     parts = prior_parts(config, prior)
-    return store.get("prior", parts if target is None else {**parts, "target": target.key}, make)
+    return store.get(
+        "prior", parts if target is None else {**parts, "target": target.key}, on_machine(device, make)
+    )
+
+
+def prior_queries(config: TrialConfig, prior: Prior, made: Stage) -> int | None:
+    """Return how many images the target was asked about for the prior `made`, see `Prior.queries`."""
+    if not prior.needs_target:
+        return None
+    if "queries" not in made.result:  # made before they were noted
+        classes = load_data(config).split.train.classes
+        networks = load_prior(config, prior, made.path, classes, "cpu")
+        return prior.queries(networks, made.result["public_images"])
+    queries: int | None = made.result["queries"]
+    return queries
 
 
 def prior_parts(config: TrialConfig, prior: Prior) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from trainables.pretraining.base import load_stages
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive
-from trainables.stages.base import VERSIONS, _load, get_for_people
+from trainables.stages.base import VERSIONS, _load, get_for_people, on_machine
 from trainables.stages.data import Data, load_data
 from trainables.stages.pretrained import make_pretrained
 from trainables.storage.content import with_content
@@ -74,7 +74,7 @@ def make_target(
         "replicate": config.replicate,
         **({} if kept_epoch is None else {"kept_epoch": kept_epoch}),
     }
-    return get_for_people(store, "target", parts, data.split.train.names, make)
+    return get_for_people(store, "target", parts, data.split.train.names, on_machine(device, make))
 
 
 def measured(classifier: Classifier, split: Split, device: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from trainables.storage.folders import is_regular, list_folder
@@ -38,29 +39,56 @@ def _bytes_digest(path: Path) -> str:
 
 
 def _folder_digest(root: Path, memory: Path | None) -> str:
-    place = None if memory is None else memory / f"{hashlib.sha256(os.fsencode(root)).hexdigest()[:20]}.json"
+    return hashlib.sha256(json.dumps(list(file_digests(root, memory).items())).encode()).hexdigest()
+
+
+def file_digests(root: Path, memory: Path | None = None) -> dict[str, str]:
+    """Return path below the folder `root` -> SHA-256 of the file's bytes, see `digest`.
+
+    The paths have slashes, and are sorted; the digest of what is no file is "".
+    """
+    place = _place(root, memory)
     before = {} if place is None else _recall(place)
     now: Noted = {}
-    listing = []
+    listing = {}
     for name, _, _ in list_folder(root).files:
         path = root / name
         if not is_regular(path):  # whoever reads it says so
-            listing.append((name, ""))
+            listing[name] = ""
             continue
         status, began = path.stat(), time.time_ns()
         times = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         known = before.get(name)
         if known is not None and known[:3] == times:
             now[name] = known
-            listing.append((name, known[3]))
+            listing[name] = known[3]
             continue
         content = _bytes_digest(path)
-        listing.append((name, content))
+        listing[name] = content
         if began - max(status.st_mtime_ns, status.st_ctime_ns) > FRESH_NS:
             now[name] = (*times, content)
     if place is not None and now != before:
         _remember(place, now)
-    return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
+    return listing
+
+
+def remembered(path: Path, memory: Path | None, compute: Callable[[], str]) -> str:
+    """Return what `compute` says of the bytes of a file, from memory while the file stays as it is."""
+    place = _place(path.resolve() / "as a whole", memory)
+    status, began = path.stat(), time.time_ns()
+    times = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    known = {} if place is None else _recall(place)
+    if "" in known and known[""][:3] == times:
+        return known[""][3]
+    text = compute()
+    if place is not None and began - max(times[1:]) > FRESH_NS:
+        _remember(place, {"": (*times, text)})
+    return text
+
+
+def _place(path: Path, memory: Path | None) -> Path | None:
+    """Return the file in which digests of what lies at `path` are remembered."""
+    return None if memory is None else memory / f"{hashlib.sha256(os.fsencode(path)).hexdigest()[:20]}.json"
 
 
 def _recall(place: Path) -> Noted:

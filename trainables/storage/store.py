@@ -21,6 +21,7 @@ from typing import Any
 from filelock import FileLock
 
 from trainables.errors import DiskError
+from trainables.storage.machine import Machine, noted_machine
 from trainables.storage.remote import RemoteStore, remote_here
 
 Make = Callable[[Path], dict[str, Any]]
@@ -77,6 +78,11 @@ class Stage:
     def key(self) -> str:
         """Return the content key that the stage lies under, to name it in the parts of a later stage."""
         return self.path.name
+
+    @property
+    def machine(self) -> Machine | None:
+        """Return on what it was made; None where that was not noted, as of older stages."""
+        return noted_machine(self.path)
 
 
 @dataclasses.dataclass(frozen=True)

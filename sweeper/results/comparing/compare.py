@@ -34,6 +34,8 @@ from sweeper.results.comparing.resample import (
     holds_seeds,
     redraw,
 )
+from sweeper.results.machines import studies_warning
+from sweeper.results.one_data import check_one_data
 from sweeper.results.published import PublishedRecords, departures, doubts
 from sweeper.results.record_types import StudyRecords, TrialRecord
 from sweeper.statistics.attainment import attained, crossings, ranges
@@ -127,6 +129,8 @@ def compare(
     studies that were not measured on the same data, by the same judge, under the same attacks.
     """
     check_comparable(records)
+    for record in records:
+        check_one_data(record)
     notes = check_setups(records, force=force)
     objectives = records[0].objectives
     # Columns in one order: two studies may list the same objectives differently.
@@ -223,6 +227,7 @@ def compare(
                 "the lead lacks the noise of training seeds, which no study knows (search.noise_replicates): "
                 "nothing is said of recipes"
             )
+    notes += studies_warning(records)
     warnings = {record.study: formatting.warnings(record.trials) for record in records}
     return replace(comparison, outcome=conclusion(comparison), notes=notes, warnings=warnings)
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sweeper.results.one_data import same_images
 from sweeper.results.record_types import StudyRecords, TrialRecord
 from sweeper.results.stage_files import attack_folders, key_parts, stage_folder
 from trainables.errors import ConfigError
@@ -25,6 +26,7 @@ CONDITIONS = (
     "suite",
     "judge",
 )
+DATA = ("private", "public")
 SHOWN = 6  # differences that an error names
 
 
@@ -33,7 +35,7 @@ class Setup:
     """The conditions of a study: path -> the values that its trials have there, as JSON texts.
 
     exact: read from the content keys of its stages, where data count by their bytes; else from the study's
-    document, where they count by their names.
+    document, where they count by the content keys that its trials noted, or else by their names.
     """
 
     study: str
@@ -41,18 +43,26 @@ class Setup:
     exact: bool
 
 
-def setup(record: StudyRecords, *, exact: bool = True) -> Setup | None:
+def setup(record: StudyRecords, *, exact: bool = True, keys: Mapping[str, str] | None = None) -> Setup | None:
     """Return the conditions of a study, or None if they are not known.
 
     exact: from the stages of its finished trials, None if one's files are not on this machine. Otherwise from
     ``record.definition``, the document that the study keeps, None if that is not given.
+    keys: data count by the content keys that the trials noted, with these names for some (`same_images`);
+    None lets them count by their names.
     """
     trials = record.complete
     if exact:
         conditions = [_of_stages(trial) for trial in trials]
     else:
-        searched = [trial.params for trial in trials] or [{}]
-        conditions = [_of_document(record.definition, params) for params in searched]
+        conditions = [_of_document(record.definition, trial.params) for trial in trials] or [
+            _of_document(record.definition, {})
+        ]
+        if keys is not None:
+            conditions = [
+                None if flat is None else _by_key(flat, trial.data, keys)
+                for flat, trial in zip(conditions, trials, strict=False)
+            ]
     known = [condition for condition in conditions if condition is not None]
     if not known or len(known) < len(conditions):
         return None
@@ -95,6 +105,12 @@ def _of_document(definition: Mapping[str, Any] | None, params: Mapping[str, Any]
     return flat | changed
 
 
+def _by_key(flat: Flat, data: Mapping[str, str], keys: Mapping[str, str]) -> Flat:
+    """Return the conditions with the content keys of the images in place of what names them."""
+    others = {path: value for path, value in flat.items() if path.partition(".")[0] not in DATA}
+    return others | {role: keys.get(data[role], data[role]) for role in DATA}
+
+
 def _flat(value: Any, path: str) -> Flat:
     """Return nested mappings and lists as dotted path -> value."""
     if isinstance(value, list) and any(isinstance(inner, dict) for inner in value):
@@ -124,9 +140,13 @@ def differences(first: StudyRecords, second: StudyRecords) -> list[str] | None:
 
 
 def _pair(first: StudyRecords, second: StudyRecords) -> tuple[Setup, Setup] | None:
-    """Return both set-ups, read in the same way: exactly if possible for both."""
+    """Return both set-ups, read in the same way: exactly if possible for both, or else by noted keys."""
+    noted = all(
+        role in trial.data for record in (first, second) for trial in record.complete for role in DATA
+    )
+    keys = same_images([first, second]) if noted else None
     for exact in (True, False):
-        a, b = setup(first, exact=exact), setup(second, exact=exact)
+        a, b = (setup(record, exact=exact, keys=keys) for record in (first, second))
         if a is not None and b is not None:
             return a, b
     return None

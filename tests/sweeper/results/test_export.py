@@ -117,10 +117,25 @@ def test_the_card_holds_every_privacy_figure_and_no_path(ran, tmp_path):
     assert "| gmi | white-box |" in text and "first 2." in text and "Measured once." in text
     for warning in result["warnings"]:
         assert warning in text
+    machine = result["machines"]["target"]
+    assert f"same seed): {machine['device']} ({machine['name']}), {machine['threads']} thread" in text
     assert str(home.root) not in text and str(tmp_path) not in text
     about = json.loads((folder / "config.json").read_text())
     assert about["defense"]["kind"] == "mid" and about["seed"] == [0, 0] and about["trial"] == 0
     assert load_released(folder).labels == load_data(config).split.train.names
+
+
+def test_a_card_of_older_stages_says_that_their_machine_is_unknown(ran, tmp_path, monkeypatch):
+    home, _, _ = ran
+    read = study_records
+
+    def older(*arguments, **options):
+        records = read(*arguments, **options)
+        return replace(records, trials=tuple(replace(trial, machines={}) for trial in records.trials))
+
+    monkeypatch.setattr("sweeper.results.export.study_records", older)
+    text = (export(home, "tiny", 0, tmp_path / "release") / "README.md").read_text()
+    assert "same seed): not recorded." in text
 
 
 def test_what_cannot_be_released_is_named(ran, tmp_path):

@@ -12,6 +12,8 @@ REPLICATE = {
     "values": {"a": 0.5},
     "interval": {"a": [0.4, 0.6]},
     "artifacts": {"target": "t"},
+    "data": {"private": "p"},
+    "machines": {"target": None},
 }
 TRIAL = {
     "number": 7,
@@ -32,6 +34,7 @@ TRIAL = {
     "people": {"attacked": 4, "found": 3},
     "data": {"private": "p"},
     "version": "1",
+    "machines": {"target": {"device": "cpu", "name": "x", "threads": 2, "torch": "2"}, "attack": None},
     "replicates": [REPLICATE],
     "screening": {"attack": "gmi", "reason": ""},
     "warnings": ["weak judge"],

@@ -392,3 +392,52 @@ def test_one_without_effect_that_a_person_queued_says_why_it_was_not_run(tmp_pat
         if trial.state == optuna.trial.TrialState.FAIL
     ]
     assert reasons == ["not run: its defense has no effect there"]
+
+
+def sources_of(fingerprint, value="people", **more):
+    source = {"value": value, "path": f"/{value}", "fingerprint": fingerprint, "people": 3, "images": 9}
+    return {"private.root": [source | more]}
+
+
+def test_a_study_keeps_its_data(cheap, home, result):
+    """Before it began they may change; then others are refused, and what was moved is the same."""
+
+    def opened(sources=None, root="people"):
+        study = cheap(trial={"private": {"root": root}})
+        return OptunaStudy(study, home.storage, home.root, sources=sources)
+
+    opened(sources_of("a"))
+    first = opened(sources_of("b"))
+    asked = first.ask()
+    with pytest.raises(
+        ConfigError, match=r"private data \(private.root\): recorded 3 people with 9 images in"
+    ):
+        opened(sources_of("a"))
+    first.tell(asked.number, result(0.5))
+    assert opened(sources_of("b")).complete == 1
+    assert opened(sources_of("b", "elsewhere"), "elsewhere").complete == 1
+    with pytest.raises(ConfigError, match=r"trial\.private\.root: 'people' -> 'elsewhere'"):
+        opened(sources_of("c", "elsewhere"), "elsewhere")
+    with pytest.raises(ConfigError, match="now nothing at /people"):
+        opened(sources_of(None))
+    assert opened().complete == 1  # whoever does not look at the data
+
+
+def test_a_complete_study_opens_without_its_data(cheap, home, result):
+    study = cheap(search={"trials": 1})
+    source = OptunaStudy(study, home.storage, home.root, sources=sources_of("a"))
+    source.tell(source.ask().number, result(0.5))
+    assert OptunaStudy(study, home.storage, home.root, sources=sources_of(None)).finished
+    with pytest.raises(ConfigError, match="must keep its data"):
+        OptunaStudy(study, home.storage, home.root, sources=sources_of("b"))
+
+
+def test_an_older_study_knows_no_data_until_they_are_recorded(cheap, home):
+    study = cheap()
+    OptunaStudy(study, home.storage, home.root).ask()
+    source = OptunaStudy(study, home.storage, home.root, sources=sources_of("a"))
+    assert not source.sources_recorded
+    source.record_sources()
+    assert source.sources_recorded
+    with pytest.raises(ConfigError, match="must keep its data"):
+        OptunaStudy(study, home.storage, home.root, sources=sources_of("b"))

@@ -174,6 +174,32 @@ def test_every_branch_of_a_space_is_checked():
         check_study(study)
 
 
+def test_every_attack_that_a_space_may_choose_meets_every_prior(monkeypatch):
+    """Found by looking at all pairs, not by the luck of some draws."""
+    monkeypatch.setattr("sweeper.study.checks._CHECKED_DRAWS", 0)
+    trial = {**TRIAL, "prior": {"kind": "gmi", "width": 2}, "attack": {"kind": "gmi"}}
+    space = [{"attack.kind": {"choice": ["gmi", "rlb"]}}, {"prior.kind": {"choice": ["gmi", "kedmi", "plg"]}}]
+    study = parse_study({"name": "s", "trial": trial, "space": space}, "s")
+    with pytest.raises(ConfigError, match=r"attack 'rlb' .* got 'plg'.*attack.kind=rlb, prior.kind=plg"):
+        check_study(study)
+    check_study(parse_study({"name": "s", "trial": trial, "space": space[1:]}, "s"))
+
+
+def test_a_path_of_a_template_or_of_a_choice_may_begin_with_the_home(tmp_path, monkeypatch):
+    """A worker has a directory, and perhaps a home, of its own: it is given the whole path."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    folder = {"kind": "image_folder", "root": "~/people"}
+    space = [{"public.root": {"choice": ["~/near", "far"]}}]
+    trial = {**TRIAL, "private": folder, "public": {**folder, "root": "~/others"}}
+    study = parse_study({"name": "s", "trial": trial, "space": space}, "s")
+    for given, path in (("~/near", "home/near"), ("far", "far")):
+        document = study.document({"public.root": given})
+        assert document["private"]["root"] == str(tmp_path / "home" / "people")
+        assert document["public"]["root"] == str(tmp_path / path)
+    assert study.document({})["public"]["root"] == str(tmp_path / "home" / "others")
+
+
 def test_screening_is_on_or_off_as_yaml_says_it(write, tmp_path):
     path = write()
     for word, on in (("on", True), ("off", False)):

@@ -97,6 +97,23 @@ def test_without_the_stages_the_documents_are_compared(study):
     assert setup(exact).exact and differences(exact, document("a")) == []
 
 
+def test_without_the_stages_data_count_by_the_keys_that_trials_noted():
+    """Another population behind one name differs, one population under two names does not."""
+
+    def noted(name, data, root="people"):
+        record = document(name, private={"kind": "image_folder", "root": root})
+        return replace(record, trials=[as_trial({"data": data})])
+
+    a, b = {"private": "p0", "public": "q0"}, {"private": "p1", "public": "q0"}
+    assert differences(noted("a", a), noted("b", b)) == ["private: p0 in 'a', p1 in 'b'"]
+    assert differences(noted("a", a), noted("b", a, root="/moved/people")) == []
+    assert differences(noted("a", a), noted("b", {}, root="others")) == [
+        "private.root: people in 'a', others in 'b'"
+    ]
+    parts = {"private": "with parts", "public": "q0", "images": "p0"}
+    assert differences(noted("a", a), noted("b", parts)) == []
+
+
 def test_what_is_not_known_is_said():
     bare, other = (as_study({"study": name, "trials": [{}]}) for name in "ab")
     assert differences(bare, other) is None

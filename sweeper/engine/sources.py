@@ -1,0 +1,64 @@
+"""Check, before any work, that a study goes on over the data that it began with."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sweeper.search.reading import SOURCES, stored_notes, stored_trials
+from sweeper.storage.home import Home
+from sweeper.study.sources import Sources, differences, refuse, study_sources
+from sweeper.study.study import Study
+
+KEYS = {"private": "private data", "public": "public data"}
+
+
+def current_sources(study: Study, home: Home) -> Sources:
+    """Return what lies behind the study's paths now; digests are remembered in the store."""
+    from trainables.stages.pretrained import DIGESTS
+
+    return study_sources(study, Path(home.store.root) / DIGESTS)
+
+
+def check_confirmable(study: Study, home: Home) -> None:
+    """Raise `ConfigError` unless the data of the stored study `study` are what they were."""
+    sources = current_sources(study, home)
+    stored = stored_notes(home.storage, study.name).get(SOURCES)
+    if stored is None:
+        check_trials(study, home, sources)
+    else:
+        refuse(study.name, differences(stored, sources))
+
+
+def check_trials(study: Study, home: Home, sources: Sources) -> None:
+    """Raise `ConfigError` if the finished trials of a study without recorded sources have other data.
+
+    The first that noted the content keys of its images is held against the images that its document names
+    now: they are read, once in the life of an older study.
+    """
+    if not sources:
+        return
+    _, trials = stored_trials(home.storage, study.name)
+    for trial in trials:
+        result = trial["result"] or {}
+        if trial["state"] == "complete" and result.get("data"):
+            params = result.get("params", trial["params"])
+            refuse(study.name, _other_keys(study, params, result["data"], trial["number"]))
+            return
+
+
+def _other_keys(study: Study, params: Mapping[str, Any], keys: Mapping[str, str], number: int) -> list[str]:
+    from trainables.config import load_trial
+    from trainables.stages.data import load_data
+
+    config = load_trial(study.document(params))
+    data = load_data(config)
+    # Trials noted the key of the images alone before the parts and names of a data set counted.
+    current = {"private": {data.private_key, data.images_key}, "public": {data.public_key}}
+    parts = (data.split.train, data.split.validation, data.split.test)
+    counts = {"private": sum(map(len, parts)), "public": len(data.public)}
+    return [
+        f"{name} ({role}): trial {number} was made of others (fingerprint {keys[role][:8]}) than the "
+        f"{counts[role]} images that are there now (fingerprint {sorted(current[role])[0][:8]})"
+        for role, name in KEYS.items()
+        if role in keys and keys[role] not in current[role]
+    ]
