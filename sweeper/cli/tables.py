@@ -10,6 +10,7 @@ from sweeper.cli.console import WIDTH, console, warn
 from sweeper.engine.sweep import SweepResult
 from sweeper.results import formatting
 from sweeper.results.confirmed import LIKELY
+from sweeper.results.panels.show import sentences
 from sweeper.results.people import worst_off
 from sweeper.results.record_types import StudyConfirmation, StudyRecords, TrialRecord
 from sweeper.storage.home import Home
@@ -75,6 +76,8 @@ def show_front(records: StudyRecords, *, everything: bool = False) -> None:
     worst = worst_off(records.people, names=True, trials=len(records.members))
     if worst:
         print(worst)
+    for sentence in sentences(records.panels):
+        print(sentence)
     screened = [str(trial.number) for trial in records.trials if trial.state == "screened"]
     if screened:
         print(f"screened after a short attack: {len(screened)} trials ({', '.join(screened)})")

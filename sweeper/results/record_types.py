@@ -272,6 +272,7 @@ class StudyRecords:
             None where they were not measured.
         definition: the document that the study keeps; None if it is not known.
         people: what was recovered of each person over the front, the worst off first; None if not known.
+        panels: what readers of panels said (``sweeper.results.panels.figures``); None where nobody did.
     """
 
     study: str
@@ -283,6 +284,7 @@ class StudyRecords:
     controls: Mapping[str, Any] | None = None
     definition: Mapping[str, Any] | None = None
     people: Sequence[PersonRecord] | None = None
+    panels: Mapping[str, Any] | None = None
 
     @property
     def complete(self) -> list[TrialRecord]:
@@ -338,6 +340,7 @@ class StudyRecords:
             "judges": self.judges,
             "controls": None if self.controls is None else dict(self.controls),
             "people": None if self.people is None else [person.to_json() for person in self.people],
+            "panels": None if self.panels is None else dict(self.panels),
         }
 
     @classmethod

@@ -46,7 +46,7 @@ def study_records(home: Home, name: str, *, history: bool = True) -> StudyRecord
     from sweeper.results.confirmed import with_confirmation
     from sweeper.results.people import recovered
     from sweeper.search.confirmation_log import stored_confirmation
-    from sweeper.search.reading import CONTROLS, DEFINITION, stored_notes, stored_trials
+    from sweeper.search.reading import CONTROLS, DEFINITION, PANELS, stored_notes, stored_trials
     from sweeper.statistics.hypervolume import hypervolume
     from sweeper.statistics.pareto import non_dominated
 
@@ -74,6 +74,7 @@ def study_records(home: Home, name: str, *, history: bool = True) -> StudyRecord
         trials=tuple(trials.values()),
         controls=notes.get(CONTROLS),
         definition=notes.get(DEFINITION),
+        panels=(notes.get(PANELS) or {}).get("figures"),
     )
     records = with_confirmation(records, *stored_confirmation(home.storage, name))
     return replace(records, people=recovered(records.members))

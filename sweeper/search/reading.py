@@ -15,9 +15,10 @@ from trainables.storage.store import disk_errors
 from trainables.storage.urls import redact
 
 State = optuna.trial.TrialState
-# Attributes of an Optuna study: its definition, and what its controls measured.
+# Attributes of an Optuna study: its definition, what its controls measured, and what readers of panels said.
 DEFINITION = "identity"
 CONTROLS = "controls"
+PANELS = "panels"
 
 
 def write_history(folder: Path, number: int, history: Mapping[str, Any]) -> None:
@@ -78,6 +79,12 @@ def stored_trials(url: str, name: str) -> tuple[dict[str, str], list[dict[str, A
 def stored_notes(url: str, name: str) -> dict[str, Any]:
     """Return what is kept with a study, by attribute: `DEFINITION`, `CONTROLS` and others."""
     return dict(optuna.load_study(study_name=name, storage=open_storage(url)).user_attrs)
+
+
+def write_note(url: str, name: str, attribute: str, value: Any) -> None:
+    """Keep `value`, JSON-ready, with the stored study `name` under `attribute`."""
+    with storage_errors(url):
+        optuna.load_study(study_name=name, storage=open_storage(url)).set_user_attr(attribute, value)
 
 
 def was_screened(result: Mapping[str, Any]) -> bool:

@@ -64,6 +64,7 @@ STUDY = {
     "people": [
         {"identity": 4, "name": "eve", "recovered": 3, "attempts": 8, "rate": 0.375, "trials": [1, 2]}
     ],
+    "panels": {"answers": 3},
 }
 
 
