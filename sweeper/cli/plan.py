@@ -46,6 +46,11 @@ def show_plan(study: Study, home: Home) -> None:
     seeds = study.search.replicates
     if seeds > 1:
         print(f"# each trained and attacked under {seeds} seeds")
+    if study.noise_runs:
+        print(
+            f"# {study.noise_runs} runs beside the trials: an undefended and a defended one under "
+            f"{study.search.noise_replicates} seeds each"
+        )
     if study.search.screening:
         share = study.search.screening_share
         print(
@@ -99,8 +104,8 @@ def _show_estimate(study: Study) -> None:
     each = sum((seconds[stage] for stage in seconds if stage not in SHARED), Duration.exactly(0.0))
     once = sum((seconds[stage] for stage in SHARED), Duration.exactly(0.0))
     seeds = study.search.replicates
-    work = once + each * (study.budget * seeds)
-    total = sweep_seconds(seconds, study.budget, replicates=seeds, concurrent=concurrent)
+    work = once + each * (study.budget * seeds + study.noise_runs)
+    total = sweep_seconds(seconds, study.budget + study.noise_runs, replicates=seeds, concurrent=concurrent)
     print(f"# in all {spell_range(work)} of work: {spell_range(total)} from start to end")
 
 

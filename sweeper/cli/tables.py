@@ -70,6 +70,8 @@ def show_front(records: StudyRecords, *, everything: bool = False) -> None:
         )
     console(FRONT_WIDTH).print(table)
     print(f"hypervolume {records.hypervolume:.4f} (reference point: {_point(records)})")
+    if records.interval_holds and records.complete:
+        print(records.interval_holds)
     if confirmed:
         _show_confirmed(records, confirmed)
     _show_controls(records)
@@ -103,7 +105,7 @@ def show_people(records: StudyRecords) -> None:
     table = Table(title="People, the worst off first", title_justify="left")
     for column in ("person", "name"):
         table.add_column(column, overflow="fold")
-    for column in ("recovered", "of", "rate"):
+    for column in ("recovered", "of", "rate", "best score"):
         table.add_column(column, justify="right")
     table.add_column("in trials", overflow="fold")
     for person in records.people:
@@ -113,6 +115,7 @@ def show_people(records: StudyRecords) -> None:
             str(person.recovered),
             str(person.attempts),
             f"{person.rate:.3f}",
+            "–" if person.score is None else f"{person.score:.3f}",
             ", ".join(map(str, person.trials)),
         )
     console(FRONT_WIDTH).print(table)

@@ -155,13 +155,13 @@ class _Runner:
         self._useless = self._useless or useless(record)
         if self._useless:
             self._stop()  # what runs ends; nothing more is handed out
-        if self._tracker is not None:
+        if self._tracker is not None and request.is_trial:
             moments = {"started": _iso(began), "finished": _iso(now)}
             self._tracker.trial(TrialRecord.from_json(record | moments))
 
     def _show_total(self) -> None:
         source, now = self._source, time.time()
-        count = max(0, source.budget - source.complete)
+        count = max(0, source.budget - source.complete) + source.extra
         spent = [now - began for began in self._began.values()]
         self._display.total(
             source.complete,

@@ -17,6 +17,8 @@ from sweeper.engine.remaining import Remaining
 from sweeper.engine.runner import Run, run_trials, stopped, useless
 from sweeper.results.record_types import StudyRecords
 from sweeper.results.records import study_records
+from sweeper.search.ask_tell import TrialSource
+from sweeper.search.noise_replicates import NoiseReplicates
 from sweeper.search.optuna_study import OptunaStudy
 from sweeper.search.reading import CONTROLS
 from sweeper.search.replicates import run_replicates
@@ -69,13 +71,14 @@ def sweep(
         if home.store.remote is not None:
             home.store.remote.check()
         optuna_study = OptunaStudy(study, home.storage, home.study(study.name) / "history")
+        source = NoiseReplicates(study, optuna_study, home.storage)
         before = optuna_study.complete
-        closed = optuna_study.finished and optuna_study.notes.get("closed") == optuna_study.complete
+        closed = source.finished and optuna_study.notes.get("closed") == optuna_study.complete
         if shared and run is None and not before and not optuna_study.finished:
             display.say("checking the data")
             warner.tell(check_data(study), "")
         tracker = None if closed else _tracker(study, home)
-        if not optuna_study.finished:
+        if not source.finished:
             _keep(study, home)
             if not anyway:
                 _check_judge(study, home)
@@ -89,15 +92,13 @@ def sweep(
                     fresh = shared and run is None and make is None and not before
                     remaining = _estimated(study, allotment, display) if fresh else Remaining({})
                     if shared:
-                        _prepare(
-                            study, home, allotment, display, make, remaining, optuna_study, warner, anyway
-                        )
+                        _prepare(study, home, allotment, display, make, remaining, source, warner, anyway)
                     if shared and run is None and make is None:
                         _measure_controls(study, home, allotment, display, optuna_study, warner)
                     run_trials(
                         study,
                         home,
-                        optuna_study,
+                        source,
                         allotment,
                         display,
                         _replicated(study, run),
@@ -109,9 +110,11 @@ def sweep(
                         anyway=anyway,
                     )
             finally:
-                if tracker is not None and not optuna_study.finished:
+                if tracker is not None and not source.finished:
                     tracker.close()
-        return _close(study, home, optuna_study, before, tracker)
+        outcome = _close(study, home, optuna_study, before, tracker)
+        outcome.problems.extend(source.failures)
+        return outcome
 
 
 def _replicated(study: Study, run: Run | None) -> Run | None:
@@ -168,7 +171,7 @@ def _prepare(
     display: Display,
     make: Run | None,
     remaining: Remaining,
-    optuna_study: OptunaStudy,
+    source: TrialSource,
     warner: Warner,
     anyway: bool,
 ) -> None:
@@ -179,10 +182,11 @@ def _prepare(
     places = places_for(study, len(stages))
 
     def show() -> None:
-        trials = remaining.trials(optuna_study.budget - optuna_study.complete, allotment.concurrent)
+        runs = source.budget - source.complete + source.extra
+        trials = remaining.trials(runs, allotment.concurrent)
         shared = remaining.shared(stages, places)
         if trials is not None and shared is not None:
-            display.total(optuna_study.complete, optuna_study.budget, shared + trials)
+            display.total(source.complete, source.budget, shared + trials)
 
     def ended(stage: str, seconds: float | None) -> None:
         stages.remove(stage)

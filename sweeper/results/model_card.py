@@ -67,7 +67,7 @@ def card(
         "",
         "## What leaks, as far as measured",
         "",
-        " ".join([*map(_explained, _searched()), "Ranges are 95 % intervals."]),
+        " ".join([*map(_explained, _searched()), f"Ranges are 95 % intervals{_held(records)}."]),
         "",
         *_table(
             ["attack", "sees", *(metric.short_label for metric in _columns())],
@@ -91,6 +91,11 @@ def card(
         "",
     ]
     return "\n".join(lines)
+
+
+def _held(records: StudyRecords) -> str:
+    """Return what the intervals hold, or lack, in brackets; "" where that is not known."""
+    return f" ({records.interval_holds})" if records.interval_holds else ""
 
 
 def _threshold(point: "OperatingPoint | None") -> str:
@@ -231,11 +236,12 @@ def _people(trial: TrialRecord, names: bool) -> list[str]:
             spelled(person, names=names),
             f"{person.recovered} of {person.attempts}",
             formatting.percent(person.rate),
+            "–" if person.score is None else f"{person.score:.3f}",
         ]
         for person in met
     ]
     sentence = worst_off(people, names=names)
-    table = [*_table(["who", "recovered", "rate"], rows), ""] if met else []
+    table = [*_table(["who", "recovered", "rate", "best score"], rows), ""] if met else []
     return ["### Person by person", "", f"{sentence[0].upper()}{sentence[1:]}.", "", *table]
 
 

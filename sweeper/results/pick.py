@@ -32,8 +32,8 @@ def pick(
 
     Figures are those of fresh seeds where the study was confirmed; then only confirmed trials count, since
     the search's own figures are too good on average for the trials that look best. JSON-ready: ``study``,
-    ``limit``, ``trial``, ``values``, ``interval``, ``seeds`` (fresh ones; 0 if the figures are the
-    search's), ``freeze_point``, ``defense``, ``params``, ``sure``: ``limit`` (that it truly keeps the
+    ``limit``, ``trial``, ``values``, ``interval``, ``interval_holds`` (a sentence), ``seeds`` (fresh ones; 0
+    if the figures are the search's), ``freeze_point``, ``defense``, ``params``, ``sure``: ``limit`` (that it truly keeps the
     limit, from its interval), ``front`` (`TrialConfirmation.front_probability`) and ``best`` (share of
     bootstrap draws in which no other trial keeps the limit and is better), None where unknown; ``safer``:
     the best trial that keeps the limit with its whole interval, if another; ``advice``: what would make it
@@ -70,6 +70,7 @@ def pick(
         "trial": best.number,
         "values": dict(best.fresh.values),
         "interval": dict(best.fresh.interval),
+        "interval_holds": records.interval_holds,
         "seeds": fresh.seeds if fresh else 0,
         "freeze_point": formatting.freeze_point(best),
         "defense": formatting.defense(best),
@@ -184,6 +185,8 @@ def _advice(
         advice.append(f"one fresh seed says nothing of their spread: `sweeper confirm {study} --seeds 3`")
     elif chances["limit"] is not None and chances["limit"] < SURE:
         advice.append(_more(study, fresh, name, limit))
+    if records.seed_noise is None and records.interval_holds:
+        advice.append(f"{records.interval_holds}, so the chance to keep the limit is overstated")
     if chances["front"] is not None and chances["front"] < LIKELY:
         advice.append("it is probably not on the front: another trial is likely to be better in everything")
     attacks = list((fresh and fresh.attacks) or best.attacks)

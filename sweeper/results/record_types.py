@@ -4,7 +4,10 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self, TypedDict
+from typing import TYPE_CHECKING, Any, Self, TypedDict
+
+if TYPE_CHECKING:  # scipy takes a moment
+    from sweeper.statistics.seed_noise import PooledNoise
 
 Ends = Sequence[float]  # the lower and the upper end of a 95 % interval
 VALIDATION = "validation_accuracy"
@@ -207,6 +210,8 @@ class PersonRecord:
         name: as the study knows it; None where an earlier version kept none.
         recovered: reconstructions that the judge recognised.
         attempts: all reconstructions: restarts x attacks x seeds.
+        score: that the judge gives to the best of them, see ``trainables.judges.verification``; None where it
+            was not kept.
         trials: numbers of those in which the person was recovered at least once.
     """
 
@@ -214,6 +219,7 @@ class PersonRecord:
     name: str | None = None
     recovered: int
     attempts: int
+    score: float | None = None
     trials: Sequence[int] = ()
 
     @property
@@ -229,6 +235,7 @@ class PersonRecord:
             "recovered": self.recovered,
             "attempts": self.attempts,
             "rate": self.rate,
+            "score": self.score,
             "trials": list(self.trials),
         }
 
@@ -271,6 +278,8 @@ class StudyRecords:
         controls: what the study's controls measured (``trainables.controls.results.ControlResults`` as JSON);
             None where they were not measured.
         definition: the document that the study keeps; None if it is not known.
+        seed_noise: noise of training seeds, which the intervals hold; None where it is not known.
+        interval_holds: sentence on what the intervals hold, or lack.
         people: what was recovered of each person over the front, the worst off first; None if not known.
         panels: what readers of panels said (``sweeper.results.panels.figures``); None where nobody did.
     """
@@ -283,6 +292,8 @@ class StudyRecords:
     confirmed: StudyConfirmation | None = None
     controls: Mapping[str, Any] | None = None
     definition: Mapping[str, Any] | None = None
+    seed_noise: "PooledNoise | None" = None
+    interval_holds: str = ""
     people: Sequence[PersonRecord] | None = None
     panels: Mapping[str, Any] | None = None
 
@@ -339,6 +350,8 @@ class StudyRecords:
             "power": (self.controls or {}).get("power"),
             "judges": self.judges,
             "controls": None if self.controls is None else dict(self.controls),
+            "seed_noise": None if self.seed_noise is None else dataclasses.asdict(self.seed_noise),
+            "interval_holds": self.interval_holds,
             "people": None if self.people is None else [person.to_json() for person in self.people],
             "panels": None if self.panels is None else dict(self.panels),
         }
@@ -350,6 +363,10 @@ class StudyRecords:
         parts["trials"] = tuple(TrialRecord.from_json(trial) for trial in document.get("trials") or ())
         if document.get("confirmed"):
             parts["confirmed"] = StudyConfirmation(**document["confirmed"])
+        if document.get("seed_noise"):
+            from sweeper.statistics.seed_noise import PooledNoise
+
+            parts["seed_noise"] = PooledNoise(**document["seed_noise"])
         if document.get("people") is not None:
             parts["people"] = tuple(PersonRecord.from_json(person) for person in document["people"])
         return cls(**parts)

@@ -11,7 +11,8 @@ Assignment = dict[str, Any]
 class TrialRequest:
     """A trial to run: its number, path -> value, the whole document, and its name for people.
 
-    options: what the worker gets beside the document.
+    options: what the worker gets beside the document. is_trial: whether it is a trial of the study, and not a
+    run beside its trials.
     """
 
     number: int
@@ -19,10 +20,11 @@ class TrialRequest:
     document: dict[str, Any]
     name: str
     options: dict[str, Any] = field(default_factory=dict)
+    is_trial: bool = True
 
 
 class TrialSource(Protocol):
-    """Source of trials that is told how each ended: an `OptunaStudy`, or a `Confirmation`.
+    """Source of trials that is told how each ended: `NoiseReplicates` over a study, or a `Confirmation`.
 
     complete: results so far. budget: results wanted.
     """
@@ -31,6 +33,11 @@ class TrialSource(Protocol):
 
     @property
     def budget(self) -> int: ...
+
+    @property
+    def extra(self) -> int:
+        """Return how many runs are to come beside those that the budget counts."""
+        ...
 
     @property
     def finished(self) -> bool:

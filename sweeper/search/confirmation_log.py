@@ -66,6 +66,11 @@ class Confirmation:
         return len(self._items)
 
     @property
+    def extra(self) -> int:
+        """Return how many runs are to come beside the measurements: none."""
+        return 0
+
+    @property
     def finished(self) -> bool:
         """Return whether all were tried."""
         return not self._left and not self._running

@@ -79,6 +79,11 @@ class OptunaStudy:
         return self.study.budget
 
     @property
+    def extra(self) -> int:
+        """Return how many runs are to come beside the trials: none."""
+        return 0
+
+    @property
     def finished(self) -> bool:
         """Return whether the study has all the results that it wants or can get."""
         return self.complete >= self.budget or self.gave_up or (self._used_up and not self._handles)

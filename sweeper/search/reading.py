@@ -19,6 +19,7 @@ State = optuna.trial.TrialState
 DEFINITION = "identity"
 CONTROLS = "controls"
 PANELS = "panels"
+NOISE = "seed_noise"  # replicates that tell the noise of training seeds: ``{"members", "results"}``
 
 
 def write_history(folder: Path, number: int, history: Mapping[str, Any]) -> None:

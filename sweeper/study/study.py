@@ -15,6 +15,7 @@ Sampler = Literal["tpe", "nsga2", "gp", "random", "sobol", "grid"]
 
 OBJECTIVES: dict[str, Direction] = {"test_accuracy": "maximize", "attack_accuracy": "minimize"}
 DEFAULT_TRIALS = 16
+NOISE_TRIALS = 2  # an undefended and a defended one are run again for the noise of training seeds
 MOST_OBJECTIVES = 3  # hypervolumes are exact up to three, and nobody reads a front of four
 
 
@@ -31,6 +32,8 @@ class Search(_Strict):
     trials: how many results are wanted; None means 16, or the whole grid for the sampler grid.
     anchors: begin with the undefended trial, the ends of each axis and the published settings.
     replicates: seeds that every trial is trained and attacked under; its values are their means.
+    noise_replicates: seeds that an undefended and a defended trial are trained and attacked under, their own
+    included, for the noise of training seeds in the intervals of all; 1 leaves that out, and so do replicates.
     screening: attack every target for a share of the steps first, `screening_share`, and skip the long attack
     where a finished trial is better already even at the short attack's lower end (``trainables.screening``).
     """
@@ -40,6 +43,7 @@ class Search(_Strict):
     anchors: bool = True
     seed: int = 0
     replicates: Annotated[int, Field(ge=1)] = 1
+    noise_replicates: Annotated[int, Field(ge=1)] = 3
     screening: bool = False
     screening_share: Annotated[float, Field(gt=0, lt=1)] = 0.25
 
@@ -139,6 +143,14 @@ class Study(_Strict):
         default = available if self.search.sampler == "grid" else DEFAULT_TRIALS
         trials = self.search.trials or default or DEFAULT_TRIALS
         return trials if available is None else min(trials, available)
+
+    @property
+    def noise_runs(self) -> int:
+        """Return how many runs beside the trials tell the noise of training seeds; 0 where replicates do."""
+        attacked = "attack_accuracy" in self.objectives and "defense" in self.trial
+        if self.search.replicates > 1 or not attacked:
+            return 0
+        return min(NOISE_TRIALS, self.budget) * (self.search.noise_replicates - 1)
 
     def document(self, assignment: Mapping[str, Any]) -> dict[str, Any]:
         """Return the trial that `assignment` (path -> value) makes of the template.

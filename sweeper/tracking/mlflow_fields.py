@@ -122,9 +122,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def figures(trial: TrialRecord) -> list[tuple[str, float, int]]:
     """Return every number of a trial as (name, value, step): finals at step 0, curves by epoch."""
-    finals: dict[str, Any] = {**trial.metrics, **trial.values}
-    for name, interval in trial.interval.items():
-        finals[f"{name}_low"], finals[f"{name}_high"] = interval
+    finals: dict[str, Any] = {**trial.metrics, **trial.values, **interval_ends(trial)}
     short = trial.screening
     if short:
         finals["screening.attack_accuracy"] = short.get("attack_accuracy")
@@ -137,6 +135,14 @@ def figures(trial: TrialRecord) -> list[tuple[str, float, int]]:
         for step, epoch in enumerate(epochs):
             numbers += [(f"{stage}.{k}", float(v), step) for k, v in epoch.items() if _number(v)]
     return numbers
+
+
+def interval_ends(trial: TrialRecord) -> dict[str, float]:
+    """Return the ends of a trial's intervals, by name with ``_low`` and ``_high``."""
+    ends: dict[str, float] = {}
+    for name, (low, high) in trial.interval.items():
+        ends[f"{name}_low"], ends[f"{name}_high"] = low, high
+    return ends
 
 
 def fresh_figures(trial: TrialRecord) -> dict[str, float]:

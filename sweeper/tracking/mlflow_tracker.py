@@ -24,6 +24,7 @@ from sweeper.tracking.mlflow_fields import (
     LONGEST,
     figures,
     fresh_figures,
+    interval_ends,
     kinds_of_data,
     milliseconds,
     study_tags,
@@ -67,13 +68,17 @@ def _may_be_a_race(error: Exception, uri: str) -> bool:
 
 @dataclass(frozen=True)
 class _Known:
-    """A child run that MLflow already has. model: whether its target is there; seeds: of its confirmation."""
+    """A child run that MLflow already has. model: whether its target is there; seeds: of its confirmation.
+
+    intervals: what its intervals were said to hold when they were written.
+    """
 
     run: str
     ended: bool
     on_front: bool = False
     model: bool = False
     seeds: str = ""
+    intervals: str = ""
 
 
 class Tracker:
@@ -163,6 +168,7 @@ class Tracker:
                 seen.get("on_front") == "true",
                 seen.get("model") == "logged",
                 seen.get("confirmed", ""),
+                seen.get("intervals", ""),
             )
 
     def _open_experiment(self) -> None:
@@ -303,6 +309,7 @@ class Tracker:
         for trial in records.trials:
             if trial.number in self._known:
                 self._mark(self._known[trial.number], trial)
+                self._intervals(self._known[trial.number], trial, records)
         rows = [flat_row(trial) for trial in records.trials]
         for name, chosen in (("trials", rows), ("front", [row for row in rows if row["on_front"]])):
             tables = self._attach(self._client.log_dict, self._parent, table(chosen), f"{name}.json")
@@ -338,6 +345,20 @@ class Tracker:
             if self._study.tracking.images and member:
                 self._reconstructions(known.run, trial)
             self._client.set_tag(known.run, "on_front", str(member).lower())
+
+    def _intervals(self, known: _Known, trial: TrialRecord, records: StudyRecords) -> None:
+        """Write a run's intervals again once the noise of training seeds is known, which they then hold."""
+        from mlflow.entities import Metric
+
+        noise = records.seed_noise
+        if noise is None or not trial.interval:
+            return
+        held = f"{records.interval_holds}: {noise.probit:.4g} probit, {noise.accuracy:.4g}"
+        if known.intervals != held:
+            now = milliseconds(None)
+            ends = [Metric(name, value, now, 0) for name, value in interval_ends(trial).items()]
+            self._client.log_batch(known.run, ends)
+            self._client.set_tag(known.run, "intervals", held)
 
     def _model(self, run: str, number: int) -> None:
         """Log the target of a member as `sweeper export` writes it; where it is not here, say so in a tag."""

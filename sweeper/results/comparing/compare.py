@@ -31,6 +31,7 @@ from sweeper.results.comparing.resample import (
     fitted_attained,
     fitted_lead,
     fitted_volume,
+    holds_seeds,
     redraw,
 )
 from sweeper.results.published import PublishedRecords, departures, doubts
@@ -134,14 +135,25 @@ def compare(
     reference = shared_reference([*records, *published])
     corner = [reference[name] for name in objectives]
     directions = list(objectives.values())
-    fitted = cross_fitted([eligible(r) for r in records], objectives, reference, paired=not notes)
+    fitted = cross_fitted(
+        [eligible(r) for r in records],
+        objectives,
+        reference,
+        paired=not notes,
+        noises=[r.seed_noise for r in records],
+    )
     drawn: list[Redraw | None] = [None] * len(records)
     if (
         fitted is None or next(iter(objectives)) != "test_accuracy"
     ):  # at whose levels halves say what is attained
         # The same identities for all studies, unless they were not measured on the same ones.
         drawn = [
-            redraw(eligible(record), list(objectives), seed=number if notes else 0)
+            redraw(
+                eligible(record),
+                list(objectives),
+                seed=number if notes else 0,
+                with_seeds=record.seed_noise is not None,
+            )
             for number, record in enumerate(records)
         ]
     volumes: list[Redraw | None] = [None] * len(records)
@@ -195,14 +207,22 @@ def compare(
     if fitted is not None:
         bases = {study.basis for study in fitted}
     if any(trial.interval for record in records for trial in eligible(record)):
-        notes.append("95 % intervals of trials: each trial's own, of its attacked identities or test images")
+        of_seeds = " and training seeds" if all(r.seed_noise for r in records) else ""
+        notes.append(
+            f"95 % intervals of trials: each trial's own, of its attacked identities or test images{of_seeds}"
+        )
     notes += [
         f"95 % intervals of what trials are drawn again for (hypervolumes, leads, estimates): {BASES[basis]}"
         for basis in BASES
         if basis in bases
     ]
-    if bases and not all(basis.endswith("seeds") for basis in bases):
+    if bases and not all(map(holds_seeds, bases)):
         notes.append("not in the intervals: that training again, under another seed, gives another target")
+        if len(records) > 1:
+            notes.append(
+                "the lead lacks the noise of training seeds, which no study knows (search.noise_replicates): "
+                "nothing is said of recipes"
+            )
     warnings = {record.study: formatting.warnings(record.trials) for record in records}
     return replace(comparison, outcome=conclusion(comparison), notes=notes, warnings=warnings)
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from sweeper.results import formatting
 from sweeper.results.comparing.comparison_types import ComparedStudy, FrontComparison, VolumeEstimate
+from sweeper.results.comparing.resample import holds_seeds
 
 MANY = 2  # crossings that a sentence names one by one
 
@@ -12,7 +13,8 @@ MANY = 2  # crossings that a sentence names one by one
 def conclusion(comparison: FrontComparison) -> str:
     """Return one sentence for a comparison: who is ahead, how sure that is, and where it turns.
 
-    A lead counts as shown only if the 95 % interval of the difference of hypervolumes leaves out 0.
+    A lead counts as shown only if the 95 % interval of the difference of hypervolumes leaves out 0 and holds
+    the noise of training seeds: without it, equal recipes are called different in 9 to 28 of 100 cases.
     """
     studies = [study for study in comparison.studies if study.trials]
     if not studies:
@@ -63,6 +65,8 @@ def _lead(comparison: FrontComparison, first: str, second: str) -> tuple[VolumeE
     if pair.studies[0] != first:
         low, high = -high, -low
         estimate = replace(estimate, value=-estimate.value, interval=(low, high))
+    if low > 0 and not holds_seeds(estimate.basis):
+        return estimate, None
     return estimate, bool(low > 0)
 
 
@@ -70,10 +74,16 @@ def _two(first: ComparedStudy, second: ComparedStudy, lead: VolumeEstimate | Non
     volumes = f"hypervolume {_volume(first):.3f} against {_volume(second):.3f}"
     if lead is None:
         return (
-            f"'{first.study}' is ahead of '{second.study}' as measured ({volumes}), "
-            "but how sure that is is not known"
+            f"'{first.study}' has a higher hypervolume than '{second.study}' as measured "
+            f"({volumes.removeprefix('hypervolume ')}), but how sure that is is not known"
         )
     difference = f"difference {lead.value:.3f}{_range(lead)}"
+    if shown is None:
+        return (
+            f"these targets of '{first.study}' have a higher hypervolume than those of '{second.study}' "
+            f"({volumes.removeprefix('hypervolume ')}, {difference}), but whether other training seeds would "
+            "give that again is not known"
+        )
     if shown:
         return f"'{first.study}' has the better front than '{second.study}': {volumes}, {difference}"
     return f"'{first.study}' and '{second.study}' are not to be told apart: {volumes}, {difference}"
@@ -94,15 +104,13 @@ def _turns(comparison: FrontComparison, first: str, second: str) -> list[str]:
         both = {part.better for part in pair.ranges or () if part.both} - {None}
         if not both:
             return []
-        return [f"their fronts do not cross: where both reach, '{both.pop()}' is never behind"]
+        return [f"as measured their fronts do not cross: where both reach, '{both.pop()}' attains no less"]
     places = [formatting.value(level, crossing.level) for crossing in crossed]
     last = crossed[-1]
     if len(crossed) > MANY:
         where = f"{len(crossed)} times between {formatting.objective(level)} {places[0]} and {places[-1]}"
-        return [f"their fronts cross {where}, beyond which '{last.beyond}' is the better one"]
-    where = f"their fronts cross at {formatting.objective(level)} {' and '.join(places)}: "
+        return [f"as measured their fronts cross {where}, beyond which '{last.beyond}' attains more"]
+    where = f"as measured their fronts cross at {formatting.objective(level)} {' and '.join(places)}: "
     if len(crossed) == 1:
-        return [f"{where}up to there '{last.up_to}' is the better one, beyond it '{last.beyond}'"]
-    return [
-        f"{where}between the two '{last.up_to}' is the better one, before and beyond them '{last.beyond}'"
-    ]
+        return [f"{where}up to there '{last.up_to}' attains more, beyond it '{last.beyond}'"]
+    return [f"{where}between the two '{last.up_to}' attains more, before and beyond them '{last.beyond}'"]

@@ -5,21 +5,21 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from sweeper.results.comparing.comparison_types import AttainedEstimate, VolumeEstimate
 from sweeper.results.record_types import TrialRecord
+from sweeper.results.seed_noise import pooled_noise
 from sweeper.results.stage_files import per_identity, per_image
 from sweeper.statistics.bootstrap import DRAWS, DRAWS_OF_THREE, Redrawn, by_identities, by_intervals
 from sweeper.statistics.cross_fitting import (
     CrossFitted,
     Figure,
-    SeedNoise,
     attained_figures,
     cross_fit,
     difference_figure,
     hypervolume_figure,
 )
+from sweeper.statistics.seed_noise import PooledNoise
 
 Floats = NDArray[np.float64]
 
@@ -36,6 +36,8 @@ BASES = {
     "identities and seeds": "drawn again over the attacked identities, the same ones for all trials, "
     "and over training seeds",
     "intervals": "drawn from the trials' own intervals, as if they were independent of each other",
+    "intervals with seeds": "drawn from the trials' own intervals, which hold training seeds, as if they were "
+    "independent of each other",
 }
 
 
@@ -47,13 +49,15 @@ class Redraw:
     basis: str
 
 
-def redraw(trials: Sequence[TrialRecord], objectives: Sequence[str], *, seed: int = 0) -> Redraw | None:
+def redraw(
+    trials: Sequence[TrialRecord], objectives: Sequence[str], *, seed: int = 0, with_seeds: bool = False
+) -> Redraw | None:
     """Return the table of finished `trials`, columns as `objectives`, drawn again; None if nothing is known.
 
     Attack accuracy is drawn over identities where the store has the verdicts of every trial: draws with the
     same `seed` and number of identities are then paired. Otherwise every objective is drawn from the trials'
-    intervals, as far as they have some. What has no spread stays as measured, as test accuracy does without
-    replicates.
+    intervals, as far as they have some; with_seeds: these hold training seeds. What has no spread stays as
+    measured, as test accuracy does without replicates.
     """
     if not trials:
         return None
@@ -69,7 +73,13 @@ def redraw(trials: Sequence[TrialRecord], objectives: Sequence[str], *, seed: in
     ends = np.array([[_ends(trial, name) for name in objectives] for trial in trials], dtype=np.float64)
     if not np.isfinite(ends).any():
         return None
-    return Redraw(by_intervals(table, ends, draws=draws, seed=seed), "intervals")
+    basis = "intervals with seeds" if with_seeds else "intervals"
+    return Redraw(by_intervals(table, ends, draws=draws, seed=seed), basis)
+
+
+def holds_seeds(basis: str) -> bool:
+    """Return whether an interval on `basis`, a key of `BASES` or two, holds the noise of training seeds."""
+    return all(part.endswith("seeds") for part in basis.split(" against "))
 
 
 def _ends(trial: TrialRecord, name: str) -> tuple[float, float]:
@@ -140,11 +150,13 @@ def cross_fitted(
     reference: Mapping[str, float],
     *,
     paired: bool = True,
+    noises: Sequence[PooledNoise | None] = (),
 ) -> list[FittedStudy] | None:
     """Return the finished trials of each study on two halves of people and test images, drawn again.
 
     paired: whether the studies were measured on the same people and images; these are then the same in the
-    draws of all. None unless the objectives are test and attack accuracy against their worst, and the store
+    draws of all. noises: of training seeds, of each study, as far as they are known; what is not known is
+    told by replicates, or taken from a paired study. None unless the objectives are test and attack accuracy against their worst, and the store
     has what each trial got right, of people and of images.
     """
     if dict(objectives) != ACCURACIES or dict(reference) != WORST or not all(studies):
@@ -156,22 +168,24 @@ def cross_fitted(
         if people is None or images is None or min(people.shape[1], images.shape[1]) < 4:
             return None
         seeds = np.array([max(1, len(trial.replicates)) for trial in trials])
-        tables.append((people, images, seed_noise(trials, people.shape[1]), seeds))
-    shapes = {(people.shape[1], images.shape[1]) for people, images, *_ in tables}
+        tables.append((people, images, seeds))
+    shapes = {(people.shape[1], images.shape[1]) for people, images, _ in tables}
     together = paired and len(shapes) == 1
+    counts = [people.shape[1] for people, *_ in tables]
+    shared = _shared_noise(studies, noises, counts, together)
     return [
         FittedStudy(
             draws=cross_fit(
                 people,
                 images,
-                noise=noise,
+                noise=None if noise is None else noise.for_draws,
                 seeds=seeds,
                 seed=0 if together else number,
                 seed_of_noise=number,
             ),
             basis="people and images" if noise is None else "people, images and seeds",
         )
-        for number, (people, images, noise, seeds) in enumerate(tables)
+        for number, ((people, images, seeds), noise) in enumerate(zip(tables, shared, strict=True))
     ]
 
 
@@ -182,22 +196,19 @@ def _table(rows: Sequence[Floats | None]) -> Floats | None:
     return np.array(known)
 
 
-def seed_noise(trials: Sequence[TrialRecord], people: int) -> SeedNoise | None:
-    """Return the deviations over training seeds of a trial under one seed; None without replicates.
+def _shared_noise(
+    studies: Sequence[Sequence[TrialRecord]],
+    known: Sequence[PooledNoise | None],
+    people: Sequence[int],
+    together: bool,
+) -> list[PooledNoise | None]:
+    """Return the noise of training seeds of each study, as it is known, or as its replicates tell.
 
-    Pooled over all trials with at least two seeds; attack rates on the probit scale, where 0 and 1 of
-    `people` count as a quarter of a person.
+    together: studies of the same data may take it from each other, where one has none of its own.
     """
-    several = [trial.replicates for trial in trials if len(trial.replicates) > 1]
-    if not several:
-        return None
-    freedom = sum(len(seeds) - 1 for seeds in several)
-    quarter = 0.25 / people
-    squares = [0.0, 0.0]
-    for seeds in several:
-        rates = np.clip([seed.values["attack_accuracy"] for seed in seeds], quarter, 1 - quarter)
-        accuracies = np.array([seed.values["test_accuracy"] for seed in seeds])
-        for place, figures in enumerate((ndtri(rates), accuracies)):
-            squares[place] += float(((figures - figures.mean()) ** 2).sum())
-    probit, accuracy = (float(np.sqrt(square / freedom)) for square in squares)
-    return SeedNoise(probit=probit, accuracy=accuracy)
+    noises = [
+        noise or pooled_noise(trials, None, count)
+        for trials, noise, count in zip(studies, known or [None] * len(studies), people, strict=True)
+    ]
+    borrowed = next((noise for noise in noises if noise is not None), None) if together else None
+    return [noise or borrowed for noise in noises]

@@ -88,7 +88,8 @@ def test_trials_and_anchors(plan, changes, line):
 
 
 def test_shared_stages_are_paid_once_and_the_rest_by_every_trial(plan, home):
-    out = plan(search={"trials": 4}, resources={"concurrent": 1})
+    out = plan(search={"trials": 4, "noise_replicates": 1}, resources={"concurrent": 1})
+    assert "runs beside" not in out
     assert f"# home: {home.root}\n" in out
     assert "on cpu, alone on its share" in out
     shown = "pretrained 5 to 6 s, judge 10 to 14 s, prior 1 to 1.5 min, target 2 to 4 s, attack 3 to 5 s"
@@ -101,6 +102,17 @@ def test_shared_stages_are_paid_once_and_the_rest_by_every_trial(plan, home):
     assert [path.relative_to(home.root).as_posix() for path in home.root.rglob("*.*")] == [
         "studies/tiny/contact_sheet.png"
     ]
+
+
+def test_runs_that_tell_the_noise_of_training_seeds_are_paid_beside_the_trials(plan):
+    out = plan(search={"trials": 4, "noise_replicates": 4}, resources={"concurrent": 1})
+    assert "# 6 runs beside the trials: an undefended and a defended one under 4 seeds each\n" in out
+    low, high = 75 + (4 + 2 * 3) * 6, 100 + (4 + 2 * 3) * 10
+    total = spell_range(
+        Duration(low=low + START.low + 10 * OVERHEAD.low, high=high + START.high + 10 * OVERHEAD.high)
+    )
+    work = spell_range(Duration(low=low, high=high))
+    assert f"in all {work} of work: {total} from start to end\n" in out
 
 
 def test_every_trial_pays_for_its_seeds(plan):

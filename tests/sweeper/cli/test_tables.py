@@ -5,6 +5,7 @@ from records import as_study
 
 from sweeper.cli import tables as summary
 from sweeper.engine.sweep import SweepResult
+from sweeper.results.seed_noise import with_seed_noise
 
 
 def trial(number: int, accuracy: float, attack: float, **changes):
@@ -251,6 +252,28 @@ def test_controls_stand_below_the_front_with_what_they_tell(capsys):
     assert "This study tells: 0.600 is clear of 0.025." in text
     summary.show_front(as_study({**document, "controls": None}))
     assert "Controls" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("stored", "shown"),
+    [
+        (None, "intervals without training seeds: the study has no noise replicates\n"),
+        ({"results": []}, "intervals without training seeds: noise replicates not finished\n"),
+        (
+            {
+                "results": [
+                    {"member": 0, "replicate": 1, "values": {"test_accuracy": 0.8, "attack_accuracy": 0.3}}
+                ]
+            },
+            "and training seeds: their noise is pooled, with 1 degrees of freedom\n",
+        ),
+    ],
+)
+def test_the_table_says_what_its_intervals_hold(capsys, stored, shown):
+    people = {"attacked": 40, "found": 9}
+    measured = records(trial(0, 0.8, 0.2, people=people))
+    summary.show_front(with_seed_noise(measured, stored))
+    assert shown in capsys.readouterr().out
 
 
 def test_nobody_found_is_a_bound_in_every_table(capsys, cheap):

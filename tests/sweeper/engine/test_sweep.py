@@ -199,6 +199,32 @@ def test_every_trial_runs_under_its_seeds_and_a_complete_study_starts_nothing(
     assert outcome.before == 2 and len(outcome.records.trials) == 2
 
 
+def test_noise_replicates_run_beside_the_trials_and_widen_every_interval(home, cheap, result, ray_address):
+    said = []
+
+    class Shown(Silent):
+        def ended(self, who, text):
+            said.append(who)
+
+    def run(trial, *, store_root, device, report):
+        rate = 0.3 + 0.05 * trial.get("replicate", 0) + trial["x"] / 100
+        values = {"test_accuracy": 0.8, "attack_accuracy": rate}
+        interval = {"attack_accuracy": [rate - 0.1, rate + 0.1]}
+        return result(0.5, values=values, interval=interval, people={"attacked": 50, "found": 9})
+
+    study = cheap(trial={"defense": {"kind": "none"}}, search={"trials": 4}, resources=ALONE)
+    outcome = sweep(study, home, run=run, shared=False, display=Shown())
+    assert outcome.problems == []
+    again = {f"trial {trial} again, seed {seed}" for trial in (0, 1) for seed in (1, 2)}
+    assert set(said) == {"trial 0", "trial 1", "trial 2", "trial 3"} | again and len(said) == 8
+    assert counts(home, "cheap") == [0, 1, 2, 3]
+    assert outcome.records.seed_noise.freedom == 4
+    for trial in outcome.records.complete:
+        low, high = trial.interval["attack_accuracy"]
+        assert low < trial.values["attack_accuracy"] - 0.1 and trial.values["attack_accuracy"] + 0.1 < high
+    sweep(study, home, run=None, shared=False)  # nothing to run
+
+
 def test_an_address_where_nothing_listens_is_named_soon(home, cheap, monkeypatch):
     monkeypatch.setattr("ray.is_initialized", lambda: False)
     began = time.monotonic()

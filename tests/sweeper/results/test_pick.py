@@ -7,6 +7,7 @@ from records import as_study
 
 from sweeper.results.confirmed import with_confirmation
 from sweeper.results.pick import pick, show_pick
+from sweeper.results.seed_noise import WITHOUT, with_seed_noise
 from trainables.errors import ConfigError, TrialError
 
 
@@ -50,6 +51,23 @@ def confirmed(found, centres, margin=0.02, noise=0.01, seeds=3):
 
 
 SEARCHED = (trial(0, 0.9, 0.5), trial(1, 0.8, 0.25), trial(2, 0.7, 0.15), trial(3, 0.5, 0.05))
+
+
+def test_how_sure_a_limit_is_kept_is_read_from_intervals_with_training_seeds():
+    trials = [found | {"people": {"attacked": 60, "found": 9}} for found in SEARCHED]
+    values = {"test_accuracy": 0.85, "attack_accuracy": 0.6}
+    stored = {"results": [{"member": 0, "replicate": 1, "values": values}]}
+    without, full = (with_seed_noise(records(*trials), notes) for notes in (None, stored))
+    plain, sure = (pick(found, max_attack_accuracy=0.3) for found in (without, full))
+    assert plain["trial"] == sure["trial"] == 1
+    high = full.trials[1].interval["attack_accuracy"][1]
+    spread = (high - 0.25) / NormalDist().inv_cdf(0.975)
+    assert sure["sure"]["limit"] == pytest.approx(NormalDist().cdf(0.05 / spread), abs=1e-3)
+    assert sure["sure"]["limit"] < plain["sure"]["limit"]
+    assert sure["interval"] == full.trials[1].interval
+    assert any("without training seeds" in text and "overstated" in text for text in plain["advice"])
+    assert not any("training seeds" in text for text in sure["advice"])
+    assert (plain["interval_holds"], sure["interval_holds"]) == (WITHOUT, full.interval_holds)
 
 
 def test_the_most_accurate_under_a_limit_and_the_least_attackable_above_one():

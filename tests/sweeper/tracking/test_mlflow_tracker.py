@@ -8,6 +8,7 @@ import pytest
 
 from sweeper.results.record_types import TrialConfirmation
 from sweeper.results.records import study_records
+from sweeper.search.noise_replicates import NoiseReplicates
 from sweeper.search.optuna_study import OptunaStudy
 from sweeper.tracking import mlflow_tracker
 from sweeper.tracking.mlflow_address import check_reachable
@@ -374,3 +375,42 @@ def test_an_address_is_shown_without_its_password(home, cheap, monkeypatch):
     tracker = Tracker(cheap(), home)
     tracker.close()
     assert "me:***@127.0.0.1:9" in tracker.problem and "s3cret" not in tracker.problem
+
+
+def test_intervals_are_written_again_once_they_hold_training_seeds(home, cheap, result):
+    from mlflow import MlflowClient
+
+    study = cheap(trial={"defense": {"kind": "none"}}, search={"trials": 2}, tracking={"mlflow": True})
+    trials = OptunaStudy(study, home.storage, home.study("cheap") / "history")
+    source = NoiseReplicates(study, trials, home.storage)
+    accuracy = 0.5
+
+    def run(request):
+        nonlocal accuracy
+        accuracy += 0.03
+        told = result(accuracy, people={"attacked": 40, "found": 3}) | {"params": request.assignment}
+        assert source.tell(request.number, told) == ""
+
+    run(source.ask())
+    tracker = Tracker(study, home)
+    tracker.trial(study_records(home, "cheap").trials[0])
+    tracker.close()
+    client = MlflowClient(tracking_uri=home.tracking)
+
+    def low():
+        experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
+        children = client.search_runs([experiment], "tags.`trial.number` = '0'")
+        return children[0].data.metrics["attack_accuracy_low"]
+
+    before = study_records(home, "cheap").trials[0].interval["attack_accuracy"][0]
+    assert low() == pytest.approx(before)
+    while (request := source.ask()) is not None:
+        run(request)
+    records = study_records(home, "cheap")
+    after = records.trials[0].interval["attack_accuracy"][0]
+    assert after < before
+    for _ in range(2):
+        tracker = Tracker(study, home)
+        tracker.finish(records, None)
+        assert tracker.problem == ""
+        assert low() == pytest.approx(after)

@@ -1,5 +1,7 @@
 from dataclasses import replace
 
+import pytest
+
 from sweeper.results.comparing.comparison_types import (
     ComparedPair,
     ComparedStudy,
@@ -12,7 +14,9 @@ from sweeper.results.comparing.conclusion import conclusion
 
 
 def study(name, volume, interval=None, trials=5):
-    estimate = interval and VolumeEstimate(value=volume, interval=tuple(interval), basis="intervals")
+    estimate = interval and VolumeEstimate(
+        value=volume, interval=tuple(interval), basis="intervals with seeds"
+    )
     return ComparedStudy(study=name, hypervolume=volume, trials=trials, estimate=estimate)
 
 
@@ -20,7 +24,7 @@ def pair(a, b, lead=None, crossings=(), better=None):
     return ComparedPair(
         studies=(a, b),
         difference=0.0,
-        estimate=lead and VolumeEstimate(value=lead[0], interval=lead[1:], basis="intervals"),
+        estimate=lead and VolumeEstimate(value=lead[0], interval=lead[1:], basis="intervals with seeds"),
         crossings=[FrontCrossing(level=level, up_to=x, beyond=y) for level, x, y in crossings],
         ranges=[LevelRange(low=0.0, high=1.0, better=better, both=True)],
     )
@@ -38,15 +42,29 @@ def test_a_shown_lead():
     found = said(SURE, [pair("a", "b", (-0.1, -0.15, -0.05), better="b")])
     assert found == (
         "'b' has the better front than 'a': hypervolume 0.600 against 0.500, difference 0.100 "
-        "[0.050, 0.150]; their fronts do not cross: where both reach, 'b' is never behind."
+        "[0.050, 0.150]; as measured their fronts do not cross: where both reach, 'b' attains no less."
     )
+
+
+@pytest.mark.parametrize("basis", ["people and images", "people, images and seeds against identities"])
+def test_a_lead_without_training_seeds_is_none_of_recipes(basis):
+    lead = pair("a", "b", (-0.1, -0.15, -0.05))
+    lead = replace(lead, estimate=replace(lead.estimate, basis=basis))
+    found = said(SURE, [replace(lead, ranges=None)])
+    assert found == (
+        "These targets of 'b' have a higher hypervolume than those of 'a' (0.600 against 0.500, difference "
+        "0.100 [0.050, 0.150]), but whether other training seeds would give that again is not known."
+    )
+    several = said([*SURE, study("c", 0.1, [0.05, 0.15])], [lead, pair("b", "c"), pair("a", "c")])
+    assert "how sure that is against 'a' (0.500), 'c' (0.100) is not known" in several
+    assert "ahead" not in several
 
 
 def test_a_lead_that_may_be_luck_is_none():
     found = said(SURE, [pair("a", "b", (-0.1, -0.25, 0.05), crossings=[(0.8, "b", "a")])])
     assert found.startswith("'b' and 'a' are not to be told apart: ")
     assert found.endswith(
-        "their fronts cross at test accuracy 80.0 %: up to there 'b' is the better one, beyond it 'a'."
+        "as measured their fronts cross at test accuracy 80.0 %: up to there 'b' attains more, beyond it 'a'."
     )
 
 
@@ -54,7 +72,7 @@ def test_two_crossings_have_a_range_between_them():
     crossings = [(0.5, "a", "b"), (0.6, "b", "a")]
     found = said(SURE, [pair("a", "b", (-0.1, -0.25, 0.05), crossings=crossings)])
     assert found.endswith(
-        "their fronts cross at test accuracy 50.0 % and 60.0 %: between the two 'b' is the better one, "
+        "as measured their fronts cross at test accuracy 50.0 % and 60.0 %: between the two 'b' attains more, "
         "before and beyond them 'a'."
     )
 
@@ -67,7 +85,7 @@ def test_many_crossings_are_counted():
 
 def test_without_intervals_nothing_is_sure():
     found = said([study("a", 0.5), study("b", 0.4)], [pair("a", "b", better="a")])
-    assert "'a' is ahead of 'b' as measured (hypervolume 0.500 against 0.400), but how sure" in found
+    assert "'a' has a higher hypervolume than 'b' as measured (0.500 against 0.400), but how sure" in found
 
 
 def test_several_studies_are_sorted_into_behind_and_level():
@@ -79,7 +97,7 @@ def test_several_studies_are_sorted_into_behind_and_level():
     ]
     assert said(studies, pairs) == (
         "Of 3 studies 'b' has the highest hypervolume, 0.600; shown to be ahead of 'c' (0.100); not to be "
-        "told apart from 'a' (0.500); their fronts do not cross: where both reach, 'b' is never behind."
+        "told apart from 'a' (0.500); as measured their fronts do not cross: where both reach, 'b' attains no less."
     )
 
 

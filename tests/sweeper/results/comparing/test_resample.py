@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
 from records import as_trial
+from scipy.stats import norm
+from scipy.stats import t as student
 
 from sweeper.results.comparing import resample as module
 from sweeper.results.comparing.resample import redraw, seed_errors
 from sweeper.statistics.cross_fitting import attained_figures, difference_figure, halves, hypervolume_figure
+from sweeper.statistics.seed_noise import PooledNoise
 
 OBJECTIVES = ["test_accuracy", "attack_accuracy"]
 
@@ -120,20 +123,46 @@ def test_other_studies_are_not_cross_fitted(known, ways, worst, trials, missing)
     assert module.cross_fitted([numbered(trials)], ways, worst) is None
 
 
-def test_seed_noise_is_pooled_on_the_probit_scale():
-    from scipy.stats import norm
+def test_the_noise_that_a_study_knows_is_drawn_as_far_as_students_interval_reaches(known):
+    people, images = [np.full(20, 0.3)] * 2, [np.full(30, 0.8)] * 2
+    known(people, images)
+    noise = PooledNoise(probit=0.1, accuracy=0.02, freedom=4)
+    (study,) = module.cross_fitted([numbered(2)], WAYS, WORST, noises=[noise])
+    assert study.basis == "people, images and seeds"
+    deviation = student.ppf(0.975, 4) / norm.ppf(0.975) * 0.02
+    assert study.draws.drawn.accuracies[0].std() == pytest.approx(deviation, rel=0.08)
 
-    groups = [[(0.9, 0.5), (0.8, 0.3)], [(0.5, 0.0), (0.7, 0.1), (0.6, 0.2)], [(0.4, 0.4)]]
-    trials = [trial(0, 0, replicates=replicates(group)) for group in groups]
-    squares = np.zeros(2)
-    for group in groups:
-        scores = norm.ppf([max(attacked, 0.25 / 40) for _, attacked in group])
-        accuracies = [accuracy for accuracy, _ in group]
-        squares += [np.var(figures) * len(figures) for figures in (scores, accuracies)]
-    probit, accuracy = np.sqrt(squares / (1 + 2))
-    noise = module.seed_noise(trials, 40)
-    assert (noise.probit, noise.accuracy) == pytest.approx((probit, accuracy))
-    assert module.seed_noise([trial(0.9, 0.5)], 40) is None
+
+def test_paired_studies_share_what_is_known_of_seeds_and_others_do_not(known):
+    known([np.full(20, 0.3)] * 3, [np.full(30, 0.8)] * 3)
+    noise = PooledNoise(probit=0.1, accuracy=0.02, freedom=4)
+    studies = [numbered(3), numbered(2)]
+    paired = module.cross_fitted(studies, WAYS, WORST, noises=[None, noise])
+    assert [study.basis for study in paired] == ["people, images and seeds"] * 2
+    apart = module.cross_fitted(studies, WAYS, WORST, noises=[None, noise], paired=False)
+    assert [study.basis for study in apart] == ["people and images", "people, images and seeds"]
+
+
+@pytest.mark.parametrize(
+    ("basis", "holds"),
+    [
+        ("people and images", False),
+        ("people, images and seeds", True),
+        ("intervals", False),
+        ("intervals with seeds", True),
+        ("intervals with seeds against intervals", False),
+        ("identities and seeds against people, images and seeds", True),
+    ],
+)
+def test_which_intervals_hold_seeds(basis, holds):
+    assert module.holds_seeds(basis) == holds
+    assert all(part in module.BASES for part in basis.split(" against "))
+
+
+def test_intervals_that_hold_seeds_are_named(monkeypatch):
+    monkeypatch.setattr(module, "per_identity", lambda trials: [None])
+    trials = [trial(0.9, 0.5, **interval(0.4, 0.6))]
+    assert redraw(trials, OBJECTIVES, with_seeds=True).basis == "intervals with seeds"
 
 
 def test_estimates_are_those_of_the_draws(known):
