@@ -90,16 +90,25 @@ def _reader(name: str, answers: Sequence[Answer]) -> dict[str, Any]:
 
 def _errors(answers: Sequence[Answer]) -> dict[str, Any]:
     """Return the error rates on controls: a yes to an impostor, a no to a genuine image."""
+    impostor, genuine = (
+        [answer for answer in answers if answer.about["kind"] == kind] for kind in ("impostor", "genuine")
+    )
+    return {**_rate("false_positive", "yes", impostor), **_rate("false_negative", "no", genuine)}
+
+
+def _rate(name: str, wrong: str, answers: Sequence[Answer]) -> dict[str, Any]:
+    """Return the share of answers that are `wrong`, with Wilson's interval over panels.
+
+    Readers of one panel err together, so their answers are no more panels.
+    """
+    errors: dict[str, list[float]] = defaultdict(list)
+    for answer in answers:
+        errors[answer.panel].append(float(answer.answer == wrong))
+    shares = torch.tensor([sum(own) / len(own) for own in errors.values()], dtype=torch.float64)
     return {
-        **_rate("false_positive", [a.answer == "yes" for a in answers if a.about["kind"] == "impostor"]),
-        **_rate("false_negative", [a.answer == "no" for a in answers if a.about["kind"] == "genuine"]),
+        f"{name}_rate": _share([answer.answer == wrong for answer in answers]),
+        f"{name}_interval": list(interval95(shares, 1)) if answers else None,
     }
-
-
-def _rate(name: str, errors: Sequence[bool]) -> dict[str, Any]:
-    """Return the share of errors with Wilson's interval over answers."""
-    ends = list(interval95(torch.tensor(errors, dtype=torch.float64), 1)) if errors else None
-    return {f"{name}_rate": _share(errors), f"{name}_interval": ends}
 
 
 def _share(flags: Sequence[bool]) -> float | None:

@@ -37,6 +37,19 @@ def test_error_rates_of_readers_are_those_of_the_controls():
     ]
 
 
+def test_a_second_reader_of_the_same_controls_makes_no_interval_narrower():
+    def said(*readers):
+        return [
+            control(f"c{n}", "yes" if n < 2 else "no", "impostor", reader)
+            for reader in readers
+            for n in range(10)
+        ]
+
+    alone, both = figures(said("a")), figures(said("a", "b"))
+    assert alone["false_positive_rate"] == both["false_positive_rate"] == 0.2
+    assert alone["false_positive_interval"] == both["false_positive_interval"]
+
+
 def test_attack_success_is_a_mean_over_people_with_their_interval():
     rows = [
         *(attack(f"x{r}", word, 0, restart=r, judge=True) for r, word in enumerate(("yes", "no"))),
