@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sweeper.storage.home import Home
+from trainables.errors import ConfigError
 from trainables.storage.store import disk_errors
 
 FOLDER = "panels"
@@ -42,8 +43,17 @@ def write_key(home: Home, study: str, seed: int, panels: Mapping[str, Mapping[st
 
 
 def read_keys(home: Home, study: str) -> dict[str, dict[str, Any]]:
-    """Return what each panel of all exports of `study` is, by its identifier; {} without any."""
+    """Return what each panel of all exports of `study` is, by its identifier; {} without any.
+
+    Raises `ConfigError` for a key that was changed.
+    """
     keys: dict[str, dict[str, Any]] = {}
     for path in sorted((home.study(study) / FOLDER).glob("*.key.json")):
-        keys |= json.loads(path.read_text(encoding="utf-8"))["panels"]
+        try:
+            keys |= json.loads(path.read_text(encoding="utf-8"))["panels"]
+        except (ValueError, KeyError, TypeError):
+            raise ConfigError(
+                f"expected the key of exported panels at {path}, got a file that is none; the same "
+                "`sweeper export panels` command, into another folder, writes it again"
+            ) from None
     return keys

@@ -4,6 +4,7 @@ Sizes and question are those of MI-Eval-MLLM (CVPR 2026 Findings): 224 pixels an
 labels "Image A" and "Set of Images B" below, and the question.
 """
 
+import functools
 import io
 from collections.abc import Sequence
 
@@ -61,4 +62,9 @@ def _scaled(pixels: Tensor, side: int) -> Image.Image:
 def _write(
     draw: ImageDraw.ImageDraw, text: str, x: float, y: float, size: int, colour: tuple[int, int, int]
 ) -> None:
-    draw.text((x, y), text, fill=colour, font=ImageFont.load_default(size), anchor="mm")
+    draw.text((x, y), text, fill=colour, font=_font(size), anchor="mm")
+
+
+@functools.cache
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)

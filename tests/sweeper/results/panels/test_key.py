@@ -1,7 +1,10 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from sweeper.results.panels.key import identifiers, read_keys, write_key
+from trainables.errors import ConfigError
 
 
 def test_identifiers_follow_the_order_and_tell_exports_apart():
@@ -29,3 +32,6 @@ def test_a_key_lies_in_the_home_and_says_that_it_is_one(home):
         assert path.startswith(str(home.study("mine")))
     assert sorted(about["identity"] for about in read_keys(home, "mine").values()) == [0, 1]
     assert read_keys(home, "other") == {}
+    Path(path).write_text("{}")
+    with pytest.raises(ConfigError, match=r"expected the key of exported panels at .* writes it again"):
+        read_keys(home, "mine")
