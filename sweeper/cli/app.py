@@ -17,6 +17,7 @@ COMMANDS: dict[str, str] = {  # name: "module:attribute", imported when the comm
     "confirm": "sweeper.cli.run:confirm",
     "export": "sweeper.cli.results:export",
     "front": "sweeper.cli.results:front",
+    "import": "sweeper.cli.panels:import_",
     "list": "sweeper.cli.tools:list_",
     "log": "sweeper.cli.tools:log",
     "pick": "sweeper.cli.results:pick",

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import click
 
 from sweeper.cli.options import UserPath, home_option, study_name
+from sweeper.cli.panels import Export
 from trainables.errors import ConfigError
 
 
@@ -128,7 +129,7 @@ def pick(
         show_pick(choice)
 
 
-@click.command(epilog="Example: sweeper export quickstart --trial 3 -o release")
+@click.command(cls=Export, epilog="Example: sweeper export quickstart --trial 3 -o release")
 @click.argument("study")
 @click.option("--trial", "number", type=click.IntRange(min=0), required=True, help="The trial to release.")
 @click.option(
@@ -148,7 +149,11 @@ def pick(
 )
 @home_option
 def export(study: str, number: int, output: Path, replicate: int | None, home: str | None) -> None:
-    """Write a target of STUDY: weights, labels, and a model card with all that was measured."""
+    """Write a target of STUDY: weights, labels, and a model card with all that was measured.
+
+    `sweeper export panels STUDY -o DIR` writes its reconstructions for readers instead; a study that is
+    called panels is reached with the options first: `sweeper export --trial 3 -o DIR panels`.
+    """
     from sweeper.results.export import export as release
     from sweeper.storage.home import open_home
 

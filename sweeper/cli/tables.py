@@ -10,6 +10,7 @@ from sweeper.cli.console import WIDTH, console, warn
 from sweeper.engine.sweep import SweepResult
 from sweeper.results import formatting
 from sweeper.results.confirmed import LIKELY
+from sweeper.results.panels.show import sentences
 from sweeper.results.people import worst_off
 from sweeper.results.record_types import StudyConfirmation, StudyRecords, TrialRecord
 from sweeper.storage.home import Home
@@ -78,6 +79,8 @@ def show_front(records: StudyRecords, *, everything: bool = False) -> None:
     worst = worst_off(records.people, names=True, trials=len(records.members))
     if worst:
         print(worst)
+    for sentence in sentences(records.panels):
+        print(sentence)
     screened = [str(trial.number) for trial in records.trials if trial.state == "screened"]
     if screened:
         print(f"screened after a short attack: {len(screened)} trials ({', '.join(screened)})")
@@ -103,7 +106,7 @@ def show_people(records: StudyRecords) -> None:
     table = Table(title="People, the worst off first", title_justify="left")
     for column in ("person", "name"):
         table.add_column(column, overflow="fold")
-    for column in ("recovered", "of", "rate"):
+    for column in ("recovered", "of", "rate", "best score"):
         table.add_column(column, justify="right")
     table.add_column("in trials", overflow="fold")
     for person in records.people:
@@ -113,6 +116,7 @@ def show_people(records: StudyRecords) -> None:
             str(person.recovered),
             str(person.attempts),
             f"{person.rate:.3f}",
+            "–" if person.score is None else f"{person.score:.3f}",
             ", ".join(map(str, person.trials)),
         )
     console(FRONT_WIDTH).print(table)

@@ -16,6 +16,7 @@ from sweeper.results import formatting
 from sweeper.results.comparing.compare import check_comparable, compare, eligible, finished, front
 from sweeper.results.comparing.comparison_types import FrontComparison
 from sweeper.results.importance import ENOUGH, importances
+from sweeper.results.panels.show import sentences
 from sweeper.results.people import recovered, worst_off
 from sweeper.results.published import PublishedRecords
 from sweeper.results.record_types import StudyRecords, TrialRecord
@@ -125,6 +126,7 @@ def _study(
         "controls": formatting.controls(record.controls),
         "plain": formatting.verdict(record),
         "people": people or (),
+        "readers": sentences(record.panels, names=False),
         "worst": worst_off(people, names=images, trials=len(best)),
         "summary": summary(record),
         "infeasible": [trial for trial in done if trial.feasible is False],

@@ -66,8 +66,9 @@ def bound_of_nobody(
 ) -> float | None:
     """Return the rate that lies above the true one with 95 % where an attack recovered none of `people`.
 
-    None for a figure that is no rate of an attack, that is not zero, or of which nobody knows over how many
-    people it is. Without `people` their number follows from `ends`, the rate's 95 % interval.
+    It holds who the people are, not that training again gives another target. None for a figure that is no
+    rate of an attack, that is not zero, or of which nobody knows over how many people it is. Without
+    `people` their number follows from `ends`, the rate's 95 % interval.
     """
     if number != 0 or not _is_rate_of_people(name):
         return None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweeper.results import formatting
 from sweeper.results.machines import STAGES, Machines, machines_text
+from sweeper.results.panels.show import sentences
 from sweeper.results.people import recovered, spelled, worst_off
 from sweeper.results.record_types import (
     AttackFigures,
@@ -77,6 +78,7 @@ def card(
         *[f"- {text}" for text in _remarks(records, trial, released, config)],
         "",
         *_people(trial, names),
+        *_readers(records, trial),
         "No attack that fails proves that none succeeds: a stronger one, or one with better public images, "
         "may recover more.",
         "",
@@ -240,11 +242,12 @@ def _people(trial: TrialRecord, names: bool) -> list[str]:
             spelled(person, names=names),
             f"{person.recovered} of {person.attempts}",
             formatting.percent(person.rate),
+            "–" if person.score is None else f"{person.score:.3f}",
         ]
         for person in met
     ]
     sentence = worst_off(people, names=names)
-    table = [*_table(["who", "recovered", "rate"], rows), ""] if met else []
+    table = [*_table(["who", "recovered", "rate", "best score"], rows), ""] if met else []
     return ["### Person by person", "", f"{sentence[0].upper()}{sentence[1:]}.", "", *table]
 
 
@@ -256,6 +259,16 @@ def _computed(machines: Machines) -> str:
     if len(stages) == 1:
         return next(iter(stages))
     return "; ".join(f"{' and '.join(names)}: {text}" for text, names in stages.items())
+
+
+def _readers(records: StudyRecords, trial: TrialRecord) -> list[str]:
+    """Return what readers of panels said of the trial, and how often they err; [] where nobody looked."""
+    figures = records.panels or {"trials": []}
+    if not any(row["trial"] == trial.number for row in figures["trials"]):
+        return []
+    own = [row for row in figures["trials"] if row["trial"] == trial.number]
+    told = sentences({**figures, "trials": own, "pairs": []}, names=False)
+    return ["### What readers recognise", "", *(f"- {text}" for text in told), ""]
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:

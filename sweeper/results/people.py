@@ -29,21 +29,24 @@ def recovered(trials: Sequence[TrialRecord]) -> tuple[PersonRecord, ...] | None:
         return None
     known = next(iter(names - {()}), ())
     tried: dict[int, list[tuple[int, Judged, float]]] = {}
+    scores: dict[int, list[float]] = {}
     for trial, attacks in zip(trials, judged, strict=True):
         for attack in attacks or ():
-            for label, rate in zip(attack.identities, attack.rates, strict=True):
-                tried.setdefault(label, []).append((trial.number, attack, rate))
+            for place, label in enumerate(attack.identities):
+                tried.setdefault(label, []).append((trial.number, attack, attack.rates[place]))
+                scores.setdefault(label, []).extend([attack.scores[place]] if attack.scores else [])
     people = [
         PersonRecord(
             identity=label,
             name=known[label] if label < len(known) else None,
             recovered=sum(round(rate * attack.restarts) for _, attack, rate in rows),
             attempts=sum(attack.restarts for _, attack, _ in rows),
+            score=max(scores[label], default=None),
             trials=tuple(dict.fromkeys(number for number, _, rate in rows if rate > 0)),
         )
         for label, rows in tried.items()
     ]
-    return tuple(sorted(people, key=lambda person: (-person.rate, -person.recovered, person.identity)))
+    return tuple(sorted(people, key=lambda person: (-person.rate, -(person.score or 0.0), person.identity)))
 
 
 def worst_off(people: Sequence[PersonRecord] | None, *, names: bool = False, trials: int = 1) -> str:
@@ -65,9 +68,13 @@ def worst_off(people: Sequence[PersonRecord] | None, *, names: bool = False, tri
     worst = people[0]
     return (
         f"worst off: {spelled(worst, names=names)}, recovered in {worst.recovered} of {worst.attempts} "
-        f"reconstructions ({percent(worst.rate)}){over}; {len(met)} of {len(people)} people were recovered "
-        "at least once"
+        f"reconstructions ({percent(worst.rate)}{_score(worst)}){over}; {len(met)} of {len(people)} people "
+        "were recovered at least once"
     )
+
+
+def _score(person: PersonRecord) -> str:
+    return "" if person.score is None else f", best score {person.score:.2f}"
 
 
 def spelled(person: PersonRecord, *, names: bool) -> str:

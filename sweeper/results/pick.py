@@ -163,13 +163,14 @@ def _none(records: StudyRecords, trials: Sequence[TrialRecord], name: str, limit
         return f"no trial of study '{records.study}' has a result yet; run it first"
     sign = 1.0 if name == "attack_accuracy" else -1.0
     near = min(trials, key=lambda trial: sign * trial.fresh.values[name])
-    values = near.fresh.values
+    values, people = near.fresh.values, formatting.attacked(near)
+    reached = [
+        f"{formatting.objective(key)} {formatting.decimals(key, values[key], None, people)}" for key in _OTHER
+    ]
     return (
         f"no trial of study '{records.study}' has {formatting.objective(name)} "
         f"{'at most' if name == 'attack_accuracy' else 'at least'} {limit:g}; the nearest is trial "
-        f"{near.number} with "
-        + " and ".join(f"{formatting.objective(key)} {values[key]:.3f}" for key in _OTHER)
-        + "; relax the limit, or search further"
+        f"{near.number} with {' and '.join(reached)}; relax the limit, or search further"
     )
 
 

@@ -218,6 +218,8 @@ class PersonRecord:
         name: as the study knows it; None where an earlier version kept none.
         recovered: reconstructions that the judge recognised.
         attempts: all reconstructions: restarts x attacks x seeds.
+        score: that the judge gives to the best of them, see ``trainables.judges.verification``; None where it
+            was not kept.
         trials: numbers of those in which the person was recovered at least once.
     """
 
@@ -225,6 +227,7 @@ class PersonRecord:
     name: str | None = None
     recovered: int
     attempts: int
+    score: float | None = None
     trials: Sequence[int] = ()
 
     @property
@@ -240,6 +243,7 @@ class PersonRecord:
             "recovered": self.recovered,
             "attempts": self.attempts,
             "rate": self.rate,
+            "score": self.score,
             "trials": list(self.trials),
         }
 
@@ -285,6 +289,7 @@ class StudyRecords:
         seed_noise: noise of training seeds, which the intervals hold; None where it is not known.
         interval_holds: sentence on what the intervals hold, or lack.
         people: what was recovered of each person over the front, the worst off first; None if not known.
+        panels: what readers of panels said (``sweeper.results.panels.figures``); None where nobody did.
     """
 
     study: str
@@ -298,6 +303,7 @@ class StudyRecords:
     seed_noise: "PooledNoise | None" = None
     interval_holds: str = ""
     people: Sequence[PersonRecord] | None = None
+    panels: Mapping[str, Any] | None = None
 
     @property
     def complete(self) -> list[TrialRecord]:
@@ -355,6 +361,7 @@ class StudyRecords:
             "seed_noise": None if self.seed_noise is None else dataclasses.asdict(self.seed_noise),
             "interval_holds": self.interval_holds,
             "people": None if self.people is None else [person.to_json() for person in self.people],
+            "panels": None if self.panels is None else dict(self.panels),
         }
 
     @classmethod

@@ -49,7 +49,7 @@ def study_records(home: Home, name: str, *, history: bool = True) -> StudyRecord
     from sweeper.results.people import recovered
     from sweeper.results.seed_noise import with_seed_noise
     from sweeper.search.confirmation_log import stored_confirmation
-    from sweeper.search.reading import CONTROLS, DEFINITION, NOISE, stored_notes, stored_trials
+    from sweeper.search.reading import CONTROLS, DEFINITION, NOISE, PANELS, stored_notes, stored_trials
     from sweeper.statistics.hypervolume import hypervolume
     from sweeper.statistics.pareto import non_dominated
 
@@ -77,6 +77,7 @@ def study_records(home: Home, name: str, *, history: bool = True) -> StudyRecord
         trials=tuple(trials.values()),
         controls=notes.get(CONTROLS),
         definition=notes.get(DEFINITION),
+        panels=(notes.get(PANELS) or {}).get("figures"),
     )
     records = with_confirmation(records, *stored_confirmation(home.storage, name))
     records = with_seed_noise(records, notes.get(NOISE))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sweeper.results.record_types import Replicate, TrialRecord
 
 Floats = NDArray[np.float64]
+Index = dict[tuple[Path, str], dict[tuple[str, str], Path]]  # store, stage -> keys of attack, judge -> folder
 
 
 @functools.lru_cache(maxsize=16384)
@@ -43,11 +44,11 @@ def per_identity(trials: Sequence[TrialRecord]) -> list[Floats | None]:
     attacks; and the mean over seeds, for a trial with replicates. None where the files are not here, or say
     something else than the trial does.
     """
-    index: dict[Path, dict[tuple[str, str], Path]] = {}
+    index: Index = {}
     return [_over_seeds(trial, index) for trial in trials]
 
 
-def _over_seeds(trial: TrialRecord, index: dict[Path, dict[tuple[str, str], Path]]) -> Floats | None:
+def _over_seeds(trial: TrialRecord, index: Index) -> Floats | None:
     return _mean([_per_identity(seed, index) for seed in _seeds(trial)])
 
 
@@ -60,16 +61,14 @@ def _mean(rates: Sequence[Floats | None]) -> Floats | None:
     return mean
 
 
-def _per_identity(
-    trial: TrialRecord | Replicate, index: dict[Path, dict[tuple[str, str], Path]]
-) -> Floats | None:
+def _per_identity(trial: TrialRecord | Replicate, index: Index) -> Floats | None:
     artifacts = trial.artifacts
     value = trial.values.get("attack_accuracy")
     if value is None or not artifacts.get("attack") or not artifacts.get("judge"):
         return None
 
     def recognised(folder: str) -> Floats | None:
-        result = _evaluation(folder, artifacts["judge"], index)
+        result = _stored("verdict", folder, artifacts["judge"], index)
         return None if result is None else np.array(result["per_identity"], dtype=np.float64)
 
     for folders in ([artifacts["attack"]], list(attack_folders(artifacts).values())):
@@ -87,12 +86,14 @@ class Judged:
         identities: labels of the attacked people, N.
         rates: share of each one's restarts that the judge recognised, in [0, 1], N.
         restarts: reconstructions of each.
+        scores: of each one's best reconstruction, the judge's own, as a cosine; None where it kept none.
         names: of all people whom the judge knows, by label; empty where an earlier version kept none.
     """
 
     identities: Sequence[int]
     rates: Sequence[float]
     restarts: int
+    scores: Sequence[float] | None
     names: Sequence[str]
 
 
@@ -101,7 +102,7 @@ def judged_attacks(trials: Sequence[TrialRecord]) -> list[list[Judged] | None]:
 
     None where a file of them is not here, or an earlier version wrote it without the number of restarts.
     """
-    index: dict[Path, dict[tuple[str, str], Path]] = {}
+    index: Index = {}
     rows: list[list[Judged] | None] = []
     for trial in trials:
         fresh = trial.confirmed.replicates if trial.confirmed else ()
@@ -115,25 +116,34 @@ def judged_attacks(trials: Sequence[TrialRecord]) -> list[list[Judged] | None]:
     return rows
 
 
-def _judged(folder: str, judge: str, index: dict[Path, dict[tuple[str, str], Path]]) -> Judged | None:
-    result = _evaluation(folder, judge, index) if folder and judge else None
+def _judged(folder: str, judge: str, index: Index) -> Judged | None:
+    result = _stored("verdict", folder, judge, index) if folder and judge else None
     if result is None or "restarts" not in result:
         return None
     rates = result["per_identity"]
     attacked = (key_parts(folder) or {}).get("identities")  # how many of the first, None for all, or which
     labels = attacked if isinstance(attacked, list) and len(attacked) == len(rates) else range(len(rates))
+    opinion = _stored("opinion", folder, judge, index) or {}
+    scores: list[list[float]] = opinion.get("scores") or []  # of each restart
     names = ((_json(Path(judge) / "result.json") or {}).get("result") or {}).get("identities")
-    return Judged(identities=list(labels), rates=rates, restarts=result["restarts"], names=names or ())
+    return Judged(
+        identities=opinion.get("identities") or list(labels),
+        rates=rates,
+        restarts=result["restarts"],
+        scores=[max(own) for own in zip(*scores, strict=True)] or None,
+        names=names or (),
+    )
 
 
-def _evaluation(
-    folder: str, judge: str, index: dict[Path, dict[tuple[str, str], Path]]
-) -> dict[str, Any] | None:
-    """Return the stored result of the judge in `judge` on the attack in `folder`; None if it is not here."""
+def _stored(stage: str, folder: str, judge: str, index: Index) -> dict[str, Any] | None:
+    """Return the result of a stage in which the judge in `judge` looks at the attack in `folder`.
+
+    None if it is not here.
+    """
     root = Path(folder).parent.parent
-    if root not in index:
-        index[root] = _verdicts(root)
-    place = index[root].get((Path(folder).name, Path(judge).name))
+    if (root, stage) not in index:
+        index[root, stage] = _judgements(root, stage)
+    place = index[root, stage].get((Path(folder).name, Path(judge).name))
     stored = None if place is None else _json(place / "result.json")
     result: dict[str, Any] | None = None if stored is None else stored["result"]
     return result
@@ -161,10 +171,10 @@ def _per_image(trial: TrialRecord | Replicate) -> Floats | None:
     return flags if np.isclose(flags.mean(), value, atol=1e-6) else None
 
 
-def _verdicts(root: Path) -> dict[tuple[str, str], Path]:
-    """Return the verdict folders of a store by what was judged and by whom: keys of attack and judge."""
+def _judgements(root: Path, stage: str) -> dict[tuple[str, str], Path]:
+    """Return the folders of a stage of a store by what was judged and by whom: keys of attack and judge."""
     folders: dict[tuple[str, str], Path] = {}
-    for place in sorted((root / "verdict").glob("*/key.json"), key=lambda p: p.stat().st_mtime):
+    for place in sorted((root / stage).glob("*/key.json"), key=lambda p: p.stat().st_mtime):
         parts = key_parts(str(place.parent)) or {}
         folders[str(parts.get("attack")), str(parts.get("judge"))] = place.parent
     return folders

@@ -15,10 +15,11 @@ from trainables.storage.store import disk_errors
 from trainables.storage.urls import redact
 
 State = optuna.trial.TrialState
-# Attributes of an Optuna study: its definition, what its paths named, and what its controls measured.
+# Attributes of an Optuna study: its definition, what its paths named, and what others measured of it or said.
 DEFINITION = "identity"
 SOURCES = "sources"
 CONTROLS = "controls"
+PANELS = "panels"
 NOISE = "seed_noise"  # replicates that tell the noise of training seeds: ``{"members", "results"}``
 
 
@@ -80,6 +81,12 @@ def stored_trials(url: str, name: str) -> tuple[dict[str, str], list[dict[str, A
 def stored_notes(url: str, name: str) -> dict[str, Any]:
     """Return what is kept with a study, by attribute: `DEFINITION`, `CONTROLS` and others."""
     return dict(optuna.load_study(study_name=name, storage=open_storage(url)).user_attrs)
+
+
+def write_note(url: str, name: str, attribute: str, value: Any) -> None:
+    """Keep `value`, JSON-ready, with the stored study `name` under `attribute`."""
+    with storage_errors(url):
+        optuna.load_study(study_name=name, storage=open_storage(url)).set_user_attr(attribute, value)
 
 
 def was_screened(result: Mapping[str, Any]) -> bool:

@@ -72,6 +72,22 @@ def test_the_attacked_people_are_those_that_the_attack_names(store):
     assert [(p.identity, p.name) for p in recovered([first])] == [(1, "id_b"), (0, "id_a")]
 
 
+def test_a_score_is_that_of_the_best_reconstruction_by_any_attack(store, tmp_path):
+    first, second = store(gmi=([0, 0.5, 0.5], 2)), store(gmi=([0, 0, 0], 1))
+    kept = [(first, [[0.1, 0.5, 0.7], [0.3, 0.4, 0.9]]), (second, [[0.2, 0.6, 0.1]])]
+    for artifacts, scores in kept:
+        key = artifacts["attack"].split("/")[-1]
+        place = tmp_path / "opinion" / key
+        place.mkdir(parents=True)
+        (place / "key.json").write_text(json.dumps({"attack": key, "judge": "j"}))
+        (place / "result.json").write_text(
+            json.dumps({"result": {"identities": [0, 1, 2], "scores": scores}})
+        )
+    people = recovered([as_trial({"number": n, "artifacts": a}) for n, (a, _) in enumerate(kept)])
+    assert [(person.identity, person.score) for person in people] == [(2, 0.9), (1, 0.6), (0, 0.3)]
+    assert "(33.3 %, best score 0.90) over 2 trials" in worst_off(people, trials=2)
+
+
 def test_what_is_not_known_in_full_is_not_told(store, tmp_path):
     known = as_trial({"artifacts": store(gmi=([1.0, 0.0, 0.0], 1))})
     assert recovered([]) is None
@@ -109,7 +125,15 @@ def test_people_are_in_the_json_and_back():
     person = PersonRecord(identity=4, name="id_c", recovered=3, attempts=8, trials=(1, 2))
     document = replace(as_study({}), people=(person,)).to_json()
     assert document["people"] == [
-        {"identity": 4, "name": "id_c", "recovered": 3, "attempts": 8, "rate": 0.375, "trials": [1, 2]}
+        {
+            "identity": 4,
+            "name": "id_c",
+            "recovered": 3,
+            "attempts": 8,
+            "rate": 0.375,
+            "score": None,
+            "trials": [1, 2],
+        }
     ]
     again = StudyRecords.from_json(json.loads(json.dumps(document)))
     assert list(again.people[0].trials) == [1, 2] and again.to_json() == document
@@ -128,9 +152,9 @@ def test_the_end_of_a_run_names_the_worst_off_and_a_table_everybody(store, capsy
     out = capsys.readouterr().out
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines() if "│" in line]
     assert rows == [
-        ["2", "id_c", "3", "4", "0.750", "0"],
-        ["0", "id_a", "1", "4", "0.250", "0"],
-        ["1", "id_b", "0", "4", "0.000", ""],
+        ["2", "id_c", "3", "4", "0.750", "–", "0"],
+        ["0", "id_a", "1", "4", "0.250", "–", "0"],
+        ["1", "id_b", "0", "4", "0.000", "–", ""],
     ]
     with pytest.raises(ConfigError, match=r"some are not here, or there is no front yet \(--people\)"):
         show_people(as_study({}))

@@ -201,3 +201,18 @@ def test_a_study_that_cannot_tell_is_no_ground_for_a_choice():
     assert pick(study, max_attack_accuracy=0.3, anyway=True)["trial"] == 1
     tells = {"verdict": {"verdict": "tells", "reason": "clear", "remedies": []}, "power": None}
     assert pick(replace(study, controls=tells), max_attack_accuracy=0.3)["trial"] == 1
+
+
+def test_nobody_found_is_a_bound_in_a_choice_and_where_there_is_none(capsys):
+    squared = 1.959963984540054**2
+    ends = [0.0, squared / (60 + squared)]  # Wilson's, of 0 of 60
+    study = records(
+        trial(0, 0.9, 0.0, interval={"attack_accuracy": ends}, people={"attacked": 60, "found": 0})
+    )
+    bound = 1 - 0.05 ** (1 / 60)
+    show_pick(pick(study, min_accuracy=0.8))
+    assert f"  attack accuracy below {100 * bound:.1f} % at 95 %\n" in capsys.readouterr().out
+    with pytest.raises(
+        ConfigError, match=rf"the nearest is trial 0 .*attack accuracy below {bound:.3f} at 95 %"
+    ):
+        pick(study, min_accuracy=0.95)

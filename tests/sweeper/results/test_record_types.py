@@ -67,8 +67,17 @@ STUDY = {
     "seed_noise": {"probit": 0.1, "accuracy": 0.02, "freedom": 4},
     "interval_holds": "a sentence",
     "people": [
-        {"identity": 4, "name": "eve", "recovered": 3, "attempts": 8, "rate": 0.375, "trials": [1, 2]}
+        {
+            "identity": 4,
+            "name": "id_c",
+            "recovered": 3,
+            "attempts": 8,
+            "rate": 0.375,
+            "score": 0.5,
+            "trials": [1, 2],
+        }
     ],
+    "panels": {"answers": 3},
 }
 
 

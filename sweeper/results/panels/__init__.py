@@ -1,0 +1,1 @@
+"""Panels of reconstructions for readers, and their answers as a judge."""
