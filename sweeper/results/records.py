@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from sweeper.results.controls.assessment import assessed
 from sweeper.results.record_types import StudyRecords, TrialRecord, json_ready
 from sweeper.storage.home import Home, open_home
 from sweeper.study.objectives import reference_point
@@ -45,7 +46,7 @@ def study_records(home: Home, name: str, *, history: bool = True) -> StudyRecord
     """
     from sweeper.results.confirmed import with_confirmation
     from sweeper.search.confirmation_log import stored_confirmation
-    from sweeper.search.reading import CONTROLS, DEFINITION, stored_notes, stored_trials
+    from sweeper.search.reading import CONTROLS, DEFINITION, STOPPED, stored_notes, stored_trials
     from sweeper.statistics.hypervolume import hypervolume
     from sweeper.statistics.pareto import non_dominated
 
@@ -53,6 +54,9 @@ def study_records(home: Home, name: str, *, history: bool = True) -> StudyRecord
     objectives, stored = stored_trials(home.storage, name)
     notes = stored_notes(home.storage, name)
     trials = {trial["number"]: _record(home, name, objectives, trial, history) for trial in stored}
+    for number, figures in ((notes.get(STOPPED) or {}).get("trials") or {}).items():
+        if figures is not None and int(number) in trials:
+            trials[int(number)] = replace(trials[int(number)], stopped=figures)
     complete = [trial for trial in trials.values() if trial.complete]
     feasible = [trial for trial in complete if trial.feasible]
     directions = list(objectives.values())
@@ -74,7 +78,21 @@ def study_records(home: Home, name: str, *, history: bool = True) -> StudyRecord
         controls=notes.get(CONTROLS),
         definition=notes.get(DEFINITION),
     )
-    return with_confirmation(records, *stored_confirmation(home.storage, name))
+    records = with_confirmation(records, *stored_confirmation(home.storage, name))
+    return replace(records, controls=assessed(records.controls, _seed_deviation(records)))
+
+
+def _seed_deviation(records: StudyRecords) -> float | None:
+    """Return the deviation of an attack rate over training seeds, on the probit scale; None if not known."""
+    if "attack_accuracy" not in records.objectives or "test_accuracy" not in records.objectives:
+        return None
+    people = next((trial.people["attacked"] for trial in records.complete if trial.people), None)
+    if people is None or not any(len(trial.replicates) > 1 for trial in records.complete):
+        return None
+    from sweeper.results.comparing.resample import seed_noise
+
+    noise = seed_noise(records.complete, people)
+    return None if noise is None else noise.probit
 
 
 def check_exists(home: Home, name: str) -> None:

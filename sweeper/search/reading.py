@@ -15,9 +15,10 @@ from trainables.storage.store import disk_errors
 from trainables.storage.urls import redact
 
 State = optuna.trial.TrialState
-# Attributes of an Optuna study: its definition, and what its controls measured.
+# Attributes of an Optuna study: its definition, and what its controls measured, before and after the search.
 DEFINITION = "identity"
 CONTROLS = "controls"
+STOPPED = "stopped"
 
 
 def write_history(folder: Path, number: int, history: Mapping[str, Any]) -> None:

@@ -211,11 +211,12 @@ def verdict(
 ) -> Verdict:
     """Return whether the attack on the undefended target says more than pictures that never saw it.
 
-    interval: of the undefended rate, where more than people and restarts (`Rates.interval`) is known, such
-    as the noise of training seeds.
+    interval: of the undefended rate over training seeds as well, where their noise is known (`with_seeds`);
+    else that over people and restarts counts (`Rates.interval`).
     """
+    wider = "" if interval is None else " over people and training seeds"
     interval = interval or undefended.interval
-    reached = f"the attack on the undefended target reaches {written(undefended.mean, interval)}"
+    reached = f"the attack on the undefended target reaches {written(undefended.mean, interval)}{wider}"
     if clear(interval, null):
         floor = f"the floor of {null}, which pictures reach that never saw a target"
         return Verdict(verdict="tells", reason=f"{reached}, clear of {floor}")

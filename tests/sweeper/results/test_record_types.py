@@ -48,6 +48,7 @@ TRIAL = {
         "replicates": [REPLICATE],
         "front_probability": 0.25,
     },
+    "stopped": {"epoch": 3, "attack_accuracy": 0.5, "verdict": "leaks less"},
 }
 STUDY = {
     "study": "mine",
@@ -59,6 +60,9 @@ STUDY = {
     "verdict": "tells",
     "reason": "a text",
     "power": 0.9,
+    "remedies": [],
+    "budget": None,
+    "still_rising": None,
     "judges": [],
     "controls": {"verdict": {"verdict": "tells", "reason": "a text"}, "power": 0.9},
 }

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from sweeper.statistics.power import effective_people, people_needed, power_of, smallest_difference
+from sweeper.statistics.power import (
+    effective_people,
+    people_needed,
+    people_within_reach,
+    power_of,
+    restarts_needed,
+    smallest_difference,
+)
 
 
 def simulated_power(first, second, people, seed_deviation=0.0, repetitions=20_000):
@@ -66,3 +73,29 @@ def test_the_smallest_difference_is_where_the_power_is_reached():
 def test_an_attack_at_its_floor_shows_nothing():
     assert smallest_difference(0.033, 60) is None
     assert smallest_difference(0.0, 60) is None
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "people", "expected"),
+    [(0.067, 0.0, 60, 0.5), (0.033, 0.005, 214, 0.44), (0.033, 0.014, 214, 0.15)],
+)
+def test_power_at_low_rates_on_the_normal_scale(first, second, people, expected):
+    assert power_of(first, second, people) == pytest.approx(expected, abs=0.06)
+
+
+def test_people_within_reach_of_a_floor_have_the_power_that_was_asked_for():
+    assert people_within_reach(0.033, 0.005) == people_needed(0.033, 0.005)
+    for restarts, deviation in ((1, 0.01), (5, 0.01), (5, 0.0)):
+        people = people_within_reach(0.1, 0.03, restarts=restarts, seed_deviation=deviation)
+        worth = [effective_people(number, restarts) for number in (people, people - 1)]
+        power = [power_of(0.1, 0.03, number, seed_deviation=deviation / 2**0.5) for number in worth]
+        assert power[0] >= 0.8 - 1e-9 and power[1] < 0.8
+    assert people_within_reach(0.1, 0.03, seed_deviation=0.2) is None  # hidden from any number
+
+
+def test_restarts_are_needed_until_people_are_worth_enough():
+    assert restarts_needed(60, 60) == 1
+    for needed in (61, 90, 110):
+        count = restarts_needed(60, needed)
+        assert effective_people(60, count) >= needed - 1e-9 > effective_people(60, count - 1) - 2e-9
+    assert restarts_needed(60, 120) is None  # what ever so many are worth
