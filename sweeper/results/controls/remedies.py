@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sweeper.results.controls.figures import budget_curve
-from sweeper.statistics.power import effective_people, people_within_reach, restarts_needed
+from sweeper.statistics.power import effective_people, exact_power, people_within_reach, restarts_needed
 
+MOST_EXACT = 1000  # people; more take seconds
 TEXTS = {
     "people": "attack more people",
     "restarts": "more restarts of the attack",
@@ -86,9 +87,11 @@ def _people(controls: Mapping[str, Any]) -> Remedy | None:
     needed = people_within_reach(rate, floor, restarts=restarts, seed_deviation=spread)
     if needed is None:
         return None  # training seeds alone hide the difference
-    return _counted(
-        "people", needed, people, f"about {needed:,} for a chance of 80 %; {people} were attacked"
-    )
+    figure = f"about {needed:,} for a chance of 80 %; {people} were attacked"
+    worth = round(effective_people(people, restarts))
+    if not spread and worth <= MOST_EXACT:
+        figure += f", a chance of {exact_power(rate, floor, worth):.0%}"
+    return _counted("people", needed, people, figure)
 
 
 def _restarts(controls: Mapping[str, Any]) -> Remedy | None:

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import binom, fisher_exact, norm
 
 from sweeper.statistics.power import (
     effective_people,
+    exact_power,
     people_needed,
     people_within_reach,
     power_of,
@@ -77,10 +78,24 @@ def test_an_attack_at_its_floor_shows_nothing():
 
 @pytest.mark.parametrize(
     ("first", "second", "people", "expected"),
-    [(0.067, 0.0, 60, 0.5), (0.033, 0.005, 214, 0.44), (0.033, 0.014, 214, 0.15)],
+    [(0.067, 0.0, 60, 0.2), (0.033, 0.005, 214, 0.44), (0.033, 0.014, 214, 0.15)],
 )
-def test_power_at_low_rates_on_the_normal_scale(first, second, people, expected):
-    assert power_of(first, second, people) == pytest.approx(expected, abs=0.06)
+def test_exact_power_at_low_rates(first, second, people, expected):
+    assert exact_power(first, second, people) == pytest.approx(expected, abs=0.015)
+    assert power_of(first, second, people) > expected  # too hopeful here
+
+
+def test_exact_power_is_the_share_of_all_tables_that_fishers_test_rejects():
+    told = sum(
+        binom.pmf(one, 12, 0.7) * binom.pmf(other, 12, 0.1)
+        for one in range(13)
+        for other in range(13)
+        if fisher_exact([[one, 12 - one], [other, 12 - other]]).pvalue < 0.05
+    )
+    assert exact_power(0.7, 0.1, 12) == pytest.approx(told)
+    assert exact_power(0.1, 0.7, 12) == pytest.approx(told)
+    assert exact_power(1.0, 0.0, 12) == pytest.approx(1.0)
+    assert exact_power(0.4, 0.4, 30) < 0.05
 
 
 def test_people_within_reach_of_a_floor_have_the_power_that_was_asked_for():

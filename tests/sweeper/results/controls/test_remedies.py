@@ -3,7 +3,7 @@
 import pytest
 
 from sweeper.results.controls.remedies import TEXTS, remedies
-from sweeper.statistics.power import effective_people, people_needed, power_of
+from sweeper.statistics.power import effective_people, exact_power, people_needed, power_of
 
 ALL = ["people", "restarts", "iterations", "prior"]
 
@@ -35,6 +35,7 @@ def test_people_are_those_whom_the_power_calculation_asks_for(rate, floor, peopl
     remedy = by_name(controls(rate, floor, people))["people"]
     assert remedy.needed == people_needed(rate, floor) == pytest.approx(needed, rel=0.01)
     assert f"about {remedy.needed:,} for a chance of 80 %; {people} were attacked" in remedy.text
+    assert f"a chance of {exact_power(rate, floor, people):.0%})" in remedy.text
 
 
 def test_restarts_count_as_people_as_far_as_they_disagree():
