@@ -134,7 +134,7 @@ def _show_stopped(records: StudyRecords) -> None:
             str(beside["epoch"]),
             f"{beside['test_accuracy']:.3f}",
             f"{beside['attack_accuracy']:.3f} [{low:.3f}, {high:.3f}]",
-            texts.STOPPED_TEXTS[beside["verdict"]],
+            texts.SHORT_TEXTS[beside["verdict"]],
         )
     console(FRONT_WIDTH).print(table)
 

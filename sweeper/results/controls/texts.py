@@ -14,6 +14,11 @@ STOPPED_TEXTS = {
     NO_LESS: "protects no more than a worse classifier would",
     UNKNOWN: "cannot be told from a worse classifier",
 }
+SHORT_TEXTS = {
+    LESS: "leaks less",
+    NO_LESS: "no more than a worse classifier",
+    UNKNOWN: "cannot tell",
+}
 
 
 def rising_warning(controls: Mapping[str, Any] | None) -> str:
