@@ -1,6 +1,7 @@
 """Base of all methods: a frozen dataclass of its knobs, with a name, a summary, a source and a version."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -63,6 +64,11 @@ def named_knob(registry: Mapping[str, Any], default: Any = dataclasses.MISSING) 
 def knobs_marked(method: Any, mark: str) -> tuple[str, ...]:
     """Return the names of the fields of a dataclass (or of its instance) that carry `mark`, in order."""
     return tuple(field.name for field in dataclasses.fields(method) if field.metadata.get(mark))
+
+
+def length_share(method: Any, share: float) -> dict[str, int]:
+    """Return the knobs that say how long an attack runs, for `share` of its steps, rounded up; at least 1."""
+    return {name: max(1, math.ceil(share * getattr(method, name))) for name in knobs_marked(method, LENGTH)}
 
 
 def _knob(default: Any, mark: str) -> Any:

@@ -20,7 +20,7 @@ from trainables.attacks.base import Attack
 from trainables.attacks.sharding import Spread
 from trainables.config import AttackPlan, TrialConfig, load_trial
 from trainables.errors import ConfigError
-from trainables.method import LENGTH, knobs_marked
+from trainables.method import LENGTH, knobs_marked, length_share
 from trainables.results import AttackResult, TrialResult
 from trainables.runtime.progress import Report, silent
 from trainables.stages.data import load_data
@@ -74,9 +74,7 @@ def _short(attack: Attack, share: float) -> Attack | None:
     lost; else there is one restart.
     """
     knobs = {field.name for field in dataclasses.fields(attack)}
-    changes = {
-        name: max(1, math.ceil(share * getattr(attack, name))) for name in knobs_marked(attack, LENGTH)
-    }
+    changes = length_share(attack, share)
     if not changes:
         return None
     if "restarts" in knobs and not attack.is_prefix_of_longer:

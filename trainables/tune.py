@@ -207,6 +207,36 @@ def make_controls(
     return results.to_json()
 
 
+def make_stopped(
+    trial: dict[str, Any], request: Mapping[str, Any], *, store_root: str, device: str, report: Report
+) -> dict[str, Any]:
+    """Return, as JSON, what trials' attacks reach on the undefended target of `trial`, stopped.
+
+    request: ``most``, how many epochs are attacked, and ``trials``, each with its ``number``, its document as
+    ``trial`` and its ``validation_accuracy``. By number, as text; see `measure_stopped`.
+    """
+    from trainables.config import load_trial
+    from trainables.controls.stopped import DefendedTrial, measure_stopped
+
+    trials = [
+        DefendedTrial(
+            number=defended["number"],
+            config=load_trial(defended["trial"]),
+            validation_accuracy=defended["validation_accuracy"],
+        )
+        for defended in request["trials"]
+    ]
+    results = measure_stopped(
+        load_trial(trial),
+        trials,
+        request["most"],
+        store=Store(Path(store_root)),
+        device=device,
+        report=report,
+    )
+    return {str(number): None if made is None else made.to_json() for number, made in results.items()}
+
+
 def device_here() -> str:
     """Return "cuda" in a worker to which Ray gave (a part of) a GPU, else "cpu"."""
     import ray

@@ -1,6 +1,7 @@
 """A sweep before it runs: the resolved study, how many trials, what they will cost here."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from sweeper.engine.progress import spell_range
 from sweeper.engine.sweep import check_data
 from sweeper.statistics.power import effective_people, smallest_difference
 from sweeper.storage.home import Home
-from sweeper.study.checks import known_warnings
+from sweeper.study.checks import control_options, known_warnings
 from sweeper.study.study import Study
 from trainables.errors import ConfigError
 from trainables.runtime.duration import Duration
@@ -106,7 +107,25 @@ def _show_estimate(study: Study) -> None:
     seeds = study.search.replicates
     work = once + each * (study.budget * seeds + study.noise_runs)
     total = sweep_seconds(seconds, study.budget + study.noise_runs, replicates=seeds, concurrent=concurrent)
+    controls = _control_seconds(study, load_trial(study.trial), seconds)
+    if controls.high:
+        print(
+            f"# controls, one after the other: {spell_range(controls)}, stopped targets at the end included"
+        )
+    work, total = work + controls, total + controls
     print(f"# in all {spell_range(work)} of work: {spell_range(total)} from start to end")
+
+
+def _control_seconds(study: Study, template: "TrialConfig", seconds: Mapping[str, Duration]) -> Duration:
+    """Return how long the study's controls take by an estimate of its stages; `seconds`: of one trial."""
+    from trainables.controls.options import Controls
+    from trainables.controls.price import control_stages
+
+    options = control_options(study)
+    if options is None:
+        return Duration.exactly(0.0)
+    stages = control_stages(template, Controls(**options))
+    return sum((seconds[stage] * count for stage, count in stages.items()), Duration.exactly(0.0))
 
 
 def _contact_sheet(config: "TrialConfig", home: Home, name: str) -> str:

@@ -10,6 +10,7 @@ from sweeper.cli.console import WIDTH, console, warn
 from sweeper.engine.sweep import SweepResult
 from sweeper.results import formatting
 from sweeper.results.confirmed import LIKELY
+from sweeper.results.controls import texts
 from sweeper.results.panels.show import sentences
 from sweeper.results.people import worst_off
 from sweeper.results.record_types import StudyConfirmation, StudyRecords, TrialRecord
@@ -18,6 +19,7 @@ from sweeper.study.objectives import bound
 from sweeper.study.study import Study
 from trainables.errors import ConfigError
 
+ACCURACIES = ("test accuracy", "attack accuracy")
 FRONT_WIDTH = 130  # where stdout is no terminal: two intervals and the standing fit
 
 
@@ -81,6 +83,7 @@ def show_front(records: StudyRecords, *, everything: bool = False) -> None:
         print(worst)
     for sentence in sentences(records.panels):
         print(sentence)
+    _show_stopped(records)
     screened = [str(trial.number) for trial in records.trials if trial.state == "screened"]
     if screened:
         print(f"screened after a short attack: {len(screened)} trials ({', '.join(screened)})")
@@ -127,7 +130,9 @@ def show_warnings(records: StudyRecords, problems: list[str]) -> None:
     width = None if Console(stderr=True).is_terminal else WIDTH
     aside = Console(stderr=True, width=width, highlight=False)
     grouped = formatting.warnings(records.trials)
-    warn([*(f"{text} ({len(numbers)} trials)" for text, numbers in grouped.items()), *problems])
+    rising = texts.rising_warning(records.controls)
+    trials = [f"{text} ({len(numbers)} trials)" for text, numbers in grouped.items()]
+    warn([*trials, *([rising] if rising else []), *problems])
     failed = Counter(str(trial.reason) for trial in records.trials if trial.state == "failed")
     if failed:
         aside.print(f"{failed.total()} failed trials:", style="yellow")
@@ -160,6 +165,31 @@ def _show_controls(records: StudyRecords) -> None:
         table.add_row(name, shown, formatting.decimals("attack_accuracy", rate, ends), meaning)
     console(FRONT_WIDTH).print(table)
     print(formatting.verdict(records))
+    budget = texts.budget_sentence(records.controls)
+    if budget:
+        print(budget)
+
+
+def _show_stopped(records: StudyRecords) -> None:
+    """Print the front beside the undefended target stopped at its accuracies."""
+    trials = [trial for trial in records.members if trial.stopped is not None]
+    if not trials:
+        return
+    table = Table(title="Beside the undefended target, stopped where it is as accurate", title_justify="left")
+    for column in ("trial", *ACCURACIES, "stopped after epoch", *ACCURACIES, "the trial"):
+        table.add_column(column)
+    for trial in trials:
+        beside = trial.stopped or {}
+        low, high = beside["interval"]
+        table.add_row(
+            str(trial.number),
+            *(f"{trial.values[name]:.3f}" for name in ("test_accuracy", "attack_accuracy")),
+            str(beside["epoch"]),
+            f"{beside['test_accuracy']:.3f}",
+            f"{beside['attack_accuracy']:.3f} [{low:.3f}, {high:.3f}]",
+            texts.SHORT_TEXTS[beside["verdict"]],
+        )
+    console(FRONT_WIDTH).print(table)
 
 
 def _caption(records: StudyRecords) -> str:

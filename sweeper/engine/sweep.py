@@ -3,7 +3,7 @@
 import errno
 import functools
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from sweeper.results.records import study_records
 from sweeper.search.ask_tell import TrialSource
 from sweeper.search.noise_replicates import NoiseReplicates
 from sweeper.search.optuna_study import OptunaStudy
-from sweeper.search.reading import CONTROLS
+from sweeper.search.reading import CONTROLS, STOPPED
 from sweeper.search.replicates import run_replicates
 from sweeper.storage.databases import check_tracking
 from sweeper.storage.home import Home
@@ -84,7 +84,8 @@ def sweep(
             display.say("checking the data")
             warner.tell(check_data(study), "")
         tracker = None if closed else _tracker(study, home)
-        if not source.finished:
+        due = optuna_study.notes.get(STOPPED, {}).get("due", False)  # of a sweep that was cut off at its end
+        if not source.finished or due:
             _keep(study, home)
             if not anyway:
                 _check_judge(study, home)
@@ -101,6 +102,7 @@ def sweep(
                         _prepare(study, home, allotment, display, make, remaining, source, warner, anyway)
                     if shared and run is None and make is None:
                         _measure_controls(study, home, allotment, display, optuna_study, warner)
+                        optuna_study.note(STOPPED, {**optuna_study.notes.get(STOPPED, {}), "due": True})
                     run_trials(
                         study,
                         home,
@@ -115,6 +117,8 @@ def sweep(
                         warner=warner,
                         anyway=anyway,
                     )
+                    if shared and run is None and make is None:
+                        _measure_after(study, home, allotment, display, optuna_study, warner)
             finally:
                 if tracker is not None and not source.finished:
                     tracker.close()
@@ -226,31 +230,77 @@ def _measure_controls(
     warner: Warner,
 ) -> None:
     """Measure the study's controls, if it wants some, and keep them with the study."""
-    from sweeper.engine.controls import measure
+    from sweeper.engine.controls import rising
     from sweeper.study.checks import control_options
 
     options = control_options(study)
     stored = optuna_study.notes.get(CONTROLS) or {}
     if options is None or stored.get("options") == options:
         return
+    results = _asked(study, home, allotment, display, options)
+    if isinstance(results, str):
+        warner.tell([f"no controls, so nobody knows what the attack's figures can tell: {results}"], "")
+        return
+    rises = rising(results)
+    optuna_study.note(CONTROLS, {"options": options, **results, **({"still_rising": rises} if rises else {})})
+    verdict = results["verdict"] or {}
+    if verdict.get("verdict") == "cannot tell":
+        warner.tell([f"this study cannot tell: {verdict['reason']}"], "")
+
+
+def _asked(
+    study: Study, home: Home, allotment: TrialResources, display: Display, request: Any, **make: Any
+) -> Any:
+    """Return what a worker made of a `request` for controls, or why it could not; a signal ends it."""
+    from sweeper.engine.controls import measure
+
     stopping = Stopping(lambda: None)
     with stoppable(stopping):
-        results = measure(
+        return measure(
             study,
-            options,
+            request,
             str(home.store.root),
             display,
             threads=allotment.threads,
             gpus=allotment.node_gpus,
             look=lambda: stopping.say(display),
+            **make,
         )
-    if isinstance(results, str):
-        warner.tell([f"no controls, so nobody knows what the attack's figures can tell: {results}"], "")
+
+
+def _measure_after(
+    study: Study,
+    home: Home,
+    allotment: TrialResources,
+    display: Display,
+    optuna_study: OptunaStudy,
+    warner: Warner,
+) -> None:
+    """Measure the controls that need the front, and hold the others against the noise of training seeds."""
+    from sweeper.engine.controls import measure_stopped
+
+    if not optuna_study.finished:
         return
-    optuna_study.note(CONTROLS, {"options": options, **results})
-    verdict = results["verdict"] or {}
-    if verdict.get("verdict") == "cannot tell":
-        warner.tell([f"this study cannot tell: {verdict['reason']}"], "")
+    notes = optuna_study.notes
+    stored = notes.get(STOPPED) or {}
+    records = study_records(home, study.name, history=False)
+    with suppress(TrialError):  # told at the end
+        collect(records, home.store)
+    results = measure_stopped(
+        study,
+        records.members,
+        stored,
+        lambda request, make: _asked(study, home, allotment, display, request, make=make),
+    )
+    if isinstance(results, str):
+        warner.tell([f"no undefended target was stopped at the accuracies of the front: {results}"], "")
+    new = results if isinstance(results, dict) else stored
+    optuna_study.note(STOPPED, {**new, "due": False})
+    if records.controls is None or dict(records.controls) == notes.get(CONTROLS):
+        return
+    optuna_study.note(CONTROLS, dict(records.controls))
+    if records.verdict == "cannot tell":
+        warner.tell([f"with the noise of training seeds this study cannot tell: {records.reason}"], "")
 
 
 def _check_judge(study: Study, home: Home) -> None:

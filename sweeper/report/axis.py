@@ -67,3 +67,5 @@ def axis_for(name: str, direction: str, trials: Iterable[TrialRecord], start: fl
 def _reach(trial: TrialRecord, name: str) -> Iterator[float]:
     yield float(trial.values[name])
     yield from map(float, trial.interval.get(name) or ())
+    if trial.stopped is not None and name in trial.stopped:
+        yield float(trial.stopped[name])

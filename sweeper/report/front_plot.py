@@ -106,6 +106,7 @@ def front_svg(
             f'<rect y="{-higher}" width="{WIDTH}" height="{HEIGHT + higher}" fill="var(--paper)"/>',
             *_frame(x, y),
             *_floor(records, x),
+            *_stopped(records, x, y),
             *legend,
             *below,
             *above,
@@ -179,6 +180,28 @@ def _floor(records: Sequence[StudyRecords], x: Axis) -> Iterator[str]:
             yield f'<text class="soft" x="{x(level) + 5:.1f}" y="{TOP + 12}">{name} {x.word(level)}</text>'
 
 
+def _stopped(records: Sequence[StudyRecords], x: Axis, y: Axis) -> Iterator[str]:
+    """Yield a cross for each undefended target that a single study stopped, tied to its trials."""
+    if len(records) > 1 or (x.name, y.name) != ("attack_accuracy", "test_accuracy"):
+        return
+    drawn: set[str] = set()
+    for trial in front(records[0]):
+        if trial.stopped is None:
+            continue
+        px, py = x(trial.stopped[x.name]), y(trial.stopped[y.name])
+        yield (
+            f'<path d="M{px:.1f} {py:.1f}L{x(trial.values[x.name]):.1f} {y(trial.values[y.name]):.1f}" '
+            'stroke="var(--soft)" stroke-dasharray="1 3"/>'
+        )
+        cross = f"M{px - 4:.1f} {py - 4:.1f}l8 8m-8 0l8 -8"
+        if cross not in drawn:
+            drawn.add(cross)
+            yield (
+                f'<path class="stopped" d="{cross}" stroke="var(--ink)" stroke-width="1.6" fill="none">'
+                f"<title>undefended, stopped after epoch {trial.stopped['epoch']}</title></path>"
+            )
+
+
 def _legend(shown: Sequence[StudyRecords], kinds: dict[str, int], several: bool) -> tuple[list[str], int]:
     """Return the legend, and how many lines it takes; the last one ends with the hint."""
     items: list[tuple[str, str, int]] = []  # a drawing at the origin, its label, how far the label is in
@@ -190,6 +213,9 @@ def _legend(shown: Sequence[StudyRecords], kinds: dict[str, int], several: bool)
         colour = "var(--ink)" if several else f"var(--c{place % 8})"
         mark = f'<path class="point" d="{_shape(place, 6, 0, 6)}" fill="{colour}"/>'
         items.append((mark, "no defense" if kind == "none" else kind, 18))
+    if len(shown) == 1 and any(isinstance(t, TrialRecord) and t.stopped for t in front(shown[0])):
+        mark = '<path d="M2 -4l8 8m-8 0l8 -8" stroke="var(--ink)" stroke-width="1.6" fill="none"/>'
+        items.append((mark, "undefended, stopped", 18))
     rows: list[list[str]] = [[]]
     at = float(LEFT)
     for mark, label, indent in items:

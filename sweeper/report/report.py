@@ -15,6 +15,7 @@ from sweeper.report.sparkline import spark_svg
 from sweeper.results import formatting
 from sweeper.results.comparing.compare import check_comparable, compare, eligible, finished, front
 from sweeper.results.comparing.comparison_types import FrontComparison
+from sweeper.results.controls import texts
 from sweeper.results.importance import ENOUGH, importances
 from sweeper.results.panels.show import sentences
 from sweeper.results.people import recovered, worst_off
@@ -129,6 +130,9 @@ def _study(
         "readers": sentences(record.panels, names=False),
         "worst": worst_off(people, names=images, trials=len(best)),
         "summary": summary(record),
+        "budget": texts.budget_sentence(record.controls),
+        "rising": texts.rising_warning(record.controls),
+        "stopped": [(trial, texts.stopped_sentence(trial)) for trial in best if trial.stopped is not None],
         "infeasible": [trial for trial in done if trial.feasible is False],
         "screened": [trial for trial in record.trials if trial.state == "screened"],
         "failed": [trial for trial in record.trials if trial.state == "failed"],

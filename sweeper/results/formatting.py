@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from sweeper.results.controls.remedies import remedies
 from sweeper.results.record_types import Ends, StudyRecords, TrialRecord
 from sweeper.study.metrics import SHARE, find_metric
 from trainables.results import count_behind, upper_bound
@@ -220,14 +221,6 @@ def controls(documents: Mapping[str, Any] | None) -> list[tuple[str, str, float 
     return rows
 
 
-REMEDIES = {
-    "people": "attack more people",
-    "restarts": "more restarts of the attack",
-    "iterations": "more steps of the attack",
-    "prior": "a prior that can show the people",
-}
-
-
 def verdict(records: StudyRecords) -> str:
     """Return what a study tells by its controls, with its power, in one sentence; "" without controls."""
     if records.verdict is None:
@@ -237,6 +230,7 @@ def verdict(records: StudyRecords) -> str:
     if power.get("power") is not None:
         ends = f" ({power['interval'][0]:.2f} to {power['interval'][1]:.2f})" if power["interval"] else ""
         text += f"; its attack gets {power['power']:.2f}{ends} of the way from floor to ceiling"
-    if records.remedies:
-        text += f"; what would help: {', '.join(REMEDIES[remedy] for remedy in records.remedies)}"
+    helpful = remedies(records.controls)
+    if helpful:
+        text += f"; what would help: {', '.join(remedy.text for remedy in helpful)}"
     return f"{text}."

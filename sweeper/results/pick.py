@@ -9,6 +9,8 @@ import numpy as np
 
 from sweeper.results import formatting
 from sweeper.results.confirmed import LIKELY
+from sweeper.results.controls import texts
+from sweeper.results.controls.figures import LESS
 from sweeper.results.one_data import check_one_data
 from sweeper.results.record_types import StudyRecords, TrialConfirmation, TrialRecord
 from sweeper.statistics.membership import drawn_means
@@ -200,7 +202,10 @@ def _advice(
             f"it was attacked with {met} alone, and a stronger attack may recover more: "
             f"`sweeper confirm {study} --attacks NAME` (`sweeper list attacks`)"
         )
-    return [*advice, *map(str, best.warnings)]
+    rising = texts.rising_warning(records.controls)
+    if best.stopped is not None and best.stopped["verdict"] != LESS:
+        advice.append(texts.stopped_sentence(best))
+    return [*advice, *([rising] if rising else []), *map(str, best.warnings)]
 
 
 def _more(study: str, fresh: TrialConfirmation, name: str, limit: float) -> str:

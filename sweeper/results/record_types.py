@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict
 if TYPE_CHECKING:  # scipy takes a moment
     from sweeper.statistics.seed_noise import PooledNoise
 
+from sweeper.results.controls.figures import budget_curve
+from sweeper.results.controls.remedies import remedies
+
 Ends = Sequence[float]  # the lower and the upper end of a 95 % interval
 VALIDATION = "validation_accuracy"
 
@@ -142,6 +145,8 @@ class TrialRecord:
         finished: ISO moment, None if not known.
         history: stage -> curve; None if it was not asked for.
         confirmed: fresh measurements; None without any.
+        stopped: figures of the undefended target stopped where it is as accurate, and whether this trial
+            leaks less (``sweeper.results.controls``); None where that was not measured or not reached.
     """
 
     number: int
@@ -172,6 +177,7 @@ class TrialRecord:
     finished: str | None = None
     history: Mapping[str, Sequence[Mapping[str, Any]]] | None = None
     confirmed: TrialConfirmation | None = None
+    stopped: Mapping[str, Any] | None = None
 
     @property
     def complete(self) -> bool:
@@ -326,9 +332,10 @@ class StudyRecords:
         return self._verdict.get("reason")
 
     @property
-    def remedies(self) -> list[str]:
-        """Return what would help a study that cannot tell, the likeliest first; empty for one that tells."""
-        return list(self._verdict.get("remedies") or ())
+    def still_rising(self) -> bool | None:
+        """Return whether more steps of the attack would find more; None where that was not measured."""
+        rising: bool | None = ((self.controls or {}).get("still_rising") or {}).get("undefended")
+        return rising
 
     @property
     def _verdict(self) -> Mapping[str, Any]:
@@ -356,6 +363,9 @@ class StudyRecords:
             "verdict": self.verdict,
             "reason": self.reason,
             "power": (self.controls or {}).get("power"),
+            "remedies": [remedy.to_json() for remedy in remedies(self.controls)],
+            "budget": budget_curve((self.controls or {}).get("undefended")),
+            "still_rising": self.still_rising,
             "judges": self.judges,
             "controls": None if self.controls is None else dict(self.controls),
             "seed_noise": None if self.seed_noise is None else dataclasses.asdict(self.seed_noise),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from sweeper.results.controls.assessment import assessed
 from sweeper.results.one_data import check_one_data
 from sweeper.results.record_types import StudyRecords, TrialRecord, json_ready
 from sweeper.storage.home import Home, open_home
@@ -49,7 +50,15 @@ def study_records(home: Home, name: str, *, history: bool = True) -> StudyRecord
     from sweeper.results.people import recovered
     from sweeper.results.seed_noise import with_seed_noise
     from sweeper.search.confirmation_log import stored_confirmation
-    from sweeper.search.reading import CONTROLS, DEFINITION, NOISE, PANELS, stored_notes, stored_trials
+    from sweeper.search.reading import (
+        CONTROLS,
+        DEFINITION,
+        NOISE,
+        PANELS,
+        STOPPED,
+        stored_notes,
+        stored_trials,
+    )
     from sweeper.statistics.hypervolume import hypervolume
     from sweeper.statistics.pareto import non_dominated
 
@@ -57,6 +66,9 @@ def study_records(home: Home, name: str, *, history: bool = True) -> StudyRecord
     objectives, stored = stored_trials(home.storage, name)
     notes = stored_notes(home.storage, name)
     trials = {trial["number"]: _record(home, name, objectives, trial, history) for trial in stored}
+    for number, figures in ((notes.get(STOPPED) or {}).get("trials") or {}).items():
+        if figures is not None and int(number) in trials:
+            trials[int(number)] = replace(trials[int(number)], stopped=figures)
     complete = [trial for trial in trials.values() if trial.complete]
     feasible = [trial for trial in complete if trial.feasible]
     directions = list(objectives.values())
@@ -81,7 +93,9 @@ def study_records(home: Home, name: str, *, history: bool = True) -> StudyRecord
     )
     records = with_confirmation(records, *stored_confirmation(home.storage, name))
     records = with_seed_noise(records, notes.get(NOISE))
-    return replace(records, people=recovered(records.members))
+    deviation = None if records.seed_noise is None else records.seed_noise.probit
+    controls = assessed(records.controls, deviation)
+    return replace(records, controls=controls, people=recovered(records.members))
 
 
 def check_exists(home: Home, name: str) -> None:

@@ -21,6 +21,7 @@ SOURCES = "sources"
 CONTROLS = "controls"
 PANELS = "panels"
 NOISE = "seed_noise"  # replicates that tell the noise of training seeds: ``{"members", "results"}``
+STOPPED = "stopped"
 
 
 def write_history(folder: Path, number: int, history: Mapping[str, Any]) -> None:

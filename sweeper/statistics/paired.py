@@ -33,6 +33,11 @@ class PairedTest:
     second_only: int
 
     @property
+    def p_higher(self) -> float:
+        """Return the one-sided p that the first figure is higher; half the two-sided one on that side."""
+        return self.p / 2 if self.difference > 0 else 1 - self.p / 2
+
+    @property
     def differ(self) -> bool:
         """Return whether the test tells the two apart at 5 %."""
         return self.p < LEVEL

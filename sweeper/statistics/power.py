@@ -8,8 +8,12 @@ arms count as independent, which is cautious where they are the same.
 import math
 from statistics import NormalDist
 
+import numpy as np
+from numpy.typing import NDArray
+
 _NORMAL = NormalDist()
 LEVEL, POWER = 0.05, 0.8
+MOST_PEOPLE = 1_000_000
 
 
 def people_needed(first: float, second: float, *, power: float = POWER) -> int:
@@ -42,6 +46,35 @@ def power_of(first: float, second: float, people: float, *, seed_deviation: floa
     return _NORMAL.cdf((distance - reach) / as_it_is) + _NORMAL.cdf((-distance - reach) / as_it_is)
 
 
+def exact_power(first: float, second: float, people: int) -> float:
+    """Return the chance that Fisher's exact test tells two rates apart, of `people` each, two-sided at 5 %.
+
+    Where few people are found the normal approximation of `power_of` is too hopeful; nothing is approximated
+    here: all tables of two counts are gone through (Fisher, The Design of Experiments, 1935, section 21.02).
+    """
+    counts = np.arange(people + 1)
+    choose = np.array([math.comb(people, int(count)) / 2**people for count in counts])
+    chance = [_binomial(people, rate) for rate in (first, second)]
+    told = 0.0
+    for total in range(2 * people + 1):
+        one = counts[max(0, total - people) : min(people, total) + 1]
+        tables = choose[one] * choose[total - one]
+        tables = tables / tables.sum()
+        unlikely = np.array([tables[tables <= likely * (1 + 1e-7)].sum() < LEVEL for likely in tables])
+        told += float((chance[0][one] * chance[1][total - one])[unlikely].sum())
+    return told
+
+
+def _binomial(people: int, rate: float) -> NDArray[np.float64]:
+    """Return the chance of each count from 0 to `people`, (people + 1,)."""
+    counts = np.arange(people + 1)
+    if rate in (0.0, 1.0):
+        return (counts == rate * people).astype(np.float64)
+    ways = [math.lgamma(people + 1) - math.lgamma(n + 1) - math.lgamma(people - n + 1) for n in counts]
+    logs = np.array(ways) + counts * math.log(rate) + (people - counts) * math.log1p(-rate)
+    return np.exp(logs)
+
+
 def effective_people(people: int, restarts: int, agreement: float = 0.5) -> float:
     """Return how many people with one restart each are worth `people` with several.
 
@@ -49,6 +82,49 @@ def effective_people(people: int, restarts: int, agreement: float = 0.5) -> floa
     (design effect of Kish, Survey Sampling, 1965).
     """
     return people * restarts / (1 + (restarts - 1) * agreement)
+
+
+def people_within_reach(
+    rate: float,
+    floor: float,
+    *,
+    restarts: int = 1,
+    seed_deviation: float = 0.0,
+    power: float = POWER,
+    agreement: float = 0.5,
+) -> int | None:
+    """Return how many people, each attacked `restarts` times, tell `rate` from `floor` with chance `power`.
+
+    seed_deviation: of `rate` over training seeds; the floor is trained on nothing. None where it alone hides
+    the difference from however many. agreement: see `effective_people`. Raises `ValueError` for equal rates.
+    """
+    each, deviation = effective_people(1, restarts, agreement), seed_deviation / math.sqrt(2)
+
+    def enough(people: int) -> bool:
+        return power_of(rate, floor, people * each, seed_deviation=deviation) >= power
+
+    if not seed_deviation:
+        return math.ceil(people_needed(rate, floor, power=power) / each)
+    if rate == floor or not enough(MOST_PEOPLE):
+        return None
+    low, high = 0, MOST_PEOPLE  # so many are not enough, and enough
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
+def restarts_needed(people: int, needed: float, agreement: float = 0.5) -> int | None:
+    """Return how many restarts make `people` worth `needed` with one each; None where no number does.
+
+    agreement: see `effective_people`; so many restarts of a person are worth less than 1 / agreement people.
+    """
+    if people >= needed:
+        return 1
+    room = people - agreement * needed
+    if room <= 0:
+        return None
+    return math.ceil((1 - agreement) * needed / room - 1e-9)
 
 
 def smallest_difference(

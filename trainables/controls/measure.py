@@ -64,7 +64,13 @@ def measure_controls(
         if controls.ceiling
         else None,
         positive=positive_target(
-            config, attack, controls.smoothing, store=store, device=device, report=report
+            config,
+            attack,
+            controls.smoothing,
+            budget=controls.budget,
+            store=store,
+            device=device,
+            report=report,
         )
         if controls.positive
         else None,
@@ -78,8 +84,12 @@ def _strongest(
     trial: TrialConfig, controls: Controls, trained: Stage, store: Store, device: str, report: Report
 ) -> TargetControl:
     names = [controls.attack] if controls.attack else list(trial.attack_plans)
-    results = [
-        attack_target("undefended", trial, name, trained, store=store, device=device, report=report)
-        for name in names
-    ]
-    return max(results, key=lambda control: control.rates.mean)
+
+    def attacked(name: str, budget: bool) -> TargetControl:
+        return attack_target(
+            "undefended", trial, name, trained, budget=budget, store=store, device=device, report=report
+        )
+
+    if len(names) > 1:  # of several only the strongest has its budget looked at
+        names = [max(names, key=lambda name: attacked(name, False).rates.mean)]
+    return attacked(names[0], controls.budget)

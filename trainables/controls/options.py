@@ -19,8 +19,11 @@ class Controls:
         positive: attack a target that must leak.
         smoothing: label smoothing of that target, in (0, 1).
         sampler: train a target in BiDO's identity-balanced batches without BiDO.
-        equal_accuracy: stop the undefended target where it is as accurate as each defended one; what asks for
-            a trial's accuracy is `trainables.controls.targets.stopped_target`.
+        stopped: attacks at most on the undefended target stopped where it is as accurate as a defended trial
+            of the front, once the search has ended; trials that reach one epoch share one. 0 leaves them out.
+        budget: attack the undefended target and the one that must leak for an eighth, a quarter and half of
+            the steps too. Where an attack's short run is the beginning of the long one that costs next to
+            nothing, else 0.875 of an attack each.
         attack: name of the attack that the controls run, as in `TrialConfig.attack_plans`; None takes the
             one that finds most on the undefended target.
     """
@@ -31,7 +34,8 @@ class Controls:
     positive: bool = True
     smoothing: float = 0.1
     sampler: bool = True
-    equal_accuracy: bool = True
+    stopped: int = 4
+    budget: bool = True
     attack: str | None = None
 
     def __post_init__(self) -> None:
@@ -39,6 +43,11 @@ class Controls:
             raise ConfigError(
                 f"null_pictures must be at least 0; got {self.null_pictures} (controls.null_pictures); "
                 "0 leaves the floor out"
+            )
+        if self.stopped < 0:
+            raise ConfigError(
+                f"stopped must be at least 0; got {self.stopped} (controls.stopped); "
+                "0 stops no undefended target early"
             )
         if not 0 < self.smoothing < 1:
             raise ConfigError(

@@ -3,6 +3,7 @@
 Pure functions of success rates per person; the people are the same, in the same order, for all.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -94,13 +95,21 @@ class Power:
 
 
 def power(
-    undefended: Rates, null: Rates, ceiling: Rates | None, *, draws: int = DRAWS, seed: int = 0
+    undefended: Rates,
+    null: Rates,
+    ceiling: Rates | None,
+    *,
+    seed_deviation: float = 0.0,
+    draws: int = DRAWS,
+    seed: int = 0,
 ) -> Power:
     """Return the power of an attack, with the percentile interval of `draws` paired redraws of the people.
 
     All three are drawn again together, since a person who is easy to draw is easy for all three. Where all
     people have one and the same rate, redraws say nothing of how sure it is: there the mean comes from
     Jeffreys' posterior of as many people. A redraw with no room between floor and ceiling counts as infinite.
+    seed_deviation: of a rate over training seeds, on the probit scale; the two networks that are attacked
+    were trained once each.
     """
     null_mean, mean = null.mean, undefended.mean
     if ceiling is None or not clear(ceiling.interval, null):
@@ -110,6 +119,9 @@ def power(
     generator = np.random.default_rng(derive(seed, "power"))
     index = generator.integers(people, size=(draws, people))
     low, middle, high = (_redrawn(rates, index, generator) for rates in (null, undefended, ceiling))
+    if seed_deviation:
+        noise = generator.normal(0.0, seed_deviation, (2, draws))
+        middle, high = (_shifted(rates, people, by) for rates, by in zip((middle, high), noise, strict=True))
     room, gained = high - low, middle - low
     ratio = np.where(room > 0, gained / np.where(room > 0, room, 1), np.copysign(np.inf, gained))
     ends = np.quantile(ratio, [0.025, 0.975], method="inverted_cdf").tolist()
@@ -132,6 +144,31 @@ def _redrawn(
         return means
     hits, people = each.sum(), len(each)
     return generator.beta(hits + 0.5, people - hits + 0.5, size=len(index))
+
+
+def _shifted(
+    rates: npt.NDArray[np.float64], people: int, by: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Return rates moved `by` so much on the probit scale, on which 0 and 1 are a quarter of a person off."""
+    quarter = 0.25 / people
+    probits = torch.special.ndtri(torch.from_numpy(rates.clip(quarter, 1 - quarter)))
+    moved: npt.NDArray[np.float64] = torch.special.ndtr(probits + torch.from_numpy(by)).numpy()
+    return moved
+
+
+def with_seeds(rates: Rates, seed_deviation: float) -> Interval:
+    """Return the 95 % interval of a rate over people like these and over training seeds.
+
+    seed_deviation: of the rate over training seeds, on the probit scale; the target was trained once. There
+    each end is as far from the rate as both sources of noise are together, as independent ones.
+    """
+    interval, quarter = rates.interval, 0.25 / len(rates.per_identity)
+    ends = torch.tensor([rates.mean, interval.low, interval.high], dtype=torch.float64)
+    middle, low, high = torch.special.ndtri(ends.clamp(quarter, 1 - quarter)).tolist()
+    seeds = NORMAL_975 * seed_deviation
+    low, high = middle - math.hypot(middle - low, seeds), middle + math.hypot(high - middle, seeds)
+    both = torch.special.ndtr(torch.tensor([low, high], dtype=torch.float64)).tolist()
+    return Interval(low=min(both[0], interval.low), high=max(both[1], interval.high))
 
 
 def clear(interval: Interval, null: Rates) -> bool:
@@ -177,11 +214,12 @@ def verdict(
 ) -> Verdict:
     """Return whether the attack on the undefended target says more than pictures that never saw it.
 
-    interval: of the undefended rate, where more than people and restarts (`Rates.interval`) is known, such
-    as the noise of training seeds.
+    interval: of the undefended rate over training seeds as well, where their noise is known (`with_seeds`);
+    else that over people and restarts counts (`Rates.interval`).
     """
+    wider = "" if interval is None else " over people and training seeds"
     interval = interval or undefended.interval
-    reached = f"the attack on the undefended target reaches {written(undefended.mean, interval)}"
+    reached = f"the attack on the undefended target reaches {written(undefended.mean, interval)}{wider}"
     if clear(interval, null):
         floor = f"the floor of {null}, which pictures reach that never saw a target"
         return Verdict(verdict="tells", reason=f"{reached}, clear of {floor}")

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
-from trainables.controls.power import Power, Rates, Verdict, power, verdict
+from trainables.controls.budget import BudgetPoint
+from trainables.controls.power import Power, Rates, Verdict, power, verdict, with_seeds
 from trainables.results import Interval
 
-Name = Literal["undefended", "ceiling", "positive", "sampler", "stopped"]
+Name = Literal["undefended", "ceiling", "positive", "sampler"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +80,7 @@ class TargetControl:
         metrics: all figures of the reconstructions.
         seconds: stage -> seconds.
         artifacts: ``target`` and ``attack`` -> folder in the store.
+        budget: of the same attack with parts of its steps; None where that was not measured.
     """
 
     name: Name
@@ -93,6 +95,7 @@ class TargetControl:
     metrics: Mapping[str, float]
     seconds: Mapping[str, float]
     artifacts: Mapping[str, str]
+    budget: tuple[BudgetPoint, ...] | None = None
 
     @property
     def rates(self) -> Rates:
@@ -115,15 +118,18 @@ class TargetControl:
             "metrics": dict(self.metrics),
             "seconds": dict(self.seconds),
             "artifacts": dict(self.artifacts),
+            "budget": None if self.budget is None else [point.to_json() for point in self.budget],
         }
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
         """Return what `to_json` made `document` of."""
         fields = {name: value for name, value in document.items() if name != "attack_accuracy"}
+        points = fields.get("budget")  # older documents have none
         return cls(
             **{
                 **fields,
+                "budget": None if points is None else tuple(BudgetPoint.from_json(point) for point in points),
                 "interval": Interval.from_json(fields["interval"]),
                 "per_identity": tuple(fields["per_identity"]),
             }
@@ -141,6 +147,8 @@ class ControlResults:
         ceiling: the best view of the people that there is, judged by the study's judge.
         positive: a target that must leak.
         sampler: BiDO's batches without BiDO; None also for an architecture without hooks.
+        seed_deviation: of an attack rate over training seeds, on the probit scale, where a study knows it;
+            power and verdict hold it.
     """
 
     attack: str
@@ -149,6 +157,7 @@ class ControlResults:
     ceiling: TargetControl | None = None
     positive: TargetControl | None = None
     sampler: TargetControl | None = None
+    seed_deviation: float | None = None
 
     @property
     def power(self) -> Power | None:
@@ -156,24 +165,29 @@ class ControlResults:
         if self.null is None:
             return None
         return power(
-            self.undefended.rates, self.null.rates, None if self.ceiling is None else self.ceiling.rates
+            self.undefended.rates,
+            self.null.rates,
+            None if self.ceiling is None else self.ceiling.rates,
+            seed_deviation=self.seed_deviation or 0.0,
         )
 
     @property
     def verdict(self) -> Verdict | None:
-        """Return whether the study tells anything, by people and restarts alone; None without a floor."""
+        """Return whether the study tells anything, by what noise is known; None without a floor."""
         if self.null is None:
             return None
         ceiling, positive = (
             None if control is None else control.rates for control in (self.ceiling, self.positive)
         )
-        return verdict(self.undefended.rates, self.null.rates, ceiling, positive)
+        interval = None if not self.seed_deviation else with_seeds(self.undefended.rates, self.seed_deviation)
+        return verdict(self.undefended.rates, self.null.rates, ceiling, positive, interval=interval)
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON-ready data, with ``power`` and what `verdict` says."""
         parts = {name: getattr(self, name) for name in ("undefended", *OPTIONAL, "power", "verdict")}
         return {
             "attack": self.attack,
+            "seed_deviation": self.seed_deviation,
             **{name: None if part is None else part.to_json() for name, part in parts.items()},
         }
 
@@ -182,6 +196,7 @@ class ControlResults:
         """Return what `to_json` made `document` of; power and verdict are computed again."""
         return cls(
             attack=document["attack"],
+            seed_deviation=document.get("seed_deviation"),  # older documents have none
             undefended=TargetControl.from_json(document["undefended"]),
             **{
                 name: None if document[name] is None else kind.from_json(document[name])

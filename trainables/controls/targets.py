@@ -1,12 +1,12 @@
-"""Targets of the controls, attacked alike: undefended, made to leak, in BiDO's batches, or stopped early."""
+"""Targets of the controls, attacked alike: undefended, made to leak, or in BiDO's batches."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
 
 from trainables.architectures import ARCHITECTURES
 from trainables.config import TrialConfig
+from trainables.controls.budget import make_budget
 from trainables.controls.results import Name, TargetControl
 from trainables.controls.smoothing import PositiveSmoothing
 from trainables.defenses.bido import BiDO
@@ -48,12 +48,18 @@ def attack_target(
     attack: str,
     trained: Stage,
     *,
+    budget: bool = False,
     store: Store,
     device: str = "cpu",
     report: Report = silent,
 ) -> TargetControl:
-    """Return what the attack named `attack` reaches on a trained target of `config`."""
+    """Return what the attack named `attack` reaches on a trained target of `config`.
+
+    budget: also with parts of its steps, see `make_budget`.
+    """
     plan = config.attack_plans[attack]
+    # The short ones come first: an attack that goes on from them does none of its steps twice.
+    points = make_budget(config, plan, trained, store=store, device=device, report=report) if budget else None
     result = run_attack(config, plan, trained, store=store, device=device, report=report)
     return TargetControl(
         name=name,
@@ -68,6 +74,7 @@ def attack_target(
         metrics=result.metrics,
         seconds={"target": trained.seconds, **result.seconds},
         artifacts={"target": str(trained.path), "attack": result.path},
+        budget=points,
     )
 
 
@@ -76,18 +83,21 @@ def positive_target(
     attack: str,
     smoothing: float,
     *,
+    budget: bool = False,
     store: Store,
     device: str = "cpu",
     report: Report = silent,
 ) -> TargetControl:
-    """Return what the attack reaches on a target that must leak.
+    """Return what the attack reaches on a target that must leak; budget: see `attack_target`.
 
     The recipe's, undefended, trained to its last epoch whatever the validation says, nothing frozen, under
     label smoothing. If the attack finds nobody here, it finds nobody.
     """
     trial = leaking(config, smoothing)
     trained = make_target(trial, store=store, device=device, report=report, kept_epoch=config.target.epochs)
-    return attack_target("positive", trial, attack, trained, store=store, device=device, report=report)
+    return attack_target(
+        "positive", trial, attack, trained, budget=budget, store=store, device=device, report=report
+    )
 
 
 def sampler_target(
@@ -99,38 +109,3 @@ def sampler_target(
         return None
     trained = make_target(trial, store=store, device=device, report=report)
     return attack_target("sampler", trial, attack, trained, store=store, device=device, report=report)
-
-
-def epoch_reaching(history: Sequence[Mapping[str, float]], accuracy: float) -> int | None:
-    """Return the first epoch, from 1, whose validation accuracy is `accuracy` or more; None if none is."""
-    for row in history:
-        if row["validation_accuracy"] >= accuracy:
-            return int(row["epoch"])
-    return None
-
-
-def stopped_target(
-    config: TrialConfig,
-    attack: str,
-    accuracy: float,
-    *,
-    store: Store,
-    device: str = "cpu",
-    report: Report = silent,
-) -> TargetControl | None:
-    """Return what the attack reaches on the undefended target, stopped where it is as accurate as another.
-
-    accuracy: validation or test accuracy of a defended target, in [0, 1], compared with the undefended one's
-    validation accuracy of each epoch. A defense that only makes a worse classifier does no better than this
-    control. None for an accuracy that the undefended target never reaches: then nothing is to be excused.
-    Targets of one epoch are one target, whichever trial asks.
-    """
-    trial = undefended(config)
-    finished = make_target(trial, store=store, device=device, report=report)
-    epoch = epoch_reaching(finished.result["history"], accuracy)
-    if epoch is None:
-        return None
-    stopped = finished
-    if epoch != finished.result["best_epoch"]:
-        stopped = make_target(trial, store=store, device=device, report=report, kept_epoch=epoch)
-    return attack_target("stopped", trial, attack, stopped, store=store, device=device, report=report)

@@ -31,6 +31,7 @@ DOCUMENT = {
         "judge": {"kind": "classifier", "architecture": "small_cnn"},
     },
     "space": ["freeze_depth"],  # none, conv1 .. conv6
+    "controls": False,
 }
 SECONDS = {
     "pretrained": Duration(low=5, high=6),
@@ -120,6 +121,17 @@ def test_every_trial_pays_for_its_seeds(plan):
     assert "# each trained and attacked under 3 seeds\n" in out
     assert (75 + 4 * 3 * 6, 100 + 4 * 3 * 10) == (147, 220)
     assert "in all 2.5 to 3.5 min of work" in out
+
+
+def test_controls_are_priced_one_after_the_other(plan):
+    out = plan(search={"trials": 4}, resources={"concurrent": 1}, controls={"stopped": 2})
+    # judge of the ceiling; undefended, leaking, sampler and two stopped targets; six attacks, of which GMI's
+    # budget curves are parts; an evaluation of each and of six points.
+    low, high = 10 + 5 * 2 + 6 * 3 + 12 * 1, 14 + 5 * 4 + 6 * 5 + 12 * 1
+    assert f"# controls, one after the other: {spell_range(Duration(low=low, high=high))}, " in out
+    work = Duration(low=99 + low, high=140 + high)
+    assert f"in all {spell_range(work)} of work" in out
+    assert "# controls" not in plan(search={"trials": 4}, controls=False)
 
 
 def test_it_is_measured_with_a_trials_threads_over_the_ends_of_the_space(plan):

@@ -328,3 +328,42 @@ def test_what_decides_is_named_above_noise_alone(capsys, monkeypatch):
     out = capsys.readouterr().out
     assert "what decides the front: x 80% (noise reaches 50%)\n" in out
     assert "what decides test accuracy: no parameter above noise\n" in out
+
+
+def test_stopped_targets_stand_below_the_front_and_a_rising_attack_is_a_warning(capsys):
+    stopped = {
+        "epoch": 4,
+        "test_accuracy": 0.81,
+        "attack_accuracy": 0.525,
+        "interval": [0.37, 0.67],
+        "difference": 0.2,
+        "p": 0.01,
+        "verdict": "leaks less",
+    }
+    points = [{"share": 0.5, "attack_accuracy": 0.2, "interval": [0.1, 0.3]}]
+    document = {
+        "study": "one",
+        "objectives": {"test_accuracy": "maximize", "attack_accuracy": "minimize"},
+        "reference_point": {"test_accuracy": 0.0, "attack_accuracy": 1.0},
+        "trials": [
+            {"number": 3, "values": {"test_accuracy": 0.8, "attack_accuracy": 0.325}, "on_front": True}
+            | {"stopped": stopped}
+        ],
+        "controls": {
+            "undefended": {"attack_accuracy": 0.6, "interval": [0.5, 0.7], "test_accuracy": 0.9}
+            | {"budget": points},
+            "still_rising": {"undefended": True},
+        },
+    }
+    summary.show_front(as_study(document))
+    text = capsys.readouterr().out
+    assert "stopped where it is as accurate" in text and "0.525 [0.370, 0.670]" in text
+    assert "leaks less" in text
+    assert "0.200, 0.600 with half and all of its steps; still rising" in text
+    summary.show_warnings(as_study(document), [])
+    assert "still rising" in capsys.readouterr().err
+    del document["trials"][0]["stopped"], document["controls"]["still_rising"]
+    summary.show_front(as_study(document))
+    assert "stopped" not in capsys.readouterr().out
+    summary.show_warnings(as_study(document), [])
+    assert "rising" not in capsys.readouterr().err

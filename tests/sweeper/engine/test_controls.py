@@ -2,16 +2,20 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import ray
 
 from sweeper.engine import controls as module
 from sweeper.engine import sweep as sweep_module
-from sweeper.engine.controls import measure
+from sweeper.engine.controls import measure, measure_stopped, rising, stopped_request
 from sweeper.engine.progress import Silent, Warner
+from sweeper.results.record_types import TrialRecord
+from sweeper.results.records import study_records
 from sweeper.search.optuna_study import OptunaStudy
-from sweeper.search.reading import CONTROLS, stored_notes
+from sweeper.search.reading import CONTROLS, STOPPED, stored_notes
 from trainables.runtime.background import JobStatus
+from trainables.tune import make_stopped
 
 TELLS = {"verdict": {"verdict": "tells", "reason": "clear", "remedies": []}, "power": None}
 CANNOT = {"verdict": {"verdict": "cannot tell", "reason": "not clear", "remedies": ["people"]}, "power": None}
@@ -138,3 +142,113 @@ def test_controls_that_fail_are_a_warning_and_nothing_is_kept(kept):
     assert stored is None
     (line,) = lines
     assert line.startswith("WARNING: no controls") and "the disk went away" in line
+
+
+def curve(*people):
+    """Return a control with a budget curve: who is found with half of the steps, then with all."""
+    half, whole = ([1.0] * hits + [0.0] * (20 - hits) for hits in people)
+    return {"budget": [{"share": 0.5, "per_identity": half}], "per_identity": whole}
+
+
+def test_controls_with_a_curve_say_whether_the_attack_still_rises():
+    controls = {"undefended": curve(5, 15), "positive": curve(15, 15), "sampler": curve(5, 15)}
+    assert rising(controls) == {"undefended": True, "positive": False}
+    assert rising({"undefended": {"budget": None}, "positive": None}) == {}
+
+
+def test_the_sweep_keeps_whether_the_attack_still_rises(kept):
+    results = {**TELLS, "undefended": curve(5, 15)}
+    assert kept(results)[2] == {"options": {}, **results, "still_rising": {"undefended": True}}
+
+
+def member(number, defense="mid", accuracy=0.7):
+    metrics = {} if accuracy is None else {"validation_accuracy": accuracy}
+    return TrialRecord(number=number, state="complete", params={"x": 0.5}, defense=defense, metrics=metrics)
+
+
+def test_stopped_targets_are_asked_for_beside_defended_trials_of_the_front(cheap):
+    study = cheap()
+    members = [member(1), member(2, defense="none"), member(3, accuracy=None), member(4, accuracy=0.4)]
+    request = stopped_request(study, members)
+    assert request == {
+        "most": 4,
+        "trials": [
+            {"number": number, "trial": study.document({"x": 0.5}), "validation_accuracy": accuracy}
+            for number, accuracy in ((1, 0.7), (4, 0.4))
+        ],
+    }
+    assert stopped_request(cheap(controls={"stopped": 2}), members)["most"] == 2
+    for none in (False, {"stopped": 0}):
+        assert stopped_request(cheap(controls=none), members) is None
+    assert stopped_request(study, members[1:3]) is None
+
+
+STOPPED_TARGET = {"epoch": 3, "attack_accuracy": 0.5, "per_identity": [1.0] * 10 + [0.0] * 10}
+
+
+def test_stopped_targets_are_kept_beside_trials_and_asked_for_once(cheap, monkeypatch):
+    rates = {1: [0.0] * 20, 4: None}
+    monkeypatch.setattr(
+        "sweeper.engine.controls.per_identity",
+        lambda trials: [None if rates[t.number] is None else np.array(rates[t.number]) for t in trials],
+    )
+    asked = []
+
+    def ask(request, make):
+        asked.append((request["most"], [trial["number"] for trial in request["trials"]], make))
+        return {"1": STOPPED_TARGET, "4": STOPPED_TARGET}
+
+    members = [member(1), member(4)]
+    stored = measure_stopped(cheap(), members, {}, ask)
+    assert asked == [(4, [1, 4], make_stopped)]
+    assert stored["trials"]["1"]["verdict"] == "leaks less" and stored["trials"]["1"]["difference"] == 0.5
+    assert stored["trials"]["4"]["verdict"] == "cannot tell"  # nobody knows who was found there
+    assert measure_stopped(cheap(), members, stored, ask) is None and len(asked) == 1
+    later = measure_stopped(cheap(), members[:1], stored, lambda *_: {"1": None})  # the front has moved
+    assert later["trials"] == {"1": None, "4": stored["trials"]["4"]}
+    assert measure_stopped(cheap(), members, {}, lambda *_: "no room") == "no room"
+
+
+@pytest.fixture
+def ended(home, cheap, monkeypatch, result):
+    """End a study of one defended trial; return its warnings, what was asked for, its notes and records."""
+    allotment = SimpleNamespace(threads=1, node_gpus=0.0)
+
+    def run(results, trials=1, **changes):
+        study = cheap(search={"trials": trials}, **changes)
+        opened = OptunaStudy(study, home.storage, home.study(study.name) / "history")
+        if not opened.complete:
+            request = opened.ask()
+            figures = result(0.7, defense="mid", metrics={"validation_accuracy": 0.6})
+            opened.tell(request.number, {**figures, "params": request.assignment})
+        asked = []
+        monkeypatch.setattr(
+            "sweeper.engine.controls.measure",
+            lambda study, request, *rest, **others: asked.append(request) or results,
+        )
+        shown = Shown()
+        sweep_module._measure_after(study, home, allotment, shown, opened, Warner(shown))
+        return shown.lines, asked, stored_notes(home.storage, study.name), study_records(home, study.name)
+
+    return run
+
+
+def test_at_the_end_the_front_gets_its_stopped_targets_once(ended):
+    lines, asked, notes, records = ended({"0": STOPPED_TARGET})
+    assert lines == [] and [trial["number"] for trial in asked[0]["trials"]] == [0]
+    assert notes[STOPPED]["due"] is False
+    (trial,) = records.trials
+    assert (trial.stopped["epoch"], trial.stopped["verdict"]) == (3, "cannot tell")
+    assert records.to_json()["trials"][0]["stopped"]["attack_accuracy"] == 0.5
+    assert ended({"0": STOPPED_TARGET})[1] == []
+
+
+def test_before_the_end_no_target_is_stopped(ended):
+    lines, asked, notes, records = ended({"0": STOPPED_TARGET}, trials=2)
+    assert (lines, asked) == ([], []) and STOPPED not in notes and records.trials[0].stopped is None
+
+
+def test_stopped_targets_that_fail_are_a_warning_and_nothing_is_kept(ended):
+    lines, _, notes, records = ended("the disk went away")
+    assert len(lines) == 1 and "no undefended target was stopped" in lines[0]
+    assert notes[STOPPED] == {"due": False} and records.trials[0].stopped is None

@@ -205,3 +205,21 @@ def test_the_front_of_a_study_that_cannot_tell_is_hollow():
     record = study("one", 12)
     assert hollow(front_svg([controlled(record)])) == 0
     assert hollow(front_svg([controlled(record, "cannot tell")])) == len(front(record))
+
+
+def test_stopped_targets_are_crosses_tied_to_their_trials():
+    record = study("one", 12)
+    first, second = [trial for trial in front(record) if trial.defense != "none"][:2]
+    figures = {"epoch": 4, "test_accuracy": 0.31, "attack_accuracy": 0.42, "verdict": "cannot tell"}
+    for trial in record["trials"]:
+        if trial["number"] in (first.number, second.number):
+            trial["stopped"] = figures
+    svg = front_svg([record])
+    root = ET.fromstring(svg)
+    crosses = [path for path in root.iter(f"{SVG}path") if path.get("class") == "stopped"]
+    assert len(crosses) == 1  # both are held against one target
+    assert "undefended, stopped after epoch 4" in crosses[0][0].text
+    assert svg.count('stroke-dasharray="1 3"') == 2 and "undefended, stopped<" in svg
+    plain = front_svg([study("one", 12)])
+    assert "stopped" not in plain
+    assert 'class="stopped"' not in front_svg([record, study("two", 12, seed=1)])

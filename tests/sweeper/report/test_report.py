@@ -276,3 +276,48 @@ def test_nobody_found_is_a_bound_wherever_the_page_says_it(tmp_path):
     # Nowhere else is a zero but in the reference point and in the spread over restarts.
     before = [shown[: match.start()].rstrip()[-13:] for match in re.finditer(r"(?<!\d)0\.0 %", shown)]
     assert before == ["test accuracy", " accuracy std"]
+
+
+STOPPED = {
+    "epoch": 4,
+    "test_accuracy": 0.81,
+    "attack_accuracy": 0.525,
+    "interval": [0.37, 0.67],
+    "difference": 0.2,
+    "p": 0.01,
+}
+
+
+@pytest.mark.parametrize(
+    ("verdict", "words"),
+    [
+        ("leaks less", "leaks less than the undefended target stopped at its accuracy"),
+        ("leaks no less", "protects no more than a worse classifier would"),
+        ("cannot tell", "cannot be told from a worse classifier"),
+    ],
+)
+def test_the_front_stands_beside_stopped_targets(tmp_path, verdict, words):
+    trial = complete(1, 0.8, 0.3, on_front=True, stopped={**STOPPED, "verdict": verdict})
+    text = page([record("study", [trial])], tmp_path)
+    assert words in text and "A defense, or a worse classifier?" in text and "52.5 %" in text
+    plain = page([record("study", [complete(1, 0.8, 0.3, on_front=True)])], tmp_path)
+    assert "worse classifier" not in plain
+
+
+def test_an_attack_that_still_rises_is_flagged(tmp_path):
+    points = [{"share": 0.5, "attack_accuracy": 0.2, "interval": [0.1, 0.3]}]
+    controls = {
+        "undefended": {
+            "attack_accuracy": 0.6,
+            "interval": [0.5, 0.7],
+            "test_accuracy": 0.9,
+            "budget": points,
+        },
+        "verdict": {"verdict": "tells", "reason": "so it is", "remedies": []},
+        "power": None,
+    }
+    study = record("study", [complete(1, 0.8, 0.3, on_front=True)])
+    calm = page([study | {"controls": {**controls, "still_rising": {"undefended": False}}}], tmp_path)
+    assert "0.200, 0.600 with half and all of its steps" in calm and "still rising" not in calm
+    rising = page([study | {"controls": {**controls, "still_rising": {"undefended": True}}}], tmp_path)
+    assert "Attack accuracy on the undefended target is still rising" in rising

@@ -8,6 +8,7 @@ from records import as_study
 from sweeper.results.confirmed import with_confirmation
 from sweeper.results.pick import pick, show_pick
 from sweeper.results.seed_noise import WITHOUT, with_seed_noise
+from sweeper.statistics.power import people_needed
 from trainables.errors import ConfigError, TrialError
 
 
@@ -216,3 +217,43 @@ def test_nobody_found_is_a_bound_in_a_choice_and_where_there_is_none(capsys):
         ConfigError, match=rf"the nearest is trial 0 .*attack accuracy below {bound:.3f} at 95 %"
     ):
         pick(study, min_accuracy=0.95)
+
+
+def test_the_refusal_says_what_would_help_with_figures():
+    hits, floor = [1.0] * 2 + [0.0] * 58, 0.005
+    controls = {
+        "verdict": {**CANNOT["verdict"], "remedies": ["people", "restarts"]},
+        "power": None,
+        "undefended": {
+            "attack_accuracy": 2 / 60,
+            "interval": [0, 0.1],
+            "per_identity": hits,
+            "restarts": 1,
+        },
+        "null": {"rate": floor, "interval": [0.004, 0.006]},
+    }
+    needed = people_needed(2 / 60, floor)
+    study = replace(records(*SEARCHED), controls=controls)
+    with pytest.raises(
+        TrialError, match=rf"attack more people \(about {needed} for a chance of 80 %; 60 were"
+    ):
+        pick(study, max_attack_accuracy=0.3)
+
+
+def test_a_choice_that_is_no_better_than_a_worse_classifier_says_so():
+    stopped = {"attack_accuracy": 0.25, "p": 0.4, "epoch": 3, "test_accuracy": 0.8}
+    study = records(*SEARCHED)
+
+    def advice(**changes):
+        trials = tuple(replace(trial, **changes) for trial in study.trials)
+        return pick(replace(study, trials=trials), max_attack_accuracy=0.3)["advice"]
+
+    assert any(
+        "protects no more than a worse" in t for t in advice(stopped={**stopped, "verdict": "leaks no less"})
+    )
+    assert any(
+        "cannot be told from a worse" in t for t in advice(stopped={**stopped, "verdict": "cannot tell"})
+    )
+    assert not any("worse" in text for text in advice(stopped={**stopped, "verdict": "leaks less"}))
+    rising = replace(study, controls={"still_rising": {"undefended": True}})
+    assert any("still rising" in text for text in pick(rising, max_attack_accuracy=0.3)["advice"])

@@ -51,6 +51,7 @@ TRIAL = {
         "replicates": [REPLICATE],
         "front_probability": 0.25,
     },
+    "stopped": {"epoch": 3, "attack_accuracy": 0.5, "verdict": "leaks less"},
 }
 STUDY = {
     "study": "mine",
@@ -62,6 +63,9 @@ STUDY = {
     "verdict": "tells",
     "reason": "a text",
     "power": 0.9,
+    "remedies": [],
+    "budget": None,
+    "still_rising": None,
     "judges": [],
     "controls": {"verdict": {"verdict": "tells", "reason": "a text"}, "power": 0.9},
     "seed_noise": {"probit": 0.1, "accuracy": 0.02, "freedom": 4},

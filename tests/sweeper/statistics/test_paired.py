@@ -79,3 +79,11 @@ def test_nobody_found_is_below_a_rate(count, bound):
 def test_a_bound_needs_somebody():
     with pytest.raises(ValueError, match="at least one person; got 0"):
         upper_bound(0)
+
+
+def test_the_one_sided_p_is_the_upper_tail():
+    first, second = [1, 1, 1, 1, 1, 1, 0, 0], [0, 0, 0, 0, 0, 0, 1, 0]
+    expected = sum(comb(7, k) for k in (6, 7)) / 2**7
+    assert paired_test(first, second).p_higher == pytest.approx(expected)
+    assert paired_test(second, first).p_higher == pytest.approx(1 - expected)
+    assert paired_test(first, first).p_higher == 0.5

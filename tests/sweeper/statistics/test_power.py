@@ -2,9 +2,17 @@
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import binom, fisher_exact, norm
 
-from sweeper.statistics.power import effective_people, people_needed, power_of, smallest_difference
+from sweeper.statistics.power import (
+    effective_people,
+    exact_power,
+    people_needed,
+    people_within_reach,
+    power_of,
+    restarts_needed,
+    smallest_difference,
+)
 
 
 def simulated_power(first, second, people, seed_deviation=0.0, repetitions=20_000):
@@ -66,3 +74,43 @@ def test_the_smallest_difference_is_where_the_power_is_reached():
 def test_an_attack_at_its_floor_shows_nothing():
     assert smallest_difference(0.033, 60) is None
     assert smallest_difference(0.0, 60) is None
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "people", "expected"),
+    [(0.067, 0.0, 60, 0.2), (0.033, 0.005, 214, 0.44), (0.033, 0.014, 214, 0.15)],
+)
+def test_exact_power_at_low_rates(first, second, people, expected):
+    assert exact_power(first, second, people) == pytest.approx(expected, abs=0.015)
+    assert power_of(first, second, people) > expected  # too hopeful here
+
+
+def test_exact_power_is_the_share_of_all_tables_that_fishers_test_rejects():
+    told = sum(
+        binom.pmf(one, 12, 0.7) * binom.pmf(other, 12, 0.1)
+        for one in range(13)
+        for other in range(13)
+        if fisher_exact([[one, 12 - one], [other, 12 - other]]).pvalue < 0.05
+    )
+    assert exact_power(0.7, 0.1, 12) == pytest.approx(told)
+    assert exact_power(0.1, 0.7, 12) == pytest.approx(told)
+    assert exact_power(1.0, 0.0, 12) == pytest.approx(1.0)
+    assert exact_power(0.4, 0.4, 30) < 0.05
+
+
+def test_people_within_reach_of_a_floor_have_the_power_that_was_asked_for():
+    assert people_within_reach(0.033, 0.005) == people_needed(0.033, 0.005)
+    for restarts, deviation in ((1, 0.01), (5, 0.01), (5, 0.0)):
+        people = people_within_reach(0.1, 0.03, restarts=restarts, seed_deviation=deviation)
+        worth = [effective_people(number, restarts) for number in (people, people - 1)]
+        power = [power_of(0.1, 0.03, number, seed_deviation=deviation / 2**0.5) for number in worth]
+        assert power[0] >= 0.8 - 1e-9 and power[1] < 0.8
+    assert people_within_reach(0.1, 0.03, seed_deviation=0.2) is None  # hidden from any number
+
+
+def test_restarts_are_needed_until_people_are_worth_enough():
+    assert restarts_needed(60, 60) == 1
+    for needed in (61, 90, 110):
+        count = restarts_needed(60, needed)
+        assert effective_people(60, count) >= needed - 1e-9 > effective_people(60, count - 1) - 2e-9
+    assert restarts_needed(60, 120) is None  # what ever so many are worth

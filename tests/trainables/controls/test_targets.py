@@ -11,12 +11,9 @@ from trainables.architectures import ARCHITECTURES
 from trainables.controls.smoothing import PositiveSmoothing
 from trainables.controls.targets import (
     balanced,
-    epoch_reaching,
     leaking,
     positive_target,
     sampler_target,
-    stopped_target,
-    undefended,
 )
 from trainables.defenses.bido import BiDO
 from trainables.defenses.mid import MID
@@ -24,7 +21,7 @@ from trainables.defenses.none import NoDefense
 from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive
 from trainables.stages.data import load_data
-from trainables.stages.target import make_target, new_target
+from trainables.stages.target import new_target
 from trainables.storage.store import Store
 from trainables.training.classifier import train_classifier
 
@@ -116,30 +113,6 @@ def test_without_hooks_there_is_no_sampler_control(store, monkeypatch):
     without = replace(ARCHITECTURES["small_cnn"], build=lambda classes, image_size: bare)
     monkeypatch.setitem(ARCHITECTURES, "small_cnn", without)
     assert sampler_target(trial, "gmi", store=store) is None
-
-
-def test_the_first_epoch_that_reaches_an_accuracy():
-    history = [
-        {"epoch": float(n), "validation_accuracy": v} for n, v in ((1, 0.2), (2, 0.5), (3, 0.4), (4, 0.6))
-    ]
-    expected = {0.0: 1, 0.2: 1, 0.21: 2, 0.5: 2, 0.55: 4, 0.6: 4, 0.61: None}
-    assert {accuracy: epoch_reaching(history, accuracy) for accuracy in expected} == expected
-
-
-def test_the_undefended_target_is_stopped_where_it_is_as_accurate(store):
-    trial = planted_trial(defense=MID(beta=0.1))
-    finished = make_target(undefended(trial), store=store)
-    reached = [row["validation_accuracy"] for row in finished.result["history"]]
-    worst, best = min(reached), max(reached)
-    control = stopped_target(trial, "gmi", worst + 1e-9, store=store)
-    assert control is not None and control.name == "stopped"
-    first = next(number for number, value in enumerate(reached, 1) if value >= worst + 1e-9)
-    assert control.epoch == first < finished.result["best_epoch"]
-    assert control.validation_accuracy == reached[first - 1]
-    assert stopped_target(trial, "gmi", worst + 1e-9, store=store) == control  # nothing is made twice
-    whole = stopped_target(trial, "gmi", best, store=store)
-    assert whole is not None and whole.artifacts["target"] == str(finished.path)
-    assert stopped_target(trial, "gmi", best + 0.01, store=store) is None
 
 
 def test_bidos_terms_cost_nothing_where_they_weigh_nothing(monkeypatch):

@@ -1,0 +1,58 @@
+"""Sentences on the controls of a study: trials beside stopped targets, and the budget curve."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sweeper.results import formatting
+from sweeper.results.controls.figures import LESS, NO_LESS, UNKNOWN, budget_curve
+from sweeper.results.record_types import TrialRecord
+
+RISING = "still rising: the second half of the steps finds more people, and still more steps may find more"
+TARGETS = {"undefended": "the undefended target", "positive": "the target that must leak"}
+STOPPED_TEXTS = {
+    LESS: "leaks less than the undefended target stopped at its accuracy",
+    NO_LESS: "protects no more than a worse classifier would",
+    UNKNOWN: "cannot be told from a worse classifier",
+}
+SHORT_TEXTS = {
+    LESS: "leaks less",
+    NO_LESS: "no more than a worse classifier",
+    UNKNOWN: "cannot tell",
+}
+
+
+def rising_warning(controls: Mapping[str, Any] | None) -> str:
+    """Return the warning that a study's attacks ended too early; "" where they did not, or nobody knows."""
+    rising = [name for name, rises in ((controls or {}).get("still_rising") or {}).items() if rises]
+    if not rising:
+        return ""
+    targets = " and ".join(TARGETS[name] for name in rising)
+    return f"attack accuracy on {targets} is {RISING}: set more iterations (trial.attack)"
+
+
+def stopped_sentence(trial: TrialRecord) -> str:
+    """Return what a trial's stopped target says of it, in a sentence; "" where there is none."""
+    if trial.stopped is None:
+        return ""
+    beside = trial.stopped
+    chance = "" if beside["p"] is None else f" (p {beside['p']:.3f} over the same people)"
+    return (
+        f"trial {trial.number} {STOPPED_TEXTS[beside['verdict']]}: "
+        f"{formatting.value('attack_accuracy', trial.values.get('attack_accuracy'))} of people against "
+        f"{formatting.value('attack_accuracy', beside['attack_accuracy'])}{chance}"
+    )
+
+
+def budget_sentence(controls: Mapping[str, Any] | None) -> str:
+    """Return the budget curve of the undefended target in a sentence; "" where it was not measured."""
+    curve = budget_curve((controls or {}).get("undefended"))
+    if not curve or len(curve) < 2:
+        return ""
+    names = {0.125: "an eighth", 0.25: "a quarter", 0.5: "half", 1.0: "all"}
+    shares = [names[point["share"]] for point in curve]
+    rates = ", ".join(f"{point['attack_accuracy']:.3f}" for point in curve)
+    text = (
+        f"budget: on the undefended target the attack reaches {rates} with {', '.join(shares[:-1])} and "
+        f"{shares[-1]} of its steps"
+    )
+    return f"{text}; {RISING}" if ((controls or {}).get("still_rising") or {}).get("undefended") else text

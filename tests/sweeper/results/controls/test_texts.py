@@ -1,0 +1,54 @@
+import pytest
+
+from sweeper.results.controls.figures import LESS, NO_LESS, UNKNOWN
+from sweeper.results.controls.texts import budget_sentence, rising_warning, stopped_sentence
+from sweeper.results.record_types import TrialRecord
+
+
+def trial(verdict, p=0.01):
+    stopped = {"epoch": 4, "test_accuracy": 0.8, "attack_accuracy": 0.525, "p": p, "verdict": verdict}
+    return TrialRecord(number=5, state="complete", values={"attack_accuracy": 0.363}, stopped=stopped)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "words"),
+    [
+        (LESS, "trial 5 leaks less than the undefended target stopped at its accuracy"),
+        (NO_LESS, "trial 5 protects no more than a worse classifier would"),
+        (UNKNOWN, "trial 5 cannot be told from a worse classifier"),
+    ],
+)
+def test_a_trial_and_its_stopped_target_are_a_sentence(verdict, words):
+    figures = "36.3 % of people against 52.5 %"
+    assert stopped_sentence(trial(verdict)) == f"{words}: {figures} (p 0.010 over the same people)"
+    assert stopped_sentence(trial(verdict, p=None)) == f"{words}: {figures}"
+    assert stopped_sentence(TrialRecord(number=1, state="complete")) == ""
+
+
+def curve(*shares):
+    return {
+        "attack_accuracy": 0.6,
+        "interval": [0, 1],
+        "budget": [{"share": s, "attack_accuracy": s / 2, "interval": [0, 1]} for s in shares],
+    }
+
+
+def test_a_budget_curve_is_a_sentence():
+    text = budget_sentence({"undefended": curve(0.125, 0.25, 0.5)})
+    assert text == (
+        "budget: on the undefended target the attack reaches 0.062, 0.125, 0.250, 0.600 with an eighth, "
+        "a quarter, half and all of its steps"
+    )
+    rising = budget_sentence({"undefended": curve(0.5), "still_rising": {"undefended": True}})
+    assert "0.250, 0.600 with half and all" in rising and "still rising" in rising
+    assert budget_sentence({"undefended": curve()}) == budget_sentence(None) == budget_sentence({}) == ""
+
+
+def test_attacks_that_still_rise_are_a_warning():
+    assert "on the undefended target is still rising" in rising_warning(
+        {"still_rising": {"undefended": True}}
+    )
+    both = rising_warning({"still_rising": {"undefended": True, "positive": True}})
+    assert "the undefended target and the target that must leak" in both
+    for calm in (None, {}, {"still_rising": {"undefended": False, "positive": None}}):
+        assert rising_warning(calm) == ""
