@@ -39,12 +39,13 @@ def attack(
     from trainables.stages.class_map import folder_labels, read_class_map
     from trainables.stages.data import load_data
     from trainables.stages.external_target import make_external_target
-    from trainables.stages.judge import make_judge
+    from trainables.stages.judge import check_judges, make_judges
     from trainables.stages.warnings import trial_warnings
     from trainables.storage.store import Store
     from trainables.trial import run_trial
 
     config = attack_config(attacks, study, overrides)
+    check_judges(config)
     names = folder_labels(checkpoint) if labels is None else read_class_map(labels)
     home.prepare()
     store = Store(home.store.root)
@@ -57,8 +58,8 @@ def attack(
     warner.tell(about_order, "")
     display.say(f"estimated on {device}: {_expected(config, store, device)}")
     report = _Shown(display)
-    judged = make_judge(config, store=store, device=device, report=report)
-    texts = trial_warnings(config, load_data(config), trained, judged, ())
+    judges = make_judges(config, store=store, device=device, report=report)
+    texts = trial_warnings(config, load_data(config), trained, judges, ())
     warner.tell(texts, "")  # before the attacks, whose figures they are about
     result = run_trial(config, store=store, device=device, report=report, trained=trained).to_json()
     result["warnings"] = [*about_order, *result["warnings"]]
@@ -147,7 +148,7 @@ def _expected(config: "TrialConfig", store: "Store", device: str) -> str:
     from trainables.storage.store import content_key
 
     stages = ["attack", "evaluation"]
-    if store.find("judge", content_key(**judge_parts(config))) is None:
+    if any(store.find("judge", content_key(**judge_parts(config, j))) is None for j in config.judges):
         stages.append("judge")
     priors = [plan.prior for plan in config.attack_plans.values() if not plan.prior.needs_target]
     if any(store.find("prior", content_key(**prior_parts(config, prior))) is None for prior in priors):

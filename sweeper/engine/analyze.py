@@ -162,7 +162,7 @@ def _rows(
         judged = judged or make_judge(config, store=store, device=device, report=report)
         texts = target.warnings
         if target.trial is None:  # a sweep has stored them; where its data are gone, it is still read
-            texts = trial_warnings(config, load_data(config), target.trained, judged, ())
+            texts = trial_warnings(config, load_data(config), target.trained, [judged], ())
         warnings += texts
         warner.tell(texts, target.who)
         for name, plan in config.attack_plans.items():

@@ -305,10 +305,13 @@ SETUPS: dict[tuple[str, str], Setup] = {
     ("judges", "classifier"): Setup(
         judge_outcome,
         RECIPE | {"architecture": "small_cnn"},
-        RECIPE_CHANGES | {"architecture": "small_resnet", "normalization": "none", "input_size": 40},
+        RECIPE_CHANGES
+        | {"architecture": "small_resnet", "normalization": "none", "input_size": 40, "seed": 1},
     ),
     ("judges", "embedder"): Setup(
-        judge_outcome, {"path": embedder_file(0)}, {"path": embedder_file(1), "architecture": KEY_ALONE}
+        judge_outcome,
+        {"path": embedder_file(0), "overlap": "none"},
+        {"path": embedder_file(1), "architecture": KEY_ALONE, "overlap": KEY_ALONE},
     ),
     ("pretrainings", "none"): Setup(pretraining_outcome),
     ("pretrainings", "dataset"): Setup(

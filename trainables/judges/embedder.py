@@ -13,7 +13,7 @@ from torch.nn import functional
 from trainables.datasets.split import Split
 from trainables.errors import ConfigError
 from trainables.judges.base import Judge, JudgeModel, outputs, top1
-from trainables.method import file_knob
+from trainables.method import file_knob, later_knob
 from trainables.nn.inference import inference_copy
 from trainables.nn.mobilefacenet import HEIGHT, WIDTH, MobileFaceNet
 from trainables.runtime.run import Run
@@ -31,6 +31,7 @@ class EmbedderJudge(Judge):
     path: the embedder's weights, a state dict saved by torch.
     architecture: the network that the weights belong to. "mobilefacenet": RGB faces aligned to the common
     112-pixel template.
+    overlap: what its supplier says of private people in its own training: "none", "unknown", or in words.
     """
 
     kind: ClassVar[str] = "embedder"
@@ -39,6 +40,16 @@ class EmbedderJudge(Judge):
 
     path: str = file_knob()
     architecture: Literal["mobilefacenet"] = "mobilefacenet"
+    overlap: str = later_knob("unknown")
+
+    @property
+    def overlap_stated(self) -> str:
+        """Return `overlap`."""
+        return self.overlap
+
+    def check(self, image_size: int) -> None:
+        """Raise `ConfigError` for a missing or unfit file."""
+        self._weights()
 
     def fit(self, split: Split, *, run: Run) -> dict[str, Any]:
         """Return the embedder's weights, the class means (K, F) and the accuracy on the test images."""
