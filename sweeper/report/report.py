@@ -23,6 +23,7 @@ from trainables.storage.store import disk_errors
 
 CARDS = 9  # trials whose reconstructions are shown large: the undefended one and the front
 PICTURED = 60  # further trials with reconstructions on their own pages; more would make the file too large
+VERIFIED = "attack_accuracy_verified"
 TIMED = 60  # trials whose stages are drawn one by one
 
 
@@ -121,6 +122,8 @@ def _study(
         "confirmed": record.confirmed,
         "controls": formatting.controls(record.controls),
         "plain": formatting.verdict(record),
+        "judges": formatting.judges(record),
+        "verified": VERIFIED not in record.objectives and any(VERIFIED in trial.metrics for trial in best),
         "infeasible": [trial for trial in done if trial.feasible is False],
         "screened": [trial for trial in record.trials if trial.state == "screened"],
         "failed": [trial for trial in record.trials if trial.state == "failed"],

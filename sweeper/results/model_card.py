@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # torch takes seconds
     from trainables.operating_point import OperatingPoint
 
 CARD = "README.md"
+VERIFIED = "attack_accuracy_verified"
 
 
 def card(
@@ -151,19 +152,24 @@ def _attacks(trial: TrialRecord, config: Mapping[str, Any]) -> list[list[str]]:
         rows = [_row(name, figures) for name, figures in trial.attacks.items()]
     else:
         name = config["attack"][0]["attack"]["kind"] if config.get("attack") else "attack"
-        rows = [_cells(name, "", trial.metrics, trial.interval.get("attack_accuracy"))]
+        ends = (trial.interval.get("attack_accuracy"), trial.interval.get(VERIFIED))
+        rows = [_cells(name, "", trial.metrics, *ends)]
     fresh = trial.confirmed.attacks if trial.confirmed else None
     return rows + [_row(f"{name}, fresh seeds", figures) for name, figures in (fresh or {}).items()]
 
 
 def _row(name: str, figures: AttackFigures) -> list[str]:
-    return _cells(name, figures.get("threat_model") or "", figures["metrics"], figures.get("interval"))
+    ends = (figures.get("interval"), figures.get("verified"))
+    return _cells(name, figures.get("threat_model") or "", figures["metrics"], *ends)
 
 
-def _cells(name: str, sees: str, reached: Mapping[str, float | None], ends: Ends | None) -> list[str]:
+def _cells(
+    name: str, sees: str, reached: Mapping[str, float | None], ends: Ends | None, verified: Ends | None
+) -> list[str]:
     cells = {metric.name: formatting.value(metric.name, reached.get(metric.name)) for metric in _columns()}
-    if ends:
-        cells["attack_accuracy_top1"] += f" [{formatting.percent(ends[0])}, {formatting.percent(ends[1])}]"
+    for column, pair in (("attack_accuracy_top1", ends), (VERIFIED, verified)):
+        if pair:
+            cells[column] += f" [{formatting.percent(pair[0])}, {formatting.percent(pair[1])}]"
     return [name, sees, *cells.values()]
 
 
@@ -178,6 +184,7 @@ def _remarks(
         remarks.append(f"Guessing would reach {formatting.percent(chance)}.")
     if judge is not None:
         remarks.append(f"The judge's own test accuracy: {formatting.percent(judge)}.")
+    remarks += formatting.judge_remarks(trial)
     plain = _undefended(records, trial)
     if plain and "attack_accuracy" in plain.values:
         remarks.append(
@@ -219,11 +226,13 @@ def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
         "seed",
         "replicate",
     )
-    kinds = {
+    kinds: dict[str, Any] = {
         name: config[name]["kind"]
         for name in ("private", "public", "pretraining", "judge")
         if isinstance(config.get(name), Mapping)
     }
+    if isinstance(config.get("judge"), list):
+        kinds["judge"] = [judge["kind"] for judge in config["judge"]]
     return {**kinds, **{name: _without_paths(config[name]) for name in deciding if name in config}}
 
 

@@ -1,5 +1,5 @@
 import pytest
-from records import as_trial
+from records import as_study, as_trial
 
 from sweeper.results import formatting
 from sweeper.results.record_types import StudyRecords
@@ -99,3 +99,35 @@ def test_a_verdict_is_a_sentence_with_power_or_remedies():
         "the people."
     )
     assert formatting.verdict(StudyRecords(study="s", objectives={})) == ""
+
+
+def test_judges_are_rows_with_what_the_others_say_of_the_first():
+    metrics = {
+        "attack_accuracy_top1": 0.5,
+        "judge_test_accuracy": 0.9625,
+        "judge_equal_error_rate": 0.02,
+        "judge_true_acceptance": 0.925,
+        "judge_false_acceptance": 0.001,
+        "judge_2.test_accuracy": 0.94,
+        "judge_2.agreement": 0.7,
+        "judge_2.false_positive_rate": 0.25,
+    }
+    definition = {"trial": {"judge": [{"kind": "classifier"}, {"kind": "onnx"}]}}
+    study = as_study({"trials": [{"metrics": metrics}], "definition": definition})
+    assert formatting.judges(study) == [
+        ["1: classifier", "96.2 %", "2.0 %", "92.5 % at 1 in 1000", "–", "–"],
+        ["2: onnx", "94.0 %", "–", "–", "70.0 %", "25.0 %"],
+    ]
+    assert all(len(row) == len(formatting.JUDGE_COLUMNS) for row in formatting.judges(study))
+    old = as_study({"trials": [{"metrics": {"judge_test_accuracy": 0.9}}]})
+    assert formatting.judges(old) == []  # one accuracy is no table
+
+
+def test_a_judge_beside_the_first_is_a_sentence_of_a_trial():
+    figures = {"judge_2.test_accuracy": 0.94, "judge_2.agreement": 0.7}
+    rejected = {"judge_2.false_positive_rate": 0.25}
+    (plain,) = formatting.judge_remarks(as_trial({"metrics": figures}))
+    (both,) = formatting.judge_remarks(as_trial({"metrics": figures | rejected}))
+    assert plain == "Judge 2, test accuracy 94.0 %, names whom the first names in 70.0 % of reconstructions."
+    assert both.endswith("and rejects 25.0 % of those that the first accepts.")
+    assert formatting.judge_remarks(as_trial({"metrics": {"judge_test_accuracy": 0.9}})) == []
