@@ -9,6 +9,7 @@ from rich.table import Table
 
 from sweeper.cli.console import console, warn
 from sweeper.engine.progress import Display, Warner, spell, spell_range
+from sweeper.results.formatting import judge_remarks
 from sweeper.storage.home import Home
 from sweeper.study.loading import load_study
 from sweeper.study.metrics import SHARE, TrialMetric, column_metrics
@@ -121,9 +122,11 @@ def show_attack_plan(
     from trainables.stages.class_map import folder_labels, read_class_map
     from trainables.stages.data import load_data
     from trainables.stages.external_target import read_external_target
+    from trainables.stages.judge import check_judges
     from trainables.training.classifier import accuracy
 
     config = attack_config(attacks, study, overrides)
+    check_judges(config)
     names = folder_labels(checkpoint) if labels is None else read_class_map(labels)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     target = read_external_target(config, checkpoint, labels=names)
@@ -173,6 +176,9 @@ def show_attack(result: dict[str, Any]) -> None:
             metric.name: _figure(metric, attack["metrics"].get(metric.name)) for metric in column_metrics()
         }
         cells["attack_accuracy_top1"] += f" [{low:.3f}, {high:.3f}]"
+        if attack.get("verified"):
+            low, high = attack["verified"]
+            cells["attack_accuracy_verified"] += f" [{low:.3f}, {high:.3f}]"
         table.add_row(
             name,
             attack["threat_model"],
@@ -182,6 +188,8 @@ def show_attack(result: dict[str, Any]) -> None:
     console().print(table)
     print(f"test accuracy {result['values']['test_accuracy']:.3f}, chance {metrics['chance']:.4f}")
     print(f"strongest: {result['strongest']}; reconstructions in {result['artifacts']['attack']}")
+    for text in judge_remarks(metrics):
+        print(text)
     warn(result.get("warnings", []))
 
 

@@ -193,12 +193,12 @@ JUDGE_COLUMNS = (
 )
 
 
-def judge_remarks(trial: TrialRecord) -> list[str]:
-    """Return a sentence on each judge beside the one that counts, of this trial's reconstructions."""
+def judge_remarks(metrics: Mapping[str, Any]) -> list[str]:
+    """Return a sentence on each judge beside the one that counts; metrics: of a trial."""
     sentences: list[str] = []
     for number in itertools.count(2):
         prefix = f"judge_{number}."
-        figures = {k.removeprefix(prefix): v for k, v in trial.metrics.items() if k.startswith(prefix)}
+        figures = {k.removeprefix(prefix): v for k, v in metrics.items() if k.startswith(prefix)}
         if not figures:
             return sentences
         text = f"Judge {number}, test accuracy {value('test_accuracy', figures.get('test_accuracy'))}, names"

@@ -184,7 +184,7 @@ def _remarks(
         remarks.append(f"Guessing would reach {formatting.percent(chance)}.")
     if judge is not None:
         remarks.append(f"The judge's own test accuracy: {formatting.percent(judge)}.")
-    remarks += formatting.judge_remarks(trial)
+    remarks += formatting.judge_remarks(trial.metrics)
     plain = _undefended(records, trial)
     if plain and "attack_accuracy" in plain.values:
         remarks.append(

@@ -126,8 +126,8 @@ def test_judges_are_rows_with_what_the_others_say_of_the_first():
 def test_a_judge_beside_the_first_is_a_sentence_of_a_trial():
     figures = {"judge_2.test_accuracy": 0.94, "judge_2.agreement": 0.7}
     rejected = {"judge_2.false_positive_rate": 0.25}
-    (plain,) = formatting.judge_remarks(as_trial({"metrics": figures}))
-    (both,) = formatting.judge_remarks(as_trial({"metrics": figures | rejected}))
+    (plain,) = formatting.judge_remarks(figures)
+    (both,) = formatting.judge_remarks(figures | rejected)
     assert plain == "Judge 2, test accuracy 94.0 %, names whom the first names in 70.0 % of reconstructions."
     assert both.endswith("and rejects 25.0 % of those that the first accepts.")
-    assert formatting.judge_remarks(as_trial({"metrics": {"judge_test_accuracy": 0.9}})) == []
+    assert formatting.judge_remarks({"judge_test_accuracy": 0.9}) == []
