@@ -17,7 +17,7 @@ from trainables.stages.auxiliary import make_auxiliary
 from trainables.stages.data import load_data
 from trainables.stages.evaluation import make_evaluation, useless_judge
 from trainables.stages.judge import make_judges
-from trainables.stages.opinion import gather_opinions, judge_figures
+from trainables.stages.opinion import gather_opinions, judge_figures, measure_judges
 from trainables.stages.pretrained import make_pretrained
 from trainables.stages.prior import make_prior
 from trainables.stages.target import make_target
@@ -197,14 +197,15 @@ def make_shared(
 ) -> Stage:
     """Return the shared stage `name` (one of `SHARED`), made now if the store does not hold it.
 
-    "prior" makes every prior of the trial that needs no target and returns the last, "judge" every judge and
-    returns the first; with all their seconds.
+    "prior" makes every prior of the trial that needs no target and returns the last, "judge" every judge,
+    measures it and returns the first; with all their seconds.
     """
     if name == "pretrained":
         return make_pretrained(config, store=store, device=device, report=report)
     if name == "judge":
         made = make_judges(config, store=store, device=device, report=report)
-        return _all_of(made, made[0])
+        measured = [stage for stage in measure_judges(config, made, store=store, device=device) if stage]
+        return _all_of([*made, *measured], made[0])
     made = [
         make_prior(config, prior, store=store, device=device, report=report)
         for prior in dict.fromkeys(plan.prior for plan in config.attack_plans.values())

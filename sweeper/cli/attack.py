@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # torch is loaded by the command, not by its help
     from trainables.config import TrialConfig
     from trainables.storage.store import Store
 
+TABLE_WIDTH = 140  # where stdout is no terminal: every metric of reconstructions, two with intervals
+
 
 def attack(
     checkpoint: Path,
@@ -185,7 +187,7 @@ def show_attack(result: dict[str, Any]) -> None:
             *cells.values(),
             spell(sum(attack["seconds"].values())),
         )
-    console().print(table)
+    console(TABLE_WIDTH).print(table)
     print(f"test accuracy {result['values']['test_accuracy']:.3f}, chance {metrics['chance']:.4f}")
     print(f"strongest: {result['strongest']}; reconstructions in {result['artifacts']['attack']}")
     for text in judge_remarks(metrics):

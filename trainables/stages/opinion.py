@@ -25,6 +25,7 @@ from trainables.stages.judge import load_judge
 from trainables.storage.store import Stage, Store
 
 VERSION = 1  # of both stages
+MEASURED = ("equal_error_rate", "true_acceptance", "false_acceptance")  # among a trial's metrics
 
 
 def make_measured(
@@ -150,15 +151,23 @@ def judge_figures(
 ) -> dict[str, float]:
     """Return the figures of the judges themselves, for a trial's metrics: of the first under ``judge_…``, of
     the second under ``judge_2.…`` and so on."""
-    figures: dict[str, float] = {"judge_test_accuracy": fitted[0].result["test_accuracy"]}
-    for number, (judge, stage) in enumerate(zip(config.judges, fitted, strict=True), 1):
+    figures: dict[str, float] = {}
+    measures = measure_judges(config, fitted, store=store, device=device)
+    for number, (stage, measure) in enumerate(zip(fitted, measures, strict=True), 1):
         prefix = "judge_" if number == 1 else f"judge_{number}."
         figures[f"{prefix}test_accuracy"] = stage.result["test_accuracy"]
-        if not (stage.path / "judge.pt").is_file():
-            continue
-        result = make_measured(config, judge, stage, store=store, device=device).result
-        figures |= {f"{prefix}{name}": result[name] for name in MEASURED}
+        if measure is not None:
+            figures |= {f"{prefix}{name}": measure.result[name] for name in MEASURED}
     return figures
 
 
-MEASURED = ("equal_error_rate", "true_acceptance", "false_acceptance")
+def measure_judges(
+    config: TrialConfig, fitted: Sequence[Stage], *, store: Store, device: str = "cpu"
+) -> list[Stage | None]:
+    """Return what `make_measured` says of each judge; None of one whose files are not in the store."""
+    return [
+        make_measured(config, judge, stage, store=store, device=device)
+        if (stage.path / "judge.pt").is_file()
+        else None
+        for judge, stage in zip(config.judges, fitted, strict=True)
+    ]
