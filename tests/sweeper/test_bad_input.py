@@ -70,7 +70,7 @@ def refused(place, *words):
             "expects an ONNX file that holds its weights",
         ),
         ("trial.judge={kind: embedder, path: good.pt}", "expects a plain state dict of mobilefacenet"),
-        ("trial.judge.1.epochs=3", "kind must be one of"),
+        ("trial.judge.1.epochs=3", "unknown key '1'"),
         ("trial.image_size=48", "expects an image_size that is a power of two from 32; got 48"),
         ("trial.attack.kind=mirror", "attack 'mirror' expects a prior with a style space"),
         ("trial.attack={kind: vmi, layers: 7}", "got a latent of 100 numbers (attack.layers)"),

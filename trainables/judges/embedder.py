@@ -58,9 +58,10 @@ class EmbedderJudge(NearestMeanJudge):
             AttributeError,
             EOFError,
         ) as error:
+            reason = " ".join(str(error).split())[:300]
             raise ConfigError(
                 f"judge 'embedder' expects a plain state dict of {self.architecture}, got {self.path!r} "
-                f"(judge.path): {error}; save one with torch.save(network.state_dict(), path)"
+                f"(judge.path): {reason}; save one with torch.save(network.state_dict(), path)"
             ) from error
         return dict(state)
 
