@@ -37,7 +37,8 @@ SMALL = {
     "trial.prior.width": 2,
     "trial.prior.epochs": 1,
     "trial.attack.iterations": 2,
-    "trial.judge.epochs": 1,
+    "trial.judge.0.epochs": 1,
+    "trial.judge.1.epochs": 1,
     "search.trials": 2,
 }
 

@@ -18,6 +18,7 @@ from trainables.controls.options import Controls
 from trainables.errors import ConfigError
 from trainables.runtime.terminal import say, tolerant_streams, write
 from trainables.stages.data import data_warnings
+from trainables.stages.judge import check_judges
 from trainables.storage.store import Store
 from trainables.trial import run_trial
 
@@ -84,6 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
         _check_usable(options.home, options.device)
         if options.controls:
             check_controls(config, Controls())
+        check_judges(config)
         for text in data_warnings(config):
             say(f"WARNING: {text}")
         store, lines = Store(options.home / "store"), _Lines()

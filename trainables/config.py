@@ -32,6 +32,8 @@ from trainables.storage.documents import check_numbers, expand_home, read_yaml, 
 from trainables.storage.store import to_json
 from trainables.training.classifier import Target
 
+UNWRITTEN = "unwritten"  # marks a field that a document holds under another name
+
 FAMILIES: dict[Any, dict[str, Any]] = {
     Dataset: DATASETS,
     Defense: DEFENSES,
@@ -102,6 +104,8 @@ class TrialConfig:
     attack: one or several, each with its prior. A document has a mapping or a list of mappings; each takes
     the knobs of the attack, `prior`, `precision` and `compile` (see `AttackPlan`), and `preset`, the name of
     a set of knobs that the others override.
+    judge: who counts. other_judges: further ones, which tell how far the first is to be believed. A document
+    has a mapping or a list of mappings under ``judge``; the first of a list is the one that counts.
     suite: what several attacks say together: the accuracy of the "worst" for the defender, or their "mean".
     identities: how many identities are attacked, the first in label order; None attacks all.
     seed: of everything. replicate: repeats training and attack with fresh randomness, on the same shared
@@ -119,6 +123,7 @@ class TrialConfig:
     prior: Prior
     attack: tuple[AttackPlan, ...]
     judge: Judge
+    other_judges: tuple[Judge, ...] = dataclasses.field(default=(), metadata={UNWRITTEN: True})
     suite: Literal["worst", "mean"] = "worst"
     identities: int | None = None
     seed: int = 0
@@ -143,6 +148,11 @@ class TrialConfig:
                 networks = plan.prior.build(self.image_size)
                 plan.attack.check_prior(networks)
                 plan.check_threat_model()
+
+    @property
+    def judges(self) -> tuple[Judge, ...]:
+        """Return all judges, the one that counts first."""
+        return (self.judge, *self.other_judges)
 
     @property
     def attack_plans(self) -> dict[str, AttackPlan]:
@@ -170,9 +180,12 @@ def load_trial(document: dict[str, Any] | Path, where: str = "trial") -> TrialCo
 def document(config: TrialConfig) -> dict[str, Any]:
     """Return the document of `config` with every default filled in, JSON-ready; `load_trial` reads it back.
 
-    A single attack stays a mapping, so that a path such as ``attack.iterations`` leads into it.
+    A single attack or judge stays a mapping, so that a path such as ``attack.iterations`` leads into it.
     """
     filled: dict[str, Any] = to_json(config)
+    others = filled.pop("other_judges")
+    if others:
+        filled["judge"] = [filled["judge"], *others]
     attacks = [
         {
             **to_json(plan.attack),
@@ -203,9 +216,9 @@ def absolute_paths(document: Any, expected: Any = TrialConfig) -> Any:
 def _absolute(value: Any, hint: Any, is_file: bool) -> Any:
     if is_file:
         return os.path.abspath(expand_home(value)) if isinstance(value, str) and value else value
+    if isinstance(value, list) and hint in (tuple[AttackPlan, ...], Judge):
+        return [_absolute(item, hint, is_file) for item in value]
     if hint == tuple[AttackPlan, ...]:
-        if isinstance(value, list):
-            return [_absolute(item, hint, is_file) for item in value]
         attack = absolute_paths(value, Attack)
         if isinstance(attack, dict) and "prior" in attack:  # a plan's own, beside the knobs of its attack
             attack["prior"] = absolute_paths(attack["prior"], Prior)
@@ -233,7 +246,7 @@ def _build(expected: Any, document: Any, where: str, path: str) -> Any:
                 f"({where}: {_join(path, 'kind')})"
             )
         expected = registry[kind]
-    fields = {f.name: f for f in dataclasses.fields(expected)}
+    fields = {f.name: f for f in dataclasses.fields(expected) if UNWRITTEN not in f.metadata}
     for key in document:
         if key not in fields:
             raise ConfigError(
@@ -245,6 +258,8 @@ def _build(expected: Any, document: Any, where: str, path: str) -> Any:
     for name, field in fields.items():
         if name in document and hints[name] == tuple[AttackPlan, ...]:
             values[name] = _threats(document[name], document.get("prior"), where, _join(path, name))
+        elif name in document and hints[name] is Judge:
+            values[name], values["other_judges"] = _judges(document[name], where, _join(path, name))
         elif name in document:
             values[name] = _value(hints[name], document[name], where, _join(path, name))
             if name in files and isinstance(values[name], str):
@@ -291,6 +306,27 @@ def _threats(documents: Any, default: Any, where: str, path: str) -> tuple[Attac
         except ConfigError as error:
             raise ConfigError(f"{error} ({where}: {place})") from None
     return tuple(plans)
+
+
+def _judges(documents: Any, where: str, path: str) -> tuple[Judge, tuple[Judge, ...]]:
+    """Return the judge that counts and the others, of a mapping or a list of different mappings."""
+    if not isinstance(documents, list):
+        return _build(Judge, documents, where, path), ()
+    if not documents:
+        raise ConfigError(
+            f"expected a judge or a list of judges, got an empty list ({where}: {path}); name at least "
+            "one: the first counts"
+        )
+    judges = [_build(Judge, given, where, f"{path}[{n}]") for n, given in enumerate(documents)]
+    for position, judge in enumerate(judges):
+        first = judges.index(judge)
+        if first < position:
+            raise ConfigError(
+                f"expected judges that differ, got the same at {path}[{first}] and {path}[{position}] "
+                f"({where}: {path}[{position}]); it would agree with itself: take another architecture, "
+                "another seed or another kind, or leave it out"
+            )
+    return judges[0], tuple(judges[1:])
 
 
 def _value(hint: Any, value: Any, where: str, path: str) -> Any:

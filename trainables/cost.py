@@ -17,7 +17,7 @@ from trainables.datasets.base import Images
 from trainables.datasets.split import Split
 from trainables.defenses.base import Defense
 from trainables.defenses.none import NoDefense
-from trainables.judges.base import JudgeModel
+from trainables.judges.base import Judge, JudgeModel, outputs
 from trainables.nn.critic import Critic
 from trainables.nn.inference import inference_copy
 from trainables.oracle import observe
@@ -84,9 +84,12 @@ class _Calibration:
         return fit * (images / len(few) * config.pretraining.epochs)
 
     def judge(self) -> Duration:
-        judge, small = self._miniature()
-        fit = _seconds(lambda: judge.fit(small, run=self.run), self.device)
-        return fit * (len(self.train) / len(self.few) * self.config.judge.epochs)
+        return sum((self._fitted(judge) for judge in self.config.judges), Duration.exactly(0.0))
+
+    def _fitted(self, judge: Judge) -> Duration:
+        miniature, small = self._miniature(judge)
+        fit = _seconds(lambda: miniature.fit(small, run=self.run), self.device)
+        return fit * (len(self.train) / len(self.few) * judge.epochs)
 
     def prior(self) -> Duration:
         return self._priors(needs_target=False)
@@ -107,16 +110,20 @@ class _Calibration:
         return total
 
     def evaluation(self) -> Duration:
-        judge, small = self._miniature()
-        saved = judge.fit(small, run=self.run)
-        model, features = judge.restore(saved, small, self.device), saved["train_features"]
-        each = _evaluation(model, self.network, self.few, features, self.device)
+        each = Duration.exactly(0.0)
+        for number, judge in enumerate(self.config.judges):
+            miniature, small = self._miniature(judge)
+            saved = miniature.fit(small, run=self.run)
+            model, features = miniature.restore(saved, small, self.device), saved["train_features"]
+            each += _opinion(model, self.few, self.device)
+            if number == 0:  # its verdict, beside its opinion
+                each += _evaluation(model, self.network, self.few, features, self.device)
         return each * sum(plan.attack.restarts * self.identities for plan in self.config.attack)
 
-    def _miniature(self) -> tuple[Any, Split]:
-        """Return the judge with one epoch, and few images to fit it on."""
+    def _miniature(self, judge: Judge) -> tuple[Any, Split]:
+        """Return a judge with one epoch, and few images to fit it on."""
         small = Split(train=self.few, validation=self.few, test=self.few)
-        return _replace(self.config.judge, epochs=1), small
+        return _replace(judge, epochs=1), small
 
     def _priors(self, *, needs_target: bool) -> Duration:
         priors = dict.fromkeys(plan.prior for plan in self.config.attack)
@@ -186,6 +193,17 @@ def _evaluation(
     return _seconds(lambda: score(judge, target, pixels, labels, features, images.labels, device), device) * (
         1 / pixels.shape[1]
     )
+
+
+def _opinion(judge: JudgeModel, images: Images, device: str) -> Duration:
+    """Return the price of one reconstruction's choice and score."""
+    pixels = images.pixels[:ROWS]
+
+    def look() -> None:
+        outputs(judge.logits, pixels, device)
+        outputs(judge.features, pixels, device)
+
+    return _seconds(look, device) * (1 / len(pixels))
 
 
 def _learn(recipe: Auxiliary, public: Images, *, seen: Any, run: Run) -> dict[str, Any]:

@@ -82,6 +82,7 @@ class AttackResult:
         threat_model: what it sees of the target: "white-box", "scores" or "labels".
         metrics: figures of its reconstructions, ``attack_accuracy_top1`` among them.
         interval: of ``attack_accuracy_top1``, in [0, 1].
+        verified: interval of ``attack_accuracy_verified``; None where that was not measured.
         per_identity: success rate of each identity, in [0, 1]; empty in a result that was read from JSON.
         restarts: reconstructions of each identity; 0 in a result that was read from JSON.
         seconds: stage -> seconds, of the stages made for this target. A prior that all targets share is not
@@ -97,6 +98,7 @@ class AttackResult:
     threat_model: str
     metrics: Mapping[str, float]
     interval: Interval
+    verified: Interval | None = None
     per_identity: Sequence[float] = ()
     restarts: int = 0
     seconds: Mapping[str, float]
@@ -111,6 +113,7 @@ class AttackResult:
             "kind": self.kind,
             "threat_model": self.threat_model,
             "interval": self.interval.to_json(),
+            **({} if self.verified is None else {"verified": self.verified.to_json()}),
             "metrics": dict(self.metrics),
             "seconds": dict(self.seconds),
         }
@@ -132,7 +135,8 @@ class TrialResult:
     Attributes:
         values: ``test_accuracy`` and ``attack_accuracy``, in [0, 1].
         interval: name of a value -> its interval: of the test accuracy over the test images, of the attack
-            accuracy over the attacked people, and over the choice of the strongest where there are several.
+            accuracy over the attacked people, and over the choice of the strongest where there are several;
+            of the strongest attack's ``attack_accuracy_verified`` over the people alone.
         metrics: all other figures; those of the strongest attack as they are, and where there are several
             attacks those of each as ``<attack>.<metric>`` too.
         attacks: name -> what the attack reached.
@@ -153,8 +157,8 @@ class TrialResult:
         seconds: stage -> seconds, summed over attacks.
         history: ``target`` and ``attack`` -> curve, ``attack.<name>`` for attacks besides the strongest;
             ``short attack`` of a beaten trial.
-        artifacts: ``target``, ``attack`` (the strongest) and ``judge`` -> folder in the store; where there
-            are several attacks each as ``attack.<name>`` too.
+        artifacts: ``target``, ``attack`` (the strongest), ``judge``, ``judge_2`` and so on -> folder in the
+            store; where there are several attacks each as ``attack.<name>`` too.
         warnings: what a reader must know of the figures.
         screening: what the short attack showed: ``attack``, ``share``, ``test_accuracy``,
             ``attack_accuracy``, ``interval``, ``seconds`` and ``reason``, "" if the long attack was run.
@@ -235,6 +239,7 @@ def _attack(document: Mapping[str, Any], name: str) -> AttackResult:
         threat_model=figures["threat_model"],
         metrics=figures["metrics"],
         interval=Interval.from_json(figures["interval"]),
+        verified=Interval.from_json(figures["verified"]) if figures.get("verified") else None,
         seconds=figures["seconds"],
         history=document["history"]["attack" if name == document["strongest"] else f"attack.{name}"],
         path=artifacts.get(f"attack.{name}", artifacts["attack"]),

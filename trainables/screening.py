@@ -24,7 +24,7 @@ from trainables.method import LENGTH, knobs_marked, length_share
 from trainables.results import AttackResult, TrialResult
 from trainables.runtime.progress import Report, silent
 from trainables.stages.data import load_data
-from trainables.stages.judge import make_judge
+from trainables.stages.judge import make_judges
 from trainables.stages.target import make_target
 from trainables.stages.warnings import trial_warnings
 from trainables.storage.store import Stage, Store
@@ -160,8 +160,8 @@ def run_screened(
         result = run_trial(config, store=store, device=device, report=report, trained=trained, spread=spread)
         seconds = {**result.seconds, "screening": screening["seconds"]}
         return dataclasses.replace(result, seconds=seconds, screening=screening)
-    judged = make_judge(config, store=store, device=device, report=report)
-    return _beaten(config, trained, judged, short, screening)
+    judges = make_judges(config, store=store, device=device, report=report)
+    return _beaten(config, trained, judges, short, screening)
 
 
 def _decided(limit: Limit) -> bool:
@@ -171,7 +171,11 @@ def _decided(limit: Limit) -> bool:
 
 
 def _beaten(
-    config: TrialConfig, trained: Stage, judged: Stage, short: AttackResult, screening: Mapping[str, Any]
+    config: TrialConfig,
+    trained: Stage,
+    judges: Sequence[Stage],
+    short: AttackResult,
+    screening: Mapping[str, Any],
 ) -> TrialResult:
     """Return the result of a trial whose attack was not run in full: it has nothing of a long attack."""
     parameters = trained.result["parameters"]
@@ -185,7 +189,7 @@ def _beaten(
             "validation_accuracy": trained.result["validation_accuracy"],
             "train_accuracy": trained.result["train_accuracy"],
             **over_identities(trained),
-            "judge_test_accuracy": judged.result["test_accuracy"],
+            "judge_test_accuracy": judges[0].result["test_accuracy"],
         },
         screening=screening,
         trained_params=parameters["trained"],
@@ -195,8 +199,8 @@ def _beaten(
         defense=config.defense.kind,
         seconds={"target": trained.seconds, "screening": screening["seconds"]},
         history={"target": trained.result["history"], "short attack": short.history},
-        artifacts={"target": str(trained.path), "attack": short.path, "judge": str(judged.path)},
-        warnings=trial_warnings(config, load_data(config), trained, judged, [short]),
+        artifacts={"target": str(trained.path), "attack": short.path, "judge": str(judges[0].path)},
+        warnings=trial_warnings(config, load_data(config), trained, judges, [short]),
     )
 
 

@@ -15,12 +15,13 @@ from trainables.runtime.progress import Report, silent
 from trainables.stages.attack import make_attack
 from trainables.stages.auxiliary import make_auxiliary
 from trainables.stages.data import load_data
-from trainables.stages.evaluation import judge_warnings, make_evaluation, useless_judge
-from trainables.stages.judge import make_judge
+from trainables.stages.evaluation import make_evaluation, useless_judge
+from trainables.stages.judge import make_judges
+from trainables.stages.opinion import gather_opinions, judge_figures, measure_judges
 from trainables.stages.pretrained import DIGESTS, make_pretrained, pretraining_key
 from trainables.stages.prior import make_prior, prior_queries
 from trainables.stages.target import make_target
-from trainables.stages.warnings import stored_prior_warnings, trial_warnings
+from trainables.stages.warnings import judges_warnings, stored_prior_warnings, trial_warnings
 from trainables.storage.store import Stage, Store
 
 SHARED = ("pretrained", "prior", "judge")
@@ -50,7 +51,7 @@ def run_trial(
         name: run_attack(config, plan, trained, store=store, device=device, report=report, spread=spread)
         for name, plan in config.attack_plans.items()
     }
-    judged = make_judge(config, store=store, device=device, report=report)
+    judges = make_judges(config, store=store, device=device, report=report)
     strongest = max(attacks, key=lambda name: attacks[name].metrics["attack_accuracy_top1"])
     headline = attacks[strongest]
     per_identity = torch.tensor([attack.per_identity for attack in attacks.values()])
@@ -64,12 +65,13 @@ def run_trial(
         interval={
             "test_accuracy": proportion(trained.result["test_accuracy"], tested),
             "attack_accuracy": interval,
+            **({} if headline.verified is None else {"attack_accuracy_verified": headline.verified}),
         },
         metrics={
             "validation_accuracy": trained.result["validation_accuracy"],
             "train_accuracy": trained.result["train_accuracy"],
             **over_identities(trained),
-            "judge_test_accuracy": judged.result["test_accuracy"],
+            **judge_figures(config, judges, store=store, device=device),
             **headline.metrics,
             **{
                 f"{name}.{key}": figure
@@ -89,7 +91,7 @@ def run_trial(
         version=__version__,
         machines={
             "target": trained.machine,
-            "judge": judged.machine,
+            "judge": judges[0].machine,
             **headline.machines,
             **{
                 f"{stage}.{name}": machine
@@ -113,10 +115,11 @@ def run_trial(
         artifacts={
             "target": str(trained.path),
             "attack": headline.path,
-            "judge": str(judged.path),
+            "judge": str(judges[0].path),
+            **{f"judge_{number}": str(judge.path) for number, judge in enumerate(judges[1:], 2)},
             **{f"attack.{name}": attack.path for name, attack in several.items()},
         },
-        warnings=trial_warnings(config, data, trained, judged, attacks.values()),
+        warnings=trial_warnings(config, data, trained, judges, attacks.values()),
     )
 
 
@@ -149,8 +152,9 @@ def run_attack(
         spread=spread,
         longer=longer,
     )
-    judged = make_judge(config, store=store, device=device, report=report)
-    verdict = make_evaluation(config, trained, attacked, judged, store=store, device=device, report=report)
+    judges = make_judges(config, store=store, device=device, report=report)
+    verdict = make_evaluation(config, trained, attacked, judges[0], store=store, device=device, report=report)
+    opinions = gather_opinions(config, judges, attacked, store=store, device=device, report=report)
     asked = [made.result["queries"] for made in (learnt, attacked) if made]
     if plan.attack.threat_model != "white-box" and not plan.attack.reports_prior_queries:
         asked.append(prior_queries(config, plan.prior, prior))
@@ -158,15 +162,20 @@ def run_attack(
     return AttackResult(
         kind=plan.attack.kind,
         threat_model=plan.attack.threat_model,
-        metrics={**verdict.result["metrics"], **({"queries": sum(queries)} if queries else {})},
+        metrics={
+            **verdict.result["metrics"],
+            **opinions.metrics,
+            **({"queries": sum(queries)} if queries else {}),
+        },
         interval=Interval.from_json(verdict.result["interval"]),
+        verified=opinions.interval,
         per_identity=verdict.result["per_identity"],
         restarts=verdict.result["restarts"],
         seconds={
             **({"prior": prior.seconds} if plan.prior.needs_target else {}),
             **({} if learnt is None else {"auxiliary": learnt.seconds}),
             "attack": attacked.seconds,
-            "judge": verdict.seconds,
+            "judge": verdict.seconds + opinions.seconds,
         },
         history=attacked.result["history"],
         path=str(attacked.path),
@@ -208,19 +217,27 @@ def make_shared(
 ) -> Stage:
     """Return the shared stage `name` (one of `SHARED`), made now if the store does not hold it.
 
-    "prior" makes every prior of the trial that needs no target, and returns the last, with all their seconds.
+    "prior" makes every prior of the trial that needs no target and returns the last, "judge" every judge,
+    measures it and returns the first; with all their seconds.
     """
     if name == "pretrained":
         return make_pretrained(config, store=store, device=device, report=report)
     if name == "judge":
-        return make_judge(config, store=store, device=device, report=report)
+        made = make_judges(config, store=store, device=device, report=report)
+        measured = [stage for stage in measure_judges(config, made, store=store, device=device) if stage]
+        return _all_of([*made, *measured], made[0])
     made = [
         make_prior(config, prior, store=store, device=device, report=report)
         for prior in dict.fromkeys(plan.prior for plan in config.attack_plans.values())
         if not prior.needs_target
     ]
+    return _all_of(made, made[-1])
+
+
+def _all_of(made: Sequence[Stage], named: Stage) -> Stage:
+    """Return the stage `named` with the seconds of all that were made."""
     return dataclasses.replace(
-        made[-1], seconds=sum(stage.seconds for stage in made), made_now=any(stage.made_now for stage in made)
+        named, seconds=sum(stage.seconds for stage in made), made_now=any(stage.made_now for stage in made)
     )
 
 
@@ -229,9 +246,10 @@ def shared_warnings(config: TrialConfig, name: str, *, store: Store) -> tuple[li
     should begin on it: "" but for a useless judge."""
     data = load_data(config)
     if name == "judge":
-        accuracy = make_judge(config, store=store).result["test_accuracy"]
+        judges = make_judges(config, store=store)
         people = data.split.train.classes
-        return judge_warnings(accuracy, identities=people), useless_judge(accuracy, identities=people)
+        useless = useless_judge(judges[0].result["test_accuracy"], identities=people)
+        return judges_warnings(config, judges, identities=people), useless
     if name == "prior":
         priors = dict.fromkeys(plan.prior for plan in config.attack_plans.values())
         texts = [

@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # torch is loaded by the command, not by its help
     from trainables.config import TrialConfig
     from trainables.storage.store import Store
 
+TABLE_WIDTH = 140  # where stdout is no terminal: every metric of reconstructions, two with intervals
+
 
 def attack(
     checkpoint: Path,
@@ -40,12 +42,13 @@ def attack(
     from trainables.stages.class_map import folder_labels, read_class_map
     from trainables.stages.data import load_data
     from trainables.stages.external_target import make_external_target
-    from trainables.stages.judge import make_judge
+    from trainables.stages.judge import check_judges, make_judges
     from trainables.stages.warnings import trial_warnings
     from trainables.storage.store import Store
     from trainables.trial import run_trial
 
     config = attack_config(attacks, study, overrides)
+    check_judges(config)
     names = folder_labels(checkpoint) if labels is None else read_class_map(labels)
     home.prepare()
     store = Store(home.store.root)
@@ -58,8 +61,8 @@ def attack(
     warner.tell(about_order, "")
     display.say(f"estimated on {device}: {_expected(config, store, device)}")
     report = _Shown(display)
-    judged = make_judge(config, store=store, device=device, report=report)
-    texts = trial_warnings(config, load_data(config), trained, judged, ())
+    judges = make_judges(config, store=store, device=device, report=report)
+    texts = trial_warnings(config, load_data(config), trained, judges, ())
     warner.tell(texts, "")  # before the attacks, whose figures they are about
     result = run_trial(config, store=store, device=device, report=report, trained=trained).to_json()
     result["warnings"] = [*about_order, *result["warnings"]]
@@ -121,9 +124,11 @@ def show_attack_plan(
     from trainables.stages.class_map import folder_labels, read_class_map
     from trainables.stages.data import load_data
     from trainables.stages.external_target import read_external_target
+    from trainables.stages.judge import check_judges
     from trainables.training.classifier import accuracy
 
     config = attack_config(attacks, study, overrides)
+    check_judges(config)
     names = folder_labels(checkpoint) if labels is None else read_class_map(labels)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     target = read_external_target(config, checkpoint, labels=names)
@@ -148,7 +153,7 @@ def _expected(config: "TrialConfig", store: "Store", device: str) -> str:
     from trainables.storage.store import content_key
 
     stages = ["attack", "evaluation"]
-    if store.find("judge", content_key(**judge_parts(config))) is None:
+    if any(store.find("judge", content_key(**judge_parts(config, j))) is None for j in config.judges):
         stages.append("judge")
     priors = [plan.prior for plan in config.attack_plans.values() if not plan.prior.needs_target]
     if any(store.find("prior", content_key(**prior_parts(config, prior))) is None for prior in priors):
@@ -168,7 +173,10 @@ def show_attack(result: dict[str, Any]) -> None:
     for column in ("attack", "sees", *heads, "time"):
         table.add_column(column)
     for name, attack in result["attacks"].items():
-        ends = {"attack_accuracy_top1": attack["interval"]}
+        ends = {
+            "attack_accuracy_top1": attack["interval"],
+            "attack_accuracy_verified": attack.get("verified"),
+        }
         cells = {
             metric.name: _figure(metric, attack["metrics"].get(metric.name), ends.get(metric.name), people)
             for metric in column_metrics()
@@ -179,9 +187,11 @@ def show_attack(result: dict[str, Any]) -> None:
             *cells.values(),
             spell(sum(attack["seconds"].values())),
         )
-    console().print(table)
+    console(TABLE_WIDTH).print(table)
     print(f"test accuracy {result['values']['test_accuracy']:.3f}, chance {metrics['chance']:.4f}")
     print(f"strongest: {result['strongest']}; reconstructions in {result['artifacts']['attack']}")
+    for text in formatting.judge_remarks(metrics):
+        print(text)
     warn(result.get("warnings", []))
 
 

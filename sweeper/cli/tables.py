@@ -20,7 +20,8 @@ from sweeper.study.study import Study
 from trainables.errors import ConfigError
 
 ACCURACIES = ("test accuracy", "attack accuracy")
-FRONT_WIDTH = 130  # where stdout is no terminal: two intervals and the standing fit
+FRONT_WIDTH = 150  # where stdout is no terminal: three intervals and the standing fit
+VERIFIED = "attack_accuracy_verified"
 
 
 def show(outcome: SweepResult, study: Study, home: Home) -> None:
@@ -51,7 +52,8 @@ def show_front(records: StudyRecords, *, everything: bool = False) -> None:
     confirmed = records.confirmed
     title = f"Trials of '{records.study}'" if everything else f"Front of '{records.study}'"
     table = Table(title=title, title_justify="left", caption=_caption(records), caption_justify="left")
-    for name in ("trial", *map(formatting.objective, objectives)):
+    verified = not confirmed and _has_verified(trials, objectives)
+    for name in ("trial", *map(formatting.objective, objectives), *(("verified",) if verified else ())):
         table.add_column(name)
     for name in (*(("in search", "on front") if confirmed else ()), "freeze point", "defense"):
         table.add_column(name)
@@ -64,6 +66,7 @@ def show_front(records: StudyRecords, *, everything: bool = False) -> None:
         table.add_row(
             str(trial.number),
             *(_value(trial, name) for name in objectives),
+            *((_verified(trial),) if verified else ()),
             *(_searched(trial, objectives) if confirmed else ()),
             trial.freeze_point or "",
             formatting.defense(trial),
@@ -84,6 +87,7 @@ def show_front(records: StudyRecords, *, everything: bool = False) -> None:
     for sentence in sentences(records.panels):
         print(sentence)
     _show_stopped(records)
+    _show_judges(records)
     screened = [str(trial.number) for trial in records.trials if trial.state == "screened"]
     if screened:
         print(f"screened after a short attack: {len(screened)} trials ({', '.join(screened)})")
@@ -190,6 +194,31 @@ def _show_stopped(records: StudyRecords) -> None:
             texts.SHORT_TEXTS[beside["verdict"]],
         )
     console(FRONT_WIDTH).print(table)
+
+
+def _show_judges(records: StudyRecords) -> None:
+    """Print how far the judges are to be believed: each by itself, and the others about the first."""
+    rows = formatting.judges(records)
+    if not rows:
+        return
+    table = Table(title="Judges, the first of which counts", title_justify="left")
+    for column in formatting.JUDGE_COLUMNS:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*row)
+    console(FRONT_WIDTH).print(table)
+
+
+def _has_verified(trials: list[TrialRecord], objectives: list[str]) -> bool:
+    """Return whether verified accuracy is a column of its own: measured, and not searched for."""
+    return VERIFIED not in objectives and any(trial.metrics.get(VERIFIED) is not None for trial in trials)
+
+
+def _verified(trial: TrialRecord) -> str:
+    figure, interval = trial.metrics.get(VERIFIED), trial.interval.get(VERIFIED)
+    if figure is None:
+        return "–"
+    return formatting.decimals(VERIFIED, figure, interval, formatting.attacked(trial))
 
 
 def _caption(records: StudyRecords) -> str:

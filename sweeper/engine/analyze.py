@@ -136,9 +136,11 @@ def _given(path: Path, home: Home, display: Display, study: str, overrides: Sequ
     """Return the target whose weights lie at `path`, attacked and judged as `study` says."""
     from trainables.config import load_trial
     from trainables.stages.external_target import make_external_target
+    from trainables.stages.judge import check_judges
     from trainables.storage.store import Store
 
     config = load_trial(load_study(study, overrides=overrides, check=False).trial, f"{study}: trial")
+    check_judges(config)
     home.prepare()
     store = Store(home.store.root)
     display.say(f"reading {path}")
@@ -162,7 +164,7 @@ def _rows(
         judged = judged or make_judge(config, store=store, device=device, report=report)
         texts = target.warnings
         if target.trial is None:  # a sweep has stored them; where its data are gone, it is still read
-            texts = trial_warnings(config, load_data(config), target.trained, judged, ())
+            texts = trial_warnings(config, load_data(config), target.trained, [judged], ())
         warnings += texts
         warner.tell(texts, target.who)
         for name, plan in config.attack_plans.items():

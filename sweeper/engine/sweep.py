@@ -151,16 +151,18 @@ def check_data(study: Study) -> list[str]:
     """Return what must be known of the data before any work; raise `ConfigError` for unusable data.
 
     Such are missing ones, too few, equal in two parts, both private and public, or pre-trained on. The same
-    for a file of pre-trained weights that does not fit the architecture.
+    for a file of pre-trained weights that does not fit the architecture, and a judge that cannot be used.
     """
     from trainables.config import load_trial
     from trainables.pretraining.checkpoint import FromCheckpoint
     from trainables.stages.data import data_warnings, load_data
+    from trainables.stages.judge import check_judges
     from trainables.stages.warnings import batch_warnings
 
     config = load_trial(study.trial)
     if isinstance(config.pretraining, FromCheckpoint):
         config.pretraining.read(config.target.architecture, config.image_size)
+    check_judges(config)
     data = load_data(config)
     return [*data_warnings(config), *batch_warnings(config, data)]
 

@@ -27,6 +27,7 @@ from trainables.storage.store import disk_errors
 
 CARDS = 9  # trials whose reconstructions are shown large: the undefended one and the front
 PICTURED = 60  # further trials with reconstructions on their own pages; more would make the file too large
+VERIFIED = "attack_accuracy_verified"
 TIMED = 60  # trials whose stages are drawn one by one
 
 
@@ -133,6 +134,8 @@ def _study(
         "budget": texts.budget_sentence(record.controls),
         "rising": texts.rising_warning(record.controls),
         "stopped": [(trial, texts.stopped_sentence(trial)) for trial in best if trial.stopped is not None],
+        "judges": formatting.judges(record),
+        "verified": VERIFIED not in record.objectives and any(VERIFIED in trial.metrics for trial in best),
         "infeasible": [trial for trial in done if trial.feasible is False],
         "screened": [trial for trial in record.trials if trial.state == "screened"],
         "failed": [trial for trial in record.trials if trial.state == "failed"],

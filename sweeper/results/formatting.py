@@ -1,5 +1,6 @@
 """Formatting of numbers, settings and trials in reports."""
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -219,6 +220,49 @@ def controls(documents: Mapping[str, Any] | None) -> list[tuple[str, str, float 
             rate = control["rate"] if key == "null" else control["attack_accuracy"]
             rows.append((name, meaning, control.get("test_accuracy"), rate, list(control["interval"])))
     return rows
+
+
+def judges(records: StudyRecords) -> list[list[str]]:
+    """Return a row for each judge: who, test accuracy, equal error rate, true acceptance, agreement, false
+    positives; none where no trial knows more than the test accuracy of one."""
+    rows = []
+    for number, judge in enumerate(records.judges, 1):
+        measured = [records.of_judge(number, name) for name in ("equal_error_rate", "true_acceptance")]
+        limit = records.of_judge(number, "false_acceptance")
+        error, accepted = (value("true_acceptance", figure) for figure in measured)
+        at = "" if limit is None else f" at 1 in {round(1 / limit)}"
+        told = [value(name, judge[name]) for name in ("agreement", "false_positive_rate")]
+        name = f"{number}: {judge['kind'] or 'judge'}"
+        rows.append([name, value("test_accuracy", judge["test_accuracy"]), error, f"{accepted}{at}", *told])
+    known = len(rows) > 1 or records.of_judge(1, "equal_error_rate") is not None
+    return rows if known else []
+
+
+JUDGE_COLUMNS = (
+    "judge",
+    "test accuracy",
+    "equal error rate",
+    "people accepted, strangers at most",
+    "agrees with the first",
+    "rejects of what the first accepts",
+)
+
+
+def judge_remarks(metrics: Mapping[str, Any]) -> list[str]:
+    """Return a sentence on each judge beside the one that counts; metrics: of a trial."""
+    sentences: list[str] = []
+    for number in itertools.count(2):
+        prefix = f"judge_{number}."
+        figures = {k.removeprefix(prefix): v for k, v in metrics.items() if k.startswith(prefix)}
+        if not figures:
+            return sentences
+        text = f"Judge {number}, test accuracy {value('test_accuracy', figures.get('test_accuracy'))}, names"
+        text += f" whom the first names in {value('agreement', figures.get('agreement'))} of reconstructions"
+        wrong = figures.get("false_positive_rate")
+        if wrong is not None:
+            text += f" and rejects {value('false_positive_rate', wrong)} of those that the first accepts"
+        sentences.append(f"{text}.")
+    return sentences
 
 
 def verdict(records: StudyRecords) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # torch takes seconds
     from trainables.operating_point import OperatingPoint
 
 CARD = "README.md"
+VERIFIED = "attack_accuracy_verified"
 
 
 def card(
@@ -163,20 +164,26 @@ def _attacks(trial: TrialRecord, config: Mapping[str, Any]) -> list[list[str]]:
         rows = [_row(name, figures, people) for name, figures in trial.attacks.items()]
     else:
         name = config["attack"][0]["attack"]["kind"] if config.get("attack") else "attack"
-        rows = [_cells(name, "", trial.metrics, trial.interval.get("attack_accuracy"), people)]
+        ends = (trial.interval.get("attack_accuracy"), trial.interval.get(VERIFIED))
+        rows = [_cells(name, "", trial.metrics, *ends, people)]
     fresh = trial.confirmed.attacks if trial.confirmed else None
     return rows + [_row(f"{name}, fresh seeds", figures, people) for name, figures in (fresh or {}).items()]
 
 
 def _row(name: str, figures: AttackFigures, people: int | None) -> list[str]:
-    sees = figures.get("threat_model") or ""
-    return _cells(name, sees, figures["metrics"], figures.get("interval"), people)
+    ends = (figures.get("interval"), figures.get("verified"))
+    return _cells(name, figures.get("threat_model") or "", figures["metrics"], *ends, people)
 
 
 def _cells(
-    name: str, sees: str, reached: Mapping[str, float | None], ends: Ends | None, people: int | None
+    name: str,
+    sees: str,
+    reached: Mapping[str, float | None],
+    ends: Ends | None,
+    verified: Ends | None,
+    people: int | None,
 ) -> list[str]:
-    known = {"attack_accuracy_top1": ends}
+    known = {"attack_accuracy_top1": ends, VERIFIED: verified}
     return [
         name,
         sees,
@@ -203,6 +210,7 @@ def _remarks(
         "Computed on (another device, or number of threads, gives other figures under the same seed): "
         f"{_computed(machines)}."
     )
+    remarks += formatting.judge_remarks(trial.metrics)
     plain = _undefended(records, trial)
     if plain and "attack_accuracy" in plain.values:
         remarks.append(
@@ -284,11 +292,13 @@ def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
         "seed",
         "replicate",
     )
-    kinds = {
+    kinds: dict[str, Any] = {
         name: config[name]["kind"]
         for name in ("private", "public", "pretraining", "judge")
         if isinstance(config.get(name), Mapping)
     }
+    if isinstance(config.get("judge"), list):
+        kinds["judge"] = [judge["kind"] for judge in config["judge"]]
     return {**kinds, **{name: _without_paths(config[name]) for name in deciding if name in config}}
 
 

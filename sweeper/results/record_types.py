@@ -22,6 +22,7 @@ class AttackFigures(TypedDict, total=False):
     kind: str
     threat_model: str
     interval: list[float]
+    verified: list[float]
     metrics: dict[str, float | None]
     seconds: dict[str, float]
 
@@ -343,13 +344,51 @@ class StudyRecords:
 
     @property
     def judges(self) -> list[dict[str, Any]]:
-        """Return the judge with its test accuracy, as far as a trial knows it; empty before the first one."""
-        known = [trial.metrics.get("judge_test_accuracy") for trial in self.complete]
-        accuracy = next((figure for figure in known if figure is not None), None)
-        if accuracy is None:
-            return []
-        kind = ((self.definition or {}).get("trial") or {}).get("judge", {}).get("kind")
-        return [{"kind": kind, "test_accuracy": accuracy, "agreement": None, "false_positive_rate": None}]
+        """Return the judges as far as trials know them, the one that counts first; empty before any trial.
+
+        Each is ``{"kind", "test_accuracy", "agreement", "false_positive_rate"}``, the last two None for the
+        first: the share of all reconstructions in which it names the same person as the first judge, and the
+        share of those that the first accepts which it rejects. They are of the complete trials together, all
+        of which count by what they attacked alike.
+        """
+        described = ((self.definition or {}).get("trial") or {}).get("judge")
+        kinds = [
+            judge.get("kind") for judge in (described if isinstance(described, list) else [described or {}])
+        ]
+        rows = []
+        for number, kind in enumerate(kinds, 1):
+            prefix = judge_prefix(number)
+            accuracy = self._of_judges(f"{prefix}test_accuracy")
+            if not accuracy:
+                break
+            agreement = self._of_judges(f"{prefix}agreement") if number > 1 else []
+            rows.append(
+                {
+                    "kind": kind,
+                    "test_accuracy": accuracy[0],
+                    "agreement": sum(agreement) / len(agreement) if agreement else None,
+                    "false_positive_rate": self._false_positives(prefix) if number > 1 else None,
+                }
+            )
+        return rows
+
+    def of_judge(self, number: int, name: str) -> float | None:
+        """Return a figure of a judge by its number, 1 for the one that counts; None if no trial knows it."""
+        return next(iter(self._of_judges(f"{judge_prefix(number)}{name}")), None)
+
+    def _of_judges(self, name: str) -> list[float]:
+        figures = (trial.metrics.get(name) for trial in self.complete)
+        return [figure for figure in figures if figure is not None]
+
+    def _false_positives(self, prefix: str) -> float | None:
+        """Return the share of what the first judge accepts, over all trials, that another rejects."""
+        accepted = rejected = 0.0
+        for trial in self.complete:
+            rate = trial.metrics.get(f"{prefix}false_positive_rate")
+            if rate is not None:
+                weight = trial.metrics.get("attack_accuracy_top1") or 0.0
+                accepted, rejected = accepted + weight, rejected + weight * rate
+        return rejected / accepted if accepted else None
 
     def to_json(self) -> dict[str, Any]:
         """Return the study as `sweeper front` prints it."""
@@ -388,6 +427,11 @@ class StudyRecords:
         if document.get("people") is not None:
             parts["people"] = tuple(PersonRecord.from_json(person) for person in document["people"])
         return cls(**parts)
+
+
+def judge_prefix(number: int) -> str:
+    """Return what the figures of a judge begin with in a trial's metrics; 1 is the judge that counts."""
+    return "judge_" if number == 1 else f"judge_{number}."
 
 
 def _present(cls: type[Any], document: Mapping[str, Any]) -> dict[str, Any]:

@@ -56,10 +56,14 @@ def combine(results: Sequence[Mapping[str, Any]]) -> Result:
         combined["metrics"]["train_seconds"] = combined["seconds"]["target"] / len(results)
     combined["interval"] = {
         name: list(interval)
-        for name in combined["values"]
+        for name in _with_intervals(results)
         if (
             interval := _interval(
-                name, [(result["values"], result.get("interval", {})) for result in results]
+                name,
+                [
+                    ({**result.get("metrics", {}), **result["values"]}, result.get("interval", {}))
+                    for result in results
+                ],
             )
         )
     }
@@ -77,6 +81,7 @@ def combine(results: Sequence[Mapping[str, Any]]) -> Result:
                     )
                     or attack["interval"]
                 ),
+                **_verified([r["attacks"][name] for r in results]),
             }
             for name, attack in first["attacks"].items()
         }
@@ -99,6 +104,28 @@ def combine(results: Sequence[Mapping[str, Any]]) -> Result:
         for result in results
     ]
     return combined
+
+
+def _with_intervals(results: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the names of the values, and of the metrics that have an interval in every result."""
+    values = results[0].get("values", {})
+    others = [
+        name
+        for name in results[0].get("interval", {})
+        if name not in values and all(name in result.get("metrics", {}) for result in results)
+    ]
+    return [*values, *others]
+
+
+def _verified(attacks: Sequence[Mapping[str, Any]]) -> dict[str, list[float] | None]:
+    """Return the interval of an attack's verified accuracy over seeds; nothing where no seed has one."""
+    name = "attack_accuracy_verified"
+    if not any("verified" in attack for attack in attacks):
+        return {}
+    rows = [(attack["metrics"], {name: attack.get("verified")}) for attack in attacks]
+    known = all(name in metrics for metrics, _ in rows)
+    interval = _interval(name, rows) if known else None
+    return {"verified": list(interval) if interval else None}
 
 
 def _interval(

@@ -83,6 +83,36 @@ OF_TARGETS = (
     _accuracy("train_accuracy", "share of private training images classified correctly"),
     _accuracy("judge_test_accuracy", "share of private test images that the judge classifies correctly"),
 )
+OF_JUDGES = (
+    _accuracy("agreement", "share of reconstructions in which another judge names whom the first names"),
+    TrialMetric(
+        name="false_positive_rate",
+        summary="share of what the first judge accepts that another rejects",
+        direction="minimize",
+        low=0.0,
+        high=1.0,
+        unit=SHARE,
+    ),
+    TrialMetric(
+        name="equal_error_rate",
+        summary="share of private test images that a judge verifies wrongly, strangers as often as people",
+        direction="minimize",
+        low=0.0,
+        high=1.0,
+        unit=SHARE,
+    ),
+    _accuracy(
+        "true_acceptance", "share of private test images above a judge's threshold for their own person"
+    ),
+    TrialMetric(
+        name="false_acceptance",
+        summary="share of strangers that a judge's threshold stands for",
+        direction="minimize",
+        low=0.0,
+        high=1.0,
+        unit=SHARE,
+    ),
+)
 OF_WORK = (
     TrialMetric(
         name="queries",
@@ -106,7 +136,7 @@ OF_WORK = (
 
 @functools.cache
 def trial_metrics() -> Mapping[str, TrialMetric]:
-    """Return name -> metric: of targets, ``attack_accuracy``, of reconstructions, of work.
+    """Return name -> metric: of targets, ``attack_accuracy``, of reconstructions, of judges, of work.
 
     ``attack_accuracy`` is ``attack_accuracy_top1`` of a trial's strongest attack, or the mean over attacks.
     Raises `ConfigError` if the text of a registered metric does not say what the table needs.
@@ -116,7 +146,7 @@ def trial_metrics() -> Mapping[str, TrialMetric]:
     attack = dataclasses.replace(
         top1, name="attack_accuracy", label="attack accuracy", objective=True, reconstruction=False
     )
-    return {metric.name: metric for metric in (*OF_TARGETS, attack, *measured.values(), *OF_WORK)}
+    return {metric.name: metric for metric in (*OF_TARGETS, attack, *measured.values(), *OF_JUDGES, *OF_WORK)}
 
 
 @functools.cache

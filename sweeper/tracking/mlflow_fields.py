@@ -73,14 +73,14 @@ def _settings(study: Study, trial: TrialRecord) -> dict[str, Any]:
 
 
 def _setup(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `SETUP` of a trial's document; the priors of all its attacks, each once."""
+    """Return `SETUP` of a trial's document; the priors of all its attacks, each once, and all its judges."""
     own = [attack.get("prior", document.get("prior")) for attack in _attacks(document)]
     priors = filter(None, map(_kind, own or [document.get("prior")]))
     return {
         "architecture": (document.get("target") or {}).get("architecture"),
         "image_size": document.get("image_size"),
         "prior": ", ".join(dict.fromkeys(priors)),
-        "judge": _kind(document.get("judge")),
+        "judge": ", ".join(filter(None, map(_kind, _judges(document)))),
     }
 
 
@@ -89,6 +89,12 @@ def _attacks(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     attacks = document.get("attack")
     several = attacks if isinstance(attacks, list) else [attacks]
     return [attack for attack in several if isinstance(attack, Mapping)]
+
+
+def _judges(document: Mapping[str, Any]) -> list[Any]:
+    """Return the judges of a trial's document, the one that counts first."""
+    judges = document.get("judge")
+    return judges if isinstance(judges, list) else [judges]
 
 
 def _kind(part: Any) -> str | None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from onnx_files import write_embedder
 
 from trainables.datasets.base import Images
 from trainables.datasets.split import Split, split
@@ -11,6 +12,7 @@ from trainables.judges import JUDGES
 from trainables.judges.base import Judge
 from trainables.judges.classifier import ClassifierJudge
 from trainables.judges.embedder import EmbedderJudge
+from trainables.judges.onnx import ONNXJudge
 from trainables.nn.mobilefacenet import MobileFaceNet
 from trainables.runtime.run import Run
 
@@ -27,6 +29,7 @@ def small(tmp_path_factory) -> dict[str, Judge]:
     return {
         "classifier": ClassifierJudge(architecture="small_cnn", epochs=2, batch_size=8),
         "embedder": EmbedderJudge(path=str(weights)),
+        "onnx": ONNXJudge(path=write_embedder(weights.with_name("e.onnx"), ["N", 3, 8, 8])),
     }
 
 

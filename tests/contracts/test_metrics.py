@@ -23,6 +23,7 @@ def evidence(order: torch.Tensor, restarts: int = 3) -> Evidence:
         confidences=seen.softmax(2)[:, order],
         private_features=torch.randn(2 * classes, width, generator=noise),
         private_labels=torch.arange(classes).repeat(2),
+        threshold=0.0,
     )
 
 

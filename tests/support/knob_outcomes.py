@@ -10,6 +10,7 @@ from unittest import mock
 import numpy as np
 import torch
 import toy_networks as toys
+from onnx_files import write_embedder
 from PIL import Image
 from torch import Tensor
 
@@ -197,6 +198,16 @@ def embedder_file(seed: int) -> FromFolder:
         torch.manual_seed(seed)
         torch.save(MobileFaceNet().state_dict(), folder / f"embedder{seed}.pt")
         return str(folder / f"embedder{seed}.pt")
+
+    return FromFolder(write)
+
+
+def onnx_file(order: str) -> FromFolder:
+    """Return an embedder that gives the pixels of an image of any size, along rows or along columns."""
+
+    def write(folder: Path) -> str:
+        axes = (0, 1, 2, 3) if order == "hw" else (0, 1, 3, 2)
+        return write_embedder(folder / f"{order}.onnx", ["N", 3, "H", "W"], axes=axes)
 
     return FromFolder(write)
 

@@ -19,6 +19,7 @@ from knob_outcomes import (
     embedder_file,
     face_folder,
     judge_outcome,
+    onnx_file,
     pretraining_outcome,
     prior_outcome,
     recipe_outcome,
@@ -305,10 +306,25 @@ SETUPS: dict[tuple[str, str], Setup] = {
     ("judges", "classifier"): Setup(
         judge_outcome,
         RECIPE | {"architecture": "small_cnn"},
-        RECIPE_CHANGES | {"architecture": "small_resnet", "normalization": "none", "input_size": 40},
+        RECIPE_CHANGES
+        | {"architecture": "small_resnet", "normalization": "none", "input_size": 40, "seed": 1},
     ),
     ("judges", "embedder"): Setup(
-        judge_outcome, {"path": embedder_file(0)}, {"path": embedder_file(1), "architecture": KEY_ALONE}
+        judge_outcome,
+        {"path": embedder_file(0), "overlap": "none"},
+        {"path": embedder_file(1), "architecture": KEY_ALONE, "overlap": KEY_ALONE},
+    ),
+    ("judges", "onnx"): Setup(
+        judge_outcome,
+        {"path": onnx_file("hw"), "input_size": 8, "overlap": "none"},
+        {
+            "path": onnx_file("wh"),
+            "input_size": 9,
+            "mean": 100.0,
+            "std": (90.0, 127.0, 127.5),
+            "channels": "bgr",
+            "overlap": KEY_ALONE,
+        },
     ),
     ("pretrainings", "none"): Setup(pretraining_outcome),
     ("pretrainings", "dataset"): Setup(

@@ -11,6 +11,7 @@ from trainables.config import load_trial
 from trainables.stages.target import new_target
 
 FACES = {"kind": "synthetic_faces", "population": "private", "identities": 4, "images_per_identity": 8}
+JUDGE = "{kind: classifier, architecture: small_cnn}"
 STUDY = {
     "name": "mine",
     "trial": {
@@ -58,6 +59,18 @@ def refused(place, *words):
     ("override", "said"),
     [
         ("trial.identities=5", "identities must be at most 4, as many as the private images show; got 5"),
+        (
+            "trial.judge=[]",
+            "expected a judge or a list of judges, got an empty list (mine.yaml: trial: judge)",
+        ),
+        (f"trial.judge=[{JUDGE}, {JUDGE}]", "got the same at judge[0] and judge[1]"),
+        (f"trial.judge=[{JUDGE}, {{kind: onnx, path: none.onnx}}]", "no such file (judge.path)"),
+        (
+            f"trial.judge=[{JUDGE}, {{kind: onnx, path: mine.yaml}}]",
+            "expects an ONNX file that holds its weights",
+        ),
+        ("trial.judge={kind: embedder, path: good.pt}", "expects a plain state dict of mobilefacenet"),
+        ("trial.judge.1.epochs=3", "unknown key '1'"),
         ("trial.image_size=48", "expects an image_size that is a power of two from 32; got 48"),
         ("trial.attack.kind=mirror", "attack 'mirror' expects a prior with a style space"),
         ("trial.attack={kind: vmi, layers: 7}", "got a latent of 100 numbers (attack.layers)"),

@@ -48,6 +48,50 @@ def changed(**params):
     return merge(TRIAL, {path.replace("__", "."): value for path, value in params.items()})
 
 
+JUDGES = [TRIAL["judge"], {**TRIAL["judge"], "seed": 1}, {**TRIAL["judge"], "architecture": "small_cnn"}]
+
+
+def test_a_list_of_judges_counts_the_first_and_survives_a_round_trip():
+    single, several = load_trial(TRIAL), load_trial({**TRIAL, "judge": JUDGES})
+    assert several.judge == single.judge and several.judges[0] is several.judge
+    assert [judge.architecture for judge in several.other_judges] == ["small_resnet", "small_cnn"]
+    assert [judge.seed for judge in several.judges] == [0, 1, 0]
+    assert single.judges == (single.judge,) and isinstance(document(single)["judge"], dict)
+    assert load_trial({**TRIAL, "judge": [TRIAL["judge"]]}) == single
+    for config in (single, several):
+        filled = document(config)
+        assert "other_judges" not in filled and load_trial(filled) == config
+
+
+@pytest.mark.parametrize(
+    ("judge", "parts"),
+    [
+        ([], ("an empty list", "(trial: judge)", "name at least one")),
+        (JUDGES + JUDGES[1:2], ("judge[1] and judge[3]", "agree with itself")),
+        ([TRIAL["judge"], dict(TRIAL["judge"])], ("judge[0] and judge[1]",)),
+        ([TRIAL["judge"], {"kind": "clasifier"}], ("did you mean 'classifier'", "judge[1].kind")),
+        ([TRIAL["judge"], 3], ("expected a mapping, got 3", "judge[1]")),
+        ([{**TRIAL["judge"], "epoch": 3}], ("unknown key 'epoch'", "judge[0].epoch")),
+    ],
+)
+def test_a_list_of_judges_that_makes_no_sense_is_one_error(judge, parts):
+    with pytest.raises(ConfigError) as caught:
+        load_trial({**TRIAL, "judge": judge})
+    assert all(part in str(caught.value) for part in parts)
+
+
+def test_other_judges_are_no_key_of_a_document():
+    with pytest.raises(ConfigError, match="unknown key 'other_judges'"):
+        load_trial({**TRIAL, "other_judges": JUDGES[1:]})
+
+
+def test_a_path_leads_into_a_list_of_judges_by_its_index():
+    several = {**TRIAL, "judge": JUDGES}
+    assert merge(several, {"judge.1.epochs": 7})["judge"][1]["epochs"] == 7
+    with pytest.raises(ConfigError, match=r"'judge\.epochs' ends in a list of 3.*'judge\.0\.epochs'"):
+        merge(several, {"judge.epochs": 7})
+
+
 def test_kinds_become_dataclasses_and_survive_a_round_trip():
     config = load_trial(TRIAL)
     assert config.private == SyntheticFaces(population="private", identities=4, images_per_identity=8)

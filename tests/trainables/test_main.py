@@ -67,6 +67,34 @@ def test_mistakes_are_one_line_and_exit_code_2(trial_file: Path, tmp_path: Path,
     assert len(captured.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("judge", "words"),
+    [
+        ({"kind": "onnx", "path": "none.onnx"}, "no such file (judge.path)"),
+        ([DOCUMENT["judge"], {"kind": "onnx", "path": "trial.yaml"}], "expects an ONNX file"),
+        ([DOCUMENT["judge"], DOCUMENT["judge"]], "got the same at judge[0] and judge[1]"),
+        ([], "an empty list"),
+    ],
+)
+def test_a_judge_that_cannot_be_used_is_said_before_any_work(
+    judge, words, trial_file: Path, tmp_path: Path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    trial_file.write_text(yaml.safe_dump({**DOCUMENT, "judge": judge}))
+    assert main([str(trial_file), "--home", str(tmp_path / "home")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and words in line
+    assert not (tmp_path / "home" / "store").exists()
+
+
+def test_several_judges_without_the_sweep(trial_file: Path, tmp_path: Path, capsys):
+    other = {**DOCUMENT["judge"], "seed": 1}
+    trial_file.write_text(yaml.safe_dump({**DOCUMENT, "judge": [DOCUMENT["judge"], other]}))
+    assert main([str(trial_file), "--home", str(tmp_path / "home")]) == 0
+    metrics = json.loads(capsys.readouterr().out)["metrics"]
+    assert 0 <= metrics["judge_2.agreement"] <= 1 and 0 <= metrics["attack_accuracy_verified"] <= 1
+
+
 def test_a_loss_that_is_not_finite_is_exit_code_1(trial_file: Path, tmp_path: Path, capsys):
     target = {**DOCUMENT["target"], "learning_rate": 1e30}
     trial_file.write_text(yaml.safe_dump({**DOCUMENT, "target": target}))

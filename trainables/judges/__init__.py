@@ -3,5 +3,10 @@
 from trainables.judges.base import Judge
 from trainables.judges.classifier import ClassifierJudge
 from trainables.judges.embedder import EmbedderJudge
+from trainables.judges.onnx import ONNXJudge
 
-JUDGES: dict[str, type[Judge]] = {"classifier": ClassifierJudge, "embedder": EmbedderJudge}
+JUDGES: dict[str, type[Judge]] = {
+    "classifier": ClassifierJudge,
+    "embedder": EmbedderJudge,
+    "onnx": ONNXJudge,
+}

@@ -37,6 +37,15 @@ class Judge(Method):
         """Return the passes over the private images; as a knob, it is what a miniature run shortens to 1."""
         return 1
 
+    @property
+    def overlap_stated(self) -> str | None:
+        """Return what its supplier says of private people in its training, "unknown" if nothing; None for a
+        judge that learns from the private training images alone."""
+        return None
+
+    def check(self, image_size: int) -> None:
+        """Raise `ConfigError` if it cannot be used on images of that size: before any work."""
+
     def fit(self, split: Split, *, run: Run) -> dict[str, Any]:
         """Return what `restore` needs, fit for ``torch.save`` and weights-only loading.
 

@@ -10,7 +10,7 @@ from trainables.architectures.base import Classifier
 from trainables.datasets.split import Split
 from trainables.defenses.none import NoDefense
 from trainables.judges.base import Judge, JudgeModel, outputs
-from trainables.method import named_knob
+from trainables.method import later_knob, named_knob
 from trainables.runtime.checks import at_least
 from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive
@@ -28,6 +28,7 @@ class ClassifierJudge(Recipe, Judge):
 
     input_size: images are enlarged to this size first (bilinear); None leaves them as they are. The published
     evaluator of 64-pixel faces sees them at 112.
+    seed: of its weights and batches beside the trial's: another judge of the same design.
     The other knobs are those of every recipe, and a target's normalization.
     """
 
@@ -43,6 +44,7 @@ class ClassifierJudge(Recipe, Judge):
     augmentation: Augmentation = "crop_flip"
     normalization: Normalization = "half"
     input_size: int | None = None
+    seed: int = later_knob(0)
 
     def __post_init__(self) -> None:
         freeze_points(self.architecture)  # an unknown name is an error that lists the known ones
@@ -51,14 +53,15 @@ class ClassifierJudge(Recipe, Judge):
 
     def fit(self, split: Split, *, run: Run) -> dict[str, Any]:
         """Return the weights and the accuracies on the validation and the test images."""
-        classifier = self._network(split, derive(run.seed, "judge", "weights")).to(run.device)
+        own = (self.seed,) if self.seed else ()
+        classifier = self._network(split, derive(run.seed, "judge", "weights", *own)).to(run.device)
         trained = train_classifier(
             classifier,
             self._recipe(),
             NoDefense(),
             split.train,
             split.validation,
-            run=Run(seed=derive(run.seed, "judge"), device=run.device, report=run.report),
+            run=Run(seed=derive(run.seed, "judge", *own), device=run.device, report=run.report),
             stage="judge",
         )
         classifier.requires_grad_(False)

@@ -5,9 +5,11 @@ from trainables.metrics.base import Metric
 from trainables.metrics.chance import Chance
 from trainables.metrics.knn_distance import KNNDistance
 from trainables.metrics.target_confidence import TargetConfidence
+from trainables.metrics.verified_accuracy import AttackAccuracyVerified
 
 METRICS: dict[str, type[Metric]] = {
     "attack_accuracy_top1": AttackAccuracyTop1,
+    "attack_accuracy_verified": AttackAccuracyVerified,
     "attack_accuracy_top5": AttackAccuracyTop5,
     "attack_accuracy_std": AttackAccuracyStd,
     "knn_distance": KNNDistance,

@@ -19,6 +19,7 @@ class Evidence:
     logits (R, N, K), features (R, N, F): what the judge says of them.
     confidences: (R, N, K), the target's softmax.
     private_features (M, F), private_labels (M,): of the private training images, as the judge sees them.
+    threshold: score above which the judge would take an image for a person; None where nobody measured it.
     """
 
     reconstructions: Tensor
@@ -28,6 +29,7 @@ class Evidence:
     confidences: Tensor
     private_features: Tensor
     private_labels: Tensor
+    threshold: float | None = None
     _shared: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def shared(self, name: str, compute: Callable[[], T]) -> T:
@@ -54,6 +56,8 @@ class Metric(Method):
         explanation: a clause for the model card that says what is measured; if empty, `summary`.
         objective: whether a study may search for it, or limit it.
         auxiliary: whether it only helps to read other figures; then it is no column of its own.
+        beside_verdict: whether a stage of its own measures it, as verdicts were stored before there was one;
+            then it enters no verdict's key.
     """
 
     direction: ClassVar[Literal["maximize", "minimize"]]
@@ -65,6 +69,7 @@ class Metric(Method):
     explanation: ClassVar[str] = ""
     objective: ClassVar[bool] = True
     auxiliary: ClassVar[bool] = False
+    beside_verdict: ClassVar[bool] = False
 
     def measure(self, evidence: Evidence) -> float | None:
         """Return the figure, or None where `evidence` does not allow it: then it is left out."""

@@ -40,7 +40,7 @@ def metric_parts() -> dict[str, Any]:
     newer = {
         name: metric.version
         for name, metric in METRICS.items()
-        if name not in FIRST_METRICS or metric.version != 1
+        if not metric.beside_verdict and (name not in FIRST_METRICS or metric.version != 1)
     }
     return {"metrics": newer} if newer else {}
 
@@ -108,7 +108,9 @@ def score(
         private_features=private_features,
         private_labels=private_labels,
     )
-    figures = {name: metric().measure(evidence) for name, metric in METRICS.items()}
+    figures = {
+        name: metric().measure(evidence) for name, metric in METRICS.items() if not metric.beside_verdict
+    }
     accuracy = accuracy_of(evidence)
     if not torch.isfinite(logits).all():
         raise TrialError("the judge's logits of the reconstructions are not finite")

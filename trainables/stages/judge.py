@@ -1,4 +1,4 @@
-"""The judge, as a stage: fitted once for all trials."""
+"""The judges, as stages: each is fitted once for all trials."""
 
 from pathlib import Path
 from typing import Any
@@ -8,39 +8,81 @@ from torch import Tensor
 
 from trainables.config import TrialConfig
 from trainables.datasets.base import Images
+from trainables.errors import ConfigError
+from trainables.judges.base import Judge, JudgeModel
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
-from trainables.stages.base import _common, get_for_people, on_machine
+from trainables.stages.base import _common, _load, get_for_people, on_machine
 from trainables.stages.data import load_data
 from trainables.storage.content import with_content
 from trainables.storage.store import Stage, Store
 
 
-def make_judge(config: TrialConfig, *, store: Store, device: str = "cpu", report: Report = silent) -> Stage:
-    """Return the judge, fitted on all private training images."""
+def make_judge(
+    config: TrialConfig,
+    judge: Judge | None = None,
+    *,
+    store: Store,
+    device: str = "cpu",
+    report: Report = silent,
+) -> Stage:
+    """Return a judge, fitted on all private training images; `judge` is the one that counts unless given."""
+    judge = judge or config.judge
     data = load_data(config)
 
     def make(folder: Path) -> dict[str, Any]:
-        saved = config.judge.fit(data.split, run=Run(seed=config.seed, device=device, report=report))
+        saved = judge.fit(data.split, run=Run(seed=config.seed, device=device, report=report))
+        model = judge.restore(saved, data.split, device)
+        _check_people(judge, model, data.split.train, device)
         torch.save(saved, folder / "judge.pt")
         torch.save({"images": _examples(data.split.train)}, folder / "examples.pt")
-        model = config.judge.restore(saved, data.split, device)
         return {"test_accuracy": model.test_accuracy}
 
     return get_for_people(
-        store, "judge", judge_parts(config), data.split.train.names, on_machine(device, make)
+        store, "judge", judge_parts(config, judge), data.split.train.names, on_machine(device, make)
     )
 
 
-def judge_parts(config: TrialConfig) -> dict[str, Any]:
-    """Return all that the judge depends on."""
+def make_judges(
+    config: TrialConfig, *, store: Store, device: str = "cpu", report: Report = silent
+) -> list[Stage]:
+    """Return all judges of the trial, the one that counts first."""
+    return [make_judge(config, judge, store=store, device=device, report=report) for judge in config.judges]
+
+
+def load_judge(config: TrialConfig, judge: Judge, fitted: Stage, device: str) -> tuple[JudgeModel, Tensor]:
+    """Return a fitted judge, and the features (M, F) of the private training images as it sees them."""
+    saved = _load(fitted.path / "judge.pt")
+    return judge.restore(saved, load_data(config).split, device), saved["train_features"]
+
+
+def check_judges(config: TrialConfig) -> None:
+    """Raise `ConfigError` for a judge that cannot be used on these images: before any work."""
+    for judge in config.judges:
+        judge.check(config.image_size)
+
+
+def judge_parts(config: TrialConfig, judge: Judge | None = None) -> dict[str, Any]:
+    """Return all that a judge depends on; `judge` is the one that counts unless given."""
     return {
         **_common(config, "judge"),
-        "judge": with_content(config.judge),
+        "judge": with_content(judge or config.judge),
         "private": load_data(config).private_key,
         "validation": config.validation,
         "test": config.test,
     }
+
+
+def _check_people(judge: Judge, model: JudgeModel, train: Images, device: str) -> None:
+    """Raise `ConfigError` for a judge that does not tell apart the people of the private images."""
+    size = train.pixels.shape[-1]
+    told = model.logits(torch.zeros(1, 3, size, size, device=device)).shape[1]
+    if told != train.classes:
+        raise ConfigError(
+            f"judge '{judge.kind}' expects to tell apart the {train.classes} people of the private images, "
+            f"got a model that tells {told} apart (judge); all judges of a trial judge the same people: give "
+            "it a model that was fitted on these, or leave it out"
+        )
 
 
 def _examples(train: Images) -> Tensor:

@@ -3,7 +3,7 @@
 `config_warnings` and `batch_warnings` are known before any work; the others once a stage is finished.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -29,13 +29,20 @@ COMPARED = 1024  # public images that samples are compared with
 
 
 def trial_warnings(
-    config: TrialConfig, data: Data, trained: Stage, judged: Stage, attacks: Iterable[AttackResult]
+    config: TrialConfig,
+    data: Data,
+    trained: Stage,
+    judges: Sequence[Stage],
+    attacks: Iterable[AttackResult],
 ) -> list[str]:
-    """Return all that a reader must know of a trial whose stages are finished, each text once."""
+    """Return all that a reader must know of a trial whose stages are finished, each text once.
+
+    judges: as many of the trial's as are at hand, in its order, the one that counts at least.
+    """
     accuracy = trained.result["test_accuracy"]
     texts = [
         *data.warnings,
-        *judge_warnings(judged.result["test_accuracy"], accuracy, identities=data.split.train.classes),
+        *judges_warnings(config, judges, accuracy, identities=data.split.train.classes),
         *target_warnings(accuracy, trained.result.get("images_seen"), data.split.test.labels),
         *config_warnings(config),
         *batch_warnings(config, data),
@@ -44,8 +51,21 @@ def trial_warnings(
     return list(dict.fromkeys(texts))
 
 
+def judges_warnings(
+    config: TrialConfig, judges: Sequence[Stage], target: float | None = None, *, identities: int
+) -> list[str]:
+    """Return what a reader must know of the judges, see `judge_warnings`; of the others with their number."""
+    texts = []
+    for number, (judge, stage) in enumerate(zip(config.judges, judges, strict=False), 1):
+        name = f"judge {number} ({judge.kind}): " if number > 1 else ""
+        about = judge_warnings(stage.result["test_accuracy"], target, identities=identities)
+        texts += [f"{name}{text}" for text in about]
+    return texts
+
+
 def config_warnings(config: TrialConfig) -> list[str]:
-    """Return what the configuration alone shows: random frozen stages, a defense without effect."""
+    """Return what the configuration alone shows: random frozen stages, a defense without effect, judges whose
+    training may have shown the private people."""
     texts, target = [], config.target
     if target.freeze_point != "none" and isinstance(config.pretraining, Scratch):
         texts.append(
@@ -57,6 +77,15 @@ def config_warnings(config: TrialConfig) -> list[str]:
             f"defense '{config.defense.kind}' has no effect: no weights are trained before what it measures "
             f"(target.freeze_point: {target.freeze_point}); freeze less, or read this trial as undefended"
         )
+    for judge in config.judges:
+        overlap = judge.overlap_stated
+        if overlap == "unknown":
+            texts.append(
+                f"whether judge '{judge.kind}' was trained on the private people nobody said (judge.overlap: "
+                "unknown); one that was recognises them in less: state `none`, or what it saw"
+            )
+        elif overlap not in (None, "none"):
+            texts.append(f"judge '{judge.kind}' may have been trained on the private people: {overlap}")
     return texts
 
 
@@ -76,8 +105,10 @@ def _batches(config: TrialConfig, data: Data) -> Iterator[tuple[str, str, int, i
         count = len(config.pretraining.data.load(config.image_size))
         count -= max(1, round(HELD_OUT * count))
         yield "the pre-training", "its images", config.pretraining.batch_size, count
-    if isinstance(config.judge, Recipe):
-        yield "the judge", "the private training images", config.judge.batch_size, len(data.split.train)
+    for number, judge in enumerate(config.judges, 1):
+        if isinstance(judge, Recipe):
+            name = "the judge" if number == 1 else f"judge {number}"
+            yield name, "the private training images", judge.batch_size, len(data.split.train)
     for prior in dict.fromkeys(plan.prior for plan in config.attack):
         if prior.drops_last_batch:
             yield f"prior '{prior.kind}'", "the public images", prior.batch_size, len(data.public)

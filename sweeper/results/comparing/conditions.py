@@ -1,6 +1,7 @@
 """Conditions of a study: data, judge, attacks. Studies compare only under the same ones."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,7 @@ CONDITIONS = (
     "judge",
 )
 DATA = ("private", "public")
+_FIRST_JUDGE = re.compile(r"^judge\.0(?=\.|$)")
 SHOWN = 6  # differences that an error names
 
 
@@ -81,7 +83,12 @@ def _of_stages(trial: TrialRecord) -> Flat | None:
     if target is None or judge is None or not attacks:
         return None
     flat: Flat = {name: target.get(name) for name in ("private", "validation", "test", "seed")}
-    flat |= _flat(judge.get("judge"), "judge") | {"judge.version": judge.get("version")}
+    judges = [judge, *(key_parts(str(trial.artifacts[name])) for name in _other_judges(trial))]
+    for position, parts in enumerate(judges):
+        if parts is None:
+            return None
+        prefix = f"judge.{position}" if position else "judge"
+        flat |= _flat(parts.get("judge"), prefix) | {f"{prefix}.version": parts.get("version")}
     flat["image_size"] = judge.get("image_size")
     for name, folder in attacks.items():
         parts = key_parts(folder)
@@ -96,13 +103,20 @@ def _of_stages(trial: TrialRecord) -> Flat | None:
     return flat
 
 
+def _other_judges(trial: TrialRecord) -> list[str]:
+    """Return the names of the judges beside the one that counts among a trial's artifacts, in order."""
+    names = [name for name in trial.artifacts if name.startswith("judge_")]
+    return sorted(names, key=lambda name: int(name.removeprefix("judge_")))
+
+
 def _of_document(definition: Mapping[str, Any] | None, params: Mapping[str, Any]) -> Flat | None:
     """Return the conditions of one trial from the study's template and what its `params` change of it."""
     if not definition or "trial" not in definition:
         return None
     flat = _flat({name: v for name, v in definition["trial"].items() if name in CONDITIONS}, "")
     changed = {path: v for path, v in params.items() if path.partition(".")[0] in CONDITIONS}
-    return flat | changed
+    # The judge that counts is the same condition alone and as the first of a list.
+    return {_FIRST_JUDGE.sub("judge", path): value for path, value in (flat | changed).items()}
 
 
 def _by_key(flat: Flat, data: Mapping[str, str], keys: Mapping[str, str]) -> Flat:

@@ -64,6 +64,20 @@ def test_each_attack_gives_its_figures(place):
     )
 
 
+def test_several_judges_and_the_verified_accuracy_are_shown(place):
+    both = [STUDY["trial"]["judge"], {**STUDY["trial"]["judge"], "seed": 1}]
+    words = ["model.pt", "--study", "mine.yaml", "--home", "home", "-S", f"trial.judge={json.dumps(both)}"]
+    shown = call(*words)
+    assert shown.exit_code == 0, shown.output
+    result = json.loads(call(*words, "-f", "json").stdout)
+    low, high = result["attacks"]["gmi"]["verified"]
+    figure = result["attacks"]["gmi"]["metrics"]["attack_accuracy_verified"]
+    assert "verified" in shown.stdout and f"{figure:.3f} [{low:.3f}, {high:.3f}]" in shown.stdout
+    agreement = result["metrics"]["judge_2.agreement"]
+    assert f"names whom the first names in {100 * agreement:.1f} %" in " ".join(shown.stdout.split())
+    assert result["interval"]["attack_accuracy_verified"] == [low, high]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -72,6 +86,9 @@ def test_each_attack_gives_its_figures(place):
         (["model.pt", "--attack", "gmi:fast"], "preset must be one of"),
         (["model.pt", "-S", "trial.target.architecture=resnet18"], "resnet18"),
         (["model.pt", "-S", "trial.private.identities=5"], "instead of (5, "),
+        (["model.pt", "-S", "trial.judge=[]"], "an empty list"),
+        (["model.pt", "-S", "trial.judge={kind: onnx, path: none.onnx}"], "no such file (judge.path)"),
+        (["model.pt", "-S", "trial.judge={kind: embedder, path: none.pt}"], "no such file (judge.path)"),
     ],
 )
 def test_mistakes_are_named_before_any_work(place, words, said):

@@ -367,3 +367,37 @@ def test_stopped_targets_stand_below_the_front_and_a_rising_attack_is_a_warning(
     assert "stopped" not in capsys.readouterr().out
     summary.show_warnings(as_study(document), [])
     assert "rising" not in capsys.readouterr().err
+
+
+VERIFIED = {
+    "metrics": {
+        "attack_accuracy_verified": 0.15,
+        "attack_accuracy_top1": 0.2,
+        "judge_test_accuracy": 0.9,
+        "judge_2.test_accuracy": 0.85,
+        "judge_2.agreement": 0.7,
+        "judge_2.false_positive_rate": 0.25,
+    },
+    "interval": {"attack_accuracy": [0.1, 0.3], "attack_accuracy_verified": [0.05, 0.25]},
+}
+
+
+def test_the_verified_accuracy_stands_beside_attack_accuracy_and_the_judges_below(capsys):
+    definition = {"trial": {"judge": [{"kind": "classifier"}, {"kind": "onnx"}]}}
+    summary.show_front(records(trial(0, 0.8, 0.2, **VERIFIED), trial(1, 0.7, 0.1), definition=definition))
+    out = capsys.readouterr().out
+    front = rows(out)
+    assert front[0][1:4] == ["0.800", "0.200 [0.100, 0.300]", "0.150 [0.050, 0.250]"]
+    assert front[1][3] == "–"  # of an older version
+    assert "Judges, the first of which counts" in out
+    assert front[-1][:2] == ["2: onnx", "85.0 %"] and front[-1][-2:] == ["70.0 %", "25.0 %"]
+
+
+def test_a_verified_accuracy_that_is_searched_for_is_no_second_column(capsys):
+    objectives = {"test_accuracy": "maximize", "attack_accuracy_verified": "minimize"}
+    document = trial(0, 0.8, 0.2, **VERIFIED)
+    document["values"] = {"test_accuracy": 0.8, "attack_accuracy_verified": 0.15}
+    reference = {"test_accuracy": 0.0, "attack_accuracy_verified": 1.0}
+    summary.show_front(records(document, objectives=objectives, reference_point=reference))
+    out = capsys.readouterr().out
+    assert rows(out)[0][1:4] == ["0.800", "0.150 [0.050, 0.250]", "conv2"]

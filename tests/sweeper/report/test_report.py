@@ -321,3 +321,22 @@ def test_an_attack_that_still_rises_is_flagged(tmp_path):
     assert "0.200, 0.600 with half and all of its steps" in calm and "still rising" not in calm
     rising = page([study | {"controls": {**controls, "still_rising": {"undefended": True}}}], tmp_path)
     assert "Attack accuracy on the undefended target is still rising" in rising
+
+
+def test_the_page_has_both_judges_and_the_verified_accuracy(tmp_path):
+    metrics = {
+        "attack_accuracy_verified": 0.15,
+        "attack_accuracy_top1": 0.2,
+        "judge_test_accuracy": 0.9,
+        "judge_2.test_accuracy": 0.85,
+        "judge_2.agreement": 0.7,
+        "judge_2.false_positive_rate": 0.25,
+    }
+    interval = {"attack_accuracy": [0.1, 0.3], "attack_accuracy_verified": [0.05, 0.25]}
+    trials = [complete(0, 0.9, 0.2, metrics=metrics, interval=interval)]
+    study = record("two", trials)
+    study["definition"] = {"trial": {"judge": [{"kind": "classifier"}, {"kind": "onnx"}]}}
+    shown = Page(page([study], tmp_path)).text
+    assert "Who judges" in shown and "2: onnx 85.0 % – – 70.0 % 25.0 %" in shown
+    assert "verified ↓" in shown and "15.0 % 5.0 % – 25.0 %" in shown
+    assert "Who judges" not in page([record("old", [complete(0, 0.9, 0.2)])], tmp_path)

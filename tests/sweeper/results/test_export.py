@@ -37,7 +37,10 @@ DOCUMENT = {
         "defense": {"kind": "none"},
         "prior": {"kind": "gmi", "width": 4, "epochs": 1},
         "attack": {"kind": "gmi", "iterations": 2, "restarts": 1},
-        "judge": {"kind": "classifier", "architecture": "small_cnn", "epochs": 1},
+        "judge": [
+            {"kind": "classifier", "architecture": "small_cnn", "epochs": 1},
+            {"kind": "classifier", "architecture": "small_resnet", "epochs": 1},
+        ],
         "identities": 2,
     },
     "space": [{"target.freeze_point": {"ordered": ["none", "conv2"]}}, {"defense.kind": {"choice": ["mid"]}}],
@@ -113,6 +116,11 @@ def test_the_card_holds_every_privacy_figure_and_no_path(ran, tmp_path):
     metrics = result["metrics"]
     for name in ("attack_accuracy_top1", "attack_accuracy_top5", "chance", "judge_test_accuracy"):
         assert f"{100 * metrics[name]:.1f} %" in text
+    low, high = (f"{100 * end:.1f} %" for end in result["interval"]["attack_accuracy_verified"])
+    assert f"{100 * metrics['attack_accuracy_verified']:.1f} % [{low}, {high}]" in text
+    agreement = f"{100 * metrics['judge_2.agreement']:.1f} %"
+    assert f"Judge 2, test accuracy {100 * metrics['judge_2.test_accuracy']:.1f} %" in text
+    assert f"names whom the first names in {agreement} of reconstructions" in text
     assert f"{metrics['knn_distance']:.4g}" in text
     assert "| gmi | white-box |" in text and "first 2." in text and "Measured once." in text
     for warning in result["warnings"]:

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from records import as_trial
+from records import as_study, as_trial
 
 from sweeper.results import formatting
 from sweeper.results.record_types import StudyRecords
@@ -143,3 +143,35 @@ def test_a_wider_interval_of_nobody_counts_as_fewer_people():
     wider = formatting.bound_of_nobody("attack_accuracy", 0.0, None, [low, high * 1.5])
     assert 1 - 0.05 ** (1 / 60) < wider < high * 1.5
     assert formatting.bound_of_nobody("attack_accuracy", 0.0, None, [0.1, 0.2]) is None  # of another rate
+
+
+def test_judges_are_rows_with_what_the_others_say_of_the_first():
+    metrics = {
+        "attack_accuracy_top1": 0.5,
+        "judge_test_accuracy": 0.9625,
+        "judge_equal_error_rate": 0.02,
+        "judge_true_acceptance": 0.925,
+        "judge_false_acceptance": 0.001,
+        "judge_2.test_accuracy": 0.94,
+        "judge_2.agreement": 0.7,
+        "judge_2.false_positive_rate": 0.25,
+    }
+    definition = {"trial": {"judge": [{"kind": "classifier"}, {"kind": "onnx"}]}}
+    study = as_study({"trials": [{"metrics": metrics}], "definition": definition})
+    assert formatting.judges(study) == [
+        ["1: classifier", "96.2 %", "2.0 %", "92.5 % at 1 in 1000", "–", "–"],
+        ["2: onnx", "94.0 %", "–", "–", "70.0 %", "25.0 %"],
+    ]
+    assert all(len(row) == len(formatting.JUDGE_COLUMNS) for row in formatting.judges(study))
+    old = as_study({"trials": [{"metrics": {"judge_test_accuracy": 0.9}}]})
+    assert formatting.judges(old) == []  # one accuracy is no table
+
+
+def test_a_judge_beside_the_first_is_a_sentence_of_a_trial():
+    figures = {"judge_2.test_accuracy": 0.94, "judge_2.agreement": 0.7}
+    rejected = {"judge_2.false_positive_rate": 0.25}
+    (plain,) = formatting.judge_remarks(figures)
+    (both,) = formatting.judge_remarks(figures | rejected)
+    assert plain == "Judge 2, test accuracy 94.0 %, names whom the first names in 70.0 % of reconstructions."
+    assert both.endswith("and rejects 25.0 % of those that the first accepts.")
+    assert formatting.judge_remarks({"judge_test_accuracy": 0.9}) == []

@@ -130,3 +130,52 @@ def test_the_validation_accuracy_is_printed_with_the_values_and_is_none_of_the_o
     printed = TrialRecord.from_json(document).to_json()
     assert printed["values"] == {"test_accuracy": 0.8, "validation_accuracy": 0.85}
     assert dict(TrialRecord.from_json(printed).values) == {"test_accuracy": 0.8}
+
+
+def judged(number, top1, **metrics):
+    figures = {
+        "attack_accuracy_top1": top1,
+        "judge_test_accuracy": 0.9,
+        "judge_2.test_accuracy": 0.8,
+        **metrics,
+    }
+    return {"number": number, "state": "complete", "metrics": figures}
+
+
+def several_judges(*trials, kinds=("classifier", "embedder")):
+    judges = [{"kind": kind} for kind in kinds]
+    return StudyRecords.from_json(
+        {**STUDY, "definition": {"trial": {"judge": judges}}, "trials": list(trials)}
+    )
+
+
+def test_other_judges_tell_agreement_and_false_positives_over_all_that_the_first_accepts():
+    """Of 0.5 and 0.1 accepted in as many reconstructions, a tenth and a half are rejected: 0.1 of 0.6."""
+    trials = [
+        judged(0, 0.5, **{"judge_2.agreement": 0.9, "judge_2.false_positive_rate": 0.1}),
+        judged(1, 0.1, **{"judge_2.agreement": 0.6, "judge_2.false_positive_rate": 0.5}),
+        judged(2, 0.0, **{"judge_2.agreement": 0.3}),  # the first accepts none
+    ]
+    first, second = several_judges(*trials).judges
+    assert first == {
+        "kind": "classifier",
+        "test_accuracy": 0.9,
+        "agreement": None,
+        "false_positive_rate": None,
+    }
+    assert second == {
+        "kind": "embedder",
+        "test_accuracy": 0.8,
+        "agreement": pytest.approx(0.6),
+        "false_positive_rate": pytest.approx(0.1 / 0.6),
+    }
+
+
+def test_judges_that_no_trial_knows_yet_are_not_told():
+    assert several_judges().judges == []
+    nobody = several_judges(judged(0, 0.0, **{"judge_2.agreement": 0.5})).judges[1]
+    assert nobody["agreement"] == 0.5 and nobody["false_positive_rate"] is None
+    (old,) = several_judges(
+        {"number": 0, "state": "complete", "metrics": {"judge_test_accuracy": 0.9}}
+    ).judges
+    assert old["kind"] == "classifier"

@@ -115,3 +115,25 @@ def test_replicates_run_one_after_another_under_their_numbers():
 def test_a_figure_that_one_seed_lacks_is_dropped():
     odd = one(1, 0.8, 0.4, metrics={"chance": float("nan")})
     assert set(combine([one(0, 0.8, 0.4), odd])["metrics"]) == {"chance", "train_seconds"}
+
+
+def test_a_verified_accuracy_has_the_interval_of_its_seeds_and_no_other():
+    name = "attack_accuracy_verified"
+
+    def verified(replicate, figure):
+        document = one(replicate, 0.8, 0.4)
+        document["metrics"][name] = document["attacks"]["gmi"]["metrics"][name] = figure
+        document["interval"][name] = document["attacks"]["gmi"]["verified"] = [figure - 0.1, figure + 0.1]
+        return document
+
+    rows = [verified(0, 0.3), verified(1, 0.2)]
+    combined = combine(rows)
+    expected = interval_over([0.3, 0.2], [[0.2, 0.4], [0.1, 0.3]], 0.0, 1.0)
+    assert combined["interval"][name] == pytest.approx(list(expected))
+    assert combined["attacks"]["gmi"]["verified"] == pytest.approx(list(expected))
+    assert combined["metrics"][name] == pytest.approx(0.25)
+    assert "verified" not in combined["attacks"]["kedmi"]
+    old = one(2, 0.8, 0.4)  # of an older version, which did not measure it
+    mixed = combine([*rows, old])
+    assert name not in mixed["interval"] and name not in mixed["metrics"]
+    assert mixed["attacks"]["gmi"]["verified"] is None

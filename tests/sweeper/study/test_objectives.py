@@ -10,10 +10,17 @@ def test_figures_are_found_where_a_trial_puts_them():
     assert figures == {
         "test_accuracy": 0.5,
         "attack_accuracy": None,
+        "attack_accuracy_verified": None,
         "knn_distance": 4.0,
         "train_seconds": 9.0,
     }
     assert measured({"seconds": None, "values": None}, "train_seconds") is None
+
+
+def test_the_verified_accuracy_is_found_among_the_metrics_and_can_be_1_at_worst():
+    name = "attack_accuracy_verified"
+    assert measured({"metrics": {name: 0.25}}, name) == 0.25
+    assert objective_metrics()[name].direction == "minimize" and bound(name, "minimize") == 1.0
 
 
 def test_a_bound_is_the_worst_that_can_be():

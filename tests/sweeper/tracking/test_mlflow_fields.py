@@ -101,3 +101,22 @@ def test_the_page_of_runs_begins_with_the_best_in_the_first_objective(direction,
     shown = json.loads(view({"attack_accuracy": direction, "test_accuracy": "maximize"}))
     assert shown["selectedColumns"][:2] == ["metrics.`attack_accuracy`", "metrics.`test_accuracy`"]
     assert (shown["orderByKey"], shown["orderByAsc"]) == ("metrics.`attack_accuracy`", ascending)
+
+
+def test_every_judge_is_a_tag_and_a_search_for_one_finds_the_first(cheap):
+    judges = [{"kind": "classifier", "architecture": "small_cnn"}, {"kind": "embedder", "path": "e.pt"}]
+    study = cheap(trial={"judge": judges}, space=[{"target.epochs": {"choice": [1, 2]}}])
+    assert study_tags(study)["judge"] == "classifier, embedder"
+    assert study_tags(cheap(trial={"judge": judges[0]}))["judge"] == "classifier"
+
+
+def test_what_other_judges_say_is_a_number_of_the_trial():
+    metrics = {"judge_2.agreement": 0.8, "judge_2.false_positive_rate": 0.25, "attack_accuracy_verified": 0.4}
+    record = {"metrics": metrics, "interval": {"attack_accuracy_verified": [0.3, 0.5]}}
+    assert sorted(figures(as_trial(record))) == [
+        ("attack_accuracy_verified", 0.4, 0),
+        ("attack_accuracy_verified_high", 0.5, 0),
+        ("attack_accuracy_verified_low", 0.3, 0),
+        ("judge_2.agreement", 0.8, 0),
+        ("judge_2.false_positive_rate", 0.25, 0),
+    ]

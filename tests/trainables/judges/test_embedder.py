@@ -1,32 +1,19 @@
 """The embedder's geometry on a stand-in network, its errors, and its accuracy on real faces."""
 
-import csv
-import io
 import os
-import zipfile
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
+from face_pack import FACES, as_images, real_faces
+from safetensors.torch import save_file
 from torch import nn
 
-from trainables.datasets.base import Images
 from trainables.datasets.split import Split
 from trainables.errors import ConfigError
 from trainables.judges import embedder
 from trainables.judges.embedder import EmbedderJudge
 from trainables.nn.mobilefacenet import MobileFaceNet
 from trainables.runtime.run import Run
-
-FACES = Path(os.environ.get("SWEEPER_FACES", Path(__file__).parents[4] / "shared" / "data"))
-
-
-def as_images(pixels: torch.Tensor, labels: list[int]) -> Images:
-    names = tuple(f"id{label}" for label in range(max(labels) + 1))
-    files = tuple(f"{number}.png" for number in range(len(labels)))
-    return Images(pixels=pixels, labels=torch.tensor(labels), names=names, files=files)
 
 
 class Seen(nn.Module):
@@ -112,6 +99,20 @@ def test_a_file_that_does_not_fit(content, tmp_path):
         EmbedderJudge(path=str(path)).fit(colours(), run=Run(seed=0))
 
 
+def test_weights_may_be_safetensors(judge, tmp_path, monkeypatch):
+    monkeypatch.undo()
+    network = MobileFaceNet()
+    save_file(network.state_dict(), tmp_path / "weights.safetensors")
+    torch.save(network.state_dict(), tmp_path / "weights.pt")
+    first, second = (
+        EmbedderJudge(path=str(tmp_path / name)).weights() for name in ("weights.pt", "weights.safetensors")
+    )
+    assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+    (tmp_path / "broken.safetensors").write_bytes(b"no header")
+    with pytest.raises(ConfigError, match="expects a plain state dict of mobilefacenet"):
+        EmbedderJudge(path=str(tmp_path / "broken.safetensors")).check(32)
+
+
 class Harmful:
     def __reduce__(self):
         return (os.getcwd, ())
@@ -122,18 +123,6 @@ def test_a_file_that_would_run_code_is_refused(tmp_path):
     judge = EmbedderJudge(path=str(tmp_path / "weights.pt"))
     with pytest.raises(ConfigError, match="plain state dict"):
         judge.fit(colours(), run=Run(seed=0))
-
-
-def real_faces(part: str, identities: int) -> Images:
-    with (FACES / "faces_private" / "index.csv").open() as index:
-        rows = [
-            row for row in csv.DictReader(index) if row["split"] == part and int(row["label"]) < identities
-        ]
-    with zipfile.ZipFile(FACES / "faces_private" / "celeba_private_64.zip") as pack:
-        inside = {Path(name).name: name for name in pack.namelist()}
-        arrays = [np.array(Image.open(io.BytesIO(pack.read(inside[Path(row["file"]).name])))) for row in rows]
-    pixels = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous()
-    return as_images(pixels, [int(row["label"]) for row in rows])
 
 
 @pytest.mark.golden_pack

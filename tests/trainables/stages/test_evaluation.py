@@ -71,6 +71,14 @@ def test_the_first_metrics_enter_no_key():
     assert metric_parts() == {}
 
 
+def test_a_metric_beside_the_verdict_enters_no_key_at_any_version(monkeypatch):
+    beside = [metric for metric in METRICS.values() if metric.beside_verdict]
+    assert beside
+    for metric in beside:
+        monkeypatch.setattr(metric, "version", 2)
+    assert metric_parts() == {}
+
+
 def test_a_newer_metric_or_version_changes_the_key(monkeypatch):
     monkeypatch.setitem(METRICS, "later", Chance)
     assert metric_parts() == {"metrics": {"later": 1}}

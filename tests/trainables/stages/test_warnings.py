@@ -46,6 +46,25 @@ def test_a_target_at_eleven_percent_is_a_warning():
     assert target_warnings(0.21, 1.0, labels) == []
 
 
+@pytest.mark.parametrize(
+    ("judge", "texts"),
+    [
+        ({"kind": "embedder"}, ["whether judge 'embedder' was trained on the private people nobody said"]),
+        ({"kind": "onnx", "overlap": "unknown"}, ["whether judge 'onnx' was trained on the private people"]),
+        ({"kind": "onnx", "overlap": "none"}, []),
+        ({"kind": "onnx", "overlap": "half of them, in MS1M"}, ["private people: half of them, in MS1M"]),
+    ],
+)
+def test_what_nobody_said_of_a_pretrained_judge_is_a_warning_also_of_a_second_one(judge, texts):
+    first = DOCUMENT["judge"]
+    pretrained = {"path": "weights", **judge}
+    for document in (pretrained, [first, pretrained]):
+        warnings = config_warnings(load_trial({**DOCUMENT, "judge": document}))
+        assert len(warnings) == len(texts)
+        assert all(text in warning for text, warning in zip(texts, warnings, strict=True))
+    assert config_warnings(load_trial(DOCUMENT)) == []
+
+
 def test_chance_is_the_share_of_the_person_with_most_images():
     labels = torch.tensor([0] * 30 + [*range(1, 71)])
     assert low_accuracy(0.3) == pytest.approx(0.65)

@@ -134,3 +134,27 @@ def test_several_attacks_are_told_apart_by_name(study):
         artifacts["attack.gmi"] = artifacts["attack"]
         artifacts["attack.kedmi"] = second.trials[0].artifacts["attack"]
     assert differences(a, b) == ["attack.kedmi.iterations: 100 in 'a', 9 in 'b'"]
+
+
+def test_all_judges_are_conditions_and_the_first_of_a_list_is_the_one_alone(study):
+    a, b, c = study("a", trials=1), study("b", trials=1), study("c", trials=1)
+    others = {
+        epochs: study("other", epochs=epochs, trials=1).trials[0].artifacts["judge"] for epochs in (5, 9)
+    }
+    b.trials[0].artifacts["judge_2"], c.trials[0].artifacts["judge_2"] = others[5], others[9]
+    assert differences(b, c) == ["judge.1.epochs: 5 in 'b', 9 in 'c'"]
+    assert differences(a, b) == [
+        "judge.1.epochs: nothing in 'a', 5 in 'b'",
+        "judge.1.kind: nothing in 'a', classifier in 'b'",
+    ]
+    with pytest.raises(ConfigError, match=r"judge\.1\.epochs: 5 in 'b', 9 in 'c'"):
+        check_setups([b, c])
+
+
+def test_documents_of_one_judge_and_of_a_list_differ_in_the_others_alone():
+    judge, other = {"kind": "classifier", "epochs": 5}, {"kind": "embedder"}
+    alone, pair = document("a", judge=judge), document("b", judge=[judge, other])
+    assert differences(alone, document("b", judge=[judge])) == []
+    assert differences(alone, pair) == ["judge.1.kind: nothing in 'a', embedder in 'b'"]
+    varied = replace(pair, trials=[as_trial({"params": {"judge.0.epochs": 7}})])
+    assert "judge.epochs: 5 in 'a', 7 in 'b'" in differences(alone, varied)
