@@ -93,7 +93,7 @@ def study_records(home: Home, name: str, *, history: bool = True) -> StudyRecord
     )
     records = with_confirmation(records, *stored_confirmation(home.storage, name))
     records = with_seed_noise(records, notes.get(NOISE))
-    deviation = None if records.seed_noise is None else records.seed_noise.probit
+    deviation = None if records.seed_noise is None else records.seed_noise.for_draws.probit
     controls = assessed(records.controls, deviation)
     return replace(records, controls=controls, people=recovered(records.members))
 
