@@ -87,12 +87,13 @@ def measure_stopped(
     study: Study,
     members: Sequence[TrialRecord],
     stored: Mapping[str, Any],
+    null: Mapping[str, Any] | None,
     ask: Callable[[dict[str, Any], Callable[..., Any]], Measured],
 ) -> Measured | None:
     """Return the figures of stopped targets beside the front's trials, to be stored; None if nothing is new.
 
-    stored: those of an earlier end. ask: `measure` with all but the request and what makes it. A string says
-    why they could not be measured.
+    stored: those of an earlier end. null: the study's floor, as JSON. ask: `measure` with all but the request
+    and what makes it. A string says why they could not be measured.
     """
     request = stopped_request(study, members)
     if request is None:
@@ -103,10 +104,11 @@ def measure_stopped(
     results = ask(request, make_stopped)
     if isinstance(results, str):
         return results
+    floor = None if null is None else null["interval"][1]
     rates = dict(zip((trial.number for trial in members), per_identity(members), strict=True))
     figures = {}
     for number in asked["numbers"]:
         known = rates[number]
         own = None if known is None else known.tolist()
-        figures[str(number)] = beside_stopped(own, results.get(str(number)))
+        figures[str(number)] = beside_stopped(own, results.get(str(number)), floor)
     return {"asked": asked, "trials": {**(stored.get("trials") or {}), **figures}}

@@ -51,6 +51,8 @@ def run_trials(
     judge says nothing; otherwise nothing more is handed out, and `TrialError` says why. Raises
     `KeyboardInterrupt` as `stoppable` says.
     """
+    if source.finished:
+        return
     runner = _Runner(
         study,
         home,

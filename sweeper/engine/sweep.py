@@ -292,6 +292,7 @@ def _measure_after(
         study,
         records.members,
         stored,
+        (records.controls or {}).get("null"),
         lambda request, make: _asked(study, home, allotment, display, request, make=make),
     )
     if isinstance(results, str):

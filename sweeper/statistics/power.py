@@ -69,10 +69,12 @@ def _binomial(people: int, rate: float) -> NDArray[np.float64]:
     """Return the chance of each count from 0 to `people`, (people + 1,)."""
     counts = np.arange(people + 1)
     if rate in (0.0, 1.0):
-        return (counts == rate * people).astype(np.float64)
+        certain: NDArray[np.float64] = np.where(counts == rate * people, 1.0, 0.0)
+        return certain
     ways = [math.lgamma(people + 1) - math.lgamma(n + 1) - math.lgamma(people - n + 1) for n in counts]
     logs = np.array(ways) + counts * math.log(rate) + (people - counts) * math.log1p(-rate)
-    return np.exp(logs)
+    chances: NDArray[np.float64] = np.exp(logs)
+    return chances
 
 
 def effective_people(people: int, restarts: int, agreement: float = 0.5) -> float:

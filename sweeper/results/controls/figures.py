@@ -34,12 +34,16 @@ def still_rising(control: Mapping[str, Any] | None) -> bool | None:
     return paired_test(control["per_identity"], half["per_identity"]).p_higher < RISING
 
 
-def beside_stopped(rates: Sequence[float] | None, stopped: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def beside_stopped(
+    rates: Sequence[float] | None, stopped: Mapping[str, Any] | None, floor: float | None = None
+) -> dict[str, Any] | None:
     """Return a stopped target's figures, and whether the trial leaks less by a paired test over people.
 
     rates: of the trial, by person; None if they are not known. stopped: `StoppedControl` as JSON; None gives
     None. ``difference``: of the attack accuracies, stopped less trial; ``p``: two-sided; ``verdict``: the
     trial leaks less, it leaks no less (no fewer people are found on it), or so few people cannot tell.
+    floor: upper end of the interval of the study's floor, where that was measured. On a stopped target that
+    is not clear of it the attack finds nobody, so that leaking no less says nothing.
     """
     if stopped is None:
         return None
@@ -54,5 +58,7 @@ def beside_stopped(rates: Sequence[float] | None, stopped: Mapping[str, Any] | N
     from sweeper.statistics.paired import paired_test
 
     test = paired_test(stopped["per_identity"], rates)
-    verdict = NO_LESS if test.difference <= 0 else LESS if test.differ else UNKNOWN
+    verdict = LESS if test.difference > 0 and test.differ else UNKNOWN
+    if test.difference <= 0 and (floor is None or stopped["interval"][0] > floor):
+        verdict = NO_LESS
     return {**figures, "difference": test.difference, "p": test.p, "verdict": verdict}

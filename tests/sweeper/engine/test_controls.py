@@ -10,6 +10,7 @@ from sweeper.engine import controls as module
 from sweeper.engine import sweep as sweep_module
 from sweeper.engine.controls import measure, measure_stopped, rising, stopped_request
 from sweeper.engine.progress import Silent, Warner
+from sweeper.engine.runner import run_trials
 from sweeper.results.record_types import TrialRecord
 from sweeper.results.records import study_records
 from sweeper.search.optuna_study import OptunaStudy
@@ -183,7 +184,12 @@ def test_stopped_targets_are_asked_for_beside_defended_trials_of_the_front(cheap
     assert stopped_request(study, members[1:3]) is None
 
 
-STOPPED_TARGET = {"epoch": 3, "attack_accuracy": 0.5, "per_identity": [1.0] * 10 + [0.0] * 10}
+STOPPED_TARGET = {
+    "epoch": 3,
+    "attack_accuracy": 0.5,
+    "interval": [0.3, 0.7],
+    "per_identity": [1.0] * 10 + [0.0] * 10,
+}
 
 
 def test_stopped_targets_are_kept_beside_trials_and_asked_for_once(cheap, monkeypatch):
@@ -199,14 +205,22 @@ def test_stopped_targets_are_kept_beside_trials_and_asked_for_once(cheap, monkey
         return {"1": STOPPED_TARGET, "4": STOPPED_TARGET}
 
     members = [member(1), member(4)]
-    stored = measure_stopped(cheap(), members, {}, ask)
+    stored = measure_stopped(cheap(), members, {}, None, ask)
     assert asked == [(4, [1, 4], make_stopped)]
     assert stored["trials"]["1"]["verdict"] == "leaks less" and stored["trials"]["1"]["difference"] == 0.5
     assert stored["trials"]["4"]["verdict"] == "cannot tell"  # nobody knows who was found there
-    assert measure_stopped(cheap(), members, stored, ask) is None and len(asked) == 1
-    later = measure_stopped(cheap(), members[:1], stored, lambda *_: {"1": None})  # the front has moved
+    assert measure_stopped(cheap(), members, stored, None, ask) is None
+    assert len(asked) == 1
+    rates[1] = [1.0] * 20
+    for high, verdict in (
+        (0.2, "leaks no less"),
+        (0.4, "cannot tell"),
+    ):  # the floor's end, below 0.3 and above
+        floored = measure_stopped(cheap(), members, {}, {"interval": [0.0, high]}, ask)
+        assert floored["trials"]["1"]["verdict"] == verdict
+    later = measure_stopped(cheap(), members[:1], stored, None, lambda *_: {"1": None})  # the front has moved
     assert later["trials"] == {"1": None, "4": stored["trials"]["4"]}
-    assert measure_stopped(cheap(), members, {}, lambda *_: "no room") == "no room"
+    assert measure_stopped(cheap(), members, {}, None, lambda *_: "no room") == "no room"
 
 
 @pytest.fixture
@@ -252,3 +266,8 @@ def test_stopped_targets_that_fail_are_a_warning_and_nothing_is_kept(ended):
     lines, _, notes, records = ended("the disk went away")
     assert len(lines) == 1 and "no undefended target was stopped" in lines[0]
     assert notes[STOPPED] == {"due": False} and records.trials[0].stopped is None
+
+
+def test_a_sweep_that_was_cut_off_before_its_stopped_targets_runs_no_trial_for_them():
+    finished = SimpleNamespace(finished=True)
+    run_trials(None, None, finished, None, None, None)  # no Ray, no study is touched

@@ -6,6 +6,7 @@ import sweeper
 from sweeper.results.record_types import StudyRecords
 from sweeper.results.records import study_names, study_records
 from sweeper.search.optuna_study import OptunaStudy
+from sweeper.search.reading import CONTROLS
 from trainables.errors import ConfigError
 
 
@@ -118,3 +119,39 @@ def test_a_screened_trial_has_both_its_numbers_and_no_values(home, cheap, result
     assert (beaten["state"], beaten["on_front"], beaten["values"]) == ("screened", False, {})
     assert beaten["screening"] == screening
     assert records["hypervolume"] == pytest.approx(0.9 * 0.5)
+
+
+def test_the_noise_of_training_seeds_is_in_the_verdict_of_stored_controls(home, cheap, result):
+    """Undefended 7 of 40 people, clear of a floor of one in forty, until seeds are known to differ widely."""
+    undefended = {
+        "name": "undefended",
+        "attack": "gmi",
+        "architecture": "small_cnn",
+        "epoch": 1,
+        "restarts": 1,
+        "validation_accuracy": 0.8,
+        "test_accuracy": 0.8,
+        "interval": [0.1, 0.3],
+        "per_identity": [1.0] * 7 + [0.0] * 33,
+        "attack_accuracy": 0.175,
+        "metrics": {},
+        "seconds": {},
+        "artifacts": {},
+    }
+    null = {"rate": 0.025, "interval": [0.02, 0.03], "per_identity": [0.025] * 40, "pictures": 1000}
+    null |= {"prior": "gmi", "attack": None, "saw_target": False, "named": 40, "seconds": 1.0, "path": ""}
+    verdict = {"verdict": "tells", "reason": "by people alone", "remedies": []}
+    document = {"attack": "gmi", "undefended": undefended, "null": null, "verdict": verdict, "power": None}
+    document |= dict.fromkeys(("ceiling", "positive", "sampler"))
+    found = {}
+    for name, spread in (("calm", 0.01), ("wild", 0.17)):
+        book = OptunaStudy(cheap(name=name), home.storage, home.study(name) / "history")
+        book.note(CONTROLS, document)
+        assert study_records(home, name).reason == "by people alone"
+        one = book.ask()
+        seeds = [{"replicate": n, "values": values(0.5, 0.18 + spread * (n - 1))} for n in range(3)]
+        replicated = result(0.5, values=values(0.5, 0.18), people={"attacked": 40, "found": 7})
+        assert book.tell(one.number, {**replicated, "replicates": seeds}) == ""
+        found[name] = study_records(home, name)
+    assert found["calm"].verdict == "tells" and "training seeds" in found["calm"].reason
+    assert found["wild"].verdict == "cannot tell" and found["wild"].to_json()["remedies"]

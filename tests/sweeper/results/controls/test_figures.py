@@ -96,6 +96,12 @@ def test_a_trial_leaks_less_where_mcnemars_test_says_so(hits, verdict):
     assert "per_identity" not in figures
 
 
+@pytest.mark.parametrize(("hits", "verdict"), [(10, LESS), (15, UNKNOWN), (20, UNKNOWN), (30, UNKNOWN)])
+def test_on_a_stopped_target_at_its_floor_leaking_no_less_says_nothing(hits, verdict):
+    assert beside_stopped(people(hits), STOPPED, floor=0.4)["verdict"] == verdict
+    assert beside_stopped(people(20), STOPPED, floor=0.3)["verdict"] == NO_LESS
+
+
 def test_without_the_trials_people_no_test_is_made():
     for rates in (None, people(3, of=10)):
         figures = beside_stopped(rates, STOPPED)
