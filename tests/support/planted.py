@@ -16,7 +16,7 @@ from trainables.datasets.synthetic_faces import SyntheticFaces
 from trainables.defenses.none import NoDefense
 from trainables.judges.base import Judge, JudgeModel, top1
 from trainables.pretraining.none import Scratch
-from trainables.priors.base import Prior, PriorNetworks, eval_mode
+from trainables.priors.base import Prior, PriorNetworks, TargetView, eval_mode
 from trainables.runtime.run import Run
 from trainables.training.classifier import Target
 
@@ -56,6 +56,7 @@ class Album(Prior):
     kind: ClassVar[str] = "album"
     summary: ClassVar[str] = "blends of pictures"
     source: ClassVar[str] = "a test"
+    threat_model: ClassVar[TargetView] = "nothing"
 
     people: SyntheticFaces = PRIVATE
 
