@@ -277,7 +277,7 @@ class OptunaStudy:
                     for definition in (stored, current)
                 ]
                 stored, current = filled
-        before, after = _flat(stored), _flat(current)
+        before, after = (_flat(_with_judges(definition)) for definition in (stored, current))
         same = {f"trial.{knob}" for knob in moved(self._optuna.user_attrs.get(SOURCES) or {}, self._sources)}
         keys = sorted(k for k in (before.keys() | after.keys()) - same if before.get(k) != after.get(k))
         return [f"{k}: {before.get(k)!r} -> {after.get(k)!r}" for k in keys]
@@ -368,6 +368,16 @@ class OptunaStudy:
 
 def _key(assignment: Mapping[str, Any]) -> str:
     return json.dumps(assignment, sort_keys=True)
+
+
+def _with_judges(definition: dict[str, Any]) -> dict[str, Any]:
+    """Return a definition with its list of judges as the first, and the others by number."""
+    trial = definition.get("trial") or {}
+    judges = trial.get("judge")
+    if not isinstance(judges, list) or not judges:
+        return definition
+    others = {str(number): judge for number, judge in enumerate(judges[1:], 1)}
+    return {**definition, "trial": {**trial, "judge": {**judges[0], **others}}}
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:

@@ -115,6 +115,7 @@ def one_of(path):
         ("pretraining.data.identities", {"pretrained"}),
         ("public", {"prior"}),
         ("judge.kind", {"judge"}),
+        ("judge.1.epochs", {"judge"}),
         ("seed", {"pretrained", "prior", "judge"}),
     ],
 )

@@ -355,6 +355,28 @@ def test_a_knob_that_the_stored_study_lacks_is_no_change_at_its_default(optuna_s
         optuna_study(trial=trial)
 
 
+def test_a_judge_more_or_another_one_is_a_changed_study_that_names_it(optuna_study):
+    def trial(*judges):
+        return {"judge": judges[0] if len(judges) == 1 else list(judges)}
+
+    first, other = {"kind": "classifier", "epochs": 5}, {"kind": "onnx", "path": "e.onnx"}
+    optuna_study(trial=trial(first, other)).ask()
+    optuna_study(trial=trial(first, other))
+    for changed, said in (
+        (
+            trial(first),
+            r"trial\.judge\.1\.kind: 'onnx' -> None; trial\.judge\.1\.path: 'e\.onnx' -> None; undo",
+        ),
+        (
+            trial(first, {**other, "path": "f.onnx"}),
+            r"began: trial\.judge\.1\.path: 'e\.onnx' -> 'f\.onnx'; undo",
+        ),
+        (trial({**first, "epochs": 6}, other), r"began: trial\.judge\.epochs: 5 -> 6; undo"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            optuna_study(trial=changed)
+
+
 FROZEN = {
     "trial": {"image_size": 32, "target": {"architecture": "small_cnn"}, "defense": {"kind": "none"}},
     "space": [
