@@ -180,7 +180,9 @@ def show_attack(result: dict[str, Any]) -> None:
         )
     console().print(table)
     print(f"test accuracy {result['values']['test_accuracy']:.3f}, chance {metrics['chance']:.4f}")
-    print(f"strongest: {result['strongest']}; reconstructions in {result['artifacts']['attack']}")
+    print(
+        f"highest attack accuracy: {result['strongest']}; reconstructions in {result['artifacts']['attack']}"
+    )
     warn(result.get("warnings", []))
 
 

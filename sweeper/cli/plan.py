@@ -105,9 +105,7 @@ def _show_estimate(study: Study) -> None:
     once = sum((seconds[stage] for stage in SHARED), Duration.exactly(0.0))
     seeds = study.search.replicates
     work = once + each * (study.budget * seeds + study.noise_runs)
-    total = sweep_seconds(
-        seconds, study.budget + study.noise_runs, replicates=seeds, concurrent=concurrent
-    )
+    total = sweep_seconds(seconds, study.budget + study.noise_runs, replicates=seeds, concurrent=concurrent)
     print(f"# in all {spell_range(work)} of work: {spell_range(total)} from start to end")
 
 

@@ -115,7 +115,9 @@ def _noise(
     """
     dice = np.random.default_rng(0)
     costs = np.arange(len(study.trials)) >= best
-    rows = [_weights(evaluator, study, dice.permutation(costs).astype(float).tolist()) for _ in range(SHUFFLES)]
+    rows = [
+        _weights(evaluator, study, dice.permutation(costs).astype(float).tolist()) for _ in range(SHUFFLES)
+    ]
     names = list(rows[0])
     table = np.array([[row[name] for name in names] for row in rows])
     usual = table.mean(axis=0)

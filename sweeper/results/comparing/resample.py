@@ -36,8 +36,8 @@ BASES = {
     "identities and seeds": "drawn again over the attacked identities, the same ones for all trials, "
     "and over training seeds",
     "intervals": "drawn from the trials' own intervals, as if they were independent of each other",
-    "intervals with seeds": "drawn from the trials' own intervals, which hold training seeds, as if they were "
-    "independent of each other",
+    "intervals with seeds": "drawn from the trials' own intervals, which hold training seeds, as if they "
+    "were independent of each other",
 }
 
 
@@ -156,8 +156,8 @@ def cross_fitted(
 
     paired: whether the studies were measured on the same people and images; these are then the same in the
     draws of all. noises: of training seeds, of each study, as far as they are known; what is not known is
-    told by replicates, or taken from a paired study. None unless the objectives are test and attack accuracy against their worst, and the store
-    has what each trial got right, of people and of images.
+    told by replicates, or taken from a paired study. None unless the objectives are test and attack accuracy
+    against their worst, and the store has what each trial got right, of people and of images.
     """
     if dict(objectives) != ACCURACIES or dict(reference) != WORST or not all(studies):
         return None

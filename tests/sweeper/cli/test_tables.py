@@ -261,7 +261,11 @@ def test_controls_stand_below_the_front_with_what_they_tell(capsys):
         (None, "intervals without training seeds: the study has no noise replicates\n"),
         ({"results": []}, "intervals without training seeds: noise replicates not finished\n"),
         (
-            {"results": [{"member": 0, "replicate": 1, "values": {"test_accuracy": 0.8, "attack_accuracy": 0.3}}]},
+            {
+                "results": [
+                    {"member": 0, "replicate": 1, "values": {"test_accuracy": 0.8, "attack_accuracy": 0.3}}
+                ]
+            },
             "and training seeds: their noise is pooled, with 1 degrees of freedom\n",
         ),
     ],

@@ -146,7 +146,9 @@ def test_stored_trials_stay_as_they_are(home, cheap, result):
     source = NoiseReplicates(study, OptunaStudy(study, home.storage, home.root), home.storage)
     accuracy = 0.5
     while (request := source.ask()) is not None:
-        told = result(accuracy, people={"attacked": PEOPLE, "found": 3}, interval={"attack_accuracy": [0.2, 0.4]})
+        told = result(
+            accuracy, people={"attacked": PEOPLE, "found": 3}, interval={"attack_accuracy": [0.2, 0.4]}
+        )
         assert source.tell(request.number, told | {"params": request.assignment}) == ""
         accuracy += 0.02
     _, trials = stored_trials(home.storage, study.name)

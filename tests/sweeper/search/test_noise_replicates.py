@@ -56,7 +56,7 @@ def walk(source, result, most=100):
 def test_the_first_undefended_and_the_first_defended_one_run_again_before_all_others(opened, result, home):
     source = opened()
     assert source.extra == 4
-    assert walk(source, result) == "0 0:1 0:2 1 2 2:1 2:2 3 4 5 6 7 8".split()
+    assert walk(source, result) == ["0", "0:1", "0:2", "1", "2", "2:1", "2:2", "3", "4", "5", "6", "7", "8"]
     assert source.finished and source.complete == source.budget == 9 and source.extra == 0
     _, trials = stored_trials(home.storage, "cheap")
     assert [trial["number"] for trial in trials] == list(range(9))  # no trial more
@@ -73,7 +73,21 @@ def test_they_begin_within_the_first_third_of_the_budget(opened, result):
 
 @pytest.mark.parametrize("order", [("mid",) * 9, ("none",) * 9])
 def test_where_a_kind_is_missing_another_trial_stands_in(opened, result, order):
-    assert walk(opened(9, order=order), result) == "0 0:1 0:2 1 2 1:1 1:2 3 4 5 6 7 8".split()
+    assert walk(opened(9, order=order), result) == [
+        "0",
+        "0:1",
+        "0:2",
+        "1",
+        "2",
+        "1:1",
+        "1:2",
+        "3",
+        "4",
+        "5",
+        "6",
+        "7",
+        "8",
+    ]
 
 
 def test_a_single_trial_runs_again_alone(opened, result):
@@ -88,7 +102,11 @@ def test_trials_that_run_meanwhile_do_not_wait(opened, result):
     first, second = source.ask(), source.ask()
     answer(source, first, result)
     third = source.ask()
-    assert (third.document["case"], third.document["replicate"], third.name) == (0, 1, "trial 0 again, seed 1")
+    assert (third.document["case"], third.document["replicate"], third.name) == (
+        0,
+        1,
+        "trial 0 again, seed 1",
+    )
     answer(source, second, result)
     assert source.extra == 4
     answer(source, third, result)
@@ -102,7 +120,9 @@ def test_a_killed_driver_leaves_what_is_done_and_the_next_runs_the_rest(opened, 
     source = opened()
     source.ask()  # was running when this driver was killed as well
     after = walk(opened(), result)
-    assert sorted([*before, *after]) == sorted("0 0:1 0:2 1 2 2:1 2:2 3 4 5 6 7 8".split())
+    assert sorted([*before, *after]) == sorted(
+        ["0", "0:1", "0:2", "1", "2", "2:1", "2:2", "3", "4", "5", "6", "7", "8"]
+    )
 
 
 def test_a_replicate_that_fails_is_named_and_tried_again_at_the_next_start(opened, result):

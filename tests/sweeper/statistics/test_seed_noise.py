@@ -65,7 +65,9 @@ def test_variances_of_accuracies_add_up_as_they_are():
 def test_seeds_alone_give_students_interval():
     noise = PooledNoise(probit=0.2, accuracy=0.02, freedom=4)
     low, high = noise.around_accuracy(0.5, (0.5, 0.5))
-    assert (low, high) == pytest.approx((0.5 - student.ppf(0.975, 4) * 0.02, 0.5 + student.ppf(0.975, 4) * 0.02))
+    assert (low, high) == pytest.approx(
+        (0.5 - student.ppf(0.975, 4) * 0.02, 0.5 + student.ppf(0.975, 4) * 0.02)
+    )
     assert noise.reach == pytest.approx(student.ppf(0.975, 4))
 
 
