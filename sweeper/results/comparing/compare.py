@@ -151,7 +151,7 @@ def compare(
                 eligible(record),
                 list(objectives),
                 seed=number if notes else 0,
-                with_seeds=record.seed_noise is not None,
+                noise=record.seed_noise,
             )
             for number, record in enumerate(records)
         ]

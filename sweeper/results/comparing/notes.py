@@ -23,7 +23,7 @@ def interval_notes(records: Sequence[StudyRecords], bases: Collection[str]) -> l
         notes.append("not in the intervals: that training again, under another seed, gives another target")
         if len(records) > 1:
             notes.append(
-                "the lead lacks the noise of training seeds, which no study knows (search.noise_replicates): "
-                "nothing is said of recipes"
+                "the lead lacks the noise of training seeds, which not every study knows "
+                "(search.noise_replicates): nothing is said of recipes"
             )
     return notes
