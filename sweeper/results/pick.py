@@ -37,8 +37,8 @@ def pick(
     truly keeps the limit, from its interval), ``front`` (`TrialConfirmation.front_probability`) and ``best``
     (share of bootstrap draws in which no other trial keeps the limit and is better), None where unknown;
     ``safer``: the best trial that keeps the limit with its whole interval, if another; ``advice``: what
-    would make it surer. Raises `TrialError` for a study that cannot tell by its controls, unless `anyway`; `ConfigError`
-    for limits that make no sense and for a limit that no trial keeps, naming the nearest.
+    would make it surer. Raises `TrialError` for a study that cannot tell by its controls, unless `anyway`;
+    `ConfigError` for limits that make no sense and for a limit that no trial keeps, naming the nearest.
     """
     name, limit = _limit(max_attack_accuracy, min_accuracy)
     if records.verdict == "cannot tell" and not anyway:

@@ -117,8 +117,8 @@ def seed_errors(trials: Sequence[TrialRecord], objectives: Sequence[str]) -> Flo
 def _errors_of_one_seed(table: Floats, objectives: Sequence[str], noise: PooledNoise) -> Floats:
     """Return the standard errors (n, m) over training seeds of a `table` of trials of one seed each.
 
-    Those of attack rates are turned from the probit scale by its slope there; of other objectives than the two
-    accuracies nothing is known, and theirs are 0.
+    Those of attack rates are turned from the probit scale by its slope there; of other objectives than the
+    two accuracies nothing is known, and theirs are 0.
     """
     drawn = noise.for_draws
     errors = np.zeros_like(table)
