@@ -103,7 +103,7 @@ def beaten(
     for rival in rivals:
         gains = [signs[name] * (best[name] - rival["values"][name]) for name in objectives]
         if all(gain >= 0 for gain in gains) and any(gain > 0 for gain in gains):
-            return f"trial {rival['number']} is better even so"
+            return f"trial {rival['number']} dominates it even so"
     return ""
 
 

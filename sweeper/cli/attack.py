@@ -189,7 +189,9 @@ def show_attack(result: dict[str, Any]) -> None:
         )
     console(TABLE_WIDTH).print(table)
     print(f"test accuracy {result['values']['test_accuracy']:.3f}, chance {metrics['chance']:.4f}")
-    print(f"strongest: {result['strongest']}; reconstructions in {result['artifacts']['attack']}")
+    print(
+        f"highest attack accuracy: {result['strongest']}; reconstructions in {result['artifacts']['attack']}"
+    )
     for text in formatting.judge_remarks(metrics):
         print(text)
     warn(result.get("warnings", []))

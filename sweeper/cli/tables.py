@@ -145,7 +145,7 @@ def show_warnings(records: StudyRecords, problems: list[str]) -> None:
 
 
 def _show_importances(records: StudyRecords) -> None:
-    """Print which parameters decide, as far as they stand above noise; nothing with too few trials to tell."""
+    """Print which parameters decide, as far as they stand above noise; nothing with too few trials."""
     from sweeper.results.importance import importances
 
     for goal, importance in importances(records.complete, records.objectives).items():

@@ -47,7 +47,7 @@ def card(
     lines = [
         f"# {records.study}, trial {trial.number}",
         "",
-        f"A `{target['architecture']}` that tells {identities} identities apart on images of "
+        f"A `{target['architecture']}` that names one of {identities} identities on images of "
         f"{config['image_size']} pixels. Frozen as pre-trained up to: `{formatting.freeze_point(trial)}`. "
         f"Defense against model inversion: {formatting.defense(trial)}.",
         "",
@@ -80,7 +80,7 @@ def card(
         "",
         *_people(trial, names),
         *_readers(records, trial),
-        "No attack that fails proves that none succeeds: a stronger one, or one with better public images, "
+        "No attack that fails proves that none succeeds: another one, or one with other public images, "
         "may recover more.",
         "",
         "## How it was trained and attacked",

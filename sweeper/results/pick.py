@@ -36,13 +36,13 @@ def pick(
     Figures are those of fresh seeds where the study was confirmed; then only confirmed trials count, since
     the search's own figures are too good on average for the trials that look best. JSON-ready: ``study``,
     ``limit``, ``trial``, ``values``, ``interval``, ``interval_holds`` (a sentence), ``seeds`` (fresh ones; 0
-    if the figures are the search's), ``freeze_point``, ``defense``, ``params``, ``sure``: ``limit`` (that it truly keeps the
-    limit, from its interval), ``front`` (`TrialConfirmation.front_probability`) and ``best`` (share of
-    bootstrap draws in which no other trial keeps the limit and is better), None where unknown; ``safer``:
-    the best trial that keeps the limit with its whole interval, if another; ``advice``: what would make it
-    surer. Raises `TrialError` for a study that cannot tell by its controls, unless `anyway`; `ConfigError`
-    for limits that make no sense, for a limit that no trial keeps, naming the nearest, and for trials of
-    different data.
+    if the figures are the search's), ``freeze_point``, ``defense``, ``params``, ``sure``: ``limit`` (that it
+    truly keeps the limit, from its interval), ``front`` (`TrialConfirmation.front_probability`) and ``best``
+    (share of bootstrap draws in which no other trial keeps the limit and is better), None where unknown;
+    ``safer``: the best trial that keeps the limit with its whole interval, if another; ``advice``: what
+    would make it surer. Raises `TrialError` for a study that cannot tell by its controls, unless `anyway`;
+    `ConfigError` for limits that make no sense, for a limit that no trial keeps, naming the nearest, and for
+    trials of different data.
     """
     name, limit = _limit(max_attack_accuracy, min_accuracy)
     check_one_data(records)
@@ -199,7 +199,7 @@ def _advice(
     if len(attacks) < 2:
         met = attacks[0] if attacks else "one attack"
         advice.append(
-            f"it was attacked with {met} alone, and a stronger attack may recover more: "
+            f"it was attacked with {met} alone, and another may recover more: "
             f"`sweeper confirm {study} --attacks NAME` (`sweeper list attacks`)"
         )
     rising = texts.rising_warning(records.controls)
@@ -232,7 +232,7 @@ def _more(study: str, fresh: TrialConfirmation, name: str, limit: float) -> str:
             "its interval reaches over the limit because few identities were attacked: a study that attacks "
             "more of them (trial.identities) narrows it; more seeds do not"
         )
-    return "it lies too close to the limit to be told apart by more seeds: choose a safer trial, or relax it"
+    return "it lies too close to the limit for more seeds to settle: choose one further from it, or relax it"
 
 
 def show_pick(choice: Mapping[str, Any]) -> None:

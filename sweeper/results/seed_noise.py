@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from sweeper.results.record_types import AttackFigures, StudyRecords, TrialConfirmation, TrialRecord
+from sweeper.results.record_types import AttackFigures, Ends, StudyRecords, TrialConfirmation, TrialRecord
 from sweeper.statistics.seed_noise import PooledNoise, pooled
 
 NEEDED = ("attack_accuracy", "test_accuracy")
@@ -74,14 +74,21 @@ def _with_noise(trial: TrialRecord, noise: PooledNoise, people: int) -> TrialRec
 
 def _wider(holder: Holder, noise: PooledNoise, people: int) -> Holder:
     """Return a trial, or its fresh figures, of one seed with that seed's noise in its intervals."""
-    interval = dict(holder.interval)
-    rate, accuracy = (holder.values.get(name) for name in NEEDED)
-    if rate is not None and interval.get("attack_accuracy"):
-        interval["attack_accuracy"] = [*noise.around_rate(rate, interval["attack_accuracy"], people=people)]
-    if accuracy is not None and interval.get("test_accuracy"):
-        interval["test_accuracy"] = [*noise.around_accuracy(accuracy, interval["test_accuracy"])]
+    interval = _intervals(holder.values, holder.interval, noise, people)
     attacks = {name: _of_attack(figures, noise, people) for name, figures in (holder.attacks or {}).items()}
     return replace(holder, interval=interval, attacks=attacks or holder.attacks)
+
+
+def _intervals(
+    values: Values, interval: Mapping[str, Ends], noise: PooledNoise, people: int
+) -> dict[str, Ends]:
+    wider = dict(interval)
+    rate, accuracy = (values.get(name) for name in NEEDED)
+    if rate is not None and wider.get("attack_accuracy"):
+        wider["attack_accuracy"] = [*noise.around_rate(rate, wider["attack_accuracy"], people=people)]
+    if accuracy is not None and wider.get("test_accuracy"):
+        wider["test_accuracy"] = [*noise.around_accuracy(accuracy, wider["test_accuracy"])]
+    return wider
 
 
 def _of_attack(figures: AttackFigures, noise: PooledNoise, people: int) -> AttackFigures:

@@ -13,7 +13,7 @@ RATE = "attack_accuracy"
 
 
 def summary(records: StudyRecords) -> list[str]:
-    """Return what the front shows, how sure that is, and what it cannot show; one sentence without a front."""
+    """Return what the front shows, how sure that is, what it cannot show; one sentence without a front."""
     if not records.members:
         return ["No trial has finished yet that keeps the constraints, so that there is no front."]
     return [_shows(records), _sure(records), _cannot(records)]
@@ -27,11 +27,12 @@ def _shows(records: StudyRecords) -> str:
         ends = list(dict.fromkeys(formatting.value(name, end) for end in (min(values), max(values))))
         ranges.append(f"{formatting.objective(name)} {' to '.join(ends)}")
     count = len(records.complete)
-    text = f"The front holds {len(members)} of {count} trial{'' if count == 1 else 's'}, with {' and '.join(ranges)}"
+    text = f"The front holds {len(members)} of {count} trial{'' if count == 1 else 's'}"
+    text += f", with {' and '.join(ranges)}"
     plain = formatting.reference(records.trials, records.objectives)
     if plain is not None:
-        values = [f"{formatting.value(name, plain.fresh.values[name])}" for name in records.objectives]
-        text += f"; without a defense it is {' and '.join(values)}"
+        own = [formatting.value(name, plain.fresh.values[name]) for name in records.objectives]
+        text += f"; without a defense it is {' and '.join(own)}"
     return f"{text}."
 
 
@@ -48,8 +49,8 @@ def _sure(records: StudyRecords) -> str:
         fewer, tests, people = tested
         parts.append(
             f"{fewer} of {tests} defended target{'' if tests == 1 else 's'} on it "
-            f"give{'s' if fewer == 1 else ''} away fewer people than the undefended one by a paired test over "
-            f"the same {people} people (5 % for all tests together, for these targets alone)"
+            f"give{'s' if fewer == 1 else ''} away fewer people than the undefended one by a paired test "
+            f"over the same {people} people (5 % for all tests together, for these targets alone)"
         )
     if records.interval_holds:
         parts.append(records.interval_holds)
@@ -82,9 +83,8 @@ def _cannot(records: StudyRecords) -> str:
         limits.append("how much of the front is luck of the search, before it is confirmed")
     smallest = _smallest(records)
     if smallest is not None:
-        limits.append(
-            f"falls of attack accuracy below about {formatting.percent(smallest)}, which are missed often"
-        )
+        fall = formatting.percent(smallest)
+        limits.append(f"falls of attack accuracy below about {fall}, which are missed often")
     if records.verdict is None:
         limits.append("how far the attack is from chance, as no controls were measured")
     return f"It cannot show {', nor '.join(limits)}."

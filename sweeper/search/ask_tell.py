@@ -29,7 +29,8 @@ class TrialSource(Protocol):
     complete: results so far. budget: results wanted.
     """
 
-    complete: int
+    @property
+    def complete(self) -> int: ...
 
     @property
     def budget(self) -> int: ...

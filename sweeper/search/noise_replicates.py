@@ -102,7 +102,7 @@ class NoiseReplicates:
         return ""
 
     def fail(self, number: int, assignment: Assignment, reason: str, trace: str = "") -> None:
-        """Record that a trial, or a replicate of one, gave no result. The next start tries a replicate again."""
+        """Record that a trial, or a replicate, gave no result; the next start tries a replicate again."""
         if number >= 0:
             self._trials.fail(number, assignment, reason, trace)
             return
@@ -162,4 +162,4 @@ class NoiseReplicates:
 def is_undefended(document: Mapping[str, Any]) -> bool:
     """Return whether a trial has neither a defense nor anything frozen."""
     defense, target = document.get("defense") or {}, document.get("target") or {}
-    return defense.get("kind", "none") == "none" and target.get("freeze_point", "none") == "none"
+    return (defense.get("kind", "none"), target.get("freeze_point", "none")) == ("none", "none")

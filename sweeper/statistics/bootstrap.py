@@ -63,8 +63,8 @@ def by_identities(
 
     All trials get the same identities, as they had when they were measured: what one person's face adds to
     every trial does not make the trials differ. The same `seed` and N give the same identities again, so that
-    the draws of two studies are paired. errors: standard errors (m,) over training seeds, the same for all
-    trials; normal noise of that size is added to each trial on its own.
+    the draws of two studies are paired. errors: standard errors over training seeds, (m,) or
+    (n, m); normal noise of that size is added to each trial on its own.
     """
     table = np.asarray(values, dtype=np.float64)
     success = np.asarray(rates, dtype=np.float64)

@@ -2,7 +2,8 @@
 
 Trained again under another seed a target leaks another rate, and an interval over the attacked people knows
 nothing of that. A few trials under a few seeds tell how large it is, if it is taken to be about the same for
-all trials on a scale where it does not depend on the rate: the probit of an attack rate, an accuracy as it is.
+all trials on a scale where it does not depend on the rate: the probit of an attack rate, and an accuracy as
+it is.
 
 The seeds of a trial attack the same people, so their variance is that of seeds and of restarts, without that
 of people. It is used as it is: the luck of restarts, which an interval over people holds too, is in there
@@ -73,7 +74,7 @@ class PooledNoise:
     def around_accuracy(
         self, accuracy: float, interval: Sequence[float], *, seeds: int = 1
     ) -> tuple[float, float]:
-        """Return the `interval` over test images of an accuracy, widened by the noise of a mean over `seeds`."""
+        """Return the `interval` over images of an accuracy, widened by the noise of a mean over `seeds`."""
         deviation = self.accuracy / math.sqrt(seeds)
         below = self._margin(max(0.0, accuracy - interval[0]), deviation)
         above = self._margin(max(0.0, interval[1] - accuracy), deviation)

@@ -33,7 +33,7 @@ class Search(_Strict):
     anchors: begin with the undefended trial, the ends of each axis and the published settings.
     replicates: seeds that every trial is trained and attacked under; its values are their means.
     noise_replicates: seeds that an undefended and a defended trial are trained and attacked under, their own
-    included, for the noise of training seeds in the intervals of all; 1 leaves that out, and so do replicates.
+    included, for the noise of training seeds in all intervals; 1 leaves that out, and so do replicates.
     screening: attack every target for a share of the steps first, `screening_share`, and skip the long attack
     where a finished trial is better already even at the short attack's lower end (``trainables.screening``).
     """

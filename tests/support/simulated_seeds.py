@@ -13,7 +13,7 @@ from trainables.metrics.attack_accuracy import interval95
 
 @dataclasses.dataclass(frozen=True)
 class Covered:
-    """Shares of a study's trials whose 95 % interval holds the truth, and mean widths; without and with seeds."""
+    """Shares of trials whose 95 % interval holds the truth, and mean widths; without and with seeds."""
 
     rate_without: float
     rate: float

@@ -138,8 +138,8 @@ def test_every_attack_says_how_long_it_is():
 @pytest.mark.parametrize(
     ("best", "reason"),
     [
-        ({"test_accuracy": 0.7, "attack_accuracy": 0.3}, "trial 4 is better even so"),
-        ({"test_accuracy": 0.8, "attack_accuracy": 0.3}, "trial 4 is better even so"),
+        ({"test_accuracy": 0.7, "attack_accuracy": 0.3}, "trial 4 dominates it even so"),
+        ({"test_accuracy": 0.8, "attack_accuracy": 0.3}, "trial 4 dominates it even so"),
         ({"test_accuracy": 0.8, "attack_accuracy": 0.2}, ""),  # as good is not better
         ({"test_accuracy": 0.81, "attack_accuracy": 0.9}, ""),
         ({"test_accuracy": 0.1, "attack_accuracy": 0.19}, ""),
@@ -196,7 +196,7 @@ def test_a_beaten_trial_is_not_attacked_in_full(tmp_path):
     found = run_screened(
         config(), rivals=rivals, objectives=OBJECTIVES, share=0.5, store=store, report=report
     )
-    assert found.screening["reason"] == "trial 7 is better even so"
+    assert found.screening["reason"] == "trial 7 dominates it even so"
     assert len(list((tmp_path / "attack").glob("*/result.json"))) == 1
     assert "short attack" in stages and "attack" not in stages
     assert found.seconds.keys() == {"target", "screening"}

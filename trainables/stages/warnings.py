@@ -70,7 +70,7 @@ def config_warnings(config: TrialConfig) -> list[str]:
     if target.freeze_point != "none" and isinstance(config.pretraining, Scratch):
         texts.append(
             "frozen without pre-training: the stages up to the freeze point keep random weights "
-            "(pretraining: none); freezing protects what was pre-trained, so choose a pre-training"
+            "(pretraining: none); freezing keeps what was pre-trained, so choose a pre-training"
         )
     if not is_active(target.architecture, config.image_size, target.freeze_point, config.defense.kind):
         texts.append(

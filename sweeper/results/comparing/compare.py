@@ -23,15 +23,14 @@ from sweeper.results.comparing.comparison_types import (
 )
 from sweeper.results.comparing.conclusion import conclusion
 from sweeper.results.comparing.conditions import check_setups
+from sweeper.results.comparing.notes import interval_notes
 from sweeper.results.comparing.resample import (
-    BASES,
     FittedStudy,
     Redraw,
     cross_fitted,
     fitted_attained,
     fitted_lead,
     fitted_volume,
-    holds_seeds,
     redraw,
 )
 from sweeper.results.machines import studies_warning
@@ -156,7 +155,7 @@ def compare(
                 eligible(record),
                 list(objectives),
                 seed=number if notes else 0,
-                with_seeds=record.seed_noise is not None,
+                noise=record.seed_noise,
             )
             for number, record in enumerate(records)
         ]
@@ -210,23 +209,7 @@ def compare(
     bases = {again.basis for again in drawn if again is not None}
     if fitted is not None:
         bases = {study.basis for study in fitted}
-    if any(trial.interval for record in records for trial in eligible(record)):
-        of_seeds = " and training seeds" if all(r.seed_noise for r in records) else ""
-        notes.append(
-            f"95 % intervals of trials: each trial's own, of its attacked identities or test images{of_seeds}"
-        )
-    notes += [
-        f"95 % intervals of what trials are drawn again for (hypervolumes, leads, estimates): {BASES[basis]}"
-        for basis in BASES
-        if basis in bases
-    ]
-    if bases and not all(map(holds_seeds, bases)):
-        notes.append("not in the intervals: that training again, under another seed, gives another target")
-        if len(records) > 1:
-            notes.append(
-                "the lead lacks the noise of training seeds, which no study knows (search.noise_replicates): "
-                "nothing is said of recipes"
-            )
+    notes += interval_notes(records, bases)
     notes += studies_warning(records)
     warnings = {record.study: formatting.warnings(record.trials) for record in records}
     return replace(comparison, outcome=conclusion(comparison), notes=notes, warnings=warnings)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from sweeper.results.comparing.comparison_types import AttainedEstimate, VolumeEstimate
 from sweeper.results.record_types import TrialRecord
@@ -36,8 +37,8 @@ BASES = {
     "identities and seeds": "drawn again over the attacked identities, the same ones for all trials, "
     "and over training seeds",
     "intervals": "drawn from the trials' own intervals, as if they were independent of each other",
-    "intervals with seeds": "drawn from the trials' own intervals, which hold training seeds, as if they were "
-    "independent of each other",
+    "intervals with seeds": "drawn from the trials' own intervals, which hold training seeds, as if they "
+    "were independent of each other",
 }
 
 
@@ -50,14 +51,18 @@ class Redraw:
 
 
 def redraw(
-    trials: Sequence[TrialRecord], objectives: Sequence[str], *, seed: int = 0, with_seeds: bool = False
+    trials: Sequence[TrialRecord],
+    objectives: Sequence[str],
+    *,
+    seed: int = 0,
+    noise: PooledNoise | None = None,
 ) -> Redraw | None:
     """Return the table of finished `trials`, columns as `objectives`, drawn again; None if nothing is known.
 
     Attack accuracy is drawn over identities where the store has the verdicts of every trial: draws with the
     same `seed` and number of identities are then paired. Otherwise every objective is drawn from the trials'
-    intervals, as far as they have some; with_seeds: these hold training seeds. What has no spread stays as
-    measured, as test accuracy does without replicates.
+    intervals, as far as they have some. noise: of training seeds, if it is known; the intervals hold it then.
+    What has no spread stays as measured, as test accuracy does without replicates and noise.
     """
     if not trials:
         return None
@@ -68,12 +73,14 @@ def redraw(
         if len(rates) == len(trials) and len({len(rate) for rate in rates}) == 1:
             column = list(objectives).index("attack_accuracy")
             errors = seed_errors(trials, objectives)
+            if errors is None and noise is not None:
+                errors = _errors_of_one_seed(table, objectives, noise)
             tables = by_identities(table, column, np.array(rates), errors, draws=draws, seed=seed)
             return Redraw(tables, "identities" if errors is None else "identities and seeds")
     ends = np.array([[_ends(trial, name) for name in objectives] for trial in trials], dtype=np.float64)
     if not np.isfinite(ends).any():
         return None
-    basis = "intervals with seeds" if with_seeds else "intervals"
+    basis = "intervals" if noise is None else "intervals with seeds"
     return Redraw(by_intervals(table, ends, draws=draws, seed=seed), basis)
 
 
@@ -104,6 +111,23 @@ def seed_errors(trials: Sequence[TrialRecord], objectives: Sequence[str]) -> Flo
     squares = np.sum([((values - values.mean(axis=0)) ** 2).sum(axis=0) for values in several], axis=0)
     count = np.mean([len(values) for values in several])
     errors: Floats = np.sqrt(squares / freedom / count)
+    return errors
+
+
+def _errors_of_one_seed(table: Floats, objectives: Sequence[str], noise: PooledNoise) -> Floats:
+    """Return the standard errors (n, m) over training seeds of a `table` of trials of one seed each.
+
+    Those of attack rates are turned from the probit scale by its slope there; of other objectives than the
+    two accuracies nothing is known, and theirs are 0.
+    """
+    drawn = noise.for_draws
+    errors = np.zeros_like(table)
+    for column, name in enumerate(objectives):
+        if name == "attack_accuracy":
+            scores = ndtri(np.clip(table[:, column], 1e-3, 1 - 1e-3))
+            errors[:, column] = drawn.probit * np.exp(-(scores**2) / 2) / np.sqrt(2 * np.pi)
+        elif name == "test_accuracy":
+            errors[:, column] = drawn.accuracy
     return errors
 
 
@@ -156,8 +180,8 @@ def cross_fitted(
 
     paired: whether the studies were measured on the same people and images; these are then the same in the
     draws of all. noises: of training seeds, of each study, as far as they are known; what is not known is
-    told by replicates, or taken from a paired study. None unless the objectives are test and attack accuracy against their worst, and the store
-    has what each trial got right, of people and of images.
+    told by replicates, or taken from a paired study. None unless the objectives are test and attack accuracy
+    against their worst, and the store has what each trial got right, of people and of images.
     """
     if dict(objectives) != ACCURACIES or dict(reference) != WORST or not all(studies):
         return None

@@ -183,14 +183,17 @@ def test_dry_run_shows_the_study_and_starts_nothing(command, study_file, home, m
     (sheet,) = [path for path in home.root.rglob("*") if path.is_file()]
     assert sheet.name == "contact_sheet.png" and f"# contact sheet: {sheet}" in found.stdout
     assert "# trials: 7" in found.stdout and "prior 1 to 1.5 min" in found.stdout
-    assert (2 + 60 + 7 * 3, 4 + 80 + 7 * 6) == (83, 126)
-    assert "in all 1.5 to 2 min of work" in found.stdout
+    runs = 7 + 2 * 2  # a defended and an undefended trial under two seeds more
+    assert (2 + 60 + runs * 3, 4 + 80 + runs * 6) == (95, 150)
+    assert "in all 1.5 to 2.5 min of work" in found.stdout
 
 
 def test_front_in_all_forms(command, filled, tmp_path):
     assert "Front of 'cheap'" in command("front", "cheap").stdout
     records = json.loads(command("front", "cheap", "-f", "json").stdout)
     assert [t["on_front"] for t in records["trials"]] == [True, True]
+    assert len(records["summary"]) == 3 and records["seed_noise"] is None
+    assert "without training seeds" in records["interval_holds"]
     lines = command("front", "cheap", "-f", "csv").stdout.splitlines()
     assert lines[0].startswith("number,state,on_front,test_accuracy") and len(lines) == 3
     (tmp_path / "cheap.yaml").write_text("{name: cheap}")

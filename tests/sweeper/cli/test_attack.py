@@ -60,7 +60,9 @@ def test_each_attack_gives_its_figures(place):
     shown = call(*words)
     assert shown.exit_code == 0, shown.output
     assert (
-        "white-box" in shown.stdout and "test accuracy" in shown.stdout and "strongest: gmi" in shown.stdout
+        "white-box" in shown.stdout
+        and "test accuracy" in shown.stdout
+        and "highest attack accuracy: gmi" in shown.stdout
     )
 
 

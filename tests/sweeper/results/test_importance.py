@@ -74,7 +74,7 @@ def test_what_parameters_may_have_been_drawn_from():
 
 
 def noise(seed, count=20, effect=0.0):
-    """Return trials of four parameters, of which the first moves the accuracy by up to `effect` deviations."""
+    """Return trials of four parameters, the first of which moves the accuracy by up to `effect`."""
     draw = random.Random(seed)
     rows = []
     for _ in range(count):
@@ -93,7 +93,7 @@ def noise(seed, count=20, effect=0.0):
 
 
 def test_pure_noise_is_not_shown(monkeypatch):
-    """30 studies, each with a chance of one in twenty to show anything: more than 5 come in 3 of 1,000 cases."""
+    """30 studies that show anything in one case of twenty: more than 5 come in 3 of 1,000 runs."""
     monkeypatch.setattr(module, "SHUFFLES", 100)
     shown = biggest = 0
     for seed in range(30):

@@ -66,9 +66,9 @@ def test_how_sure_it_is_comes_of_paired_tests_over_the_same_people(judged):
     assert [p < 0.05 for p in tests] == [True, False]
     second = summary(study(*THREE, interval_holds="a sentence"))[1]
     assert second == (
-        "An attack accuracy on it is known to within 12.5 points either way at worst; 1 of 2 defended targets on "
-        "it gives away fewer people than the undefended one by a paired test over the same 40 people (5 % for "
-        "all tests together, for these targets alone); a sentence."
+        "An attack accuracy on it is known to within 12.5 points either way at worst; 1 of 2 defended "
+        "targets on it gives away fewer people than the undefended one by a paired test over the same 40 "
+        "people (5 % for all tests together, for these targets alone); a sentence."
     )
 
 
@@ -97,8 +97,9 @@ def test_what_it_cannot_show(judged):
     judged(20, 8, 18)
     fall = smallest_difference(0.5, PEOPLE)
     assert summary(study(*THREE))[2] == (
-        "It cannot show what attacks other than gmi recover, nor how much of the front is luck of the search, "
-        f"before it is confirmed, nor falls of attack accuracy below about {100 * fall:.1f} %, which are missed often."
+        "It cannot show what attacks other than gmi recover, nor how much of the front is luck of the "
+        f"search, before it is confirmed, nor falls of attack accuracy below about {100 * fall:.1f} %, which "
+        "are missed often."
     )
     noise = {"probit": 0.2, "accuracy": 0.0, "freedom": 4}
     more = smallest_difference(0.5, PEOPLE, seed_deviation=0.2 / np.sqrt(2 * np.pi))

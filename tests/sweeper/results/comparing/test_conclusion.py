@@ -42,7 +42,8 @@ def test_a_shown_lead():
     found = said(SURE, [pair("a", "b", (-0.1, -0.15, -0.05), better="b")])
     assert found == (
         "'b' has the better front than 'a': hypervolume 0.600 against 0.500, difference 0.100 "
-        "[0.050, 0.150]; as measured their fronts do not cross: where both reach, 'b' attains no less."
+        "[0.050, 0.150]; as measured their fronts do not cross: where both reach, "
+        "'b' attains no less."
     )
 
 
@@ -72,8 +73,8 @@ def test_two_crossings_have_a_range_between_them():
     crossings = [(0.5, "a", "b"), (0.6, "b", "a")]
     found = said(SURE, [pair("a", "b", (-0.1, -0.25, 0.05), crossings=crossings)])
     assert found.endswith(
-        "as measured their fronts cross at test accuracy 50.0 % and 60.0 %: between the two 'b' attains more, "
-        "before and beyond them 'a'."
+        "as measured their fronts cross at test accuracy 50.0 % and 60.0 %: between the two 'b' attains "
+        "more, before and beyond them 'a'."
     )
 
 
@@ -97,7 +98,8 @@ def test_several_studies_are_sorted_into_behind_and_level():
     ]
     assert said(studies, pairs) == (
         "Of 3 studies 'b' has the highest hypervolume, 0.600; shown to be ahead of 'c' (0.100); not to be "
-        "told apart from 'a' (0.500); as measured their fronts do not cross: where both reach, 'b' attains no less."
+        "told apart from 'a' (0.500); as measured their fronts do not cross: where both reach, 'b' "
+        "attains no less."
     )
 
 

@@ -162,7 +162,21 @@ def test_which_intervals_hold_seeds(basis, holds):
 def test_intervals_that_hold_seeds_are_named(monkeypatch):
     monkeypatch.setattr(module, "per_identity", lambda trials: [None])
     trials = [trial(0.9, 0.5, **interval(0.4, 0.6))]
-    assert redraw(trials, OBJECTIVES, with_seeds=True).basis == "intervals with seeds"
+    noise = PooledNoise(probit=0.1, accuracy=0.02, freedom=4)
+    assert redraw(trials, OBJECTIVES, noise=noise).basis == "intervals with seeds"
+
+
+def test_the_noise_that_a_study_knows_is_added_to_identities(monkeypatch):
+    rates = [np.full(10, 0.5), np.full(10, 0.1)]
+    monkeypatch.setattr(module, "per_identity", lambda trials: rates)
+    noise = PooledNoise(probit=0.1, accuracy=0.02, freedom=4)
+    trials = [trial(0.8, 0.5), trial(0.7, 0.1)]
+    drawn = redraw(trials, OBJECTIVES, noise=noise)
+    assert drawn.basis == "identities and seeds"
+    wider = student.ppf(0.975, 4) / norm.ppf(0.975)
+    for row, rate in enumerate((0.5, 0.1)):
+        expected = [0.02 * wider, 0.1 * wider * norm.pdf(norm.ppf(rate))]
+        assert drawn.tables.once[:, row].std(axis=0) == pytest.approx(expected, rel=0.1)
 
 
 def test_estimates_are_those_of_the_draws(known):
