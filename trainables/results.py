@@ -1,5 +1,6 @@
 """Result of a trial: typed in here, and as the JSON that workers return and studies store."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist
@@ -244,3 +245,14 @@ def _attack(document: Mapping[str, Any], name: str) -> AttackResult:
         history=document["history"]["attack" if name == document["strongest"] else f"attack.{name}"],
         path=artifacts.get(f"attack.{name}", artifacts["attack"]),
     )
+
+
+def json_ready(value: Any) -> Any:
+    """Return `value` with every number that JSON cannot hold as None."""
+    if isinstance(value, dict):
+        return {key: json_ready(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [json_ready(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -69,7 +69,7 @@ def compare(
     """Compare the fronts of STUDIES against one reference point."""
     from sweeper.results.comparing.compare import compare as compare_fronts
     from sweeper.results.comparing.comparison import load, rows
-    from sweeper.results.published import points
+    from sweeper.results.comparing.published import points
     from sweeper.storage.home import open_home
 
     published = [record for query in queries for record in points(query)]

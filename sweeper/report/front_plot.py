@@ -13,7 +13,7 @@ from sweeper.report.axis import Axis, axis_for
 from sweeper.report.point_labels import Labels
 from sweeper.results import formatting
 from sweeper.results.comparing.compare import finished, front
-from sweeper.results.published import PublishedRecords, PublishedTrial
+from sweeper.results.comparing.published import PublishedRecords, PublishedTrial
 from sweeper.results.record_types import StudyRecords, TrialRecord
 
 WIDTH, HEIGHT = 880, 540

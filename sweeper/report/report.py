@@ -15,11 +15,11 @@ from sweeper.report.sparkline import spark_svg
 from sweeper.results import formatting
 from sweeper.results.comparing.compare import check_comparable, compare, eligible, finished, front
 from sweeper.results.comparing.comparison_types import FrontComparison
+from sweeper.results.comparing.published import PublishedRecords
 from sweeper.results.controls import texts
 from sweeper.results.importance import ENOUGH, importances
 from sweeper.results.panels.show import sentences
 from sweeper.results.people import recovered, worst_off
-from sweeper.results.published import PublishedRecords
 from sweeper.results.record_types import StudyRecords, TrialRecord
 from sweeper.results.summary import summary
 from sweeper.statistics.hypervolume import growth, work

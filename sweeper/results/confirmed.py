@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from sweeper.results.record_types import StudyConfirmation, StudyRecords, TrialConfirmation, json_ready
+from sweeper.results.record_types import StudyConfirmation, StudyRecords, TrialConfirmation
 from sweeper.search.replicates import combine
 from sweeper.statistics.hypervolume import hypervolume
 from sweeper.statistics.membership import front_probability
+from trainables.results import json_ready
 
 LIKELY = 0.5  # from here on a trial is more likely on the front than not
 

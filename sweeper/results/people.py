@@ -12,7 +12,8 @@ the study shows private images (``tracking.images``).
 from collections.abc import Sequence
 
 from sweeper.results.formatting import percent
-from sweeper.results.record_types import PersonRecord, TrialRecord
+from sweeper.results.person_record import PersonRecord
+from sweeper.results.record_types import TrialRecord
 from sweeper.results.stage_files import Judged, judged_attacks
 from trainables.results import upper_bound
 

@@ -1,7 +1,6 @@
 """Types of a stored study's records. Their defaults say what may be missing; nothing else has to."""
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, TypedDict
@@ -11,6 +10,7 @@ if TYPE_CHECKING:  # scipy takes a moment
 
 from sweeper.results.controls.figures import budget_curve
 from sweeper.results.controls.remedies import remedies
+from sweeper.results.person_record import PersonRecord
 
 Ends = Sequence[float]  # the lower and the upper end of a 95 % interval
 VALIDATION = "validation_accuracy"
@@ -217,50 +217,6 @@ class TrialRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PersonRecord:
-    """What was recovered of one private person.
-
-    Attributes:
-        identity: label of the person.
-        name: as the study knows it; None where an earlier version kept none.
-        recovered: reconstructions that the judge recognised.
-        attempts: all reconstructions: restarts x attacks x seeds.
-        score: that the judge gives to the best of them, see ``trainables.judges.verification``; None where it
-            was not kept.
-        trials: numbers of those in which the person was recovered at least once.
-    """
-
-    identity: int
-    name: str | None = None
-    recovered: int
-    attempts: int
-    score: float | None = None
-    trials: Sequence[int] = ()
-
-    @property
-    def rate(self) -> float:
-        """Return the share that was recovered, in [0, 1]."""
-        return self.recovered / self.attempts
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as JSON-ready data, with its rate."""
-        return {
-            "identity": self.identity,
-            "name": self.name,
-            "recovered": self.recovered,
-            "attempts": self.attempts,
-            "rate": self.rate,
-            "score": self.score,
-            "trials": list(self.trials),
-        }
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        """Return the person that `to_json` made `document` of."""
-        return cls(**_present(cls, document))
-
-
-@dataclass(frozen=True, kw_only=True)
 class StudyConfirmation:
     """Fresh measurements of a study.
 
@@ -442,14 +398,3 @@ def _present(cls: type[Any], document: Mapping[str, Any]) -> dict[str, Any]:
 
 def _replicates(document: Mapping[str, Any]) -> tuple[Replicate, ...]:
     return tuple(Replicate.from_json(replicate) for replicate in document.get("replicates") or ())
-
-
-def json_ready(value: Any) -> Any:
-    """Return `value` with every number that JSON cannot hold as None."""
-    if isinstance(value, dict):
-        return {key: json_ready(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [json_ready(inner) for inner in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

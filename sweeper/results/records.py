@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from sweeper.results.controls.assessment import assessed
 from sweeper.results.one_data import check_one_data
-from sweeper.results.record_types import StudyRecords, TrialRecord, json_ready
+from sweeper.results.record_types import StudyRecords, TrialRecord
 from sweeper.storage.home import Home, open_home
 from sweeper.study.objectives import reference_point
 from trainables.errors import ConfigError
+from trainables.results import json_ready
 
 if TYPE_CHECKING:
     import pandas

@@ -23,17 +23,27 @@ def _shows(records: StudyRecords) -> str:
     members = records.members
     ranges = []
     for name in records.objectives:
-        values = [trial.fresh.values[name] for trial in members if name in trial.fresh.values]
-        ends = list(dict.fromkeys(formatting.value(name, end) for end in (min(values), max(values))))
+        known = sorted(
+            (trial for trial in members if name in trial.fresh.values),
+            key=lambda trial, name=name: trial.fresh.values[name],
+        )
+        if not known:  # of a study that a file holds without them
+            continue
+        ends = list(dict.fromkeys(_figure(name, trial) for trial in (known[0], known[-1])))
         ranges.append(f"{formatting.objective(name)} {' to '.join(ends)}")
     count = len(records.complete)
     text = f"The front holds {len(members)} of {count} trial{'' if count == 1 else 's'}"
     text += f", with {' and '.join(ranges)}"
     plain = formatting.reference(records.trials, records.objectives)
-    if plain is not None:
-        own = [formatting.value(name, plain.fresh.values[name]) for name in records.objectives]
+    if plain is not None and plain.fresh.values:
+        own = [_figure(name, plain) for name in records.objectives if name in plain.fresh.values]
         text += f"; without a defense it is {' and '.join(own)}"
     return f"{text}."
+
+
+def _figure(name: str, trial: TrialRecord) -> str:
+    holder = trial.fresh
+    return formatting.value(name, holder.values[name], formatting.attacked(trial), holder.interval.get(name))
 
 
 def _sure(records: StudyRecords) -> str:

@@ -19,7 +19,7 @@ from trainables.metrics.attack_accuracy import interval95
 from trainables.metrics.verified_accuracy import verified
 from trainables.results import Interval
 from trainables.runtime.progress import Report, silent
-from trainables.stages.base import _load
+from trainables.stages.base import _load, on_machine
 from trainables.stages.data import load_data
 from trainables.stages.judge import load_judge
 from trainables.storage.store import Stage, Store
@@ -43,7 +43,8 @@ def make_measured(
         test = scores(outputs(model.features, split.test.pixels, device), people)
         return {"test_accuracy": model.test_accuracy, **measured(test, split.test.labels)}
 
-    return store.get("judge_measured", {"version": VERSION, "judge": fitted.key}, make)
+    parts = {"version": VERSION, "judge": fitted.key}
+    return store.get("judge_measured", parts, on_machine(device, make))
 
 
 def make_opinion(
@@ -80,7 +81,7 @@ def make_opinion(
         }
 
     parts = {"version": VERSION, "attack": attacked.key, "judge": fitted.key}
-    return store.get("opinion", parts, make)
+    return store.get("opinion", parts, on_machine(device, make))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,6 +24,7 @@ from sweeper.results.comparing.comparison_types import (
 from sweeper.results.comparing.conclusion import conclusion
 from sweeper.results.comparing.conditions import check_setups
 from sweeper.results.comparing.notes import interval_notes
+from sweeper.results.comparing.published import PublishedRecords, departures, doubts
 from sweeper.results.comparing.resample import (
     FittedStudy,
     Redraw,
@@ -35,7 +36,6 @@ from sweeper.results.comparing.resample import (
 )
 from sweeper.results.machines import studies_warning
 from sweeper.results.one_data import check_one_data
-from sweeper.results.published import PublishedRecords, departures, doubts
 from sweeper.results.record_types import StudyRecords, TrialRecord
 from sweeper.statistics.attainment import attained, crossings, ranges
 from sweeper.statistics.bootstrap import Floats, Redrawn, estimates, hypervolumes

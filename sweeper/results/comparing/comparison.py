@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweeper.results.comparing.compare import compare
 from sweeper.results.comparing.comparison_types import ComparedStudy, FrontComparison
-from sweeper.results.published import points
+from sweeper.results.comparing.published import points
 from sweeper.results.record_types import StudyRecords
 from sweeper.results.records import study_records
 from sweeper.storage.home import Home, open_home

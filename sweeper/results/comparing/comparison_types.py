@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sweeper.results.published import PublishedTrial
+from sweeper.results.comparing.published import PublishedTrial
 from sweeper.results.record_types import StudyConfirmation, TrialRecord
 
 

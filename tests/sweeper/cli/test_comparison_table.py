@@ -3,7 +3,7 @@ from records import as_study
 
 from sweeper.cli.comparison_table import show_comparison
 from sweeper.results.comparing.compare import compare
-from sweeper.results.published import points
+from sweeper.results.comparing.published import points
 
 OBJECTIVES = {"test_accuracy": "maximize", "attack_accuracy": "minimize"}
 

@@ -8,7 +8,7 @@ from records import as_study
 from sweeper.report import front_plot
 from sweeper.report.front_plot import FAINT_BARS, LABELLED
 from sweeper.results.comparing import compare
-from sweeper.results.published import points
+from sweeper.results.comparing.published import points
 
 SVG = "{http://www.w3.org/2000/svg}"
 OBJECTIVES = {"test_accuracy": "maximize", "attack_accuracy": "minimize"}

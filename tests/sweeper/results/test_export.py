@@ -13,6 +13,7 @@ import torch
 import yaml
 from PIL import Image
 
+from sweeper.results import formatting
 from sweeper.results.export import export, find_trial, trained_seeds
 from sweeper.results.record_types import Replicate, TrialConfirmation
 from sweeper.results.records import study_records
@@ -116,8 +117,9 @@ def test_the_card_holds_every_privacy_figure_and_no_path(ran, tmp_path):
     metrics = result["metrics"]
     for name in ("attack_accuracy_top1", "attack_accuracy_top5", "chance", "judge_test_accuracy"):
         assert f"{100 * metrics[name]:.1f} %" in text
-    low, high = (f"{100 * end:.1f} %" for end in result["interval"]["attack_accuracy_verified"])
-    assert f"{100 * metrics['attack_accuracy_verified']:.1f} % [{low}, {high}]" in text
+    name, people = "attack_accuracy_verified", result["people"]["attacked"]
+    shown = formatting.ranged(name, metrics[name], result["interval"][name], people)
+    assert shown in text
     agreement = f"{100 * metrics['judge_2.agreement']:.1f} %"
     assert f"Judge 2, test accuracy {100 * metrics['judge_2.test_accuracy']:.1f} %" in text
     assert f"names whom the first names in {agreement} of reconstructions" in text

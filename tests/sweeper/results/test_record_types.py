@@ -3,7 +3,7 @@ from dataclasses import fields
 
 import pytest
 
-from sweeper.results.published import points
+from sweeper.results.comparing.published import points
 from sweeper.results.record_types import StudyRecords, TrialRecord
 
 ATTACK = {"kind": "gmi", "threat_model": "white-box", "interval": [0.1, 0.3], "metrics": {"x": None}}

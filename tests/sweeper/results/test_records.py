@@ -5,6 +5,7 @@ import pytest
 import sweeper
 from sweeper.results.record_types import StudyRecords
 from sweeper.results.records import study_names, study_records
+from sweeper.results.summary import summary
 from sweeper.search.optuna_study import OptunaStudy
 from sweeper.search.reading import CONTROLS
 from trainables.errors import ConfigError
@@ -96,7 +97,8 @@ def test_a_notebook_gets_frames(filled):
         frame
     )
     assert list(study.front()["test_accuracy"]) == [0.9, 0.5]
-    assert study.records() == study_records(filled, "cheap").to_json()
+    records = study_records(filled, "cheap")
+    assert study.records() == {**records.to_json(), "summary": summary(records)}
 
 
 def test_studies_that_do_not_exist_name_the_nearest(filled):

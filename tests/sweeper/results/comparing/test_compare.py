@@ -4,7 +4,7 @@ import pytest
 from records import as_study
 
 from sweeper.results.comparing import compare as module
-from sweeper.results.published import points
+from sweeper.results.comparing.published import points
 from trainables.errors import ConfigError
 
 OBJECTIVES = {"test_accuracy": "maximize", "attack_accuracy": "minimize"}

@@ -6,7 +6,7 @@ import pytest
 
 from sweeper.results.comparing.compare import compare
 from sweeper.results.comparing.comparison import Comparison, compare_studies, load, rows
-from sweeper.results.published import points
+from sweeper.results.comparing.published import points
 from sweeper.results.record_types import StudyRecords
 from sweeper.search.optuna_study import OptunaStudy
 from trainables.errors import ConfigError

@@ -2,7 +2,7 @@ import csv
 
 import pytest
 
-from sweeper.results.published import FILTERS, FLAGS, FOLDER, departures, doubts, frame, points
+from sweeper.results.comparing.published import FILTERS, FLAGS, FOLDER, departures, doubts, frame, points
 from trainables.errors import ConfigError
 
 
