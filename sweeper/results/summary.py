@@ -23,13 +23,10 @@ def _shows(records: StudyRecords) -> str:
     members = records.members
     ranges = []
     for name in records.objectives:
-        known = sorted(
-            (trial for trial in members if name in trial.fresh.values),
-            key=lambda trial, name=name: trial.fresh.values[name],
-        )
+        known = {trial.fresh.values[name]: trial for trial in members if name in trial.fresh.values}
         if not known:  # of a study that a file holds without them
             continue
-        ends = list(dict.fromkeys(_figure(name, trial) for trial in (known[0], known[-1])))
+        ends = list(dict.fromkeys(_figure(name, known[end]) for end in (min(known), max(known))))
         ranges.append(f"{formatting.objective(name)} {' to '.join(ends)}")
     count = len(records.complete)
     text = f"The front holds {len(members)} of {count} trial{'' if count == 1 else 's'}"
