@@ -1,7 +1,6 @@
 """Check, before any work, that a study goes on over the data that it began with."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from sweeper.search.reading import SOURCES, stored_notes, stored_trials
@@ -9,14 +8,13 @@ from sweeper.storage.home import Home
 from sweeper.study.sources import Sources, differences, refuse, study_sources
 from sweeper.study.study import Study
 
+DIGESTS = ".digests"  # in a home; the store holds finished work alone
 KEYS = {"private": "private data", "public": "public data"}
 
 
 def current_sources(study: Study, home: Home) -> Sources:
-    """Return what lies behind the study's paths now; digests are remembered in the store."""
-    from trainables.stages.pretrained import DIGESTS
-
-    return study_sources(study, Path(home.store.root) / DIGESTS)
+    """Return what lies behind the study's paths now; digests are remembered in the home."""
+    return study_sources(study, home.root / DIGESTS)
 
 
 def check_confirmable(study: Study, home: Home) -> None:
