@@ -225,6 +225,9 @@ def controls(documents: Mapping[str, Any] | None) -> list[tuple[str, str, float 
 def judges(records: StudyRecords) -> list[list[str]]:
     """Return a row for each judge: who, test accuracy, equal error rate, true acceptance, agreement, false
     positives; none where no trial knows more than the test accuracy of one."""
+    described = ((records.definition or {}).get("trial") or {}).get("judge") or {}
+    documents = described if isinstance(described, list) else [described]
+    designs = {number: document.get("architecture") for number, document in enumerate(documents, 1)}
     rows = []
     for number, judge in enumerate(records.judges, 1):
         measured = [records.of_judge(number, name) for name in ("equal_error_rate", "true_acceptance")]
@@ -232,7 +235,7 @@ def judges(records: StudyRecords) -> list[list[str]]:
         error, accepted = (value("true_acceptance", figure) for figure in measured)
         at = "" if limit is None else f" at 1 in {round(1 / limit)}"
         told = [value(name, judge[name]) for name in ("agreement", "false_positive_rate")]
-        name = f"{number}: {judge['kind'] or 'judge'}"
+        name = f"{number}: {' '.join(filter(None, (judge['kind'] or 'judge', designs.get(number))))}"
         rows.append([name, value("test_accuracy", judge["test_accuracy"]), error, f"{accepted}{at}", *told])
     known = len(rows) > 1 or records.of_judge(1, "equal_error_rate") is not None
     return rows if known else []

@@ -156,10 +156,11 @@ def test_judges_are_rows_with_what_the_others_say_of_the_first():
         "judge_2.agreement": 0.7,
         "judge_2.false_positive_rate": 0.25,
     }
-    definition = {"trial": {"judge": [{"kind": "classifier"}, {"kind": "onnx"}]}}
+    classifier = {"kind": "classifier", "architecture": "small_cnn"}
+    definition = {"trial": {"judge": [classifier, {"kind": "onnx"}]}}
     study = as_study({"trials": [{"metrics": metrics}], "definition": definition})
     assert formatting.judges(study) == [
-        ["1: classifier", "96.2 %", "2.0 %", "92.5 % at 1 in 1000", "–", "–"],
+        ["1: classifier small_cnn", "96.2 %", "2.0 %", "92.5 % at 1 in 1000", "–", "–"],
         ["2: onnx", "94.0 %", "–", "–", "70.0 %", "25.0 %"],
     ]
     assert all(len(row) == len(formatting.JUDGE_COLUMNS) for row in formatting.judges(study))
