@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import dcgan_files
 import numpy as np
 import torch
 import toy_networks as toys
@@ -197,6 +198,17 @@ def embedder_file(seed: int) -> FromFolder:
         torch.manual_seed(seed)
         torch.save(MobileFaceNet().state_dict(), folder / f"embedder{seed}.pt")
         return str(folder / f"embedder{seed}.pt")
+
+    return FromFolder(write)
+
+
+def dcgan_file(part: str, seed: int) -> FromFolder:
+    def write(folder: Path) -> str:
+        made = {
+            "generator": lambda: dcgan_files.tutorial_generator(5, 2),
+            "discriminator": lambda: dcgan_files.tutorial_discriminator(2),
+        }
+        return dcgan_files.save(made[part](), folder / f"{part}{seed}.pt", seed=seed)
 
     return FromFolder(write)
 

@@ -32,9 +32,11 @@ class Prior(Method):
     """The base of all priors: knobs, `build` and `train`. Register a subclass in ``priors.PRIORS``.
 
     needs_target: whether it is trained with the help of one target, and so once for each.
+    measures_fit: whether its stage says how well it shows public images that it was not fitted to.
     """
 
     needs_target: ClassVar[bool] = False
+    measures_fit: ClassVar[bool] = False
 
     @property
     def epochs(self) -> int:

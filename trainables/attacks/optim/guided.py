@@ -9,7 +9,9 @@ from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import noise_size
 from trainables.attacks.base import Attack, Learnt, Reconstructions
 from trainables.attacks.optim.descent import Guide, guided
+from trainables.errors import ConfigError
 from trainables.method import length_knob
+from trainables.nn.critic import NoDiscriminator
 from trainables.nn.identity_losses import cross_entropy
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
@@ -32,6 +34,15 @@ class GuidedSearch(Attack):
         at_least(self, 1, "iterations", "restarts", "group")
         above(self, 0, "learning_rate")
         at_least(self, 0, "identity_weight")
+
+    def check_prior(self, prior: PriorNetworks) -> None:
+        """Raise `ConfigError` unless the prior has a discriminator, which the search asks."""
+        if isinstance(prior.discriminator, NoDiscriminator):
+            raise ConfigError(
+                f"attack '{self.kind}' expects a prior with a discriminator, which says how real images are; "
+                "got a generator alone (prior); give the discriminator's file, or choose an attack without "
+                "that term, such as 'map'"
+            )
 
     def guide(self, target: Classifier, auxiliary: Learnt, device: str) -> Guide:
         """Return the identity loss of images: the cross-entropy, unless a subclass has another."""
