@@ -22,7 +22,7 @@ class Enlarged(nn.Module):
 def build(classes: int, image_size: int) -> Classifier:
     """Return MobileFaceNet with random weights; feature 128 numbers at any image size.
 
-    Stages: conv1 (with the enlargement), dw_conv1, blocks_0 … blocks_15, conv2, linear7, linear1; frozen to
+    Stages: conv1 (with the enlargement), dw_conv1, blocks_0 … blocks_14, conv2, linear7, linear1; frozen to
     linear1, the head alone is trained. Published weights expect normalization "half".
     Hooks: the last unit at each resolution and the feature; five terms, like BiDO's for VGG16.
     """
@@ -50,7 +50,7 @@ def published_key(key: str) -> str:
 
 MOBILEFACENET = Architecture(
     kind="mobilefacenet",
-    summary="MobileFaceNet: 16 inverted bottlenecks on faces of 112 x 96 pixels",
+    summary="MobileFaceNet: 15 inverted bottlenecks on faces of 112 x 96 pixels",
     source="Chen et al., CCBR 2018",
     build=build,
     published_key=published_key,

@@ -1,6 +1,7 @@
 """A DCGAN from a file, in the layout of PyTorch's DCGAN tutorial; its sizes are read off the weights."""
 
 import functools
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,6 +161,9 @@ def _check(layers: list[nn.Module], shapes: Mapping[str, Shape], path: str, wher
     if other or len(layers) < 2:
         _refuse(listed(other) or "no network", path, where)
     ends = [module for module in layers if isinstance(module, nn.ConvTranspose2d | nn.Conv2d)]
+    for before, after in itertools.pairwise(ends):
+        if before.out_channels != after.in_channels:
+            _refuse(f"{before.out_channels} channels that {after.in_channels} follow", path, where)
     sizes = (ends[-1].out_channels,) if where == GENERATOR else (ends[0].in_channels, ends[-1].out_channels)
     needed = (3,) if where == GENERATOR else (3, 1)
     if sizes != needed:

@@ -5,7 +5,13 @@ import math
 import pytest
 import torch
 
-from trainables.nn.augmentation import AUGMENTATION_DRAWS, random_augmentation, uniform
+from trainables.nn.augmentation import (
+    AUGMENTATION_DRAWS,
+    MOVE_DRAWS,
+    random_augmentation,
+    random_move,
+    uniform,
+)
 
 NAMES = ("area", "across", "down", "bright", "contrast", "flip", "angle", "turn", "jitter")
 SURE = 20.0  # a standard normal number so large that it stands for 1
@@ -95,3 +101,32 @@ def test_a_row_has_its_own_view_and_gradients_flow():
     )
     (gradient,) = torch.autograd.grad(together[0].sum(), images)
     assert gradient[0].abs().sum() > 0 and gradient[1:].abs().sum() == 0
+
+
+@pytest.mark.parametrize("size", [8, 32])
+@pytest.mark.parametrize(
+    ("flip", "across", "down"), [(False, -2, 1), (True, 2, 0), (True, -1, -2), (False, 0, 0)]
+)
+def test_a_move_mirrors_and_shifts_by_whole_pixels(size, flip, across, down):
+    image = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(size))
+
+    def normal(step: int) -> float:
+        """A number that lands in the middle of `step`'s fifth of [0, 1]."""
+        return torch.special.ndtri(torch.tensor((step + 2.5) / 5)).item()
+
+    numbers = torch.tensor([[-9.0 if flip else 9.0, normal(across), normal(down)]])
+    view = random_move(image, numbers, 2)
+    columns = (torch.arange(size) + across).clamp(0, size - 1)
+    if flip:
+        columns = (size - 1 - torch.arange(size) + across).clamp(0, size - 1)
+    rows = (torch.arange(size) + down).clamp(0, size - 1)
+    torch.testing.assert_close(view, image[:, :, rows][:, :, :, columns], atol=1e-4, rtol=0)
+
+
+def test_moves_use_every_step_and_no_more():
+    ramp_of_columns = torch.arange(9.0).expand(1, 1, 9, 9).repeat(4000, 3, 1, 1)
+    numbers = torch.randn(4000, MOVE_DRAWS, generator=torch.Generator().manual_seed(0))
+    centre = random_move(ramp_of_columns, numbers, 3)[:, 0, 4, 4].round()
+    shares = torch.bincount(centre.long(), minlength=9) / 4000
+    assert shares[0] == shares[8] == 0
+    torch.testing.assert_close(shares[1:8], torch.full((7,), 1 / 7), atol=0.03, rtol=0)
