@@ -36,7 +36,10 @@ SMALL = {
     "trial.target.epochs": 1,
     "trial.prior.width": 2,
     "trial.prior.epochs": 1,
-    "trial.attack.iterations": 2,
+    "trial.attack.0.iterations": 2,
+    "trial.attack.1.iterations": 2,
+    "trial.attack.1.pool": 10,
+    "trial.attack.1.prior.components": 8,
     "trial.judge.epochs": 1,
     "search.trials": 2,
 }

@@ -14,7 +14,15 @@ from trainables.priors.base import PriorNetworks
 from trainables.runtime.run import Run
 
 IDENTITIES = torch.tensor([3, 0])
-ON_ANY = ("gmi", "lomma_gmi", "vmi", "map", "rlb", "brep")  # take any prior whose latents are vectors
+ON_ANY = (
+    "gmi",
+    "lomma_gmi",
+    "kedmi",
+    "vmi",
+    "map",
+    "rlb",
+    "brep",
+)  # take any prior whose latents are vectors
 ONCE = [kind for kind, prior in PRIORS.items() if not prior.needs_target]
 
 

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 AUGMENTATION_DRAWS = 9  # standard normal numbers that one view of one image takes
 MOVE_DRAWS = 3  # the same of `random_move`
+AFFINE_DRAWS = 6  # the same of `random_affine`
 
 
 def uniform(normal: Tensor) -> Tensor:
@@ -63,4 +64,29 @@ def random_move(images: Tensor, draws: Tensor, most: int) -> Tensor:
     zero, still = torch.zeros_like(x), torch.ones_like(x)
     turn = torch.stack((torch.stack((mirror, zero, x), 1), torch.stack((zero, still, y), 1)), 1)
     grid = functional.affine_grid(turn, [len(images), 3, size, size], align_corners=False)
+    return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def random_affine(images: Tensor, draws: Tensor, area: float, degrees: float) -> Tensor:
+    """Return each image (n, 3, S, S), cropped, mirrored with probability 1/2 and turned.
+
+    draws: standard normal (n, `AFFINE_DRAWS`).  The crop has `area` to 1 of the picture, 0.9 to 1.1 times as
+    wide as high, and is resized to S x S; then it is turned by up to `degrees` either way, about its middle.
+    What lies outside the picture repeats the edge.
+    """
+    share, aspect, across, down, flip, angle = uniform(draws).to(images).unbind(1)
+    share, ratio = area + (1 - area) * share, 0.9 + 0.2 * aspect
+    wide, high = (share * ratio).sqrt().clamp(max=1), (share / ratio).sqrt().clamp(max=1)
+    radians = (2 * angle - 1) * math.radians(degrees)
+    mirror = torch.where(flip < 0.5, -1.0, 1.0).to(images)
+    cosine, sine = radians.cos(), radians.sin()
+    left, top = (2 * across - 1) * (1 - wide), (2 * down - 1) * (1 - high)
+    turn = torch.stack(
+        (
+            torch.stack((mirror * wide * cosine, -mirror * wide * sine, left), 1),
+            torch.stack((high * sine, high * cosine, top), 1),
+        ),
+        1,
+    )
+    grid = functional.affine_grid(turn, list(images.shape), align_corners=False)
     return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)

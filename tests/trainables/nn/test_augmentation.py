@@ -8,6 +8,7 @@ import torch
 from trainables.nn.augmentation import (
     AUGMENTATION_DRAWS,
     MOVE_DRAWS,
+    random_affine,
     random_augmentation,
     random_move,
     uniform,
@@ -130,3 +131,48 @@ def test_moves_use_every_step_and_no_more():
     shares = torch.bincount(centre.long(), minlength=9) / 4000
     assert shares[0] == shares[8] == 0
     torch.testing.assert_close(shares[1:8], torch.full((7,), 1 / 7), atol=0.03, rtol=0)
+
+
+def affine_draws(**chosen: float) -> torch.Tensor:
+    """Draws of a picture as it is, but for `chosen`, at places in [0, 1]."""
+    names = ("share", "aspect", "across", "down", "flip", "angle")
+    plain = {"share": 1.0, "aspect": 0.5, "across": 0.5, "down": 0.5, "flip": 1.0, "angle": 0.5} | chosen
+    places = torch.tensor([[plain[name] for name in names]], dtype=torch.float64)
+    return torch.special.ndtri(places.clamp(1e-9, 1 - 1e-9)).float()
+
+
+def test_an_affine_view_of_everything_is_the_picture():
+    torch.testing.assert_close(
+        random_affine(picture(), affine_draws(), 0.5, 10), picture(), atol=1e-4, rtol=0
+    )
+    mirrored = random_affine(picture(), affine_draws(flip=0.0), 0.5, 10)
+    torch.testing.assert_close(mirrored, picture().flip(3), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(("aspect", "ratio"), [(0.0, 0.9), (0.5, 1.0), (1.0, 1.1)])
+def test_an_affine_crop_has_its_area_and_aspect(aspect, ratio):
+    """Of a ramp, values at both ends of the view tell how wide the crop is."""
+    view = random_affine(ramp(), affine_draws(share=0.0, aspect=aspect), 0.36, 10)
+    step = (view[0, 0, 20, 30] - view[0, 0, 20, 10]) / 20 * 40  # width of the view in the ramp
+    assert step.item() == pytest.approx((0.36 * ratio) ** 0.5, rel=1e-3)
+    upright = random_affine(ramp().transpose(2, 3), affine_draws(share=0.0, aspect=aspect), 0.36, 10)
+    step = (upright[0, 0, 30, 20] - upright[0, 0, 10, 20]) / 20 * 40
+    assert step.item() == pytest.approx((0.36 / ratio) ** 0.5, rel=1e-3)
+
+
+def test_an_affine_crop_is_within_the_picture():
+    for across in (0.0, 1.0):
+        view = random_affine(ramp(), affine_draws(share=0.0, across=across), 0.25, 10)
+        ends = view[0, 0, 20, [0, -1]]
+        expected = torch.tensor([0.0, 0.5]) + across * 0.5
+        torch.testing.assert_close(ends, expected, atol=0.02, rtol=0)
+
+
+def test_an_affine_view_is_turned_by_its_angle():
+    size = 40
+    view = random_affine(ramp(size), affine_draws(angle=1.0), 0.5, 10)[0, 0]
+    x = y = (torch.arange(size) + 0.5) * 2 / size - 1
+    angle = math.radians(10)
+    expected = (math.cos(angle) * x[None, :] - math.sin(angle) * y[:, None] + 1) / 2
+    inside = slice(8, -8)
+    torch.testing.assert_close(view[inside, inside], expected[inside, inside], atol=1e-3, rtol=0)
