@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import dcgan_files
 import numpy as np
 import torch
 import toy_networks as toys
@@ -208,6 +209,17 @@ def onnx_file(order: str) -> FromFolder:
     def write(folder: Path) -> str:
         axes = (0, 1, 2, 3) if order == "hw" else (0, 1, 3, 2)
         return write_embedder(folder / f"{order}.onnx", ["N", 3, "H", "W"], axes=axes)
+
+    return FromFolder(write)
+
+
+def dcgan_file(part: str, seed: int) -> FromFolder:
+    def write(folder: Path) -> str:
+        made = {
+            "generator": lambda: dcgan_files.tutorial_generator(5, 2),
+            "discriminator": lambda: dcgan_files.tutorial_discriminator(2),
+        }
+        return dcgan_files.save(made[part](), folder / f"{part}{seed}.pt", seed=seed)
 
     return FromFolder(write)
 

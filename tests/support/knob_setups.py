@@ -14,6 +14,7 @@ from knob_outcomes import (
     analysis_outcome,
     attack_outcome,
     dataset_outcome,
+    dcgan_file,
     defense_outcome,
     distillation_outcome,
     embedder_file,
@@ -133,6 +134,21 @@ SETUPS: dict[tuple[str, str], Setup] = {
             "start_queries": 3,
         },
     ),
+    ("attacks", "map"): Setup(
+        attack_outcome("gmi"),
+        {"iterations": 4, "pool": 12, "starts": 3, "learning_rate": 0.3, "views": 2, "rounds": 1},
+        {
+            "iterations": 5,
+            "pool": 6,
+            "starts": 1,
+            "learning_rate": 0.2,
+            "penalty": 0.5,
+            "identity_loss": "max_margin",
+            "views": 3,
+            "shift": 0.2,
+            "rounds": 9,
+        },
+    ),
     ("attacks", "rlb"): Setup(
         attack_outcome("gmi"),
         {"episodes": 8, "hidden": 5, "replay": 3, "learning_rate": 0.05, "blend": 0.2, "floor": 0.1},
@@ -199,6 +215,12 @@ SETUPS: dict[tuple[str, str], Setup] = {
         },
     ),
     ("priors", "gmi"): Setup(prior_outcome, GAN, GAN_CHANGES),
+    ("priors", "eigenfaces"): Setup(prior_outcome, {"components": 5}, {"components": 6}),
+    ("priors", "dcgan"): Setup(
+        prior_outcome,
+        {"path": dcgan_file("generator", 0), "discriminator": dcgan_file("discriminator", 0)},
+        {"path": dcgan_file("generator", 1), "discriminator": dcgan_file("discriminator", 1)},
+    ),
     ("priors", "kedmi"): Setup(prior_outcome, GAN, GAN_CHANGES),
     ("priors", "plg"): Setup(
         prior_outcome,

@@ -43,6 +43,15 @@ RECIPE_CHANGES = {
 }
 assert RECIPE_CHANGES.keys() == Recipe.__dataclass_fields__.keys()
 
+TAA = {"align": "taa", "align_copies": 2, "align_area": 0.6, "align_degrees": 20.0}
+PAA = {"align": "paa", "align_copies": 2, "align_noise": 0.1}
+ALIGN_CHANGES = {
+    "align": To("taa", {"align_copies": 2}),
+    "align_copies": To(3, TAA),
+    "align_noise": To(0.3, PAA),
+    "align_area": To(0.9, TAA),
+    "align_degrees": To(3.0, TAA),
+}
 LATENT = {
     "iterations": 4,
     "restarts": 2,
@@ -53,6 +62,7 @@ LATENT = {
     "group": 7,
 }
 LATENT_CHANGES = {
+    **ALIGN_CHANGES,
     "iterations": 5,
     "restarts": 3,
     "learning_rate": 0.2,
@@ -71,6 +81,7 @@ GAUSSIAN = {
     "group": 2,
 }
 GAUSSIAN_CHANGES = {
+    **ALIGN_CHANGES,
     "iterations": 5,
     "restarts": 3,
     "learning_rate": 0.2,

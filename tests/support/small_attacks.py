@@ -12,6 +12,7 @@ from trainables.attacks.if_gmi import IFGMI
 from trainables.attacks.kedmi import KEDMI
 from trainables.attacks.lokt import LOKT
 from trainables.attacks.lomma import LommaGMI, LommaKEDMI
+from trainables.attacks.map import MAP
 from trainables.attacks.mirror import Mirror
 from trainables.attacks.mirror_blackbox import MirrorBlackbox
 from trainables.attacks.plg import PLG
@@ -29,6 +30,7 @@ from trainables.priors.stylegan2 import StyleGAN2Prior
 
 SMALL: dict[str, Attack] = {
     "gmi": GMI(iterations=6, restarts=2),
+    "map": MAP(pool=20, starts=2, iterations=5, views=2, rounds=3, penalty=0.01),
     "vmi": VMI(steps=5, batch=3, samples=2, kl_samples=4, learning_rate=0.1),
     "rlb": RLB(episodes=8, hidden=5, replay=3, learning_rate=0.05),
     "plg": PLG(iterations=5, restarts=2),

@@ -1,17 +1,24 @@
 """Small priors, and what they are trained on: for the contract tests and the checks of a device."""
 
+import tempfile
+from pathlib import Path
+
+import dcgan_files
 import torch
 from torch import nn
 
 from trainables.architectures.base import Classifier
 from trainables.datasets.base import Images
 from trainables.priors.base import Prior
+from trainables.priors.dcgan import DCGANPrior
+from trainables.priors.eigenfaces import EigenfacesPrior
 from trainables.priors.gmi import GMIPrior
 from trainables.priors.kedmi import KEDMIPrior
 from trainables.priors.lokt import LOKTPrior
 from trainables.priors.plg import PLGPrior
 from trainables.priors.stylegan2 import StyleGAN2Prior
 
+FILES = tempfile.TemporaryDirectory()
 TINY = {"width": 2, "latent_size": 6, "batch_size": 4, "critic_steps": 2}
 SMALL: dict[str, Prior] = {
     "gmi": GMIPrior(epochs=2, **TINY),
@@ -28,7 +35,13 @@ SMALL: dict[str, Prior] = {
         surrogate_batch=4,
         **TINY,
     ),
+    "eigenfaces": EigenfacesPrior(components=6),
+    "dcgan": DCGANPrior(
+        path=dcgan_files.save(dcgan_files.tutorial_generator(6, 2), Path(FILES.name) / "generator.pt"),
+        discriminator=dcgan_files.save(dcgan_files.tutorial_discriminator(2), Path(FILES.name) / "critic.pt"),
+    ),
 }
+READ = ("dcgan",)  # priors that come from a file, the same for any seed
 SIZE, CLASSES = 32, 3
 
 

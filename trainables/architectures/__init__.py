@@ -5,6 +5,7 @@ from functools import lru_cache
 import torch
 
 from trainables.architectures.base import Architecture
+from trainables.architectures.mobilefacenet import MOBILEFACENET
 from trainables.architectures.mobilenet_v2 import MOBILENET_V2
 from trainables.architectures.resnet18 import RESNET18
 from trainables.architectures.small_cnn import SMALL_CNN
@@ -17,6 +18,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "vgg16_bn": VGG16_BN,
     "resnet18": RESNET18,
     "mobilenet_v2": MOBILENET_V2,
+    "mobilefacenet": MOBILEFACENET,
     "small_cnn": SMALL_CNN,
     "small_resnet": SMALL_RESNET,
 }

@@ -102,6 +102,7 @@ class Architecture:
         build: makes it, with random weights.
         torchvision_weights: torchvision's name of the ImageNet weights, as ``VGG16_BN_Weights``, or None.
         torchvision_key: name of a weight in ``stages.state_dict()`` -> its name in torchvision's state dict.
+        published_key: the same for files that others than torchvision share.
         version: raise it when a change of the code changes the network that `build` returns.
     """
 
@@ -111,6 +112,7 @@ class Architecture:
     build: "Build"
     torchvision_weights: str | None = None
     torchvision_key: Callable[[str], str] | None = None
+    published_key: Callable[[str], str] | None = None
     version: int = 1
 
 

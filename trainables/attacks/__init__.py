@@ -7,6 +7,7 @@ from trainables.attacks.if_gmi import IFGMI
 from trainables.attacks.kedmi import KEDMI
 from trainables.attacks.lokt import LOKT
 from trainables.attacks.lomma import LommaGMI, LommaKEDMI
+from trainables.attacks.map import MAP
 from trainables.attacks.mirror import Mirror
 from trainables.attacks.mirror_blackbox import MirrorBlackbox
 from trainables.attacks.plg import PLG
@@ -28,4 +29,5 @@ ATTACKS: dict[str, type[Attack]] = {
     "vmi": VMI,
     "plg": PLG,
     "lokt": LOKT,
+    "map": MAP,
 }

@@ -7,6 +7,8 @@ from torch import Tensor
 from torch.nn import functional
 
 AUGMENTATION_DRAWS = 9  # standard normal numbers that one view of one image takes
+MOVE_DRAWS = 3  # the same of `random_move`
+AFFINE_DRAWS = 6  # the same of `random_affine`
 
 
 def uniform(normal: Tensor) -> Tensor:
@@ -45,3 +47,46 @@ def random_augmentation(images: Tensor, draws: Tensor, jitter_share: float = 1.0
     cut = (cut + added[:, None, None, None]).clamp(0, 1)
     cut = (cut * times[:, None, None, None]).clamp(0, 1)
     return cut * seen.reshape(-1, 1, size, size)
+
+
+def random_move(images: Tensor, draws: Tensor, most: int) -> Tensor:
+    """Return each image (n, 3, S, S), mirrored with probability 1/2 and shifted by whole pixels.
+
+    What a shift lays open repeats the edge.
+
+    draws: standard normal (n, `MOVE_DRAWS`).  most: pixels, at most, in each direction, all equally likely.
+    """
+    flip, across, down = uniform(draws).to(images).unbind(1)
+    size = images.shape[-1]
+    width = 2 * most + 1
+    x, y = (((place * width).floor().clamp(max=width - 1) - most) * 2 / size for place in (across, down))
+    mirror = torch.where(flip < 0.5, -1.0, 1.0).to(images)
+    zero, still = torch.zeros_like(x), torch.ones_like(x)
+    turn = torch.stack((torch.stack((mirror, zero, x), 1), torch.stack((zero, still, y), 1)), 1)
+    grid = functional.affine_grid(turn, [len(images), 3, size, size], align_corners=False)
+    return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def random_affine(images: Tensor, draws: Tensor, area: float, degrees: float) -> Tensor:
+    """Return each image (n, 3, S, S), cropped, mirrored with probability 1/2 and turned.
+
+    draws: standard normal (n, `AFFINE_DRAWS`).  The crop has `area` to 1 of the picture, 0.9 to 1.1 times as
+    wide as high, and is resized to S x S; then it is turned by up to `degrees` either way, about its middle.
+    What lies outside the picture repeats the edge.
+    """
+    share, aspect, across, down, flip, angle = uniform(draws).to(images).unbind(1)
+    share, ratio = area + (1 - area) * share, 0.9 + 0.2 * aspect
+    wide, high = (share * ratio).sqrt().clamp(max=1), (share / ratio).sqrt().clamp(max=1)
+    radians = (2 * angle - 1) * math.radians(degrees)
+    mirror = torch.where(flip < 0.5, -1.0, 1.0).to(images)
+    cosine, sine = radians.cos(), radians.sin()
+    left, top = (2 * across - 1) * (1 - wide), (2 * down - 1) * (1 - high)
+    turn = torch.stack(
+        (
+            torch.stack((mirror * wide * cosine, -mirror * wide * sine, left), 1),
+            torch.stack((high * sine, high * cosine, top), 1),
+        ),
+        1,
+    )
+    grid = functional.affine_grid(turn, list(images.shape), align_corners=False)
+    return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)

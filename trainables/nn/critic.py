@@ -19,6 +19,10 @@ class Critic(nn.Module):
         return []
 
 
+class NoDiscriminator(nn.Identity):
+    """The discriminator of a prior that has none: it scores nothing, and attacks that ask it refuse it."""
+
+
 def realism(discriminator: nn.Module, images: Tensor, group: int = 1) -> Tensor:
     """Return the discriminator's scores (n,) of images (n, 3, S, S).
 

@@ -1,4 +1,4 @@
-"""MobileFaceNet, an embedder of faces: not a classifier, so not among the architectures of targets."""
+"""MobileFaceNet, an embedder of faces: a judge, and the body of a target."""
 
 from collections import OrderedDict
 

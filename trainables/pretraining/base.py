@@ -79,7 +79,8 @@ def matched(architecture: str, image_size: int, weights: dict[str, Tensor], wher
 def _names_in_file(architecture: str, expected: list[str], weights: dict[str, Tensor]) -> dict[str, str]:
     """Return our name -> name in the file, for the naming that fits most of the file."""
     namings = [{name: name for name in expected}, {name: f"stages.{name}" for name in expected}]
-    rename = ARCHITECTURES[architecture].torchvision_key
-    if rename is not None:
-        namings.append({name: rename(name) for name in expected})
+    entry = ARCHITECTURES[architecture]
+    for rename in (entry.torchvision_key, entry.published_key):
+        if rename is not None:
+            namings.append({name: rename(name) for name in expected})
     return max(namings, key=lambda names: sum(name in weights for name in names.values()))

@@ -41,10 +41,12 @@ class Prior(Method):
 
     needs_target: whether it is trained with the help of one target, and so once for each.
     threat_model: what it sees of that target while it is trained. An attack that sees less may not take it.
+    measures_fit: whether its stage says how well it shows public images that it was not fitted to.
     """
 
     threat_model: ClassVar[TargetView]
     needs_target: ClassVar[bool] = False
+    measures_fit: ClassVar[bool] = False
 
     @property
     def epochs(self) -> int:

@@ -8,6 +8,7 @@ import torch
 from trainables.attacks.base import to_pixels
 from trainables.config import TrialConfig
 from trainables.priors.base import Prior, PriorNetworks, restore, state
+from trainables.priors.fit import reconstruction_error
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
 from trainables.stages.base import _common, _load, on_machine
@@ -32,15 +33,17 @@ def make_prior(
 
     def make(folder: Path) -> dict[str, Any]:
         victim = None if target is None else load_target(config, data, target).to(device)
-        networks = prior.train(
-            data.public, run=Run(seed=config.seed, device=device, report=report), target=victim
-        )
+        run = Run(seed=config.seed, device=device, report=report)
+        networks = prior.train(data.public, run=run, target=victim)
         torch.save(state(networks), folder / "prior.pt")
         sample = torch.randn(64, networks.latent_size, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
             torch.save(to_pixels(networks.generator(sample.to(device))).cpu(), folder / "samples.pt")
         asked = {} if target is None else {"queries": prior.queries(networks, len(data.public))}
-        return {"public_images": len(data.public), **asked}
+        result: dict[str, Any] = {"public_images": len(data.public), **asked}
+        if prior.measures_fit:
+            result["fit"] = reconstruction_error(networks, data.public, run=run)
+        return result
 
     parts = prior_parts(config, prior)
     return store.get(

@@ -3,7 +3,7 @@
 `config_warnings` and `batch_warnings` are known before any work; the others once a stage is finished.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -180,11 +180,22 @@ def prior_warnings(kind: str, samples: Tensor, public: Tensor) -> list[str]:
 
 
 def stored_prior_warnings(kind: str, prior: Stage, public: Tensor) -> list[str]:
-    """Return the same of a prior in the store; nothing where its samples are not there."""
-    path = prior.path / "samples.pt"
+    """Return the same of a prior in the store, as far as its samples are there, and what its fit says."""
+    texts, path = fit_warnings(kind, prior.result.get("fit")), prior.path / "samples.pt"
     if not path.is_file():
+        return texts
+    return texts + prior_warnings(kind, torch.load(path, map_location="cpu", weights_only=True), public)
+
+
+def fit_warnings(kind: str, fit: Mapping[str, float] | None) -> list[str]:
+    """Return whether a prior shows no public images, of the figures of its fit, if it has any."""
+    if fit is None or fit["error"] < fit["mean_image_error"]:
         return []
-    return prior_warnings(kind, torch.load(path, map_location="cpu", weights_only=True), public)
+    return [
+        f"prior '{kind}' does not fit the public images: of {fit['images']} that it has not seen its nearest "
+        f"pictures are {fit['error']:.3f} off (root mean square of pixels in [0, 1]), their mean picture "
+        f"{fit['mean_image_error']:.3f}; choose a prior of such images, aligned as they are"
+    ]
 
 
 def _roughness(images: Tensor) -> float:

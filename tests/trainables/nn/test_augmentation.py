@@ -5,7 +5,14 @@ import math
 import pytest
 import torch
 
-from trainables.nn.augmentation import AUGMENTATION_DRAWS, random_augmentation, uniform
+from trainables.nn.augmentation import (
+    AUGMENTATION_DRAWS,
+    MOVE_DRAWS,
+    random_affine,
+    random_augmentation,
+    random_move,
+    uniform,
+)
 
 NAMES = ("area", "across", "down", "bright", "contrast", "flip", "angle", "turn", "jitter")
 SURE = 20.0  # a standard normal number so large that it stands for 1
@@ -95,3 +102,77 @@ def test_a_row_has_its_own_view_and_gradients_flow():
     )
     (gradient,) = torch.autograd.grad(together[0].sum(), images)
     assert gradient[0].abs().sum() > 0 and gradient[1:].abs().sum() == 0
+
+
+@pytest.mark.parametrize("size", [8, 32])
+@pytest.mark.parametrize(
+    ("flip", "across", "down"), [(False, -2, 1), (True, 2, 0), (True, -1, -2), (False, 0, 0)]
+)
+def test_a_move_mirrors_and_shifts_by_whole_pixels(size, flip, across, down):
+    image = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(size))
+
+    def normal(step: int) -> float:
+        """A number that lands in the middle of `step`'s fifth of [0, 1]."""
+        return torch.special.ndtri(torch.tensor((step + 2.5) / 5)).item()
+
+    numbers = torch.tensor([[-9.0 if flip else 9.0, normal(across), normal(down)]])
+    view = random_move(image, numbers, 2)
+    columns = (torch.arange(size) + across).clamp(0, size - 1)
+    if flip:
+        columns = (size - 1 - torch.arange(size) + across).clamp(0, size - 1)
+    rows = (torch.arange(size) + down).clamp(0, size - 1)
+    torch.testing.assert_close(view, image[:, :, rows][:, :, :, columns], atol=1e-4, rtol=0)
+
+
+def test_moves_use_every_step_and_no_more():
+    ramp_of_columns = torch.arange(9.0).expand(1, 1, 9, 9).repeat(4000, 3, 1, 1)
+    numbers = torch.randn(4000, MOVE_DRAWS, generator=torch.Generator().manual_seed(0))
+    centre = random_move(ramp_of_columns, numbers, 3)[:, 0, 4, 4].round()
+    shares = torch.bincount(centre.long(), minlength=9) / 4000
+    assert shares[0] == shares[8] == 0
+    torch.testing.assert_close(shares[1:8], torch.full((7,), 1 / 7), atol=0.03, rtol=0)
+
+
+def affine_draws(**chosen: float) -> torch.Tensor:
+    """Draws of a picture as it is, but for `chosen`, at places in [0, 1]."""
+    names = ("share", "aspect", "across", "down", "flip", "angle")
+    plain = {"share": 1.0, "aspect": 0.5, "across": 0.5, "down": 0.5, "flip": 1.0, "angle": 0.5} | chosen
+    places = torch.tensor([[plain[name] for name in names]], dtype=torch.float64)
+    return torch.special.ndtri(places.clamp(1e-9, 1 - 1e-9)).float()
+
+
+def test_an_affine_view_of_everything_is_the_picture():
+    torch.testing.assert_close(
+        random_affine(picture(), affine_draws(), 0.5, 10), picture(), atol=1e-4, rtol=0
+    )
+    mirrored = random_affine(picture(), affine_draws(flip=0.0), 0.5, 10)
+    torch.testing.assert_close(mirrored, picture().flip(3), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(("aspect", "ratio"), [(0.0, 0.9), (0.5, 1.0), (1.0, 1.1)])
+def test_an_affine_crop_has_its_area_and_aspect(aspect, ratio):
+    """Of a ramp, values at both ends of the view tell how wide the crop is."""
+    view = random_affine(ramp(), affine_draws(share=0.0, aspect=aspect), 0.36, 10)
+    step = (view[0, 0, 20, 30] - view[0, 0, 20, 10]) / 20 * 40  # width of the view in the ramp
+    assert step.item() == pytest.approx((0.36 * ratio) ** 0.5, rel=1e-3)
+    upright = random_affine(ramp().transpose(2, 3), affine_draws(share=0.0, aspect=aspect), 0.36, 10)
+    step = (upright[0, 0, 30, 20] - upright[0, 0, 10, 20]) / 20 * 40
+    assert step.item() == pytest.approx((0.36 / ratio) ** 0.5, rel=1e-3)
+
+
+def test_an_affine_crop_is_within_the_picture():
+    for across in (0.0, 1.0):
+        view = random_affine(ramp(), affine_draws(share=0.0, across=across), 0.25, 10)
+        ends = view[0, 0, 20, [0, -1]]
+        expected = torch.tensor([0.0, 0.5]) + across * 0.5
+        torch.testing.assert_close(ends, expected, atol=0.02, rtol=0)
+
+
+def test_an_affine_view_is_turned_by_its_angle():
+    size = 40
+    view = random_affine(ramp(size), affine_draws(angle=1.0), 0.5, 10)[0, 0]
+    x = y = (torch.arange(size) + 0.5) * 2 / size - 1
+    angle = math.radians(10)
+    expected = (math.cos(angle) * x[None, :] - math.sin(angle) * y[:, None] + 1) / 2
+    inside = slice(8, -8)
+    torch.testing.assert_close(view[inside, inside], expected[inside, inside], atol=1e-3, rtol=0)

@@ -61,7 +61,7 @@ class GaussianSearch(GuidedSearch):
 
     def passes(self) -> Passes:
         """Return what one identity costs."""
-        return Passes.descents(1, self.iterations, images=self.restarts)
+        return Passes.descents(1, self.iterations, views=self.views, images=self.restarts)
 
     def unguided_latents(self, normals: Tensor) -> Tensor:
         """Return draws from the Gaussian that every identity starts with."""
@@ -133,7 +133,7 @@ class GaussianSearch(GuidedSearch):
             total = (prior_loss + self.identity_weight * identity_loss) / self.group
             return total, identity_loss, prior_loss
 
-        weight = next(prior.generator.parameters())
+        weight = next(value for value in prior.generator.state_dict().values() if value.is_floating_point())
         zeros = torch.zeros(len(labels), prior.latent_size, dtype=weight.dtype, device=labels.device)
         start, rate = torch.stack((zeros, zeros + self.log_variance)), self.learning_rate
         noises, rows = [draws, noise], len(labels)

@@ -1,0 +1,62 @@
+"""Attacks of every threat model on every prior that is fitted once for all targets."""
+
+import pytest
+import torch
+from small_attacks import CLASSES, small
+from small_priors import SIZE, SMALL, public
+from torch import nn
+
+from trainables.architectures.base import Classifier
+from trainables.attacks import ATTACKS
+from trainables.oracle import observe
+from trainables.priors import PRIORS
+from trainables.priors.base import PriorNetworks
+from trainables.runtime.run import Run
+
+IDENTITIES = torch.tensor([3, 0])
+ON_ANY = (
+    "gmi",
+    "lomma_gmi",
+    "kedmi",
+    "vmi",
+    "map",
+    "rlb",
+    "brep",
+)  # take any prior whose latents are vectors
+ONCE = [kind for kind, prior in PRIORS.items() if not prior.needs_target]
+
+
+@pytest.fixture(scope="module")
+def networks() -> dict[str, PriorNetworks]:
+    return {kind: SMALL[kind].train(public(), run=Run(seed=0)) for kind in ONCE}
+
+
+def target(prior: PriorNetworks) -> Classifier:
+    """A small target whose logits of the prior's images have deviation 1, so that each label occurs."""
+    torch.manual_seed(0)
+    classifier = Classifier({"pool": nn.AvgPool2d(8)}, nn.Flatten(), nn.Linear(3 * (SIZE // 8) ** 2, CLASSES))
+    with torch.no_grad():
+        logits = classifier.eval()(prior.generator(torch.randn(200, prior.latent_size)))
+        classifier.head.weight.div_(logits.std(0)[:, None])
+        classifier.head.bias.sub_(logits.mean(0)).div_(logits.std(0))
+    return classifier
+
+
+def test_every_threat_model_has_an_attack_here():
+    assert {ATTACKS[name].threat_model for name in ON_ANY} == {"white-box", "scores", "labels"}
+
+
+@pytest.mark.parametrize("prior", ONCE)
+@pytest.mark.parametrize("name", ON_ANY)
+def test_an_attack_runs_and_its_images_are_the_priors(name, prior, networks):
+    prior_networks, attack = networks[prior], small(name)
+    victim = target(prior_networks)
+    seen = observe(victim, attack.threat_model, "cpu")
+    recipe = attack.auxiliary
+    learnt = None if recipe is None else recipe.make(seen, public(), run=Run(seed=0))
+    made = attack.invert(seen, prior_networks, IDENTITIES, run=Run(seed=0), auxiliary=learnt)
+    assert made.images.shape[1:] == (2, 3, SIZE, SIZE)
+    assert torch.isfinite(made.latents).all()
+    with torch.no_grad():
+        images = prior_networks.generator(made.latents.flatten(0, 1)) * 255
+    assert (images - made.images.flatten(0, 1).float()).abs().max() <= 0.51

@@ -1,0 +1,60 @@
+"""The stage of a prior: what it says of its fit, and that older priors say nothing new."""
+
+import pytest
+import torch
+
+from trainables.config import load_trial
+from trainables.datasets.base import as_float
+from trainables.priors.fit import held_out
+from trainables.runtime.run import Run
+from trainables.stages.data import load_data
+from trainables.stages.prior import load_prior, make_prior
+from trainables.stages.warnings import fit_warnings, stored_prior_warnings
+from trainables.storage.store import Store
+
+FACES = {"kind": "synthetic_faces", "population": "private", "identities": 4, "images_per_identity": 8}
+DOCUMENT = {
+    "image_size": 32,
+    "private": FACES,
+    "public": {**FACES, "population": "public"},
+    "pretraining": {"kind": "none"},
+    "target": {"architecture": "small_cnn"},
+    "defense": {"kind": "none"},
+    "prior": {"kind": "eigenfaces", "components": 12},
+    "attack": {"kind": "map"},
+    "judge": {"kind": "classifier", "architecture": "small_cnn"},
+}
+
+
+def test_fit_is_measured_on_the_images_held_out_by_the_trials_seed(tmp_path):
+    config = load_trial({**DOCUMENT, "seed": 5})
+    made = make_prior(config, config.prior, store=Store(tmp_path))
+    networks = load_prior(config, config.prior, made.path, 4, "cpu")
+    pixels = load_data(config).public.pixels
+    images = as_float(pixels[held_out(len(pixels), Run(seed=5))])
+    shown = networks.generator(networks.generator.encode(images))
+    assert made.result["fit"]["images"] == len(images) == 4
+    assert made.result["fit"]["error"] == pytest.approx(
+        (shown - images).square().mean().sqrt().item(), rel=1e-4
+    )
+    assert made.result["fit"]["error"] < made.result["fit"]["mean_image_error"]
+
+
+def test_a_prior_of_finished_work_has_no_such_figure(tmp_path):
+    prior = {"kind": "gmi", "width": 2, "epochs": 1, "batch_size": 8}
+    config = load_trial({**DOCUMENT, "prior": prior})
+    made = make_prior(config, config.prior, store=Store(tmp_path))
+    assert made.result == {"public_images": 32}
+    assert fit_warnings("gmi", made.result.get("fit")) == []
+
+
+def test_a_prior_that_shows_no_public_image_is_a_warning(tmp_path):
+    """One whose stored figures say so; its samples, of public faces, do not."""
+    config = load_trial(DOCUMENT)
+    made = make_prior(config, config.prior, store=Store(tmp_path))
+    pixels = load_data(config).public.pixels
+    torch.save(pixels.repeat(2, 1, 1, 1), made.path / "samples.pt")
+    assert stored_prior_warnings("eigenfaces", made, pixels) == []
+    made.result["fit"] = {"error": 0.31, "mean_image_error": 0.2, "images": 4}
+    (text,) = stored_prior_warnings("eigenfaces", made, pixels)
+    assert "'eigenfaces' does not fit the public images" in text and "0.310" in text and "0.200" in text

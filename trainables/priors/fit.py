@@ -1,0 +1,67 @@
+"""How well a prior fits: what it makes of public images that it has not seen, when it is inverted."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainables.datasets.base import Images, as_float
+from trainables.priors.base import PriorNetworks
+from trainables.runtime.run import Run
+
+MOST = 16  # images that are held out
+SHARE = 8  # of at least so many each
+STEPS, LEARNING_RATE = 40, 0.1  # of a descent by Adam from the latent 0, where there is no closed form
+
+
+def held_out(count: int, run: Run) -> Tensor:
+    """Return which of `count` public images no prior that measures its fit is fitted to, int64 (m,), sorted.
+
+    At most `MOST` of them, and one in `SHARE`; a stream of the run's seed.
+    """
+    order = torch.randperm(count, generator=run.stream("prior", "held out"))
+    return order[: min(MOST, count // SHARE)].sort().values
+
+
+def reconstruction_error(networks: PriorNetworks, public: Images, *, run: Run) -> dict[str, Any] | None:
+    """Return how far inversions of the held-out images are from them; None where there are none.
+
+    ``error``: the root mean square over pixels in [0, 1]; ``mean_image_error``: the same of the public
+    images' mean, which a prior that knows nothing of them also gives; ``images``: how many.
+    """
+    chosen = held_out(len(public), run)
+    if not len(chosen):
+        return None
+    images = as_float(public.pixels[chosen].to(run.device))
+    with torch.no_grad():
+        mean = public.pixels.double().mean(0).div(255).to(images)
+        inverted = networks.generator(invert(networks, images))
+    return {
+        "error": rms(inverted - images),
+        "mean_image_error": rms(mean - images),
+        "images": len(images),
+    }
+
+
+def rms(difference: Tensor) -> float:
+    """Return the root mean square of all numbers of `difference`."""
+    return difference.double().square().mean().sqrt().item()
+
+
+def invert(networks: PriorNetworks, images: Tensor) -> Tensor:
+    """Return latents (n, Z) whose images are near `images` (n, 3, S, S).
+
+    The generator's own ``encode`` gives them where it has one, else a short descent on squared errors.
+    """
+    encode = getattr(networks.generator, "encode", None)
+    if encode is not None:
+        latents: Tensor = encode(images)
+        return latents
+    with torch.enable_grad():
+        latents = torch.zeros(len(images), networks.latent_size, device=images.device, requires_grad=True)
+        optimizer = torch.optim.Adam([latents], lr=LEARNING_RATE)
+        for _ in range(STEPS):
+            loss = (networks.generator(latents) - images).square().sum()
+            (latents.grad,) = torch.autograd.grad(loss, latents)
+            optimizer.step()
+    return latents.detach()
