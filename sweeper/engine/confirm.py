@@ -112,20 +112,21 @@ def near_front(records: StudyRecords) -> list[int]:
     """Return the trials that are not on the front but could be within their intervals, the nearest first.
 
     A trial could be if it is not dominated at the good ends of its intervals by what the front measured. The
-    nearest need the smallest part of the way there. Objectives without an interval stay as measured.
+    nearest need the smallest part of the way there. Objectives without an interval stay as measured. Figures
+    are those that the search saw.
     """
-    objectives = records.objectives
-    names, directions = list(objectives), list(objectives.values())
-    front = [[trial.values[name] for name in names] for trial in records.members]
+    directions = list(records.objectives.values())
+    sought = list(records.searched or records.objectives)
+    front = [records.searched_values(trial) for trial in records.members]
     distances: list[tuple[float, int]] = []
     for trial in records.complete:
         if trial.on_front or not trial.feasible:
             continue
-        at = np.array([trial.values[name] for name in names])
+        at = np.array(records.searched_values(trial))
         good = np.array(
             [
                 (trial.interval.get(name) or (at[i], at[i]))[direction == "maximize"]
-                for i, (name, direction) in enumerate(objectives.items())
+                for i, (name, direction) in enumerate(zip(sought, directions, strict=True))
             ]
         )
         for step in range(1, STEPS + 1):

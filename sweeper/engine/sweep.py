@@ -69,6 +69,7 @@ def sweep(
         if home.store.remote is not None:
             home.store.remote.check()
         optuna_study = OptunaStudy(study, home.storage, home.study(study.name) / "history")
+        study = optuna_study.study
         before = optuna_study.complete
         closed = optuna_study.finished and optuna_study.notes.get("closed") == optuna_study.complete
         if shared and run is None and not before and not optuna_study.finished:
@@ -124,10 +125,10 @@ def _replicated(study: Study, run: Run | None) -> Run | None:
     if search.screening and run is None:
         from trainables.screening import run_screened_document
 
-        limits = [(limit.name, limit.sign, limit.limit) for limit in study.limits]
+        limits = [(limit.name, limit.sign, limit.limit) for limit in study.searched_limits]
         return functools.partial(
             run_screened_document,
-            objectives=dict(study.objectives),
+            objectives=dict(study.searched),
             limits=limits,
             share=search.screening_share,
         )

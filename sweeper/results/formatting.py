@@ -118,6 +118,41 @@ def without_numbers(text: str) -> str:
     return re.sub(r"\d+(\.\d+)?", "#", text)
 
 
+def searched(records: StudyRecords) -> str:
+    """Return by which accuracy a study's front was searched and chosen, in a sentence; "" without one."""
+    if records.on_validation:
+        return (
+            "Searched and chosen by validation accuracy; test accuracy is that of images that chose nothing."
+        )
+    if "test_accuracy" in records.objectives:
+        return "Searched and chosen by test accuracy: that of the front is too high on average."
+    return ""
+
+
+def behind(records: StudyRecords) -> list[TrialRecord]:
+    """Return the members of the front that another member dominates in what is reported.
+
+    They were chosen on validation images, and stay: to drop them would choose by the test images again.
+    """
+    members = records.members
+    if not records.on_validation or not members:
+        return []
+    from sweeper.statistics.pareto import non_dominated
+
+    rows = [[trial.values[name] for name in records.objectives] for trial in members]
+    ahead = non_dominated(rows, list(records.objectives.values()))
+    return [trial for trial, first in zip(members, ahead, strict=True) if not first]
+
+
+def missed(trials: Iterable[TrialRecord]) -> dict[str, list[int]]:
+    """Return the constraints that trials kept while searching and miss in what is reported, with numbers."""
+    texts: dict[str, list[int]] = {}
+    for trial in trials:
+        for text in trial.missed:
+            texts.setdefault(text, []).append(trial.number)
+    return texts
+
+
 def warnings(trials: Iterable[TrialRecord]) -> dict[str, list[int]]:
     """Return each warning with the numbers of the trials that have it.
 

@@ -132,6 +132,8 @@ class TrialRecord:
         finished: ISO moment, None if not known.
         history: stage -> curve; None if it was not asked for.
         confirmed: fresh measurements; None without any.
+        searched: name of an objective, as the search saw it -> value; empty if it is not known.
+        missed: constraints that it kept while searching, and that what is reported of it misses.
     """
 
     number: int
@@ -161,6 +163,8 @@ class TrialRecord:
     finished: str | None = None
     history: Mapping[str, Sequence[Mapping[str, Any]]] | None = None
     confirmed: TrialConfirmation | None = None
+    searched: Mapping[str, float] = field(default_factory=dict)
+    missed: Sequence[str] = ()
 
     @property
     def complete(self) -> bool:
@@ -181,7 +185,7 @@ class TrialRecord:
             document[name] = document[name] or None
         if self.replicates:
             document["replicates"] = [replicate.to_json() for replicate in self.replicates]
-        document["warnings"] = list(self.warnings)
+        document["warnings"], document["missed"] = list(self.warnings), list(self.missed)
         if self.history is None:
             del document["history"]
         document["confirmed"] = None if self.confirmed is None else self.confirmed.to_json()
@@ -191,7 +195,10 @@ class TrialRecord:
     def from_json(cls, document: Mapping[str, Any]) -> Self:
         """Return the trial that `to_json` made `document` of; what is missing there is missing here."""
         parts = _present(cls, document)
-        parts["values"] = {k: v for k, v in parts.get("values", {}).items() if k != VALIDATION}
+        values, searched = parts.get("values", {}), parts.get("searched", {})
+        # Its JSON has the validation accuracy among its values, whether or not that is an objective.
+        own = VALIDATION in searched and ("test_accuracy" in searched or "test_accuracy" not in values)
+        parts["values"] = {name: value for name, value in values.items() if own or name != VALIDATION}
         parts |= {"number": int(document["number"]), "replicates": _replicates(document)}
         if document.get("confirmed"):
             parts["confirmed"] = TrialConfirmation.from_json(document["confirmed"])
@@ -223,7 +230,8 @@ class StudyRecords:
 
     Attributes:
         study: its name.
-        objectives: name -> "maximize" or "minimize".
+        objectives: name -> "maximize" or "minimize", of what is reported.
+        searched: the same of what the search saw, by which the front is chosen; empty if it is not known.
         reference_point: name of an objective -> the worst that it can be, or that was measured.
         hypervolume: of the feasible trials.
         trials: all of them, by number.
@@ -235,6 +243,7 @@ class StudyRecords:
 
     study: str
     objectives: Mapping[str, str]
+    searched: Mapping[str, str] = field(default_factory=dict)
     reference_point: Mapping[str, float] = field(default_factory=dict)
     hypervolume: float = 0.0
     trials: Sequence[TrialRecord] = ()
@@ -251,6 +260,22 @@ class StudyRecords:
     def members(self) -> list[TrialRecord]:
         """Return the trials on the front, by number."""
         return [trial for trial in self.trials if trial.on_front]
+
+    @property
+    def on_validation(self) -> bool:
+        """Return whether the front was chosen by validation images, where test images give the figures."""
+        return any(name not in self.objectives for name in self.searched)
+
+    def searched_values(self, trial: TrialRecord) -> list[float]:
+        """Return the figures of a trial that decide whether it is on the front, one an objective."""
+        figures = trial.searched if self.on_validation else trial.values
+        return [figures[name] if name in figures else figures[VALIDATION] for name in self.objectives]
+
+    def choosing(self) -> dict[int, list[float]] | None:
+        """Return number -> `searched_values` of the complete trials; None where they are what is reported."""
+        if not self.on_validation:
+            return None
+        return {trial.number: self.searched_values(trial) for trial in self.complete}
 
     @property
     def verdict(self) -> str | None:
@@ -295,6 +320,7 @@ class StudyRecords:
             "power": (self.controls or {}).get("power"),
             "judges": self.judges,
             "controls": None if self.controls is None else dict(self.controls),
+            "searched": dict(self.searched),
         }
 
     @classmethod

@@ -41,18 +41,19 @@ class OptunaStudy:
     """
 
     def __init__(self, study: Study, url: str, histories: Path) -> None:
-        self.study = study
         self._url, self._histories = url, histories
         with storage_errors(url):
             storage = self._drafts = DraftStorage(optuna.storages.get_storage(open_storage(url)))
+            self.study = study
             self._optuna = self._open(storage)
+            self.study = study.as_begun(self._optuna.user_attrs.get(DEFINITION))
             if not self._begun and self._changed():
                 # The first start ended before any trial, over data that were missing, say: start afresh.
                 optuna.delete_study(study_name=study.name, storage=storage)
                 self._optuna = self._open(storage)
             self._check_definition()
             trials = self._optuna.get_trials(deepcopy=False)
-            self._optuna.sampler = make_sampler(study, len(trials))
+            self._optuna.sampler = make_sampler(self.study, len(trials))
             self._dice = random.Random(study.search.seed + len(trials))
             self._left_running = [t for t in trials if t.state == State.RUNNING]
             self.complete = sum(t.state == State.COMPLETE for t in trials)
@@ -144,9 +145,11 @@ class OptunaStudy:
 
         The history goes into its own file first, so that a complete trial always has one.
         """
-        values = self.values(result)
-        limits = {str(limit): limit.violation(result) for limit in self.study.limits}
-        missing = {name: value for name, value in values.items() if not is_number(value)}
+        values = {name: measured(result, name) for name in self.study.searched}
+        limits = {str(limit): limit.violation(result) for limit in self.study.searched_limits}
+        missing = {
+            name: value for name, value in {**self.values(result), **values}.items() if not is_number(value)
+        }
         unknown = [text for text, violation in limits.items() if violation is None]
         reason = ""
         if missing:
@@ -177,14 +180,14 @@ class OptunaStudy:
             or any((v or 0) > 0 for v in limits.values())
         ):
             return
-        names = list(self.study.objectives)
+        names = list(self.study.searched)
         self._rivals.append({"number": number, "values": dict(zip(names, values, strict=True))})
         rows = [[rival["values"][name] for name in names] for rival in self._rivals]
         best = non_dominated(rows, list(self.study.objectives.values()))
         self._rivals = [rival for rival, keep in zip(self._rivals, best, strict=True) if keep]
 
     def values(self, result: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the objectives of what a trial gave, None for one that it lacks."""
+        """Return the objectives of what a trial gave as they are reported, None for one that it lacks."""
         return {name: measured(result, name) for name in self.study.objectives}
 
     def fail(self, number: int, assignment: Assignment, reason: str, trace: str = "") -> None:
@@ -269,7 +272,7 @@ class OptunaStudy:
             self._check_foreign()
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                self._optuna.set_metric_names(list(self.study.objectives))  # what optuna-dashboard shows
+                self._optuna.set_metric_names(list(self.study.searched))  # what optuna-dashboard shows
             self._optuna.set_user_attr(DEFINITION, self.study.definition())
             return
         changed = self._changed()

@@ -56,10 +56,10 @@ def combine(results: Sequence[Mapping[str, Any]]) -> Result:
         combined["metrics"]["train_seconds"] = combined["seconds"]["target"] / len(results)
     combined["interval"] = {
         name: list(interval)
-        for name in combined["values"]
+        for name in dict.fromkeys((*combined["values"], *first.get("interval", {})))
         if (
             interval := _interval(
-                name, [(result["values"], result.get("interval", {})) for result in results]
+                name, [({**r.get("metrics", {}), **r["values"]}, r.get("interval", {})) for r in results]
             )
         )
     }
@@ -103,7 +103,9 @@ def combine(results: Sequence[Mapping[str, Any]]) -> Result:
 def _interval(
     name: str, rows: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
 ) -> tuple[float, float] | None:
-    values = [row[name] for row, _ in rows]
+    values = [row.get(name) for row, _ in rows]
+    if None in values:
+        return None
     return interval_over(values, [ends.get(name) for _, ends in rows], *_bounds(name))
 
 

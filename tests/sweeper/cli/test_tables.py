@@ -251,3 +251,21 @@ def test_controls_stand_below_the_front_with_what_they_tell(capsys):
     assert "This study tells: 0.600 is clear of 0.025." in text
     summary.show_front(as_study({**document, "controls": None}))
     assert "Controls" not in capsys.readouterr().out
+
+
+def test_it_says_which_images_chose_and_who_is_behind_on_the_others(capsys):
+    def row(number, tested, checked, attacked, **changes):
+        seen = {"validation_accuracy": checked, "attack_accuracy": attacked}
+        return trial(number, tested, attacked, searched=seen, feasible=True, **changes)
+
+    limit = "test_accuracy >= 0.65"
+    both = row(0, 0.6, 0.9, 0.5, missed=[limit]), row(1, 0.7, 0.5, 0.3)
+    way = {"validation_accuracy": "maximize", "attack_accuracy": "minimize"}
+    summary.show_front(records(*both, searched=way))
+    out = capsys.readouterr().out
+    assert [row[-1] for row in rows(out)] == ["front", "front, behind, misses limit"]
+    assert "Searched and chosen by validation accuracy" in out
+    assert "behind another member on test images: trials 0\n" in out
+    assert f"kept while searching, missed on test images, {limit}: 1 trials (0)" in out
+    summary.show_front(records(trial(0, 0.8, 0.2)))
+    assert "Searched and chosen by test accuracy" in capsys.readouterr().out

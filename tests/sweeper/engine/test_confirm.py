@@ -255,3 +255,24 @@ def test_measurements_run_on_ray(home, searched, result, ray_address):
     found = confirm(study, home, seeds=2, near=0, run=run)
     assert (found.measured, found.planned, found.failures) == (4, 4, [])
     assert found.records.trials[0].confirmed.values["test_accuracy"] == pytest.approx(0.25)
+
+
+def test_how_near_a_trial_is_counts_in_what_the_search_saw():
+    def trial(number, tested, checked, high, on_front=False):
+        return {
+            "number": number,
+            "state": "complete",
+            "feasible": True,
+            "on_front": on_front,
+            "values": {"test_accuracy": tested, "attack_accuracy": 0.5},
+            "searched": {"validation_accuracy": checked, "attack_accuracy": 0.5},
+            "interval": {"validation_accuracy": [0.0, high], "test_accuracy": [0.0, 1.0]},
+        }
+
+    way = {"validation_accuracy": "maximize", "attack_accuracy": "minimize"}
+    trials = [
+        trial(0, 0.5, 0.9, 0.95, on_front=True),
+        trial(1, 0.99, 0.7, 0.85),  # ahead on test images, which do not count
+        trial(2, 0.4, 0.8, 0.95),
+    ]
+    assert near_front(as_study({"searched": way, "trials": trials})) == [2]

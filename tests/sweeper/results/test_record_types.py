@@ -48,6 +48,8 @@ TRIAL = {
         "replicates": [REPLICATE],
         "front_probability": 0.25,
     },
+    "searched": {"b": 0.6},
+    "missed": ["a >= 0.55"],
 }
 STUDY = {
     "study": "mine",
@@ -61,6 +63,7 @@ STUDY = {
     "power": 0.9,
     "judges": [],
     "controls": {"verdict": {"verdict": "tells", "reason": "a text"}, "power": 0.9},
+    "searched": {"b": "maximize"},
 }
 
 
