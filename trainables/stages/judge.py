@@ -19,9 +19,10 @@ from trainables.storage.store import Stage, Store
 def make_judge(config: TrialConfig, *, store: Store, device: str = "cpu", report: Report = silent) -> Stage:
     """Return the judge, fitted on all private training images."""
     data = load_data(config)
+    seed = judge_seed(config)
 
     def make(folder: Path) -> dict[str, Any]:
-        saved = config.judge.fit(data.split, run=Run(seed=config.seed, device=device, report=report))
+        saved = config.judge.fit(data.split, run=Run(seed=seed, device=device, report=report))
         torch.save(saved, folder / "judge.pt")
         torch.save({"images": _examples(data.split.train)}, folder / "examples.pt")
         model = config.judge.restore(saved, data.split, device)
@@ -30,10 +31,16 @@ def make_judge(config: TrialConfig, *, store: Store, device: str = "cpu", report
     return get_for_people(store, "judge", judge_parts(config), data.split.train.names, make)
 
 
+def judge_seed(config: TrialConfig) -> int:
+    """Return the seed that the judge is fitted under."""
+    return config.seed if config.judge_seed is None else config.judge_seed
+
+
 def judge_parts(config: TrialConfig) -> dict[str, Any]:
     """Return all that the judge depends on."""
     return {
         **_common(config, "judge"),
+        "seed": judge_seed(config),
         "judge": with_content(config.judge),
         "private": load_data(config).private_key,
         "validation": config.validation,
