@@ -154,9 +154,10 @@ def _value(holder: TrialRecord | TrialConfirmation, name: str) -> str:
 def _show_confirmed(records: StudyRecords, confirmed: StudyConfirmation) -> None:
     """Print what fresh seeds say of the front as a whole."""
     more = ", ".join(str(attack.get("kind")) for attack in confirmed.attacks or ())
+    least = "at least " if "seeds" in confirmed.fresh else ""
     with_more = f", and further attacks: {more}" if more else ""
     print(
-        f"measured again under at least {formatting.fresh_seeds(confirmed.seeds)}{with_more}: "
+        f"measured again under {least}{formatting.measured_again(confirmed)}{with_more}: "
         f"hypervolume {confirmed.hypervolume:.4f}"
     )
     probabilities = [

@@ -49,6 +49,7 @@ def with_confirmation(
             attacks=attacks,
             seeds=min(len(seeds) for seeds in fresh.values()),
             hypervolume=float(hypervolume(means, directions, reference)),
+            fresh=next(iter(confirmed.values())).fresh,
         ),
     )
 
@@ -61,6 +62,7 @@ def _confirmation(
         {
             **{key: combined.get(key) for key in ("interval", "attacks", "replicates")},
             "seeds": len(seeds),
+            "fresh": seeds[0].get("fresh"),
             "values": {name: combined["values"][name] for name in names},
             "front_probability": probability,
         }

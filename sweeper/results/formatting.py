@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sweeper.results.record_types import StudyRecords, TrialRecord
+from sweeper.results.record_types import StudyConfirmation, StudyRecords, TrialConfirmation, TrialRecord
 from sweeper.study.metrics import SHARE, find_metric
 
 _SYMBOLS = {"lambda_x": "λx", "lambda_y": "λy", "beta": "β", "alpha": "α"}
@@ -47,6 +47,13 @@ def format_number(number: Any, digits: int = 4) -> str:
 def fresh_seeds(number: int) -> str:
     """Return how many fresh seeds measured something."""
     return f"{number} fresh seed{'' if number == 1 else 's'}"
+
+
+def measured_again(confirmation: StudyConfirmation | TrialConfirmation) -> str:
+    """Return what was fresh when something was measured again: ``3 fresh seeds, a fresh judge``."""
+    parts = [fresh_seeds(confirmation.seeds)] if "seeds" in confirmation.fresh else []
+    parts += [f"a fresh {part}" for part in confirmation.fresh if part != "seeds"]
+    return ", ".join(parts)
 
 
 def count(number: int | None) -> str:

@@ -130,7 +130,7 @@ def _utility(records: StudyRecords, trial: TrialRecord, released: Replicate) -> 
     if fresh:
         rows.append(
             [
-                f"the same recipe under {formatting.fresh_seeds(fresh.seeds)}",
+                f"the same recipe under {formatting.measured_again(fresh)}",
                 _shown("test_accuracy", fresh),
             ]
         )
@@ -190,7 +190,7 @@ def _remarks(
     if fresh:
         if "attack_accuracy" in fresh.values:
             remarks.append(
-                f"The same recipe under {formatting.fresh_seeds(fresh.seeds)}: attack accuracy "
+                f"The same recipe under {formatting.measured_again(fresh)}: attack accuracy "
                 f"{_shown('attack_accuracy', fresh)}."
             )
         if fresh.front_probability is not None:

@@ -34,8 +34,8 @@ def pick(
     the search's own figures are too good on average for the trials that look best. Elsewhere a study that
     searched on validation images is chosen from by these: the test images only say what the choice reaches.
     JSON-ready: ``study``, ``limit``, ``trial``, ``chosen_by`` (the figures that decided), ``values``,
-    ``interval``, ``seeds`` (fresh ones; 0 if the figures are the search's), ``freeze_point``, ``defense``,
-    ``params``, ``sure``: ``limit`` (that it truly keeps the limit, from its interval), ``front``
+    ``interval``, ``seeds`` (fresh ones; 0 if the figures are the search's), ``fresh``, ``freeze_point``,
+    ``defense``, ``params``, ``sure``: ``limit`` (that it truly keeps the limit, from its interval), ``front``
     (`TrialConfirmation.front_probability`) and ``best`` (share of bootstrap draws in which no other trial
     keeps the limit and is better), None where unknown; ``safer``:
     the best trial that keeps the limit with its whole interval, if another; ``advice``: what would make it
@@ -74,6 +74,7 @@ def pick(
         "values": dict(best.fresh.values),
         "interval": dict(best.fresh.interval),
         "seeds": fresh.seeds if fresh else 0,
+        "fresh": list(fresh.fresh) if fresh else [],
         "freeze_point": formatting.freeze_point(best),
         "defense": formatting.defense(best),
         "params": best.params,
@@ -248,7 +249,9 @@ def show_pick(choice: Mapping[str, Any]) -> None:
         print(f"  {formatting.objective(key)} {formatting.value(key, value)}{shown}")
     for key in choice["chosen_by"].keys() - choice["values"].keys():
         print(f"  chosen by {formatting.objective(key)} {formatting.value(key, choice['chosen_by'][key])}")
-    source = formatting.fresh_seeds(choice["seeds"]) if choice["seeds"] else "the search's one measurement"
+    parts = [part for part in choice["fresh"] if part != "seeds"]
+    fresh = [formatting.fresh_seeds(choice["seeds"])] if "seeds" in choice["fresh"] else []
+    source = ", ".join((*fresh, *(f"a fresh {part}" for part in parts))) or "the search's one measurement"
     print(f"  figures of {source}")
     bound = "at most" if name == "attack_accuracy" else "at least"
     asked = f"{formatting.objective(name)} is {bound} {formatting.value(name, limit)}"

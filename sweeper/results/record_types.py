@@ -41,12 +41,14 @@ class Replicate:
         values: name of an objective -> value.
         interval: name of a value -> its interval.
         artifacts: name of a stage -> its folder, where it was made.
+        changes: knobs in which its trial differs from that of the search, beside the replicate number.
     """
 
     replicate: int
     values: Mapping[str, float] = field(default_factory=dict)
     interval: Mapping[str, Ends] = field(default_factory=dict)
     artifacts: Mapping[str, str] = field(default_factory=dict)
+    changes: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON-ready data."""
@@ -55,6 +57,7 @@ class Replicate:
             "values": dict(self.values),
             "interval": dict(self.interval),
             "artifacts": dict(self.artifacts),
+            **({"changes": dict(self.changes)} if self.changes else {}),
         }
 
     @classmethod
@@ -74,6 +77,7 @@ class TrialConfirmation:
         attacks: name -> figures of each attack; None if they are not known.
         replicates: the seeds one by one.
         front_probability: that no other confirmed trial dominates it; None where no trial has two seeds.
+        fresh: what was measured anew, of "seeds", "split", "prior" and "judge".
     """
 
     seeds: int
@@ -82,6 +86,7 @@ class TrialConfirmation:
     attacks: Mapping[str, AttackFigures] | None = None
     replicates: Sequence[Replicate] = ()
     front_probability: float | None = None
+    fresh: Sequence[str] = ("seeds",)
 
     def to_json(self) -> dict[str, Any]:
         """Return them as JSON-ready data."""
@@ -92,6 +97,7 @@ class TrialConfirmation:
             "attacks": None if self.attacks is None else dict(self.attacks),
             "replicates": [replicate.to_json() for replicate in self.replicates],
             "front_probability": self.front_probability,
+            "fresh": list(self.fresh),
         }
 
     @classmethod
@@ -213,15 +219,22 @@ class StudyConfirmation:
         attacks: documents of the attacks beside the study's own.
         seeds: the fewest of a confirmed trial.
         hypervolume: of the fresh means.
+        fresh: what was measured anew, of "seeds", "split", "prior" and "judge".
     """
 
     attacks: Sequence[Mapping[str, Any]] | None
     seeds: int
     hypervolume: float
+    fresh: Sequence[str] = ("seeds",)
 
     def to_json(self) -> dict[str, Any]:
         """Return them as JSON-ready data."""
-        return {"attacks": self.attacks, "seeds": self.seeds, "hypervolume": self.hypervolume}
+        return {
+            "attacks": self.attacks,
+            "seeds": self.seeds,
+            "hypervolume": self.hypervolume,
+            "fresh": list(self.fresh),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -93,7 +93,8 @@ def combine(results: Sequence[Mapping[str, Any]]) -> Result:
     combined["replicates"] = [
         {
             key: result.get(key, {} if key != "replicate" else None)
-            for key in ("replicate", "values", "interval", "artifacts")
+            for key in ("replicate", "values", "interval", "artifacts", "changes")
+            if key != "changes" or result.get(key)
         }
         for result in results
     ]
