@@ -156,10 +156,8 @@ def _show_confirmed(records: StudyRecords, confirmed: StudyConfirmation) -> None
     more = ", ".join(str(attack.get("kind")) for attack in confirmed.attacks or ())
     least = "at least " if "seeds" in confirmed.fresh else ""
     with_more = f", and further attacks: {more}" if more else ""
-    print(
-        f"measured again under {least}{formatting.measured_again(confirmed)}{with_more}: "
-        f"hypervolume {confirmed.hypervolume:.4f}"
-    )
+    again = formatting.measured_again(confirmed.seeds, confirmed.fresh)
+    print(f"measured again under {least}{again}{with_more}: hypervolume {confirmed.hypervolume:.4f}")
     probabilities = [
         (trial, trial.confirmed.front_probability)
         for trial in records.trials

@@ -10,6 +10,7 @@ from sweeper.engine.collect import collect
 from sweeper.engine.freshness import changes, check_fresh, usual
 from sweeper.engine.machines.cluster import allot, check_address, cluster
 from sweeper.engine.machines.niceness import niceness, workers_start_at_zero
+from sweeper.engine.people import others
 from sweeper.engine.progress import Display, Silent
 from sweeper.engine.runner import Run, run_trials
 from sweeper.engine.sweep import full_disk
@@ -51,6 +52,8 @@ def confirm(
 ) -> Confirmed:
     """Measure the front's members, and the nearest to it, until each has `seeds` fresh measurements.
 
+    A search that attacked some people by chance is confirmed on the others.
+
     fresh: what is measured anew, of `freshness.FRESH`; None is `freshness.usual`. Fresh seeds are the
     replicate numbers after those of the search, the same for all trials; None are `SEEDS`. attacks: further
     attacks, as documents; each trial then meets its own and these, and its ``suite`` decides what counts.
@@ -63,7 +66,8 @@ def confirm(
         if home.store.remote is not None:
             home.store.remote.check()
         records = study_records(home, study.name, history=False)
-        fresh = usual(study) if fresh is None else fresh
+        study = study.as_begun(records.definition)
+        fresh = [*(usual(study) if fresh is None else fresh), *(["people"] if others(study) else [])]
         items, left_out = planned(study, records, seeds=seeds, attacks=attacks, near=near, fresh=fresh)
         if run is None:
             check(items, fresh)
@@ -110,7 +114,7 @@ def planned(
     first, number = study.trial.get("replicate", 0), 1
     if "seeds" in fresh:
         first, number = first + study.search.replicates, seeds or SEEDS
-    changed = changes(study, fresh)
+    changed = changes(study, fresh) | ({"attacked": others(study)} if "people" in fresh else {})
     items = []
     for trial in [*members, *close[:count]]:
         params = dict(trials[trial].params)

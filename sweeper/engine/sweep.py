@@ -12,6 +12,7 @@ from sweeper.engine.collect import collect
 from sweeper.engine.interrupt import Stopping, stoppable
 from sweeper.engine.machines.cluster import TrialResources, allot, check_address, cluster
 from sweeper.engine.machines.niceness import niceness, workers_start_at_zero
+from sweeper.engine.people import begin
 from sweeper.engine.progress import Display, Silent, Warner
 from sweeper.engine.remaining import Remaining
 from sweeper.engine.runner import Run, run_trials, stopped, useless
@@ -68,6 +69,8 @@ def sweep(
         check_address(address)
         if home.store.remote is not None:
             home.store.remote.check()
+        if shared and run is None:
+            study = begin(study, home)
         optuna_study = OptunaStudy(study, home.storage, home.study(study.name) / "history")
         study = optuna_study.study
         before = optuna_study.complete

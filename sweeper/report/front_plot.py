@@ -292,7 +292,7 @@ def _hover(trial: TrialRecord, record: StudyRecords) -> str:
     fresh = trial.confirmed
     if fresh:
         lines += [
-            f"{formatting.measured_again(fresh)}: "
+            f"{formatting.measured_again(fresh.seeds, fresh.fresh)}: "
             f"{formatting.objective(name)} {formatting.value(name, value)}"
             for name, value in fresh.values.items()
         ]

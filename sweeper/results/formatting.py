@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sweeper.results.record_types import StudyConfirmation, StudyRecords, TrialConfirmation, TrialRecord
+from sweeper.results.record_types import StudyRecords, TrialRecord
 from sweeper.study.metrics import SHARE, find_metric
 
 _SYMBOLS = {"lambda_x": "λx", "lambda_y": "λy", "beta": "β", "alpha": "α"}
@@ -49,10 +49,11 @@ def fresh_seeds(number: int) -> str:
     return f"{number} fresh seed{'' if number == 1 else 's'}"
 
 
-def measured_again(confirmation: StudyConfirmation | TrialConfirmation) -> str:
+def measured_again(seeds: int, fresh: Iterable[str]) -> str:
     """Return what was fresh when something was measured again: ``3 fresh seeds, a fresh judge``."""
-    parts = [fresh_seeds(confirmation.seeds)] if "seeds" in confirmation.fresh else []
-    parts += [f"a fresh {part}" for part in confirmation.fresh if part != "seeds"]
+    parts = [fresh_seeds(seeds)] if "seeds" in fresh else []
+    parts += [f"a fresh {part}" for part in fresh if part not in ("seeds", "people")]
+    parts += ["people whom the search did not attack"] if "people" in fresh else []
     return ", ".join(parts)
 
 

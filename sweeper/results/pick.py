@@ -249,9 +249,7 @@ def show_pick(choice: Mapping[str, Any]) -> None:
         print(f"  {formatting.objective(key)} {formatting.value(key, value)}{shown}")
     for key in choice["chosen_by"].keys() - choice["values"].keys():
         print(f"  chosen by {formatting.objective(key)} {formatting.value(key, choice['chosen_by'][key])}")
-    parts = [part for part in choice["fresh"] if part != "seeds"]
-    fresh = [formatting.fresh_seeds(choice["seeds"])] if "seeds" in choice["fresh"] else []
-    source = ", ".join((*fresh, *(f"a fresh {part}" for part in parts))) or "the search's one measurement"
+    source = formatting.measured_again(choice["seeds"], choice["fresh"]) or "the search's one measurement"
     print(f"  figures of {source}")
     bound = "at most" if name == "attack_accuracy" else "at least"
     asked = f"{formatting.objective(name)} is {bound} {formatting.value(name, limit)}"

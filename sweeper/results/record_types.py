@@ -77,7 +77,8 @@ class TrialConfirmation:
         attacks: name -> figures of each attack; None if they are not known.
         replicates: the seeds one by one.
         front_probability: that no other confirmed trial dominates it; None where no trial has two seeds.
-        fresh: what was measured anew, of "seeds", "split", "prior" and "judge".
+        fresh: what was measured anew, of "seeds", "split", "prior", "judge", and "people" where others were
+            attacked than in the search.
     """
 
     seeds: int
@@ -219,7 +220,8 @@ class StudyConfirmation:
         attacks: documents of the attacks beside the study's own.
         seeds: the fewest of a confirmed trial.
         hypervolume: of the fresh means.
-        fresh: what was measured anew, of "seeds", "split", "prior" and "judge".
+        fresh: what was measured anew, of "seeds", "split", "prior", "judge", and "people" where others were
+            attacked than in the search.
     """
 
     attacks: Sequence[Mapping[str, Any]] | None

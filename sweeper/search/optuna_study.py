@@ -265,7 +265,7 @@ class OptunaStudy:
                 stored, current = filled
         before, after = _flat(stored), _flat(current)
         keys = sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))
-        return [f"{k}: {before.get(k)!r} -> {after.get(k)!r}" for k in keys]
+        return [f"{k}: {_brief(before.get(k))} -> {_brief(after.get(k))}" for k in keys]
 
     def _check_definition(self) -> None:
         if self._optuna.user_attrs.get(DEFINITION) is None:
@@ -331,6 +331,11 @@ class OptunaStudy:
 
 def _key(assignment: Mapping[str, Any]) -> str:
     return json.dumps(assignment, sort_keys=True)
+
+
+def _brief(value: Any) -> str:
+    """Return a value as an error shows it; of a long list how many there are."""
+    return f"{len(value)} of them" if isinstance(value, list) and len(value) > 6 else repr(value)
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:

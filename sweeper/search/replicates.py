@@ -104,8 +104,8 @@ def combine(results: Sequence[Mapping[str, Any]]) -> Result:
 def _interval(
     name: str, rows: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
 ) -> tuple[float, float] | None:
-    values = [row.get(name) for row, _ in rows]
-    if None in values:
+    values = [row[name] for row, _ in rows if row.get(name) is not None]
+    if len(values) < len(rows):
         return None
     return interval_over(values, [ends.get(name) for _, ends in rows], *_bounds(name))
 

@@ -37,6 +37,8 @@ class Search(_Strict):
     accuracy: of which images samplers, constraints and the front see the accuracy, validation or test. The
     test accuracy is what is reported either way: chosen by it, the best of many trials looks better than it
     is. None means validation, and for a study that was begun before this was a choice, test.
+    attacked: share of the people whom the search attacks, drawn by the trial's seed when the study begins;
+    `confirm` attacks the others. None is 0.5 of 80 people or more, and all of fewer, or of an older study.
     """
 
     sampler: Sampler = "tpe"
@@ -47,6 +49,7 @@ class Search(_Strict):
     screening: bool = False
     screening_share: Annotated[float, Field(gt=0, lt=1)] = 0.25
     accuracy: Accuracy | None = None
+    attacked: Annotated[float, Field(gt=0, le=1)] | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -152,10 +155,18 @@ class Study(_Strict):
 
         definition: the document that a study of this name keeps; None if there is none yet.
         """
-        if self.search.accuracy is not None:
-            return self
-        accuracy = self.accuracy if definition is None else searched_accuracy(definition)
-        return dataclasses.replace(self, search=dataclasses.replace(self.search, accuracy=accuracy))
+        if definition is None:
+            return dataclasses.replace(self, search=dataclasses.replace(self.search, accuracy=self.accuracy))
+        accuracy = self.search.accuracy or searched_accuracy(definition)
+        share, stored = self.search.attacked, definition.get("attacked", 1.0)
+        search = dataclasses.replace(
+            self.search, accuracy=accuracy, attacked=stored if share is None else share
+        )
+        trial = self.trial
+        if stored < 1 and search.attacked == stored and not trial.get("attacked"):
+            drawn = {name: definition["trial"][name] for name in ("attacked", "identities")}
+            trial = {**trial, **drawn}
+        return dataclasses.replace(self, trial=trial, search=search)
 
     @functools.cached_property
     def budget(self) -> int:
@@ -206,4 +217,5 @@ class Study(_Strict):
             **({"constraints": [str(limit) for limit in self.limits]} if self.constraints else {}),
             **({"replicates": self.search.replicates} if self.search.replicates > 1 else {}),
             **({"accuracy": self.accuracy} if self.accuracy != "test" else {}),
+            **({"attacked": self.search.attacked} if (self.search.attacked or 1) < 1 else {}),
         }
