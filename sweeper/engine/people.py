@@ -32,7 +32,8 @@ def begin(study: Study, home: Home) -> Study:
 def divide(study: Study, people: int | None) -> Study:
     """Return a new study whose search attacks its share of `people`.
 
-    people: how many can be attacked; None where trials differ in who they are, or the study names them. Raises `ConfigError` for a share that leaves nobody on one side.
+    people: how many can be attacked; None where trials differ in who they are, or the study names them.
+    Raises `ConfigError` for a share that leaves nobody on one side.
     """
     share = study.search.attacked
     if share is None:
