@@ -72,8 +72,8 @@ def confirm(
 ) -> None:
     """Measure the front of STUDY again, under fresh seeds and a fresh judge, and say who is truly on it."""
     from sweeper.cli.tables import show_front, show_warnings
+    from sweeper.engine.confirm import SEEDS, parse_attacks
     from sweeper.engine.confirm import confirm as measure
-    from sweeper.engine.confirm import parse_attacks
     from sweeper.engine.freshness import parse_fresh
     from sweeper.engine.progress import display
     from sweeper.results.records import check_exists
@@ -84,6 +84,8 @@ def confirm(
     check_exists(place, name)
     template = stored_study(place.study(name))
     further, parts = parse_attacks(attacks), parse_fresh(fresh)
+    if seeds is None and (parts is None or "seeds" in parts):
+        seeds = SEEDS
     try:
         with display() as shown:
             confirmation = measure(
