@@ -120,7 +120,7 @@ study = parse_study(
 source = OptunaStudy(study, home.storage, home.study("new") / "history")
 for x in (0.25, 0.5, 0.95):
     request = source.ask()
-    metrics = {"judge_confidence": x}
+    metrics = {"judge_confidence": x, "validation_accuracy": x}
     attack = {"threat_model": "white-box", "metrics": metrics, "interval": [0.1, 0.2], "seconds": {}}
     result = {
         "params": request.assignment,

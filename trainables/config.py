@@ -108,8 +108,10 @@ class TrialConfig:
     has a mapping or a list of mappings under ``judge``; the first of a list is the one that counts.
     suite: what several attacks say together: the accuracy of the "worst" for the defender, or their "mean".
     identities: how many identities are attacked, the first in label order; None attacks all.
+    attacked: labels of those who are attacked; None attacks all, or the first `identities`.
     seed: of everything. replicate: repeats training and attack with fresh randomness, on the same shared
-    stages (backbone, prior, judge).
+    stages (backbone, prior, judge). split_seed, prior_seed, judge_seed: of the private split, the priors and
+    the judge alone; None takes `seed`.
     """
 
     image_size: int = 64
@@ -126,13 +128,21 @@ class TrialConfig:
     other_judges: tuple[Judge, ...] = dataclasses.field(default=(), metadata={UNWRITTEN: True})
     suite: Literal["worst", "mean"] = "worst"
     identities: int | None = None
+    attacked: tuple[int, ...] | None = None
     seed: int = 0
     replicate: int = 0
+    split_seed: int | None = None
+    prior_seed: int | None = None
+    judge_seed: int | None = None
 
     def __post_init__(self) -> None:
         at_least(self, 32, "image_size")
         at_least(self, 1, "identities")
         fraction(self, "validation", "test")
+        if self.attacked is not None and (not self.attacked or len(set(self.attacked)) < len(self.attacked)):
+            raise ValueError(
+                f"attacked must be labels of people, each once; got {list(self.attacked)} (attacked)"
+            )
         if self.validation + self.test >= 1:
             raise ValueError(
                 f"validation + test must leave images to train on; got {self.validation} + {self.test}"

@@ -32,6 +32,7 @@ from trainables.trial import over_identities, run_attack, run_trial
 
 KNOWN = (
     "test_accuracy",
+    "validation_accuracy",
     "attack_accuracy",
     "train_seconds",
 )  # objectives that can be bounded after a short one
@@ -143,7 +144,7 @@ def run_screened(
         longer=longer,
     )
     best = {
-        "test_accuracy": trained.result["test_accuracy"],
+        **{name: trained.result[name] for name in ("test_accuracy", "validation_accuracy")},
         "attack_accuracy": short.interval.low,
         "train_seconds": trained.seconds,
     }

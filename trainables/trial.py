@@ -64,6 +64,9 @@ def run_trial(
         values={"test_accuracy": trained.result["test_accuracy"], "attack_accuracy": value},
         interval={
             "test_accuracy": proportion(trained.result["test_accuracy"], tested),
+            "validation_accuracy": proportion(
+                trained.result["validation_accuracy"], len(data.split.validation)
+            ),
             "attack_accuracy": interval,
             **({} if headline.verified is None else {"attack_accuracy_verified": headline.verified}),
         },

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sweeper.engine.machines.cluster import TrialResources, allot
 from sweeper.engine.machines.resources import Node, ProcessResources
+from sweeper.engine.people import begin, others
 from sweeper.engine.progress import spell_range
 from sweeper.engine.sweep import check_data
 from sweeper.statistics.power import effective_people, smallest_difference
@@ -38,6 +39,7 @@ def show_plan(study: Study, home: Home) -> None:
     from trainables.config import load_trial
     from trainables.stages.data import attacked_identities, load_data
 
+    study = begin(study, home)
     print(dump_yaml(asdict(study)).rstrip())
     available = size(study.domains)
     wide = "endless" if available is None else f"{available} assignments"
@@ -63,6 +65,10 @@ def show_plan(study: Study, home: Home) -> None:
     template = load_trial(study.trial)
     print(f"# {_contact_sheet(template, home, study.name)}")
     people = len(attacked_identities(template, load_data(template)))
+    if rest := others(study):
+        print(
+            f"# the search attacks {people} people drawn by chance; `sweeper confirm` the other {len(rest)}"
+        )
     print(f"# {power_text(template, people, seeds)}")
     _show_estimate(study)
 

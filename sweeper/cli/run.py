@@ -40,9 +40,13 @@ def quickstart(home: str | None) -> None:
 @click.option(
     "--seeds",
     type=click.IntRange(min=1),
-    default=3,
-    show_default=True,
-    help="Fresh measurements that each trial shall have.",
+    help="Fresh training seeds that each trial shall have.  [default: 3]",
+)
+@click.option(
+    "--fresh",
+    multiple=True,
+    metavar="PART",
+    help="What is measured anew: seeds, split, prior, judge (default: seeds and, if it is trained, judge).",
 )
 @click.option(
     "--attacks",
@@ -58,12 +62,19 @@ def quickstart(home: str | None) -> None:
 @click.option("--address", help="An existing Ray cluster, host:port or auto (RAY_ADDRESS).")
 @home_option
 def confirm(
-    study: str, seeds: int, attacks: tuple[str, ...], near: int | None, address: str | None, home: str | None
+    study: str,
+    seeds: int | None,
+    fresh: tuple[str, ...],
+    attacks: tuple[str, ...],
+    near: int | None,
+    address: str | None,
+    home: str | None,
 ) -> None:
-    """Measure the front of STUDY again, under fresh seeds, and say who is truly on it."""
+    """Measure the front of STUDY again, under fresh seeds and a fresh judge, and say who is truly on it."""
     from sweeper.cli.tables import show_front, show_warnings
+    from sweeper.engine.confirm import SEEDS, parse_attacks
     from sweeper.engine.confirm import confirm as measure
-    from sweeper.engine.confirm import parse_attacks
+    from sweeper.engine.freshness import parse_fresh
     from sweeper.engine.progress import display
     from sweeper.results.machines import confirmation_warning
     from sweeper.results.records import check_exists
@@ -73,14 +84,25 @@ def confirm(
     place, name = open_home(home), study_name(study)
     check_exists(place, name)
     template = stored_study(place.study(name))
-    further = parse_attacks(attacks)
+    further, parts = parse_attacks(attacks), parse_fresh(fresh)
+    if seeds is None and (parts is None or "seeds" in parts):
+        seeds = SEEDS
     try:
         with display() as shown:
             confirmation = measure(
-                template, place, seeds=seeds, attacks=further, near=near, address=address, display=shown
+                template,
+                place,
+                seeds=seeds,
+                attacks=further,
+                near=near,
+                fresh=parts,
+                address=address,
+                display=shown,
             )
     except KeyboardInterrupt as error:
-        words = ["confirm", study, "--seeds", str(seeds), *(w for a in attacks for w in ("--attacks", a))]
+        words = ["confirm", study, *(["--seeds", str(seeds)] if seeds else [])]
+        words += [w for part in fresh for w in ("--fresh", part)]
+        words += [w for a in attacks for w in ("--attacks", a)]
         words += ["--near", str(near)] if near is not None else []
         stopped(_with_place(words, address, home), error)
     show_front(confirmation.records)

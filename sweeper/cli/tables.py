@@ -59,7 +59,8 @@ def show_front(records: StudyRecords, *, everything: bool = False) -> None:
         table.add_column(name)
     if not confirmed:  # the width is used up
         table.add_column("trained parameters", justify="right")
-    outside = not all(trial.on_front for trial in trials)
+    behind = {trial.number for trial in formatting.behind(records)}
+    outside = not all(trial.on_front and trial.number not in behind and not trial.missed for trial in trials)
     if outside:
         table.add_column("standing")
     for trial in trials:
@@ -71,12 +72,14 @@ def show_front(records: StudyRecords, *, everything: bool = False) -> None:
             trial.freeze_point or "",
             formatting.defense(trial),
             *(() if confirmed else (_parameters(trial),)),
-            *((_standing(trial),) if outside else ()),
+            *((_standing(trial, trial.number in behind),) if outside else ()),
         )
     console(FRONT_WIDTH).print(table)
     print(f"hypervolume {records.hypervolume:.4f} (reference point: {_point(records)})")
     if records.interval_holds and records.complete:
         print(records.interval_holds)
+    if sentence := formatting.searched(records):
+        print(sentence)
     if confirmed:
         _show_confirmed(records, confirmed)
     _show_importances(records)
@@ -97,6 +100,11 @@ def show_front(records: StudyRecords, *, everything: bool = False) -> None:
             missed[str(trial.reason)].append(str(trial.number))
     for reason, numbers in missed.items():
         print(f"infeasible, {reason}: {len(numbers)} trials ({', '.join(numbers)})")
+    if behind:
+        print(f"behind another member on test images: trials {', '.join(map(str, sorted(behind)))}")
+    for text, short in formatting.missed(records.trials).items():
+        shown = ", ".join(map(str, short))
+        print(f"kept while searching, missed on test images, {text}: {len(short)} trials ({shown})")
 
 
 def show_people(records: StudyRecords) -> None:
@@ -234,10 +242,14 @@ def _caption(records: StudyRecords) -> str:
     return f"attack accuracy of a guess (chance): {', '.join(f'{chance:.3g}' for chance in chances)}"
 
 
-def _standing(trial: TrialRecord) -> str:
-    """Return where a trial stands: on the front, beside it and why, or what became of it."""
+def _standing(trial: TrialRecord, behind: bool) -> str:
+    """Return where a trial stands: on the front, beside it and why, or what became of it.
+
+    behind: whether another member of the front is better in what is reported.
+    """
     if trial.on_front:
-        return "front"
+        doubts = [*(["behind"] if behind else []), *(["misses limit"] if trial.missed else [])]
+        return ", ".join(("front", *doubts))
     if not trial.complete:
         return trial.state
     return "infeasible" if trial.feasible is False else "dominated"
@@ -254,11 +266,10 @@ def _value(trial: TrialRecord, name: str) -> str:
 def _show_confirmed(records: StudyRecords, confirmed: StudyConfirmation) -> None:
     """Print what fresh seeds say of the front as a whole."""
     more = ", ".join(str(attack.get("kind")) for attack in confirmed.attacks or ())
+    least = "at least " if "seeds" in confirmed.fresh else ""
     with_more = f", and further attacks: {more}" if more else ""
-    print(
-        f"measured again under at least {formatting.fresh_seeds(confirmed.seeds)}{with_more}: "
-        f"hypervolume {confirmed.hypervolume:.4f}"
-    )
+    again = formatting.measured_again(confirmed.seeds, confirmed.fresh)
+    print(f"measured again under {least}{again}{with_more}: hypervolume {confirmed.hypervolume:.4f}")
     probabilities = [
         (trial, trial.confirmed.front_probability)
         for trial in records.trials

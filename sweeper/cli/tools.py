@@ -140,7 +140,9 @@ def log(study: str, rebuild: bool, home: str | None) -> None:
     records = study_records(place, study_name(study))
     check_reachable(place.tracking)
     check_tracking(place.tracking, place.storage)
-    tracker = Tracker(stored_study(place.study(records.study)), place, afresh=rebuild)
+    tracker = Tracker(
+        stored_study(place.study(records.study)).as_begun(records.definition), place, afresh=rebuild
+    )
     report = place.report(records.study)
     tracker.finish(records, report if report.exists() else None)
     if tracker.problem:

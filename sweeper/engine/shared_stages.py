@@ -22,8 +22,8 @@ POLL_SECONDS = 0.5
 # stages; each is then made by the first trial that needs it, while the others wait for it.
 INGREDIENTS: Mapping[str, tuple[str, ...]] = {
     "pretrained": ("image_size", "seed", "pretraining", "target.architecture", "target.normalization"),
-    "prior": ("image_size", "seed", "public", "prior", "attack.prior"),
-    "judge": ("image_size", "seed", "private", "validation", "test", "judge"),
+    "prior": ("image_size", "seed", "prior_seed", "public", "prior", "attack.prior"),
+    "judge": ("image_size", "seed", "split_seed", "judge_seed", "private", "validation", "test", "judge"),
 }
 
 

@@ -12,6 +12,7 @@ from sweeper.engine.collect import collect
 from sweeper.engine.interrupt import Stopping, stoppable
 from sweeper.engine.machines.cluster import TrialResources, allot, check_address, cluster
 from sweeper.engine.machines.niceness import niceness, workers_start_at_zero
+from sweeper.engine.people import begin
 from sweeper.engine.progress import Display, Silent, Warner
 from sweeper.engine.remaining import Remaining
 from sweeper.engine.runner import Run, run_trials, stopped, useless
@@ -72,8 +73,11 @@ def sweep(
         check_address(address)
         if home.store.remote is not None:
             home.store.remote.check()
+        if shared and run is None:
+            study = begin(study, home)
         sources = current_sources(study, home)
         optuna_study = OptunaStudy(study, home.storage, home.study(study.name) / "history", sources=sources)
+        study = optuna_study.study
         if not optuna_study.sources_recorded and not optuna_study.finished:  # begun by an older version
             check_trials(study, home, sources)
             optuna_study.record_sources()
@@ -137,10 +141,10 @@ def _replicated(study: Study, run: Run | None) -> Run | None:
     if search.screening and run is None:
         from trainables.screening import run_screened_document
 
-        limits = [(limit.name, limit.sign, limit.limit) for limit in study.limits]
+        limits = [(limit.name, limit.sign, limit.limit) for limit in study.searched_limits]
         return functools.partial(
             run_screened_document,
-            objectives=dict(study.objectives),
+            objectives=dict(study.searched),
             limits=limits,
             share=search.screening_share,
         )

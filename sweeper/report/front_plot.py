@@ -6,15 +6,16 @@ line for each set-up; so is the front of a study that cannot tell. A mouse over 
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from xml.sax.saxutils import escape, quoteattr
 
 from sweeper.report.axis import Axis, axis_for
 from sweeper.report.point_labels import Labels
 from sweeper.results import formatting
-from sweeper.results.comparing.compare import finished, front
+from sweeper.results.comparing.fronts import finished, front
 from sweeper.results.comparing.published import PublishedRecords, PublishedTrial
 from sweeper.results.record_types import StudyRecords, TrialRecord
+from sweeper.statistics.pareto import non_dominated
 
 WIDTH, HEIGHT = 880, 540
 LEFT, RIGHT, TOP, BOTTOM = 70, 26, 58, 60  # margins around the axes
@@ -83,7 +84,7 @@ def front_svg(
         numbers = {trial.number for trial in best}
         if len(objectives) == 2 and best:
             colour = f"var(--c{(number + several) % 8})" if several else "var(--ink)"
-            below += _staircase(best, x, y, colour, printed)
+            below += _staircase(_ahead(best, objectives), x, y, colour, printed)
         for trial in finished(record):
             on_front = trial.number in numbers
             colour = f"var(--c{(number + 1 if several else kinds[formatting.family(trial)]) % 8})"
@@ -237,6 +238,13 @@ def _legend(shown: Sequence[StudyRecords], kinds: dict[str, int], several: bool)
     return [*drawn, hint], len(rows)
 
 
+def _ahead(best: Sequence[TrialRecord], objectives: Mapping[str, str]) -> list[TrialRecord]:
+    """Return the members of a front that no other dominates as drawn: validation images may choose more."""
+    rows = [[trial.values[name] for name in objectives] for trial in best]
+    keep = non_dominated(rows, list(objectives.values()))
+    return [trial for trial, ahead in zip(best, keep, strict=True) if ahead]
+
+
 def _staircase(best: Sequence[TrialRecord], x: Axis, y: Axis, colour: str, printed: bool) -> Iterator[str]:
     """Yield the border of what the front dominates: dashed where it only goes on to the axes' ends."""
     points = sorted((x(t.values[x.name]), y(t.values[y.name])) for t in best)
@@ -312,12 +320,18 @@ def _hover(trial: TrialRecord, record: StudyRecords) -> str:
     fresh = trial.confirmed
     if fresh:
         lines += [
-            f"{formatting.fresh_seeds(fresh.seeds)}: "
+            f"{formatting.measured_again(fresh.seeds, fresh.fresh)}: "
             f"{formatting.objective(name)} {formatting.value(name, value, people, fresh.interval.get(name))}"
             for name, value in fresh.values.items()
         ]
         if fresh.front_probability is not None:
             lines.append(f"on the front with probability {fresh.front_probability:.2f}")
+    lines += [
+        f"searched by {formatting.objective(name)} {formatting.value(name, value)}"
+        for name, value in trial.searched.items()
+        if name not in record.objectives
+    ]
+    lines += [f"misses {text} on test images" for text in trial.missed]
     if trial.feasible is False:
         lines.append(trial.reason or "breaks a constraint")
     if isinstance(trial, PublishedTrial):

@@ -23,7 +23,7 @@ class Series(NamedTuple):
 
 
 def growth_svg(series: Sequence[Series]) -> str:
-    """Return each study's hypervolume over the work in its trials; a dot where a trial raised it."""
+    """Return each study's hypervolume over the work in its trials; a dot where a trial changed it."""
     longest = max((s.steps[-1].seconds for s in series if s.steps), default=0.0) or 1.0
     volumes = [step.volume for s in series for step in s.steps]
     bottom, top = _span(volumes)

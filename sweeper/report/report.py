@@ -13,8 +13,9 @@ from sweeper.report.hypervolume_plot import Series, growth_svg
 from sweeper.report.parallel_coordinates import parallel_svg
 from sweeper.report.sparkline import spark_svg
 from sweeper.results import formatting
-from sweeper.results.comparing.compare import check_comparable, compare, eligible, finished, front
+from sweeper.results.comparing.compare import check_comparable, compare
 from sweeper.results.comparing.comparison_types import FrontComparison
+from sweeper.results.comparing.fronts import eligible, finished, front
 from sweeper.results.comparing.published import PublishedRecords
 from sweeper.results.controls import texts
 from sweeper.results.importance import ENOUGH, importances
@@ -95,7 +96,9 @@ def _growths(records: Sequence[StudyRecords], comparison: FrontComparison, mixed
         Series(
             record.study,
             f"var(--c{(number + 1) % 8})" if mixed else "var(--link)",
-            growth(record.trials, {trial.number for trial in eligible(record)}, objectives, corner),
+            growth(
+                record.trials, {t.number for t in eligible(record)}, objectives, corner, by=record.choosing()
+            ),
         )
         for number, record in enumerate(records)
     ]
@@ -136,6 +139,9 @@ def _study(
         "stopped": [(trial, texts.stopped_sentence(trial)) for trial in best if trial.stopped is not None],
         "judges": formatting.judges(record),
         "verified": VERIFIED not in record.objectives and any(VERIFIED in trial.metrics for trial in best),
+        "searched": formatting.searched(record),
+        "behind": [trial.number for trial in formatting.behind(record)],
+        "missed": formatting.missed(record.trials),
         "infeasible": [trial for trial in done if trial.feasible is False],
         "screened": [trial for trial in record.trials if trial.state == "screened"],
         "failed": [trial for trial in record.trials if trial.state == "failed"],

@@ -50,6 +50,7 @@ def with_confirmation(
             attacks=attacks,
             seeds=min(len(seeds) for seeds in fresh.values()),
             hypervolume=float(hypervolume(means, directions, reference)),
+            fresh=next(iter(confirmed.values())).fresh,
         ),
     )
 
@@ -60,8 +61,10 @@ def _confirmation(
     combined = json_ready(combine(sorted(seeds, key=lambda seed: int(seed["replicate"]))))
     return TrialConfirmation.from_json(
         {
-            **{key: combined.get(key) for key in ("interval", "attacks", "replicates")},
+            **{key: combined.get(key) for key in ("attacks", "replicates")},
+            "interval": {name: ends for name, ends in combined["interval"].items() if name in names},
             "seeds": len(seeds),
+            "fresh": seeds[0].get("fresh"),
             "values": {name: combined["values"][name] for name in names},
             "front_probability": probability,
         }

@@ -54,7 +54,8 @@ def export(home: Home, name: str, number: int, folder: Path, *, replicate: int |
         )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"expected a new or empty folder to release into, got {folder} (-o)")
-    config = load_trial({**study.document(trial.params), "replicate": chosen}, f"{name}, trial {number}")
+    document = {**study.document(trial.params), **seeds[chosen].changes, "replicate": chosen}
+    config = load_trial(document, f"{name}, trial {number}")
     labels = trained_labels(config, weights.parent)
     crop, fit = config.private.crop, config.private.fit
     about = {
@@ -152,7 +153,11 @@ def find_trial(records: StudyRecords, number: int) -> TrialRecord:
 
 
 def trained_seeds(trial: TrialRecord, first: int) -> dict[int, Replicate]:
-    """Return replicate number -> values, interval and artifacts of every target that the trial trained."""
+    """Return replicate number -> values, interval and artifacts of every target that the trial trained.
+
+    A confirmation without fresh training seeds measured the search's own: its figures do not replace those.
+    """
     own = Replicate(replicate=first, values=trial.values, interval=trial.interval, artifacts=trial.artifacts)
     fresh = trial.confirmed.replicates if trial.confirmed else ()
-    return {seed.replicate: seed for seed in (*(trial.replicates or [own]), *fresh)}
+    seeds = {seed.replicate: seed for seed in trial.replicates or [own]}
+    return seeds | {seed.replicate: seed for seed in fresh if seed.replicate not in seeds}

@@ -105,6 +105,14 @@ def fresh_seeds(number: int) -> str:
     return f"{number} fresh seed{'' if number == 1 else 's'}"
 
 
+def measured_again(seeds: int, fresh: Iterable[str]) -> str:
+    """Return what was fresh when something was measured again: ``3 fresh seeds, a fresh judge``."""
+    parts = [fresh_seeds(seeds)] if "seeds" in fresh else []
+    parts += [f"a fresh {part}" for part in fresh if part not in ("seeds", "people")]
+    parts += ["people whom the search did not attack"] if "people" in fresh else []
+    return ", ".join(parts)
+
+
 def count(number: int | None) -> str:
     """Return a count with three significant digits and k or M."""
     if number is None:
@@ -172,6 +180,41 @@ def chances(trials: Iterable[TrialRecord]) -> list[float]:
 def without_numbers(text: str) -> str:
     """Return a warning as it reads with any figures, so that those that differ in figures alone are one."""
     return re.sub(r"\d+(\.\d+)?", "#", text)
+
+
+def searched(records: StudyRecords) -> str:
+    """Return by which accuracy a study's front was searched and chosen, in a sentence; "" without one."""
+    if records.on_validation:
+        return (
+            "Searched and chosen by validation accuracy; test accuracy is that of images that chose nothing."
+        )
+    if "test_accuracy" in records.objectives:
+        return "Searched and chosen by test accuracy: that of the front is too high on average."
+    return ""
+
+
+def behind(records: StudyRecords) -> list[TrialRecord]:
+    """Return the members of the front that another member dominates in what is reported.
+
+    They were chosen on validation images, and stay: to drop them would choose by the test images again.
+    """
+    members = records.members
+    if not records.on_validation or not members:
+        return []
+    from sweeper.statistics.pareto import non_dominated
+
+    rows = [[trial.values[name] for name in records.objectives] for trial in members]
+    ahead = non_dominated(rows, list(records.objectives.values()))
+    return [trial for trial, first in zip(members, ahead, strict=True) if not first]
+
+
+def missed(trials: Iterable[TrialRecord]) -> dict[str, list[int]]:
+    """Return the constraints that trials kept while searching and miss in what is reported, with numbers."""
+    texts: dict[str, list[int]] = {}
+    for trial in trials:
+        for text in trial.missed:
+            texts.setdefault(text, []).append(trial.number)
+    return texts
 
 
 def warnings(trials: Iterable[TrialRecord]) -> dict[str, list[int]]:

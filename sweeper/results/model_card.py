@@ -142,7 +142,7 @@ def _utility(records: StudyRecords, trial: TrialRecord, released: Replicate) -> 
     if fresh:
         rows.append(
             [
-                f"the same recipe under {formatting.fresh_seeds(fresh.seeds)}",
+                f"the same recipe under {formatting.measured_again(fresh.seeds, fresh.fresh)}",
                 _shown("test_accuracy", fresh),
             ]
         )
@@ -199,8 +199,11 @@ def _remarks(
 ) -> list[str]:
     remarks = []
     chance, judge = (trial.metrics.get(name) for name in ("chance", "judge_test_accuracy"))
-    attacked = config.get("identities")
-    remarks.append(f"Attacked identities: {'all' if attacked is None else f'the first {attacked}'}.")
+    attacked, drawn = config.get("identities"), config.get("attacked")
+    people = "all" if attacked is None else f"the first {attacked}"
+    if drawn:
+        people = f"{len(drawn)}, drawn by chance before the search"
+    remarks.append(f"Attacked identities: {people}.")
     if chance is not None:
         remarks.append(f"Guessing would reach {formatting.percent(chance)}.")
     if judge is not None:
@@ -222,9 +225,9 @@ def _remarks(
     fresh = trial.confirmed
     if fresh:
         if "attack_accuracy" in fresh.values:
+            again = formatting.measured_again(fresh.seeds, fresh.fresh)
             remarks.append(
-                f"The same recipe under {formatting.fresh_seeds(fresh.seeds)}: attack accuracy "
-                f"{_shown('attack_accuracy', fresh)}."
+                f"The same recipe under {again}: attack accuracy {_shown('attack_accuracy', fresh)}."
             )
         if fresh.front_probability is not None:
             remarks.append(

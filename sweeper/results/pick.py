@@ -34,15 +34,17 @@ def pick(
     attackable one that keeps the limit on accuracy. Exactly one limit is given, in [0, 1].
 
     Figures are those of fresh seeds where the study was confirmed; then only confirmed trials count, since
-    the search's own figures are too good on average for the trials that look best. JSON-ready: ``study``,
-    ``limit``, ``trial``, ``values``, ``interval``, ``interval_holds`` (a sentence), ``seeds`` (fresh ones; 0
-    if the figures are the search's), ``freeze_point``, ``defense``, ``params``, ``sure``: ``limit`` (that it
-    truly keeps the limit, from its interval), ``front`` (`TrialConfirmation.front_probability`) and ``best``
-    (share of bootstrap draws in which no other trial keeps the limit and is better), None where unknown;
-    ``safer``: the best trial that keeps the limit with its whole interval, if another; ``advice``: what
-    would make it surer. Raises `TrialError` for a study that cannot tell by its controls, unless `anyway`;
-    `ConfigError` for limits that make no sense, for a limit that no trial keeps, naming the nearest, and for
-    trials of different data.
+    the search's own figures are too good on average for the trials that look best. Elsewhere a study that
+    searched on validation images is chosen from by these: the test images only say what the choice reaches.
+    JSON-ready: ``study``, ``limit``, ``trial``, ``chosen_by`` (the figures that decided), ``values``,
+    ``interval``, ``interval_holds`` (a sentence), ``seeds`` (fresh ones; 0 if the figures are the search's),
+    ``fresh``, ``freeze_point``, ``defense``, ``params``, ``sure``: ``limit`` (that it truly keeps the limit,
+    from its interval), ``front`` (`TrialConfirmation.front_probability`) and ``best`` (share of bootstrap
+    draws in which no other trial keeps the limit and is better), None where unknown; ``safer``: the best
+    trial that keeps the limit with its whole interval, if another; ``advice``: what would make it surer.
+    Raises `TrialError` for a study that cannot tell by its controls, unless `anyway`; `ConfigError` for
+    limits that make no sense, for a limit that no trial keeps, naming the nearest, and for trials of
+    different data.
     """
     name, limit = _limit(max_attack_accuracy, min_accuracy)
     check_one_data(records)
@@ -57,12 +59,12 @@ def pick(
     trials = [trial for trial in records.complete if trial.feasible]
     confirmed = [trial for trial in trials if trial.confirmed]
     # Once fresh seeds have measured some, the search's own figures of the others are too good to be believed.
-    candidates = _within(confirmed or trials, name, limit)
+    candidates = [t for t in confirmed or trials if _keeps(_figures(records, t)[name], name, limit)]
     if not candidates:
         raise ConfigError(_none(records, confirmed or trials, name, limit))
-    best = min(candidates, key=lambda trial: _rank(trial, name))
+    best = min(candidates, key=lambda trial: _rank(records, trial, name))
     safe = [trial for trial in candidates if _keeps(_worst_end(trial, name), name, limit)]
-    safer = min(safe, key=lambda trial: _rank(trial, name), default=None)
+    safer = min(safe, key=lambda trial: _rank(records, trial, name), default=None)
     fresh = best.confirmed
     chances = {
         "limit": _chance(best, name, limit),
@@ -73,10 +75,12 @@ def pick(
         "study": records.study,
         "limit": {name: limit},
         "trial": best.number,
+        "chosen_by": {_seen(records, best, key): value for key, value in _figures(records, best).items()},
         "values": dict(best.fresh.values),
         "interval": dict(best.fresh.interval),
         "interval_holds": records.interval_holds,
         "seeds": fresh.seeds if fresh else 0,
+        "fresh": list(fresh.fresh) if fresh else [],
         "freeze_point": formatting.freeze_point(best),
         "defense": formatting.defense(best),
         "params": best.params,
@@ -106,13 +110,22 @@ def _keeps(value: float, name: str, limit: float) -> bool:
     return value <= limit if name == "attack_accuracy" else value >= limit
 
 
-def _within(trials: Sequence[TrialRecord], name: str, limit: float) -> list[TrialRecord]:
-    return [trial for trial in trials if _keeps(trial.fresh.values[name], name, limit)]
+def _figures(records: StudyRecords, trial: TrialRecord) -> Mapping[str, float]:
+    """Return the figures that a trial is chosen by: fresh seeds', else what the search saw of it."""
+    if trial.confirmed:
+        return trial.confirmed.values
+    return dict(zip(records.objectives, records.searched_values(trial), strict=True))
 
 
-def _rank(trial: TrialRecord, name: str) -> tuple[float, float, int]:
+def _seen(records: StudyRecords, trial: TrialRecord, name: str) -> str:
+    """Return the name of what a trial is chosen by, for an objective."""
+    seen = dict(zip(records.objectives, records.searched or records.objectives, strict=True))
+    return name if trial.confirmed else seen[name]
+
+
+def _rank(records: StudyRecords, trial: TrialRecord, name: str) -> tuple[float, float, int]:
     """Return what is lowest for the best trial: first the objective without a limit, then the other."""
-    values = trial.fresh.values
+    values = _figures(records, trial)
     accuracy, attack = -values["test_accuracy"], values["attack_accuracy"]
     first, second = (accuracy, attack) if name == "attack_accuracy" else (attack, accuracy)
     return first, second, trial.number
@@ -164,13 +177,15 @@ def _none(records: StudyRecords, trials: Sequence[TrialRecord], name: str, limit
     if not trials:
         return f"no trial of study '{records.study}' has a result yet; run it first"
     sign = 1.0 if name == "attack_accuracy" else -1.0
-    near = min(trials, key=lambda trial: sign * trial.fresh.values[name])
-    values, people = near.fresh.values, formatting.attacked(near)
+    near = min(trials, key=lambda trial: sign * _figures(records, trial)[name])
+    values, people = _figures(records, near), formatting.attacked(near)
     reached = [
-        f"{formatting.objective(key)} {formatting.decimals(key, values[key], None, people)}" for key in _OTHER
+        f"{formatting.objective(_seen(records, near, key))} "
+        f"{formatting.decimals(key, values[key], None, people)}"
+        for key in _OTHER
     ]
     return (
-        f"no trial of study '{records.study}' has {formatting.objective(name)} "
+        f"no trial of study '{records.study}' has {formatting.objective(_seen(records, near, name))} "
         f"{'at most' if name == 'attack_accuracy' else 'at least'} {limit:g}; the nearest is trial "
         f"{near.number} with {' and '.join(reached)}; relax the limit, or search further"
     )
@@ -195,6 +210,7 @@ def _advice(
         advice.append(f"{records.interval_holds}, so the chance to keep the limit is overstated")
     if chances["front"] is not None and chances["front"] < LIKELY:
         advice.append("it is probably not on the front: another trial is likely to be better in everything")
+    advice += [f"its test accuracy misses {text}, which it kept on validation images" for text in best.missed]
     attacks = list((fresh and fresh.attacks) or best.attacks)
     if len(attacks) < 2:
         met = attacks[0] if attacks else "one attack"
@@ -242,7 +258,9 @@ def show_pick(choice: Mapping[str, Any]) -> None:
     for key, value in choice["values"].items():
         shown = formatting.ranged(key, value, choice["interval"].get(key))
         print(f"  {formatting.objective(key)} {shown}")
-    source = formatting.fresh_seeds(choice["seeds"]) if choice["seeds"] else "the search's one measurement"
+    for key in choice["chosen_by"].keys() - choice["values"].keys():
+        print(f"  chosen by {formatting.objective(key)} {formatting.value(key, choice['chosen_by'][key])}")
+    source = formatting.measured_again(choice["seeds"], choice["fresh"]) or "the search's one measurement"
     print(f"  figures of {source}")
     bound = "at most" if name == "attack_accuracy" else "at least"
     asked = f"{formatting.objective(name)} is {bound} {formatting.value(name, limit)}"

@@ -49,6 +49,7 @@ class Replicate:
         interval: name of a value -> its interval.
         artifacts: name of a stage -> its folder, where it was made.
         data, machines: as of a trial; empty if not known.
+        changes: knobs in which its trial differs from that of the search, beside the replicate number.
     """
 
     replicate: int
@@ -57,6 +58,7 @@ class Replicate:
     artifacts: Mapping[str, str] = field(default_factory=dict)
     data: Mapping[str, str] = field(default_factory=dict)
     machines: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
+    changes: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON-ready data, without what is not known of an older one."""
@@ -67,6 +69,7 @@ class Replicate:
             "artifacts": dict(self.artifacts),
             **({"data": dict(self.data)} if self.data else {}),
             **({"machines": dict(self.machines)} if self.machines else {}),
+            **({"changes": dict(self.changes)} if self.changes else {}),
         }
 
     @classmethod
@@ -86,6 +89,8 @@ class TrialConfirmation:
         attacks: name -> figures of each attack; None if they are not known.
         replicates: the seeds one by one.
         front_probability: that no other confirmed trial dominates it; None where no trial has two seeds.
+        fresh: what was measured anew, of "seeds", "split", "prior", "judge", and "people" where others were
+            attacked than in the search.
     """
 
     seeds: int
@@ -94,6 +99,7 @@ class TrialConfirmation:
     attacks: Mapping[str, AttackFigures] | None = None
     replicates: Sequence[Replicate] = ()
     front_probability: float | None = None
+    fresh: Sequence[str] = ("seeds",)
 
     def to_json(self) -> dict[str, Any]:
         """Return them as JSON-ready data."""
@@ -104,6 +110,7 @@ class TrialConfirmation:
             "attacks": None if self.attacks is None else dict(self.attacks),
             "replicates": [replicate.to_json() for replicate in self.replicates],
             "front_probability": self.front_probability,
+            "fresh": list(self.fresh),
         }
 
     @classmethod
@@ -148,6 +155,8 @@ class TrialRecord:
         confirmed: fresh measurements; None without any.
         stopped: figures of the undefended target stopped where it is as accurate, and whether this trial
             leaks less (``sweeper.results.controls``); None where that was not measured or not reached.
+        searched: name of an objective, as the search saw it -> value; empty if it is not known.
+        missed: constraints that it kept while searching, and that what is reported of it misses.
     """
 
     number: int
@@ -179,6 +188,8 @@ class TrialRecord:
     history: Mapping[str, Sequence[Mapping[str, Any]]] | None = None
     confirmed: TrialConfirmation | None = None
     stopped: Mapping[str, Any] | None = None
+    searched: Mapping[str, float] = field(default_factory=dict)
+    missed: Sequence[str] = ()
 
     @property
     def complete(self) -> bool:
@@ -199,7 +210,7 @@ class TrialRecord:
             document[name] = document[name] or None
         if self.replicates:
             document["replicates"] = [replicate.to_json() for replicate in self.replicates]
-        document["warnings"] = list(self.warnings)
+        document["warnings"], document["missed"] = list(self.warnings), list(self.missed)
         if self.history is None:
             del document["history"]
         document["confirmed"] = None if self.confirmed is None else self.confirmed.to_json()
@@ -209,7 +220,10 @@ class TrialRecord:
     def from_json(cls, document: Mapping[str, Any]) -> Self:
         """Return the trial that `to_json` made `document` of; what is missing there is missing here."""
         parts = _present(cls, document)
-        parts["values"] = {k: v for k, v in parts.get("values", {}).items() if k != VALIDATION}
+        values, searched = parts.get("values", {}), parts.get("searched", {})
+        # Its JSON has the validation accuracy among its values, whether or not that is an objective.
+        own = VALIDATION in searched and ("test_accuracy" in searched or "test_accuracy" not in values)
+        parts["values"] = {name: value for name, value in values.items() if own or name != VALIDATION}
         parts |= {"number": int(document["number"]), "replicates": _replicates(document)}
         if document.get("confirmed"):
             parts["confirmed"] = TrialConfirmation.from_json(document["confirmed"])
@@ -224,15 +238,23 @@ class StudyConfirmation:
         attacks: documents of the attacks beside the study's own.
         seeds: the fewest of a confirmed trial.
         hypervolume: of the fresh means.
+        fresh: what was measured anew, of "seeds", "split", "prior", "judge", and "people" where others were
+            attacked than in the search.
     """
 
     attacks: Sequence[Mapping[str, Any]] | None
     seeds: int
     hypervolume: float
+    fresh: Sequence[str] = ("seeds",)
 
     def to_json(self) -> dict[str, Any]:
         """Return them as JSON-ready data."""
-        return {"attacks": self.attacks, "seeds": self.seeds, "hypervolume": self.hypervolume}
+        return {
+            "attacks": self.attacks,
+            "seeds": self.seeds,
+            "hypervolume": self.hypervolume,
+            "fresh": list(self.fresh),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,7 +263,8 @@ class StudyRecords:
 
     Attributes:
         study: its name.
-        objectives: name -> "maximize" or "minimize".
+        objectives: name -> "maximize" or "minimize", of what is reported.
+        searched: the same of what the search saw, by which the front is chosen; empty if it is not known.
         reference_point: name of an objective -> the worst that it can be, or that was measured.
         hypervolume: of the feasible trials.
         trials: all of them, by number.
@@ -257,6 +280,7 @@ class StudyRecords:
 
     study: str
     objectives: Mapping[str, str]
+    searched: Mapping[str, str] = field(default_factory=dict)
     reference_point: Mapping[str, float] = field(default_factory=dict)
     hypervolume: float = 0.0
     trials: Sequence[TrialRecord] = ()
@@ -277,6 +301,22 @@ class StudyRecords:
     def members(self) -> list[TrialRecord]:
         """Return the trials on the front, by number."""
         return [trial for trial in self.trials if trial.on_front]
+
+    @property
+    def on_validation(self) -> bool:
+        """Return whether the front was chosen by validation images, where test images give the figures."""
+        return any(name not in self.objectives for name in self.searched)
+
+    def searched_values(self, trial: TrialRecord) -> list[float]:
+        """Return the figures of a trial that decide whether it is on the front, one an objective."""
+        figures = trial.searched if self.on_validation else trial.values
+        return [figures[name] if name in figures else figures[VALIDATION] for name in self.objectives]
+
+    def choosing(self) -> dict[int, list[float]] | None:
+        """Return number -> `searched_values` of the complete trials; None where they are what is reported."""
+        if not self.on_validation:
+            return None
+        return {trial.number: self.searched_values(trial) for trial in self.complete}
 
     @property
     def verdict(self) -> str | None:
@@ -367,6 +407,7 @@ class StudyRecords:
             "interval_holds": self.interval_holds,
             "people": None if self.people is None else [person.to_json() for person in self.people],
             "panels": None if self.panels is None else dict(self.panels),
+            "searched": dict(self.searched),
         }
 
     @classmethod

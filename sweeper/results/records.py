@@ -1,7 +1,7 @@
 """Stored studies as records for `front`, `compare`, the report, MLflow and notebooks."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,8 @@ from sweeper.results.controls.assessment import assessed
 from sweeper.results.one_data import check_one_data
 from sweeper.results.record_types import StudyRecords, TrialRecord
 from sweeper.storage.home import Home, open_home
-from sweeper.study.objectives import reference_point
+from sweeper.study.constraints import Constraint, parse_constraint
+from sweeper.study.objectives import measured, reference_point, searched_accuracy, searched_name
 from trainables.errors import ConfigError
 from trainables.results import json_ready
 
@@ -44,8 +45,10 @@ def study_records(home: Home, name: str, *, history: bool = True) -> StudyRecord
     """Return the study `name` as it is stored now.
 
     The reference point is that of the complete trials (`objectives.reference_point`), the hypervolume that of
-    those among them that keep the constraints; an infeasible trial is never on the front. history: also read
-    the curves of every trial. Raises `ConfigError` naming the nearest studies.
+    those among them that keep the constraints; an infeasible trial is never on the front. A study that
+    searched on validation images has the front that these show, and its hypervolume is what that front
+    reaches on the test images. history: also read the curves of every trial. Raises `ConfigError` naming the
+    nearest studies.
     """
     from sweeper.results.confirmed import with_confirmation
     from sweeper.results.people import recovered
@@ -66,7 +69,13 @@ def study_records(home: Home, name: str, *, history: bool = True) -> StudyRecord
     check_exists(home, name)
     objectives, stored = stored_trials(home.storage, name)
     notes = stored_notes(home.storage, name)
-    trials = {trial["number"]: _record(home, name, objectives, trial, history) for trial in stored}
+    definition = notes.get(DEFINITION)
+    searched = {searched_name(n, searched_accuracy(definition)): way for n, way in objectives.items()}
+    limits = [parse_constraint(text, name) for text in (definition or {}).get("constraints", ())]
+    trials = {
+        trial["number"]: _record(home, name, objectives, list(searched), limits, trial, history)
+        for trial in stored
+    }
     for number, figures in ((notes.get(STOPPED) or {}).get("trials") or {}).items():
         if figures is not None and int(number) in trials:
             trials[int(number)] = replace(trials[int(number)], stopped=figures)
@@ -78,18 +87,22 @@ def study_records(home: Home, name: str, *, history: bool = True) -> StudyRecord
     if feasible:
         import numpy as np
 
+        sought = np.array([[trial.searched[name] for name in searched] for trial in feasible], dtype=float)
+        on_front = non_dominated(sought, directions)
+        for trial, member in zip(feasible, on_front, strict=True):
+            trials[trial.number] = replace(trial, on_front=bool(member))
         values = np.array([[trial.values[name] for name in objectives] for trial in feasible], dtype=float)
-        for trial, on_front in zip(feasible, non_dominated(values, directions), strict=True):
-            trials[trial.number] = replace(trial, on_front=bool(on_front))
-        volume = float(hypervolume(values, directions, [reference[name] for name in objectives]))
+        corner = [reference[name] for name in objectives]
+        volume = float(hypervolume(values[on_front], directions, corner))
     records = StudyRecords(
         study=name,
         objectives=objectives,
+        searched=searched,
         reference_point=reference,
         hypervolume=volume,
         trials=tuple(trials.values()),
         controls=notes.get(CONTROLS),
-        definition=notes.get(DEFINITION),
+        definition=definition,
         panels=(notes.get(PANELS) or {}).get("figures"),
     )
     records = with_confirmation(records, *stored_confirmation(home.storage, name))
@@ -121,19 +134,32 @@ def study_names(home: Home) -> list[str]:
 
 
 def _record(
-    home: Home, name: str, objectives: Mapping[str, str], stored: Mapping[str, Any], history: bool
+    home: Home,
+    name: str,
+    objectives: Mapping[str, str],
+    searched: Sequence[str],
+    limits: Sequence[Constraint],
+    stored: Mapping[str, Any],
+    history: bool,
 ) -> TrialRecord:
+    """Return a trial as it is stored. searched: the names of the objectives as the search saw them."""
     result = stored["result"]
     complete = stored["state"] == "complete"
-    values = dict(zip(objectives, stored["values"], strict=True)) if complete else {}
     missed = [text for text, violation in stored["violations"].items() if violation > 0]
     document: dict[str, Any] = {key: result.get(key) for key in _RESULT}
     document |= {key: stored[key] for key in ("number", "state", "started", "finished")}
-    document |= {"params": result.get("params", stored["params"]), "values": values}
+    document |= {"params": result.get("params", stored["params"]), "values": {}}
     if complete:
+        pairs = list(zip(objectives, searched, stored["values"], strict=True))
+        document["searched"] = {seen: value for _, seen, value in pairs}
+        document["values"] = {
+            name: value if name == seen else measured(result, name) for name, seen, value in pairs
+        }
         document["feasible"] = not missed
         if missed:
             document["reason"] = f"misses {' and '.join(missed)}"
+        else:
+            document["missed"] = [str(limit) for limit in limits if (limit.violation(result) or 0) > 0]
     if history:
         path = home.study(name) / "history" / f"{stored['number']}.json"
         try:

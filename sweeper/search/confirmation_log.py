@@ -1,7 +1,7 @@
 """Fresh measurements of trials: an Optuna study of their own beside the search, so that nothing is mixed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
@@ -16,6 +16,8 @@ from trainables.storage.store import content_key
 State = optuna.trial.TrialState
 Result = dict[str, Any]
 
+SEEDS_ALONE = ("seeds",)  # what was fresh before that was a choice
+
 
 def confirmation_name(study: str) -> str:
     """Return the name of the study that holds the fresh measurements; no study of a user can have it."""
@@ -24,25 +26,28 @@ def confirmation_name(study: str) -> str:
 
 @dataclass(frozen=True)
 class Item:
-    """One thing to measure: a trial of the search under a fresh replicate number."""
+    """One thing to measure: a trial of the search under a replicate number, and `changes` of its document."""
 
     member: int
     replicate: int
     document: dict[str, Any]
     assignment: dict[str, Any]
+    changes: dict[str, Any] = field(default_factory=dict)
 
 
 class Confirmation:
     """Fresh measurements of a study, those planned and those done; a `TrialSource`.
 
     Each is kept whole when it is done; what ran when a driver was killed starts again, and finds the stages
-    that were finished. attacks: how it is attacked, a document; measurements under other attacks stay stored
-    and do not count here.
+    that were finished. attacks: how it is attacked, a document. fresh: what differs from the search.
+    Measurements under other attacks, or with something else fresh, stay stored and do not count here.
     """
 
-    def __init__(self, study: Study, url: str, items: Sequence[Item], attacks: Any) -> None:
+    def __init__(
+        self, study: Study, url: str, items: Sequence[Item], attacks: Any, fresh: Sequence[str] = SEEDS_ALONE
+    ) -> None:
         self.study, self._url, self._items = study, url, list(items)
-        self._attacks = attacks
+        self._attacks, self._fresh = attacks, list(fresh)
         with storage_errors(url):
             self._optuna = optuna.create_study(
                 storage=open_storage(url),
@@ -51,9 +56,10 @@ class Confirmation:
                 load_if_exists=True,
             )
             self._optuna.set_user_attr("attacks", attacks)
+            self._optuna.set_user_attr("fresh", self._fresh)
         measured = {
             (measurement["member"], measurement["result"]["replicate"])
-            for measurement in _measurements(self._optuna, content_key(attacks=attacks))
+            for measurement in _measurements(self._optuna, content_key(attacks=attacks), self._fresh)
         }
         self._left = [n for n, i in enumerate(self._items) if (i.member, i.replicate) not in measured]
         self._running: set[int] = set()
@@ -95,7 +101,8 @@ class Confirmation:
             return reason
         item = self._items[number]
         stored = {key: value for key, value in result.items() if key != "history"}
-        stored |= {"replicate": item.replicate, "values": {**result.get("values", {}), **values}}
+        stored |= {"replicate": item.replicate, "changes": item.changes, "fresh": self._fresh}
+        stored["values"] = {**result.get("values", {}), **values}
         self._running.discard(number)
         with storage_errors(self._url):
             self._optuna.add_trial(
@@ -104,6 +111,7 @@ class Confirmation:
                     user_attrs={
                         "member": item.member,
                         "attacks": content_key(attacks=self._attacks),
+                        "fresh": self._fresh,
                         "result": stored,
                     },
                 )
@@ -122,12 +130,15 @@ class Confirmation:
         return {name: measured(result, name) for name in self.study.objectives}
 
 
-def _measurements(study: optuna.Study, attacks: str) -> list[dict[str, Any]]:
-    """Return ``{"member", "result"}`` of each measurement under the attacks of that key, each seed once."""
+def _measurements(study: optuna.Study, attacks: str, fresh: Sequence[str]) -> list[dict[str, Any]]:
+    """Return ``{"member", "result"}`` of each measurement under the attacks of that key, each seed once.
+
+    fresh: what differed from the search; earlier versions took other seeds alone, and did not say so.
+    """
     measurements: dict[tuple[int, int], dict[str, Any]] = {}
     for trial in study.get_trials(deepcopy=False, states=(State.COMPLETE,)):
         attributes = trial.user_attrs
-        if attributes.get("attacks") == attacks:
+        if attributes.get("attacks") == attacks and _fresh(attributes) == list(fresh):
             measurements.setdefault((attributes["member"], attributes["result"]["replicate"]), attributes)
     return [
         {"member": attributes["member"], "result": attributes["result"]}
@@ -135,10 +146,14 @@ def _measurements(study: optuna.Study, attacks: str) -> list[dict[str, Any]]:
     ]
 
 
+def _fresh(attributes: Mapping[str, Any]) -> list[str]:
+    return list(attributes.get("fresh") or SEEDS_ALONE)
+
+
 def stored_confirmation(url: str, name: str) -> tuple[Any, dict[int, list[Result]]]:
     """Return how the study `name` was attacked when it was last confirmed, and trial -> its fresh results.
 
-    (None, {}) if it never was.
+    Results are those with the same things fresh as then. (None, {}) if it never was.
     """
     storage = open_storage(url)
     try:
@@ -147,6 +162,6 @@ def stored_confirmation(url: str, name: str) -> tuple[Any, dict[int, list[Result
         return None, {}
     attacks = study.user_attrs.get("attacks")
     results: dict[int, list[Result]] = {}
-    for measurement in _measurements(study, content_key(attacks=attacks)):
+    for measurement in _measurements(study, content_key(attacks=attacks), _fresh(study.user_attrs)):
         results.setdefault(measurement["member"], []).append(measurement["result"])
     return attacks, results

@@ -51,12 +51,13 @@ class OptunaStudy:
     """
 
     def __init__(self, study: Study, url: str, histories: Path, *, sources: Sources | None = None) -> None:
-        self.study = study
         self._sources: Sources = sources or {}
         self._url, self._histories = url, histories
         with storage_errors(url):
             storage = self._drafts = DraftStorage(optuna.storages.get_storage(open_storage(url)))
+            self.study = study
             self._optuna = self._open(storage)
+            self.study = study.as_begun(self._optuna.user_attrs.get(DEFINITION))
             if not self._begun and (self._changed() or self._other_sources()):
                 # The first start ended before any trial, over data that were missing, say: start afresh.
                 optuna.delete_study(study_name=study.name, storage=storage)
@@ -64,7 +65,7 @@ class OptunaStudy:
             self._check_definition()
             self._check_sources()
             trials = self._optuna.get_trials(deepcopy=False)
-            self._optuna.sampler = make_sampler(study, len(trials))
+            self._optuna.sampler = make_sampler(self.study, len(trials))
             self._dice = random.Random(study.search.seed + len(trials))
             self._left_running = [t for t in trials if t.state == State.RUNNING]
             self.complete = sum(t.state == State.COMPLETE for t in trials)
@@ -161,9 +162,11 @@ class OptunaStudy:
 
         The history goes into its own file first, so that a complete trial always has one.
         """
-        values = self.values(result)
-        limits = {str(limit): limit.violation(result) for limit in self.study.limits}
-        missing = {name: value for name, value in values.items() if not is_number(value)}
+        values = {name: measured(result, name) for name in self.study.searched}
+        limits = {str(limit): limit.violation(result) for limit in self.study.searched_limits}
+        missing = {
+            name: value for name, value in {**self.values(result), **values}.items() if not is_number(value)
+        }
         unknown = [text for text, violation in limits.items() if violation is None]
         reason = ""
         if missing:
@@ -194,14 +197,14 @@ class OptunaStudy:
             or any((v or 0) > 0 for v in limits.values())
         ):
             return
-        names = list(self.study.objectives)
+        names = list(self.study.searched)
         self._rivals.append({"number": number, "values": dict(zip(names, values, strict=True))})
         rows = [[rival["values"][name] for name in names] for rival in self._rivals]
         best = non_dominated(rows, list(self.study.objectives.values()))
         self._rivals = [rival for rival, keep in zip(self._rivals, best, strict=True) if keep]
 
     def values(self, result: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the objectives of what a trial gave, None for one that it lacks."""
+        """Return the objectives of what a trial gave as they are reported, None for one that it lacks."""
         return {name: measured(result, name) for name in self.study.objectives}
 
     def fail(self, number: int, assignment: Assignment, reason: str, trace: str = "") -> None:
@@ -280,7 +283,7 @@ class OptunaStudy:
         before, after = (_flat(_with_judges(definition)) for definition in (stored, current))
         same = {f"trial.{knob}" for knob in moved(self._optuna.user_attrs.get(SOURCES) or {}, self._sources)}
         keys = sorted(k for k in (before.keys() | after.keys()) - same if before.get(k) != after.get(k))
-        return [f"{k}: {before.get(k)!r} -> {after.get(k)!r}" for k in keys]
+        return [f"{k}: {_brief(before.get(k))} -> {_brief(after.get(k))}" for k in keys]
 
     @property
     def sources_recorded(self) -> bool:
@@ -309,7 +312,7 @@ class OptunaStudy:
             self._check_foreign()
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                self._optuna.set_metric_names(list(self.study.objectives))  # what optuna-dashboard shows
+                self._optuna.set_metric_names(list(self.study.searched))  # what optuna-dashboard shows
             self._optuna.set_user_attr(DEFINITION, self.study.definition())
             return
         changed = self._changed()
@@ -378,6 +381,11 @@ def _with_judges(definition: dict[str, Any]) -> dict[str, Any]:
         return definition
     others = {str(number): judge for number, judge in enumerate(judges[1:], 1)}
     return {**definition, "trial": {**trial, "judge": {**judges[0], **others}}}
+
+
+def _brief(value: Any) -> str:
+    """Return a value as an error shows it; of a long list how many there are."""
+    return f"{len(value)} of them" if isinstance(value, list) and len(value) > 6 else repr(value)
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:

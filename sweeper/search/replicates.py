@@ -98,7 +98,8 @@ def combine(results: Sequence[Mapping[str, Any]]) -> Result:
     combined["replicates"] = [
         {
             key: result.get(key, {} if key != "replicate" else None)
-            for key in ("replicate", "values", "interval", "artifacts")
+            for key in ("replicate", "values", "interval", "artifacts", "changes")
+            if key != "changes" or result.get(key)
         }
         | {key: result[key] for key in ("data", "machines") if key in result}
         for result in results
@@ -131,7 +132,9 @@ def _verified(attacks: Sequence[Mapping[str, Any]]) -> dict[str, list[float] | N
 def _interval(
     name: str, rows: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
 ) -> tuple[float, float] | None:
-    values = [row[name] for row, _ in rows]
+    values = [row[name] for row, _ in rows if row.get(name) is not None]
+    if len(values) < len(rows):
+        return None
     return interval_over(values, [ends.get(name) for _, ends in rows], *_bounds(name))
 
 

@@ -39,26 +39,38 @@ def work(trial: Trial) -> float:
 
 
 def growth(
-    trials: Sequence[Trial], counted: set[int], objectives: Mapping[str, str], reference: Sequence[float]
+    trials: Sequence[Trial],
+    counted: set[int],
+    objectives: Mapping[str, str],
+    reference: Sequence[float],
+    by: Mapping[int, Sequence[float]] | None = None,
 ) -> list[HypervolumeStep]:
     """Return a step for each of `trials` that ended, in the order of their ends.
 
-    counted: the numbers of those that have a result; the others only cost time.
+    counted: the numbers of those that have a result; the others only cost time. by: number -> figures, one an
+    objective, that decide who is on the front, where those are others than are reported. The volume is that
+    of what is reported, so it may fall then: a new member is worth less than it looked.
     """
     turned = signs(list(objectives.values()))
     downwards, corner = ["minimize"] * len(turned), turned * np.asarray(reference, dtype=np.float64)
     ended = [trial for trial in trials if trial.state != "running"]
     ended.sort(key=lambda trial: (str(trial.finished or ""), trial.number))
-    best = np.empty((0, len(turned)))
+    best, reported = np.empty((0, len(turned))), np.empty((0, len(turned)))
     seconds, volume = 0.0, 0.0
     steps: list[HypervolumeStep] = []
     for trial in ended:
         seconds += work(trial)
         if trial.number in counted:
-            row = turned * np.array([trial.values[name] for name in objectives], dtype=np.float64)
-            if not (best <= row).all(axis=1).any():  # most trials are behind: spare them the volume
-                best = np.vstack([best[~(row <= best).all(axis=1)], row])
-                volume = hypervolume(best, downwards, corner.tolist())
+            values = turned * np.array([trial.values[name] for name in objectives], dtype=np.float64)
+            row = values if by is None else turned * np.asarray(by[trial.number], dtype=np.float64)
+            behind = (best <= row).all(axis=1)
+            if by is not None:
+                behind &= (best < row).any(axis=1)  # an equal one is on the front too, and may be worth more
+            if not behind.any():  # most trials are behind: spare them the volume
+                ahead = (row <= best).all(axis=1) & (row < best).any(axis=1)
+                best = np.vstack([best[~ahead], row])
+                reported = np.vstack([reported[~ahead], values])
+                volume = hypervolume(reported, downwards, corner.tolist())
         steps.append(HypervolumeStep(trial.number, seconds, volume))
     return steps
 

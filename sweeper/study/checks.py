@@ -67,6 +67,13 @@ def _check_objectives(study: Study, where: str) -> None:
                 f"{suggestion(name, metrics)} ({where}: objectives)"
             )
 
+    if len(study.searched) < count:
+        raise ConfigError(
+            "objectives must name one accuracy, since the search sees validation_accuracy for test_accuracy "
+            f"(search.accuracy); got {', '.join(study.objectives)} ({where}: objectives); leave one out, or "
+            "set search.accuracy: test"
+        )
+
 
 def control_options(study: Study) -> dict[str, Any] | None:
     """Return the knobs of the study's controls; None where it has none, or where nobody attacks."""

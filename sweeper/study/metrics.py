@@ -79,7 +79,9 @@ OF_TARGETS = (
         "test_accuracy_per_identity",
         "mean over people of the share of their private test images classified correctly",
     ),
-    _accuracy("validation_accuracy", "share of private validation images classified correctly"),
+    _accuracy(
+        "validation_accuracy", "share of private validation images classified correctly", objective=True
+    ),
     _accuracy("train_accuracy", "share of private training images classified correctly"),
     _accuracy("judge_test_accuracy", "share of private test images that the judge classifies correctly"),
 )

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from sweeper.study.metrics import trial_metrics
 
@@ -19,6 +19,22 @@ def measured(result: Mapping[str, Any], name: str) -> Any:
         if figure is not None:
             return figure
     return (result.get("seconds") or {}).get("target") if name == "train_seconds" else None
+
+
+Accuracy = Literal["validation", "test"]
+
+
+def searched_name(name: str, accuracy: Accuracy) -> str:
+    """Return the figure that a search sees for the metric `name`, which it reports of finished trials.
+
+    A search on validation images never looks at a test image: it sees the validation accuracy instead.
+    """
+    return "validation_accuracy" if (name, accuracy) == ("test_accuracy", "validation") else name
+
+
+def searched_accuracy(definition: Mapping[str, Any] | None) -> Accuracy:
+    """Return whose accuracy a stored study searches for; test where it was begun before that was a choice."""
+    return "validation" if (definition or {}).get("accuracy") == "validation" else "test"
 
 
 def bound(name: str, direction: str) -> float | None:

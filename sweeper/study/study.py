@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 
 from sweeper.study.constraints import Constraint, parse_constraint
 from sweeper.study.metrics import Direction
+from sweeper.study.objectives import Accuracy, searched_accuracy, searched_name
 from trainables.errors import ConfigError
 
 Sampler = Literal["tpe", "nsga2", "gp", "random", "sobol", "grid"]
@@ -36,6 +37,11 @@ class Search(_Strict):
     included, for the noise of training seeds in all intervals; 1 leaves that out, and so do replicates.
     screening: attack every target for a share of the steps first, `screening_share`, and skip the long attack
     where a finished trial is better already even at the short attack's lower end (``trainables.screening``).
+    accuracy: of which images samplers, constraints and the front see the accuracy, validation or test. The
+    test accuracy is what is reported either way: chosen by it, the best of many trials looks better than it
+    is. None means validation, and for a study that was begun before this was a choice, test.
+    attacked: share of the people whom the search attacks, drawn by the trial's seed when the study begins;
+    `confirm` attacks the others. None is 0.5 of 80 people or more, and all of fewer, or of an older study.
     """
 
     sampler: Sampler = "tpe"
@@ -46,6 +52,8 @@ class Search(_Strict):
     noise_replicates: Annotated[int, Field(ge=1)] = 3
     screening: bool = False
     screening_share: Annotated[float, Field(gt=0, lt=1)] = 0.25
+    accuracy: Accuracy | None = None
+    attacked: Annotated[float, Field(gt=0, le=1)] | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -129,6 +137,41 @@ class Study(_Strict):
             for position, text in enumerate(self.constraints)
         )
 
+    @property
+    def accuracy(self) -> Accuracy:
+        """Return whose accuracy the search sees."""
+        return self.search.accuracy or "validation"
+
+    @functools.cached_property
+    def searched(self) -> dict[str, Direction]:
+        """Return the objectives as the search sees them: the accuracy is that of `Search.accuracy`."""
+        return {searched_name(name, self.accuracy): way for name, way in self.objectives.items()}
+
+    @functools.cached_property
+    def searched_limits(self) -> tuple[Constraint, ...]:
+        """Return the constraints as the search checks them."""
+        return tuple(
+            dataclasses.replace(limit, name=searched_name(limit.name, self.accuracy)) for limit in self.limits
+        )
+
+    def as_begun(self, definition: Mapping[str, Any] | None) -> "Study":
+        """Return the study with what it leaves open decided, as it was when it began.
+
+        definition: the document that a study of this name keeps; None if there is none yet.
+        """
+        if definition is None:
+            return dataclasses.replace(self, search=dataclasses.replace(self.search, accuracy=self.accuracy))
+        accuracy = self.search.accuracy or searched_accuracy(definition)
+        share, stored = self.search.attacked, definition.get("attacked", 1.0)
+        search = dataclasses.replace(
+            self.search, accuracy=accuracy, attacked=stored if share is None else share
+        )
+        trial = self.trial
+        if stored < 1 and search.attacked == stored and not trial.get("attacked"):
+            drawn = {name: definition["trial"][name] for name in ("attacked", "identities")}
+            trial = {**trial, **drawn}
+        return dataclasses.replace(self, trial=trial, search=search)
+
     @functools.cached_property
     def budget(self) -> int:
         """Return how many results the study wants: never more than its space has assignments."""
@@ -185,4 +228,6 @@ class Study(_Strict):
             "objectives": dict(self.objectives),
             **({"constraints": [str(limit) for limit in self.limits]} if self.constraints else {}),
             **({"replicates": self.search.replicates} if self.search.replicates > 1 else {}),
+            **({"accuracy": self.accuracy} if self.accuracy != "test" else {}),
+            **({"attacked": self.search.attacked} if (self.search.attacked or 1) < 1 else {}),
         }

@@ -43,13 +43,14 @@ def tags(study: Study, trial: TrialRecord) -> dict[str, str]:
 
 
 def study_tags(study: Study, trials: Iterable[TrialRecord] = ()) -> dict[str, str]:
-    """Return the tags of a study's own run: `SETUP` of its template, and all warnings of `trials`."""
+    """Return the tags of a study's own run: `SETUP` of its template, ``searched``, all `trials`' warnings."""
     try:
         document = study.document({})
     except (ConfigError, KeyError):
         document = {}
     setup = {name: str(value)[:LONGEST] for name, value in _setup(document).items() if value}
-    return setup | {"warnings": _joined(formatting.warnings(trials))}
+    searched = ", ".join(f"{name} {direction}" for name, direction in study.searched.items())
+    return setup | {"searched": searched, "warnings": _joined(formatting.warnings(trials))}
 
 
 def _joined(warnings: Iterable[str]) -> str:
@@ -111,9 +112,12 @@ def kinds_of_data(study: Study) -> dict[str, str]:
     }
 
 
-def view(objectives: Mapping[str, str]) -> str:
-    """Return the view that MLflow's page of runs opens with, as JSON: trials, in columns of the front."""
-    columns = [f"metrics.`{name}`" for name in objectives]
+def view(objectives: Mapping[str, str], searched: Mapping[str, str] | None = None) -> str:
+    """Return the view that MLflow's page of runs opens with, as JSON: trials, in columns of the front.
+
+    searched: the objectives as the search sees them, where those have columns of their own.
+    """
+    columns = [f"metrics.`{name}`" for name in dict.fromkeys((*objectives, *(searched or ())))]
     columns += [f"tags.`{name}`" for name in ("on_front", "freeze_point", "defense", "attack", "state")]
     best = next(iter(objectives.values()))
     order = {"orderByKey": columns[0], "orderByAsc": best == "minimize"}

@@ -189,7 +189,7 @@ class Tracker:
                 self._experiment = experiment.experiment_id
                 if experiment.lifecycle_stage == "deleted":  # in the pages: its name cannot be used again
                     self._client.restore_experiment(self._experiment)
-            shown = view(self._study.objectives)
+            shown = view(self._study.objectives, self._study.searched)
             if experiment is None or experiment.tags.get(VIEW_TAG) != shown:
                 self._client.set_experiment_tag(self._experiment, VIEW_TAG, shown)
             write_ahead(uri)
@@ -299,7 +299,7 @@ class Tracker:
         now = milliseconds(None)
         counted = {trial.number for trial in records.complete if trial.feasible}
         corner = list(records.reference_point.values())
-        steps = growth(records.trials, counted, records.objectives, corner)
+        steps = growth(records.trials, counted, records.objectives, corner, by=records.choosing())
         curve = [Metric("hypervolume", step.volume, now, number) for number, step in enumerate(steps, 1)]
         for first in range(self._steps, len(curve), _BATCH_METRICS):
             self._client.log_batch(self._parent, curve[first : first + _BATCH_METRICS])

@@ -32,7 +32,7 @@ def nothing(trial: dict[str, Any], *, store_root: str, device: str, report: Any)
     return {
         "values": {"test_accuracy": 1 - rate, "attack_accuracy": rate},
         "interval": {"attack_accuracy": [rate / 2, rate * 2]},
-        "metrics": {f"metric_{i}": rate for i in range(10)},
+        "metrics": {"validation_accuracy": 1 - rate, **{f"metric_{i}": rate for i in range(10)}},
         "trained_params": 1_000_000,
         "total_params": 2_000_000,
         "seconds": {"target": 1.0, "attack": 2.0, "judge": 0.1},

@@ -47,7 +47,7 @@ def result(assignment: dict[str, Any], number: int) -> dict[str, Any]:
         "params": assignment,
         "values": {"test_accuracy": accuracy, "attack_accuracy": accuracy**2 * (0.9 + rate)},
         "interval": {"test_accuracy": [accuracy - 0.01, accuracy], "attack_accuracy": [0.0, 1.0]},
-        "metrics": {f"metric_{i}": rate for i in range(10)},
+        "metrics": {"validation_accuracy": accuracy, **{f"metric_{i}": rate for i in range(10)}},
         "trained_params": 1_000_000 + number,
         "total_params": 2_000_000,
         "seconds": {"target": 1.0, "attack": 2.0, "judge": 0.1},

@@ -44,7 +44,7 @@ def test_the_front_is_the_one_that_optuna_sees(stored, home, limits):
     study = optuna.load_study(study_name="cheap", storage=home.storage)
     assert [direction.name.lower() for direction in study.directions] == list(stored.objectives.values())
     assert {trial.number for trial in study.best_trials} == ours
-    assert study.metric_names == list(stored.objectives)
+    assert study.metric_names == list(stored.searched)
 
 
 @pytest.mark.parametrize("limits", [()], ids=["free"])  # its list of best trials knows no constraints

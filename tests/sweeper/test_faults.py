@@ -228,7 +228,8 @@ DRIVER = textwrap.dedent(
         history = root / "home" / "studies" / "killed" / "history"
         while len(list(history.glob("*.json"))) > int((root / "pace").read_text() or 0):
             time.sleep(0.1)
-        return {"values": {"test_accuracy": x, "attack_accuracy": x * x}}
+        return {"values": {"test_accuracy": x, "attack_accuracy": x * x},
+            "metrics": {"validation_accuracy": x}}
 
     study = parse_study(
         {"name": "killed", "trial": {}, "space": [{"x": {"float": [0, 1]}}], "search": {"trials": trials}},
@@ -350,7 +351,8 @@ INTERRUPTED = textwrap.dedent(
         (root / "starts" / f"{which} {os.getpid()}").touch()
         report("target", 1, 2)
         time.sleep(2 if which < 2 or (root / "free").exists() else 3600)
-        return {"values": {"test_accuracy": which / 10, "attack_accuracy": 0.5}}
+        return {"values": {"test_accuracy": which / 10, "attack_accuracy": 0.5},
+            "metrics": {"validation_accuracy": which / 10}}
 
     sweeper.engine.interrupt.GRACE_SECONDS = grace
     sweeper.engine.sweep.sweep = functools.partial(sweeper.engine.sweep.sweep, run=run, shared=False)

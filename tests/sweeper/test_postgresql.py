@@ -186,7 +186,8 @@ DRIVER = textwrap.dedent(
                         file.write(f"{asked.number} {asked.assignment['x']!r} {home.root.name}\\n")
                     time.sleep(0.05)
                     x = asked.assignment["x"]
-                    book.tell(asked.number, {"values": {"test_accuracy": x, "attack_accuracy": x}})
+                    book.tell(asked.number, {"values": {"test_accuracy": x, "attack_accuracy": x},
+                        "metrics": {"validation_accuracy": x}})
         except ConfigError as error:
             assert "is running it" in str(error), error
             refused += 1

@@ -185,7 +185,7 @@ def run(trial, *, store_root, device, report, spread):
 
     parts = cut(2, spread.shards, 1, Path(store_root) / repr(trial["x"]))
     one, two = merge(spread(work, parts, device, report)).latents.flatten().tolist()
-    return {"values": {"test_accuracy": one, "attack_accuracy": two}}
+    return {"values": {"test_accuracy": one, "attack_accuracy": two}, "metrics": {"validation_accuracy": one}}
 
 
 document = {

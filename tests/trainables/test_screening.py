@@ -214,3 +214,16 @@ def test_a_beaten_trial_is_not_attacked_in_full(tmp_path):
     plain = run_trial(config(), store=store)
     seconds = {**plain.seconds, "screening": found.seconds["screening"]}
     assert whole == dataclasses.replace(plain, seconds=seconds, screening=whole.screening)
+
+
+def test_a_search_on_validation_images_screens_by_them(tmp_path):
+    """The rival is beaten on test images, which the search does not see, and better on validation images."""
+    objectives = {"validation_accuracy": "maximize", "attack_accuracy": "minimize"}
+    rivals = [{"number": 7, "values": {"validation_accuracy": 1.1, "attack_accuracy": -0.1}}]
+    store = Store(tmp_path)
+    found = run_screened(config(), rivals=rivals, objectives=objectives, share=0.5, store=store)
+    assert found.screening["reason"] == "trial 7 is better even so"
+    assert found.metrics["validation_accuracy"] <= 1.0
+    limits = [("validation_accuracy", ">=", 1.01)]
+    missed = run_screened(config(), rivals=[], objectives=objectives, limits=limits, share=0.5, store=store)
+    assert missed.screening["reason"] == "misses validation_accuracy >= 1.01"

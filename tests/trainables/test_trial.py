@@ -60,6 +60,12 @@ def test_every_stage_runs_and_every_figure_is_there(finished):
     right = torch.zeros(tested)
     right[: round(result.values["test_accuracy"] * tested)] = 1
     assert result.interval["test_accuracy"].to_json() == pytest.approx(list(interval95(right, 1)))
+    checked, seen = (
+        len(load_data(load_trial(DOCUMENT)).split.validation),
+        result.metrics["validation_accuracy"],
+    )
+    right = torch.arange(checked) < round(seen * checked)
+    assert result.interval["validation_accuracy"].to_json() == pytest.approx(list(interval95(right, 1)))
     per_identity = result.attacks["gmi"].per_identity
     assert result.people == {"attacked": 3, "found": sum(rate > 0 for rate in per_identity)}
     assert 0 < result.trained_params < result.total_params

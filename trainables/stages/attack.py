@@ -54,7 +54,7 @@ def make_attack(
             **plan.unusual,
             "prior": prior.key,
             "target": trained.key,
-            "identities": config.identities,
+            "identities": config.identities if config.attacked is None else list(config.attacked),
             **({} if auxiliary is None else {"auxiliary": auxiliary.key}),
         }
 

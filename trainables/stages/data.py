@@ -36,12 +36,24 @@ def load_data(config: TrialConfig) -> Data:
     """Return the trial's images, split and checked: nobody and no file is both private and public.
 
     Raises `ConfigError` also for fewer than two private people, for equal images in two parts of the private
-    data or under two people, and if more identities are to be attacked than there are.
+    data or under two people, and if more identities are to be attacked than there are. A split of a seed of
+    its own enters `Data.private_key`, and so the keys of all that is made of it.
     """
+    own = config.split_seed is not None and config.split_seed != config.seed
+    seed = config.split_seed if own else config.seed
     data = _load_data(
-        config.private, config.public, config.image_size, config.validation, config.test, config.seed
+        config.private, config.public, config.image_size, config.validation, config.test, int(seed or 0)
     )
+    if own:
+        key = hashlib.sha256(json.dumps([data.private_key, "split", seed]).encode()).hexdigest()[:20]
+        data = dataclasses.replace(data, private_key=key)
     classes = data.split.train.classes
+    missing = [label for label in config.attacked or () if not 0 <= label < classes]
+    if missing:
+        raise ConfigError(
+            f"attacked must be labels from 0 to {classes - 1}, as many as the private images show; got "
+            f"{missing[0]} (attacked); leave it out to attack all"
+        )
     if config.identities is not None and config.identities > classes:
         raise ConfigError(
             f"identities must be at most {classes}, as many as the private images show; got "
@@ -135,5 +147,7 @@ def _private_fingerprint(images: Images) -> str:
 
 def attacked_identities(config: TrialConfig, data: Data) -> Tensor:
     """Return the labels of the attacked identities, int64 (N,)."""
+    if config.attacked is not None:
+        return torch.tensor(config.attacked, dtype=torch.int64)
     classes = data.split.train.classes
     return torch.arange(classes if config.identities is None else config.identities)

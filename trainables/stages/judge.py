@@ -29,9 +29,10 @@ def make_judge(
     """Return a judge, fitted on all private training images; `judge` is the one that counts unless given."""
     judge = judge or config.judge
     data = load_data(config)
+    seed = judge_seed(config)
 
     def make(folder: Path) -> dict[str, Any]:
-        saved = judge.fit(data.split, run=Run(seed=config.seed, device=device, report=report))
+        saved = judge.fit(data.split, run=Run(seed=seed, device=device, report=report))
         model = judge.restore(saved, data.split, device)
         _check_people(judge, model, data.split.train, device)
         torch.save(saved, folder / "judge.pt")
@@ -62,10 +63,16 @@ def check_judges(config: TrialConfig) -> None:
         judge.check(config.image_size)
 
 
+def judge_seed(config: TrialConfig) -> int:
+    """Return the seed that judges are fitted under."""
+    return config.seed if config.judge_seed is None else config.judge_seed
+
+
 def judge_parts(config: TrialConfig, judge: Judge | None = None) -> dict[str, Any]:
     """Return all that a judge depends on; `judge` is the one that counts unless given."""
     return {
         **_common(config, "judge"),
+        "seed": judge_seed(config),
         "judge": with_content(judge or config.judge),
         "private": load_data(config).private_key,
         "validation": config.validation,

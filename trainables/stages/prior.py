@@ -30,10 +30,11 @@ def make_prior(
     """Return the trained `prior`; one that needs a target is made for `trained`, any other once for all."""
     data = load_data(config)
     target = trained if prior.needs_target else None
+    seed = prior_seed(config)
 
     def make(folder: Path) -> dict[str, Any]:
         victim = None if target is None else load_target(config, data, target).to(device)
-        run = Run(seed=config.seed, device=device, report=report)
+        run = Run(seed=seed, device=device, report=report)
         networks = prior.train(data.public, run=run, target=victim)
         torch.save(state(networks), folder / "prior.pt")
         sample = torch.randn(64, networks.latent_size, generator=torch.Generator().manual_seed(0))
@@ -63,10 +64,16 @@ def prior_queries(config: TrialConfig, prior: Prior, made: Stage) -> int | None:
     return queries
 
 
+def prior_seed(config: TrialConfig) -> int:
+    """Return the seed that the priors are trained under."""
+    return config.seed if config.prior_seed is None else config.prior_seed
+
+
 def prior_parts(config: TrialConfig, prior: Prior) -> dict[str, Any]:
     """Return all that a prior depends on, but for the target that it may need."""
     return {
         **_common(config, "prior"),
+        "seed": prior_seed(config),
         "prior": with_content(prior),
         "public": load_data(config).public_key,
     }

@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from sweeper.results.comparing.comparison_types import (
 )
 from sweeper.results.comparing.conclusion import conclusion
 from sweeper.results.comparing.conditions import check_setups
+from sweeper.results.comparing.fronts import counted, eligible, finished, front, values
 from sweeper.results.comparing.notes import interval_notes
 from sweeper.results.comparing.published import PublishedRecords, departures, doubts
 from sweeper.results.comparing.resample import (
@@ -40,45 +40,12 @@ from sweeper.results.record_types import StudyRecords, TrialRecord
 from sweeper.statistics.attainment import attained, crossings, ranges
 from sweeper.statistics.bootstrap import Floats, Redrawn, estimates, hypervolumes
 from sweeper.statistics.hypervolume import growth, hypervolume, volume_after
-from sweeper.statistics.pareto import dominated_share, non_dominated
+from sweeper.statistics.pareto import dominated_share
 from sweeper.statistics.round_numbers import round_values
 from sweeper.study.objectives import bound
 from trainables.errors import ConfigError
 
 LEVELS = 9  # at most so many levels at which studies are compared
-
-
-def finished(record: StudyRecords) -> list[TrialRecord]:
-    """Return the trials of `record` that are complete and have a finite value for every objective."""
-    return [
-        trial
-        for trial in record.complete
-        if all(_finite(trial.values.get(name)) for name in record.objectives)
-    ]
-
-
-def eligible(record: StudyRecords) -> list[TrialRecord]:
-    """Return the finished trials that keep the study's constraints: those that may be on the front."""
-    return [trial for trial in finished(record) if trial.feasible is not False]
-
-
-def _finite(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
-
-
-def values(record: StudyRecords) -> Floats:
-    """Return float (n, m): the eligible trials' objectives, in the order of ``record.objectives``."""
-    names = list(record.objectives)
-    rows = [[trial.values[name] for name in names] for trial in eligible(record)]
-    return np.array(rows, dtype=np.float64).reshape(-1, len(names))
-
-
-def front(record: StudyRecords) -> list[TrialRecord]:
-    """Return the eligible trials that no other dominates, the best in the first objective first."""
-    name, direction = next(iter(record.objectives.items()))
-    on_front = non_dominated(values(record), list(record.objectives.values()))
-    members = [trial for trial, member in zip(eligible(record), on_front, strict=True) if member]
-    return sorted(members, key=lambda trial: trial.values[name], reverse=direction == "maximize")
 
 
 def shared_reference(records: Sequence[StudyRecords]) -> dict[str, float]:
@@ -164,7 +131,7 @@ def compare(
         volumes = [None if again is None else _volumes(again, directions, corner) for again in drawn]
     tables = {record.study: values(record) for record in records}
     steps = [
-        growth(record.trials, {trial.number for trial in eligible(record)}, objectives, corner)
+        growth(record.trials, {t.number for t in eligible(record)}, objectives, corner, by=record.choosing())
         for record in records
     ]
     least = min((done[-1].seconds for done in steps if done), default=0.0)
@@ -211,6 +178,9 @@ def compare(
         bases = {study.basis for study in fitted}
     notes += interval_notes(records, bases)
     notes += studies_warning(records)
+    if len({record.on_validation for record in records if record.complete}) > 1:
+        names = ", ".join(f"'{record.study}'" for record in records if not record.on_validation)
+        notes.append(f"chosen by test accuracy, so that its hypervolume is too high: the front of {names}")
     warnings = {record.study: formatting.warnings(record.trials) for record in records}
     return replace(comparison, outcome=conclusion(comparison), notes=notes, warnings=warnings)
 
@@ -314,7 +284,7 @@ def _attained_by(
     name: str,
 ) -> list[Attained | None]:
     """Return what a study attains in the objective `name`, the second of `columns`, at each of `levels`."""
-    trials = eligible(record)
+    trials = counted(record)
     best, rows = attained(values(record)[:, columns], directions, levels)
     return [
         None

@@ -22,6 +22,10 @@ CONDITIONS = (
     "test",
     "seed",
     "identities",
+    "attacked",
+    "split_seed",
+    "prior_seed",
+    "judge_seed",
     "prior",
     "attack",
     "suite",
@@ -169,7 +173,14 @@ def _pair(first: StudyRecords, second: StudyRecords) -> tuple[Setup, Setup] | No
 def _shown(values: frozenset[str]) -> str:
     texts = [json.loads(text) for text in sorted(values)]
     return " or ".join(
-        "nothing" if v is None else f"{v:g}" if isinstance(v, float) else str(v) for v in texts
+        "nothing"
+        if v is None
+        else f"{v:g}"
+        if isinstance(v, float)
+        else f"{len(v)} of them, from {v[:3]}"
+        if isinstance(v, list) and len(v) > SHOWN
+        else str(v)
+        for v in texts
     )
 
 

@@ -282,7 +282,13 @@ def test_confirm_measures_the_stored_study_again(command, filled, cheap, monkeyp
     found = command("confirm", "cheap", "--seeds", 2, "--attacks", "gmi:cpu", "--near", 3)
     assert found.exit_code == 0, found.output
     assert (asked["name"], asked["budget"], asked["seeds"], asked["near"]) == ("cheap", 2, 2, 3)
-    assert asked["attacks"] == [{"kind": "gmi", "preset": "cpu"}]
+    assert asked["attacks"] == [{"kind": "gmi", "preset": "cpu"}] and asked["fresh"] is None
+    command("confirm", "cheap", "--fresh", "judge", "--fresh", "split")
+    assert (asked["fresh"], asked["seeds"]) == (("split", "judge"), None)
+    command("confirm", "cheap", "--fresh", "judge,seeds")
+    assert (asked["fresh"], asked["seeds"]) == (("seeds", "judge"), 3)
+    wrong = command("confirm", "cheap", "--fresh", "seed")
+    assert wrong.exit_code == 2 and "did you mean 'seeds'?" in wrong.stderr
     assert "not measured (--near): trials 7, 9" in found.stdout
     assert "WARNING: trial 0 under seed 1: out of memory" in found.stderr
 
@@ -293,6 +299,8 @@ def test_confirm_measures_the_stored_study_again(command, filled, cheap, monkeyp
     found = command("confirm", "cheap", "--attacks", "{kind: gmi}")
     assert found.exit_code == 130
     assert "sweeper confirm cheap --seeds 3 --attacks '{kind: gmi}'" in found.stderr
+    stopped = command("confirm", "cheap", "--fresh", "judge").stderr
+    assert "sweeper confirm cheap --fresh judge" in stopped
     assert command("confirm", "cheap", "--attacks", "3").exit_code == 2
     wrong = command("confirm", "cheep")
     assert wrong.exit_code == 2 and "did you mean 'cheap'?" in wrong.stderr

@@ -67,7 +67,7 @@ def plan(home, monkeypatch, capsys):
 def test_what_is_printed_is_the_study(plan):
     out = plan(search={"trials": 3, "seed": 4})
     assert parse_study(yaml.safe_load(out), "again") == parse_study(
-        DOCUMENT | {"search": {"trials": 3, "seed": 4}}, "test"
+        DOCUMENT | {"search": {"trials": 3, "seed": 4, "accuracy": "validation", "attacked": 1.0}}, "test"
     )
 
 

@@ -401,3 +401,21 @@ def test_a_verified_accuracy_that_is_searched_for_is_no_second_column(capsys):
     summary.show_front(records(document, objectives=objectives, reference_point=reference))
     out = capsys.readouterr().out
     assert rows(out)[0][1:4] == ["0.800", "0.150 [0.050, 0.250]", "conv2"]
+
+
+def test_it_says_which_images_chose_and_who_is_behind_on_the_others(capsys):
+    def row(number, tested, checked, attacked, **changes):
+        seen = {"validation_accuracy": checked, "attack_accuracy": attacked}
+        return trial(number, tested, attacked, searched=seen, feasible=True, **changes)
+
+    limit = "test_accuracy >= 0.65"
+    both = row(0, 0.6, 0.9, 0.5, missed=[limit]), row(1, 0.7, 0.5, 0.3)
+    way = {"validation_accuracy": "maximize", "attack_accuracy": "minimize"}
+    summary.show_front(records(*both, searched=way))
+    out = capsys.readouterr().out
+    assert [row[-1] for row in rows(out)] == ["front", "front, behind, misses limit"]
+    assert "Searched and chosen by validation accuracy" in out
+    assert "behind another member on test images: trials 0\n" in out
+    assert f"kept while searching, missed on test images, {limit}: 1 trials (0)" in out
+    summary.show_front(records(trial(0, 0.8, 0.2)))
+    assert "Searched and chosen by test accuracy" in capsys.readouterr().out

@@ -1,17 +1,21 @@
 """What is measured again, how it is kept, and what it says; over trials that take no time."""
 
 import json
+import sqlite3
 
 import numpy as np
+import optuna
 import pytest
 from records import as_study
 
 from sweeper.engine.confirm import confirm, near_front, parse_attacks, planned
+from sweeper.results.record_types import StudyRecords
 from sweeper.results.records import flat_row, study_records
 from sweeper.search.confirmation_log import Confirmation, stored_confirmation
 from sweeper.search.optuna_study import OptunaStudy
 from sweeper.search.reading import stored_trials
 from trainables.errors import ConfigError
+from trainables.storage.store import content_key
 
 # (accuracy, attack accuracy) as the search measured them. The third is near the front within its interval,
 # the fourth is nearer, the last is far from it.
@@ -255,3 +259,85 @@ def test_measurements_run_on_ray(home, searched, result, ray_address):
     found = confirm(study, home, seeds=2, near=0, run=run)
     assert (found.measured, found.planned, found.failures) == (4, 4, [])
     assert found.records.trials[0].confirmed.values["test_accuracy"] == pytest.approx(0.25)
+
+
+def test_how_near_a_trial_is_counts_in_what_the_search_saw():
+    def trial(number, tested, checked, high, on_front=False):
+        return {
+            "number": number,
+            "state": "complete",
+            "feasible": True,
+            "on_front": on_front,
+            "values": {"test_accuracy": tested, "attack_accuracy": 0.5},
+            "searched": {"validation_accuracy": checked, "attack_accuracy": 0.5},
+            "interval": {"validation_accuracy": [0.0, high], "test_accuracy": [0.0, 1.0]},
+        }
+
+    way = {"validation_accuracy": "maximize", "attack_accuracy": "minimize"}
+    trials = [
+        trial(0, 0.5, 0.9, 0.95, on_front=True),
+        trial(1, 0.99, 0.7, 0.85),  # ahead on test images, which do not count
+        trial(2, 0.4, 0.8, 0.95),
+    ]
+    assert near_front(as_study({"searched": way, "trials": trials})) == [2]
+
+
+EVERYTHING = ("seeds", "split", "prior", "judge")
+
+
+def test_what_is_fresh_is_the_same_for_all_trials(home, searched):
+    study = searched(search={"trials": 5})
+    records = study_records(home, study.name)
+    items, _ = planned(study, records, seeds=2, near=0, fresh=EVERYTHING)
+    assert [(item.member, item.replicate) for item in items] == [(0, 2), (1, 2), (0, 3), (1, 3)]
+    fresh_seeds = {"split_seed": 1, "prior_seed": 1, "judge_seed": 1}
+    assert all(item.changes == fresh_seeds and item.document.items() >= fresh_seeds.items() for item in items)
+    items, _ = planned(study, records, near=0, fresh=("judge",))  # the search's own targets, once
+    assert [(item.member, item.replicate, item.changes) for item in items] == [
+        (0, 1, {"judge_seed": 1}),
+        (1, 1, {"judge_seed": 1}),
+    ]
+    assert len(planned(study, records, near=0)[0]) == 6  # three seeds, if nobody says how many
+    with pytest.raises(ConfigError, match=r"2 of them cannot be counted \(--seeds, --fresh judge\)"):
+        planned(study, records, seeds=2, fresh=("judge",))
+
+
+def test_measurements_with_something_else_fresh_stay_apart(home, searched):
+    study = searched(search={"trials": 5})
+    records = study_records(home, study.name)
+    items, _ = planned(study, records, seeds=2, near=0)
+    older = Confirmation(study, home.storage, items, [])
+    measure(older, lambda member, seed: (0.8, 0.4))
+    read = study_records(home, study.name)
+    assert (list(read.confirmed.fresh), read.confirmed.seeds) == (["seeds"], 2)
+    items, _ = planned(study, records, seeds=1, near=0, fresh=("seeds", "judge"))
+    newer = Confirmation(study, home.storage, items, [], ("seeds", "judge"))
+    assert newer.complete == 0
+    measure(newer, lambda member, seed: (0.7, 0.3))
+    read = study_records(home, study.name)
+    assert (list(read.confirmed.fresh), read.confirmed.seeds) == (["seeds", "judge"], 1)
+    assert read.trials[0].confirmed.values["test_accuracy"] == pytest.approx(0.7)
+    assert dict(read.trials[0].confirmed.replicates[0].changes) == {"judge_seed": 1}
+    document = json.loads(json.dumps(read.to_json()))
+    assert document["confirmed"]["fresh"] == ["seeds", "judge"]
+    assert StudyRecords.from_json(document).to_json() == document
+    again = Confirmation(study, home.storage, planned(study, records, seeds=2, near=0)[0], [])
+    assert again.complete == 4  # they are not lost
+
+
+def test_a_confirmation_of_an_older_version_had_other_seeds_alone(home, searched):
+    study = searched(search={"trials": 5})
+    items, _ = planned(study, study_records(home, study.name), seeds=1, near=0)
+    source = Confirmation(study, home.storage, items, [])
+    older = [fresh(item, 0.8, 0.4) | {"replicate": item.replicate} for item in items]
+    key = content_key(attacks=[])
+    for item, result in zip(items, older, strict=True):
+        attributes = {"member": item.member, "attacks": key, "result": result}
+        source._optuna.add_trial(optuna.trial.create_trial(values=[0.8, 0.4], user_attrs=attributes))
+    url = home.storage.removeprefix("sqlite:///")
+    with sqlite3.connect(url) as database:
+        database.execute("delete from study_user_attributes where key = 'fresh'")
+    records = study_records(home, study.name)
+    assert list(records.confirmed.fresh) == ["seeds"]
+    assert records.trials[0].confirmed.values["test_accuracy"] == pytest.approx(0.8)
+    assert Confirmation(study, home.storage, items, []).finished

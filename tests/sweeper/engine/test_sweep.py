@@ -35,7 +35,8 @@ DRIVER = textwrap.dedent(
         report("target", 1, 2)
         time.sleep(0.3)
         x = trial["x"]
-        return {"values": {"test_accuracy": x, "attack_accuracy": x * x}}
+        return {"values": {"test_accuracy": x, "attack_accuracy": x * x},
+            "metrics": {"validation_accuracy": x}}
 
     study = parse_study(
         {

@@ -340,3 +340,40 @@ def test_the_page_has_both_judges_and_the_verified_accuracy(tmp_path):
     assert "Who judges" in shown and "2: onnx 85.0 % – – 70.0 % 25.0 %" in shown
     assert "verified ↓" in shown and "15.0 % 5.0 % – 25.0 %" in shown
     assert "Who judges" not in page([record("old", [complete(0, 0.9, 0.2)])], tmp_path)
+
+
+def test_it_says_which_images_chose_the_front(tmp_path):
+    way = {"validation_accuracy": "maximize", "attack_accuracy": "minimize"}
+    rows = [(0.6, 0.9, 0.5), (0.7, 0.5, 0.3), (0.99, 0.4, 0.4)]  # test, validation, attack
+    trials = [
+        complete(
+            number,
+            tested,
+            attacked,
+            searched={"validation_accuracy": checked, "attack_accuracy": attacked},
+            on_front=number < 2,
+            feasible=True,
+            missed=["test_accuracy >= 0.65"] if tested < 0.65 else [],
+        )
+        for number, (tested, checked, attacked) in enumerate(rows)
+    ]
+    shown = Page(page([record("tiny", trials) | {"searched": way}], tmp_path))
+    assert "2 of 3 trials on the front" in shown.text  # the last looks best on test images alone
+    assert "Searched and chosen by validation accuracy" in shown.text
+    assert "another member is better in everything than trial 0." in shown.text
+    assert "missed on test images: test_accuracy >= 0.65 (trial 0)" in shown.text
+    assert f"{0.7 * 0.7:.4f} hypervolume" in shown.text
+    assert "searched by validation accuracy 90.0 %" in shown.text
+    older = Page(page([record("tiny", trials)], tmp_path))
+    assert "Searched and chosen by test accuracy" in older.text
+
+
+def test_what_was_fresh_is_named(tmp_path):
+    again = {"seeds": 2, "values": {"test_accuracy": 0.7, "attack_accuracy": 0.2}}
+    again |= {"fresh": ["seeds", "judge", "people"]}
+    trials = [complete(0, 0.8, 0.2, confirmed=again)]
+    confirmed = {"attacks": [], "seeds": 2, "hypervolume": 0.5, "fresh": again["fresh"]}
+    shown = Page(page([record("tiny", trials) | {"confirmed": confirmed}], tmp_path))
+    words = "2 fresh seeds, a fresh judge, people whom the search did not attack"
+    assert f"measured again: at least {words}" in shown.text
+    assert f"({words})" in shown.text

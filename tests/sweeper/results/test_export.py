@@ -224,6 +224,8 @@ def test_a_target_of_each_seed_can_be_chosen(ran):
     fresh = TrialConfirmation(seeds=1, values={}, replicates=[Replicate(replicate=6)])
     trial = replace(trial, replicates=[Replicate(replicate=4), Replicate(replicate=5)], confirmed=fresh)
     assert list(trained_seeds(trial, 4)) == [4, 5, 6]
+    again = TrialConfirmation(seeds=1, values={}, replicates=[Replicate(replicate=4, values={"a": 1.0})])
+    assert trained_seeds(replace(trial, confirmed=again), 4)[4].values == {}  # the search's own
 
 
 def test_a_confirmed_trial_says_what_fresh_seeds_measured(ran):

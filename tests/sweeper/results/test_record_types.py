@@ -50,8 +50,11 @@ TRIAL = {
         "attacks": None,
         "replicates": [REPLICATE],
         "front_probability": 0.25,
+        "fresh": ["seeds", "judge"],
     },
     "stopped": {"epoch": 3, "attack_accuracy": 0.5, "verdict": "leaks less"},
+    "searched": {"b": 0.6},
+    "missed": ["a >= 0.55"],
 }
 STUDY = {
     "study": "mine",
@@ -59,7 +62,7 @@ STUDY = {
     "reference_point": {"a": 0.0},
     "hypervolume": 0.5,
     "trials": [TRIAL],
-    "confirmed": {"attacks": [{"kind": "kedmi"}], "seeds": 2, "hypervolume": 0.4},
+    "confirmed": {"attacks": [{"kind": "kedmi"}], "seeds": 2, "hypervolume": 0.4, "fresh": ["seeds"]},
     "verdict": "tells",
     "reason": "a text",
     "power": 0.9,
@@ -82,6 +85,7 @@ STUDY = {
         }
     ],
     "panels": {"answers": 3},
+    "searched": {"b": "maximize"},
 }
 
 

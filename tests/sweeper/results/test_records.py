@@ -3,6 +3,8 @@ import json
 import pytest
 
 import sweeper
+from sweeper.results.comparing.fronts import counted, front
+from sweeper.results.formatting import behind, missed, searched
 from sweeper.results.record_types import StudyRecords
 from sweeper.results.records import study_names, study_records
 from sweeper.results.summary import summary
@@ -44,7 +46,7 @@ def test_records_have_the_shape_that_front_prints(filled):
     assert first["seconds"] == {"target": 0.5, "attack": 0.25}
     assert first["interval"]["attack_accuracy"] == [0.125, 0.5]
     assert first["history"] == {"target": [{"loss": 2.0}, {"loss": 1.0}]}
-    assert records["trials"][2]["metrics"] == {"knn_distance": None}
+    assert records["trials"][2]["metrics"]["knn_distance"] is None
     assert records["trials"][3]["reason"] == "out of memory"
 
 
@@ -66,7 +68,7 @@ def test_what_misses_a_constraint_is_not_on_the_front(home, cheap, result):
     records = told(home, cheap(constraints=["test_accuracy >= 0.8"]), rows, result)
     assert [t["feasible"] for t in records["trials"]] == [True, False, True, True]
     assert [t["on_front"] for t in records["trials"]] == [True, False, False, True]
-    assert records["trials"][1]["reason"] == "misses test_accuracy >= 0.8"
+    assert records["trials"][1]["reason"] == "misses validation_accuracy >= 0.8"
     assert records["trials"][0]["reason"] is None
     assert records["hypervolume"] == pytest.approx(0.9 * 0.5 + 0.8 * 0.1)
 
@@ -118,7 +120,11 @@ def test_a_screened_trial_has_both_its_numbers_and_no_values(home, cheap, result
     rows = [{"values": values(0.9, 0.5)}, {"values": values(0.99, 0.01), "screening": screening}]
     records = told(home, cheap(search={"screening": True}), rows, result)
     beaten = records["trials"][1]
-    assert (beaten["state"], beaten["on_front"], beaten["values"]) == ("screened", False, {})
+    assert (beaten["state"], beaten["on_front"], beaten["values"]) == (
+        "screened",
+        False,
+        {"validation_accuracy": 0.99},  # of the target, which was trained in full
+    )
     assert beaten["screening"] == screening
     assert records["hypervolume"] == pytest.approx(0.9 * 0.5)
 
@@ -157,3 +163,58 @@ def test_the_noise_of_training_seeds_is_in_the_verdict_of_stored_controls(home, 
         found[name] = study_records(home, name)
     assert found["calm"].verdict == "tells" and "training seeds" in found["calm"].reason
     assert found["wild"].verdict == "cannot tell" and found["wild"].to_json()["remedies"]
+
+
+def chosen(home, cheap, result, rows, **changes):
+    """Return the records of trials given as accuracy on test and on validation images, attack accuracy."""
+    changed = [
+        {"values": values(tested, attacked), "metrics": {"validation_accuracy": checked}}
+        for tested, checked, attacked in rows
+    ]
+    return StudyRecords.from_json(told(home, cheap(**changes), changed, result))
+
+
+ROWS = [(0.95, 0.7, 0.5), (0.6, 0.9, 0.5), (0.7, 0.5, 0.3), (0.99, 0.4, 0.4)]
+
+
+def test_validation_images_choose_the_front_and_test_images_say_what_it_reaches(home, cheap, result):
+    records = chosen(home, cheap, result, ROWS)
+    assert dict(records.objectives) == {"test_accuracy": "maximize", "attack_accuracy": "minimize"}
+    assert dict(records.searched) == {"validation_accuracy": "maximize", "attack_accuracy": "minimize"}
+    # By validation (0.9, 0.5) and (0.5, 0.3); the last looks best on test images and is on no front.
+    assert [trial.number for trial in records.members] == [1, 2]
+    assert [trial.values["test_accuracy"] for trial in records.members] == [0.6, 0.7]
+    assert [trial.searched["validation_accuracy"] for trial in records.members] == [0.9, 0.5]
+    # On test images the second member is better in both: the first stays, and adds nothing.
+    assert [trial.number for trial in behind(records)] == [1]
+    assert records.hypervolume == pytest.approx(0.7 * 0.7)
+    assert [trial.number for trial in front(records)] == [2, 1]  # the highest test accuracy first
+    assert [trial.number for trial in counted(records)] == [2, 1]
+    assert "Searched and chosen by validation accuracy" in searched(records)
+
+
+def test_a_study_of_an_older_version_has_the_front_of_its_test_images(home, cheap, result):
+    records = chosen(home, cheap, result, ROWS, search={"accuracy": "test"})
+    assert dict(records.searched) == dict(records.objectives)
+    assert [trial.number for trial in records.members] == [2, 3]
+    assert records.hypervolume == pytest.approx(0.99 * 0.6 + 0.7 * 0.1)
+    assert [trial.number for trial in front(records)] == [3, 2]
+    assert len(counted(records)) == 4 and behind(records) == []
+    assert "chosen by test accuracy: that of the front is too high" in searched(records)
+
+
+def test_a_limit_kept_on_validation_images_and_missed_on_test_images_is_named(home, cheap, result):
+    records = chosen(home, cheap, result, ROWS, constraints=["test_accuracy >= 0.65"])
+    assert [trial.feasible for trial in records.trials] == [True, True, False, False]
+    assert records.trials[2].reason == "misses validation_accuracy >= 0.65"
+    assert [list(trial.missed) for trial in records.trials] == [[], ["test_accuracy >= 0.65"], [], []]
+    assert missed(records.trials) == {"test_accuracy >= 0.65": [1]}
+
+
+def test_a_study_may_search_for_the_validation_accuracy_itself(home, cheap, result):
+    objectives = {"validation_accuracy": "maximize", "attack_accuracy": "minimize"}
+    records = chosen(home, cheap, result, ROWS, objectives=objectives)
+    assert dict(records.searched) == objectives
+    assert records.trials[1].values == {"validation_accuracy": 0.9, "attack_accuracy": 0.5}
+    assert [trial.number for trial in records.members] == [1, 2]
+    assert searched(records) == "" and not records.on_validation

@@ -302,7 +302,7 @@ def test_trials_are_screened_against_the_front_so_far_and_count_as_tried(optuna_
         one = first if accuracy == 0.5 else source.ask()
         values = {"test_accuracy": accuracy, "attack_accuracy": attack}
         source.tell(one.number, result(accuracy, values=values))
-    rival = {"number": 1, "values": {"test_accuracy": 0.6, "attack_accuracy": 0.3}}
+    rival = {"number": 1, "values": {"validation_accuracy": 0.6, "attack_accuracy": 0.3}}
     fourth = source.ask()
     assert fourth.options == {"rivals": [rival]}
     screening = {"reason": "trial 1 is better even so", "test_accuracy": 0.4, "attack_accuracy": 0.5}
@@ -386,6 +386,11 @@ FROZEN = {
 }
 
 
+def measured(attacked):
+    accuracies = {"test_accuracy": 0.5, "validation_accuracy": 0.5}
+    return {"values": {"test_accuracy": 0.5, "attack_accuracy": attacked}, "metrics": accuracies}
+
+
 @pytest.mark.parametrize("sampler", ["tpe", "random", "grid", "nsga2"])
 def test_a_defense_without_effect_is_not_tried(tmp_path, sampler):
     """BiDO has no term where all of small_cnn is frozen: five assignments are left of six."""
@@ -394,7 +399,7 @@ def test_a_defense_without_effect_is_not_tried(tmp_path, sampler):
     tried = []
     while request := opened.ask():
         tried.append(request.assignment)
-        opened.tell(request.number, {"values": {"test_accuracy": 0.5, "attack_accuracy": 0.1 * len(tried)}})
+        opened.tell(request.number, measured(0.1 * len(tried)))
     assert len(tried) == 5
     assert {"target.freeze_point": "conv6", "defense.kind": "bido"} not in tried
     assert [trial["number"] for trial in stored_trials(opened._url, "frozen")[1]] == [0, 1, 2, 3, 4]
@@ -404,7 +409,7 @@ def test_one_without_effect_that_a_person_queued_says_why_it_was_not_run(tmp_pat
     study = Study(name="frozen", **FROZEN, search=Search(sampler="random", trials=20))
     opened = OptunaStudy(study, f"sqlite:///{tmp_path / 'optuna.db'}", tmp_path)
     first = opened.ask()
-    opened.tell(first.number, {"values": {"test_accuracy": 0.5, "attack_accuracy": 0.1}})
+    opened.tell(first.number, measured(0.1))
     queued = {"target.freeze_point": "conv6", "defense.kind": "bido"}
     optuna.load_study(study_name="frozen", storage=opened._url).enqueue_trial(queued)
     opened.ask()
@@ -463,3 +468,58 @@ def test_an_older_study_knows_no_data_until_they_are_recorded(cheap, home):
     assert source.sources_recorded
     with pytest.raises(ConfigError, match="must keep its data"):
         OptunaStudy(study, home.storage, home.root, sources=sources_of("b"))
+
+
+def apart(tested, checked, attacked):
+    """Return the changes of a result whose accuracies on test and validation images differ."""
+    return {
+        "values": {"test_accuracy": tested, "attack_accuracy": attacked},
+        "metrics": {"validation_accuracy": checked, "knn_distance": 2.0},
+    }
+
+
+def test_the_search_sees_validation_images_alone(optuna_study, home, result):
+    limits = {"constraints": ["test_accuracy >= 0.7"], "search": {"trials": 6, "screening": True}}
+    source = optuna_study(**limits)
+    for tested, checked in ((0.9, 0.6), (0.6, 0.8)):
+        request = source.ask()
+        assert source.values(result(0.5, **apart(tested, checked, 0.3)))["test_accuracy"] == tested
+        assert source.tell(request.number, result(0.5, **apart(tested, checked, 0.3))) == ""
+    _, trials = stored_trials(home.storage, "cheap")
+    assert [trial["values"] for trial in trials] == [[0.6, 0.3], [0.8, 0.3]]
+    violations = [trial["violations"] for trial in trials]
+    assert [list(violation) for violation in violations] == [["validation_accuracy >= 0.7"]] * 2
+    assert [violation["validation_accuracy >= 0.7"] for violation in violations] == pytest.approx([0.1, -0.1])
+    rival = {"number": 1, "values": {"validation_accuracy": 0.8, "attack_accuracy": 0.3}}
+    assert source.ask().options == {"rivals": [rival]}
+    assert source._optuna.metric_names == ["validation_accuracy", "attack_accuracy"]
+    assert source.notes["identity"]["accuracy"] == "validation"
+
+
+def test_a_trial_without_a_validation_accuracy_has_no_result(optuna_study, result):
+    source = optuna_study()
+    bare = result(0.5, metrics={"validation_accuracy": None})
+    assert "'validation_accuracy': None" in source.tell(source.ask().number, bare)
+    source = optuna_study(name="on_test", search={"accuracy": "test"})
+    assert source.tell(source.ask().number, bare) == ""
+
+
+def test_a_study_of_an_older_version_goes_on_as_it_began(optuna_study, home, result):
+    """Its definition names no accuracy: it searched on test images."""
+    older = optuna_study(search={"trials": 6, "accuracy": "test"})
+    older.tell(older.ask().number, result(0.5, **apart(0.9, 0.6, 0.3)))
+    assert "accuracy" not in older.notes["identity"]
+    again = optuna_study()  # the study file says nothing of it
+    assert again.study.search.accuracy == "test"
+    again.tell(again.ask().number, result(0.5, **apart(0.8, 0.5, 0.3)))
+    assert [trial["values"][0] for trial in stored_trials(home.storage, "cheap")[1]] == [0.9, 0.8]
+    with pytest.raises(ConfigError, match="changed since it began: accuracy: None -> 'validation'"):
+        optuna_study(search={"trials": 6, "accuracy": "validation"})
+
+
+def test_a_study_on_validation_images_stays_one(optuna_study, result):
+    source = optuna_study()
+    source.tell(source.ask().number, result(0.5))
+    assert optuna_study().study.search.accuracy == "validation"
+    with pytest.raises(ConfigError, match="changed since it began: accuracy: 'validation' -> None"):
+        optuna_study(search={"trials": 6, "accuracy": "test"})

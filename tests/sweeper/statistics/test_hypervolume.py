@@ -67,3 +67,16 @@ def test_a_thousand_trials_on_the_front_take_moments():
     assert process_time() - start < 5
     rows = np.arange(1000)[:, None] / 1000 * np.ones(2)
     assert steps[-1].volume == pytest.approx(hypervolume(rows, list(OBJECTIVES.values()), [0.0, 1.0]))
+
+
+def test_validation_images_may_choose_what_lowers_the_hypervolume():
+    trials = [trial(0, (0.9, 0.5), 10), trial(1, (0.5, 0.5), 10), trial(2, (0.9, 0.1), 10)]
+    by = {
+        0: (0.7, 0.5),
+        1: (0.8, 0.5),
+        2: (0.6, 0.6),
+    }  # the second looks better than the first; the third bad
+    steps = growth(trials, {0, 1, 2}, OBJECTIVES, [0.0, 1.0], by=by)
+    assert [step.volume for step in steps] == pytest.approx([0.45, 0.25, 0.25])
+    equal = growth(trials[:2], {0, 1}, OBJECTIVES, [0.0, 1.0], by={0: (0.7, 0.5), 1: (0.7, 0.5)})
+    assert [step.volume for step in equal] == pytest.approx([0.45, 0.45])  # both are members

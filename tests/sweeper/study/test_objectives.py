@@ -9,6 +9,7 @@ def test_figures_are_found_where_a_trial_puts_them():
     figures = {name: measured(result, name) for name in objective_metrics()}
     assert figures == {
         "test_accuracy": 0.5,
+        "validation_accuracy": None,
         "attack_accuracy": None,
         "attack_accuracy_verified": None,
         "knn_distance": 4.0,

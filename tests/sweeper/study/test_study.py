@@ -245,3 +245,15 @@ def test_what_the_configuration_shows_is_known_at_the_start(write):
         "pretraining": {"kind": "dataset", "data": TRIAL["private"] | {"population": "far"}}
     }
     assert known_warnings(load_study(write(trial=pretrained))) == []
+
+
+def test_one_accuracy_is_searched_for(cheap):
+    both = {"test_accuracy": "maximize", "validation_accuracy": "maximize"}
+    with pytest.raises(ConfigError, match="objectives must name one accuracy"):
+        cheap(objectives=both)
+    assert cheap(objectives=both, search={"accuracy": "test"}).searched == both
+    study = cheap(constraints=["test_accuracy >= 0.8"])
+    assert study.searched == {"validation_accuracy": "maximize", "attack_accuracy": "minimize"}
+    assert [str(limit) for limit in study.searched_limits] == ["validation_accuracy >= 0.8"]
+    with pytest.raises(ConfigError, match=r"search.accuracy must be .*'validation'.*got 'train'"):
+        cheap(search={"accuracy": "train"})

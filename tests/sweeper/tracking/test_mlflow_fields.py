@@ -87,8 +87,14 @@ def test_the_set_up_is_tagged_whatever_the_shape_of_the_document(cheap):
     assert of_trial.items() >= {**setup, "architecture": "resnet18"}.items()
     assert of_trial["warnings"] == "weak judge: 0.8; weak target: 0.1"
     of_study = study_tags(study, [as_trial(told), as_trial({**told, "number": 1})])
-    assert of_study == {**setup, "architecture": "small_cnn", "warnings": "weak judge: 0.8; weak target: 0.1"}
-    assert study_tags(cheap()) == {"warnings": "none"}
+    assert of_study == {
+        **setup,
+        "architecture": "small_cnn",
+        "searched": "validation_accuracy maximize, attack_accuracy minimize",
+        "warnings": "weak judge: 0.8; weak target: 0.1",
+    }
+    plain = study_tags(cheap(search={"accuracy": "test"}))
+    assert plain == {"searched": "test_accuracy maximize, attack_accuracy minimize", "warnings": "none"}
 
 
 def test_many_warnings_fit_into_a_tag(cheap):

@@ -182,3 +182,19 @@ def test_one_and_three_objectives_compare_too():
     found = compare([record("a", [(0.5, 0.5, 10.0), (0.9, 0.9, 5.0)], three)])
     assert found["studies"][0]["hypervolume"] == pytest.approx(0.5 * 0.5 * 10 + 0.4 * 0.1 * 5)
     assert found["attainment"][0]["attack_accuracy"]["a"]["value"] == 0.5
+
+
+def test_a_front_chosen_by_test_images_is_named_beside_one_that_was_not():
+    way = {"validation_accuracy": "maximize", "attack_accuracy": "minimize"}
+    point = {"values": {"test_accuracy": 0.8, "attack_accuracy": 0.2}, "feasible": True}
+    newer = as_study(
+        {
+            "study": "newer",
+            "searched": way,
+            "trials": [point | {"searched": {"validation_accuracy": 0.7, "attack_accuracy": 0.2}}],
+        }
+    )
+    older = as_study({"study": "older", "trials": [point]})
+    (note,) = [text for text in module.compare([newer, older]).notes if "chosen by test" in text]
+    assert note.endswith("the front of 'older'")
+    assert not [text for text in module.compare([older]).notes if "chosen by test" in text]
