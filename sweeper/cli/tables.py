@@ -13,7 +13,8 @@ from sweeper.results.confirmed import LIKELY
 from sweeper.results.controls import texts
 from sweeper.results.panels.show import sentences
 from sweeper.results.people import worst_off
-from sweeper.results.record_types import StudyConfirmation, StudyRecords, TrialRecord
+from sweeper.results.record_types import StudyConfirmation, StudyRecords
+from sweeper.results.trial_record import TrialRecord
 from sweeper.storage.home import Home
 from sweeper.study.objectives import bound
 from sweeper.study.study import Study

@@ -12,8 +12,8 @@ from sweeper.engine.progress import Display, spell
 from sweeper.engine.shared_stages import StageMaker
 from sweeper.results import formatting
 from sweeper.results.controls.figures import CURVES, beside_stopped, still_rising
-from sweeper.results.record_types import VALIDATION, TrialRecord
 from sweeper.results.stage_files import per_identity
+from sweeper.results.trial_record import VALIDATION, TrialRecord
 from sweeper.study.checks import control_options
 from sweeper.study.study import Study
 from trainables.runtime.background import JobStatus

@@ -11,7 +11,7 @@ from sweeper.engine.machines.cluster import TrialResources, machines
 from sweeper.engine.progress import Display, Warner, spell
 from sweeper.engine.remaining import Remaining
 from sweeper.results import formatting
-from sweeper.results.record_types import TrialRecord
+from sweeper.results.trial_record import TrialRecord
 from sweeper.search.ask_tell import TrialRequest, TrialSource
 from sweeper.storage.home import Home
 from sweeper.study.study import Study

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from sweeper.results.formatting import is_share
-from sweeper.results.record_types import TrialRecord
+from sweeper.results.trial_record import TrialRecord
 from sweeper.statistics.round_numbers import _step
 from sweeper.study.objectives import bound
 

@@ -14,7 +14,8 @@ from sweeper.report.point_labels import Labels
 from sweeper.results import formatting
 from sweeper.results.comparing.fronts import finished, front
 from sweeper.results.comparing.published import PublishedRecords, PublishedTrial
-from sweeper.results.record_types import StudyRecords, TrialRecord
+from sweeper.results.record_types import StudyRecords
+from sweeper.results.trial_record import TrialRecord
 from sweeper.statistics.pareto import non_dominated
 
 WIDTH, HEIGHT = 880, 540

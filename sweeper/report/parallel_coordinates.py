@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 
 from sweeper.report.text_width import shorten, text_width
 from sweeper.results import formatting
-from sweeper.results.record_types import TrialRecord
+from sweeper.results.trial_record import TrialRecord
 from sweeper.statistics.round_numbers import round_values
 
 WIDTH, HEIGHT = 880, 330

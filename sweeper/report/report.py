@@ -21,8 +21,9 @@ from sweeper.results.controls import texts
 from sweeper.results.importance import ENOUGH, importances
 from sweeper.results.panels.show import sentences
 from sweeper.results.people import recovered, worst_off
-from sweeper.results.record_types import StudyRecords, TrialRecord
+from sweeper.results.record_types import StudyRecords
 from sweeper.results.summary import summary
+from sweeper.results.trial_record import TrialRecord
 from sweeper.statistics.hypervolume import growth, work
 from trainables.storage.store import disk_errors
 

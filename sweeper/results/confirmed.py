@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from sweeper.results.record_types import StudyConfirmation, StudyRecords, TrialConfirmation
+from sweeper.results.record_types import StudyConfirmation, StudyRecords
+from sweeper.results.trial_record import TrialConfirmation
 from sweeper.search.replicates import combine
 from sweeper.statistics.hypervolume import hypervolume
 from sweeper.statistics.membership import front_probability

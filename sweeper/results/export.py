@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from sweeper.results.model_card import CARD, card
 from sweeper.results.one_data import check_one_data
-from sweeper.results.record_types import Replicate, StudyRecords, TrialRecord
+from sweeper.results.record_types import StudyRecords
 from sweeper.results.records import study_records
 from sweeper.results.stage_files import key_parts
+from sweeper.results.trial_record import Replicate, TrialRecord
 from sweeper.storage.home import Home
 from sweeper.study.loading import stored_study
 from trainables import __version__

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sweeper.results.controls.remedies import remedies
-from sweeper.results.record_types import Ends, StudyRecords, TrialRecord
+from sweeper.results.record_types import StudyRecords
+from sweeper.results.trial_record import Ends, TrialRecord
 from sweeper.study.metrics import SHARE, find_metric
 from trainables.results import count_behind, upper_bound
 

@@ -17,7 +17,7 @@ from optuna.distributions import (
 from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.study import StudyDirection
 
-from sweeper.results.record_types import TrialRecord
+from sweeper.results.trial_record import TrialRecord
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sweeper.results.record_types import Replicate, StudyRecords, TrialRecord
+from sweeper.results.record_types import StudyRecords
+from sweeper.results.trial_record import Replicate, TrialRecord
 
 Machines = Mapping[str, Mapping[str, Any] | None]  # stage -> what it was made on
 Groups = Mapping[str, Mapping[int, Sequence[Machines]]]  # name -> trial -> those of each of its seeds

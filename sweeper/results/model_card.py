@@ -8,14 +8,8 @@ from sweeper.results import formatting
 from sweeper.results.machines import STAGES, Machines, machines_text
 from sweeper.results.panels.show import sentences
 from sweeper.results.people import recovered, spelled, worst_off
-from sweeper.results.record_types import (
-    AttackFigures,
-    Ends,
-    Replicate,
-    StudyRecords,
-    TrialConfirmation,
-    TrialRecord,
-)
+from sweeper.results.record_types import StudyRecords
+from sweeper.results.trial_record import AttackFigures, Ends, Replicate, TrialConfirmation, TrialRecord
 from sweeper.study.metrics import TrialMetric, column_metrics, trial_metrics
 from trainables.storage.documents import FILE_KNOBS
 

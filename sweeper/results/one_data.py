@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from sweeper.results.record_types import StudyRecords, TrialRecord
+from sweeper.results.record_types import StudyRecords
+from sweeper.results.trial_record import TrialRecord
 from trainables.errors import ConfigError
 
 ROLES = {"private": "private data", "public": "public data", "pretraining": "pre-training data"}

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 from sweeper.results.formatting import percent
 from sweeper.results.person_record import PersonRecord
-from sweeper.results.record_types import TrialRecord
 from sweeper.results.stage_files import Judged, judged_attacks
+from sweeper.results.trial_record import TrialRecord
 from trainables.results import upper_bound
 
 

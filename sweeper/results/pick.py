@@ -12,7 +12,8 @@ from sweeper.results.confirmed import LIKELY
 from sweeper.results.controls import texts
 from sweeper.results.controls.figures import LESS
 from sweeper.results.one_data import check_one_data
-from sweeper.results.record_types import StudyRecords, TrialConfirmation, TrialRecord
+from sweeper.results.record_types import StudyRecords
+from sweeper.results.trial_record import TrialConfirmation, TrialRecord
 from sweeper.statistics.membership import drawn_means
 from trainables.errors import ConfigError, TrialError
 

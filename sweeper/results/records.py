@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from sweeper.results.controls.assessment import assessed
 from sweeper.results.one_data import check_one_data
-from sweeper.results.record_types import StudyRecords, TrialRecord
+from sweeper.results.record_types import StudyRecords
+from sweeper.results.trial_record import TrialRecord
 from sweeper.storage.home import Home, open_home
 from sweeper.study.constraints import Constraint, parse_constraint
 from sweeper.study.objectives import measured, reference_point, searched_accuracy, searched_name

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from sweeper.results.record_types import AttackFigures, Ends, StudyRecords, TrialConfirmation, TrialRecord
+from sweeper.results.record_types import StudyRecords
+from sweeper.results.trial_record import AttackFigures, Ends, TrialConfirmation, TrialRecord
 from sweeper.statistics.seed_noise import PooledNoise, pooled
 
 NEEDED = ("attack_accuracy", "test_accuracy")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sweeper.results.record_types import Replicate, TrialRecord
+from sweeper.results.trial_record import Replicate, TrialRecord
 
 Floats = NDArray[np.float64]
 Index = dict[tuple[Path, str], dict[tuple[str, str], Path]]  # store, stage -> keys of attack, judge -> folder

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from statistics import NormalDist
 
 from sweeper.results import formatting
-from sweeper.results.record_types import StudyRecords, TrialRecord
+from sweeper.results.record_types import StudyRecords
 from sweeper.results.stage_files import per_identity
+from sweeper.results.trial_record import TrialRecord
 from sweeper.statistics.paired import LEVEL, paired_test
 from sweeper.statistics.power import smallest_difference
 

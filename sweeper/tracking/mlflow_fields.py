@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from sweeper.results import formatting
-from sweeper.results.record_types import TrialRecord
+from sweeper.results.trial_record import TrialRecord
 from sweeper.study.study import Study
 from trainables.errors import ConfigError
 

@@ -15,7 +15,8 @@ from typing import Any
 
 from filelock import FileLock
 
-from sweeper.results.record_types import StudyRecords, TrialConfirmation, TrialRecord
+from sweeper.results.record_types import StudyRecords
+from sweeper.results.trial_record import TrialConfirmation, TrialRecord
 from sweeper.storage.databases import sqlite_file, write_ahead
 from sweeper.storage.home import Home
 from sweeper.study.study import Study

@@ -22,8 +22,8 @@ import torch
 import yaml
 
 from sweeper.engine.confirm import planned
-from sweeper.results.record_types import TrialConfirmation, TrialRecord
 from sweeper.results.records import study_records
+from sweeper.results.trial_record import TrialConfirmation, TrialRecord
 from sweeper.search.ask_tell import TrialSource
 from sweeper.search.confirmation_log import Confirmation
 from sweeper.search.optuna_study import OptunaStudy

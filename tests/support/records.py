@@ -1,6 +1,7 @@
 """Records of tests, written as the JSON of `sweeper front`, with defaults for what a test is not about."""
 
-from sweeper.results.record_types import StudyRecords, TrialRecord
+from sweeper.results.record_types import StudyRecords
+from sweeper.results.trial_record import TrialRecord
 
 OBJECTIVES = {"test_accuracy": "maximize", "attack_accuracy": "minimize"}
 

@@ -36,7 +36,8 @@ from sweeper.results.comparing.resample import (
 )
 from sweeper.results.machines import studies_warning
 from sweeper.results.one_data import check_one_data
-from sweeper.results.record_types import StudyRecords, TrialRecord
+from sweeper.results.record_types import StudyRecords
+from sweeper.results.trial_record import TrialRecord
 from sweeper.statistics.attainment import attained, crossings, ranges
 from sweeper.statistics.bootstrap import Floats, Redrawn, estimates, hypervolumes
 from sweeper.statistics.hypervolume import growth, hypervolume, volume_after

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sweeper.results.comparing.published import PublishedTrial
-from sweeper.results.record_types import StudyConfirmation, TrialRecord
+from sweeper.results.record_types import StudyConfirmation
+from sweeper.results.trial_record import TrialRecord
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sweeper.results.one_data import same_images
-from sweeper.results.record_types import StudyRecords, TrialRecord
+from sweeper.results.record_types import StudyRecords
 from sweeper.results.stage_files import attack_folders, key_parts, stage_folder
+from sweeper.results.trial_record import TrialRecord
 from trainables.errors import ConfigError
 
 Flat = dict[str, Any]

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from sweeper.results.record_types import StudyRecords, TrialRecord
+from sweeper.results.record_types import StudyRecords
+from sweeper.results.trial_record import TrialRecord
 from sweeper.statistics.bootstrap import Floats
 from sweeper.statistics.pareto import non_dominated
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweeper.results.record_types import StudyRecords, TrialRecord
+from sweeper.results.record_types import StudyRecords
+from sweeper.results.trial_record import TrialRecord
 from trainables.errors import ConfigError
 from trainables.storage.documents import suggestion
 

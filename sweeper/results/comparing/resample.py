@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from sweeper.results.comparing.comparison_types import AttainedEstimate, VolumeEstimate
-from sweeper.results.record_types import TrialRecord
 from sweeper.results.seed_noise import pooled_noise
 from sweeper.results.stage_files import per_identity, per_image
+from sweeper.results.trial_record import TrialRecord
 from sweeper.statistics.bootstrap import DRAWS, DRAWS_OF_THREE, Redrawn, by_identities, by_intervals
 from sweeper.statistics.cross_fitting import (
     CrossFitted,

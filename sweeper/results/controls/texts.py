@@ -5,7 +5,7 @@ from typing import Any
 
 from sweeper.results import formatting
 from sweeper.results.controls.figures import LESS, NO_LESS, UNKNOWN, budget_curve
-from sweeper.results.record_types import TrialRecord
+from sweeper.results.trial_record import TrialRecord
 
 RISING = "still rising: the second half of the steps finds more people, and still more steps may find more"
 TARGETS = {"undefended": "the undefended target", "positive": "the target that must leak"}

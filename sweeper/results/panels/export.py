@@ -15,8 +15,8 @@ from sweeper.results.panels.layout import panel as composed
 from sweeper.results.panels.layout import png
 from sweeper.results.panels.page import render
 from sweeper.results.panels.selection import Attacked, Panel, People, controls, pairs, reconstructions
-from sweeper.results.record_types import TrialRecord
 from sweeper.results.records import study_records
+from sweeper.results.trial_record import TrialRecord
 from sweeper.storage.home import Home
 from sweeper.study.loading import stored_study
 from trainables.errors import ConfigError

@@ -11,8 +11,8 @@ from sweeper.engine import sweep as sweep_module
 from sweeper.engine.controls import measure, measure_stopped, rising, stopped_request
 from sweeper.engine.progress import Silent, Warner
 from sweeper.engine.runner import run_trials
-from sweeper.results.record_types import TrialRecord
 from sweeper.results.records import study_records
+from sweeper.results.trial_record import TrialRecord
 from sweeper.search.optuna_study import OptunaStudy
 from sweeper.search.reading import CONTROLS, STOPPED, stored_notes
 from trainables.runtime.background import JobStatus

@@ -15,8 +15,8 @@ from PIL import Image
 
 from sweeper.results import formatting
 from sweeper.results.export import export, find_trial, trained_seeds
-from sweeper.results.record_types import Replicate, TrialConfirmation
 from sweeper.results.records import study_records
+from sweeper.results.trial_record import Replicate, TrialConfirmation
 from sweeper.search.optuna_study import OptunaStudy
 from sweeper.study.loading import parse_study
 from trainables.config import load_trial

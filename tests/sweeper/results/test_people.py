@@ -8,7 +8,8 @@ from records import as_study, as_trial
 
 from sweeper.results.people import recovered, worst_off
 from sweeper.results.person_record import PersonRecord
-from sweeper.results.record_types import Replicate, StudyRecords, TrialConfirmation
+from sweeper.results.record_types import StudyRecords
+from sweeper.results.trial_record import Replicate, TrialConfirmation
 from trainables.errors import ConfigError
 
 NAMES = ["id_a", "id_b", "id_c"]

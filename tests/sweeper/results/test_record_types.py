@@ -4,7 +4,8 @@ from dataclasses import fields
 import pytest
 
 from sweeper.results.comparing.published import points
-from sweeper.results.record_types import StudyRecords, TrialRecord
+from sweeper.results.record_types import StudyRecords
+from sweeper.results.trial_record import TrialRecord
 
 ATTACK = {"kind": "gmi", "threat_model": "white-box", "interval": [0.1, 0.3], "metrics": {"x": None}}
 REPLICATE = {

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from records import as_trial
 
-from sweeper.results.record_types import Replicate
 from sweeper.results.stage_files import attack_folders, per_identity, per_image
+from sweeper.results.trial_record import Replicate
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.results.record_types import TrialConfirmation
 from sweeper.results.records import study_records
+from sweeper.results.trial_record import TrialConfirmation
 from sweeper.search.noise_replicates import NoiseReplicates
 from sweeper.search.optuna_study import OptunaStudy
 from sweeper.tracking import mlflow_tracker

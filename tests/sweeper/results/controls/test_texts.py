@@ -2,7 +2,7 @@ import pytest
 
 from sweeper.results.controls.figures import LESS, NO_LESS, UNKNOWN
 from sweeper.results.controls.texts import budget_sentence, rising_warning, stopped_sentence
-from sweeper.results.record_types import TrialRecord
+from sweeper.results.trial_record import TrialRecord
 
 
 def trial(verdict, p=0.01):

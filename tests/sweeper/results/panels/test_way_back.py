@@ -8,8 +8,8 @@ from click.testing import CliRunner
 
 from sweeper.cli.app import main
 from sweeper.results.model_card import card
-from sweeper.results.record_types import Replicate
 from sweeper.results.records import study_records
+from sweeper.results.trial_record import Replicate
 
 
 @pytest.fixture(scope="module")
