@@ -55,8 +55,8 @@ def check_fresh(config: "TrialConfig", fresh: Sequence[str]) -> None:
     """Raise `ConfigError` for something that cannot be fresh; `config` is a trial with all of it."""
     if "judge" in fresh and not any(map(_trains, config.judges)):
         raise ConfigError(
-            f"judge '{config.judge.kind}' is not trained here, so no seed makes it another (--fresh judge); leave "
-            "that out"
+            f"judge '{config.judge.kind}' is not trained here, so no seed makes it another (--fresh judge); "
+            "leave that out"
         )
     if "prior" in fresh and not any(map(_trains, (plan.prior for plan in config.attack))):
         raise ConfigError(
