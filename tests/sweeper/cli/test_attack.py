@@ -116,11 +116,11 @@ def test_the_time_is_told_as_a_range_and_warnings_before_the_attacks_and_beside_
 
 def test_what_to_know_of_the_data_is_said(place):
     root = write_people(place / "people", "a", "b", "c", "d")
-    (root / "a" / "7.heic").write_bytes(b"x")
+    (root / "a" / "7.cr2").write_bytes(b"x")
     words = ["model.pt", "--study", "mine.yaml", "--home", "home", "-f", "json"]
     done = call(*words, "-S", f"trial.private={{kind: image_folder, root: {root}}}")
     assert done.exit_code == 0, done.output
-    said = "private data: left out 1 file that cannot be read as images: 1 .heic"
+    said = "private data: left out 1 file that cannot be read as images: 1 .cr2"
     assert f"WARNING: {said}" in done.stderr
     assert any(said in text for text in json.loads(done.stdout)["warnings"])
 

@@ -174,14 +174,14 @@ def test_what_a_trial_would_get_of_this_machine(plan, resources, line):
 
 def test_data_warnings_and_a_contact_sheet_are_shown_before_any_work(plan, home, tmp_path):
     private = str(write_people(tmp_path / "private", "ada", "bob"))
-    (tmp_path / "private" / "ada" / "9.heic").write_bytes(b"x")
+    (tmp_path / "private" / "ada" / "9.cr2").write_bytes(b"x")
     public = str(write_pictures(tmp_path / "public", "1.png", "2.png", first=50, size=(48, 32)))
     folders = {
         "private": {"kind": "image_folder", "root": private, "fit": "pad"},
         "public": {"kind": "image_folder", "root": public},
     }
     out = plan(trial=DOCUMENT["trial"] | folders)
-    assert "# WARNING: private data: left out 1 file that cannot be read as images: 1 .heic" in out
+    assert "# WARNING: private data: left out 1 file that cannot be read as images: 1 .cr2" in out
     place = home.study("tiny") / "contact_sheet.png"
     assert f"# contact sheet: {place} (what training will see; private images: it is kept in the home" in out
     with Image.open(place) as sheet:
