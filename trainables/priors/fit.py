@@ -61,7 +61,7 @@ def invert(networks: PriorNetworks, images: Tensor, *, run: Run) -> Tensor:
     drawn = torch.randn(POOL, networks.latent_size, generator=run.stream("prior", "inversion"))
     pool = drawn.to(images.device)
     with torch.no_grad():
-        pictures = torch.cat([networks.generator(some) for some in pool.split(MOST)])
+        pictures = torch.cat([networks.generator(some) for some in torch.split(pool, MOST)])
         nearest = torch.cdist(images.flatten(1), pictures.flatten(1)).argmin(1)
     with torch.enable_grad():
         latents = pool[nearest].requires_grad_(True)
