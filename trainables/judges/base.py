@@ -37,6 +37,9 @@ class Judge(Method):
         """Return the passes over the private images; as a knob, it is what a miniature run shortens to 1."""
         return 1
 
+    def check_size(self, image_size: int) -> None:
+        """Raise `ConfigError` if the judge cannot see images of `image_size` pixels; most see all sizes."""
+
     def fit(self, split: Split, *, run: Run) -> dict[str, Any]:
         """Return what `restore` needs, fit for ``torch.save`` and weights-only loading.
 
