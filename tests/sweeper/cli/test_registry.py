@@ -96,7 +96,7 @@ def test_an_architecture_of_a_library_is_shown_with_its_freeze_points():
     shown = CliRunner().invoke(main, ["list", "architectures", "torchvision:resnext50_32x4d"])
     assert shown.exit_code == 0
     assert "freeze points: none, conv1, layer1_0, layer1_1" in shown.stdout
-    wrong = CliRunner().invoke(main, ["list", "architectures", "torchvision:resnext5"])
+    wrong = CliRunner().invoke(main, ["list", "architectures", "torchvision:resnext50_32x4"])
     assert wrong.exit_code == 2 and "did you mean 'resnext50_32x4d'?" in wrong.stderr
     assert "torchvision:NAME or timm:NAME" in CliRunner().invoke(main, ["list", "architectures"]).stdout
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainables.errors import TrialError
+from trainables.errors import ConfigError, TrialError
 from trainables.priors.surrogates import SURROGATES, build, check_names, teach
 
 
