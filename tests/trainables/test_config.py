@@ -310,3 +310,29 @@ def test_a_path_may_begin_with_the_home(tmp_path, monkeypatch):
     assert absolute_paths(template)["private"]["root"] == faces
     elsewhere = {**template, "private": {"root": "a~b/~", "kind": "image_folder"}}
     assert load_trial(elsewhere).private.root == "a~b/~"
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        (
+            {"target__architecture": "inception_v3"},
+            r"inception_v3 expects .* 75 pixels; got 32 \(image_size\)",
+        ),
+        ({"judge__architecture": "inception_v3"}, r"got 32 \(image_size, and no judge.input_size\)"),
+        ({"judge__architecture": "inception_v3", "judge__input_size": 74}, r"got 74 \(judge.input_size\)"),
+        ({"target__architecture": "torchvision:resnet19"}, r"got 'resnet19'; did you mean 'resnet18'"),
+        (
+            {"target__architecture": "torchvision:resnet18", "target__freeze_point": "layer9"},
+            r"none, conv1, layer1_0",
+        ),
+    ],
+)
+def test_an_architecture_that_does_not_fit_is_an_error_at_once(params, message):
+    with pytest.raises(ConfigError, match=message):
+        load_trial(changed(**params))
+
+
+def test_an_architecture_of_a_library_survives_a_round_trip():
+    config = load_trial(changed(target__architecture="torchvision:resnet18", target__freeze_point="layer2_1"))
+    assert load_trial(document(config)) == config
