@@ -129,7 +129,8 @@ def test_controls_are_priced_one_after_the_other(plan):
     # budget curves are parts; an evaluation of each and of six points.
     low, high = 10 + 5 * 2 + 6 * 3 + 12 * 1, 14 + 5 * 4 + 6 * 5 + 12 * 1
     assert f"# controls, one after the other: {spell_range(Duration(low=low, high=high))}, " in out
-    work = Duration(low=99 + low, high=140 + high)
+    runs = 4 + 2 * 2  # a defended and an undefended trial under two seeds more
+    work = Duration(low=75 + runs * 6 + low, high=100 + runs * 10 + high)
     assert f"in all {spell_range(work)} of work" in out
     assert "# controls" not in plan(search={"trials": 4}, controls=False)
 
