@@ -10,6 +10,7 @@ from picture_folders import write_people
 
 from sweeper.cli.app import main
 from sweeper.cli.attack import order_warnings
+from sweeper.results import formatting
 from trainables.config import load_trial
 from trainables.stages.class_map import reorder
 from trainables.stages.data import load_data
@@ -72,12 +73,13 @@ def test_several_judges_and_the_verified_accuracy_are_shown(place):
     shown = call(*words)
     assert shown.exit_code == 0, shown.output
     result = json.loads(call(*words, "-f", "json").stdout)
-    low, high = result["attacks"]["gmi"]["verified"]
-    figure = result["attacks"]["gmi"]["metrics"]["attack_accuracy_verified"]
-    assert "verified" in shown.stdout and f"{figure:.3f} [{low:.3f}, {high:.3f}]" in shown.stdout
+    ends, name = result["attacks"]["gmi"]["verified"], "attack_accuracy_verified"
+    figure = result["attacks"]["gmi"]["metrics"][name]
+    reached = formatting.decimals(name, figure, ends, result["people"]["attacked"])
+    assert "verified" in shown.stdout and reached in shown.stdout
     agreement = result["metrics"]["judge_2.agreement"]
     assert f"names whom the first names in {100 * agreement:.1f} %" in " ".join(shown.stdout.split())
-    assert result["interval"]["attack_accuracy_verified"] == [low, high]
+    assert result["interval"]["attack_accuracy_verified"] == ends
 
 
 @pytest.mark.parametrize(
