@@ -18,6 +18,7 @@ from trainables.attacks.mirror_blackbox import MirrorBlackbox
 from trainables.attacks.plg import PLG
 from trainables.attacks.ppa import PPA
 from trainables.attacks.rlb import RLB
+from trainables.attacks.smile import SMILE
 from trainables.attacks.vmi import VMI
 from trainables.datasets.base import Images
 from trainables.method import LENGTH, knobs_marked
@@ -48,6 +49,7 @@ SMALL: dict[str, Attack] = {
     ),
     "mirror": Mirror(pool=20, starts=2, iterations=5),
     "mirror_blackbox": MirrorBlackbox(pool=20, population=6, generations=4),
+    "smile": SMILE(pool=20, surrogate="small_cnn", experts=2, epochs=2, batch_size=8, iterations=5, budget=6),
     "brep": BREP(points=8, radius=0.5, iterations=6, calls=8, start_batch=32, start_queries=512),
     "kedmi": KEDMI(iterations=6, restarts=2, group=1),  # a larger group couples the identities in it
     "lomma_gmi": LommaGMI(iterations=6, restarts=2, students=("small_cnn",), student_epochs=1),
@@ -58,6 +60,7 @@ DRAWN = {
     "ppa": lambda generator, styles: generator.synthesis(styles),
     "mirror": lambda generator, styles: generator.synthesis(generator.truncate(styles, 0.7, 8)),
     "mirror_blackbox": lambda generator, styles: generator.synthesis(generator.truncate(styles, 0.7, 8)),
+    "smile": lambda generator, styles: generator.synthesis(generator.truncate(styles, 0.7, 8)),
 }
 # attacks whose images take more than their latents: their own tests look at that
 BEYOND_LATENTS = ("if_gmi",)

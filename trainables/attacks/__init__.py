@@ -13,6 +13,7 @@ from trainables.attacks.mirror_blackbox import MirrorBlackbox
 from trainables.attacks.plg import PLG
 from trainables.attacks.ppa import PPA
 from trainables.attacks.rlb import RLB
+from trainables.attacks.smile import SMILE
 from trainables.attacks.vmi import VMI
 
 ATTACKS: dict[str, type[Attack]] = {
@@ -24,6 +25,7 @@ ATTACKS: dict[str, type[Attack]] = {
     "if_gmi": IFGMI,
     "mirror": Mirror,
     "mirror_blackbox": MirrorBlackbox,
+    "smile": SMILE,
     "brep": BREP,
     "rlb": RLB,
     "vmi": VMI,
