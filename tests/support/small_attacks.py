@@ -7,7 +7,7 @@ from trainables.architectures.base import Classifier
 from trainables.attacks import ATTACKS
 from trainables.attacks.base import Attack
 from trainables.attacks.brep import BREP
-from trainables.attacks.gmi import GMI
+from trainables.attacks.gmi import GMI, PPDGGMI
 from trainables.attacks.if_gmi import IFGMI
 from trainables.attacks.kedmi import KEDMI
 from trainables.attacks.lokt import LOKT
@@ -16,7 +16,7 @@ from trainables.attacks.map import MAP
 from trainables.attacks.mirror import Mirror
 from trainables.attacks.mirror_blackbox import MirrorBlackbox
 from trainables.attacks.plg import PLG
-from trainables.attacks.ppa import PPA
+from trainables.attacks.ppa import PPA, PPDGPPA
 from trainables.attacks.rlb import RLB
 from trainables.attacks.smile import SMILE
 from trainables.attacks.vmi import VMI
@@ -37,6 +37,20 @@ SMALL: dict[str, Attack] = {
     "plg": PLG(iterations=5, restarts=2),
     "lokt": LOKT(iterations=5, restarts=2),
     "ppa": PPA(candidates=20, starts=3, iterations=5, rounds=2, kept=2),
+    "ppdg_gmi": PPDGGMI(
+        iterations=4, restarts=3, points=2, views=3, public_images=3, epochs=2, batch_size=2, critic_steps=2
+    ),
+    "ppdg_ppa": PPDGPPA(
+        candidates=20,
+        starts=3,
+        iterations=5,
+        rounds=2,
+        kept=2,
+        points=2,
+        inversion_steps=4,
+        tuning_steps=3,
+        features="pixels",
+    ),
     "if_gmi": IFGMI(
         candidates=20,
         starts=3,
@@ -63,7 +77,7 @@ DRAWN = {
     "smile": lambda generator, styles: generator.synthesis(generator.truncate(styles, 0.7, 8)),
 }
 # attacks whose images take more than their latents: their own tests look at that
-BEYOND_LATENTS = ("if_gmi",)
+BEYOND_LATENTS = ("if_gmi", "ppdg_gmi", "ppdg_ppa")
 IDENTITIES = torch.tensor([3, 0, 2])
 CLASSES = 5
 
@@ -81,7 +95,7 @@ def styled(_: Classifier) -> PriorNetworks:
 
 # attacks that want a prior of their own kind: how to make one for a target; its latents are 6 numbers
 PRIORS_OF = {
-    **dict.fromkeys((*DRAWN, *BEYOND_LATENTS), styled),
+    **dict.fromkeys((*DRAWN, "if_gmi", "ppdg_ppa"), styled),
     "kedmi": lambda _: KEDMIPrior(width=2, latent_size=6).build(32, CLASSES),
     "plg": lambda _: PLGPrior(width=2, latent_size=5).build(32, CLASSES),
     "lokt": taught,

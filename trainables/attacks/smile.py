@@ -50,7 +50,7 @@ from trainables.training.classifier import Normalization
 
 
 def check_nevergrad() -> None:
-    """Raise `ConfigError` naming the extra if nevergrad is not installed, without the seconds of importing it."""
+    """Raise `ConfigError` naming the extra if nevergrad is not installed; importing it takes seconds."""
     if importlib.util.find_spec("nevergrad") is None:
         raise ConfigError(
             "attack 'smile' expects nevergrad, the extra 'nevergrad' of this package; got no such module; "
@@ -252,7 +252,7 @@ class SMILE(PoolSearch):
     ) -> tuple[Tensor, Tensor]:
         """Return the best styles asked about (n, W), and the best log probability so far, (n, budget).
 
-        starts: (n, W), pool: (M, W), both on the CPU.  first: of the identities, in the name of what is saved.
+        starts: (n, W), pool: (M, W), both on the CPU.  first: in the name of what is saved.
         The answers are saved, and told to a new optimizer when the work goes on: it asks the same again.
         """
         name = f"evolution-{first}-{first + len(starts)}"
