@@ -86,7 +86,7 @@ def test_ppdg_gmi():
         group=7,
         tunings=2,
         points=2,
-        views=3,
+        rating_views=3,
         public_images=7,
         epochs=2,
         batch_size=4,
@@ -196,7 +196,7 @@ def test_the_prior_that_was_given_stays(kind):
     """Also where the networks' weights take gradients, and through two identities."""
     prior = toys.prior(kind)
     before = copy.deepcopy(prior.generator.state_dict())
-    few = {"restarts": 2, "iterations": 2, "views": 2, "epochs": 1, "batch_size": 4}
+    few = {"restarts": 2, "iterations": 2, "rating_views": 2, "epochs": 1, "batch_size": 4}
     attack = (
         PPDGGMI(**few)
         if kind == "gmi"

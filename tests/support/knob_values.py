@@ -135,7 +135,7 @@ CROPS_CHANGES = {
 }
 TUNED_GAN = {
     "points": 2,
-    "views": 2,
+    "rating_views": 2,
     "public_images": 8,
     "epochs": 2,
     "batch_size": 4,
@@ -145,7 +145,7 @@ TUNED_GAN = {
 TUNED_GAN_CHANGES = {
     "tunings": 2,
     "points": 1,
-    "views": To(9, {"points": 1}),
+    "rating_views": To(9, {"points": 1}),
     "public_images": 9,
     "epochs": 3,
     "batch_size": 5,

@@ -38,7 +38,14 @@ SMALL: dict[str, Attack] = {
     "lokt": LOKT(iterations=5, restarts=2),
     "ppa": PPA(candidates=20, starts=3, iterations=5, rounds=2, kept=2),
     "ppdg_gmi": PPDGGMI(
-        iterations=4, restarts=3, points=2, views=3, public_images=3, epochs=2, batch_size=2, critic_steps=2
+        iterations=4,
+        restarts=3,
+        points=2,
+        rating_views=3,
+        public_images=3,
+        epochs=2,
+        batch_size=2,
+        critic_steps=2,
     ),
     "ppdg_ppa": PPDGPPA(
         candidates=20,

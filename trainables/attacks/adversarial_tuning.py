@@ -50,12 +50,12 @@ class AdversarialTuning(PseudoPrivate):
 
     All weights of both are trained as those of the prior `gmi`, on batches of both kinds mixed at random.
 
-    views: random views of each reconstruction over which the target rates it, see `rate`.
+    rating_views: random views of each reconstruction over which the target rates it, see `rate`.
     public_images: at most; published all 30,000.  epochs: passes over them in one tuning.
     batch_size, tuning_rate, critic_steps: as those of the prior.
     """
 
-    views: int = 100
+    rating_views: int = 100
     public_images: int = 30_000
     epochs: int = 10
     batch_size: int = 64
@@ -64,7 +64,7 @@ class AdversarialTuning(PseudoPrivate):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least(self, 1, "views", "public_images", "epochs", "batch_size", "critic_steps")
+        at_least(self, 1, "rating_views", "public_images", "epochs", "batch_size", "critic_steps")
         above(self, 0, "tuning_rate")
 
     @property
@@ -130,7 +130,7 @@ class AdversarialTuning(PseudoPrivate):
     @property
     def questions(self) -> int:
         """Return how many images the target is shown to rate an identity's reconstructions."""
-        return self.restarts * self.views
+        return self.restarts * self.rating_views
 
     def best(self, target: Any, pictures: Tensor, use: Sequence[object], run: Run) -> Tensor:
         """Return the `points` reconstructions of which the target is surest; see `PseudoPrivate.best`."""
@@ -140,17 +140,17 @@ class AdversarialTuning(PseudoPrivate):
     def rate(self, target: Any, pictures: Tensor, use: Sequence[object], run: Run) -> Tensor:
         """Return how sure the target is of reconstructions (R, 3, S, S) of an identity: means, (R,).
 
-        Over `views` random crops, changes of colour, flips and turns of each, as the released code has them.
+        Over `rating_views` random crops, changes of colour, flips and turns of each, as in the released code.
         Where only labels are seen, the share of views that have the identity's.
         """
         identity = int(str(use[0]))
         size = target.noise_size if isinstance(target, Oracle) else noise_size(target)
         generator = run.stream(self.kind, "views", *use)
-        draws = torch.randn(len(pictures) * self.views, AUGMENTATION_DRAWS, generator=generator)
+        draws = torch.randn(len(pictures) * self.rating_views, AUGMENTATION_DRAWS, generator=generator)
         noise = torch.randn(len(draws), size, generator=generator)
 
         def work(first: int, stop: int) -> Tensor:
-            rows = torch.arange(first, stop) // self.views
+            rows = torch.arange(first, stop) // self.rating_views
             images = random_augmentation(
                 pictures[rows].to(run.device).float() / 255, draws[first:stop].to(run.device)
             )
@@ -162,4 +162,4 @@ class AdversarialTuning(PseudoPrivate):
             own: Tensor = (told == identity).float() if isinstance(target, LabelOracle) else told[:, identity]
             return own
 
-        return all_chunks(len(draws), chunk_size(run), work).reshape(-1, self.views).mean(1)
+        return all_chunks(len(draws), chunk_size(run), work).reshape(-1, self.rating_views).mean(1)

@@ -46,7 +46,7 @@ class PPDGGMI(AdversarialTuning, LatentSearch):
             "iterations": 100,
             "restarts": 8,
             "points": 4,
-            "views": 16,
+            "rating_views": 16,
             "public_images": 500,
             "epochs": 2,
             "batch_size": 32,
