@@ -325,6 +325,10 @@ SETUPS: dict[tuple[str, str], Setup] = {
     ("defenses", "mid"): Setup(
         defense_outcome, {"beta": 0.1, "bottleneck": 4}, {"beta": 0.5, "bottleneck": 5}
     ),
+    ("defenses", "negative_label_smoothing"): Setup(
+        defense_outcome, {"warmup": 0.0}, {"alpha": -0.5, "warmup": 0.5, "full": To(0.0, {"warmup": 0.0})}
+    ),
+    ("defenses", "midre"): Setup(defense_outcome, {}, {"area": 0.8, "smallest": 0.3}),
     ("judges", "classifier"): Setup(
         judge_outcome,
         RECIPE | {"architecture": "small_cnn"},

@@ -3,6 +3,14 @@
 from trainables.defenses.base import Defense
 from trainables.defenses.bido import BiDO
 from trainables.defenses.mid import MID
+from trainables.defenses.midre import MIDRE
+from trainables.defenses.negative_label_smoothing import NegativeLabelSmoothing
 from trainables.defenses.none import NoDefense
 
-DEFENSES: dict[str, type[Defense]] = {"none": NoDefense, "bido": BiDO, "mid": MID}
+DEFENSES: dict[str, type[Defense]] = {
+    "none": NoDefense,
+    "bido": BiDO,
+    "mid": MID,
+    "negative_label_smoothing": NegativeLabelSmoothing,
+    "midre": MIDRE,
+}
