@@ -7,6 +7,7 @@ from search_spaces.freeze import freeze_depth
 from search_spaces.grids import (
     bido_coco_grid,
     bido_grid,
+    loft_grid,
     mid_grid,
     midre_grid,
     negls_grid,
@@ -18,6 +19,7 @@ _BIDO = "Peng et al., KDD 2022 (BiDO)"
 _MID = "Wang et al., AAAI 2021 (MID)"
 _NEGLS = "Struppek et al., ICLR 2024 (negative label smoothing)"
 _MIDRE = "Tran et al., TMLR 2025 (MIDRE)"
+_LOFT = "Yu et al., arXiv 2410.05814 (CALoR, LoFt)"
 
 SPACES: dict[str, SpaceEntry] = {
     "freeze_depth": SpaceEntry("the freeze point, from none to the whole backbone", _TL_DMI, freeze_depth),
@@ -32,4 +34,5 @@ SPACES: dict[str, SpaceEntry] = {
     ),
     "negls_grid": SpaceEntry("no defense and 6 published amounts of negative smoothing", _NEGLS, negls_grid),
     "midre_grid": SpaceEntry("no defense and the two published shares of erasing", _MIDRE, midre_grid),
+    "loft_grid": SpaceEntry("no defense, 9 published ranks of LoFt, 2 settings of CALoR", _LOFT, loft_grid),
 }

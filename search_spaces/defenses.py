@@ -4,6 +4,7 @@ from search_spaces.bido import HSIC
 from search_spaces.domains import Branch, Space, Switch
 from search_spaces.erasing import ERASING
 from search_spaces.label_smoothing import NEGATIVE
+from search_spaces.low_rank import ADAPTED, LOW_RANK
 from search_spaces.mid import BOTTLENECK
 from search_spaces.none import UNDEFENDED
 
@@ -13,6 +14,8 @@ BRANCHES: dict[str, Branch] = {
     "mid": BOTTLENECK,
     "negative_label_smoothing": NEGATIVE,
     "midre": ERASING,
+    "loft": LOW_RANK,
+    "calor": ADAPTED,
 }
 """Kind of a defense -> the branch that its knobs span. Stored studies know the order: add at the end."""
 

@@ -1,4 +1,4 @@
-"""The share of a training image that random erasing takes away at most (MIDRE, TMLR 2025); published 0.4 and 0.8."""
+"""The largest share of a training image that random erasing takes away (MIDRE); published 0.4 and 0.8."""
 
 from search_spaces.domains import Branch, Float
 

@@ -34,6 +34,10 @@ NEGATIVE_ALPHAS = (-0.05, -0.001, -0.005, -0.01, -0.02, -0.1)
 # The largest square's share of the image.
 ERASED_AREAS = (0.4, 0.8)
 
+# LoFt's ranks of FaceScrub's 530 classes, its choice first; CALoR's own setting and its code's default gamma.
+LOW_RANKS = (50, 20, 35, 75, 100, 150, 200, 300, 500)
+ADAPTED = ((40, 8.0), (40, 4.0))
+
 
 def _bido(measure: str, pairs: tuple[tuple[float, float], ...]) -> Space:
     rows: list[dict[str, Value]] = [{"defense.kind": "none"}]
@@ -72,6 +76,16 @@ def negls_grid(freeze_points: tuple[str, ...]) -> Space:
 def midre_grid(freeze_points: tuple[str, ...]) -> Space:
     """Return no defense and MIDRE at the two published sizes."""
     return _one_knob("midre", "area", ERASED_AREAS)
+
+
+def loft_grid(freeze_points: tuple[str, ...]) -> Space:
+    """Return no defense, LoFt at the published ranks, and CALoR's two settings."""
+    rows: list[dict[str, Value]] = [{"defense.kind": "none"}]
+    rows += [{"defense.kind": "loft", "defense.rank": rank} for rank in LOW_RANKS]
+    rows += [
+        {"defense.kind": "calor", "defense.rank": rank, "defense.gamma": gamma} for rank, gamma in ADAPTED
+    ]
+    return {"defense": Rows(tuple(rows))}
 
 
 def _one_knob(kind: str, knob: str, values: tuple[float, ...]) -> Space:

@@ -76,7 +76,7 @@ def prior_outcome(prior: Any) -> Outcome:
 
 
 def defense_outcome(defense: Any) -> Outcome:
-    """Two steps on a batch of the defense's own, and which images meet in it."""
+    """Two steps on a batch of the defense's own and one in its second phase, and which images meet in it."""
     classifier = defense.prepare(build_classifier("small_cnn", toys.CLASSES, toys.SIZE, "none", 0))
     images = toys.colours()
     optimizer = torch.optim.SGD(classifier.parameters(), lr=0.1)
@@ -87,7 +87,7 @@ def defense_outcome(defense: Any) -> Outcome:
     pixels = images.pixels[index].float() / 255
     batch = Batch(index=index, images=pixels, labels=images.labels[index], inputs=pixels)
     torch.manual_seed(0)
-    losses = [rule.step(batch, epoch)[0] for epoch in (1, 2)]
+    losses = [rule.step(batch, epoch)[0] for epoch in (1, 2, 3)]
     return losses, classifier.state_dict(), defense.images_per_identity, defense.extra_epochs
 
 

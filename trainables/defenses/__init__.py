@@ -2,6 +2,8 @@
 
 from trainables.defenses.base import Defense
 from trainables.defenses.bido import BiDO
+from trainables.defenses.calor import CALoR
+from trainables.defenses.loft import LoFt
 from trainables.defenses.mid import MID
 from trainables.defenses.midre import MIDRE
 from trainables.defenses.negative_label_smoothing import NegativeLabelSmoothing
@@ -13,4 +15,6 @@ DEFENSES: dict[str, type[Defense]] = {
     "mid": MID,
     "negative_label_smoothing": NegativeLabelSmoothing,
     "midre": MIDRE,
+    "loft": LoFt,
+    "calor": CALoR,
 }

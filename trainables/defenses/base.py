@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainables.architectures.base import Classifier, Trace
 from trainables.defenses.rule import LossRule, Rule, Training
+from trainables.errors import ConfigError
 from trainables.method import Method
 
 
@@ -53,3 +54,13 @@ class Defense(Method):
                 head reports.
         """
         raise NotImplementedError
+
+
+def linear_head(classifier: Classifier, kind: str) -> nn.Linear:
+    """Return the head that the defense `kind` replaces; raise `ConfigError` if it is no linear layer."""
+    if not isinstance(classifier.head, nn.Linear):
+        raise ConfigError(
+            f"defense '{kind}' expects a linear head to replace; got {type(classifier.head).__name__} "
+            "(target.architecture); prepare a fresh classifier"
+        )
+    return classifier.head
