@@ -11,6 +11,7 @@ from search_spaces.grids import (
     mid_grid,
     midre_grid,
     negls_grid,
+    skips_grid,
 )
 from search_spaces.mid import mid
 
@@ -20,6 +21,7 @@ _MID = "Wang et al., AAAI 2021 (MID)"
 _NEGLS = "Struppek et al., ICLR 2024 (negative label smoothing)"
 _MIDRE = "Tran et al., TMLR 2025 (MIDRE)"
 _LOFT = "Yu et al., arXiv 2410.05814 (CALoR, LoFt)"
+_SKIPS = "Koh et al., ECCV 2024 (RoLSS, SSF, TTS)"
 
 SPACES: dict[str, SpaceEntry] = {
     "freeze_depth": SpaceEntry("the freeze point, from none to the whole backbone", _TL_DMI, freeze_depth),
@@ -35,4 +37,5 @@ SPACES: dict[str, SpaceEntry] = {
     "negls_grid": SpaceEntry("no defense and 6 published amounts of negative smoothing", _NEGLS, negls_grid),
     "midre_grid": SpaceEntry("no defense and the two published shares of erasing", _MIDRE, midre_grid),
     "loft_grid": SpaceEntry("no defense, 9 published ranks of LoFt, 2 settings of CALoR", _LOFT, loft_grid),
+    "skips_grid": SpaceEntry("no defense, RoLSS, SSF at its published factor, TTS", _SKIPS, skips_grid),
 }

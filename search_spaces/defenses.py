@@ -7,6 +7,7 @@ from search_spaces.label_smoothing import NEGATIVE
 from search_spaces.low_rank import ADAPTED, LOW_RANK
 from search_spaces.mid import BOTTLENECK
 from search_spaces.none import UNDEFENDED
+from search_spaces.skips import REMOVED, REMOVED_LATE, SCALED
 
 BRANCHES: dict[str, Branch] = {
     "none": UNDEFENDED,
@@ -16,6 +17,9 @@ BRANCHES: dict[str, Branch] = {
     "midre": ERASING,
     "loft": LOW_RANK,
     "calor": ADAPTED,
+    "rolss": REMOVED,
+    "ssf": SCALED,
+    "tts": REMOVED_LATE,
 }
 """Kind of a defense -> the branch that its knobs span. Stored studies know the order: add at the end."""
 

@@ -88,6 +88,17 @@ def loft_grid(freeze_points: tuple[str, ...]) -> Space:
     return {"defense": Rows(tuple(rows))}
 
 
+def skips_grid(freeze_points: tuple[str, ...]) -> Space:
+    """Return no defense, RoLSS, SSF with ResNet-18's published factor, and TTS."""
+    rows: tuple[dict[str, Value], ...] = (
+        {"defense.kind": "none"},
+        {"defense.kind": "rolss"},
+        {"defense.kind": "ssf", "defense.factor": 0.6},
+        {"defense.kind": "tts"},
+    )
+    return {"defense": Rows(rows)}
+
+
 def _one_knob(kind: str, knob: str, values: tuple[float, ...]) -> Space:
     rows: list[dict[str, Value]] = [{"defense.kind": "none"}]
     rows += [{"defense.kind": kind, f"defense.{knob}": value} for value in values]

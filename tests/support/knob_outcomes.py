@@ -75,9 +75,19 @@ def prior_outcome(prior: Any) -> Outcome:
         return state(networks), networks.generator(latents)
 
 
+def takes(architecture: str, defense: Any) -> bool:
+    """Return whether targets of `architecture` can have the defense."""
+    try:
+        defense.check(ARCHITECTURES[architecture], toys.SIZE)
+    except ConfigError:
+        return False
+    return True
+
+
 def defense_outcome(defense: Any) -> Outcome:
     """Two steps on a batch of the defense's own and one in its second phase, and which images meet in it."""
-    classifier = defense.prepare(build_classifier("small_cnn", toys.CLASSES, toys.SIZE, "none", 0))
+    network = next(name for name in ("small_cnn", "small_resnet") if takes(name, defense))
+    classifier = defense.prepare(build_classifier(network, toys.CLASSES, toys.SIZE, "none", 0))
     images = toys.colours()
     optimizer = torch.optim.SGD(classifier.parameters(), lr=0.1)
     rule = defense.begin(

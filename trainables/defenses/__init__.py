@@ -8,6 +8,9 @@ from trainables.defenses.mid import MID
 from trainables.defenses.midre import MIDRE
 from trainables.defenses.negative_label_smoothing import NegativeLabelSmoothing
 from trainables.defenses.none import NoDefense
+from trainables.defenses.rolss import RoLSS
+from trainables.defenses.ssf import SSF
+from trainables.defenses.tts import TTS
 
 DEFENSES: dict[str, type[Defense]] = {
     "none": NoDefense,
@@ -17,4 +20,7 @@ DEFENSES: dict[str, type[Defense]] = {
     "midre": MIDRE,
     "loft": LoFt,
     "calor": CALoR,
+    "rolss": RoLSS,
+    "ssf": SSF,
+    "tts": TTS,
 }

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from trainables.architectures.base import Classifier, Trace
+from trainables.architectures.base import Architecture, Classifier, Trace
 from trainables.defenses.rule import LossRule, Rule, Training
 from trainables.errors import ConfigError
 from trainables.method import Method
@@ -22,6 +22,9 @@ class Defense(Method):
     def images_per_identity(self) -> int | None:
         """Return how many images of one identity a training batch holds; None for plain shuffling."""
         return None
+
+    def check(self, architecture: Architecture, image_size: int) -> None:
+        """Raise `ConfigError` if targets of `architecture` cannot have this defense."""
 
     def prepare(self, classifier: Classifier) -> Classifier:
         """Return the classifier to train, changed in place or as it came."""

@@ -10,8 +10,8 @@ from torch.optim.lr_scheduler import MultiStepLR
 
 from trainables.architectures.base import Classifier, Trace
 from trainables.defenses.base import Defense, linear_head
+from trainables.defenses.low_rank_head import Activation, LowRankHead
 from trainables.defenses.rule import Batch, LossRule, Rule, Training
-from trainables.nn.low_rank_head import Activation, LowRankHead
 from trainables.runtime.checks import above, at_least
 
 WEIGHT = 0.25  # alpha of the published loss; a factor on its gradient

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from trainables.architectures.base import Classifier, Trace
 from trainables.defenses.base import Defense, linear_head
-from trainables.nn.low_rank_head import Activation, LowRankHead
+from trainables.defenses.low_rank_head import Activation, LowRankHead
 from trainables.runtime.checks import at_least
 
 

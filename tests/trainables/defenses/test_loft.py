@@ -5,8 +5,8 @@ import torch
 from torch.nn import functional
 
 from trainables.defenses.loft import LoFt
+from trainables.defenses.low_rank_head import LowRankHead
 from trainables.errors import ConfigError
-from trainables.nn.low_rank_head import LowRankHead
 from trainables.training.classifier import build_classifier
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from trainables.nn.low_rank_head import ACTIVATIONS, LowRankHead
+from trainables.defenses.low_rank_head import ACTIVATIONS, LowRankHead
 
 FUNCTIONS = {
     "tanh": torch.tanh,
