@@ -7,10 +7,13 @@ import torch
 from torch import nn
 
 from search_spaces.defenses import BRANCHES
+from sweeper.study.adaptive_attackers import PATTERN
 from trainables.architectures import ARCHITECTURES
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise, noise_size
 from trainables.architectures.skips import ScaledShortcut
+from trainables.attacks import ATTACKS
+from trainables.config import AttackPlan
 from trainables.datasets.base import Images
 from trainables.defenses import DEFENSES
 from trainables.defenses.base import Defense
@@ -69,6 +72,20 @@ def test_class_says_what_it_is(kind):
     assert defense.summary
     assert "\n" not in defense.summary
     assert defense.source
+
+
+@every_defense
+def test_names_its_adaptive_attacker_and_the_attacks_that_are_one(kind):
+    defense = DEFENSES[kind]
+    assert defense.adaptive and not defense.adaptive.endswith(".")
+    assert "\n" not in defense.adaptive
+    for part in (defense.adaptive_attack or "").split(","):
+        if not part:
+            continue
+        name, knob, relation, _ = PATTERN.fullmatch(part.strip()).groups()
+        classes = list(ATTACKS.values()) if name == "*" else [ATTACKS[name]]
+        names = {field.name for known in (*classes, AttackPlan) for field in dataclasses.fields(known)}
+        assert knob is None or (knob in names and relation)
 
 
 @every_defense

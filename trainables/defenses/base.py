@@ -1,6 +1,7 @@
 """Base class of defenses: a change of the classifier before training, and a rule that trains it."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -16,7 +17,15 @@ class Defense(Method):
 
     Most defenses are a `loss`. One with a schedule over epochs, a second phase, an optimiser or a forward
     pass of its own, or gradients per sample overrides `begin` instead and returns a `Rule`.
+
+    Attributes:
+        adaptive: what an attacker who knows of the defense does, as the end of a sentence.
+        adaptive_attack: the attacks here that do so: ``NAME``, ``NAME KNOB=VALUE`` or ``* KNOB>NUMBER`` (of
+            any attack), apart by commas; None where none does. Figures without them are called non-adaptive.
     """
+
+    adaptive: ClassVar[str] = ""
+    adaptive_attack: ClassVar[str | None] = None
 
     @property
     def images_per_identity(self) -> int | None:

@@ -46,6 +46,8 @@ class CALoR(Defense):
     kind: ClassVar[str] = "calor"
     summary: ClassVar[str] = "a low-rank last layer, then a fine-tuning of confidence"
     source: ClassVar[str] = "Yu et al., arXiv 2410.05814 (CALoR, later LoFt)"
+    adaptive: ClassVar[str] = "descends on logits or margins, whatever confidence the training pulled to"
+    adaptive_attack: ClassVar[str | None] = "map, lomma_gmi, lomma_kedmi, plg"
 
     rank: int = 40
     activation: Activation = "tanh"

@@ -24,6 +24,10 @@ class LoFt(Defense):
     kind: ClassVar[str] = "loft"
     summary: ClassVar[str] = "a low-rank last layer with a tanh inside"
     source: ClassVar[str] = "Yu et al., arXiv 2410.05814 (LoFt, earlier CALoR)"
+    adaptive: ClassVar[str] = (
+        "leaves the tanh out of the gradient, or descends through classifiers of its own"
+    )
+    adaptive_attack: ClassVar[str | None] = "lomma_gmi, lomma_kedmi"
 
     rank: int = 50
     activation: Activation = "tanh"

@@ -54,6 +54,7 @@ class MID(Defense):
     kind: ClassVar[str] = "mid"
     summary: ClassVar[str] = "variational information bottleneck before the last layer"
     source: ClassVar[str] = "Wang et al., AAAI 2021 (MID)"
+    adaptive: ClassVar[str] = "averages gradients over many draws of the noise, or sets it to zero"
 
     beta: float = 0.01
     bottleneck: int = 1024

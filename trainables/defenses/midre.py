@@ -53,6 +53,7 @@ class MIDRE(Defense):
     kind: ClassVar[str] = "midre"
     summary: ClassVar[str] = "a random square is missing from every training image"
     source: ClassVar[str] = "Tran et al., TMLR 2025 (MIDRE)"
+    adaptive: ClassVar[str] = "erases squares of the reconstruction as the training did, and averages"
 
     area: float = 0.4
     smallest: float = 0.1

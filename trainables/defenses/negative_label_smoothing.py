@@ -36,6 +36,8 @@ class NegativeLabelSmoothing(Defense):
     kind: ClassVar[str] = "negative_label_smoothing"
     summary: ClassVar[str] = "labels smoothed by a negative amount, on a schedule"
     source: ClassVar[str] = "Struppek et al., ICLR 2024 (negative label smoothing)"
+    adaptive: ClassVar[str] = "descends on logits or margins, which the smoothing bends less than confidence"
+    adaptive_attack: ClassVar[str | None] = "map, lomma_gmi, lomma_kedmi, plg"
 
     alpha: float = -0.05
     warmup: float = 0.5

@@ -17,6 +17,7 @@ class SSF(SkipRemoval):
     kind: ClassVar[str] = "ssf"
     summary: ClassVar[str] = "scaled skip connections in the last group of blocks"
     source: ClassVar[str] = "Koh et al., ECCV 2024 (SSF)"
+    adaptive: ClassVar[str] = "puts the skip connections back in the backward pass alone"
 
     factor: float = 0.6
 
