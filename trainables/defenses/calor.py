@@ -1,12 +1,11 @@
 """CALoR: a low-rank head, and a fine-tuning that pulls confidence on private images away from 1."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.optim.lr_scheduler import MultiStepLR
 
 from trainables.architectures.base import Classifier, Trace
 from trainables.defenses.base import Defense, linear_head
@@ -87,24 +86,12 @@ class _Adapting(Rule):
     """Steps of the recipe on the cross-entropy, then steps of an optimiser of its own on the confidence."""
 
     def __init__(self, defense: CALoR, training: Training) -> None:
-        epochs = defense.adaptation_epochs
         weights = [weight for weight in training.classifier.parameters() if weight.requires_grad]
         optimizer = torch.optim.SGD(weights, lr=defense.adaptation_rate, momentum=0.9)
-        milestones = [3 * epochs // 5, 4 * epochs // 5]
-        self._schedule = MultiStepLR(optimizer, milestones)
-        self._epochs, self._last = training.epochs, training.epochs + 1
+        self._defense, self._optimizer = defense, optimizer
+        self._epochs = training.epochs
         self._first = LossRule(self._cross_entropy, training)
-        self._second = LossRule(
-            defense.loss,
-            Training(
-                classifier=training.classifier,
-                optimizer=optimizer,
-                frozen=training.frozen,
-                epochs=training.epochs,
-                images=training.images,
-                seed=training.seed,
-            ),
-        )
+        self._second = LossRule(defense.loss, replace(training, optimizer=optimizer))
 
     @staticmethod
     def _cross_entropy(logits: Tensor, labels: Tensor, images: Tensor, trace: Trace) -> Tensor:
@@ -113,9 +100,10 @@ class _Adapting(Rule):
     def step(self, batch: Batch, epoch: int) -> tuple[Tensor, Tensor]:
         if not self.may_be_chosen(epoch):
             return self._first.step(batch, epoch)
-        while self._last < epoch:
-            self._schedule.step()
-            self._last += 1
+        done, length = epoch - self._epochs - 1, self._defense.adaptation_epochs
+        falls = sum(done >= fifths * length // 5 for fifths in (3, 4))
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._defense.adaptation_rate * 0.1**falls
         return self._second.step(batch, epoch)
 
     def may_be_chosen(self, epoch: int) -> bool:

@@ -1,6 +1,6 @@
 """MIDRE: every training image loses a random square, so that no image is ever seen as it is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -91,6 +91,4 @@ class _Erasing(LossRule):
         if self._training.frozen:
             with torch.no_grad():
                 inputs = self._training.classifier.run(images, 0, self._training.frozen)
-        return super().step(
-            Batch(index=batch.index, images=images, labels=batch.labels, inputs=inputs), epoch
-        )
+        return super().step(replace(batch, images=images, inputs=inputs), epoch)

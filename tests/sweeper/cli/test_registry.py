@@ -99,16 +99,20 @@ def test_an_architecture_of_a_library_is_shown_with_its_freeze_points():
     shown = CliRunner().invoke(main, ["list", "architectures", "torchvision:resnext50_32x4d"])
     assert shown.exit_code == 0
     assert "freeze points: none, conv1, layer1_0, layer1_1" in shown.stdout
-    bido = CliRunner().invoke(main, ["list", "defenses", "bido"]).stdout
-    assert "adaptive attacker: trains classifiers of its own" in bido
-    assert "adaptive attack: lomma_gmi, lomma_kedmi" in bido
-    assert (
-        "adaptive attack: no attack here does so"
-        in CliRunner().invoke(main, ["list", "defenses", "mid"]).stdout
-    )
     wrong = CliRunner().invoke(main, ["list", "architectures", "torchvision:resnext50_32x4"])
     assert wrong.exit_code == 2 and "did you mean 'resnext50_32x4d'?" in wrong.stderr
     assert "torchvision:NAME or timm:NAME" in CliRunner().invoke(main, ["list", "architectures"]).stdout
+
+
+def test_a_defense_is_shown_with_the_attacker_who_knows_it():
+    from click.testing import CliRunner
+
+    from sweeper.cli.app import main
+
+    bido, mid = (CliRunner().invoke(main, ["list", "defenses", name]).stdout for name in ("bido", "mid"))
+    assert "adaptive attacker: trains classifiers of its own" in bido
+    assert "adaptive attack: lomma_gmi, lomma_kedmi" in bido
+    assert "adaptive attack: no attack here does so" in mid
 
 
 def test_the_command_takes_every_kind():
