@@ -35,7 +35,7 @@ def erase(images: Tensor, squares: Tensor) -> Tensor:
     top, left, side = squares[:, :, None].unbind(1)
     rows = (place >= top) & (place < top + side)
     columns = (place >= left) & (place < left + side)
-    fill = images.new_tensor(FILL).view(1, 3, 1, 1)
+    fill = upload(torch.tensor(FILL, dtype=images.dtype).view(1, 3, 1, 1), images.device)
     return torch.where(rows[:, None, :, None] & columns[:, None, None, :], fill, images)
 
 
