@@ -11,8 +11,6 @@ class RoLSS(SkipRemoval):
     """Koh et al., ECCV 2024, section 4: removal of last-stage skips (factor 0).
 
     Frozen stages lose their skips too, though they were pre-trained with them.
-
-    skips: see `SkipRemoval`; () removes those of the last group, as published.
     """
 
     kind: ClassVar[str] = "rolss"

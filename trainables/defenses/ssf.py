@@ -10,8 +10,8 @@ from trainables.defenses.skip_removal import SkipRemoval
 class SSF(SkipRemoval):
     """Koh et al., ECCV 2024, section 4: skip scaling factor of the last group.
 
-    factor: of the last group, in [0, 1]; published 0.6 for ResNet-18. 0 is RoLSS, 1 no defense.
-    skips: see `SkipRemoval`; () scales the last group by `factor`, any other vector stands instead of it.
+    factor: of the last group, in [0, 1], where `skips` is (); published 0.6 for ResNet-18. 0 is RoLSS, 1
+        no defense.
     """
 
     kind: ClassVar[str] = "ssf"

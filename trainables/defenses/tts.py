@@ -19,7 +19,6 @@ class TTS(SkipRemoval):
     of the second phase is a choice of ours. Its learning rate is that which the recipe ended with. Only
     epochs of the second phase may be chosen. Frozen stages are without their skips from the start.
 
-    skips: see `SkipRemoval`; () removes those of the last group, as published.
     second_epochs: length of the second phase; unpublished.
     """
 
