@@ -1,15 +1,27 @@
 """Search spaces: families of hyper-parameters that may vary in a sweep. Standard library only."""
 
 from search_spaces.bido import bido
-from search_spaces.defenses import defenses
+from search_spaces.defenses import all_defenses, defenses
 from search_spaces.domains import SpaceEntry
 from search_spaces.freeze import freeze_depth
-from search_spaces.grids import bido_coco_grid, bido_grid, mid_grid
+from search_spaces.grids import (
+    bido_coco_grid,
+    bido_grid,
+    loft_grid,
+    mid_grid,
+    midre_grid,
+    negls_grid,
+    skips_grid,
+)
 from search_spaces.mid import mid
 
 _TL_DMI = "Ho et al., CVPR 2024 (TL-DMI)"
 _BIDO = "Peng et al., KDD 2022 (BiDO)"
 _MID = "Wang et al., AAAI 2021 (MID)"
+_NEGLS = "Struppek et al., ICLR 2024 (negative label smoothing)"
+_MIDRE = "Tran et al., TMLR 2025 (MIDRE)"
+_LOFT = "Yu et al., arXiv 2410.05814 (CALoR, LoFt)"
+_SKIPS = "Koh et al., ECCV 2024 (RoLSS, SSF, TTS)"
 
 SPACES: dict[str, SpaceEntry] = {
     "freeze_depth": SpaceEntry("the freeze point, from none to the whole backbone", _TL_DMI, freeze_depth),
@@ -19,4 +31,11 @@ SPACES: dict[str, SpaceEntry] = {
     "bido_grid": SpaceEntry("no defense and the authors' 11 pairs of BiDO-HSIC weights", _BIDO, bido_grid),
     "bido_coco_grid": SpaceEntry("the published 6 pairs of BiDO-COCO weights", _BIDO, bido_coco_grid),
     "mid_grid": SpaceEntry("no defense and 8 published values of MID's beta", _MID, mid_grid),
+    "all_defenses": SpaceEntry(
+        "no defense and every defense, with its weights", "each its own", all_defenses
+    ),
+    "negls_grid": SpaceEntry("no defense and 6 published amounts of negative smoothing", _NEGLS, negls_grid),
+    "midre_grid": SpaceEntry("no defense and the two published shares of erasing", _MIDRE, midre_grid),
+    "loft_grid": SpaceEntry("no defense, 9 published ranks of LoFt, 2 settings of CALoR", _LOFT, loft_grid),
+    "skips_grid": SpaceEntry("no defense, RoLSS, SSF at its published factor, TTS", _SKIPS, skips_grid),
 }

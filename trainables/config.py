@@ -154,6 +154,7 @@ class TrialConfig:
                 f"got '{self.target.freeze_point}'"
             )
         get_architecture(self.target.architecture).check_size(self.image_size)
+        self.defense.check(get_architecture(self.target.architecture), self.image_size)
         for judge in self.judges:
             judge.check_size(self.image_size)
         with torch.device("meta"):  # a prior that does not fit the images is an error now, not after training

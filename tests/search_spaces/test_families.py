@@ -1,13 +1,16 @@
 """What every registered space promises, and what the published settings ask of each."""
 
+import random
+
 import pytest
 
 from search_spaces import SPACES
 from search_spaces.bido import COCO, HSIC
+from search_spaces.defenses import BRANCHES
 from search_spaces.grids import HSIC_PAIRS, MID_BETAS
 from search_spaces.mid import BOTTLENECK
 from search_spaces.parse import parse
-from search_spaces.space import anchors, decode, describe, grid, size
+from search_spaces.space import anchors, at_random, decode, describe, grid, size
 
 POINTS = ("none", "block1", "block2", "block3", "block4", "block5")
 UNDEFENDED = {"defense.kind": "none"}
@@ -26,10 +29,23 @@ def test_every_space_says_what_it_is_and_starts_with_anchors(name):
         assert len(list(grid(space))) == size(space)
 
 
-@pytest.mark.parametrize("name", ["bido", "mid", "defenses", "mid_grid"])
+@pytest.mark.parametrize("name", [name for name in SPACES if name != "freeze_depth"])
 def test_the_first_anchor_is_undefended(name):
     space = SPACES[name].make(POINTS)
     assert decode(space, anchors(space)[0]) == UNDEFENDED
+
+
+def test_the_space_of_stored_studies_stays_as_it_is():
+    """A study goes on only with the branches that it began with."""
+    assert list(SPACES["defenses"].make(POINTS)["defense"].branches) == ["none", "bido_hsic", "mid"]
+
+
+def test_all_defenses_are_searched_at_every_freeze_point():
+    space = parse(["freeze_depth", "all_defenses"], POINTS)
+    dice = random.Random(0)
+    drawn = [decode(space, at_random(space, dice)) for _ in range(3000)]
+    pairs = {(assignment["defense.kind"], assignment["target.freeze_point"]) for assignment in drawn}
+    assert pairs == {(kind, point) for kind in BRANCHES for point in POINTS}
 
 
 def test_anchors_of_the_combined_space():
@@ -64,6 +80,17 @@ def test_ranges_hold_the_published_settings():
         assert inside(COCO.space["defense.lambda_y"], lambda_y)
     for beta in (0.001, 0.003, 0.01, 0.02, 0.1):
         assert inside(BOTTLENECK.space["defense.beta"], beta)
+
+
+def test_ranges_hold_every_published_grid():
+    """MID's 0, the noise alone, and BiDO's zeros are controls, which no range on a logarithm holds."""
+    for name in (name for name in SPACES if name.endswith("_grid") and not name.startswith("bido")):
+        space = SPACES[name].make(POINTS)
+        for row in [decode(space, raw) for raw in grid(space)][1:]:
+            branch = BRANCHES[row.pop("defense.kind")]
+            for path, value in row.items():
+                domain = branch.space.get(path)
+                assert domain is None or inside(domain, value) or (name, value) == ("mid_grid", 0.0)
 
 
 def test_the_grids_are_the_published_ones():

@@ -325,6 +325,26 @@ SETUPS: dict[tuple[str, str], Setup] = {
     ("defenses", "mid"): Setup(
         defense_outcome, {"beta": 0.1, "bottleneck": 4}, {"beta": 0.5, "bottleneck": 5}
     ),
+    ("defenses", "negative_label_smoothing"): Setup(
+        defense_outcome, {"warmup": 0.0}, {"alpha": -0.5, "warmup": 0.5, "full": To(0.0, {"warmup": 0.0})}
+    ),
+    ("defenses", "midre"): Setup(defense_outcome, {}, {"area": 0.8, "smallest": 0.3}),
+    ("defenses", "loft"): Setup(defense_outcome, {"rank": 4}, {"rank": 5, "activation": "relu"}),
+    ("defenses", "calor"): Setup(
+        defense_outcome,
+        {"rank": 4, "adaptation_rate": 0.1},
+        {
+            "rank": 5,
+            "activation": "sigmoid",
+            "gamma": 4.0,
+            "smoothing": 0.1,
+            "adaptation_epochs": 4,
+            "adaptation_rate": 0.2,
+        },
+    ),
+    ("defenses", "rolss"): Setup(defense_outcome, {}, {"skips": (1.0, 0.5, 1.0, 1.0)}),
+    ("defenses", "ssf"): Setup(defense_outcome, {}, {"skips": (1.0, 0.5, 1.0, 1.0), "factor": 0.3}),
+    ("defenses", "tts"): Setup(defense_outcome, {}, {"skips": (1.0, 0.5, 1.0, 1.0), "second_epochs": 5}),
     ("judges", "classifier"): Setup(
         judge_outcome,
         RECIPE | {"architecture": "small_cnn"},

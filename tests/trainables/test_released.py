@@ -6,8 +6,13 @@ import torch
 from PIL import Image
 
 from trainables.architectures.head_noise import head_noise
+from trainables.defenses.calor import CALoR
+from trainables.defenses.loft import LoFt
 from trainables.defenses.mid import MID
 from trainables.defenses.none import NoDefense
+from trainables.defenses.rolss import RoLSS
+from trainables.defenses.ssf import SSF
+from trainables.defenses.tts import TTS
 from trainables.errors import ConfigError
 from trainables.released import load_released, write_released
 from trainables.storage.store import to_json
@@ -135,6 +140,18 @@ def test_each_mistake_is_named(release, tmp_path):
     (folder / "labels.json").write_text('["Ada", "Grace"]')
     with pytest.raises(ConfigError, match="for 2 identities"):
         load_released(folder)
+
+
+@pytest.mark.parametrize(
+    "defense", [LoFt(rank=4), CALoR(rank=4), RoLSS(skips=(1, 0.5, 1, 0)), SSF(factor=0.3), TTS()]
+)
+def test_a_network_that_a_defense_changed_is_built_again(tmp_path, defense):
+    classifier = defense.prepare(build_classifier("small_resnet", 3, 32, "half", seed=5)).eval()
+    config = {**CONFIG, "architecture": "small_resnet", "defense": to_json(defense)}
+    write_released(tmp_path, weights=classifier.state_dict(), labels=LABELS, config=config)
+    images = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(load_released(tmp_path).logits(images), classifier(images))
 
 
 def test_a_defense_is_rebuilt_from_its_json():

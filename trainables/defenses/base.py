@@ -1,11 +1,13 @@
 """Base class of defenses: a change of the classifier before training, and a rule that trains it."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from trainables.architectures.base import Classifier, Trace
+from trainables.architectures.base import Architecture, Classifier, Trace
 from trainables.defenses.rule import LossRule, Rule, Training
+from trainables.errors import ConfigError
 from trainables.method import Method
 
 
@@ -15,12 +17,23 @@ class Defense(Method):
 
     Most defenses are a `loss`. One with a schedule over epochs, a second phase, an optimiser or a forward
     pass of its own, or gradients per sample overrides `begin` instead and returns a `Rule`.
+
+    Attributes:
+        adaptive: what an attacker who knows of the defense does, as the end of a sentence.
+        adaptive_attack: the attacks here that do so: ``NAME``, ``NAME KNOB=VALUE`` or ``* KNOB>NUMBER`` (of
+            any attack), apart by commas; None where none does. Figures without them are called non-adaptive.
     """
+
+    adaptive: ClassVar[str] = ""
+    adaptive_attack: ClassVar[str | None] = None
 
     @property
     def images_per_identity(self) -> int | None:
         """Return how many images of one identity a training batch holds; None for plain shuffling."""
         return None
+
+    def check(self, architecture: Architecture, image_size: int) -> None:
+        """Raise `ConfigError` if targets of `architecture` cannot have this defense."""
 
     def prepare(self, classifier: Classifier) -> Classifier:
         """Return the classifier to train, changed in place or as it came."""
@@ -53,3 +66,13 @@ class Defense(Method):
                 head reports.
         """
         raise NotImplementedError
+
+
+def linear_head(classifier: Classifier, kind: str) -> nn.Linear:
+    """Return the head that the defense `kind` replaces; raise `ConfigError` if it is no linear layer."""
+    if not isinstance(classifier.head, nn.Linear):
+        raise ConfigError(
+            f"defense '{kind}' expects a linear head to replace; got {type(classifier.head).__name__} "
+            "(target.architecture); prepare a fresh classifier"
+        )
+    return classifier.head
