@@ -4,8 +4,14 @@ from search_spaces.bido import HSIC
 from search_spaces.domains import Branch, Space, Switch
 from search_spaces.mid import BOTTLENECK
 from search_spaces.none import UNDEFENDED
+from search_spaces.trap_mid import TRAPDOORS
 
-BRANCHES: dict[str, Branch] = {"none": UNDEFENDED, "bido": HSIC, "mid": BOTTLENECK}
+BRANCHES: dict[str, Branch] = {
+    "none": UNDEFENDED,
+    "bido": HSIC,
+    "mid": BOTTLENECK,
+    "trap_mid": TRAPDOORS,
+}
 """Kind of a defense -> the branch that its knobs span. Stored studies know the order: add at the end."""
 
 

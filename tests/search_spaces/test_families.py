@@ -4,6 +4,7 @@ import pytest
 
 from search_spaces import SPACES
 from search_spaces.bido import COCO, HSIC
+from search_spaces.defenses import BRANCHES
 from search_spaces.grids import HSIC_PAIRS, MID_BETAS
 from search_spaces.mid import BOTTLENECK
 from search_spaces.parse import parse
@@ -41,7 +42,10 @@ def test_anchors_of_the_combined_space():
         "defense.lambda_y": 0.5,
     }
     mid = {"defense.kind": "mid", "defense.beta": 0.01}
-    assert [decode(space, anchor) for anchor in anchors(space)] == [
+    started = [decode(space, anchor) for anchor in anchors(space)]
+    kinds = [anchor["defense.kind"] for anchor in started]
+    assert kinds[3 : 2 + len(BRANCHES)] == list(BRANCHES)[1:]  # each defense once, at its published setting
+    assert [anchor for anchor in started if anchor["defense.kind"] in ("none", "bido", "mid")] == [
         {"target.freeze_point": "none"} | UNDEFENDED,
         {"target.freeze_point": "block5"} | UNDEFENDED,
         {"target.freeze_point": "block3"} | UNDEFENDED,

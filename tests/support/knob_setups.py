@@ -325,6 +325,18 @@ SETUPS: dict[tuple[str, str], Setup] = {
     ("defenses", "mid"): Setup(
         defense_outcome, {"beta": 0.1, "bottleneck": 4}, {"beta": 0.5, "bottleneck": 5}
     ),
+    ("defenses", "trap_mid"): Setup(
+        defense_outcome,
+        {"alpha": 0.3},
+        {
+            "alpha": 0.4,
+            "beta": 0.4,
+            "trigger_step": 0.1,
+            "crop": 0.5,
+            "degrees": 5.0,
+            "label_smoothing": -0.05,
+        },
+    ),
     ("judges", "classifier"): Setup(
         judge_outcome,
         RECIPE | {"architecture": "small_cnn"},

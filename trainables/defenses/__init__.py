@@ -4,5 +4,11 @@ from trainables.defenses.base import Defense
 from trainables.defenses.bido import BiDO
 from trainables.defenses.mid import MID
 from trainables.defenses.none import NoDefense
+from trainables.defenses.trap_mid import TrapMID
 
-DEFENSES: dict[str, type[Defense]] = {"none": NoDefense, "bido": BiDO, "mid": MID}
+DEFENSES: dict[str, type[Defense]] = {
+    "none": NoDefense,
+    "bido": BiDO,
+    "mid": MID,
+    "trap_mid": TrapMID,
+}

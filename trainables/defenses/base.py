@@ -1,10 +1,12 @@
 """Base class of defenses: a change of the classifier before training, and a rule that trains it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from trainables.architectures.base import Classifier, Trace
+from trainables.datasets.base import Images
 from trainables.defenses.rule import LossRule, Rule, Training
 from trainables.method import Method
 
@@ -34,6 +36,25 @@ class Defense(Method):
     def begin(self, training: Training) -> Rule:
         """Return the rule that takes the steps of `training`; by default one optimiser step on `loss`."""
         return LossRule(self.loss, training)
+
+    def finish(
+        self, classifier: Classifier, validation: Images, kept: dict[str, Tensor], device: str
+    ) -> dict[str, Tensor]:
+        """Return what is stored beside the weights of a trained target; by default what its rule kept.
+
+        classifier: trained, in eval mode, on `device`. validation: private images held out of training.
+        kept: of the rule, at the epoch that was chosen; {} for a target that somebody else trained.
+        """
+        return kept
+
+    def figures(
+        self, classifier: Classifier, stored: Mapping[str, Tensor], test: Images, device: str
+    ) -> dict[str, float]:
+        """Return figures of the defense itself on a trained target, by name; none by default.
+
+        stored: what `finish` returned. test: images that nothing was chosen by.
+        """
+        return {}
 
     def is_active(self, trace: Trace) -> bool:
         """Return whether the defense changes the weights of a target whose training leaves `trace`.

@@ -62,6 +62,10 @@ class Rule:
         """Return whether the weights after `epoch` are a finished target; a first phase says no."""
         return True
 
+    def kept(self) -> dict[str, Tensor]:
+        """Return what belongs to the weights of this moment and is stored beside them; {} by default."""
+        return {}
+
 
 def trained_trace(trace: Trace) -> Trace:
     """Return what of `trace` trained weights lie before: a term of anything else is a constant."""

@@ -53,6 +53,7 @@ def make_target(
             kept_epoch=kept_epoch,
         )
         torch.save({k: v.cpu() for k, v in classifier.state_dict().items()}, folder / "target.pt")
+        stored = store_defense(config, classifier, data.split, trained.kept, folder, device)
         return {
             "history": trained.history,
             "best_epoch": trained.best_epoch,
@@ -60,6 +61,7 @@ def make_target(
             "validation_accuracy": trained.validation_accuracy,
             **measured(classifier, data.split, device),
             "parameters": asdict(count_parameters(classifier)),
+            **defense_figures(config, classifier, data.split, stored, device),
         }
 
     parts = {
@@ -75,6 +77,39 @@ def make_target(
         **({} if kept_epoch is None else {"kept_epoch": kept_epoch}),
     }
     return get_for_people(store, "target", parts, data.split.train.names, on_machine(device, make))
+
+
+def store_defense(
+    config: TrialConfig,
+    classifier: Classifier,
+    split: Split,
+    kept: dict[str, torch.Tensor],
+    folder: Path,
+    device: str,
+) -> dict[str, torch.Tensor]:
+    """Return what the defense stores beside the weights of a target, and write it into its folder if any."""
+    stored = config.defense.finish(classifier, split.validation, kept, device)
+    if stored:
+        torch.save({name: value.cpu() for name, value in stored.items()}, folder / "defense.pt")
+    return stored
+
+
+def defense_figures(
+    config: TrialConfig,
+    classifier: Classifier,
+    split: Split,
+    stored: dict[str, torch.Tensor],
+    device: str,
+) -> dict[str, dict[str, float]]:
+    """Return the defense's own figures under ``figures``; nothing where it has none."""
+    figures = config.defense.figures(classifier, stored, split.test, device)
+    return {"figures": figures} if figures else {}
+
+
+def load_defense(folder: Path) -> dict[str, torch.Tensor]:
+    """Return what the defense of the target in `folder` stored beside its weights; {} for most."""
+    path = folder / "defense.pt"
+    return dict(_load(path)) if path.is_file() else {}
 
 
 def measured(classifier: Classifier, split: Split, device: str) -> dict[str, Any]:

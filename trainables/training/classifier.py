@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -60,12 +60,14 @@ class Trained:
     best_epoch: the epoch whose weights were kept, the earliest of the best validation accuracy.
     images_seen: share of the training images that an epoch shows at least once, in (0, 1], the mean over
         epochs; what is left out differs from epoch to epoch.
+    kept: what the rule of the defense had beside those weights.
     """
 
     history: list[dict[str, float]]
     best_epoch: int
     validation_accuracy: float
     images_seen: float
+    kept: dict[str, Tensor] = field(default_factory=dict)
 
 
 def build_classifier(
@@ -129,6 +131,7 @@ def train_classifier(
     order, views, noise = (run.stream(stage, name) for name in ("order", "views", "noise"))
     history: list[dict[str, float]] = []
     best: dict[str, Tensor] = {}
+    kept: dict[str, Tensor] = {}
     best_epoch, best_accuracy = 0, -1.0
     distinct = 0
     epochs = kept_epoch or recipe.epochs + defense.extra_epochs
@@ -168,10 +171,11 @@ def train_classifier(
         if better if kept_epoch is None else epoch == kept_epoch:
             best_epoch, best_accuracy = epoch, reached
             best = {name: value.detach().clone() for name, value in classifier.state_dict().items()}
+            kept = {name: value.detach().clone() for name, value in rule.kept().items()}
         run.report(stage, epoch, epochs, **row)
     classifier.load_state_dict(best)
     classifier.eval()
-    return Trained(history, best_epoch, best_accuracy, distinct / (epochs * len(train)))
+    return Trained(history, best_epoch, best_accuracy, distinct / (epochs * len(train)), kept)
 
 
 def make_optimizer(classifier: nn.Module, recipe: Target) -> torch.optim.Optimizer:
