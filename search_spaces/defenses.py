@@ -4,6 +4,7 @@ from search_spaces.bido import HSIC
 from search_spaces.domains import Branch, Space, Switch
 from search_spaces.mid import BOTTLENECK
 from search_spaces.none import UNDEFENDED
+from search_spaces.ssd import SHIELDED
 from search_spaces.trap_mid import TRAPDOORS
 
 BRANCHES: dict[str, Branch] = {
@@ -11,6 +12,7 @@ BRANCHES: dict[str, Branch] = {
     "bido": HSIC,
     "mid": BOTTLENECK,
     "trap_mid": TRAPDOORS,
+    "ssd": SHIELDED,
 }
 """Kind of a defense -> the branch that its knobs span. Stored studies know the order: add at the end."""
 

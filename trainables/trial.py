@@ -142,7 +142,7 @@ def run_attack(
 
     spread, longer: see `make_attack`.
     """
-    prior = make_prior(config, plan.prior, trained, store=store, device=device, report=report)
+    prior = make_prior(config, plan.prior, trained, store=store, device=device, report=report, plan=plan)
     learnt = make_auxiliary(config, plan, trained, store=store, device=device, report=report)
     attacked = make_attack(
         config,

@@ -24,6 +24,7 @@ from knob_outcomes import (
     pretraining_outcome,
     prior_outcome,
     recipe_outcome,
+    shield_outcome,
     stylegan_file,
     weights_file,
 )
@@ -324,6 +325,9 @@ SETUPS: dict[tuple[str, str], Setup] = {
     ),
     ("defenses", "mid"): Setup(
         defense_outcome, {"beta": 0.1, "bottleneck": 4}, {"beta": 0.5, "bottleneck": 5}
+    ),
+    ("defenses", "ssd"): Setup(
+        shield_outcome, {"temperature": 0.5, "epsilon": 0.3}, {"temperature": 0.05, "epsilon": 0.6}
     ),
     ("defenses", "trap_mid"): Setup(
         defense_outcome,

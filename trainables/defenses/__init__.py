@@ -4,6 +4,7 @@ from trainables.defenses.base import Defense
 from trainables.defenses.bido import BiDO
 from trainables.defenses.mid import MID
 from trainables.defenses.none import NoDefense
+from trainables.defenses.ssd import SSD
 from trainables.defenses.trap_mid import TrapMID
 
 DEFENSES: dict[str, type[Defense]] = {
@@ -11,4 +12,5 @@ DEFENSES: dict[str, type[Defense]] = {
     "bido": BiDO,
     "mid": MID,
     "trap_mid": TrapMID,
+    "ssd": SSD,
 }

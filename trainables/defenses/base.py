@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
-from trainables.architectures.base import Classifier, Trace
+from trainables.architectures.base import Classifier, Shield, Trace
 from trainables.datasets.base import Images
 from trainables.defenses.rule import LossRule, Rule, Training
 from trainables.method import Method
@@ -18,6 +19,9 @@ class Defense(Method):
     Most defenses are a `loss`. One with a schedule over epochs, a second phase, an optimiser or a forward
     pass of its own, or gradients per sample overrides `begin` instead and returns a `Rule`.
     """
+
+    changes_answers: ClassVar[bool] = False  # whether `shield` returns one
+    adaptive: ClassVar[str] = ""  # what an attacker who knows of the defense does
 
     @property
     def images_per_identity(self) -> int | None:
@@ -55,6 +59,14 @@ class Defense(Method):
         stored: what `finish` returned. test: images that nothing was chosen by.
         """
         return {}
+
+    def shield(self, stored: Mapping[str, Tensor]) -> Shield | None:
+        """Return what changes the answers of a trained target before anybody sees them; None for most.
+
+        stored: what `finish` returned. Attacks that ask for scores or labels meet it; white-box attacks see
+        the weights, and so the answers as they were.
+        """
+        return None
 
     def is_active(self, trace: Trace) -> bool:
         """Return whether the defense changes the weights of a target whose training leaves `trace`.

@@ -1,0 +1,8 @@
+"""How far an answer may be moved under the Stealthy Shield Defense (Qu et al., ICLR 2025).
+
+The authors publish 0.35, 0.5 and 0.8 at 64 pixels and 1.5 at 224, all at temperature 0.1.
+"""
+
+from search_spaces.domains import Branch, Float
+
+SHIELDED = Branch({"defense.kind": "ssd"}, {"defense.epsilon": Float(0.1, 2.0, log=True, start=0.5)})
