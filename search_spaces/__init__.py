@@ -3,19 +3,24 @@
 from search_spaces.bido import bido
 from search_spaces.defenses import defenses
 from search_spaces.domains import SpaceEntry
+from search_spaces.dp_sgd import dp_sgd
 from search_spaces.freeze import freeze_depth
 from search_spaces.grids import bido_coco_grid, bido_grid, mid_grid
 from search_spaces.mid import mid
 
 _TL_DMI = "Ho et al., CVPR 2024 (TL-DMI)"
 _BIDO = "Peng et al., KDD 2022 (BiDO)"
+_DP = "Abadi et al., CCS 2016 (DP-SGD)"
 _MID = "Wang et al., AAAI 2021 (MID)"
 
 SPACES: dict[str, SpaceEntry] = {
     "freeze_depth": SpaceEntry("the freeze point, from none to the whole backbone", _TL_DMI, freeze_depth),
     "bido": SpaceEntry("no defense or BiDO: measure, lambda_x, lambda_y", _BIDO, bido),
     "mid": SpaceEntry("no defense or MID: beta", _MID, mid),
-    "defenses": SpaceEntry("no defense, BiDO-HSIC or MID, and their weights", f"{_BIDO}; {_MID}", defenses),
+    "defenses": SpaceEntry(
+        "no defense, or any that needs no extra, and its knobs", "the papers of each", defenses
+    ),
+    "dp_sgd": SpaceEntry("no defense or DP-SGD: noise and clipping; needs the extra dp", _DP, dp_sgd),
     "bido_grid": SpaceEntry("no defense and the authors' 11 pairs of BiDO-HSIC weights", _BIDO, bido_grid),
     "bido_coco_grid": SpaceEntry("the published 6 pairs of BiDO-COCO weights", _BIDO, bido_coco_grid),
     "mid_grid": SpaceEntry("no defense and 8 published values of MID's beta", _MID, mid_grid),

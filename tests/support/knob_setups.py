@@ -326,6 +326,9 @@ SETUPS: dict[tuple[str, str], Setup] = {
     ("defenses", "mid"): Setup(
         defense_outcome, {"beta": 0.1, "bottleneck": 4}, {"beta": 0.5, "bottleneck": 5}
     ),
+    ("defenses", "dp_sgd"): Setup(
+        defense_outcome, {"max_grad_norm": 0.3}, {"noise_multiplier": 0.5, "max_grad_norm": 0.6}
+    ),
     ("defenses", "ssd"): Setup(
         shield_outcome, {"temperature": 0.5, "epsilon": 0.3}, {"temperature": 0.05, "epsilon": 0.6}
     ),

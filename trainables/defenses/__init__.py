@@ -2,6 +2,7 @@
 
 from trainables.defenses.base import Defense
 from trainables.defenses.bido import BiDO
+from trainables.defenses.dp_sgd import DPSGD
 from trainables.defenses.mid import MID
 from trainables.defenses.none import NoDefense
 from trainables.defenses.ssd import SSD
@@ -13,4 +14,5 @@ DEFENSES: dict[str, type[Defense]] = {
     "mid": MID,
     "trap_mid": TrapMID,
     "ssd": SSD,
+    "dp_sgd": DPSGD,
 }

@@ -23,10 +23,17 @@ class Defense(Method):
     changes_answers: ClassVar[bool] = False  # whether `shield` returns one
     adaptive: ClassVar[str] = ""  # what an attacker who knows of the defense does
 
+    # whether each image is in a batch by itself, with the same chance, so that a batch may have any size
+    poisson_batches: ClassVar[bool] = False
+
     @property
     def images_per_identity(self) -> int | None:
         """Return how many images of one identity a training batch holds; None for plain shuffling."""
         return None
+
+    def check_installed(self) -> None:
+        """Raise `ConfigError` if a package is missing that training needs; most need none."""
+        return
 
     def prepare(self, classifier: Classifier) -> Classifier:
         """Return the classifier to train, changed in place or as it came."""

@@ -22,6 +22,7 @@ class Training:
         frozen: how many stages are frozen.
         epochs: of the recipe.
         images: the training images, as they are on disk.
+        batch_size: images in a batch, as the recipe has it.
         seed: of the training's randomness; name streams of its own for anything drawn in a rule.
     """
 
@@ -31,6 +32,7 @@ class Training:
     epochs: int
     images: Images
     seed: int
+    batch_size: int = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,10 @@ class Rule:
 
     def kept(self) -> dict[str, Tensor]:
         """Return what belongs to the weights of this moment and is stored beside them; {} by default."""
+        return {}
+
+    def spent(self) -> dict[str, Tensor]:
+        """Return what the whole training leaves, whichever epoch is kept; stored with `kept`."""
         return {}
 
 

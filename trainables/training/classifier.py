@@ -19,7 +19,7 @@ from trainables.method import named_knob
 from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive, stream
 from trainables.runtime.upload import upload
-from trainables.training.batches import by_identity, draw_augmentation, no_augmentation, shuffled
+from trainables.training.batches import by_identity, draw_augmentation, no_augmentation, poisson, shuffled
 from trainables.training.freeze import FrozenBatchnorm, freeze, training_mode
 from trainables.training.frozen_prefix import Prefix, cacheable_variants
 from trainables.training.recipe import Recipe
@@ -123,6 +123,7 @@ def train_classifier(
             frozen=frozen,
             epochs=recipe.epochs,
             images=train,
+            batch_size=recipe.batch_size,
             seed=derive(run.seed, stage, "rule"),
         )
     )
@@ -166,7 +167,7 @@ def train_classifier(
         reached = _hits(classifier, unseen, validation.labels, batch_size=256).double().mean().item()
         row = {
             "loss": mean_loss,
-            "train_accuracy": correct.item() / int(shown.sum()),
+            "train_accuracy": correct.item() / max(1, int(shown.sum())),
             "validation_accuracy": reached,
         }
         history.append({"epoch": float(epoch), **row})
@@ -176,6 +177,7 @@ def train_classifier(
             best = {name: value.detach().clone() for name, value in classifier.state_dict().items()}
             kept = {name: value.detach().clone() for name, value in rule.kept().items()}
         run.report(stage, epoch, epochs, **row)
+    kept |= rule.spent()
     classifier.load_state_dict(best)
     classifier.eval()
     return Trained(history, best_epoch, best_accuracy, distinct / (epochs * len(train)), kept)
@@ -222,6 +224,8 @@ def accuracy_per_identity(right: Tensor, labels: Tensor) -> float:
 
 
 def _batches(labels: Tensor, recipe: Target, defense: Defense, order: torch.Generator) -> Iterator[Tensor]:
+    if defense.poisson_batches:
+        return poisson(len(labels), recipe.batch_size, order)
     if defense.images_per_identity is None:
         return shuffled(len(labels), recipe.batch_size, order)
     return by_identity(labels, recipe.batch_size, defense.images_per_identity, order)
