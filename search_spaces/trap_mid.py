@@ -4,7 +4,8 @@ The authors publish one setting, alpha 0.02 and beta 0.2, which every reader sin
 reach around it, where the trapdoor fades at one end and the accuracy at the other.
 """
 
-from search_spaces.domains import Branch, Float
+from search_spaces.domains import Branch, Float, Space, Switch
+from search_spaces.none import UNDEFENDED
 
 TRAPDOORS = Branch(
     {"defense.kind": "trap_mid"},
@@ -13,3 +14,8 @@ TRAPDOORS = Branch(
         "defense.beta": Float(0.05, 0.5, start=0.2),
     },
 )
+
+
+def trap_mid(freeze_points: tuple[str, ...]) -> Space:
+    """Return no defense, or Trap-MID with the strength of its triggers and the weight of its trapdoors."""
+    return {"defense": Switch({"none": UNDEFENDED, "trap_mid": TRAPDOORS})}

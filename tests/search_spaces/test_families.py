@@ -5,10 +5,13 @@ import pytest
 from search_spaces import SPACES
 from search_spaces.bido import COCO, HSIC
 from search_spaces.defenses import BRANCHES, EXTRA
-from search_spaces.grids import HSIC_PAIRS, MID_BETAS
+from search_spaces.dp_sgd import PRIVATE
+from search_spaces.grids import HSIC_PAIRS, MID_BETAS, SSD_EPSILONS
 from search_spaces.mid import BOTTLENECK
 from search_spaces.parse import parse
 from search_spaces.space import anchors, decode, describe, grid, size
+from search_spaces.ssd import SHIELDED
+from search_spaces.trap_mid import TRAPDOORS
 
 POINTS = ("none", "block1", "block2", "block3", "block4", "block5")
 UNDEFENDED = {"defense.kind": "none"}
@@ -27,7 +30,9 @@ def test_every_space_says_what_it_is_and_starts_with_anchors(name):
         assert len(list(grid(space))) == size(space)
 
 
-@pytest.mark.parametrize("name", ["bido", "mid", "defenses", "mid_grid"])
+@pytest.mark.parametrize(
+    "name", ["bido", "mid", "trap_mid", "ssd", "dp_sgd", "defenses", "mid_grid", "ssd_grid"]
+)
 def test_the_first_anchor_is_undefended(name):
     space = SPACES[name].make(POINTS)
     assert decode(space, anchors(space)[0]) == UNDEFENDED
@@ -82,6 +87,16 @@ def test_the_grids_are_the_published_ones():
     assert rows.pop(0) == {"defense.kind": "none"}
     assert [(row["defense.lambda_x"], row["defense.lambda_y"]) for row in rows] == list(HSIC_PAIRS)
     assert all(row["defense.kind"] == "bido" and row["defense.measure"] == "hsic" for row in rows)
+    for epsilon in SSD_EPSILONS:
+        assert inside(SHIELDED.space["defense.epsilon"], epsilon)
+    assert [
+        decode(SPACES["ssd_grid"].make(POINTS), raw) for raw in grid(SPACES["ssd_grid"].make(POINTS))
+    ] == [
+        {"defense.kind": "none"},
+        *({"defense.kind": "ssd", "defense.epsilon": epsilon} for epsilon in (0.5, 0.35, 0.8, 1.5)),
+    ]
+    assert inside(TRAPDOORS.space["defense.alpha"], 0.02) and inside(TRAPDOORS.space["defense.beta"], 0.2)
+    assert inside(PRIVATE.space["defense.noise_multiplier"], 0.01)
 
 
 def test_an_optuna_study_accepts_anchors_and_draws():
