@@ -2,12 +2,15 @@
 
 from search_spaces.bido import HSIC
 from search_spaces.domains import Branch, Space, Switch
+from search_spaces.dp_sgd import PRIVATE
 from search_spaces.erasing import ERASING
 from search_spaces.label_smoothing import NEGATIVE
 from search_spaces.low_rank import ADAPTED, LOW_RANK
 from search_spaces.mid import BOTTLENECK
 from search_spaces.none import UNDEFENDED
 from search_spaces.skips import REMOVED, REMOVED_LATE, SCALED
+from search_spaces.ssd import SHIELDED
+from search_spaces.trap_mid import TRAPDOORS
 
 BRANCHES: dict[str, Branch] = {
     "none": UNDEFENDED,
@@ -20,10 +23,14 @@ BRANCHES: dict[str, Branch] = {
     "rolss": REMOVED,
     "ssf": SCALED,
     "tts": REMOVED_LATE,
+    "trap_mid": TRAPDOORS,
+    "ssd": SHIELDED,
+    "dp_sgd": PRIVATE,
 }
 """Kind of a defense -> the branch that its knobs span. Stored studies know the order: add at the end."""
 
 FIRST = ("none", "bido", "mid")
+EXTRA = ("dp_sgd",)  # kinds that need a package of an extra
 
 
 def defenses(freeze_points: tuple[str, ...]) -> Space:
@@ -36,11 +43,13 @@ def defenses(freeze_points: tuple[str, ...]) -> Space:
 
 
 def all_defenses(freeze_points: tuple[str, ...]) -> Space:
-    """Return every defense with its weights. Beside `freeze_depth` each is searched at every freeze point.
+    """Return every defense that needs no extra, with its weights.
+
+    Beside `freeze_depth` each is searched at every freeze point.
 
     A defense that the target's architecture does not take is not tried.
     """
-    return {"defense": _switch(tuple(BRANCHES))}
+    return {"defense": _switch(tuple(kind for kind in BRANCHES if kind not in EXTRA))}
 
 
 def _switch(kinds: tuple[str, ...]) -> Switch:

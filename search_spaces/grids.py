@@ -37,6 +37,8 @@ ERASED_AREAS = (0.4, 0.8)
 # LoFt's ranks of FaceScrub's 530 classes, its choice first; CALoR's own setting and its code's default gamma.
 LOW_RANKS = (50, 20, 35, 75, 100, 150, 200, 300, 500)
 ADAPTED = ((40, 8.0), (40, 4.0))
+# epsilon at temperature 0.1: 0.5 and 0.35 of IR-152 (FaceScrub, CelebA), 0.8 of VGG16, 1.5 at 224 pixels.
+SSD_EPSILONS = (0.5, 0.35, 0.8, 1.5)
 
 
 def _bido(measure: str, pairs: tuple[tuple[float, float], ...]) -> Space:
@@ -102,4 +104,11 @@ def skips_grid(freeze_points: tuple[str, ...]) -> Space:
 def _one_knob(kind: str, knob: str, values: tuple[float, ...]) -> Space:
     rows: list[dict[str, Value]] = [{"defense.kind": "none"}]
     rows += [{"defense.kind": kind, f"defense.{knob}": value} for value in values]
+    return {"defense": Rows(tuple(rows))}
+
+
+def ssd_grid(freeze_points: tuple[str, ...]) -> Space:
+    """Return no defense and SSD at the published values of epsilon."""
+    rows: list[dict[str, Value]] = [{"defense.kind": "none"}]
+    rows += [{"defense.kind": "ssd", "defense.epsilon": epsilon} for epsilon in SSD_EPSILONS]
     return {"defense": Rows(tuple(rows))}

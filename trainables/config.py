@@ -51,14 +51,22 @@ class AttackPlan:
     """An attack, the prior that it uses, and how its networks compute where it takes gradients.
 
     precision, compile: only of white-box attacks; see `trainables.nn.precision`.
+    answers_averaged: only of others: pictures asked about for each image, see `trainables.oracle.Oracle`.
     """
 
     attack: Attack
     prior: Prior
     precision: NumberFormat = "float32"
     compile: bool = False
+    answers_averaged: int = 1
 
     def __post_init__(self) -> None:
+        at_least(self, 1, "answers_averaged")
+        if self.answers_averaged > 1 and self.attack.threat_model == "white-box":
+            raise ConfigError(
+                f"attack '{self.attack.kind}' sees the target's weights and asks nothing, so it expects no "
+                f"answers_averaged; got {self.answers_averaged}; leave it out"
+            )
         if self.precision_settings != FULL_PRECISION and self.attack.threat_model != "white-box":
             raise ConfigError(
                 f"attack '{self.attack.kind}' sees no gradients of the target, so it expects neither "
@@ -85,12 +93,12 @@ class AttackPlan:
 
     @property
     def unusual(self) -> dict[str, Any]:
-        """Return `precision` and `compile`, or nothing where they are as usual."""
-        return (
-            {}
-            if self.precision_settings == FULL_PRECISION
-            else {"precision": self.precision, "compile": self.compile}
-        )
+        """Return `precision` and `compile`, and `answers_averaged`; nothing of what is as usual."""
+        usual = self.precision_settings == FULL_PRECISION
+        return {
+            **({} if usual else {"precision": self.precision, "compile": self.compile}),
+            **({} if self.answers_averaged == 1 else {"answers_averaged": self.answers_averaged}),
+        }
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -102,8 +110,8 @@ class TrialConfig:
     has such a part itself).
     prior: of every attack that does not name one of its own.
     attack: one or several, each with its prior. A document has a mapping or a list of mappings; each takes
-    the knobs of the attack, `prior`, `precision` and `compile` (see `AttackPlan`), and `preset`, the name of
-    a set of knobs that the others override.
+    the knobs of the attack, `prior`, `precision`, `compile` and `answers_averaged` (see `AttackPlan`), and
+    `preset`, the name of a set of knobs that the others override.
     judge: who counts. other_judges: further ones, which tell how far the first is to be believed. A document
     has a mapping or a list of mappings under ``judge``; the first of a list is the one that counts.
     suite: what several attacks say together: the accuracy of the "worst" for the defender, or their "mean".
@@ -309,15 +317,15 @@ def _threats(documents: Any, default: Any, where: str, path: str) -> tuple[Attac
                 )
             knobs = {**presets[preset], **knobs}
         prior = _build(Prior, knobs.pop("prior", default), where, _join(place, "prior"))
-        precision_settings = {
+        settings = {
             name: _value(hint, knobs.pop(name), where, _join(place, name))
-            for name, hint in (("precision", NumberFormat), ("compile", bool))
+            for name, hint in (("precision", NumberFormat), ("compile", bool), ("answers_averaged", int))
             if name in knobs
         }
         attack = _build(Attack, knobs, where, place)
         try:
-            plans.append(AttackPlan(attack=attack, prior=prior, **precision_settings))
-        except ConfigError as error:
+            plans.append(AttackPlan(attack=attack, prior=prior, **settings))
+        except ValueError as error:
             raise ConfigError(f"{error} ({where}: {place})") from None
     return tuple(plans)
 

@@ -6,11 +6,14 @@ import pytest
 
 from search_spaces import SPACES
 from search_spaces.bido import COCO, HSIC
-from search_spaces.defenses import BRANCHES
-from search_spaces.grids import HSIC_PAIRS, MID_BETAS
+from search_spaces.defenses import BRANCHES, EXTRA
+from search_spaces.dp_sgd import PRIVATE
+from search_spaces.grids import HSIC_PAIRS, MID_BETAS, SSD_EPSILONS
 from search_spaces.mid import BOTTLENECK
 from search_spaces.parse import parse
 from search_spaces.space import anchors, at_random, decode, describe, grid, size
+from search_spaces.ssd import SHIELDED
+from search_spaces.trap_mid import TRAPDOORS
 
 POINTS = ("none", "block1", "block2", "block3", "block4", "block5")
 UNDEFENDED = {"defense.kind": "none"}
@@ -57,7 +60,12 @@ def test_anchors_of_the_combined_space():
         "defense.lambda_y": 0.5,
     }
     mid = {"defense.kind": "mid", "defense.beta": 0.01}
-    assert [decode(space, anchor) for anchor in anchors(space)] == [
+    started = [decode(space, anchor) for anchor in anchors(space)]
+    kinds = [anchor["defense.kind"] for anchor in started]
+    offered = [kind for kind in BRANCHES if kind not in EXTRA]
+    assert kinds[3 : 2 + len(offered)] == offered[1:]  # each defense once, at its published setting
+    assert set(EXTRA) <= SPACES.keys()  # the others have a space of their own
+    assert [anchor for anchor in started if anchor["defense.kind"] in ("none", "bido", "mid")] == [
         {"target.freeze_point": "none"} | UNDEFENDED,
         {"target.freeze_point": "block5"} | UNDEFENDED,
         {"target.freeze_point": "block3"} | UNDEFENDED,
@@ -103,6 +111,16 @@ def test_the_grids_are_the_published_ones():
     assert rows.pop(0) == {"defense.kind": "none"}
     assert [(row["defense.lambda_x"], row["defense.lambda_y"]) for row in rows] == list(HSIC_PAIRS)
     assert all(row["defense.kind"] == "bido" and row["defense.measure"] == "hsic" for row in rows)
+    for epsilon in SSD_EPSILONS:
+        assert inside(SHIELDED.space["defense.epsilon"], epsilon)
+    assert [
+        decode(SPACES["ssd_grid"].make(POINTS), raw) for raw in grid(SPACES["ssd_grid"].make(POINTS))
+    ] == [
+        {"defense.kind": "none"},
+        *({"defense.kind": "ssd", "defense.epsilon": epsilon} for epsilon in (0.5, 0.35, 0.8, 1.5)),
+    ]
+    assert inside(TRAPDOORS.space["defense.alpha"], 0.02) and inside(TRAPDOORS.space["defense.beta"], 0.2)
+    assert inside(PRIVATE.space["defense.noise_multiplier"], 0.01)
 
 
 def test_an_optuna_study_accepts_anchors_and_draws():

@@ -101,6 +101,15 @@ def defense_outcome(defense: Any) -> Outcome:
     return losses, classifier.state_dict(), defense.images_per_identity, defense.extra_epochs
 
 
+def shield_outcome(defense: Any) -> Outcome:
+    """Return what a target answers under a defense that changes answers."""
+    classifier, images = toys.target(toys.prior("gmi")), toys.colours()
+    shield = defense.shield(defense.finish(classifier, images, {}, "cpu"))
+    pixels = images.pixels.float() / 255
+    with torch.no_grad():
+        return shield(classifier(pixels).softmax(1), pixels)
+
+
 def recipe_outcome(recipe: Any) -> Outcome:
     """Return what training by a target's recipe gives."""
     split = toys.parts()

@@ -24,6 +24,7 @@ from knob_outcomes import (
     pretraining_outcome,
     prior_outcome,
     recipe_outcome,
+    shield_outcome,
     stylegan_file,
     weights_file,
 )
@@ -345,6 +346,24 @@ SETUPS: dict[tuple[str, str], Setup] = {
     ("defenses", "rolss"): Setup(defense_outcome, {}, {"skips": (1.0, 0.5, 1.0, 1.0)}),
     ("defenses", "ssf"): Setup(defense_outcome, {}, {"skips": (1.0, 0.5, 1.0, 1.0), "factor": 0.3}),
     ("defenses", "tts"): Setup(defense_outcome, {}, {"skips": (1.0, 0.5, 1.0, 1.0), "second_epochs": 5}),
+    ("defenses", "dp_sgd"): Setup(
+        defense_outcome, {"max_grad_norm": 0.3}, {"noise_multiplier": 0.5, "max_grad_norm": 0.6}
+    ),
+    ("defenses", "ssd"): Setup(
+        shield_outcome, {"temperature": 0.5, "epsilon": 0.3}, {"temperature": 0.05, "epsilon": 0.6}
+    ),
+    ("defenses", "trap_mid"): Setup(
+        defense_outcome,
+        {"alpha": 0.3},
+        {
+            "alpha": 0.4,
+            "beta": 0.4,
+            "trigger_step": 0.1,
+            "crop": 0.5,
+            "degrees": 5.0,
+            "label_smoothing": -0.05,
+        },
+    ),
     ("judges", "classifier"): Setup(
         judge_outcome,
         RECIPE | {"architecture": "small_cnn"},

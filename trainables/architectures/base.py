@@ -11,6 +11,9 @@ from trainables.errors import ConfigError
 
 Trace = dict[str, Tensor]
 
+# probabilities (n, K) and the images (n, 3, S, S) in [0, 1] that they answer -> the answers that are given
+Shield = Callable[[Tensor, Tensor], Tensor]
+
 
 class Head(nn.Module):
     """The base of heads that do more than a linear layer; any module from features to logits will do as well.

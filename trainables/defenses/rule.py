@@ -22,6 +22,7 @@ class Training:
         frozen: how many stages are frozen.
         epochs: of the recipe.
         images: the training images, as they are on disk.
+        batch_size: images in a batch, as the recipe has it.
         seed: of the training's randomness; name streams of its own for anything drawn in a rule.
     """
 
@@ -31,6 +32,7 @@ class Training:
     epochs: int
     images: Images
     seed: int
+    batch_size: int = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +63,14 @@ class Rule:
     def may_be_chosen(self, epoch: int) -> bool:
         """Return whether the weights after `epoch` are a finished target; a first phase says no."""
         return True
+
+    def kept(self) -> dict[str, Tensor]:
+        """Return what belongs to the weights of this moment and is stored beside them; {} by default."""
+        return {}
+
+    def spent(self) -> dict[str, Tensor]:
+        """Return what the whole training leaves, whichever epoch is kept; stored with `kept`."""
+        return {}
 
 
 def trained_trace(trace: Trace) -> Trace:

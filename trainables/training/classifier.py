@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -19,7 +19,7 @@ from trainables.method import named_knob
 from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive, stream
 from trainables.runtime.upload import upload
-from trainables.training.batches import by_identity, draw_augmentation, no_augmentation, shuffled
+from trainables.training.batches import by_identity, draw_augmentation, no_augmentation, poisson, shuffled
 from trainables.training.freeze import FrozenBatchnorm, freeze, training_mode
 from trainables.training.frozen_prefix import Prefix, cacheable_variants
 from trainables.training.recipe import Recipe
@@ -60,12 +60,14 @@ class Trained:
     best_epoch: the epoch whose weights were kept, the earliest of the best validation accuracy.
     images_seen: share of the training images that an epoch shows at least once, in (0, 1], the mean over
         epochs; what is left out differs from epoch to epoch.
+    kept: what the rule of the defense had beside those weights.
     """
 
     history: list[dict[str, float]]
     best_epoch: int
     validation_accuracy: float
     images_seen: float
+    kept: dict[str, Tensor] = field(default_factory=dict)
 
 
 def build_classifier(
@@ -121,6 +123,7 @@ def train_classifier(
             frozen=frozen,
             epochs=recipe.epochs,
             images=train,
+            batch_size=recipe.batch_size,
             seed=derive(run.seed, stage, "rule"),
         )
     )
@@ -131,6 +134,7 @@ def train_classifier(
     order, views, noise = (run.stream(stage, name) for name in ("order", "views", "noise"))
     history: list[dict[str, float]] = []
     best: dict[str, Tensor] = {}
+    kept: dict[str, Tensor] = {}
     best_epoch, best_accuracy = 0, -1.0
     distinct = 0
     epochs = kept_epoch or recipe.epochs + defense.extra_epochs
@@ -163,7 +167,7 @@ def train_classifier(
         reached = _hits(classifier, unseen, validation.labels, batch_size=256).double().mean().item()
         row = {
             "loss": mean_loss,
-            "train_accuracy": correct.item() / int(shown.sum()),
+            "train_accuracy": correct.item() / max(1, int(shown.sum())),
             "validation_accuracy": reached,
         }
         history.append({"epoch": float(epoch), **row})
@@ -171,10 +175,12 @@ def train_classifier(
         if better if kept_epoch is None else epoch == kept_epoch:
             best_epoch, best_accuracy = epoch, reached
             best = {name: value.detach().clone() for name, value in classifier.state_dict().items()}
+            kept = {name: value.detach().clone() for name, value in rule.kept().items()}
         run.report(stage, epoch, epochs, **row)
+    kept |= rule.spent()
     classifier.load_state_dict(best)
     classifier.eval()
-    return Trained(history, best_epoch, best_accuracy, distinct / (epochs * len(train)))
+    return Trained(history, best_epoch, best_accuracy, distinct / (epochs * len(train)), kept)
 
 
 def make_optimizer(classifier: nn.Module, recipe: Target) -> torch.optim.Optimizer:
@@ -218,6 +224,8 @@ def accuracy_per_identity(right: Tensor, labels: Tensor) -> float:
 
 
 def _batches(labels: Tensor, recipe: Target, defense: Defense, order: torch.Generator) -> Iterator[Tensor]:
+    if defense.poisson_batches:
+        return poisson(len(labels), recipe.batch_size, order)
     if defense.images_per_identity is None:
         return shuffled(len(labels), recipe.batch_size, order)
     return by_identity(labels, recipe.batch_size, defense.images_per_identity, order)
