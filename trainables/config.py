@@ -31,6 +31,8 @@ from trainables.runtime.checks import at_least, fraction
 from trainables.storage.documents import check_numbers, expand_home, read_yaml, suggestion
 from trainables.storage.store import to_json
 from trainables.training.classifier import Target
+from trainables.training.recipe import Recipe
+from trainables.training.recipes import with_recipe
 
 UNWRITTEN = "unwritten"  # marks a field that a document holds under another name
 
@@ -256,6 +258,11 @@ def _build(expected: Any, document: Any, where: str, path: str) -> Any:
                 f"({where}: {_join(path, 'kind')})"
             )
         expected = registry[kind]
+    if isinstance(expected, type) and issubclass(expected, Recipe):
+        try:
+            document = with_recipe(document, [field.name for field in dataclasses.fields(expected)])
+        except ConfigError as error:
+            raise ConfigError(f"{error} ({where}: {_join(path, 'recipe')})") from None
     fields = {f.name: f for f in dataclasses.fields(expected) if UNWRITTEN not in f.metadata}
     for key in document:
         if key not in fields:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -61,6 +62,17 @@ class Rule:
     def may_be_chosen(self, epoch: int) -> bool:
         """Return whether the weights after `epoch` are a finished target; a first phase says no."""
         return True
+
+    def state(self) -> dict[str, Any]:
+        """Return what changes in this rule from step to step, for a training that goes on after a kill.
+
+        Tensors, numbers, and lists and dicts of them; `restore` reads it back. Nothing by default: a rule
+        with tensors, optimisers or random streams of its own returns them.
+        """
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Bring back what `state` returned at the end of an epoch."""
 
 
 def trained_trace(trace: Trace) -> Trace:
