@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from trainables.architectures import ARCHITECTURES, freeze_points
+from trainables.architectures import ARCHITECTURES, get_architecture
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise, noise_size
 from trainables.datasets.base import Images
@@ -76,10 +76,12 @@ def build_classifier(
     """Return the classifier with random weights from `seed`, on the CPU.
 
     torch's global generator stays seeded, so new layers that a defense adds next are reproducible too.
+    Raises `ConfigError` for an unknown architecture, and for images of a size that it does not take.
     """
-    freeze_points(architecture)  # an unknown name is an error that lists the known ones
+    entry = get_architecture(architecture)
+    entry.check_size(image_size)
     torch.manual_seed(derive(seed, "weights"))
-    classifier = ARCHITECTURES[architecture].build(classes, image_size)
+    classifier = entry.build(classes, image_size)
     mean, std = MEAN_AND_STD[normalization]
     classifier.mean.copy_(torch.tensor(mean).view(1, 3, 1, 1))
     classifier.std.copy_(torch.tensor(std).view(1, 3, 1, 1))

@@ -357,3 +357,20 @@ def test_adamw_decays_weights_beside_the_gradients():
     optimizer.step()
     expected = before * (1 - 0.01 * 0.3) - 0.01 * torch.tensor([[1.0, -1.0]])  # a first step is the sign
     torch.testing.assert_close(weight.weight.detach(), expected)
+
+
+def test_dropout_is_drawn_from_the_seed_of_the_run_alone():
+    def trained(elsewhere: int, seed: int) -> torch.Tensor:
+        classifier = build_classifier("small_cnn", 4, 32, "half", seed=1)
+        classifier.neck.append(nn.Dropout(0.5))
+        torch.manual_seed(elsewhere)  # what other work drew before
+        train_classifier(classifier, RECIPE, NoDefense(), images(), images(seed=1), run=Run(seed=seed))
+        return classifier.head.weight
+
+    assert torch.equal(trained(1, 0), trained(2, 0))
+    assert not torch.equal(trained(1, 0), trained(1, 3))
+
+
+def test_a_size_that_the_architecture_does_not_take_is_an_error_before_it_is_built():
+    with pytest.raises(ConfigError, match=r"inception_v3 expects images of at least 75 pixels; got 32"):
+        build_classifier("inception_v3", 2, 32, "none", 0)
