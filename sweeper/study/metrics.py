@@ -6,7 +6,7 @@ imports torch. The others are described here in the same form.
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -38,6 +38,7 @@ class TrialMetric:
         explanation: a clause for the model card that says what is measured.
         objective: whether a study may search for it, or limit it.
         auxiliary: whether it only helps to read other figures; then it is no column of its own.
+        optional: whether only trials that name it under ``metrics`` have it.
         reconstruction: whether it is measured on the reconstructions of one attack.
     """
 
@@ -53,6 +54,7 @@ class TrialMetric:
     explanation: str = ""
     objective: bool = False
     auxiliary: bool = False
+    optional: bool = False
     reconstruction: bool = False
 
     def __post_init__(self) -> None:
@@ -185,6 +187,10 @@ def objective_metrics() -> dict[str, TrialMetric]:
     return {name: metric for name, metric in trial_metrics().items() if metric.objective}
 
 
-def column_metrics() -> list[TrialMetric]:
-    """Return the metrics that a table of attacks has a column for."""
-    return [metric for metric in reconstruction_metrics().values() if not metric.auxiliary]
+def column_metrics(measured: Collection[str] = ()) -> list[TrialMetric]:
+    """Return the metrics that a table of attacks has a column for; optional ones if they are `measured`."""
+    return [
+        metric
+        for metric in reconstruction_metrics().values()
+        if not metric.auxiliary and (metric.name in measured or not metric.optional)
+    ]

@@ -146,12 +146,12 @@ RECIPES: dict[str, NamedRecipe] = {
 }
 
 
-def with_recipe(knobs: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
+def with_recipe(knobs: Mapping[str, Any], known: Collection[str], where: str) -> dict[str, Any]:
     """Return `knobs` over those of the recipe that they name under ``recipe``, if they do.
 
-    known: names of the knobs that there are; a backbone has no normalization of its own. With other
-    ``epochs`` the milestones keep their shares of the training. Raises `ConfigError` for an unknown recipe,
-    and for one beside every one of its knobs, which would be none any more.
+    known: names of the knobs that there are; a backbone has no normalization of its own. where: for errors.
+    With other ``epochs`` the milestones keep their shares of the training. Raises `ConfigError` for an
+    unknown recipe, and for one beside every one of its knobs, which would be none any more.
     """
     own = dict(knobs)
     name = own.pop("recipe", None)
@@ -159,13 +159,14 @@ def with_recipe(knobs: Mapping[str, Any], known: Collection[str]) -> dict[str, A
         return own
     if not isinstance(name, str) or name not in RECIPES:
         raise ConfigError(
-            f"recipe must be one of {', '.join(RECIPES)}; got {name!r}{suggestion(str(name), RECIPES)}"
+            f"recipe must be one of {', '.join(RECIPES)}; got {name!r}{suggestion(str(name), RECIPES)} "
+            f"({where})"
         )
     named = {knob: value for knob, value in RECIPES[name].knobs.items() if knob in known}
     if named.keys() <= own.keys():
         raise ConfigError(
             f"recipe '{name}' expects to set {', '.join(named)}, and all of them are set beside it; "
-            "leave out what the recipe says, or set the knobs themselves in a search space"
+            f"leave out what the recipe says, or set the knobs themselves in a search space ({where})"
         )
     epochs = own.get("epochs")
     if isinstance(epochs, int) and "milestones" in named and "milestones" not in own:
