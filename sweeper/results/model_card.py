@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sweeper.results import formatting
+from sweeper.results.against_undefended import against
 from sweeper.results.machines import STAGES, Machines, machines_text
 from sweeper.results.panels.show import sentences
 from sweeper.results.people import recovered, spelled, worst_off
@@ -219,6 +220,14 @@ def _remarks(
         remarks.append(
             f"Undefended, trial {plain.number} of the same study: attack accuracy "
             f"{_shown('attack_accuracy', plain)}, test accuracy {_shown('test_accuracy', plain)}."
+        )
+    compared = against(plain, trial)
+    if compared is not None:
+        times = compared.training_time_ratio
+        remarks.append(
+            f"Fall of attack accuracy over fall of test accuracy against that one (the literature's Δ): "
+            f"{compared.delta_text}"
+            + ("." if times is None else f"; its training took {times:.2f} times as long, as measured.")
         )
     if "attack_accuracy" in released.values:
         remarks.append(f"These very weights: attack accuracy {_shown('attack_accuracy', released)}.")

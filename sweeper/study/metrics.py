@@ -74,7 +74,6 @@ def _accuracy(name: str, summary: str, **more: Any) -> TrialMetric:
     )
 
 
-# The Δ ratio of the literature is not among them: it has no bound and grows for targets that cost nothing.
 OF_TARGETS = (
     _accuracy("test_accuracy", "share of private test images classified correctly", objective=True),
     _accuracy(
@@ -136,6 +135,28 @@ OF_WORK = (
         objective=True,
     ),
 )
+# Of a defended trial beside the undefended one, once both are there. No objectives: the ratio of the literature
+# has no bound, and grows for targets that cost nothing.
+OF_PAIRS = (
+    TrialMetric(
+        name="delta_ratio",
+        summary="fall of attack accuracy over fall of test accuracy, against the undefended target",
+        source="Ho et al., CVPR 2024 (TL-DMI)",
+        direction="maximize",
+        low=None,
+        high=None,
+        unit="ratio",
+        label="Δ ratio",
+    ),
+    TrialMetric(
+        name="training_time_ratio",
+        summary="seconds of training over those of the undefended target, as measured",
+        direction="minimize",
+        low=0.0,
+        high=None,
+        unit="ratio",
+    ),
+)
 
 
 @functools.cache
@@ -150,7 +171,10 @@ def trial_metrics() -> Mapping[str, TrialMetric]:
     attack = dataclasses.replace(
         top1, name="attack_accuracy", label="attack accuracy", objective=True, reconstruction=False
     )
-    return {metric.name: metric for metric in (*OF_TARGETS, attack, *measured.values(), *OF_JUDGES, *OF_WORK)}
+    return {
+        metric.name: metric
+        for metric in (*OF_TARGETS, attack, *measured.values(), *OF_JUDGES, *OF_WORK, *OF_PAIRS)
+    }
 
 
 @functools.cache

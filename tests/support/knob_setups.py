@@ -391,8 +391,15 @@ SETUPS: dict[tuple[str, str], Setup] = {
     ("metrics", "centroid_distance"): Setup(metric_outcome, {}, {"squared": True}),
     ("metrics", "face_distance"): Setup(
         metric_outcome,
-        {"path": onnx_file("hw"), "mean": 100.0},
-        {"path": onnx_file("wh"), "mean": 90.0, "std": 60.0, "channels": "bgr"},
+        {"path": "here.onnx"},
+        {
+            "path": "there.onnx",
+            **{
+                # tests of the metric run a file
+                name: KEY_ALONE
+                for name in ("input_size", "mean", "std", "channels")
+            },
+        },
     ),
     ("metrics", "fid"): Setup(
         metric_outcome,

@@ -23,7 +23,8 @@ class FaceDistance(Metric):
     figures of one embedder compare. Their delta_eval is `knn_distance` under a judge such as Inception-v3.
 
     path: the embedder, as the judges `onnx` (a file that ends in .onnx) and `embedder` (any other) take it.
-    mean, std, channels: of pixels, for an ONNX file; see the judge `onnx`.
+    input_size, mean, std, channels: of what an ONNX file takes, see the judge `onnx`; facenet-pytorch's takes
+        160 pixels and the usual mean and std.
     """
 
     kind = "face_distance"
@@ -40,6 +41,7 @@ class FaceDistance(Metric):
     optional = True
 
     path: str = file_knob()
+    input_size: int | tuple[int, int] | None = None
     mean: PerChannel = 127.5
     std: PerChannel = 127.5
     channels: Literal["rgb", "bgr", "grey"] = "rgb"
@@ -66,5 +68,11 @@ class FaceDistance(Metric):
 
     def _embedder(self) -> NearestMeanJudge:
         if self.path.lower().endswith(".onnx"):
-            return ONNXJudge(path=self.path, mean=self.mean, std=self.std, channels=self.channels)
+            return ONNXJudge(
+                path=self.path,
+                input_size=self.input_size,
+                mean=self.mean,
+                std=self.std,
+                channels=self.channels,
+            )
         return EmbedderJudge(path=self.path)

@@ -26,13 +26,14 @@ def frechet_distance(mean: Tensor, covariance: Tensor, other_mean: Tensor, other
     root = vectors * values.clamp(min=0).sqrt() @ vectors.T
     between = torch.linalg.eigvalsh(root @ other_covariance @ root).clamp(min=0).sqrt().sum()
     traces = covariance.trace() + other_covariance.trace()
-    return float((mean - other_mean).square().sum() + traces - 2 * between)
+    return max(0.0, float((mean - other_mean).square().sum() + traces - 2 * between))
 
 
 def fid(fake: Tensor, real: Tensor) -> float:
     """Return the distance of features fake (n, F) from real (m, F); covariances with n - 1."""
     parts = [
-        (features.double().mean(0), torch.atleast_2d(features.double().T.cov())) for features in (fake, real)
+        (features.double().mean(0), features.double().T.cov().reshape(features.shape[1], -1))
+        for features in (fake, real)
     ]
     return frechet_distance(*parts[0], *parts[1])
 

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from onnx_files import write_embedder
 
 from trainables.judges.embedder import EmbedderJudge
 from trainables.metrics.base import Evidence, Skipped
@@ -47,3 +48,32 @@ def test_without_weights_there_is_a_reason_and_no_figure():
         FaceDistance(path="nowhere.onnx").measure(evidence())
     with pytest.raises(Skipped, match=r"face_distance: .*no such file"):
         FaceDistance(path="nowhere").measure(evidence())
+
+
+def test_an_onnx_file_sees_pixels_as_the_knobs_say(tmp_path):
+    pytest.importorskip("onnxruntime")
+    path = write_embedder(tmp_path / "pixels.onnx", ("n", 3, 32, 32))  # embeds an image as its pixels
+    seen = evidence()
+
+    def expected(mean, std, order):
+        def embed(images):
+            pixels = (images.double()[:, order] - mean) / std
+            return torch.nn.functional.normalize(pixels.flatten(1))
+
+        private = embed(seen.private_images)
+        made = embed(seen.reconstructions.flatten(0, 1))
+        own = [[1, 3], [0, 2], [1, 3], [0, 2]]
+        nearest = [
+            (image - private[rows]).square().sum(1).min() for image, rows in zip(made, own, strict=True)
+        ]
+        return sum(nearest).item() / 4
+
+    figures = [
+        (FaceDistance(path=path), expected(127.5, 127.5, [0, 1, 2])),
+        (FaceDistance(path=path, mean=50.0, std=(9.0, 99.0, 9.0), channels="bgr"), None),
+        (FaceDistance(path=path, mean=50.0, std=30.0), expected(50.0, 30.0, [0, 1, 2])),
+    ]
+    measured = [metric.measure(seen) for metric, _ in figures]
+    assert measured[0] == pytest.approx(figures[0][1], rel=1e-4)
+    assert measured[2] == pytest.approx(figures[2][1], rel=1e-4)
+    assert len(set(measured)) == 3

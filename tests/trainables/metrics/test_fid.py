@@ -25,7 +25,7 @@ def test_of_features_with_sample_covariances():
     assert fid(fake, real) == pytest.approx((a - m) ** 2 + (b - n) ** 2)
     assert fid(real, real) == pytest.approx(0, abs=1e-9)
     few = torch.randn(3, 40, generator=noise)  # covariances of rank 2
-    assert fid(few, few) == pytest.approx(0, abs=1e-6) and fid(few, few + 1) == pytest.approx(40, abs=1e-6)
+    assert fid(few, few) == pytest.approx(0, abs=1e-4) and fid(few, few + 1) == pytest.approx(40, abs=1e-4)
 
 
 def evidence():
