@@ -66,7 +66,7 @@ def against(plain: TrialRecord | None, trial: TrialRecord) -> AgainstUndefended 
 
 
 def with_ratios(records: StudyRecords) -> StudyRecords:
-    """Return the records with ``delta_ratio`` and ``training_time_ratio`` among the metrics of defended trials.
+    """Return the records with ``delta_ratio`` and ``training_time_ratio`` among defended trials' metrics.
 
     A ratio that is not defined is left out.
     """

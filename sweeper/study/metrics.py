@@ -135,8 +135,8 @@ OF_WORK = (
         objective=True,
     ),
 )
-# Of a defended trial beside the undefended one, once both are there. No objectives: the ratio of the literature
-# has no bound, and grows for targets that cost nothing.
+# Of a defended trial beside the undefended one, once both are there. No objectives: the ratio of the
+# literature has no bound, and grows for targets that cost nothing.
 OF_PAIRS = (
     TrialMetric(
         name="delta_ratio",

@@ -394,11 +394,7 @@ SETUPS: dict[tuple[str, str], Setup] = {
         {"path": "here.onnx"},
         {
             "path": "there.onnx",
-            **{
-                # tests of the metric run a file
-                name: KEY_ALONE
-                for name in ("input_size", "mean", "std", "channels")
-            },
+            **dict.fromkeys(("input_size", "mean", "std", "channels"), KEY_ALONE),  # its own tests run a file
         },
     ),
     ("metrics", "fid"): Setup(
