@@ -22,6 +22,8 @@ from trainables.errors import ConfigError
 from trainables.judges import JUDGES
 from trainables.judges.base import Judge
 from trainables.method import FILE, knobs_marked
+from trainables.metrics import GROUPS, METRICS
+from trainables.metrics.base import Metric
 from trainables.nn.precision import FULL_PRECISION, NumberFormat, Precision
 from trainables.pretraining import PRETRAININGS
 from trainables.pretraining.base import Pretraining
@@ -31,6 +33,8 @@ from trainables.runtime.checks import at_least, fraction
 from trainables.storage.documents import check_numbers, expand_home, read_yaml, suggestion
 from trainables.storage.store import to_json
 from trainables.training.classifier import Target
+from trainables.training.recipe import Recipe
+from trainables.training.recipes import with_recipe
 
 UNWRITTEN = "unwritten"  # marks a field that a document holds under another name
 
@@ -41,6 +45,7 @@ FAMILIES: dict[Any, dict[str, Any]] = {
     Attack: ATTACKS,
     Judge: JUDGES,
     Pretraining: PRETRAININGS,
+    Metric: {name: metric for name, metric in METRICS.items() if metric.optional},
 }
 
 SEEN = {"labels": "its labels alone", "scores": "its scores", "white-box": "its gradients"}
@@ -114,6 +119,7 @@ class TrialConfig:
     `preset`, the name of a set of knobs that the others override.
     judge: who counts. other_judges: further ones, which tell how far the first is to be believed. A document
     has a mapping or a list of mappings under ``judge``; the first of a list is the one that counts.
+    metrics: figures beyond the usual ones, each by its name or as a mapping of its kind and knobs.
     suite: what several attacks say together: the accuracy of the "worst" for the defender, or their "mean".
     identities: how many identities are attacked, the first in label order; None attacks all.
     attacked: labels of those who are attacked; None attacks all, or the first `identities`.
@@ -134,6 +140,7 @@ class TrialConfig:
     attack: tuple[AttackPlan, ...]
     judge: Judge
     other_judges: tuple[Judge, ...] = dataclasses.field(default=(), metadata={UNWRITTEN: True})
+    metrics: tuple[Metric, ...] = ()
     suite: Literal["worst", "mean"] = "worst"
     identities: int | None = None
     attacked: tuple[int, ...] | None = None
@@ -205,6 +212,8 @@ def document(config: TrialConfig) -> dict[str, Any]:
     A single attack or judge stays a mapping, so that a path such as ``attack.iterations`` leads into it.
     """
     filled: dict[str, Any] = to_json(config)
+    if not filled["metrics"]:  # as trials were written before there were any
+        del filled["metrics"]
     others = filled.pop("other_judges")
     if others:
         filled["judge"] = [filled["judge"], *others]
@@ -240,6 +249,8 @@ def _absolute(value: Any, hint: Any, is_file: bool) -> Any:
         return os.path.abspath(expand_home(value)) if isinstance(value, str) and value else value
     if isinstance(value, list) and hint in (tuple[AttackPlan, ...], Judge):
         return [_absolute(item, hint, is_file) for item in value]
+    if isinstance(value, list) and hint == tuple[Metric, ...]:
+        return [absolute_paths(item, Metric) if isinstance(item, dict) else item for item in value]
     if hint == tuple[AttackPlan, ...]:
         attack = absolute_paths(value, Attack)
         if isinstance(attack, dict) and "prior" in attack:  # a plan's own, beside the knobs of its attack
@@ -268,6 +279,9 @@ def _build(expected: Any, document: Any, where: str, path: str) -> Any:
                 f"({where}: {_join(path, 'kind')})"
             )
         expected = registry[kind]
+    if isinstance(expected, type) and issubclass(expected, Recipe):
+        known = [field.name for field in dataclasses.fields(expected)]
+        document = with_recipe(document, known, f"{where}: {_join(path, 'recipe')}")
     fields = {f.name: f for f in dataclasses.fields(expected) if UNWRITTEN not in f.metadata}
     for key in document:
         if key not in fields:
@@ -282,6 +296,8 @@ def _build(expected: Any, document: Any, where: str, path: str) -> Any:
             values[name] = _threats(document[name], document.get("prior"), where, _join(path, name))
         elif name in document and hints[name] is Judge:
             values[name], values["other_judges"] = _judges(document[name], where, _join(path, name))
+        elif name in document and hints[name] == tuple[Metric, ...]:
+            values[name] = _metrics(document[name], where, _join(path, name))
         elif name in document:
             values[name] = _value(hints[name], document[name], where, _join(path, name))
             if name in files and isinstance(values[name], str):
@@ -349,6 +365,22 @@ def _judges(documents: Any, where: str, path: str) -> tuple[Judge, tuple[Judge, 
                 "another seed or another kind, or leave it out"
             )
     return judges[0], tuple(judges[1:])
+
+
+def _metrics(documents: Any, where: str, path: str) -> tuple[Metric, ...]:
+    """Return the metrics that a list of names and mappings asks for, each once."""
+    if not isinstance(documents, list | tuple):
+        raise ConfigError(f"expected a list of metrics, got {documents!r} ({where}: {path})")
+    metrics: dict[Metric, None] = {}
+    for position, given in enumerate(documents):
+        place = f"{path}[{position}]"
+        if not isinstance(given, str | dict):
+            raise ConfigError(f"expected a metric's name or a mapping, got {given!r} ({where}: {place})")
+        knobs = {"kind": given} if isinstance(given, str) else given
+        kind = knobs.get("kind")
+        for name in GROUPS.get(str(kind), (kind,)):
+            metrics[_build(Metric, {**knobs, "kind": name}, where, place)] = None
+    return tuple(metrics)
 
 
 def _value(hint: Any, value: Any, where: str, path: str) -> Any:

@@ -18,6 +18,7 @@ from trainables.stages.data import load_data
 from trainables.stages.evaluation import make_evaluation, useless_judge
 from trainables.stages.judge import make_judges
 from trainables.stages.opinion import gather_opinions, judge_figures, measure_judges
+from trainables.stages.optional_metrics import measure_optional
 from trainables.stages.pretrained import DIGESTS, make_pretrained, pretraining_key
 from trainables.stages.prior import make_prior, prior_queries
 from trainables.stages.target import make_target
@@ -159,6 +160,7 @@ def run_attack(
     judges = make_judges(config, store=store, device=device, report=report)
     verdict = make_evaluation(config, trained, attacked, judges[0], store=store, device=device, report=report)
     opinions = gather_opinions(config, judges, attacked, store=store, device=device, report=report)
+    extra = measure_optional(config, judges[0], attacked, store=store, device=device, report=report)
     asked = [made.result["queries"] for made in (learnt, attacked) if made]
     if plan.attack.threat_model != "white-box" and not plan.attack.reports_prior_queries:
         asked.append(prior_queries(config, plan.prior, prior))
@@ -169,6 +171,7 @@ def run_attack(
         metrics={
             **verdict.result["metrics"],
             **opinions.metrics,
+            **extra.metrics,
             **({"queries": sum(queries)} if queries else {}),
         },
         interval=Interval.from_json(verdict.result["interval"]),
@@ -179,11 +182,14 @@ def run_attack(
             **({"prior": prior.seconds} if plan.prior.needs_target else {}),
             **({} if learnt is None else {"auxiliary": learnt.seconds}),
             "attack": attacked.seconds,
-            "judge": verdict.seconds + opinions.seconds,
+            "judge": verdict.seconds + opinions.seconds + extra.seconds,
         },
         history=attacked.result["history"],
         path=str(attacked.path),
-        warnings=stored_prior_warnings(plan.prior.kind, prior, load_data(config).public.pixels),
+        warnings=[
+            *stored_prior_warnings(plan.prior.kind, prior, load_data(config).public.pixels),
+            *extra.warnings,
+        ],
         machines={"prior": prior.machine, "attack": attacked.machine},
     )
 

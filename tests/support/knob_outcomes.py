@@ -24,6 +24,7 @@ from trainables.defenses.none import NoDefense
 from trainables.defenses.rule import Batch, Training
 from trainables.errors import ConfigError
 from trainables.judges.base import JudgeModel
+from trainables.metrics.base import Evidence, Skipped
 from trainables.nn.mobilefacenet import MobileFaceNet
 from trainables.nn.stylegan2 import checkpoint as published
 from trainables.nn.stylegan2.discriminator import Discriminator, DiscriminatorShape
@@ -267,3 +268,28 @@ def stylegan_file(folder: Path) -> str:
     with mock.patch.object(published, "_published", lambda _: found):
         published.convert(folder / "source.pkl", folder / "net.safetensors")
     return str(folder / "net.safetensors")
+
+
+def metric_outcome(metric: Any) -> Outcome:
+    """Return the figure of random evidence, or the reason why there is none."""
+    noise = torch.Generator().manual_seed(0)
+    restarts, people, classes = 6, 3, 4
+    try:
+        return metric.measure(
+            Evidence(
+                reconstructions=torch.randint(
+                    0, 256, (restarts, people, 3, 16, 16), dtype=torch.uint8, generator=noise
+                ),
+                identities=torch.arange(people),
+                logits=torch.randn(restarts, people, classes, generator=noise),
+                features=torch.randn(restarts, people, 5, generator=noise),
+                confidences=torch.rand(restarts, people, classes, generator=noise),
+                private_features=torch.randn(8 * classes, 5, generator=noise),
+                private_labels=torch.arange(classes).repeat(8),
+                private_images=torch.randint(
+                    0, 256, (8 * classes, 3, 16, 16), dtype=torch.uint8, generator=noise
+                ),
+            )
+        )
+    except Skipped as reason:
+        return str(reason)

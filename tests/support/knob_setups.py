@@ -20,6 +20,7 @@ from knob_outcomes import (
     embedder_file,
     face_folder,
     judge_outcome,
+    metric_outcome,
     onnx_file,
     pretraining_outcome,
     prior_outcome,
@@ -426,5 +427,33 @@ SETUPS: dict[tuple[str, str], Setup] = {
             "canaries": 2,
         },
     ),
+    ("metrics", "centroid_distance"): Setup(metric_outcome, {}, {"squared": True}),
+    ("metrics", "face_distance"): Setup(
+        metric_outcome,
+        {"path": "here.onnx"},
+        {
+            "path": "there.onnx",
+            **dict.fromkeys(("input_size", "mean", "std", "channels"), KEY_ALONE),  # its own tests run a file
+        },
+    ),
+    ("metrics", "fid"): Setup(
+        metric_outcome,
+        {"path": "here", "least": 4},
+        {"path": "there", "images": To("successful", {"least": 99}), "least": 99},
+    ),
+    ("metrics", "fid_images"): Setup(
+        metric_outcome,
+        {},
+        {"images": "successful", "path": KEY_ALONE, "least": KEY_ALONE},
+    ),
+    ("metrics", "lpips"): Setup(
+        metric_outcome,
+        {"path": "here", "backbone": "there"},
+        {"path": "elsewhere", "backbone": To("here", {"path": __file__})},
+    ),
+    **{
+        ("metrics", kind): Setup(metric_outcome, {}, {"neighbours": 2})
+        for kind in ("prdc_precision", "prdc_recall", "prdc_density", "prdc_coverage")
+    },
     ("analyses", "evaluator_confidence"): Setup(analysis_outcome, {"threshold": 0.3}, {"threshold": 0.6}),
 }

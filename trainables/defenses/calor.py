@@ -1,7 +1,7 @@
 """CALoR: a low-rank head, and a fine-tuning that pulls confidence on private images away from 1."""
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -108,3 +108,9 @@ class _Adapting(Rule):
 
     def may_be_chosen(self, epoch: int) -> bool:
         return epoch > self._epochs
+
+    def state(self) -> dict[str, Any] | None:
+        return {"optimizer": self._optimizer.state_dict()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._optimizer.load_state_dict(state["optimizer"])

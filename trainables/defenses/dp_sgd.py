@@ -55,6 +55,9 @@ class PrivateRule(Rule):
             generator=torch.Generator(device=device).manual_seed(derive(training.seed, "dp_sgd")),
         )
 
+    def state(self) -> dict[str, Any] | None:
+        return None  # noise that was drawn may not be drawn again: a killed training starts again
+
     def step(self, batch: Batch, epoch: int) -> tuple[Tensor, Tensor]:
         """Return the mean loss of the batch, which may be empty (0 then), and its logits."""
         self._steps += 1

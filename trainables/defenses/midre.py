@@ -1,7 +1,7 @@
 """MIDRE: every training image loses a random square, so that no image is ever seen as it is."""
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -92,3 +92,9 @@ class _Erasing(LossRule):
             with torch.no_grad():
                 inputs = self._training.classifier.run(images, 0, self._training.frozen)
         return super().step(replace(batch, images=images, inputs=inputs), epoch)
+
+    def state(self) -> dict[str, Any] | None:
+        return {"squares": self._generator.get_state()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._generator.set_state(state["squares"])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -71,6 +72,18 @@ class Rule:
     def spent(self) -> dict[str, Tensor]:
         """Return what the whole training leaves, whichever epoch is kept; stored with `kept`."""
         return {}
+
+    def state(self) -> dict[str, Any] | None:
+        """Return what changes in this rule from step to step, for a training that goes on after a kill.
+
+        Tensors, numbers, and lists and dicts of them; `restore` reads it back. Nothing by default: a rule
+        with tensors, optimisers or random streams of its own returns them, or None: a training that is
+        killed then starts again.
+        """
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Bring back what `state` returned at the end of an epoch."""
 
 
 def trained_trace(trace: Trace) -> Trace:

@@ -69,6 +69,9 @@ class TrapRule(Rule):
         weights = [p for p in self.discriminator.parameters() if p.requires_grad]
         self._optimizer = type(optimizer)(weights, **optimizer.defaults)
 
+    def state(self) -> dict[str, Any] | None:
+        return None  # three networks and their optimisers: a killed training starts again
+
     def step(self, batch: Batch, epoch: int) -> tuple[Tensor, Tensor]:
         """Return the loss of the target and its logits of the clean images, before its step."""
         doors = upload(torch.tensor([next(self._labels) for _ in batch.labels]), self._device)

@@ -1,7 +1,7 @@
 """TTS: training with all skip connections, then going on without those of the last group."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -65,3 +65,11 @@ class _TwoStages(LossRule):
 
     def may_be_chosen(self, epoch: int) -> bool:
         return epoch > self._training.epochs
+
+    def state(self) -> dict[str, Any] | None:
+        return {"removed": self._removed}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._removed = state["removed"]
+        if self._removed:
+            self._set(self._factors)

@@ -1,5 +1,6 @@
 """The trained target, as a stage."""
 
+import functools
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from trainables.pretraining.base import load_stages
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive
-from trainables.stages.base import VERSIONS, _load, get_for_people, on_machine
+from trainables.stages.base import VERSIONS, _load, get_for_people, on_machine, unfinished
 from trainables.stages.data import Data, load_data
 from trainables.stages.pretrained import make_pretrained
 from trainables.storage.content import with_content
+from trainables.storage.resume import Resume
 from trainables.storage.store import Stage, Store
 from trainables.training.classifier import (
     accuracy,
@@ -42,7 +44,7 @@ def make_target(
     data = load_data(config)
     backbone = make_pretrained(config, store=store, device=device, report=report)
 
-    def make(folder: Path) -> dict[str, Any]:
+    def make(folder: Path, resume: Resume) -> dict[str, Any]:
         classifier = new_target(config, data.split.train.classes)
         load_stages(classifier, _load(backbone.path / "stages.pt"))
         trained = train_classifier(
@@ -51,7 +53,12 @@ def make_target(
             config.defense,
             data.split.train,
             data.split.validation,
-            run=Run(seed=derive(config.seed, "replicate", config.replicate), device=device, report=report),
+            run=Run(
+                seed=derive(config.seed, "replicate", config.replicate),
+                device=device,
+                report=report,
+                resume=resume,
+            ),
             kept_epoch=kept_epoch,
         )
         torch.save({k: v.cpu() for k, v in classifier.state_dict().items()}, folder / "target.pt")
@@ -78,7 +85,10 @@ def make_target(
         "replicate": config.replicate,
         **({} if kept_epoch is None else {"kept_epoch": kept_epoch}),
     }
-    return get_for_people(store, "target", parts, data.split.train.names, on_machine(device, make))
+    names = data.split.train.names
+    with unfinished(store, "target", parts, names) as resume:
+        made = on_machine(device, functools.partial(make, resume=resume))
+        return get_for_people(store, "target", parts, names, made)
 
 
 def store_defense(

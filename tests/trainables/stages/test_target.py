@@ -11,6 +11,8 @@ from trainables.config import load_trial
 from trainables.datasets.base import as_float
 from trainables.errors import ConfigError
 from trainables.stages.data import load_data
+from trainables.stages.judge import make_judge
+from trainables.stages.pretrained import make_pretrained
 from trainables.stages.prior import make_prior
 from trainables.stages.target import load_defense, load_target, make_target
 from trainables.storage.store import Store
@@ -180,3 +182,46 @@ def test_a_prior_is_taught_by_the_answers_that_its_attack_sees(tmp_path, prior):
     assert asked["ssd", 2] == asked["none", 2] == 2 * asked["none", 1] == 2 * asked["ssd", 1]
     unaware = make_prior(config, plan.prior, stage, store=store)  # of a white-box attack, or before attacks
     assert unaware.key not in {stage.key for stage in made.values() if stage is not made["none", 1]}
+
+
+class Killed(BaseException):
+    """Stands for a kill."""
+
+
+@pytest.mark.parametrize("stage", ["target", "judge", "pretrained"])
+def test_a_killed_training_goes_on_at_its_epoch(stage, tmp_path):
+    backbone = {"kind": "dataset", "data": {**FACES, "population": "far"}, "epochs": 3, "batch_size": 8}
+    config = load_trial(
+        {
+            **DOCUMENT,
+            "pretraining": backbone if stage == "pretrained" else {"kind": "none"},
+            "target": {**DOCUMENT["target"], "epochs": 3},
+            "judge": {**DOCUMENT["judge"], "epochs": 3},
+        }
+    )
+    make = {"target": make_target, "judge": make_judge, "pretrained": make_pretrained}[stage]
+    told: list[tuple[int, ...]] = []
+
+    def report(name, *done, **_):
+        if name == stage:
+            told.append(done)
+            if killing and done == (3, 3):
+                raise Killed
+
+    killing = True
+    store, other = Store(tmp_path / "store"), Store(tmp_path / "other")
+    with pytest.raises(Killed):
+        make(config, store=store, report=report)
+    assert len(list((tmp_path / "store" / stage).glob("*.unfinished"))) == 1
+    killing, told = False, []
+    again = make(config, store=store, report=report)
+    assert told == [(3, 3)]
+    assert not list((tmp_path / "store" / stage).glob("*.unfinished"))
+    whole = make(config, store=other)
+    assert again.key == whole.key and again.result == whole.result
+    for file in whole.path.glob("*.pt"):
+        first, second = (torch.load(made.path / file.name, weights_only=True) for made in (whole, again))
+        assert str(first) == str(second), file.name
+        weights = first.get("state", first)
+        for name, value in weights.items():
+            assert torch.equal(value, second.get("state", second)[name]), name
