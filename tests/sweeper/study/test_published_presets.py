@@ -81,7 +81,7 @@ def test_the_freeze_point_trains_what_the_table_prints(name):
 
 
 def test_files_that_others_share_are_no_presets():
-    shared = [path for path in PRESETS.rglob("_*.yaml")]
+    shared = list(PRESETS.rglob("_*.yaml"))
     assert len(shared) == 9 and not set(shared) & set(preset_files().values())
 
 
