@@ -21,7 +21,7 @@ def add_canaries(images: Images, count: int) -> Images:
     that two data sets have different canaries. Where the data set gives its parts, canaries have the same
     shares of them, at least one image each.
     """
-    own = hashlib.sha256(images.pixels.contiguous().numpy()).digest()
+    own = hashlib.sha256(images.pixels.contiguous().numpy().data).digest()
     each = min(MOST, max(LEAST, int(images.labels.bincount(minlength=images.classes).median())))
     rendered = SyntheticFaces(
         population="private",

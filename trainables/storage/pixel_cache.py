@@ -94,7 +94,7 @@ def _named(pixels: Tensor, key: str) -> Tensor:
 def _copy(made: Tensor, parts: list[tuple[Tensor, Tensor]]) -> dict[str, Any]:
     start = 0
     for pixels, index in parts:
-        for some in index.split(max(1, CHUNK // max(1, pixels[0].numel()))):
+        for some in torch.split(index, max(1, CHUNK // max(1, pixels[0].numel()))):
             torch.index_select(pixels, 0, some, out=made[start : start + len(some)])
             start += len(some)
     return {}
