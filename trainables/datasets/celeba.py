@@ -47,7 +47,6 @@ class CelebA(Published):
         "get img_align_celeba.zip and Anno/identity_CelebA.txt from "
         "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html and unpack them there"
     )
-    landmarks: ClassVar[tuple[str, ...]] = (FOLDER,)
 
     part: Literal["private", "public"] = "private"
     protocol: Literal["gmi", "vmi", "ppa"] = "gmi"
@@ -59,6 +58,11 @@ class CelebA(Published):
             raise ConfigError(
                 f"celeba expects lists only of protocol gmi; got protocol {self.protocol}; leave lists out"
             )
+
+    @property
+    def landmarks(self) -> tuple[str, ...]:
+        """Return the folder of the pictures."""
+        return (FOLDER,)
 
     @property
     def usage(self) -> Protocol:

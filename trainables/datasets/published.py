@@ -14,6 +14,7 @@ from PIL import Image
 
 from trainables.datasets.base import Contents, Dataset, Images
 from trainables.datasets.layout import Part
+from trainables.datasets.pictures import Picture, decode
 from trainables.datasets.reading import Pile, read_all
 from trainables.datasets.tree import Tree
 from trainables.errors import ConfigError
@@ -96,7 +97,6 @@ class Published(Dataset):
 
     layout: ClassVar[str]
     obtain: ClassVar[str]
-    landmarks: ClassVar[tuple[str, ...]] = ("",)
     exact: ClassVar[bool] = True  # whether copies of it all hold what was published
 
     root: str = file_knob()
@@ -106,6 +106,11 @@ class Published(Dataset):
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"limit of {self.kind} must be at least 1, or left out; got {self.limit}")
+
+    @property
+    def landmarks(self) -> tuple[str, ...]:
+        """Return paths, the first of which that exists tells where the layout begins; "" is the root."""
+        return ("",)
 
     @property
     def usage(self) -> Protocol:
@@ -126,6 +131,10 @@ class Published(Dataset):
         if not is_regular(place):
             raise FileNotFoundError(item.path)
         return place.read_bytes()
+
+    def decoded(self, content: bytes) -> Picture:
+        """Return the picture that these bytes hold."""
+        return decode(content)
 
     def tree(self) -> Tree:
         """Return the files below the root."""
@@ -158,8 +167,12 @@ class Published(Dataset):
         """Return how many classes and images there are, and a fingerprint of those that are used."""
         tree, catalogue = self.survey()
         digests = file_digests(tree.root.resolve(), memory)
+
+        def digest(item: Item) -> str:
+            return self.digest_of(tree, item, digests)
+
         rows = [
-            [item.name, item.part or "", PurePosixPath(item.path).name, self.digest_of(tree, item, digests)]
+            [item.name, item.part or "", PurePosixPath(item.path).name, item.box or (), digest(item)]
             for item in catalogue.items
         ]
         return Contents(
@@ -189,6 +202,8 @@ def shuffled_parts(count: int, share: float = 0.9, seed: int = 42) -> list[Part]
 @lru_cache(maxsize=8)
 def _catalogue(data: Published, tree: Tree, extra: Any) -> Catalogue:
     catalogue = data.catalogue(tree)
+    if not catalogue.items:
+        raise tree.error("images of what the knobs choose", "none")
     items, names = catalogue.items, catalogue.names
     if data.limit is not None and len(names) == 1:
         items = items[: data.limit]
@@ -211,6 +226,7 @@ def _read(data: Published, tree: Tree, image_size: int, catalogue: Catalogue) ->
         cut=lambda position, picture: view.cut(picture, items[position].box),
         recipe=["published", view, hashlib.sha256(json.dumps([i.box for i in items]).encode()).hexdigest()],
         too_small="nothing in its box",
+        decode=data.decoded,
     )
     read = read_all(pile, image_size)
     given = {item.part for item in items} - {None}

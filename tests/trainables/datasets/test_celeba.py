@@ -164,7 +164,7 @@ def test_what_is_missing_or_contradicts_is_named(root: Path, tmp_path: Path) -> 
     with pytest.raises(ConfigError, match=r"expects img_align_celeba .*got pictures"):
         CelebA(root=str(broken)).load(32)
     swapped = write_lists(tmp_path / "swapped", root, swap=True)
-    with pytest.raises(ConfigError, match=r"one person under each label .*28 and CelebA person 14 under 0"):
+    with pytest.raises(ConfigError, match=r"one person under each label .*14 and CelebA person 28 under 0"):
         CelebA(root=str(root), lists=str(swapped)).load(32)
     with pytest.raises(ConfigError, match=r"the list .*trainset.txt.*no such file"):
         CelebA(root=str(root), lists=str(tmp_path)).load(32)
