@@ -134,7 +134,7 @@ def test_the_tables_name_every_registered_method():
     from trainables.config import FAMILIES
     from trainables.metrics import METRICS
 
-    text = README.read_text()
+    text = "".join(path.read_text() for path in READMES)
     registries = (*FAMILIES.values(), ARCHITECTURES, METRICS, SPACES, preset_files())
     names = [name for registry in registries for name in registry]
     missing = [name for name in names if f"`{name}`" not in text]

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from trainables.architectures import freeze_points
+from trainables.architectures import freeze_points, get_architecture
 from trainables.attacks import ATTACKS
 from trainables.attacks.base import Attack
 from trainables.datasets import DATASETS
@@ -153,6 +153,9 @@ class TrialConfig:
                 f"target.freeze_point of {self.target.architecture} must be one of {', '.join(points)}; "
                 f"got '{self.target.freeze_point}'"
             )
+        get_architecture(self.target.architecture).check_size(self.image_size)
+        for judge in self.judges:
+            judge.check_size(self.image_size)
         with torch.device("meta"):  # a prior that does not fit the images is an error now, not after training
             for plan in self.attack:
                 networks = plan.prior.build(self.image_size)

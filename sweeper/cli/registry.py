@@ -12,6 +12,8 @@ from sweeper.study.static_registry import registry_entries
 from trainables.errors import ConfigError
 from trainables.storage.documents import suggestion
 
+BESIDE = {"architectures": "any other classifier: torchvision:NAME or timm:NAME (its freeze points: list it)"}
+
 PASSES = Path(__file__).parent / "attack_passes.json"  # computed by `attack_passes`, held equal by a test
 
 
@@ -25,14 +27,25 @@ def rows(what: str) -> list[Row]:
 def details(what: str, name: str) -> Row:
     """Return the row of one entry of `what` with its "knobs", see `static_knobs`; [] where it has none.
 
+    Of ``torchvision:NAME`` and ``timm:NAME`` it has the "freeze_points" too: to know them is to import torch.
     Raises `ConfigError` for a name that is not among them.
     """
+    if what == "architectures" and ":" in name:
+        return _library_architecture(name)
     listed = {str(row["name"]): row for row in rows(what)}
     if name not in listed:
         raise ConfigError(
             f"{what} are {', '.join(listed)}; got '{name}'{suggestion(name, listed)} (sweeper list {what})"
         )
     return {**listed[name], "knobs": _knobs(what, name)}
+
+
+def _library_architecture(name: str) -> Row:
+    from trainables.architectures import get_architecture
+
+    entry = get_architecture(name)
+    row = {"name": name, "summary": entry.summary, "source": entry.source}
+    return {**row, "freeze_points": ", ".join(entry.freeze_points), "knobs": []}
 
 
 def _knobs(what: str, name: str) -> list[Row]:

@@ -102,7 +102,7 @@ def show_front(records: StudyRecords, *, everything: bool = False) -> None:
     for reason, numbers in missed.items():
         print(f"infeasible, {reason}: {len(numbers)} trials ({', '.join(numbers)})")
     if behind:
-        print(f"behind another member on test images: trials {', '.join(map(str, sorted(behind)))}")
+        print(f"dominated by another member on test images: trials {', '.join(map(str, sorted(behind)))}")
     for text, short in formatting.missed(records.trials).items():
         shown = ", ".join(map(str, short))
         print(f"kept while searching, missed on test images, {text}: {len(short)} trials ({shown})")

@@ -102,7 +102,7 @@ def prepare_stylegan2(file: Path, output: Path | None, force: bool) -> None:
 @click.option("-f", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def list_(what: str, name: str | None, form: Literal["table", "json"]) -> None:
     """List what there is: names, one-line summaries, source papers; with NAME, the knobs of that one."""
-    from sweeper.cli.registry import details, rows
+    from sweeper.cli.registry import BESIDE, details, rows
 
     if name is not None:
         entry = details(what, name)
@@ -120,6 +120,8 @@ def list_(what: str, name: str | None, form: Literal["table", "json"]) -> None:
     from sweeper.cli.console import show_rows
 
     show_rows(listed)
+    if what in BESIDE:
+        click.echo(BESIDE[what])
 
 
 @click.command(epilog="Example: sweeper log quickstart --rebuild")

@@ -4,24 +4,31 @@ import itertools
 
 import pytest
 import torch
+from architecture_costs import HEAVY, SIBLINGS, each, fits, smallest_size
 from torch import Tensor, nn
 
-from trainables.architectures import ARCHITECTURES
+from trainables.architectures import ARCHITECTURES, freeze_points, get_architecture
 from trainables.architectures.base import Classifier
 from trainables.datasets.base import Images
 from trainables.defenses.none import NoDefense
 from trainables.defenses.rule import Batch, Training
+from trainables.errors import ConfigError
 from trainables.training.classifier import Target, make_optimizer
 from trainables.training.freeze import count_parameters, freeze, training_mode
 
-BATCHNORM = (nn.BatchNorm1d, nn.BatchNorm2d)
+every_architecture = pytest.mark.parametrize("name", each())
+affordable = pytest.mark.parametrize("name", each(SIBLINGS))
+light = pytest.mark.parametrize("name", each(SIBLINGS, HEAVY))
 
-every_architecture = pytest.mark.parametrize("name", sorted(ARCHITECTURES))
 
-
-@every_architecture
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
 def test_its_name_is_that_of_the_registry(name):
     assert ARCHITECTURES[name].kind == name
+
+
+def on_meta(name: str, classes: int = 4, size: int | None = None) -> Classifier:
+    with torch.device("meta"):
+        return get_architecture(name).build(classes, size or smallest_size(name))
 
 
 def few_points(classifier: Classifier) -> list[str]:
@@ -41,12 +48,13 @@ def is_statistic(key: str) -> bool:
 def trained(name: str, point: str, batchnorm: str) -> tuple[Classifier, int, dict[str, Tensor]]:
     """Return a classifier after two steps, the number of its frozen stages, and its state before."""
     torch.manual_seed(0)
-    classifier = ARCHITECTURES[name].build(4, 32)
+    size = smallest_size(name)
+    classifier = get_architecture(name).build(4, size)
     frozen = freeze(classifier, point, batchnorm)
     before = state(classifier)
     optimizer = make_optimizer(classifier, Target(architecture=name, learning_rate=0.1))
     labels = torch.tensor([0, 1, 2, 3])
-    pixels = torch.zeros(4, 3, 32, 32, dtype=torch.uint8)
+    pixels = torch.zeros(4, 3, size, size, dtype=torch.uint8)
     data = Images(pixels=pixels, labels=labels, names=tuple("abcd"), files=tuple("abcd"))
     training = Training(
         classifier=classifier, optimizer=optimizer, frozen=frozen, epochs=1, images=data, seed=0
@@ -54,7 +62,7 @@ def trained(name: str, point: str, batchnorm: str) -> tuple[Classifier, int, dic
     rule = NoDefense().begin(training)
     for _ in range(2):
         training_mode(classifier, frozen, batchnorm)
-        images = torch.rand(4, 3, 32, 32)
+        images = torch.rand(4, 3, size, size)
         with torch.no_grad():
             inputs = classifier.run(images, 0, frozen) if frozen else images
         rule.step(Batch(index=labels, images=images, labels=labels, inputs=inputs), 1)
@@ -63,35 +71,53 @@ def trained(name: str, point: str, batchnorm: str) -> tuple[Classifier, int, dic
 
 @every_architecture
 def test_entry_says_what_it_is(name):
-    entry = ARCHITECTURES[name]
+    entry = get_architecture(name)
     assert entry.summary
     assert "\n" not in entry.summary
     assert entry.source
-    assert (entry.torchvision_weights is None) == (entry.torchvision_key is None)
+    assert entry.torchvision_weights is None or entry.torchvision_key is not None
 
 
-@every_architecture
-@pytest.mark.parametrize("size", [32, 48, 64])
-def test_logits_features_and_stages_fit_at_any_size(name, size):
-    classifier = ARCHITECTURES[name].build(5, size).eval()
-    images = torch.rand(2, 3, size, size)
-    trace = {}
-    with torch.no_grad():
-        logits = classifier(images, trace=trace)
-        features = classifier.features(images)
-        middle = len(classifier.stages) // 2
-        resumed = classifier(classifier.run(images, 0, middle), middle)
+def sized() -> list:
+    """Return (name, size) of each architecture; of those that take seconds to build only two sizes."""
+    return [
+        pytest.param(*param.values, size, marks=param.marks)
+        for param in each()
+        for size in ((64, 112) if param.values[0] in SIBLINGS | HEAVY else (32, 48, 64))
+    ]
+
+
+@pytest.mark.parametrize(("name", "size"), sized())
+def test_shapes_fit_at_any_size_that_it_takes(name, size):
+    if not fits(name, size):
+        with pytest.raises(ConfigError, match=f"got {size}|{size} pixels"):
+            get_architecture(name).check_size(size)
+        return
+    classifier, trace = on_meta(name, 5, size).eval(), {}
+    with torch.no_grad(), torch.device("meta"):
+        logits = classifier(torch.zeros(2, 3, size, size), trace=trace)
+        features = classifier.features(torch.zeros(2, 3, size, size))
     assert logits.shape == (2, 5)
-    assert features.ndim == 2
-    assert features.shape[1] == classifier.head.in_features
-    assert torch.allclose(resumed, logits, atol=1e-5)
+    assert features.shape == (2, classifier.head.in_features)
     assert list(trace) == list(classifier.hooks)
+
+
+@affordable
+def test_the_stages_in_two_goes_give_the_logits(name):
+    size = smallest_size(name)
+    classifier = get_architecture(name).build(5, size).eval()
+    images, middle = torch.rand(2, 3, size, size), len(classifier.stages) // 2
+    with torch.no_grad():
+        logits = classifier(images)
+        resumed = classifier(classifier.run(images, 0, middle), middle)
+        assert torch.allclose(classifier.head(classifier.features(images)), logits, atol=1e-5)
+    assert torch.allclose(resumed, logits, atol=1e-5)
 
 
 @every_architecture
 def test_freeze_points_are_ordered_and_none_freezes_nothing(name):
-    with torch.device("meta"):
-        classifier = ARCHITECTURES[name].build(5, 32)
+    classifier = on_meta(name)
+    assert classifier.freeze_points == freeze_points(name)
     assert classifier.freeze_points[0] == "none"
     counts = []
     for number, point in enumerate(classifier.freeze_points):
@@ -103,18 +129,29 @@ def test_freeze_points_are_ordered_and_none_freezes_nothing(name):
     assert len({count.total for count in counts}) == 1
 
 
-@every_architecture
+@light
 def test_none_moves_every_weight_that_can_move(name):
     classifier, _, before = trained(name, "none", "eval")
     for key, weight in classifier.named_parameters():
         assert torch.equal(weight, before[key]) != weight.requires_grad, key
 
 
-@every_architecture
-@pytest.mark.parametrize(("place", "batchnorm"), [(0, "eval"), (1, "eval"), (1, "train"), (2, "train")])
+def frozen_cases() -> list:
+    """Return (name, place, batchnorm) of each architecture; of the heavy ones all but one marked slow."""
+    settings = [(1, "eval"), (0, "eval"), (1, "train"), (2, "train")]
+    return [
+        pytest.param(*param.values, place, batchnorm, marks=[*param.marks, *slow])
+        for param in each(SIBLINGS)
+        for place, batchnorm in settings
+        for slow in [
+            [pytest.mark.slow] if param.values[0] in HEAVY and (place, batchnorm) != (1, "eval") else []
+        ]
+    ]
+
+
+@pytest.mark.parametrize(("name", "place", "batchnorm"), frozen_cases())
 def test_frozen_stays_and_the_rest_moves(name, place, batchnorm):
-    with torch.device("meta"):
-        point = few_points(ARCHITECTURES[name].build(4, 32))[place]
+    point = few_points(on_meta(name))[place]
     classifier, frozen, before = trained(name, point, batchnorm)
     moved = {key for key, value in classifier.state_dict().items() if not torch.equal(value, before[key])}
     prefixes = tuple(f"stages.{stage}." for stage in list(classifier.stages)[:frozen])
@@ -123,23 +160,24 @@ def test_frozen_stays_and_the_rest_moves(name, place, batchnorm):
     statistics = {key for key in inside if is_statistic(key)}
     assert moved & statistics == (statistics if batchnorm == "train" else set())
     held = {key for key, weight in classifier.named_parameters() if not weight.requires_grad}
-    assert {key for key in before if key not in inside | held and key not in ("mean", "std")} <= moved
+    fixed = {key for key, _ in classifier.named_buffers() if not is_statistic(key)}  # positions, say
+    assert {key for key in before if key not in inside | held | fixed} <= moved
+    assert not moved & fixed
 
 
 @every_architecture
 def test_hooks_name_units_in_order_and_end_with_the_feature(name):
-    with torch.device("meta"):
-        classifier = ARCHITECTURES[name].build(5, 32)
+    classifier = on_meta(name)
     places = [*classifier.stages, "neck"]
     assert classifier.hooks[-1] == "neck"
     assert [hook for hook in places if hook in classifier.hooks] == list(classifier.hooks)
 
 
-@every_architecture
+@light
 def test_one_seed_one_network(name):
     def build() -> dict[str, Tensor]:
         torch.manual_seed(7)
-        return ARCHITECTURES[name].build(3, 32).state_dict()
+        return get_architecture(name).build(3, smallest_size(name)).state_dict()
 
     first, second = build(), build()
     assert all(torch.equal(first[key], second[key]) for key in first)

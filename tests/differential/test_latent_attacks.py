@@ -33,6 +33,7 @@ GMI_KNOBS = {
     "clip": 0.7,
     "group": 7,
 }
+ALIGNED = ("align", "align_copies", "align_noise", "align_area", "align_degrees")  # has its own reference
 GAUSSIAN_KNOBS = {
     "iterations": 5,
     "restarts": 2,
@@ -137,7 +138,7 @@ def compare(found, expected, prior, least: float = 0.05):
 
 def test_gmi():
     target, prior, (classifier, generator, critic) = scene("gmi")
-    attack = away(GMI, **GMI_KNOBS)
+    attack = away(GMI, but=ALIGNED, **GMI_KNOBS)
     found = attack.invert(target, prior, IDENTITIES, run=Run(seed=SEED))
     expected = reference_gmi(attack, generator, critic, lambda x, y: cross_entropy(classifier(x), y))
     compare(found, expected, prior)
@@ -145,7 +146,7 @@ def test_gmi():
 
 def test_kedmi():
     target, prior, (classifier, generator, critic) = scene("kedmi")
-    attack = away(KEDMI, **GAUSSIAN_KNOBS)
+    attack = away(KEDMI, but=ALIGNED, **GAUSSIAN_KNOBS)
     found = attack.invert(target, prior, IDENTITIES, run=Run(seed=SEED))
     expected = reference_kedmi(attack, generator, critic, lambda x, y: cross_entropy(classifier(x), y))
     compare(found, expected, prior)
@@ -169,7 +170,7 @@ def test_lomma(cls, kind, knobs, identity_loss):
     target, prior, (classifier, generator, critic) = scene(kind)
     attack = away(
         cls,
-        but=("identity_loss",),
+        but=("identity_loss", *ALIGNED),
         **knobs,
         identity_loss=identity_loss,
         feature_weight=3.0,

@@ -126,7 +126,7 @@ def test_pretraining_on_private_images(place):
 
 def test_what_to_know_of_the_data_is_said_before_ray_starts(place):
     root = write_people(place / "people", "a", "b", "c", "d")
-    (root / "a" / "7.heic").write_bytes(b"x")
+    (root / "a" / "7.cr2").write_bytes(b"x")
     words = (
         "run",
         "mine.yaml",
@@ -137,7 +137,7 @@ def test_what_to_know_of_the_data_is_said_before_ray_starts(place):
     )
     done = CliRunner().invoke(main, words)
     assert str(done.exception) == "Ray was started"
-    assert "WARNING: private data: left out 1 file that cannot be read as images: 1 .heic" in done.stderr
+    assert "WARNING: private data: left out 1 file that cannot be read as images: 1 .cr2" in done.stderr
 
 
 DATED = yaml.safe_dump({**STUDY, "name": "DATE"}).replace("DATE", "2024-02-30")

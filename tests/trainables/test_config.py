@@ -214,7 +214,7 @@ def test_a_prior_that_an_attack_cannot_use_is_named_before_any_work(attack, said
         (
             {"kind": "brep", "prior": {"kind": "kedmi", "width": 2}},
             r"attack 'brep' sees of the target its labels alone, and its prior may see no more; got 'kedmi', "
-            r"which is trained with its scores \(prior\); choose gmi, lokt, stylegan2 \(trial\)",
+            r"which is trained with its scores \(prior\); choose gmi, lokt, stylegan2, eigenfaces, dcgan \(trial\)",
         ),
         ([{"kind": "gmi"}, {"kind": "rlb", "prior": {"kind": "plg", "width": 2}}], "'rlb'.*'plg'.*gradients"),
     ],
@@ -310,3 +310,29 @@ def test_a_path_may_begin_with_the_home(tmp_path, monkeypatch):
     assert absolute_paths(template)["private"]["root"] == faces
     elsewhere = {**template, "private": {"root": "a~b/~", "kind": "image_folder"}}
     assert load_trial(elsewhere).private.root == "a~b/~"
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        (
+            {"target__architecture": "inception_v3"},
+            r"inception_v3 expects .* 75 pixels; got 32 \(image_size\)",
+        ),
+        ({"judge__architecture": "inception_v3"}, r"got 32 \(image_size, and no judge.input_size\)"),
+        ({"judge__architecture": "inception_v3", "judge__input_size": 74}, r"got 74 \(judge.input_size\)"),
+        ({"target__architecture": "torchvision:resnet19"}, r"got 'resnet19'; did you mean 'resnet18'"),
+        (
+            {"target__architecture": "torchvision:resnet18", "target__freeze_point": "layer9"},
+            r"none, conv1, layer1_0",
+        ),
+    ],
+)
+def test_an_architecture_that_does_not_fit_is_an_error_at_once(params, message):
+    with pytest.raises(ConfigError, match=message):
+        load_trial(changed(**params))
+
+
+def test_an_architecture_of_a_library_survives_a_round_trip():
+    config = load_trial(changed(target__architecture="torchvision:resnet18", target__freeze_point="layer2_1"))
+    assert load_trial(document(config)) == config

@@ -122,13 +122,13 @@ def test_what_to_know_of_the_data_is_said_first_and_kept_with_the_figures(
     trial_file: Path, tmp_path: Path, capsys
 ):
     root = write_people(tmp_path / "people", "ada", "bob")
-    (root / "ada" / "7.heic").write_bytes(b"x")
+    (root / "ada" / "7.cr2").write_bytes(b"x")
     private = {"kind": "image_folder", "root": str(root)}
     trial_file.write_text(yaml.safe_dump({**DOCUMENT, "private": private}))
     assert main([str(trial_file), "--home", str(tmp_path / "home")]) == 0
     captured = capsys.readouterr()
     first = captured.err.splitlines()[0]
-    assert first.startswith("WARNING: private data: left out 1 file that cannot be read as images: 1 .heic")
+    assert first.startswith("WARNING: private data: left out 1 file that cannot be read as images: 1 .cr2")
     assert first.removeprefix("WARNING: ") in json.loads(captured.out)["warnings"]
 
 

@@ -222,7 +222,7 @@ def test_a_search_on_validation_images_screens_by_them(tmp_path):
     rivals = [{"number": 7, "values": {"validation_accuracy": 1.1, "attack_accuracy": -0.1}}]
     store = Store(tmp_path)
     found = run_screened(config(), rivals=rivals, objectives=objectives, share=0.5, store=store)
-    assert found.screening["reason"] == "trial 7 is better even so"
+    assert found.screening["reason"] == "trial 7 dominates it even so"
     assert found.metrics["validation_accuracy"] <= 1.0
     limits = [("validation_accuracy", ">=", 1.01)]
     missed = run_screened(config(), rivals=[], objectives=objectives, limits=limits, share=0.5, store=store)

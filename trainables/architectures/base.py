@@ -7,6 +7,8 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
+from trainables.errors import ConfigError
+
 Trace = dict[str, Tensor]
 
 
@@ -101,8 +103,13 @@ class Architecture:
         source: the paper, or "this project".
         build: makes it, with random weights.
         torchvision_weights: torchvision's name of the ImageNet weights, as ``VGG16_BN_Weights``, or None.
-        torchvision_key: name of a weight in ``stages.state_dict()`` -> its name in torchvision's state dict.
-        published_key: the same for files that others than torchvision share.
+        torchvision_key: name of a weight in ``stages.state_dict()`` -> its name in the state dict of the
+            network's library; None where there is no other name.
+        published_key: the same for files that others than that library share.
+        stages: names of the stages, in order, where they can be told without building the network.
+        smallest, multiple, largest: the sides of images that it takes, in pixels: from `smallest` to
+            `largest`, and divisible by `multiple`.
+        surplus: prefixes of weights in its library's files, beside its head's, that the network leaves out.
         version: raise it when a change of the code changes the network that `build` returns.
     """
 
@@ -113,7 +120,36 @@ class Architecture:
     torchvision_weights: str | None = None
     torchvision_key: Callable[[str], str] | None = None
     published_key: Callable[[str], str] | None = None
+    stages: tuple[str, ...] = ()
+    smallest: int = 32
+    multiple: int = 1
+    largest: int | None = None
+    surplus: tuple[str, ...] = ()
     version: int = 1
+
+    @property
+    def freeze_points(self) -> tuple[str, ...]:
+        """Return the freeze points, ``"none"`` first."""
+        if self.stages:
+            return ("none", *self.stages)
+        with torch.device("meta"):  # names only: no weights are made
+            return self.build(2, 64).freeze_points
+
+    def check_size(self, image_size: int, where: str = "image_size") -> None:
+        """Raise `ConfigError` if the network does not take images of `image_size` pixels, named `where`."""
+        largest = self.largest or image_size
+        if self.smallest <= image_size <= largest and image_size % self.multiple == 0:
+            return
+        if self.smallest == self.largest:
+            sides = f"images of {self.smallest} pixels"
+        else:
+            sides = f"images of at least {self.smallest} pixels" + (
+                f", a multiple of {self.multiple}" if self.multiple > 1 else ""
+            )
+        raise ConfigError(
+            f"{self.kind} expects {sides}; got {image_size} ({where}); choose such a size, or another "
+            "architecture"
+        )
 
 
 class Build(Protocol):

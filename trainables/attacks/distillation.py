@@ -167,6 +167,7 @@ def new_student(name: str, classes: int, image_size: int, weights: str) -> Class
     Raises `ConfigError` if the weights cannot be had.
     """
     if name in ARCHITECTURES:
+        ARCHITECTURES[name].check_size(image_size)
         student = ARCHITECTURES[name].build(classes, image_size)
         if weights == "imagenet" and ARCHITECTURES[name].torchvision_weights is not None:
             published = Torchvision().stages_state(name, image_size, normalization="none", run=Run(seed=0))

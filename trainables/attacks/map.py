@@ -31,8 +31,6 @@ from trainables.runtime.checks import above, at_least
 from trainables.runtime.run import Run
 from trainables.runtime.seeds import row_noise
 
-UP_TO = 3 / 64  # of an image's side: how far a view is shifted
-
 
 @dataclass(frozen=True, kw_only=True)
 class MAP(Attack):
@@ -61,7 +59,7 @@ class MAP(Attack):
     penalty: float = 0.1
     identity_loss: IdentityLossName = "logit"
     views: int = 1
-    shift: float = UP_TO
+    shift: float = 0.046875  # 3 of 64 pixels
     rounds: int = 16
 
     def __post_init__(self) -> None:

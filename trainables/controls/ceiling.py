@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from trainables.architectures import ARCHITECTURES
+from trainables.architectures import ARCHITECTURES, get_architecture
 from trainables.config import TrialConfig
 from trainables.controls.results import TargetControl
 from trainables.controls.targets import attack_target
@@ -67,10 +67,11 @@ def ceiling_trial(config: TrialConfig, architecture: str | None = None) -> Trial
 def _fits(architecture: str, image_size: int) -> bool:
     """Return whether the architecture takes images of that size."""
     try:
+        get_architecture(architecture).check_size(image_size)
         with torch.device("meta"):
-            network = ARCHITECTURES[architecture].build(2, image_size).eval()
+            network = get_architecture(architecture).build(2, image_size).eval()
             network(torch.zeros(1, 3, image_size, image_size))
-    except RuntimeError:
+    except (RuntimeError, ConfigError):
         return False
     return True
 

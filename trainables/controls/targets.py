@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from trainables.architectures import ARCHITECTURES
+from trainables.architectures import get_architecture
 from trainables.config import TrialConfig
 from trainables.controls.budget import make_budget
 from trainables.controls.results import Name, TargetControl
@@ -36,7 +36,7 @@ def balanced(config: TrialConfig) -> TrialConfig | None:
     """
     defense = config.defense if isinstance(config.defense, BiDO) else BiDO()
     with torch.device("meta"):  # names only: no weights are made
-        classifier = ARCHITECTURES[config.target.architecture].build(2, config.image_size)
+        classifier = get_architecture(config.target.architecture).build(2, config.image_size)
     if not classifier.hooks:
         return None
     return replace(config, defense=replace(defense, lambda_x=0.0, lambda_y=0.0))

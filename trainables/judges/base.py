@@ -43,6 +43,9 @@ class Judge(Method):
         judge that learns from the private training images alone."""
         return None
 
+    def check_size(self, image_size: int) -> None:
+        """Raise `ConfigError` if the judge cannot see images of `image_size` pixels; most see all sizes."""
+
     def check(self, image_size: int) -> None:
         """Raise `ConfigError` if it cannot be used on images of that size: before any work."""
 

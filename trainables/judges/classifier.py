@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from torch import nn
 
-from trainables.architectures import ARCHITECTURES, freeze_points
+from trainables.architectures import ARCHITECTURES, get_architecture
 from trainables.architectures.base import Classifier
 from trainables.datasets.split import Split
 from trainables.defenses.none import NoDefense
@@ -47,9 +47,17 @@ class ClassifierJudge(Recipe, Judge):
     seed: int = later_knob(0)
 
     def __post_init__(self) -> None:
-        freeze_points(self.architecture)  # an unknown name is an error that lists the known ones
+        get_architecture(self.architecture)  # an unknown name is an error that lists the known ones
         super().__post_init__()
         at_least(self, 1, "input_size")
+
+    def check_size(self, image_size: int) -> None:
+        """Raise `ConfigError` if the architecture does not take images of `input_size`, or of their own."""
+        entry = get_architecture(self.architecture)
+        if self.input_size is None:
+            entry.check_size(image_size, "image_size, and no judge.input_size")
+        else:
+            entry.check_size(self.input_size, "judge.input_size")
 
     def fit(self, split: Split, *, run: Run) -> dict[str, Any]:
         """Return the weights and the accuracies on the validation and the test images."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trainables.architectures import ARCHITECTURES
+from trainables.architectures import get_architecture
 from trainables.architectures.base import Classifier
 from trainables.errors import ConfigError
 from trainables.method import Method
@@ -15,7 +15,7 @@ from trainables.training.classifier import Normalization
 
 StagesState = dict[str, Tensor]
 
-HEADS = ("neck.", "head.", "classifier.", "fc.")  # of our own files and of torchvision's
+HEADS = ("neck.", "head.", "heads.", "classifier.", "fc.")  # of our own files and of torchvision's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class Pretraining(Method):
         """Return a state dict, on the CPU, that fits ``classifier.stages``; None to keep random weights.
 
         Args:
-            architecture: of the target, a name of `ARCHITECTURES`.
+            architecture: of the target, see `get_architecture`.
             image_size: of the target, in pixels.
             run: seed, device and progress.
             normalization: of the target that will use the weights; what is trained here is trained with it.
@@ -51,12 +51,14 @@ def matched(architecture: str, image_size: int, weights: dict[str, Tensor], wher
     that batch norm saw may be missing, as in old files.
     """
     with torch.device("meta"):
-        expected = ARCHITECTURES[architecture].build(2, image_size).stages.state_dict()
+        entry = get_architecture(architecture)
+        expected = entry.build(2, image_size).stages.state_dict()
     theirs = _names_in_file(architecture, list(expected), weights)
     counters = {name for name in expected if name.endswith("num_batches_tracked")}
     missing = [theirs[name] for name in expected if theirs[name] not in weights and name not in counters]
     known = set(theirs.values())
-    surplus = [name for name in weights if name not in known and not name.startswith((*HEADS, "mean", "std"))]
+    ignored = (*HEADS, *entry.surplus, "mean", "std")
+    surplus = [name for name in weights if name not in known and not name.startswith(ignored)]
     shapes = [
         f"{theirs[name]} {tuple(weights[theirs[name]].shape)} instead of {tuple(value.shape)}"
         for name, value in expected.items()
@@ -79,7 +81,7 @@ def matched(architecture: str, image_size: int, weights: dict[str, Tensor], wher
 def _names_in_file(architecture: str, expected: list[str], weights: dict[str, Tensor]) -> dict[str, str]:
     """Return our name -> name in the file, for the naming that fits most of the file."""
     namings = [{name: name for name in expected}, {name: f"stages.{name}" for name in expected}]
-    entry = ARCHITECTURES[architecture]
+    entry = get_architecture(architecture)
     for rename in (entry.torchvision_key, entry.published_key):
         if rename is not None:
             namings.append({name: rename(name) for name in expected})

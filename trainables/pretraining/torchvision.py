@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 from urllib.error import URLError
 
-from trainables.architectures import ARCHITECTURES
+from trainables.architectures import ARCHITECTURES, get_architecture
 from trainables.errors import ConfigError
 from trainables.pretraining.base import Pretraining, StagesState, matched
 from trainables.runtime.run import Run
@@ -15,7 +15,8 @@ from trainables.training.classifier import Normalization
 class Torchvision(Pretraining):
     """torchvision's published weights, downloaded into torch's cache on first use.
 
-    weights: their name without the architecture, such as IMAGENET1K_V1. They expect normalization "imagenet".
+    weights: their name without the architecture, such as IMAGENET1K_V1. They expect normalization "imagenet",
+        those of Inception-v3 and GoogLeNet "half".
     """
 
     kind: ClassVar[str] = "torchvision"
@@ -30,18 +31,20 @@ class Torchvision(Pretraining):
         """Return the published weights under the names of our stages."""
         from torchvision.models import get_model_weights, get_weight
 
-        family = ARCHITECTURES[architecture].torchvision_weights
+        family = get_architecture(architecture).torchvision_weights
         if family is None:
             having = [name for name, entry in ARCHITECTURES.items() if entry.torchvision_weights]
             raise ConfigError(
-                f"pretraining 'torchvision' has weights for {', '.join(having)}; got '{architecture}' "
-                "(target.architecture); choose one of these, or another pretraining"
+                f"pretraining 'torchvision' has weights for {', '.join(having)} and torchvision:NAME; "
+                f"got '{architecture}' (target.architecture); choose one of these, or another pretraining"
             )
         named = f"{family}.{self.weights}"
         try:
             entry = get_weight(named)
         except (ValueError, AttributeError, KeyError):
-            known = [member.name for member in get_model_weights(architecture)]
+            known = [
+                member.name for member in get_model_weights(architecture.partition(":")[2] or architecture)
+            ]
             raise ConfigError(
                 f"pretraining 'torchvision' knows the weights {', '.join(known)} of {architecture}; "
                 f"got '{self.weights}' (pretraining.weights)"

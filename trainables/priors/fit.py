@@ -11,7 +11,8 @@ from trainables.runtime.run import Run
 
 MOST = 16  # images that are held out
 SHARE = 8  # of at least so many each
-STEPS, LEARNING_RATE = 40, 0.1  # of a descent by Adam from the latent 0, where there is no closed form
+POOL = 256  # random latents that a descent begins at the nearest of: at 0 some generators have no slope
+STEPS, LEARNING_RATE = 40, 0.1  # of the descent, by Adam, where there is no closed form
 
 
 def held_out(count: int, run: Run) -> Tensor:
@@ -35,7 +36,7 @@ def reconstruction_error(networks: PriorNetworks, public: Images, *, run: Run) -
     images = as_float(public.pixels[chosen].to(run.device))
     with torch.no_grad():
         mean = public.pixels.double().mean(0).div(255).to(images)
-        inverted = networks.generator(invert(networks, images))
+        inverted = networks.generator(invert(networks, images, run=run))
     return {
         "error": rms(inverted - images),
         "mean_image_error": rms(mean - images),
@@ -48,7 +49,7 @@ def rms(difference: Tensor) -> float:
     return difference.double().square().mean().sqrt().item()
 
 
-def invert(networks: PriorNetworks, images: Tensor) -> Tensor:
+def invert(networks: PriorNetworks, images: Tensor, *, run: Run) -> Tensor:
     """Return latents (n, Z) whose images are near `images` (n, 3, S, S).
 
     The generator's own ``encode`` gives them where it has one, else a short descent on squared errors.
@@ -57,8 +58,13 @@ def invert(networks: PriorNetworks, images: Tensor) -> Tensor:
     if encode is not None:
         latents: Tensor = encode(images)
         return latents
+    drawn = torch.randn(POOL, networks.latent_size, generator=run.stream("prior", "inversion"))
+    pool = drawn.to(images.device)
+    with torch.no_grad():
+        pictures = torch.cat([networks.generator(some) for some in torch.split(pool, MOST)])
+        nearest = torch.cdist(images.flatten(1), pictures.flatten(1)).argmin(1)
     with torch.enable_grad():
-        latents = torch.zeros(len(images), networks.latent_size, device=images.device, requires_grad=True)
+        latents = pool[nearest].requires_grad_(True)
         optimizer = torch.optim.Adam([latents], lr=LEARNING_RATE)
         for _ in range(STEPS):
             loss = (networks.generator(latents) - images).square().sum()

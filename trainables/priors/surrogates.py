@@ -15,7 +15,7 @@ from trainables.storage.documents import suggestion
 from trainables.training.batches import endless
 
 DENSENETS = ("densenet121", "densenet161", "densenet169")
-SURROGATES = (*ARCHITECTURES, *DENSENETS)
+SURROGATES = tuple(dict.fromkeys((*ARCHITECTURES, *DENSENETS)))
 JITTER_SHARE = 0.5
 
 
@@ -31,7 +31,8 @@ def check_names(names: tuple[str, ...], where: str) -> None:
 
 def build(name: str, classes: int, image_size: int) -> nn.Module:
     """Return an untrained network of images (n, 3, S, S) in [0, 1] -> logits (n, `classes`)."""
-    if name in ARCHITECTURES:
+    if name not in DENSENETS:  # which stay torchvision's, head and all, as in every trial that is stored
+        ARCHITECTURES[name].check_size(image_size)
         return ARCHITECTURES[name].build(classes, image_size)
     if image_size < 32:
         raise ConfigError(f"{name} expects an image_size from 32; got {image_size} (image_size); choose 64")

@@ -4,7 +4,7 @@ import functools
 
 import torch
 
-from trainables.architectures import ARCHITECTURES
+from trainables.architectures import get_architecture
 from trainables.defenses import DEFENSES
 from trainables.defenses.base import Defense
 from trainables.defenses.rule import trained_trace
@@ -22,7 +22,7 @@ def is_active(architecture: str, image_size: int, freeze_point: str, kind: str) 
     if defense.is_active is Defense.is_active:  # of no defense that may be without effect
         return True
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        classifier = defense().prepare(ARCHITECTURES[architecture].build(2, image_size))
+        classifier = defense().prepare(get_architecture(architecture).build(2, image_size))
         frozen = freeze(classifier, freeze_point)
         with torch.no_grad():
             inputs = classifier.run(torch.zeros(2, 3, image_size, image_size), 0, frozen)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trainables.architectures import get_architecture
 from trainables.architectures.base import Classifier
 from trainables.config import TrialConfig
 from trainables.errors import ConfigError
@@ -100,7 +101,10 @@ def fill(classifier: Classifier, config: TrialConfig, weights: dict[str, Tensor]
         return
     stages = matched(config.target.architecture, config.image_size, weights, where)
     classifier.stages.load_state_dict(stages)
-    heads = [name for name, value in weights.items() if name.startswith(HEADS) and value.ndim == 2]
+    entry = get_architecture(config.target.architecture)
+    own = {entry.torchvision_key(name) for name in stages} if entry.torchvision_key else set()
+    last = [name for name in weights if name.startswith((*HEADS, *entry.surplus)) and name not in own]
+    heads = [name for name in last if weights[name].ndim == 2]
     if len(heads) != 1 or f"{heads[0].removesuffix('weight')}bias" not in weights:
         raise ConfigError(
             f"expected one linear layer as the head in {where}, got {listed(heads) or 'none'}; save the "

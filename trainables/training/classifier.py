@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from trainables.architectures import ARCHITECTURES, freeze_points
+from trainables.architectures import ARCHITECTURES, get_architecture
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise, noise_size
 from trainables.datasets.base import Images
@@ -74,10 +74,12 @@ def build_classifier(
     """Return the classifier with random weights from `seed`, on the CPU.
 
     torch's global generator stays seeded, so new layers that a defense adds next are reproducible too.
+    Raises `ConfigError` for an unknown architecture, and for images of a size that it does not take.
     """
-    freeze_points(architecture)  # an unknown name is an error that lists the known ones
+    entry = get_architecture(architecture)
+    entry.check_size(image_size)
     torch.manual_seed(derive(seed, "weights"))
-    classifier = ARCHITECTURES[architecture].build(classes, image_size)
+    classifier = entry.build(classes, image_size)
     mean, std = MEAN_AND_STD[normalization]
     classifier.mean.copy_(torch.tensor(mean).view(1, 3, 1, 1))
     classifier.std.copy_(torch.tensor(std).view(1, 3, 1, 1))
@@ -134,6 +136,7 @@ def train_classifier(
     epochs = kept_epoch or recipe.epochs + defense.extra_epochs
     for epoch in range(1, epochs + 1):
         training_mode(classifier, frozen, recipe.frozen_batchnorm)
+        torch.manual_seed(derive(run.seed, stage, "layers", epoch))  # dropout, where a network has it
         loss_sum = torch.zeros((), dtype=torch.float64, device=run.device)
         correct = torch.zeros((), dtype=torch.int64, device=run.device)
         shown = torch.zeros(len(train), dtype=torch.int64)

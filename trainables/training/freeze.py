@@ -50,7 +50,7 @@ def training_mode(classifier: Classifier, frozen: int, batchnorm: FrozenBatchnor
 
     "eval": frozen batch norm uses and keeps the statistics of pre-training; nothing in the prefix sees
     private data. "train": it normalises by the batch, and its running statistics follow private data, as in
-    TL-DMI's code.
+    TL-DMI's code. Dropout and stochastic depth of a frozen stage are off under "eval" and on under "train".
     """
     classifier.train()
     if batchnorm == "eval":

@@ -175,7 +175,7 @@ def test_run_ends_with_the_front_the_warnings_and_where_to_look(command, study_f
 def test_dry_run_shows_the_study_and_starts_nothing(command, study_file, home, monkeypatch):
     seconds = {stage: Duration(low=1, high=2) for stage in STAGES} | {"prior": Duration(low=60, high=80)}
     monkeypatch.setattr("trainables.cost.estimate", lambda config, device, **_: seconds)
-    found = command("run", study_file(), "--trials", 7, "--dry-run")
+    found = command("run", study_file(), "--trials", 7, "-S", "controls=false", "--dry-run")
     assert found.exit_code == 0, found.output
     resolved = yaml.safe_load(found.stdout)
     assert resolved["search"]["trials"] == 7

@@ -10,6 +10,7 @@ from picture_folders import write_people
 
 from sweeper.cli.app import main
 from sweeper.cli.attack import order_warnings
+from sweeper.results import formatting
 from trainables.config import load_trial
 from trainables.stages.class_map import reorder
 from trainables.stages.data import load_data
@@ -72,12 +73,13 @@ def test_several_judges_and_the_verified_accuracy_are_shown(place):
     shown = call(*words)
     assert shown.exit_code == 0, shown.output
     result = json.loads(call(*words, "-f", "json").stdout)
-    low, high = result["attacks"]["gmi"]["verified"]
-    figure = result["attacks"]["gmi"]["metrics"]["attack_accuracy_verified"]
-    assert "verified" in shown.stdout and f"{figure:.3f} [{low:.3f}, {high:.3f}]" in shown.stdout
+    ends, name = result["attacks"]["gmi"]["verified"], "attack_accuracy_verified"
+    figure = result["attacks"]["gmi"]["metrics"][name]
+    reached = formatting.decimals(name, figure, ends, result["people"]["attacked"])
+    assert "verified" in shown.stdout and reached in shown.stdout
     agreement = result["metrics"]["judge_2.agreement"]
     assert f"names whom the first names in {100 * agreement:.1f} %" in " ".join(shown.stdout.split())
-    assert result["interval"]["attack_accuracy_verified"] == [low, high]
+    assert result["interval"]["attack_accuracy_verified"] == ends
 
 
 @pytest.mark.parametrize(
@@ -116,11 +118,11 @@ def test_the_time_is_told_as_a_range_and_warnings_before_the_attacks_and_beside_
 
 def test_what_to_know_of_the_data_is_said(place):
     root = write_people(place / "people", "a", "b", "c", "d")
-    (root / "a" / "7.heic").write_bytes(b"x")
+    (root / "a" / "7.cr2").write_bytes(b"x")
     words = ["model.pt", "--study", "mine.yaml", "--home", "home", "-f", "json"]
     done = call(*words, "-S", f"trial.private={{kind: image_folder, root: {root}}}")
     assert done.exit_code == 0, done.output
-    said = "private data: left out 1 file that cannot be read as images: 1 .heic"
+    said = "private data: left out 1 file that cannot be read as images: 1 .cr2"
     assert f"WARNING: {said}" in done.stderr
     assert any(said in text for text in json.loads(done.stdout)["warnings"])
 

@@ -129,7 +129,8 @@ def test_controls_are_priced_one_after_the_other(plan):
     # budget curves are parts; an evaluation of each and of six points.
     low, high = 10 + 5 * 2 + 6 * 3 + 12 * 1, 14 + 5 * 4 + 6 * 5 + 12 * 1
     assert f"# controls, one after the other: {spell_range(Duration(low=low, high=high))}, " in out
-    work = Duration(low=99 + low, high=140 + high)
+    runs = 4 + 2 * 2  # a defended and an undefended trial under two seeds more
+    work = Duration(low=75 + runs * 6 + low, high=100 + runs * 10 + high)
     assert f"in all {spell_range(work)} of work" in out
     assert "# controls" not in plan(search={"trials": 4}, controls=False)
 
@@ -174,14 +175,14 @@ def test_what_a_trial_would_get_of_this_machine(plan, resources, line):
 
 def test_data_warnings_and_a_contact_sheet_are_shown_before_any_work(plan, home, tmp_path):
     private = str(write_people(tmp_path / "private", "ada", "bob"))
-    (tmp_path / "private" / "ada" / "9.heic").write_bytes(b"x")
+    (tmp_path / "private" / "ada" / "9.cr2").write_bytes(b"x")
     public = str(write_pictures(tmp_path / "public", "1.png", "2.png", first=50, size=(48, 32)))
     folders = {
         "private": {"kind": "image_folder", "root": private, "fit": "pad"},
         "public": {"kind": "image_folder", "root": public},
     }
     out = plan(trial=DOCUMENT["trial"] | folders)
-    assert "# WARNING: private data: left out 1 file that cannot be read as images: 1 .heic" in out
+    assert "# WARNING: private data: left out 1 file that cannot be read as images: 1 .cr2" in out
     place = home.study("tiny") / "contact_sheet.png"
     assert f"# contact sheet: {place} (what training will see; private images: it is kept in the home" in out
     with Image.open(place) as sheet:

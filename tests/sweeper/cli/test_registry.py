@@ -91,6 +91,19 @@ def test_a_preset_is_described_by_its_first_comments(tmp_path):
     assert preset(path) == {"name": "tiny", "summary": "", "source": ""}
 
 
+def test_an_architecture_of_a_library_is_shown_with_its_freeze_points():
+    from click.testing import CliRunner
+
+    from sweeper.cli.app import main
+
+    shown = CliRunner().invoke(main, ["list", "architectures", "torchvision:resnext50_32x4d"])
+    assert shown.exit_code == 0
+    assert "freeze points: none, conv1, layer1_0, layer1_1" in shown.stdout
+    wrong = CliRunner().invoke(main, ["list", "architectures", "torchvision:resnext50_32x4"])
+    assert wrong.exit_code == 2 and "did you mean 'resnext50_32x4d'?" in wrong.stderr
+    assert "torchvision:NAME or timm:NAME" in CliRunner().invoke(main, ["list", "architectures"]).stdout
+
+
 def test_the_command_takes_every_kind():
     assert tuple(KINDS) == LISTS
 

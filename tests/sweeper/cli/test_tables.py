@@ -415,7 +415,7 @@ def test_it_says_which_images_chose_and_who_is_behind_on_the_others(capsys):
     out = capsys.readouterr().out
     assert [row[-1] for row in rows(out)] == ["front", "front, behind, misses limit"]
     assert "Searched and chosen by validation accuracy" in out
-    assert "behind another member on test images: trials 0\n" in out
+    assert "dominated by another member on test images: trials 0\n" in out
     assert f"kept while searching, missed on test images, {limit}: 1 trials (0)" in out
     summary.show_front(records(trial(0, 0.8, 0.2)))
     assert "Searched and chosen by test accuracy" in capsys.readouterr().out

@@ -360,7 +360,7 @@ def test_it_says_which_images_chose_the_front(tmp_path):
     shown = Page(page([record("tiny", trials) | {"searched": way}], tmp_path))
     assert "2 of 3 trials on the front" in shown.text  # the last looks best on test images alone
     assert "Searched and chosen by validation accuracy" in shown.text
-    assert "another member is better in everything than trial 0." in shown.text
+    assert "another member dominates trial 0." in shown.text
     assert "missed on test images: test_accuracy >= 0.65 (trial 0)" in shown.text
     assert f"{0.7 * 0.7:.4f} hypervolume" in shown.text
     assert "searched by validation accuracy 90.0 %" in shown.text

@@ -57,3 +57,27 @@ def test_unknown_architecture():
 def test_impossible_knobs(knob):
     with pytest.raises(ValueError, match=f"{knob} must be"):
         ClassifierJudge(architecture="small_cnn", **{knob: 0})
+
+
+def test_any_architecture_of_a_library_may_judge(tmp_path):
+    data = stripes()
+    judge = ClassifierJudge(architecture="torchvision:shufflenet_v2_x0_5", epochs=1, batch_size=16)
+    torch.save(judge.fit(data, run=Run(seed=0)), tmp_path / "judge.pt")
+    saved = torch.load(tmp_path / "judge.pt", weights_only=True)
+    model = judge.restore(saved, data, "cpu")
+    with torch.no_grad():
+        features = model.features(data.train.pixels / 255)
+    assert torch.allclose(features, saved["train_features"], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "place"),
+    [
+        ({"input_size": 64}, r"got 64 \(judge.input_size\)"),
+        ({}, r"got 64 \(image_size, and no judge.input_size\)"),
+    ],
+)
+def test_a_size_that_the_architecture_does_not_take_is_named(knobs, place):
+    ClassifierJudge(architecture="facenet112", input_size=112).check_size(64)
+    with pytest.raises(ConfigError, match=rf"facenet112 expects images of 112 pixels; {place}"):
+        ClassifierJudge(architecture="facenet112", **knobs).check_size(64)

@@ -8,8 +8,9 @@ from urllib.error import URLError
 
 import pytest
 import torch
+from torchvision.models import get_model
 
-from trainables.architectures import ARCHITECTURES
+from trainables.architectures import ARCHITECTURES, get_architecture
 from trainables.datasets.base import Images
 from trainables.errors import ConfigError
 from trainables.pretraining import PRETRAININGS
@@ -128,7 +129,7 @@ def test_checkpoint_missing_or_unreadable(tmp_path):
 
 
 def test_torchvision_without_weights_or_with_a_wrong_name():
-    with pytest.raises(ConfigError, match=r"vgg16_bn, resnet18, mobilenet_v2; got 'small_cnn'"):
+    with pytest.raises(ConfigError, match=r"vgg16_bn, resnet18, .* and torchvision:NAME; got 'small_cnn'"):
         state_of(Torchvision())
     with pytest.raises(ConfigError, match=r"IMAGENET1K_V1.*got 'IMAGENET9'"):
         state_of(Torchvision(weights="IMAGENET9"), "resnet18")
@@ -163,4 +164,40 @@ def test_architectures_with_torchvision_weights_are_the_named_ones():
         "vgg16_bn",
         "resnet18",
         "mobilenet_v2",
+        "resnet34",
+        "resnet50",
+        "resnet101",
+        "resnet152",
+        "densenet121",
+        "inception_v3",
+        "maxvit_t",
+        "vit_b_16",
     ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(name for name, entry in ARCHITECTURES.items() if entry.torchvision_weights),
+        "torchvision:resnext50_32x4d",
+        "torchvision:swin_v2_t",
+    ],
+)
+def test_torchvisions_weights_enumeration_of_each_is_found_and_fits(name, monkeypatch):
+    """The download is replaced by a network of torchvision's own, as large as the published one."""
+    network = name.partition(":")[2] or name
+    auxiliary = {"init_weights": False} if network == "inception_v3" else {}
+    with torch.device("meta"):
+        published = get_model(network, **auxiliary).state_dict()
+    urls = []
+
+    def download(url, **_):
+        urls.append(url)
+        return published
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", download)
+    state = Torchvision().stages_state(name, 224, run=Run(seed=0), normalization="imagenet")
+    assert len(urls) == 1 and network.split("_")[0] in urls[0]
+    with torch.device("meta"):
+        stages = get_architecture(name).build(2, 224).stages.state_dict()
+    assert {key: value.shape for key, value in state.items()} == {k: v.shape for k, v in stages.items()}

@@ -64,6 +64,19 @@ def test_a_generator_without_a_closed_form_is_inverted_by_descent():
     assert figures["error"] < 0.02 < 0.1 < figures["mean_image_error"]
 
 
+def test_a_generator_without_a_slope_at_zero_is_inverted_all_the_same():
+    """As those of many layers are: grey pictures as bright as the positive part of the latent less one."""
+    shades = torch.linspace(70, 180, 64).to(torch.uint8)
+    public = pictures(shades.view(-1, 1, 1, 1).expand(-1, 3, 8, 8).contiguous())
+    grey = nn.Sequential(nn.Linear(1, 1), nn.ReLU(), nn.Linear(1, 192), nn.Unflatten(1, (3, 8, 8)))
+    with torch.no_grad():
+        for layer, bias in ((grey[0], -1.0), (grey[2], 0.0)):
+            layer.weight.fill_(1.0)
+            layer.bias.fill_(bias)
+    networks = PriorNetworks(grey.requires_grad_(False), nn.Identity(), 1)
+    assert reconstruction_error(networks, public, run=Run(seed=0))["error"] < 0.02
+
+
 def test_too_few_images_have_no_figure():
     networks = EigenfacesPrior(components=2).train(noise(7), run=Run(seed=0))
     assert reconstruction_error(networks, noise(7), run=Run(seed=0)) is None

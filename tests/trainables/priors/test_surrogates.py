@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainables.errors import TrialError
+from trainables.errors import ConfigError, TrialError
 from trainables.priors.surrogates import SURROGATES, build, check_names, teach
 
 
@@ -67,3 +67,13 @@ def test_architectures_of_this_package_can_be_surrogates():
     check_names(SURROGATES, "surrogates")
     with pytest.raises(ValueError, match=r"surrogates must name architectures .* got 'densenet12'"):
         check_names(("densenet12",), "surrogates")
+
+
+def test_a_densenet_stays_the_network_that_stored_surrogates_were():
+    network = build("densenet121", 3, 32)
+    assert {name.split(".")[0] for name in network.state_dict()} == {"features", "classifier"}
+
+
+def test_a_surrogate_of_another_size_is_named():
+    with pytest.raises(ConfigError, match=r"inception_v3 expects images of at least 75 pixels; got 32"):
+        build("inception_v3", 3, 32)

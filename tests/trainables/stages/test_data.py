@@ -93,7 +93,7 @@ def test_a_picture_under_two_people_is_refused_though_its_file_is_another(tmp_pa
 
 def test_warnings_name_the_set_that_they_are_of(tmp_path):
     private = write_people(tmp_path / "private", "ada", "bob")
-    (private / "ada" / "1.heic").write_bytes(b"x")
+    (private / "ada" / "1.cr2").write_bytes(b"x")
     public = write_pictures(tmp_path / "public", "1.png", first=50)
     (public / "2.mov").write_bytes(b"x")
     other = write_people(tmp_path / "other", "eve", "joe", first=100)
@@ -103,8 +103,8 @@ def test_warnings_name_the_set_that_they_are_of(tmp_path):
         public={"kind": "image_folder", "root": str(public)},
         pretraining={"kind": "dataset", "data": {"kind": "image_folder", "root": str(other)}},
     )
-    heic, mov, raw = data_warnings(config)
-    assert heic.startswith("private data: ") and "1 .heic" in heic
+    camera, mov, raw = data_warnings(config)
+    assert camera.startswith("private data: ") and "1 .cr2" in camera
     assert mov.startswith("public data: ") and "1 .mov" in mov
     assert raw.startswith("pre-training data: ") and "1 .raw" in raw
 

@@ -339,3 +339,20 @@ def test_a_kept_epoch_ends_there_whatever_the_validation_says():
     reports.clear()
     kept(2)
     assert [report[1:] for report in reports] == [(1, 2), (2, 2)]
+
+
+def test_dropout_is_drawn_from_the_seed_of_the_run_alone():
+    def trained(elsewhere: int, seed: int) -> torch.Tensor:
+        classifier = build_classifier("small_cnn", 4, 32, "half", seed=1)
+        classifier.neck.append(nn.Dropout(0.5))
+        torch.manual_seed(elsewhere)  # what other work drew before
+        train_classifier(classifier, RECIPE, NoDefense(), images(), images(seed=1), run=Run(seed=seed))
+        return classifier.head.weight
+
+    assert torch.equal(trained(1, 0), trained(2, 0))
+    assert not torch.equal(trained(1, 0), trained(1, 3))
+
+
+def test_a_size_that_the_architecture_does_not_take_is_an_error_before_it_is_built():
+    with pytest.raises(ConfigError, match=r"inception_v3 expects images of at least 75 pixels; got 32"):
+        build_classifier("inception_v3", 2, 32, "none", 0)
