@@ -81,7 +81,8 @@ class CelebA(Published):
         return {"classes": PEOPLE, **counts}
 
     def _extra(self) -> Any:
-        return None if self.lists is None else list_folder(Path(self.lists).expanduser())
+        place = None if self.lists is None else Path(self.lists).expanduser()
+        return list_folder(place) if place is not None and place.is_dir() else None
 
     def catalogue(self, tree: Tree) -> Catalogue:
         """Return the part; raise `ConfigError` for a missing list or image, or lists that contradict it."""
