@@ -1,4 +1,4 @@
-"""Data sets: labelled images in memory. Add one: a file here, a line below."""
+"""Data sets: labelled images. Add one: a file here, a line below."""
 
 from trainables.datasets.afhq import AFHQ
 from trainables.datasets.base import Dataset
