@@ -2,8 +2,8 @@
 
     uv run python tests/benchmarks/loading.py [--images 4000] [--size 64]
 
-Files as CelebA has them (JPEG, 178 by 218 pixels, smooth) are decoded, cut and scaled once into a mapped file;
-every epoch then takes batches from it. Goal: batches at least 3 times as fast as training takes them.
+Files as CelebA has them (JPEG, 178 by 218 pixels, smooth) are decoded, cut and scaled once into a mapped
+file; every epoch then takes batches from it. Goal: batches at least 3 times as fast as training takes them.
 """
 
 import argparse

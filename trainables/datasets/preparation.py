@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from trainables.datasets.pictures import UNREADABLE, readable_suffixes
+from trainables.datasets.pictures import UNREADABLE
 from trainables.datasets.published import Published
+from trainables.datasets.tree import Tree
 from trainables.errors import ConfigError
 from trainables.storage.digests import file_digests
 from trainables.storage.store import content_key, to_json
@@ -78,19 +79,15 @@ def prepare(data: Published, memory: Path | None = None, *, partial: bool = Fals
         counts=counts,
         published=published,
         fingerprint=data.contents(memory).fingerprint,
-        annotations=_annotations(file_digests(tree.root.resolve(), memory), tree.prefix),
+        annotations=_annotations(tree, file_digests(tree.root.resolve(), memory)),
         labels=list(catalogue.names),
         usage=asdict(data.usage),
     )
 
 
-def _annotations(digests: Mapping[str, str], prefix: str) -> dict[str, str]:
-    suffixes = readable_suffixes()
-    files = {
-        path[len(prefix) :]: digest
-        for path, digest in digests.items()
-        if path.startswith(prefix) and Path(path).suffix.lower() not in suffixes
-    }
+def _annotations(tree: Tree, digests: Mapping[str, str]) -> dict[str, str]:
+    own = (path for path in tree.annotations if path.startswith(tree.prefix))
+    files = {path[len(tree.prefix) :]: digests[path] for path in own}
     if len(files) <= ANNOTATIONS:
         return files
     return {f"{len(files)} files": content_key(files=files)}

@@ -140,15 +140,16 @@ class Published(Dataset):
         """Return the files below the root."""
         return Tree.of(self.root, self.kind, self.layout, self.obtain, *self.landmarks)
 
-    def stamp(self) -> tuple[int, ...]:
-        """Return the times of the folders loaded last."""
+    def stamp(self) -> Any:
+        """Return the times of the folders loaded last, and of the files in them that are no pictures."""
         root = Path(self.root).expanduser()
-        return tuple(_time(place) for place in (root, *(root / name for name in FOLDERS.get(str(root), ()))))
+        times = [_time(place) for place in (root, *(root / name for name in WATCHED.get(str(root), ())))]
+        return (*times, self._extra())
 
     def survey(self) -> tuple[Tree, Catalogue]:
         """Return what lies there, within `limit`, nothing decoded."""
         tree = self.tree()
-        FOLDERS[str(tree.root)] = tree.listing.folders
+        WATCHED[str(tree.root)] = (*tree.listing.folders, *tree.annotations)
         return tree, _catalogue(self, tree, self._extra())
 
     def _extra(self) -> Any:
@@ -186,7 +187,7 @@ class Published(Dataset):
         return digests[tree.prefix + item.path]
 
 
-FOLDERS: dict[str, tuple[str, ...]] = {}  # the folders below each root that this process loaded
+WATCHED: dict[str, tuple[str, ...]] = {}  # what lies below each root that this process loaded
 
 
 def shuffled_parts(count: int, share: float = 0.9, seed: int = 42) -> list[Part]:

@@ -63,6 +63,13 @@ class Tree:
                 folders[folder].append(name)
         return {folder: sorted(names) for folder, names in sorted(folders.items())}
 
+    @cached_property
+    def annotations(self) -> tuple[str, ...]:
+        """Return the paths below the root of the files that are no pictures."""
+        suffixes = readable_suffixes()
+        names = (path for path, _, _ in self.listing.files)
+        return tuple(name for name in names if PurePosixPath(name).suffix.lower() not in suffixes)
+
     def has(self, path: str) -> bool:
         """Return whether there is a file or folder of this path."""
         return (self.root / self.prefix / path).exists()

@@ -1,6 +1,7 @@
 """CelebA: who is private, which images are, in which order, and how they are cut."""
 
 import hashlib
+import os
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -11,10 +12,12 @@ import torch
 from PIL import Image
 from published_trees import celeba
 
+from trainables.config import load_trial
 from trainables.datasets.celeba import CelebA
 from trainables.datasets.overlap import check_disjoint
 from trainables.datasets.split import split
 from trainables.errors import ConfigError
+from trainables.stages.data import load_data
 
 COUNTS = (5, 12, 3, 12, 20, 31)  # of the people 7, 14, 21, 28, 35, 42
 
@@ -172,3 +175,35 @@ def test_what_is_missing_or_contradicts_is_named(root: Path, tmp_path: Path) -> 
         CelebA(root=str(root), lists=str(tmp_path), protocol="vmi")
     with pytest.raises(ConfigError, match="limit of celeba"):
         CelebA(root=str(root), limit=0)
+
+
+def test_a_trial_takes_both_parts_and_sees_a_list_that_changed(root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root, tmp_path / "celeba")
+    lists = write_lists(tmp_path / "lists", root)
+    here = {"kind": "celeba", "root": str(tmp_path / "celeba")}
+    document = {
+        "image_size": 32,
+        "private": here,
+        "public": {**here, "part": "public"},
+        "pretraining": {"kind": "none"},
+        "target": {"architecture": "small_cnn"},
+        "defense": {"kind": "none"},
+        "prior": {"kind": "gmi", "width": 4},
+        "attack": {"kind": "gmi"},
+        "judge": {"kind": "classifier", "architecture": "small_resnet"},
+    }
+    data = load_data(load_trial(document))
+    assert (len(data.split.test), len(data.public)) == (4 + 2 + 2 + 2, 6)
+    file = tmp_path / "celeba" / "identity_CelebA.txt"
+    file.write_text(file.read_text().replace(" 42\n", " 420\n"))
+    os.utime(file, ns=(1, 1))
+    assert load_data(load_trial(document)).split.train.names[0] == "CelebA person 420"
+    listed = {key: {**document[key], "lists": str(lists)} for key in ("private", "public")}  # type: ignore[dict-item]
+    before = load_data(load_trial({**document, **listed}))
+    trained = lists / "trainset.txt"
+    trained.write_text("\n".join(trained.read_text().splitlines()[1:]))
+    os.utime(trained, ns=(1, 1))
+    after = load_data(load_trial({**document, **listed}))
+    parts = (before.split, after.split)
+    assert [len(part.train) + len(part.validation) for part in parts] == [20, 19]
+    assert before.private_key != after.private_key
