@@ -21,6 +21,7 @@ from torch.nn import functional
 from trainables.datasets.base import as_float
 from trainables.datasets.celeba import CelebA
 from trainables.storage import pixel_cache
+from trainables.storage.cache_folder import use_folder
 from trainables.training.batches import draw_augmentation, take_batch
 from trainables.training.classifier import build_classifier
 
@@ -58,7 +59,7 @@ def main() -> None:
     options = parser.parse_args()
     pixel_cache.SMALLEST = 1
     with tempfile.TemporaryDirectory() as folder:
-        pixel_cache.use_folder(Path(folder) / "cache")
+        use_folder(Path(folder) / "cache")
         root = write_tree(Path(folder), options.images)
         start = time.perf_counter()
         images = CelebA(root=str(root), protocol="ppa").load(options.size)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from trainables.datasets.base import Images
 from trainables.datasets.synthetic_faces import SyntheticFaces
+from trainables.storage.pixel_cache import joined
 
 NAME = "canary"
 LEAST, MOST = 4, 32  # images of one canary: what a split needs, and what is worth rendering
@@ -33,7 +34,7 @@ def add_canaries(images: Images, count: int) -> Images:
     parts = _given_parts(images, count, each)
     return replace(
         images,
-        pixels=torch.cat((images.pixels, rendered.pixels)),
+        pixels=joined(images.pixels, rendered.pixels),
         labels=torch.cat((images.labels, rendered.labels + images.classes)),
         names=(*images.names, *(f"{NAME}-{tag}-{number:03d}" for number in range(count))),
         files=(*images.files, *(f"{NAME}:{file}" for file in rendered.files)),

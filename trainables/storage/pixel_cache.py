@@ -16,19 +16,14 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
+from trainables.storage.cache_folder import PLACE
 from trainables.storage.disk import disk_errors
 
 SMALLEST = 64 * 2**20  # bytes of pixels: below that, memory is cheaper than a file
 CHUNK = 64 * 2**20  # bytes that are copied at once
-PLACE: dict[str, Path] = {}  # "folder": where the files lie, once a store was opened
 
 Shape = tuple[int, ...]
 Fill = Callable[[Tensor], dict[str, Any]]
-
-
-def use_folder(folder: Path) -> None:
-    """Keep the pixels of large data sets in `folder` from now on; it is created when it is needed."""
-    PLACE["folder"] = folder
 
 
 def is_mapped(shape: Shape) -> bool:
@@ -72,11 +67,12 @@ def rows(pixels: Tensor, index: Tensor) -> Tensor:
 
 
 def joined(first: Tensor, second: Tensor) -> Tensor:
-    """Return the pixels one after another; of two mapped ones in a file of their own."""
+    """Return the pixels one after another; in a file of their own if the first ones are mapped."""
     shape = (len(first) + len(second), *first.shape[1:])
-    if not (_key(first) and _key(second) and is_mapped(shape)):
+    if not (_key(first) and is_mapped(shape)):
         return torch.cat((first, second))
-    own = hashlib.sha256(f"{_key(first)} {_key(second)}".encode()).hexdigest()[:20]
+    other = _key(second) or hashlib.sha256(second.contiguous().numpy().data).hexdigest()
+    own = hashlib.sha256(f"{_key(first)} {other}".encode()).hexdigest()[:20]
     parts = [(part, torch.arange(len(part))) for part in (first, second)]
     return stored(own, shape, lambda made: _copy(made, parts))[0]
 

@@ -19,9 +19,9 @@ from typing import Any
 
 from filelock import FileLock
 
+from trainables.storage.cache_folder import use_folder
 from trainables.storage.disk import disk_errors as disk_errors
 from trainables.storage.machine import Machine, noted_machine
-from trainables.storage.pixel_cache import use_folder
 from trainables.storage.remote import RemoteStore, remote_here
 
 Make = Callable[[Path], dict[str, Any]]

@@ -11,16 +11,18 @@ from torch import Tensor
 
 from trainables.errors import ConfigError, DiskError
 from trainables.storage import pixel_cache
-from trainables.storage.pixel_cache import is_mapped, joined, rows, stored, use_folder
+from trainables.storage.cache_folder import PLACE
+from trainables.storage.pixel_cache import is_mapped, joined, rows, stored
+from trainables.storage.store import Store
 
 SHAPE = (50, 3, 8, 8)
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(pixel_cache, "PLACE", {})
+    monkeypatch.delitem(PLACE, "folder", raising=False)
     monkeypatch.setattr(pixel_cache, "SMALLEST", 1)
-    use_folder(tmp_path / "cache")
+    monkeypatch.setitem(PLACE, "folder", tmp_path / "cache")
     return tmp_path / "cache"
 
 
@@ -60,7 +62,7 @@ def test_small_data_and_processes_without_a_store_use_memory(
     assert not is_mapped(SHAPE) and torch.equal(keep("a"), drawn()) and not folder.exists()
     monkeypatch.setattr(pixel_cache, "SMALLEST", 50 * 3 * 8 * 8)
     assert is_mapped(SHAPE)
-    monkeypatch.setattr(pixel_cache, "PLACE", {})
+    monkeypatch.delitem(PLACE, "folder")
     assert not is_mapped(SHAPE) and torch.equal(keep("a"), drawn()) and not folder.exists()
 
 
@@ -96,6 +98,8 @@ def test_other_parts_of_other_pixels_have_other_files(folder: Path) -> None:
     assert torch.equal(rows(a, index), drawn()[index]) and torch.equal(rows(b, index), drawn(1)[index])
     assert torch.equal(joined(a, b), torch.cat((drawn(), drawn(1))))
     assert torch.equal(joined(b, a), torch.cat((drawn(1), drawn())))
+    for seed in (2, 3):
+        assert torch.equal(joined(a, drawn(seed)), torch.cat((drawn(), drawn(seed))))
     changed = a + 1  # not the pixels that lie there
     assert torch.equal(rows(changed, index), drawn()[index] + 1)
 
@@ -121,13 +125,19 @@ def test_a_full_disk_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> N
         keep("a")
 
 
+def test_an_opened_store_has_the_files_beside_it(folder: Path, tmp_path: Path) -> None:
+    Store(tmp_path / "home" / "store")
+    keep("a")
+    assert [place.name for place in (tmp_path / "home" / "cache").glob("*/pixels")] == ["pixels"]
+
+
 GROWTH = """
 import json, sys, torch
 from pathlib import Path
 from trainables.datasets.base import Images
 from trainables.datasets.split import split
 from trainables.stages.data import _fingerprint
-from trainables.storage import pixel_cache
+from trainables.storage import cache_folder, pixel_cache
 
 def own():  # memory of this process that no file backs, in bytes
     status = Path("/proc/self/status").read_text()
@@ -136,7 +146,7 @@ def own():  # memory of this process that no file backs, in bytes
 count, mapped = int(sys.argv[2]), sys.argv[3] == "mapped"
 pixel_cache.SMALLEST, pixel_cache.CHUNK = 1, 2**20
 if mapped:
-    pixel_cache.use_folder(Path(sys.argv[1]))
+    cache_folder.use_folder(Path(sys.argv[1]))
 labels = torch.arange(count) % 10
 def draw(pixels):
     for first in range(0, count, 1000):
