@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from knob_datasets import outcome_of_equal_images
 from picture_folders import write_people
 from published_trees import TREES
 from pydantic import TypeAdapter
 
 from trainables.datasets import DATASETS
-from trainables.datasets.base import Dataset, Images
-from trainables.datasets.overlap import check_disjoint, check_parts
-from trainables.datasets.split import split
+from trainables.datasets.base import Dataset
+from trainables.datasets.overlap import check_disjoint
 from trainables.errors import ConfigError
 from trainables.method import LATER, knobs_marked
 from trainables.storage.content import with_content
@@ -42,21 +42,6 @@ COUNTS = {"ffhq": [12], "cifar10": [4] * 5, "mnist": [4] * 5, "fashion_mnist": [
 def few_private_people(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make three of the four people in the tree of CelebA private, as 1,000 of its 10,177 are."""
     monkeypatch.setattr("trainables.datasets.celeba.PEOPLE", 3)
-
-
-def parts_are_checked(data: Dataset) -> object:
-    """Return what is said of pictures that two people share."""
-    labels = torch.arange(8) % 2
-    alike = Images(
-        pixels=torch.zeros(8, 3, 32, 32, dtype=torch.uint8),
-        labels=labels,
-        names=("a", "b"),
-        files=tuple(map(str, range(8))),
-    )
-    try:
-        return check_parts(split(alike), allow=data.allow_duplicates)
-    except ConfigError:
-        return "refused"
 
 
 def outcome(data: Dataset) -> object:
@@ -86,11 +71,15 @@ AWAY: dict[str, dict[str, tuple[Any, Callable[[Dataset], object]]]] = {
         "crop": (20, lambda data: data.load(32).pixels.sum()),
         "limit": (2, lambda data: data.load(32).names),
         "fit": ("pad", lambda data: data.load(32).pixels.sum()),
-        "allow_duplicates": (True, parts_are_checked),
+        "allow_duplicates": (True, outcome_of_equal_images),
         "anonymous_names": (True, names_are_compared),
     },
 }
-SHARED = {"limit": (1, outcome), "allow_duplicates": (True, parts_are_checked), "least_images": (5, outcome)}
+SHARED = {
+    "limit": (1, outcome),
+    "allow_duplicates": (True, outcome_of_equal_images),
+    "least_images": (5, outcome),
+}
 AWAY |= {
     "celeba": {"part": ("public", outcome), "protocol": ("vmi", outcome)},
     "facescrub": {"protocol": ("gmi", outcome)},

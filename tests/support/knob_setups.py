@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from knob_datasets import CHANGES, USUAL, published_outcome
 from knob_outcomes import (
     FromFolder,
     Outcome,
@@ -387,5 +388,6 @@ SETUPS: dict[tuple[str, str], Setup] = {
             "canaries": 2,
         },
     ),
+    **{("datasets", kind): Setup(published_outcome, usual, CHANGES[kind]) for kind, usual in USUAL.items()},
     ("analyses", "evaluator_confidence"): Setup(analysis_outcome, {"threshold": 0.3}, {"threshold": 0.6}),
 }
