@@ -206,6 +206,11 @@ def load_trial(document: dict[str, Any] | Path, where: str = "trial") -> TrialCo
     return config
 
 
+def load_method(family: Any, document: dict[str, Any], where: str) -> Any:
+    """Return the member of `family`, such as `Dataset`, that a document describes; errors as `load_trial`."""
+    return _build(family, document, where, "")
+
+
 def document(config: TrialConfig) -> dict[str, Any]:
     """Return the document of `config` with every default filled in, JSON-ready; `load_trial` reads it back.
 

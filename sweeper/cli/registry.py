@@ -77,6 +77,12 @@ REGISTRIES = {
 }
 
 
+def published_datasets() -> dict[str, str]:
+    """Return name -> summary of the data sets that say where they are obtained."""
+    entries = registry_entries(ROOT, "trainables.datasets", "DATASETS")
+    return {name: entry.text("summary") for name, entry in entries.items() if entry.has("obtain")}
+
+
 def _family(package: str, registry: str, *fields: str) -> list[Row]:
     entries = registry_entries(ROOT, package, registry)
     return [

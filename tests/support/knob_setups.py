@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from knob_datasets import CHANGES, USUAL, published_outcome
 from knob_outcomes import (
     FromFolder,
     Outcome,
@@ -455,5 +456,6 @@ SETUPS: dict[tuple[str, str], Setup] = {
         ("metrics", kind): Setup(metric_outcome, {}, {"neighbours": 2})
         for kind in ("prdc_precision", "prdc_recall", "prdc_density", "prdc_coverage")
     },
+    **{("datasets", kind): Setup(published_outcome, usual, CHANGES[kind]) for kind, usual in USUAL.items()},
     ("analyses", "evaluator_confidence"): Setup(analysis_outcome, {"threshold": 0.3}, {"threshold": 0.6}),
 }
