@@ -58,6 +58,7 @@ TRIAL = {
 }
 ASKS_PER_STEP = {  # attackers who decide on the CPU by each answer
     "mirror_blackbox": "the next generation is bred of the answers to the last",
+    "smile": "an optimizer on the CPU proposes by the answers to its last proposal",
     "brep": "a radius grows or an identity is done by the answers of each call",
 }
 

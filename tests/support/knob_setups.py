@@ -49,6 +49,10 @@ from knob_values import (
     RECIPE_CHANGES,
     STUDENTS,
     STUDENTS_CHANGES,
+    TUNED_GAN,
+    TUNED_GAN_CHANGES,
+    TUNED_STYLES,
+    TUNED_STYLES_CHANGES,
     To,
 )
 
@@ -80,6 +84,16 @@ SETUPS: dict[tuple[str, str], Setup] = {
         CROPS | {"milestones": (2,), "realism_weight": 0.5},
         CROPS_CHANGES | {"milestones": (1,), "realism_weight": 0.0},
     ),
+    ("attacks", "ppdg_gmi"): Setup(
+        attack_outcome("gmi"),
+        LATENT | {"restarts": 3} | TUNED_GAN,
+        LATENT_CHANGES | {"restarts": 4} | TUNED_GAN_CHANGES,
+    ),
+    ("attacks", "ppdg_ppa"): Setup(
+        attack_outcome("stylegan2"),
+        CROPS | {"milestones": (2,), "realism_weight": 0.5} | TUNED_STYLES,
+        CROPS_CHANGES | {"milestones": (1,), "realism_weight": 0.0} | TUNED_STYLES_CHANGES,
+    ),
     ("attacks", "if_gmi"): Setup(
         attack_outcome("stylegan2"),
         CROPS | {"blocks": 2, "block_iterations": 3, "radii": (0.5, 0.5, 0.5)},
@@ -109,6 +123,37 @@ SETUPS: dict[tuple[str, str], Setup] = {
             "crossover": "corrected",
             "mutation_chance": 0.6,
             "mutation_size": 1.0,
+        },
+    ),
+    ("attacks", "smile"): Setup(
+        attack_outcome("stylegan2"),
+        POOL
+        | {
+            "surrogate": "small_cnn",
+            "experts": 2,
+            "epochs": 2,
+            "batch_size": 8,
+            "surrogate_rate": 0.01,
+            "iterations": 10,
+            "learning_rate": 0.1,
+            "local_spread": 0.5,
+            "budget": 4,
+        },
+        POOL_CHANGES
+        | {
+            "surrogate": "small_resnet",
+            "surrogate_path": weights_file(0),
+            "normalization": "imagenet",
+            "experts": 3,
+            "epochs": 3,
+            "batch_size": 10,
+            "surrogate_rate": 0.02,
+            "label_weight": 2.0,
+            "diversity_weight": 1.0,
+            "iterations": 8,
+            "learning_rate": 0.2,
+            "local_spread": 0.7,
+            "budget": 5,
         },
     ),
     ("attacks", "brep"): Setup(
@@ -217,6 +262,7 @@ SETUPS: dict[tuple[str, str], Setup] = {
             "feature_images": 8,
         },
     ),
+    ("auxiliaries", "public_images"): Setup(distillation_outcome, {"images": 3}, {"images": 4}),
     ("priors", "gmi"): Setup(prior_outcome, GAN, GAN_CHANGES),
     ("priors", "eigenfaces"): Setup(prior_outcome, {"components": 5}, {"components": 6}),
     ("priors", "dcgan"): Setup(
