@@ -11,9 +11,9 @@ from trainables.defenses.loft import LoFt
 from trainables.defenses.mid import MID
 from trainables.defenses.none import NoDefense
 from trainables.defenses.rolss import RoLSS
+from trainables.defenses.ssd import SSD
 from trainables.defenses.ssf import SSF
 from trainables.defenses.tts import TTS
-from trainables.defenses.ssd import SSD
 from trainables.errors import ConfigError
 from trainables.released import load_released, write_released
 from trainables.storage.store import to_json
