@@ -72,13 +72,14 @@ def bound_of_nobody(
 ) -> float | None:
     """Return the rate that lies above the true one with 95 % where an attack recovered none of `people`.
 
-    It holds who the people are, not that training again gives another target. None for a figure that is no
-    rate of an attack, that is not zero, or of which nobody knows over how many people it is. Without
-    `people` their number follows from `ends`, the rate's 95 % interval.
+    It holds what `ends`, the rate's 95 % interval, holds: who the people are, and training seeds where their
+    noise is known. None for a figure that is no rate of an attack, that is not zero, or of which nobody knows
+    over how many people it is. Without `people` their number follows from `ends`.
     """
     if number != 0 or not _is_rate_of_people(name):
         return None
-    count = people or count_behind(ends)
+    # An interval that holds training seeds as well is as wide as one of fewer people.
+    count = min((known for known in (people, count_behind(ends)) if known), default=None)
     return upper_bound(count) if count else None
 
 

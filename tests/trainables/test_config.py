@@ -214,8 +214,8 @@ def test_a_prior_that_an_attack_cannot_use_is_named_before_any_work(attack, said
         (
             {"kind": "brep", "prior": {"kind": "kedmi", "width": 2}},
             r"attack 'brep' sees of the target its labels alone, and its prior may see no more; got 'kedmi', "
-            r"which is trained with its scores \(prior\); "
-            r"choose gmi, lokt, stylegan2, eigenfaces, dcgan \(trial\)",
+            r"which is trained with its scores \(prior\); choose gmi, lokt, stylegan2, eigenfaces, dcgan "
+            r"\(trial\)",
         ),
         ([{"kind": "gmi"}, {"kind": "rlb", "prior": {"kind": "plg", "width": 2}}], "'rlb'.*'plg'.*gradients"),
     ],

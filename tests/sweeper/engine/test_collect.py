@@ -10,7 +10,7 @@ def test_the_driver_gets_what_reports_read_and_no_more(tmp_path):
     worker, driver = Store(tmp_path / "worker", mirror), Store(tmp_path / "driver", mirror)
     made = {
         (stage, seed): worker.get(stage, {"seed": seed}, lambda folder: {}).path
-        for stage in ("target", "attack", "judge", "verdict")
+        for stage in ("target", "attack", "judge", "verdict", "opinion")
         for seed in (0, 1, 2)
     }
 
@@ -29,7 +29,7 @@ def test_the_driver_gets_what_reports_read_and_no_more(tmp_path):
         ("target", 0),
         ("attack", 0),
         ("target", 2),
-        *((stage, seed) for stage in ("judge", "verdict") for seed in (0, 1, 2)),
+        *((stage, seed) for stage in ("judge", "verdict", "opinion") for seed in (0, 1, 2)),
     }
     collect(records, Store(tmp_path / "alone", None))
     assert not (tmp_path / "alone").exists()
