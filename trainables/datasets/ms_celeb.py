@@ -11,7 +11,7 @@ from trainables.datasets.published import Protocol, View
 class MSCeleb(ClassFolders):
     """Crops of 112 by 112 pixels, taken whole: what IR152 and FaceNet64 start from.
 
-    Cleaned lists of it differ, and hold from 79,000 to 94,000 people, so that no count was published for all.
+    Cleaned lists of it differ, so that no count is right for all.
     """
 
     kind: ClassVar[str] = "ms_celeb"
