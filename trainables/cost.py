@@ -12,7 +12,8 @@ from torch import Tensor
 
 from trainables.architectures.base import Classifier
 from trainables.attacks.base import Auxiliary
-from trainables.config import AttackPlan, TrialConfig
+from trainables.attacks.plan import AttackPlan
+from trainables.config import TrialConfig
 from trainables.datasets.base import Images
 from trainables.datasets.split import Split
 from trainables.defenses.base import Defense

@@ -17,8 +17,9 @@ from typing import Any
 
 from trainables.attacks import ATTACKS
 from trainables.attacks.base import Attack
+from trainables.attacks.plan import AttackPlan
 from trainables.attacks.sharding import Spread
-from trainables.config import AttackPlan, TrialConfig, load_trial
+from trainables.config import TrialConfig, load_trial
 from trainables.errors import ConfigError
 from trainables.method import LENGTH, knobs_marked, length_share
 from trainables.results import AttackResult, TrialResult

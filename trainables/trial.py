@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from trainables import __version__
+from trainables.attacks.plan import AttackPlan
 from trainables.attacks.sharding import Spread
-from trainables.config import AttackPlan, TrialConfig
+from trainables.config import TrialConfig
 from trainables.metrics.attack_accuracy import interval95
 from trainables.metrics.strongest import interval_of_maximum, people_found
 from trainables.results import AttackResult, Interval, TrialResult

@@ -16,7 +16,8 @@ from trainables.errors import ConfigError
 
 if TYPE_CHECKING:
     from trainables.analyses.base import Analysis
-    from trainables.config import AttackPlan, TrialConfig
+    from trainables.attacks.plan import AttackPlan
+    from trainables.config import TrialConfig
     from trainables.storage.store import Stage, Store
 
 

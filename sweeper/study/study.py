@@ -211,8 +211,8 @@ class Study(_Strict):
 
     def offers(self, assignment: Mapping[str, Any]) -> bool:
         """Return whether `assignment` is one to try: a defense without effect is `none` by another name."""
-        from trainables.stages.effect import is_active
         from trainables.storage.documents import merge
+        from trainables.training.effect import is_active
 
         trial = merge(self.trial, dict(assignment))
         target, defense = trial.get("target", {}), trial.get("defense", {})

@@ -13,7 +13,7 @@ from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise, noise_size
 from trainables.architectures.skips import ScaledShortcut
 from trainables.attacks import ATTACKS
-from trainables.config import AttackPlan
+from trainables.attacks.plan import AttackPlan
 from trainables.datasets.base import Images
 from trainables.defenses import DEFENSES
 from trainables.defenses.base import Defense

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from trainables.attacks.base import Reconstructions
+from trainables.attacks.plan import AttackPlan
 from trainables.attacks.sharding import Part, Spread, Work, cut, merge
-from trainables.config import AttackPlan, TrialConfig
+from trainables.config import TrialConfig
 from trainables.nn.precision import precision_scope
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run

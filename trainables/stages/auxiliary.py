@@ -5,7 +5,8 @@ from typing import Any
 
 import torch
 
-from trainables.config import AttackPlan, TrialConfig
+from trainables.attacks.plan import AttackPlan
+from trainables.config import TrialConfig
 from trainables.oracle import Oracle
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 
 from trainables.attacks.base import to_pixels
-from trainables.config import AttackPlan, TrialConfig
+from trainables.attacks.plan import AttackPlan
+from trainables.config import TrialConfig
 from trainables.oracle import Oracle
 from trainables.priors.base import Prior, PriorNetworks, restore, state
 from trainables.priors.fit import reconstruction_error

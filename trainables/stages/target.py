@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from trainables.architectures.base import Classifier, Shield
-from trainables.config import AttackPlan, TrialConfig
+from trainables.attacks.plan import AttackPlan
+from trainables.config import TrialConfig
 from trainables.datasets.base import Images, as_float
 from trainables.datasets.split import Split
 from trainables.oracle import ScoreOracle, observe

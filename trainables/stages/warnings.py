@@ -15,10 +15,10 @@ from trainables.pretraining.dataset import HELD_OUT, OnDataset
 from trainables.pretraining.none import Scratch
 from trainables.results import AttackResult
 from trainables.stages.data import Data
-from trainables.stages.effect import is_active
 from trainables.stages.evaluation import judge_warnings
 from trainables.storage.store import Stage
 from trainables.training.batches import share_of_pass
+from trainables.training.effect import is_active
 from trainables.training.recipe import Recipe
 
 LOW_ACCURACY = 0.2  # of a target that nobody would release

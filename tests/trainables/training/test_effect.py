@@ -10,8 +10,8 @@ from trainables.datasets.base import Images
 from trainables.defenses import DEFENSES
 from trainables.defenses.bido import BiDO
 from trainables.runtime.run import Run
-from trainables.stages.effect import is_active
 from trainables.training.classifier import Target, build_classifier, train_classifier
+from trainables.training.effect import is_active
 
 
 def trained(architecture, freeze_point, defense):

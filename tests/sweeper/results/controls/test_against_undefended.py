@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from records import as_study, as_trial
 
-from sweeper.results.against_undefended import NO_COST, against, with_ratios
+from sweeper.results.controls.against_undefended import NO_COST, against, with_ratios
 
 PUBLISHED = Path(__file__).parents[4] / "shared" / "published" / "results.csv"
 
