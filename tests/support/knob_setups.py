@@ -25,6 +25,7 @@ from knob_outcomes import (
     prior_outcome,
     recipe_outcome,
     stylegan_file,
+    training_analysis_outcome,
     weights_file,
 )
 from knob_values import (
@@ -387,5 +388,12 @@ SETUPS: dict[tuple[str, str], Setup] = {
             "canaries": 2,
         },
     ),
+    ("analyses", "cost"): Setup(
+        training_analysis_outcome,
+        {"epochs": 2, "repeats": 1},
+        {"epochs": KEY_ALONE, "repeats": KEY_ALONE},  # seconds are never the same
+    ),
     ("analyses", "evaluator_confidence"): Setup(analysis_outcome, {"threshold": 0.3}, {"threshold": 0.6}),
+    ("analyses", "false_positives"): Setup(analysis_outcome, {"threshold": 0.3}, {"threshold": 0.6}),
+    ("analyses", "membership"): Setup(training_analysis_outcome, {"targets": 4}, {"targets": 6}),
 }
