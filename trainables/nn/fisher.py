@@ -192,7 +192,10 @@ def _convolution(module: nn.Conv2d, x: Tensor, gradient: Tensor) -> dict[str, Te
     gradient = gradient.contiguous()
     kernel: Any = module.kernel_size
     padding: Any = module.padding
-    depth = x.shape[1] * math.prod(kernel) * gradient[0, 0].numel()
+    places = gradient[0, 0].numel()
+    if x.device.type == "cpu" and _is_long(module, x, gradient):
+        return _one_by_one(module, x, gradient)
+    depth = x.shape[1] * math.prod(kernel) * places
     size = max(1, _UNFOLDED // depth)
     parts = []
     for inputs, given in zip(torch.split(x, size), torch.split(gradient, size), strict=True):
@@ -201,7 +204,6 @@ def _convolution(module: nn.Conv2d, x: Tensor, gradient: Tensor) -> dict[str, Te
             columns = inputs[:, :, ::down, ::across].flatten(2)
         else:
             columns = functional.unfold(inputs.contiguous(), kernel, module.dilation, padding, module.stride)
-        places = columns.shape[-1]
         parts.append(
             _outer(
                 columns.reshape(len(inputs), groups, -1, places),
@@ -212,6 +214,38 @@ def _convolution(module: nn.Conv2d, x: Tensor, gradient: Tensor) -> dict[str, Te
     if module.bias is not None:
         norms["bias"] = gradient.reshape(count, -1, places).sum(2).square().sum(1)
     return norms
+
+
+def _is_long(module: nn.Conv2d, x: Tensor, gradient: Tensor) -> bool:
+    """Return whether the layer has so many places that `_outer` would make the gradients themselves."""
+    places, depth = gradient[0, 0].numel(), module.weight[0].numel()
+    channels = gradient.shape[1] // module.groups
+    return places * (depth + channels) >= depth * channels
+
+
+def _one_by_one(module: nn.Conv2d, x: Tensor, gradient: Tensor) -> dict[str, Tensor]:
+    """Return the norms from gradients that the CPU's library makes, a sample each: it unfolds in its cache."""
+    stride: Any = module.stride
+    padding: Any = module.padding
+    dilation: Any = module.dilation
+    has_bias = module.bias is not None
+    rows = []
+    for inputs, given in zip(x.split(1), gradient.split(1), strict=True):
+        _, weight, bias = torch.ops.aten.convolution_backward(
+            given,
+            inputs,
+            module.weight.detach(),
+            [len(module.weight)] if has_bias else None,
+            stride,
+            padding,
+            dilation,
+            False,
+            [0, 0],
+            module.groups,
+            [False, True, has_bias],
+        )
+        rows.append([part.square().sum() for part in (weight, bias) if part is not None])
+    return dict(zip(("weight", "bias"), map(torch.stack, zip(*rows, strict=True)), strict=False))
 
 
 def _outer(x: Tensor, gradient: Tensor) -> Tensor:

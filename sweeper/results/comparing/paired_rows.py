@@ -64,7 +64,10 @@ def conclude(recognised: PairedTest, false_positives: PairedTest, sure: PairedTe
     if moved and fewer:
         return "fewer are recognised; some attacks fail against the target, others became false positives"
     if moved:
-        return "fewer are recognised, and attacks moved into false positives: the target is as sure as before"
+        return (
+            "fewer are recognised, and attacks moved into false positives; the target is not shown to be less "
+            "sure"
+        )
     if fewer:
         return (
             "fewer are recognised, and attacks fail against the target itself; false positives did not rise"
