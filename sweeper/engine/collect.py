@@ -7,7 +7,9 @@ from trainables.storage.store import Store
 
 
 def collect(records: StudyRecords, store: Store) -> None:
-    """Copy the stages of the trials on the front, and all judges, priors, verdicts and opinions: few, or small.
+    """Copy the stages of the trials on the front, and all judges, priors, verdicts and opinions.
+
+    The latter are few, or small.
 
     Nothing is done where the machines share their store, and so have no mirror. The targets and
     reconstructions of the trials that are not on the front stay where they are.

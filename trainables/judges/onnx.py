@@ -13,6 +13,7 @@ from torch.nn import functional
 from trainables.errors import ConfigError
 from trainables.judges.nearest_mean import NearestMeanJudge
 from trainables.method import file_knob
+from trainables.runtime.denormals import denormals_as_zero
 
 EXTRA = "pip install 'inversion-sweeper[onnx]'"
 TOGETHER = 32  # images of one call, where the file does not say how many
@@ -91,7 +92,10 @@ class ONNXJudge(NearestMeanJudge):
 
     def _run(self, session: Any, pixels: "np.ndarray[Any, np.dtype[np.float32]]") -> Any:
         try:
-            (embedded,) = session.run([session.get_outputs()[0].name], {session.get_inputs()[0].name: pixels})
+            with denormals_as_zero():
+                (embedded,) = session.run(
+                    [session.get_outputs()[0].name], {session.get_inputs()[0].name: pixels}
+                )
         except Exception as error:  # onnxruntime's own exceptions share no other base
             raise self._misfit(f"other images than {pixels.shape}: {_line(error)}") from error
         embeddings: np.ndarray[Any, np.dtype[np.float32]] = np.asarray(embedded, dtype=np.float32)
@@ -171,7 +175,8 @@ def _session(model: bytes, path: str) -> Any:
     options.intra_op_num_threads = torch.get_num_threads()
     options.add_session_config_entry("session.set_denormal_as_zero", "1")  # else some nets are slow
     try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        with denormals_as_zero():  # the option above sets them for this thread too, and leaves them so
+            return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own exceptions share no other base
         raise ConfigError(
             f"judge 'onnx' expects an ONNX file that holds its weights, got {path!r}: {_line(error)} "

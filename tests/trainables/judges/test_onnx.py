@@ -15,6 +15,7 @@ from trainables.errors import ConfigError
 from trainables.judges.base import outputs
 from trainables.judges.onnx import ONNXJudge
 from trainables.judges.verification import measured, references, scores
+from trainables.runtime.denormals import denormals_are_zero
 from trainables.runtime.run import Run
 
 onnx = pytest.importorskip("onnx")
@@ -33,6 +34,13 @@ def noise(count: int, size: int = 16) -> torch.Tensor:
 def seen(judge: ONNXJudge, images: torch.Tensor) -> torch.Tensor:
     """Return what the embedder of `write_embedder` was shown, up to its length."""
     return judge.embedder(judge.weights(), "cpu")(images)
+
+
+def test_a_judge_leaves_the_numbers_of_others_alone(tmp_path):
+    """onnxruntime's option that takes denormal numbers for zero sets it for the whole thread."""
+    assert not denormals_are_zero()
+    seen(ONNXJudge(path=square(tmp_path / "a.onnx")), noise(2) / 255)
+    assert not denormals_are_zero()
 
 
 @pytest.mark.parametrize("last", [False, True])
