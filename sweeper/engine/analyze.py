@@ -75,6 +75,7 @@ def analyze(
     from trainables.analyses.base import TrainingAnalysis
     from trainables.storage.documents import suggestion
 
+    name = name.replace("-", "_")
     if name not in ANALYSES:
         raise ConfigError(
             f"expected an analysis, one of {', '.join(ANALYSES)}; got '{name}'{suggestion(name, ANALYSES)}"

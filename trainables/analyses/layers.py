@@ -1,5 +1,6 @@
 """Fisher information per layer: which layers classification, and which inversion, depends on."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -149,19 +150,25 @@ def layers_of(target: Classifier) -> dict[str, list[nn.Parameter]]:
 
 
 def suggest(points: Sequence[str], classification: Sequence[float], inversion: Sequence[float]) -> str:
-    """Return the freeze point where inversion's share of the frozen layers exceeds classification's most.
+    """Return the freeze point with the largest of `excesses`, the first of equals; "none" if none is above 0.
 
-    points: names of the first layers, those that can be frozen. classification, inversion: shares of the
-    Fisher information of all layers, in the same order. The first such point; "none" where classification
-    has the larger share of every prefix.
+    points: names of the first layers, those that can be frozen; else as in `excesses`.
     """
-    best, excess = "none", 0.0
-    gained = 0.0
-    for point, ours, theirs in zip(points, inversion, classification, strict=False):
-        gained += ours - theirs
-        if gained > excess + 1e-12:
-            best, excess = point, gained
+    best, largest = "none", 1e-12  # what rounding alone makes
+    for point, excess in zip(points, excesses(classification, inversion), strict=False):
+        if excess > largest + 1e-12:
+            best, largest = point, excess
     return best
+
+
+def excesses(classification: Sequence[float], inversion: Sequence[float]) -> list[float]:
+    """Return, for each layer, how far the layers up to it have more of inversion than of classification.
+
+    classification, inversion: shares of the Fisher information of all layers, in order. Differences of the
+    cumulated shares, in [-1, 1].
+    """
+    differences = (ours - theirs for ours, theirs in zip(inversion, classification, strict=True))
+    return list(itertools.accumulate(differences))
 
 
 def _by_layer(

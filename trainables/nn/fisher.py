@@ -224,7 +224,7 @@ def _is_long(module: nn.Conv2d, x: Tensor, gradient: Tensor) -> bool:
 
 
 def _one_by_one(module: nn.Conv2d, x: Tensor, gradient: Tensor) -> dict[str, Tensor]:
-    """Return the norms from gradients that the CPU's library makes, a sample each: it unfolds in its cache."""
+    """Return the norms from gradients that the CPU's library makes, one by one: it unfolds in its cache."""
     stride: Any = module.stride
     padding: Any = module.padding
     dilation: Any = module.dilation

@@ -65,8 +65,8 @@ def conclude(recognised: PairedTest, false_positives: PairedTest, sure: PairedTe
         return "fewer are recognised; some attacks fail against the target, others became false positives"
     if moved:
         return (
-            "fewer are recognised, and attacks moved into false positives; the target is not shown to be less "
-            "sure"
+            "fewer are recognised, and attacks moved into false positives; the target is not shown to be "
+            "less sure"
         )
     if fewer:
         return (

@@ -139,7 +139,7 @@ def test_false_positives_are_compared_with_the_undefended_trial(ran, analyze):
         assert comparison["tests"][figure]["difference"] == pytest.approx(truth.difference)
         assert comparison["tests"][figure]["p"] == truth.p
     assert set(comparison["conclusion"]) == {"classifier", "classifier_2"}
-    by_default = json.loads(analyze("false_positives", "tiny", "-f", "json").stdout)
+    by_default = json.loads(analyze("false-positives", "tiny", "-f", "json").stdout)
     assert by_default["rows"][0]["trial"] == plain  # though it comes second in the study
     shown = analyze("false_positives", "tiny", "--trial", plain, "--trial", 1 - plain)
     assert "person by person" in shown.stdout and f"trial {1 - plain}, gmi, by judge" in shown.stdout

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from trainables.analyses.base import Subject
-from trainables.analyses.layers import LOSSES, Layers, layers_of, suggest
+from trainables.analyses.layers import LOSSES, Layers, excesses, layers_of, suggest
 from trainables.architectures.base import Classifier
 from trainables.datasets.base import Images
 from trainables.datasets.split import Split
@@ -135,3 +135,5 @@ def test_layers_are_means_over_samples_and_parameters(defense):
 )
 def test_a_freeze_point_is_proposed_where_the_shares_part_most(classification, inversion, point):
     assert suggest(["a", "b"], classification, inversion) == point
+    sums = [sum(inversion[: n + 1]) - sum(classification[: n + 1]) for n in range(3)]
+    assert excesses(classification, inversion) == pytest.approx(sums)
