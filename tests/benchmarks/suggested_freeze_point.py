@@ -6,9 +6,9 @@
 For each seed: a target at each freeze point, as far apart as the architecture allows and "none" among them,
 is trained and attacked as the study says. The analysis `layers` looks at the undefended target alone, as a
 user would before any search. A point's worth is its test accuracy less its attack accuracy. Printed: the
-worth at the suggested point, at the best one, and the mean over all, which a random proposal reaches; and Kendall's
-tau between the analysis's excess of shares and the worth. SWEEPER_HOME keeps the stages; started again, it
-goes on.
+worth at the suggested point, at the best one, and the mean over all, which a random proposal reaches; and
+Kendall's tau between the analysis's excess of shares and the worth. SWEEPER_HOME keeps the stages; started
+again, it goes on.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Fisher information per layer: which layers classification, and which inversion, depends on."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise, noise_size
 from trainables.datasets.base import as_float
 from trainables.judges.base import outputs
-from trainables.nn.fisher import Norms, squared_gradient_norms
+from trainables.nn.fisher import Forward, Loss, Norms, squared_gradient_norms
 from trainables.runtime.seeds import stream
 
 
@@ -32,7 +32,9 @@ def _l1(features: Tensor, centroids: Tensor) -> Tensor:
     return (features - centroids).abs().sum(1)
 
 
-INVERSION = {"inversion_l2": _l2, "inversion_squared_l2": _squared_l2, "inversion_l1": _l1}
+_PART = 256
+
+INVERSION: dict[str, Loss] = {"inversion_l2": _l2, "inversion_squared_l2": _squared_l2, "inversion_l1": _l1}
 LOSSES = ("classification", *INVERSION)
 
 
@@ -98,11 +100,8 @@ class Layers(Analysis):
 
     def _classification(self, subject: Subject) -> Norms:
         target, images = subject.target, subject.private.validation
-        inputs = [as_float(images.pixels.to(subject.device))]
         size = noise_size(target)
-        if size:
-            noise = torch.randn(len(images), size, generator=stream(subject.seed, "layers"))
-            inputs.append(noise.to(subject.device))
+        noise = torch.randn(len(images), size, generator=stream(subject.seed, "layers"))
 
         def forward(network: nn.Module) -> Any:
             def logits(pixels: Tensor, *noise: Tensor) -> Tensor:
@@ -115,13 +114,9 @@ class Layers(Analysis):
         def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
             return functional.cross_entropy(logits, labels, reduction="none")
 
-        return squared_gradient_norms(
-            target,
-            {"classification": cross_entropy},
-            inputs,
-            images.labels.to(subject.device),
-            forward=forward,
-        )
+        inputs = [images.pixels, *([noise] if size else [])]
+        losses: dict[str, Loss] = {"classification": cross_entropy}
+        return _in_parts(subject, losses, inputs, images.labels, forward)
 
     def _inversion(self, subject: Subject) -> Norms:
         target, train, device = subject.target, subject.private.train, subject.device
@@ -129,13 +124,29 @@ class Layers(Analysis):
         owned = functional.one_hot(train.labels, train.classes).to(features).T
         centroids = (owned @ features) / owned.sum(1, keepdim=True)
         identities = subject.identities.repeat(subject.reconstructions.shape[0])
-        return squared_gradient_norms(
-            target,
-            INVERSION,
-            [as_float(subject.reconstructions.flatten(0, 1).to(device))],
-            centroids[identities].to(device),
-            forward=lambda network: target.features,
-        )
+        pixels = subject.reconstructions.flatten(0, 1)
+        return _in_parts(subject, INVERSION, [pixels], centroids[identities], lambda _: target.features)
+
+
+def _in_parts(
+    subject: Subject,
+    losses: Mapping[str, Loss],
+    inputs: Sequence[Tensor],
+    goals: Tensor,
+    forward: Callable[[nn.Module], Forward],
+) -> Norms:
+    """Return `squared_gradient_norms` of uint8 pixels and what goes with them, `_PART` images at a time as
+    floating-point numbers on the device."""
+    parts = []
+    for index in torch.split(torch.arange(len(goals)), _PART):
+        pixels, *rest = (each[index].to(subject.device) for each in inputs)
+        given = [as_float(pixels), *rest]
+        goal = goals[index].to(subject.device)
+        parts.append(squared_gradient_norms(subject.target, losses, given, goal, forward=forward))
+    return {
+        loss: {name: torch.cat([part[loss][name] for part in parts]) for name in by_name}
+        for loss, by_name in parts[0].items()
+    }
 
 
 def layers_of(target: Classifier) -> dict[str, list[nn.Parameter]]:

@@ -230,7 +230,7 @@ def _one_by_one(module: nn.Conv2d, x: Tensor, gradient: Tensor) -> dict[str, Ten
     dilation: Any = module.dilation
     has_bias = module.bias is not None
     rows = []
-    for inputs, given in zip(x.split(1), gradient.split(1), strict=True):
+    for inputs, given in zip(torch.split(x, 1), torch.split(gradient, 1), strict=True):
         _, weight, bias = torch.ops.aten.convolution_backward(
             given,
             inputs,
