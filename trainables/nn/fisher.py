@@ -44,13 +44,18 @@ def squared_gradient_norms(
     called with the inputs, its own forward unless given.
     """
     norms: dict[str, dict[str, list[Tensor]]] = {loss: {} for loss in losses}
+    unreached: set[str] | None = None
     for index in torch.split(torch.arange(len(goals)), batch_size):
         part, goal = [each[index] for each in inputs], goals[index]
         known = _known(network, losses, part, goal, forward)
         rest = [name for name, _ in network.named_parameters() if name not in next(iter(known.values()))]
+        if rest and unreached is None:
+            unreached = _unreached(network, part, rest, forward)
+        zeros = dict.fromkeys(unreached or (), torch.zeros(len(goal)))
+        rest = [name for name in rest if name not in zeros]
         other = gradients_by_vmap(network, losses, part, goal, rest, forward=forward) if rest else {}
         for loss in losses:
-            for name, values in {**known[loss], **other.get(loss, {})}.items():
+            for name, values in {**known[loss], **zeros, **other.get(loss, {})}.items():
                 norms[loss].setdefault(name, []).append(values.double().cpu())
     order = [name for name, _ in network.named_parameters()]
     return {loss: {name: torch.cat(parts[name]) for name in order} for loss, parts in norms.items()}
@@ -165,6 +170,31 @@ def _known(
             elif parameter in reached:  # by another loss: this one does not depend on the layer
                 by_name.setdefault(parameter, zeros)
     return norms
+
+
+def _unreached(
+    network: nn.Module,
+    inputs: Sequence[Tensor],
+    names: Sequence[str],
+    forward: Callable[[nn.Module], Forward],
+) -> set[str]:
+    """Return those of the parameters `names` that no output depends on, as features on a head."""
+    parameters = [network.get_parameter(name) for name in names]
+    needed = [parameter.requires_grad for parameter in parameters]
+    try:
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+        with torch.enable_grad():
+            outputs = forward(network)(*inputs)
+            gradients = (
+                torch.autograd.grad(outputs.sum(), parameters, allow_unused=True)
+                if outputs.requires_grad
+                else [None] * len(names)
+            )
+    finally:
+        for parameter, before in zip(parameters, needed, strict=True):
+            parameter.requires_grad_(before)
+    return {name for name, gradient in zip(names, gradients, strict=True) if gradient is None}
 
 
 def _plain(module: nn.Module) -> bool:

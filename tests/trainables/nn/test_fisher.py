@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from trainables.nn import fisher
 from trainables.nn.fisher import gradients_by_vmap, squared_gradient_norms
 from trainables.training.classifier import build_classifier
 
@@ -109,13 +110,16 @@ def test_vmap_alone_says_the_same():
         assert by_vmap[name].tolist() == pytest.approx(norms[name].tolist(), rel=1e-9)
 
 
-def test_a_loss_that_does_not_reach_a_layer_has_none_of_it():
+def test_a_loss_that_does_not_reach_a_layer_has_none_of_it(monkeypatch):
+    monkeypatch.setattr(fisher, "gradients_by_vmap", None)  # the slow way is not taken for zeros
     network = build_classifier("small_cnn", 4, 32, "none", seed=0).double().eval()
     images = torch.rand(2, 3, 32, 32, dtype=torch.float64)
+    network.stages.requires_grad_(False)
     goals = torch.zeros(2, 128, dtype=torch.float64)
     losses = {"l1": lambda features, goals: (features - goals).abs().sum(1)}
     norms = squared_gradient_norms(
         network, losses, [images], goals, forward=lambda network: network.features
     )["l1"]
     assert norms["head.weight"].tolist() == [0, 0] and norms["head.bias"].tolist() == [0, 0]
+    assert network.head.weight.requires_grad and not network.stages.conv1[0].weight.requires_grad
     assert (norms["stages.conv6.0.weight"] > 0).all()
