@@ -15,8 +15,9 @@ from onnx_files import write_embedder
 from PIL import Image
 from torch import Tensor
 
-from trainables.analyses.base import Subject
+from trainables.analyses.base import Opinion, Subject, TrainingSubject
 from trainables.architectures import ARCHITECTURES
+from trainables.architectures.base import Classifier
 from trainables.architectures.small_cnn import build as small_cnn
 from trainables.config import load_trial
 from trainables.datasets.synthetic_faces import SyntheticFaces
@@ -34,7 +35,7 @@ from trainables.pretraining.torchvision import Torchvision
 from trainables.priors.base import state
 from trainables.runtime.run import Run
 from trainables.stages.data import load_data
-from trainables.training.classifier import build_classifier, train_classifier
+from trainables.training.classifier import Target, build_classifier, train_classifier
 
 Outcome = Any
 
@@ -194,6 +195,21 @@ def analysis_outcome(analysis: Any) -> Outcome:
             judge=judge,
             target=target,
             device="cpu",
+            opinions=(Opinion(judge="classifier", choices=torch.zeros(2, 5).long(), test_accuracy=1.0),),
+        )
+    )
+
+
+def training_analysis_outcome(analysis: Any) -> Outcome:
+    def begin(classes: int, defense: Any, freeze_point: str) -> Classifier:
+        return defense.prepare(build_classifier("small_cnn", classes, toys.SIZE, "none", 0))
+
+    return analysis.measure(
+        TrainingSubject(
+            recipe=Target(architecture="small_cnn", epochs=1),
+            defense=NoDefense(),
+            private=toys.parts(),
+            begin=begin,
         )
     )
 

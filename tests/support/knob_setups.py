@@ -28,6 +28,7 @@ from knob_outcomes import (
     recipe_outcome,
     shield_outcome,
     stylegan_file,
+    training_analysis_outcome,
     weights_file,
 )
 from knob_values import (
@@ -503,5 +504,12 @@ SETUPS: dict[tuple[str, str], Setup] = {
         for kind in ("prdc_precision", "prdc_recall", "prdc_density", "prdc_coverage")
     },
     **{("datasets", kind): Setup(published_outcome, usual, CHANGES[kind]) for kind, usual in USUAL.items()},
+    ("analyses", "cost"): Setup(
+        training_analysis_outcome,
+        {"epochs": 2, "repeats": 1},
+        {"epochs": KEY_ALONE, "repeats": KEY_ALONE},  # seconds are never the same
+    ),
     ("analyses", "evaluator_confidence"): Setup(analysis_outcome, {"threshold": 0.3}, {"threshold": 0.6}),
+    ("analyses", "false_positives"): Setup(analysis_outcome, {"threshold": 0.3}, {"threshold": 0.6}),
+    ("analyses", "membership"): Setup(training_analysis_outcome, {"targets": 4}, {"targets": 6}),
 }
