@@ -7,6 +7,7 @@ from typing import Any, Literal
 import click
 
 from sweeper.cli.options import home_option, overrides_option, study_name
+from trainables.errors import ConfigError
 
 
 @click.command(epilog="Example: sweeper analyze evaluator_confidence quickstart")
@@ -21,6 +22,16 @@ from sweeper.cli.options import home_option, overrides_option, study_name
     show_default=True,
     help="For CHECKPOINT: a study file or preset with data, architecture, prior, attacks, judge.",
 )
+@click.option(
+    "--suggest",
+    is_flag=True,
+    help="Of `layers`: the freeze point that its shares propose, and by which rule.",
+)
+@click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Of `layers`: an SVG to write, a panel of bars for every row.",
+)
 @click.option("-f", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @home_option
 @overrides_option
@@ -29,19 +40,22 @@ def analyze(
     reference: str,
     trials: tuple[int, ...],
     study: str,
+    suggest: bool,
+    plot: Path | None,
     form: Literal["table", "json"],
     home: str | None,
     overrides: tuple[str, ...],
 ) -> None:
-    """Look at finished attacks with the analysis NAME; see `sweeper list analyses`.
+    """Look at finished attacks, or at trainings, with the analysis NAME; see `sweeper list analyses`.
 
     The attacks are those of a stored STUDY, or of --study on a CHECKPOINT. A figure is measured once; asked
-    for again it is read.
+    for again it is read. `false_positives` compares every trial with the first, by default the undefended.
     """
     from sweeper.engine.analyze import analyze as measure
     from sweeper.engine.progress import display
     from sweeper.storage.home import open_home
 
+    _check_layers(name, suggest, plot)
     with display() as shown:
         analyzed = measure(
             name,
@@ -52,10 +66,25 @@ def analyze(
             study=study,
             overrides=overrides,
         )
+    if plot:
+        from sweeper.report.layers_plot import layers_svg
+
+        plot.write_text(layers_svg(analyzed["rows"]), encoding="utf-8")
     if form == "json":
         click.echo(json.dumps(analyzed, indent=1))
         return
     show_analysis(analyzed)
+    if suggest:
+        show_suggestions(analyzed["rows"])
+
+
+def _check_layers(name: str, suggest: bool, plot: Path | None) -> None:
+    """Raise `ConfigError` for an option of `layers` beside another analysis, and for an unfit place."""
+    option = "--suggest" if suggest else "--plot" if plot else ""
+    if option and name != "layers":
+        raise ConfigError(f"{option} belongs to analysis 'layers'; got '{name}'; leave it out")
+    if plot and not plot.resolve().parent.is_dir():
+        raise ConfigError(f"expected a folder {plot.resolve().parent}, got none (--plot); make it first")
 
 
 def show_analysis(analyzed: dict[str, Any]) -> None:
@@ -70,13 +99,61 @@ def show_analysis(analyzed: dict[str, Any]) -> None:
     for column in ("trial", "attack", *columns):
         table.add_column(column.replace("_", " "))
     for row in analyzed["rows"]:
-        number = "" if row["trial"] is None else str(row["trial"])
-        table.add_row(number, row["attack"], *(_cell(row, column) for column in columns))
+        table.add_row(_number(row["trial"]), row["attack"], *(_cell(row, column) for column in columns))
     console().print(table)
+    if analyzed.get("comparisons"):
+        _show_comparisons(analyzed["comparisons"])
     warn(analyzed["warnings"])
+
+
+def show_suggestions(rows: list[dict[str, Any]]) -> None:
+    """Print the freeze point that each row of `layers` proposes, and by which rule."""
+    from sweeper.cli.console import console
+
+    out = console()
+    for row in rows:
+        who = "target" if row["trial"] is None else f"trial {row['trial']}"
+        out.print(f"{who}, {row['attack']}: freeze up to {row['suggested_freeze_point']}")
+    out.print(
+        "rule: the freeze point where the frozen layers' share of inversion's Fisher information (L2) "
+        "exceeds their share of classification's most. A proposal, not a measurement: attack a target so "
+        "trained."
+    )
+
+
+def _show_comparisons(comparisons: list[dict[str, Any]]) -> None:
+    """Print what paired tests say of each trial beside the first, and what follows."""
+    from rich.table import Table
+
+    from sweeper.cli.console import console
+
+    table = Table(title="person by person, against the first trial", title_justify="left")
+    for column in ("trial", "against", "attack", "figure", "difference", "p"):
+        table.add_column(column)
+    out = console()
+    for each in comparisons:
+        start = (_number(each["trial"]), _number(each["against"]), each["attack"])
+        for figure, test in each["tests"].items():
+            table.add_row(*start, figure, f"{test['difference']:+.4g}", f"{test['p']:.3g}")
+    out.print(table)
+    for each in comparisons:
+        for judge, text in each["conclusion"].items():
+            out.print(f"trial {each['trial']}, {each['attack']}, by judge {judge}: {text}")
+
+
+def _number(trial: int | None) -> str:
+    return "" if trial is None else str(trial)
 
 
 def _cell(row: dict[str, Any], column: str) -> str:
     value, interval = row[column], row.get(f"{column}_interval")
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, list):
+        return "\n".join(_text(each) for each in value)
+    text = _text(value)
     return f"{text} [{', '.join(f'{end:.3g}' for end in interval)}]" if interval else text
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from knob_datasets import CHANGES, USUAL, published_outcome
 from knob_outcomes import (
     FromFolder,
     Outcome,
@@ -20,11 +21,14 @@ from knob_outcomes import (
     embedder_file,
     face_folder,
     judge_outcome,
+    metric_outcome,
     onnx_file,
     pretraining_outcome,
     prior_outcome,
     recipe_outcome,
+    shield_outcome,
     stylegan_file,
+    training_analysis_outcome,
     weights_file,
 )
 from knob_values import (
@@ -371,6 +375,44 @@ SETUPS: dict[tuple[str, str], Setup] = {
     ("defenses", "mid"): Setup(
         defense_outcome, {"beta": 0.1, "bottleneck": 4}, {"beta": 0.5, "bottleneck": 5}
     ),
+    ("defenses", "negative_label_smoothing"): Setup(
+        defense_outcome, {"warmup": 0.0}, {"alpha": -0.5, "warmup": 0.5, "full": To(0.0, {"warmup": 0.0})}
+    ),
+    ("defenses", "midre"): Setup(defense_outcome, {}, {"area": 0.8, "smallest": 0.3}),
+    ("defenses", "loft"): Setup(defense_outcome, {"rank": 4}, {"rank": 5, "activation": "relu"}),
+    ("defenses", "calor"): Setup(
+        defense_outcome,
+        {"rank": 4, "adaptation_rate": 0.1},
+        {
+            "rank": 5,
+            "activation": "sigmoid",
+            "gamma": 4.0,
+            "smoothing": 0.1,
+            "adaptation_epochs": 4,
+            "adaptation_rate": 0.2,
+        },
+    ),
+    ("defenses", "rolss"): Setup(defense_outcome, {}, {"skips": (1.0, 0.5, 1.0, 1.0)}),
+    ("defenses", "ssf"): Setup(defense_outcome, {}, {"skips": (1.0, 0.5, 1.0, 1.0), "factor": 0.3}),
+    ("defenses", "tts"): Setup(defense_outcome, {}, {"skips": (1.0, 0.5, 1.0, 1.0), "second_epochs": 5}),
+    ("defenses", "dp_sgd"): Setup(
+        defense_outcome, {"max_grad_norm": 0.3}, {"noise_multiplier": 0.5, "max_grad_norm": 0.6}
+    ),
+    ("defenses", "ssd"): Setup(
+        shield_outcome, {"temperature": 0.5, "epsilon": 0.3}, {"temperature": 0.05, "epsilon": 0.6}
+    ),
+    ("defenses", "trap_mid"): Setup(
+        defense_outcome,
+        {"alpha": 0.3},
+        {
+            "alpha": 0.4,
+            "beta": 0.4,
+            "trigger_step": 0.1,
+            "crop": 0.5,
+            "degrees": 5.0,
+            "label_smoothing": -0.05,
+        },
+    ),
     ("judges", "classifier"): Setup(
         judge_outcome,
         RECIPE | {"architecture": "small_cnn"},
@@ -433,5 +475,41 @@ SETUPS: dict[tuple[str, str], Setup] = {
             "canaries": 2,
         },
     ),
+    ("metrics", "centroid_distance"): Setup(metric_outcome, {}, {"squared": True}),
+    ("metrics", "face_distance"): Setup(
+        metric_outcome,
+        {"path": "here.onnx"},
+        {
+            "path": "there.onnx",
+            **dict.fromkeys(("input_size", "mean", "std", "channels"), KEY_ALONE),  # its own tests run a file
+        },
+    ),
+    ("metrics", "fid"): Setup(
+        metric_outcome,
+        {"path": "here", "least": 4},
+        {"path": "there", "images": To("successful", {"least": 99}), "least": 99},
+    ),
+    ("metrics", "fid_images"): Setup(
+        metric_outcome,
+        {},
+        {"images": "successful", "path": KEY_ALONE, "least": KEY_ALONE},
+    ),
+    ("metrics", "lpips"): Setup(
+        metric_outcome,
+        {"path": "here", "backbone": "there"},
+        {"path": "elsewhere", "backbone": To("here", {"path": __file__})},
+    ),
+    **{
+        ("metrics", kind): Setup(metric_outcome, {}, {"neighbours": 2})
+        for kind in ("prdc_precision", "prdc_recall", "prdc_density", "prdc_coverage")
+    },
+    **{("datasets", kind): Setup(published_outcome, usual, CHANGES[kind]) for kind, usual in USUAL.items()},
+    ("analyses", "cost"): Setup(
+        training_analysis_outcome,
+        {"epochs": 2, "repeats": 1},
+        {"epochs": KEY_ALONE, "repeats": KEY_ALONE},  # seconds are never the same
+    ),
     ("analyses", "evaluator_confidence"): Setup(analysis_outcome, {"threshold": 0.3}, {"threshold": 0.6}),
+    ("analyses", "false_positives"): Setup(analysis_outcome, {"threshold": 0.3}, {"threshold": 0.6}),
+    ("analyses", "membership"): Setup(training_analysis_outcome, {"targets": 4}, {"targets": 6}),
 }

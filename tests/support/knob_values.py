@@ -40,6 +40,10 @@ RECIPE_CHANGES = {
     "milestones": To((2,), {**MULTISTEP, "epochs": 3}),
     "gamma": To(0.5, MULTISTEP),
     "nesterov": True,
+    "precision": "bfloat16",
+    "channels_last": To(KEY_ALONE, {"channels_last": True}),  # the same numbers, up to rounding
+    "compile": To(KEY_ALONE, {"compile": True}),
+    "deterministic": To(KEY_ALONE, {"deterministic": True}),
 }
 assert RECIPE_CHANGES.keys() == Recipe.__dataclass_fields__.keys()
 

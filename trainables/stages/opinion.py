@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from trainables.config import TrialConfig
+from trainables.judges.agreement import second_opinion as second_opinion
 from trainables.judges.base import Judge, outputs
 from trainables.judges.verification import measured, references, scores
 from trainables.metrics.attack_accuracy import interval95
@@ -130,21 +131,6 @@ def gather_opinions(
         metrics |= {f"judge_{number}.{k}": figure for k, figure in figures.items() if figure is not None}
     seconds = sum(opinion.seconds for opinion in opinions)
     return Opinions(metrics=metrics, interval=Interval(low=low, high=high), seconds=seconds)
-
-
-def second_opinion(first: Tensor, other: Tensor, identities: Tensor) -> dict[str, float | None]:
-    """Return what another judge says of the first one's choices; first, other (R, N), identities (N,).
-
-    ``agreement``: share of all reconstructions in which both name the same person, the attacked one or not.
-    ``false_positive_rate``: share of the reconstructions that the first judge accepts, by naming the attacked
-    person, which the other does not name so; None where the first accepts none.
-    """
-    accepted = first == identities
-    rejected = accepted & (other != identities)
-    return {
-        "agreement": (first == other).double().mean().item(),
-        "false_positive_rate": rejected.sum().item() / accepted.sum().item() if accepted.any() else None,
-    }
 
 
 def judge_figures(

@@ -1,0 +1,99 @@
+"""Figures of an analysis compared between trials, person by person."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sweeper.statistics.paired import PairedTest, paired_test
+
+Row = Mapping[str, Any]
+PER_IDENTITY = "_per_identity"
+
+
+def compare_rows(rows: Sequence[Row], names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return each row beside the first of the same attack, and what a paired test says of every figure.
+
+    rows: of `analyze`, the reference's first. names: figures that have ``NAME_per_identity``, or
+    ``NAME_per_identity.JUDGE`` for each judge. A comparison is ``{"trial", "against", "attack", "identities",
+    "tests": {figure: {"difference", "p", "first_only", "second_only"}}, "conclusion": text by judge}``;
+    difference: this trial less the reference. The people are those of both; a row without such is left out.
+    Conclusions are those of `conclude`, where the figures are there that it asks for.
+    """
+    compared = []
+    for row, reference in _pairs(rows):
+        common = sorted(set(row["labels"]) & set(reference["labels"]))
+        if not common:
+            continue
+        tests = {
+            name: paired_test(_rates(row, name, common), _rates(reference, name, common))
+            for name in figures_of(row, reference, names)
+        }
+        judges = [name.partition(".")[2] for name in tests if name.startswith("false_positives.")]
+        compared.append(
+            {
+                "trial": row["trial"],
+                "against": reference["trial"],
+                "attack": row["attack"],
+                "identities": len(common),
+                "tests": {
+                    name: {
+                        "difference": test.difference,
+                        "p": test.p,
+                        "first_only": test.first_only,
+                        "second_only": test.second_only,
+                    }
+                    for name, test in tests.items()
+                },
+                "conclusion": {
+                    judge: conclude(
+                        tests[f"recognised.{judge}"], tests[f"false_positives.{judge}"], tests["sure"]
+                    )
+                    for judge in judges
+                },
+            }
+        )
+    return compared
+
+
+def conclude(recognised: PairedTest, false_positives: PairedTest, sure: PairedTest) -> str:
+    """Return what a defense did to attacks, as far as the tests carry it; each test is defended less
+    undefended."""
+    if not (recognised.differ and recognised.difference < 0):
+        return "no fewer people are recognised, as far as the test can tell"
+    moved = false_positives.differ and false_positives.difference > 0
+    fewer = sure.differ and sure.difference < 0
+    if moved and fewer:
+        return "fewer are recognised; some attacks fail against the target, others became false positives"
+    if moved:
+        return (
+            "fewer are recognised, and attacks moved into false positives; the target is not shown to be "
+            "less sure"
+        )
+    if fewer:
+        return (
+            "fewer are recognised, and attacks fail against the target itself; false positives did not rise"
+        )
+    return "fewer are recognised; whether as failures or as false positives the tests cannot tell"
+
+
+def figures_of(row: Row, reference: Row, names: Sequence[str]) -> list[str]:
+    """Return the figures that both rows have for each person, as ``NAME`` or ``NAME.JUDGE``."""
+    figures = []
+    for key in row:
+        name, mark, judge = key.partition(PER_IDENTITY)
+        if mark and name in names and key in reference:
+            figures.append(f"{name}{judge}")
+    return figures
+
+
+def _pairs(rows: Sequence[Row]) -> Iterator[tuple[Row, Row]]:
+    first: dict[str, Row] = {}
+    for row in rows:
+        reference = first.setdefault(row["attack"], row)
+        if reference is not row:
+            yield row, reference
+
+
+def _rates(row: Row, figure: str, people: Sequence[int]) -> list[float]:
+    name, dot, judge = figure.partition(".")
+    values = dict(zip(row["labels"], row[f"{name}{PER_IDENTITY}{dot}{judge}"], strict=True))
+    return [values[label] for label in people]

@@ -1,0 +1,78 @@
+"""Rows of an analysis compared person by person, beside the paired tests themselves."""
+
+import pytest
+
+from sweeper.results.comparing.paired_rows import compare_rows, conclude
+from sweeper.statistics.paired import PairedTest, paired_test
+
+NAMES = ("sure", "recognised", "false_positives")
+PEOPLE = 16
+
+
+def row(trial, sure, recognised, labels=range(PEOPLE), attack="gmi"):
+    """Return a row whose people are, all alike, sure and recognised at these rates, but for every fourth."""
+    labels = list(labels)
+    false = [s - r for s, r in zip(sure, recognised, strict=True)]
+    return {
+        "trial": trial,
+        "attack": attack,
+        "labels": labels,
+        "sure_per_identity": sure,
+        "recognised_per_identity.classifier": recognised,
+        "false_positives_per_identity.classifier": false,
+        "threshold": 0.9,
+    }
+
+
+UNDEFENDED = row(0, [1.0] * PEOPLE, [1.0] * PEOPLE)
+MOVED = row(1, [1.0] * PEOPLE, [0.0] * PEOPLE)
+FAILED = row(2, [0.0] * PEOPLE, [0.0] * PEOPLE)
+
+
+def test_every_row_stands_beside_the_first_of_its_attack():
+    other = row(0, [1.0] * 4, [0.5] * 4, range(4), "ppa")
+    later = row(1, [0.5] * 4, [0.25] * 4, range(2, 6), "ppa")
+    rows = compare_rows([UNDEFENDED, other, MOVED, later, FAILED], NAMES)
+    assert [(each["trial"], each["against"], each["attack"]) for each in rows] == [
+        (1, 0, "gmi"),
+        (1, 0, "ppa"),
+        (2, 0, "gmi"),
+    ]
+    assert [each["identities"] for each in rows] == [PEOPLE, 2, PEOPLE]  # the people of both
+    truth = paired_test([0.5, 0.5], [1.0, 1.0])
+    test = rows[1]["tests"]["sure"]
+    assert (test["difference"], test["p"]) == (pytest.approx(truth.difference), truth.p)
+    assert test["difference"] == -0.5  # this trial less the reference
+    assert set(rows[0]["tests"]) == {"sure", "recognised.classifier", "false_positives.classifier"}
+
+
+def test_attacks_that_moved_are_told_from_attacks_that_failed():
+    moved, failed = compare_rows([UNDEFENDED, MOVED, FAILED], NAMES)
+    assert "moved into false positives" in moved["conclusion"]["classifier"]
+    assert "fail against the target itself" in failed["conclusion"]["classifier"]
+    (same,) = compare_rows([UNDEFENDED, {**UNDEFENDED, "trial": 5}], NAMES)
+    assert "no fewer people" in same["conclusion"]["classifier"]
+
+
+def test_nobody_in_common_is_no_comparison():
+    assert compare_rows([UNDEFENDED, row(1, [1.0], [1.0], [99])], NAMES) == []
+
+
+UP = PairedTest(difference=0.3, p=0.01, first_only=5, second_only=0)
+DOWN = PairedTest(difference=-0.3, p=0.01, first_only=0, second_only=5)
+UNCLEAR = PairedTest(difference=-0.1, p=0.4, first_only=1, second_only=2)
+
+
+@pytest.mark.parametrize(
+    ("recognised", "false_positives", "sure", "text"),
+    [
+        (UP, UP, UP, "no fewer"),
+        (UNCLEAR, UP, DOWN, "no fewer"),
+        (DOWN, UP, DOWN, "some attacks fail"),
+        (DOWN, UP, UNCLEAR, "moved into false positives"),
+        (DOWN, UNCLEAR, DOWN, "false positives did not rise"),
+        (DOWN, UNCLEAR, UNCLEAR, "cannot tell"),
+    ],
+)
+def test_words_stand_only_where_the_tests_carry_them(recognised, false_positives, sure, text):
+    assert text in conclude(recognised, false_positives, sure)
