@@ -22,8 +22,9 @@ from trainables.errors import ConfigError
 from trainables.judges import JUDGES
 from trainables.judges.base import Judge
 from trainables.method import FILE, knobs_marked
-from trainables.metrics import GROUPS, METRICS
+from trainables.metrics import METRICS
 from trainables.metrics.base import Metric
+from trainables.metrics.requested import requested
 from trainables.nn.precision import FULL_PRECISION, NumberFormat, Precision
 from trainables.pretraining import PRETRAININGS
 from trainables.pretraining.base import Pretraining
@@ -56,14 +57,22 @@ class AttackPlan:
     """An attack, the prior that it uses, and how its networks compute where it takes gradients.
 
     precision, compile: only of white-box attacks; see `trainables.nn.precision`.
+    answers_averaged: only of others: pictures asked about for each image, see `trainables.oracle.Oracle`.
     """
 
     attack: Attack
     prior: Prior
     precision: NumberFormat = "float32"
     compile: bool = False
+    answers_averaged: int = 1
 
     def __post_init__(self) -> None:
+        at_least(self, 1, "answers_averaged")
+        if self.answers_averaged > 1 and self.attack.threat_model == "white-box":
+            raise ConfigError(
+                f"attack '{self.attack.kind}' sees the target's weights and asks nothing, so it expects no "
+                f"answers_averaged; got {self.answers_averaged}; leave it out"
+            )
         if self.precision_settings != FULL_PRECISION and self.attack.threat_model != "white-box":
             raise ConfigError(
                 f"attack '{self.attack.kind}' sees no gradients of the target, so it expects neither "
@@ -90,12 +99,12 @@ class AttackPlan:
 
     @property
     def unusual(self) -> dict[str, Any]:
-        """Return `precision` and `compile`, or nothing where they are as usual."""
-        return (
-            {}
-            if self.precision_settings == FULL_PRECISION
-            else {"precision": self.precision, "compile": self.compile}
-        )
+        """Return `precision` and `compile`, and `answers_averaged`; nothing of what is as usual."""
+        usual = self.precision_settings == FULL_PRECISION
+        return {
+            **({} if usual else {"precision": self.precision, "compile": self.compile}),
+            **({} if self.answers_averaged == 1 else {"answers_averaged": self.answers_averaged}),
+        }
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -107,8 +116,8 @@ class TrialConfig:
     has such a part itself).
     prior: of every attack that does not name one of its own.
     attack: one or several, each with its prior. A document has a mapping or a list of mappings; each takes
-    the knobs of the attack, `prior`, `precision` and `compile` (see `AttackPlan`), and `preset`, the name of
-    a set of knobs that the others override.
+    the knobs of the attack, `prior`, `precision`, `compile` and `answers_averaged` (see `AttackPlan`), and
+    `preset`, the name of a set of knobs that the others override.
     judge: who counts. other_judges: further ones, which tell how far the first is to be believed. A document
     has a mapping or a list of mappings under ``judge``; the first of a list is the one that counts.
     metrics: figures beyond the usual ones, each by its name or as a mapping of its kind and knobs.
@@ -161,6 +170,7 @@ class TrialConfig:
                 f"got '{self.target.freeze_point}'"
             )
         get_architecture(self.target.architecture).check_size(self.image_size)
+        self.defense.check(get_architecture(self.target.architecture), self.image_size)
         for judge in self.judges:
             judge.check_size(self.image_size)
         with torch.device("meta"):  # a prior that does not fit the images is an error now, not after training
@@ -195,6 +205,11 @@ def load_trial(document: dict[str, Any] | Path, where: str = "trial") -> TrialCo
         document = read_yaml(document)
     config: TrialConfig = _build(TrialConfig, document, where, "")
     return config
+
+
+def load_method(family: Any, document: dict[str, Any], where: str) -> Any:
+    """Return the member of `family`, such as `Dataset`, that a document describes; errors as `load_trial`."""
+    return _build(family, document, where, "")
 
 
 def document(config: TrialConfig) -> dict[str, Any]:
@@ -288,7 +303,8 @@ def _build(expected: Any, document: Any, where: str, path: str) -> Any:
         elif name in document and hints[name] is Judge:
             values[name], values["other_judges"] = _judges(document[name], where, _join(path, name))
         elif name in document and hints[name] == tuple[Metric, ...]:
-            values[name] = _metrics(document[name], where, _join(path, name))
+            build = functools.partial(_build, Metric, where=where)
+            values[name] = requested(document[name], build, where, _join(path, name))
         elif name in document:
             values[name] = _value(hints[name], document[name], where, _join(path, name))
             if name in files and isinstance(values[name], str):
@@ -324,15 +340,15 @@ def _threats(documents: Any, default: Any, where: str, path: str) -> tuple[Attac
                 )
             knobs = {**presets[preset], **knobs}
         prior = _build(Prior, knobs.pop("prior", default), where, _join(place, "prior"))
-        precision_settings = {
+        settings = {
             name: _value(hint, knobs.pop(name), where, _join(place, name))
-            for name, hint in (("precision", NumberFormat), ("compile", bool))
+            for name, hint in (("precision", NumberFormat), ("compile", bool), ("answers_averaged", int))
             if name in knobs
         }
         attack = _build(Attack, knobs, where, place)
         try:
-            plans.append(AttackPlan(attack=attack, prior=prior, **precision_settings))
-        except ConfigError as error:
+            plans.append(AttackPlan(attack=attack, prior=prior, **settings))
+        except ValueError as error:
             raise ConfigError(f"{error} ({where}: {place})") from None
     return tuple(plans)
 
@@ -356,22 +372,6 @@ def _judges(documents: Any, where: str, path: str) -> tuple[Judge, tuple[Judge, 
                 "another seed or another kind, or leave it out"
             )
     return judges[0], tuple(judges[1:])
-
-
-def _metrics(documents: Any, where: str, path: str) -> tuple[Metric, ...]:
-    """Return the metrics that a list of names and mappings asks for, each once."""
-    if not isinstance(documents, list | tuple):
-        raise ConfigError(f"expected a list of metrics, got {documents!r} ({where}: {path})")
-    metrics: dict[Metric, None] = {}
-    for position, given in enumerate(documents):
-        place = f"{path}[{position}]"
-        if not isinstance(given, str | dict):
-            raise ConfigError(f"expected a metric's name or a mapping, got {given!r} ({where}: {place})")
-        knobs = {"kind": given} if isinstance(given, str) else given
-        kind = knobs.get("kind")
-        for name in GROUPS.get(str(kind), (kind,)):
-            metrics[_build(Metric, {**knobs, "kind": name}, where, place)] = None
-    return tuple(metrics)
 
 
 def _value(hint: Any, value: Any, where: str, path: str) -> Any:

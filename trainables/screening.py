@@ -28,7 +28,7 @@ from trainables.stages.judge import make_judges
 from trainables.stages.target import make_target
 from trainables.stages.warnings import trial_warnings
 from trainables.storage.store import Stage, Store
-from trainables.trial import over_identities, run_attack, run_trial
+from trainables.trial import run_attack, run_trial, target_figures
 
 KNOWN = (
     "test_accuracy",
@@ -189,7 +189,7 @@ def _beaten(
         metrics={
             "validation_accuracy": trained.result["validation_accuracy"],
             "train_accuracy": trained.result["train_accuracy"],
-            **over_identities(trained),
+            **target_figures(trained),
             "judge_test_accuracy": judges[0].result["test_accuracy"],
         },
         screening=screening,

@@ -73,7 +73,8 @@ def run_trial(
         metrics={
             "validation_accuracy": trained.result["validation_accuracy"],
             "train_accuracy": trained.result["train_accuracy"],
-            **over_identities(trained),
+            **target_figures(trained),
+            **trained.result.get("figures", {}),
             **judge_figures(config, judges, store=store, device=device),
             **headline.metrics,
             **{
@@ -141,7 +142,7 @@ def run_attack(
 
     spread, longer: see `make_attack`.
     """
-    prior = make_prior(config, plan.prior, trained, store=store, device=device, report=report)
+    prior = make_prior(config, plan.prior, trained, store=store, device=device, report=report, plan=plan)
     learnt = make_auxiliary(config, plan, trained, store=store, device=device, report=report)
     attacked = make_attack(
         config,
@@ -192,10 +193,14 @@ def run_attack(
     )
 
 
-def over_identities(trained: Stage) -> dict[str, float]:
-    """Return the target's test accuracy as a mean over identities; targets of older stores have none."""
+def target_figures(trained: Stage) -> dict[str, float]:
+    """Return the target's test accuracy as a mean over identities, and its defense's own figures.
+
+    Targets of older stores, and of defenses without figures, have none.
+    """
     name = "test_accuracy_per_identity"
-    return {name: trained.result[name]} if name in trained.result else {}
+    over_identities = {name: trained.result[name]} if name in trained.result else {}
+    return {**over_identities, **trained.result.get("figures", {})}
 
 
 def average(attacks: Sequence[AttackResult]) -> tuple[float, Interval]:

@@ -194,7 +194,7 @@ def _attacked(target: Target, name: str, plan: "AttackPlan", report: "_Shown") -
     if attacked is not None:
         return attacked
     config, trained, store, device = target.config, target.trained, target.store, _device()
-    prior = make_prior(config, plan.prior, trained, store=store, device=device, report=report)
+    prior = make_prior(config, plan.prior, trained, store=store, device=device, report=report, plan=plan)
     learnt = make_auxiliary(config, plan, trained, store=store, device=device, report=report)
     return make_attack(config, plan, trained, prior, learnt, store=store, device=device, report=report)
 

@@ -248,7 +248,8 @@ def _remarks(
             "Measured once. Of many trials it looked good, so these figures are likely to be a little too "
             "good; `sweeper confirm` measures it again."
         )
-    return [*remarks, *(f"**{text}.**" for text in trial.warnings)]
+    missing = formatting.non_adaptive(records, trial, config)
+    return [*remarks, *(f"**{text}.**" for text in (*trial.warnings, *([missing] if missing else [])))]
 
 
 def _people(trial: TrialRecord, names: bool) -> list[str]:

@@ -76,9 +76,19 @@ def prior_outcome(prior: Any) -> Outcome:
         return state(networks), networks.generator(latents)
 
 
+def takes(architecture: str, defense: Any) -> bool:
+    """Return whether targets of `architecture` can have the defense."""
+    try:
+        defense.check(ARCHITECTURES[architecture], toys.SIZE)
+    except ConfigError:
+        return False
+    return True
+
+
 def defense_outcome(defense: Any) -> Outcome:
-    """Two steps on a batch of the defense's own, and which images meet in it."""
-    classifier = defense.prepare(build_classifier("small_cnn", toys.CLASSES, toys.SIZE, "none", 0))
+    """Two steps on a batch of the defense's own and one in its second phase, and which images meet in it."""
+    network = next(name for name in ("small_cnn", "small_resnet") if takes(name, defense))
+    classifier = defense.prepare(build_classifier(network, toys.CLASSES, toys.SIZE, "none", 0))
     images = toys.colours()
     optimizer = torch.optim.SGD(classifier.parameters(), lr=0.1)
     rule = defense.begin(
@@ -88,8 +98,17 @@ def defense_outcome(defense: Any) -> Outcome:
     pixels = images.pixels[index].float() / 255
     batch = Batch(index=index, images=pixels, labels=images.labels[index], inputs=pixels)
     torch.manual_seed(0)
-    losses = [rule.step(batch, epoch)[0] for epoch in (1, 2)]
+    losses = [rule.step(batch, epoch)[0] for epoch in (1, 2, 3)]
     return losses, classifier.state_dict(), defense.images_per_identity, defense.extra_epochs
+
+
+def shield_outcome(defense: Any) -> Outcome:
+    """Return what a target answers under a defense that changes answers."""
+    classifier, images = toys.target(toys.prior("gmi")), toys.colours()
+    shield = defense.shield(defense.finish(classifier, images, {}, "cpu"))
+    pixels = images.pixels.float() / 255
+    with torch.no_grad():
+        return shield(classifier(pixels).softmax(1), pixels)
 
 
 def recipe_outcome(recipe: Any) -> Outcome:

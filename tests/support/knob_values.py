@@ -137,6 +137,42 @@ CROPS_CHANGES = {
     "selection_ratio": (0.3, 0.4),
     "kept": 2,
 }
+TUNED_GAN = {
+    "points": 2,
+    "rating_views": 2,
+    "public_images": 8,
+    "epochs": 2,
+    "batch_size": 4,
+    "tuning_rate": 0.01,
+    "critic_steps": 2,
+}
+TUNED_GAN_CHANGES = {
+    "tunings": 2,
+    "points": 1,
+    "rating_views": To(9, {"points": 1}),
+    "public_images": 9,
+    "epochs": 3,
+    "batch_size": 5,
+    "tuning_rate": 0.02,
+    "critic_steps": 1,
+}
+TUNED_STYLES = {
+    "points": 2,
+    "inversion_steps": 6,
+    "inversion_rate": 0.05,
+    "tuning_steps": 2,
+    "tuning_rate": 0.01,
+    "features": "pixels",
+}
+TUNED_STYLES_CHANGES = {
+    "tunings": 2,
+    "points": 3,
+    "inversion_steps": 7,
+    "inversion_rate": 0.1,
+    "tuning_steps": 3,
+    "tuning_rate": 0.02,
+    "features": KEY_ALONE,  # the other value downloads
+}
 POOL = {"pool": 20, "psi": 0.6, "cutoff": 5, "spread": 0.8}
 POOL_CHANGES = {"pool": 40, "psi": 0.9, "cutoff": 2, "spread": 0.4}
 GAN = {"latent_size": 5, "width": 2, "epochs": 2, "batch_size": 8, "learning_rate": 0.01, "critic_steps": 2}

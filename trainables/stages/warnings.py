@@ -77,6 +77,14 @@ def config_warnings(config: TrialConfig) -> list[str]:
             f"defense '{config.defense.kind}' has no effect: no weights are trained before what it measures "
             f"(target.freeze_point: {target.freeze_point}); freeze less, or read this trial as undefended"
         )
+    if config.defense.changes_answers:
+        texts += [
+            f"defense '{config.defense.kind}' changes answers alone: attack '{name}' is white-box and sees "
+            "the undefended weights; read its figures as those of an undefended target, and attack by scores "
+            "or labels to measure the defense"
+            for name, plan in config.attack_plans.items()
+            if plan.attack.threat_model == "white-box"
+        ]
     for judge in config.judges:
         overlap = judge.overlap_stated
         if overlap == "unknown":

@@ -25,6 +25,16 @@ def shuffled(count: int, batch_size: int, generator: torch.Generator) -> Iterato
         yield order[first : first + size]
 
 
+def poisson(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Yield index batches in which each of 0 .. count-1 is with probability batch_size / count, by itself.
+
+    As many as `shuffled` yields. A batch may have any size, 0 too; `batch_size` is what to expect.
+    """
+    size = min(batch_size, count)
+    for _ in range(count // size):
+        yield (torch.rand(count, generator=generator) < size / count).nonzero().flatten()
+
+
 def endless(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
     """Yield index batches (batch_size,) for ever: pass after pass over 0 .. count-1, each in a new order.
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -19,7 +19,7 @@ from trainables.method import named_knob
 from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive, stream
 from trainables.runtime.upload import upload
-from trainables.training.batches import by_identity, draw_augmentation, no_augmentation, shuffled
+from trainables.training.batches import by_identity, draw_augmentation, no_augmentation, poisson, shuffled
 from trainables.training.checkpoint import Checkpoint
 from trainables.training.computation import autocast, computation
 from trainables.training.freeze import FrozenBatchnorm, freeze, training_mode
@@ -62,12 +62,14 @@ class Trained:
     best_epoch: the epoch whose weights were kept, the earliest of the best validation accuracy.
     images_seen: share of the training images that an epoch shows at least once, in (0, 1], the mean over
         epochs; what is left out differs from epoch to epoch.
+    kept: what the rule of the defense had beside those weights.
     """
 
     history: list[dict[str, float]]
     best_epoch: int
     validation_accuracy: float
     images_seen: float
+    kept: dict[str, Tensor] = field(default_factory=dict)
 
 
 def build_classifier(
@@ -140,6 +142,7 @@ def _train(
             frozen=frozen,
             epochs=recipe.epochs,
             images=train,
+            batch_size=recipe.batch_size,
             seed=derive(run.seed, stage, "rule"),
         )
     )
@@ -150,6 +153,7 @@ def _train(
     order, views, noise = (run.stream(stage, name) for name in ("order", "views", "noise"))
     history: list[dict[str, float]] = []
     best: dict[str, Tensor] = {}
+    kept: dict[str, Tensor] = {}
     best_epoch, best_accuracy = 0, -1.0
     distinct = 0
     epochs = kept_epoch or recipe.epochs + defense.extra_epochs
@@ -163,7 +167,8 @@ def _train(
         generators=(order, views, noise),
     )
     if saved := checkpoint.restore():
-        history, best, distinct = saved["history"], saved["best"], saved["distinct"]
+        history, best, kept = saved["history"], saved["best"], saved["kept"]
+        distinct = saved["distinct"]
         best_epoch, best_accuracy = saved["best_epoch"], saved["best_accuracy"]
     for epoch in range(len(history) + 1, epochs + 1):
         training_mode(classifier, frozen, recipe.frozen_batchnorm)
@@ -195,7 +200,7 @@ def _train(
         reached = _hits(classifier, unseen, validation.labels, batch_size=256).double().mean().item()
         row = {
             "loss": mean_loss,
-            "train_accuracy": correct.item() / int(shown.sum()),
+            "train_accuracy": correct.item() / max(1, int(shown.sum())),
             "validation_accuracy": reached,
         }
         history.append({"epoch": float(epoch), **row})
@@ -203,19 +208,22 @@ def _train(
         if better if kept_epoch is None else epoch == kept_epoch:
             best_epoch, best_accuracy = epoch, reached
             best = {name: value.detach().clone() for name, value in classifier.state_dict().items()}
+            kept = {name: value.detach().clone() for name, value in rule.kept().items()}
         run.report(stage, epoch, epochs, **row)
         checkpoint.save(
             {
                 "history": history,
                 "best": best,
+                "kept": kept,
                 "best_epoch": best_epoch,
                 "best_accuracy": best_accuracy,
                 "distinct": distinct,
             }
         )
+    kept |= rule.spent()
     classifier.load_state_dict(best)
     classifier.eval()
-    return Trained(history, best_epoch, best_accuracy, distinct / (epochs * len(train)))
+    return Trained(history, best_epoch, best_accuracy, distinct / (epochs * len(train)), kept)
 
 
 def make_optimizer(classifier: nn.Module, recipe: Target) -> torch.optim.Optimizer:
@@ -260,6 +268,8 @@ def accuracy_per_identity(right: Tensor, labels: Tensor) -> float:
 
 
 def _batches(labels: Tensor, recipe: Target, defense: Defense, order: torch.Generator) -> Iterator[Tensor]:
+    if defense.poisson_batches:
+        return poisson(len(labels), recipe.batch_size, order)
     if defense.images_per_identity is None:
         return shuffled(len(labels), recipe.batch_size, order)
     return by_identity(labels, recipe.batch_size, defense.images_per_identity, order)

@@ -9,9 +9,14 @@ from torch import nn
 
 from trainables.architectures.base import Classifier
 from trainables.defenses.bido import BiDO
+from trainables.defenses.calor import CALoR
 from trainables.defenses.mid import MID
+from trainables.defenses.midre import MIDRE
+from trainables.defenses.negative_label_smoothing import NegativeLabelSmoothing
 from trainables.defenses.none import NoDefense
 from trainables.defenses.rule import LossRule
+from trainables.defenses.trap_mid import TrapMID
+from trainables.defenses.tts import TTS
 from trainables.runtime.run import Run
 from trainables.storage.resume import Resume
 from trainables.training.classifier import Target, build_classifier, train_classifier
@@ -29,7 +34,15 @@ KNOBS = {
     "channels_last": {"channels_last": True},
     "halved": {"precision": "bfloat16"},
 }
-DEFENSES = {"none": NoDefense(), "bido": BiDO(), "mid": MID(beta=0.01)}
+DEFENSES = {
+    "none": NoDefense(),
+    "bido": BiDO(),
+    "mid": MID(beta=0.01),
+    "midre": MIDRE(),
+    "negative_label_smoothing": NegativeLabelSmoothing(alpha=-0.2),
+    "calor": CALoR(rank=4, adaptation_epochs=3, adaptation_rate=0.01),
+    "tts": TTS(second_epochs=3),
+}
 
 
 class Killed(Exception):
@@ -39,7 +52,11 @@ class Killed(Exception):
 def fit(recipe, defense, resume=None, killed_in=None, kept_epoch=None):
     """Return weights, record, and epochs reported of a training that may be killed in its n-th step."""
     split = toys.parts()
-    classifier = defense.prepare(build_classifier("small_cnn", toys.CLASSES, toys.SIZE, "half", 3))
+    classifier = defense.prepare(
+        build_classifier(
+            "small_resnet" if defense.kind == "tts" else "small_cnn", toys.CLASSES, toys.SIZE, "half", 3
+        )
+    )
     epochs = []
     steps = 0
 
@@ -81,6 +98,32 @@ def test_a_killed_training_goes_on_to_the_same_bits(knobs, defense, tmp_path):
     again, resumed, epochs = fit(recipe, DEFENSES[defense], Resume(tmp_path))
     assert epochs == [3, 4, 5]
     assert resumed == record
+    same(weights, again)
+
+
+@pytest.mark.parametrize("killed_in", [13, 33])  # in the recipe's epochs, and in the second phase
+@pytest.mark.parametrize("defense", ["midre", "negative_label_smoothing", "calor", "tts"])
+def test_a_defense_with_a_state_of_its_own_goes_on_too(defense, killed_in, tmp_path):
+    made = DEFENSES[defense]
+    last = RECIPE.epochs + made.extra_epochs
+    if killed_in > 5 * last:
+        pytest.skip("it has no second phase")
+    weights, record, _ = fit(RECIPE, made)
+    with pytest.raises(Killed):
+        fit(RECIPE, made, Resume(tmp_path), killed_in=killed_in)
+    again, resumed, epochs = fit(RECIPE, made, Resume(tmp_path))
+    assert epochs == list(range((killed_in - 1) // 5 + 1, last + 1))
+    assert resumed == record
+    same(weights, again)
+
+
+def test_a_defense_that_cannot_go_on_starts_again(tmp_path):
+    made = TrapMID()
+    weights, _, _ = fit(RECIPE, made)
+    with pytest.raises(Killed):
+        fit(RECIPE, made, Resume(tmp_path), killed_in=13)
+    again, _, epochs = fit(RECIPE, made, Resume(tmp_path))
+    assert epochs == [1, 2, 3, 4, 5]
     same(weights, again)
 
 
