@@ -11,7 +11,7 @@ from trainables.metrics.base import Metric
 def requested(documents: Any, build: Callable[..., Metric], where: str, path: str) -> tuple[Metric, ...]:
     """Return the metrics that a list of names and mappings asks for, each once.
 
-    build: makes a metric of a mapping with its kind, found at ``path``. Raises `ConfigError` for anything else.
+    build: makes a metric of a mapping with its kind, found at ``path``. Raises `ConfigError` else.
     """
     if not isinstance(documents, list | tuple):
         raise ConfigError(f"expected a list of metrics, got {documents!r} ({where}: {path})")
