@@ -14,6 +14,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from trainables.architectures import freeze_points, get_architecture
 from trainables.attacks import ATTACKS
 from trainables.attacks.base import Attack
+from trainables.attacks.plan import AttackPlan
 from trainables.datasets import DATASETS
 from trainables.datasets.base import Dataset
 from trainables.defenses import DEFENSES
@@ -22,15 +23,19 @@ from trainables.errors import ConfigError
 from trainables.judges import JUDGES
 from trainables.judges.base import Judge
 from trainables.method import FILE, knobs_marked
-from trainables.nn.precision import FULL_PRECISION, NumberFormat, Precision
+from trainables.metrics import GROUPS, METRICS
+from trainables.metrics.base import Metric
+from trainables.nn.precision import NumberFormat
 from trainables.pretraining import PRETRAININGS
 from trainables.pretraining.base import Pretraining
 from trainables.priors import PRIORS
-from trainables.priors.base import VIEWS, Prior
+from trainables.priors.base import Prior
 from trainables.runtime.checks import at_least, fraction
 from trainables.storage.documents import check_numbers, expand_home, read_yaml, suggestion
 from trainables.storage.store import to_json
 from trainables.training.classifier import Target
+from trainables.training.recipe import Recipe
+from trainables.training.recipes import with_recipe
 
 UNWRITTEN = "unwritten"  # marks a field that a document holds under another name
 
@@ -41,56 +46,8 @@ FAMILIES: dict[Any, dict[str, Any]] = {
     Attack: ATTACKS,
     Judge: JUDGES,
     Pretraining: PRETRAININGS,
+    Metric: {name: metric for name, metric in METRICS.items() if metric.optional},
 }
-
-SEEN = {"labels": "its labels alone", "scores": "its scores", "white-box": "its gradients"}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class AttackPlan:
-    """An attack, the prior that it uses, and how its networks compute where it takes gradients.
-
-    precision, compile: only of white-box attacks; see `trainables.nn.precision`.
-    """
-
-    attack: Attack
-    prior: Prior
-    precision: NumberFormat = "float32"
-    compile: bool = False
-
-    def __post_init__(self) -> None:
-        if self.precision_settings != FULL_PRECISION and self.attack.threat_model != "white-box":
-            raise ConfigError(
-                f"attack '{self.attack.kind}' sees no gradients of the target, so it expects neither "
-                f"precision nor compile; got precision: {self.precision}, compile: "
-                f"{str(self.compile).lower()}; leave them out"
-            )
-
-    def check_threat_model(self) -> None:
-        """Raise `ConfigError` if the prior sees more of the target than the attack may."""
-        sees = self.attack.threat_model
-        allowed = VIEWS[: VIEWS.index(sees) + 1]
-        if self.prior.threat_model not in allowed:
-            fitting = [kind for kind, prior in PRIORS.items() if prior.threat_model in allowed]
-            raise ConfigError(
-                f"attack '{self.attack.kind}' sees of the target {SEEN[sees]}, and its prior may see no "
-                f"more; got '{self.prior.kind}', which is trained with {SEEN[self.prior.threat_model]} "
-                f"(prior); choose {', '.join(fitting)}"
-            )
-
-    @property
-    def precision_settings(self) -> Precision:
-        """Return how the attack's networks compute."""
-        return Precision(self.precision, self.compile)
-
-    @property
-    def unusual(self) -> dict[str, Any]:
-        """Return `precision` and `compile`, or nothing where they are as usual."""
-        return (
-            {}
-            if self.precision_settings == FULL_PRECISION
-            else {"precision": self.precision, "compile": self.compile}
-        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -102,10 +59,11 @@ class TrialConfig:
     has such a part itself).
     prior: of every attack that does not name one of its own.
     attack: one or several, each with its prior. A document has a mapping or a list of mappings; each takes
-    the knobs of the attack, `prior`, `precision` and `compile` (see `AttackPlan`), and `preset`, the name of
-    a set of knobs that the others override.
+    the knobs of the attack, `prior`, `precision`, `compile` and `answers_averaged` (see `AttackPlan`), and
+    `preset`, the name of a set of knobs that the others override.
     judge: who counts. other_judges: further ones, which tell how far the first is to be believed. A document
     has a mapping or a list of mappings under ``judge``; the first of a list is the one that counts.
+    metrics: figures beyond the usual ones, each by its name or as a mapping of its kind and knobs.
     suite: what several attacks say together: the accuracy of the "worst" for the defender, or their "mean".
     identities: how many identities are attacked, the first in label order; None attacks all.
     attacked: labels of those who are attacked; None attacks all, or the first `identities`.
@@ -126,6 +84,7 @@ class TrialConfig:
     attack: tuple[AttackPlan, ...]
     judge: Judge
     other_judges: tuple[Judge, ...] = dataclasses.field(default=(), metadata={UNWRITTEN: True})
+    metrics: tuple[Metric, ...] = ()
     suite: Literal["worst", "mean"] = "worst"
     identities: int | None = None
     attacked: tuple[int, ...] | None = None
@@ -154,6 +113,7 @@ class TrialConfig:
                 f"got '{self.target.freeze_point}'"
             )
         get_architecture(self.target.architecture).check_size(self.image_size)
+        self.defense.check(get_architecture(self.target.architecture), self.image_size)
         for judge in self.judges:
             judge.check_size(self.image_size)
         with torch.device("meta"):  # a prior that does not fit the images is an error now, not after training
@@ -190,12 +150,19 @@ def load_trial(document: dict[str, Any] | Path, where: str = "trial") -> TrialCo
     return config
 
 
+def load_method(family: Any, document: dict[str, Any], where: str) -> Any:
+    """Return the member of `family`, such as `Dataset`, that a document describes; errors as `load_trial`."""
+    return _build(family, document, where, "")
+
+
 def document(config: TrialConfig) -> dict[str, Any]:
     """Return the document of `config` with every default filled in, JSON-ready; `load_trial` reads it back.
 
     A single attack or judge stays a mapping, so that a path such as ``attack.iterations`` leads into it.
     """
     filled: dict[str, Any] = to_json(config)
+    if not filled["metrics"]:  # as trials were written before there were any
+        del filled["metrics"]
     others = filled.pop("other_judges")
     if others:
         filled["judge"] = [filled["judge"], *others]
@@ -231,6 +198,8 @@ def _absolute(value: Any, hint: Any, is_file: bool) -> Any:
         return os.path.abspath(expand_home(value)) if isinstance(value, str) and value else value
     if isinstance(value, list) and hint in (tuple[AttackPlan, ...], Judge):
         return [_absolute(item, hint, is_file) for item in value]
+    if isinstance(value, list) and hint == tuple[Metric, ...]:
+        return [absolute_paths(item, Metric) if isinstance(item, dict) else item for item in value]
     if hint == tuple[AttackPlan, ...]:
         attack = absolute_paths(value, Attack)
         if isinstance(attack, dict) and "prior" in attack:  # a plan's own, beside the knobs of its attack
@@ -259,6 +228,9 @@ def _build(expected: Any, document: Any, where: str, path: str) -> Any:
                 f"({where}: {_join(path, 'kind')})"
             )
         expected = registry[kind]
+    if isinstance(expected, type) and issubclass(expected, Recipe):
+        known = [field.name for field in dataclasses.fields(expected)]
+        document = with_recipe(document, known, f"{where}: {_join(path, 'recipe')}")
     fields = {f.name: f for f in dataclasses.fields(expected) if UNWRITTEN not in f.metadata}
     for key in document:
         if key not in fields:
@@ -273,6 +245,8 @@ def _build(expected: Any, document: Any, where: str, path: str) -> Any:
             values[name] = _threats(document[name], document.get("prior"), where, _join(path, name))
         elif name in document and hints[name] is Judge:
             values[name], values["other_judges"] = _judges(document[name], where, _join(path, name))
+        elif name in document and hints[name] == tuple[Metric, ...]:
+            values[name] = _metrics(document[name], where, _join(path, name))
         elif name in document:
             values[name] = _value(hints[name], document[name], where, _join(path, name))
             if name in files and isinstance(values[name], str):
@@ -308,15 +282,15 @@ def _threats(documents: Any, default: Any, where: str, path: str) -> tuple[Attac
                 )
             knobs = {**presets[preset], **knobs}
         prior = _build(Prior, knobs.pop("prior", default), where, _join(place, "prior"))
-        precision_settings = {
+        settings = {
             name: _value(hint, knobs.pop(name), where, _join(place, name))
-            for name, hint in (("precision", NumberFormat), ("compile", bool))
+            for name, hint in (("precision", NumberFormat), ("compile", bool), ("answers_averaged", int))
             if name in knobs
         }
         attack = _build(Attack, knobs, where, place)
         try:
-            plans.append(AttackPlan(attack=attack, prior=prior, **precision_settings))
-        except ConfigError as error:
+            plans.append(AttackPlan(attack=attack, prior=prior, **settings))
+        except ValueError as error:
             raise ConfigError(f"{error} ({where}: {place})") from None
     return tuple(plans)
 
@@ -340,6 +314,22 @@ def _judges(documents: Any, where: str, path: str) -> tuple[Judge, tuple[Judge, 
                 "another seed or another kind, or leave it out"
             )
     return judges[0], tuple(judges[1:])
+
+
+def _metrics(documents: Any, where: str, path: str) -> tuple[Metric, ...]:
+    """Return the metrics that a list of names and mappings asks for, each once."""
+    if not isinstance(documents, list | tuple):
+        raise ConfigError(f"expected a list of metrics, got {documents!r} ({where}: {path})")
+    metrics: dict[Metric, None] = {}
+    for position, given in enumerate(documents):
+        place = f"{path}[{position}]"
+        if not isinstance(given, str | dict):
+            raise ConfigError(f"expected a metric's name or a mapping, got {given!r} ({where}: {place})")
+        knobs = {"kind": given} if isinstance(given, str) else given
+        kind = knobs.get("kind")
+        for name in GROUPS.get(str(kind), (kind,)):
+            metrics[_build(Metric, {**knobs, "kind": name}, where, place)] = None
+    return tuple(metrics)
 
 
 def _value(hint: Any, value: Any, where: str, path: str) -> Any:

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from trainables.architectures.base import Classifier
 from trainables.attacks.base import Auxiliary
-from trainables.config import AttackPlan, TrialConfig
+from trainables.attacks.plan import AttackPlan
+from trainables.config import TrialConfig
 from trainables.datasets.base import Images
 from trainables.datasets.split import Split
 from trainables.defenses.base import Defense
@@ -261,12 +262,13 @@ def _attack(config: TrialConfig, plan: AttackPlan, target: Classifier, device: s
         return total
 
     passes = plan.attack.passes()
+    asked = passes.target_forward * plan.answers_averaged
     # a prior's surrogates, or the discriminator that does their work where there are none
     discriminator = networks.discriminator
     surrogates = (discriminator.stand_ins() if isinstance(discriminator, Critic) else []) or [critic]
     return (
         price(draw, latents, passes.generator_forward, passes.generator_backward)
-        + price(victim, images, passes.target_forward, passes.target_backward)
+        + price(victim, images, asked, passes.target_backward)
         + sum(
             (
                 price(

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainables.architectures.base import Classifier
+from trainables.architectures.base import Classifier, Shield
 from trainables.architectures.head_noise import head_noise, noise_size
 from trainables.datasets.base import Images, as_float
 from trainables.runtime.seeds import stream
@@ -34,15 +34,20 @@ class OperatingPoint:
 
 
 def operating_point(
-    classifier: Classifier, test: Images, strangers: Images, share: float = STRANGERS_NAMED
+    classifier: Classifier,
+    test: Images,
+    strangers: Images,
+    share: float = STRANGERS_NAMED,
+    shield: Shield | None = None,
 ) -> OperatingPoint:
     """Return the least threshold that names at most `share` of `strangers`, on the CPU.
 
-    test: private images that were not trained on. With equal scores fewer strangers are named than that.
+    test: private images that were not trained on. shield: of a defense that changes answers. With equal
+    scores fewer strangers are named than that.
     """
     step = max(1, len(strangers) // MOST_IMAGES)
-    others, _ = _answers(classifier, strangers.pixels[::step])
-    scores, labels = _answers(classifier, test.pixels)
+    others, _ = _answers(classifier, strangers.pixels[::step], shield)
+    scores, labels = _answers(classifier, test.pixels, shield)
     threshold = threshold_for(others, share)
     right = (scores >= threshold) & (labels == test.labels)
     return OperatingPoint(
@@ -60,14 +65,15 @@ def threshold_for(scores: Tensor, share: float) -> float:
 
 
 @torch.no_grad()
-def _answers(classifier: Classifier, pixels: Tensor) -> tuple[Tensor, Tensor]:
+def _answers(classifier: Classifier, pixels: Tensor, shield: Shield | None) -> tuple[Tensor, Tensor]:
     """Return score and label of the answer to each image (N, 3, S, S), with the same noise each time."""
     classifier.eval()
     noise = torch.randn(len(pixels), noise_size(classifier), generator=stream(0, "operating point"))
     scores, labels = [], []
     for part, drawn in zip(torch.split(pixels, 256), torch.split(noise, 256), strict=True):
         with head_noise(classifier, drawn):
-            best = classifier(as_float(part)).softmax(1).max(1)
+            answers = classifier(as_float(part)).softmax(1)
+        best = (answers if shield is None else shield(answers, as_float(part))).max(1)
         scores.append(best.values)
         labels.append(best.indices)
     return torch.cat(scores), torch.cat(labels)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainables.architectures.base import Classifier
+from trainables.architectures.base import Classifier, Shield
 from trainables.datasets.base import as_float
 from trainables.datasets.pictures import read_picture
 from trainables.defenses import DEFENSES
@@ -23,6 +23,7 @@ from trainables.training.classifier import MEAN_AND_STD, build_classifier
 
 FORMAT = 1
 WEIGHTS, CONFIG, LABELS = "target.safetensors", "config.json", "labels.json"
+DEFENSE = "defense.safetensors"  # of a defense that changes answers: what it needs for that
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +57,14 @@ class Identification:
 class Released:
     """A released target, in eval mode, its weights without gradients.
 
-    labels: identity names; label k is ``labels[k]``. config: what ``config.json`` says.
+    labels: identity names; label k is ``labels[k]``. config: what ``config.json`` says. shield: of a defense
+    that changes answers; what comes out has passed it.
     """
 
     classifier: Classifier
     labels: tuple[str, ...]
     config: Mapping[str, Any]
+    shield: Shield | None = None
 
     @property
     def image_size(self) -> int:
@@ -71,11 +74,12 @@ class Released:
     def logits(self, images: Tensor) -> Tensor:
         """Return logits (N, K) of images (N, 3, S, S), float in [0, 1]; normalisation is inside.
 
-        A defense with a noisy head (MID) draws fresh noise in every call: it belongs to the defense.
+        A defense with a noisy head (MID) draws fresh noise in every call: it belongs to the defense. Under a
+        defense that changes answers (SSD) they are the logarithms of the probabilities that it gives.
         """
         with torch.no_grad():
             logits: Tensor = self.classifier(images)
-        return logits
+            return logits if self.shield is None else self.shield(logits.softmax(1), images).log()
 
     def identify(self, path: str | Path) -> Identification:
         """Return what the target says of the image at `path`, read as the training images were."""
@@ -113,7 +117,8 @@ def load_released(folder: str | Path) -> Released:
         classifier = build_classifier(
             config["architecture"], len(labels), config["image_size"], normalization, seed=0
         )
-        classifier = DEFENSES[kind](**defense).prepare(classifier)
+        method = DEFENSES[kind](**defense)
+        classifier = method.prepare(classifier)
     except (KeyError, TypeError) as error:
         raise ConfigError(f"expected a complete {place / CONFIG}, got an error over {error}") from None
     weights = read_weights(place / WEIGHTS, "a released target")
@@ -129,14 +134,23 @@ def load_released(folder: str | Path) -> Released:
             f"identities; these do not fit: {listed(wrong)}"
         )
     classifier.load_state_dict(weights)
-    return Released(classifier.eval().requires_grad_(False), tuple(map(str, labels)), config)
+    stored = read_weights(place / DEFENSE, "what the defense needs") if method.changes_answers else {}
+    return Released(
+        classifier.eval().requires_grad_(False), tuple(map(str, labels)), config, method.shield(stored)
+    )
 
 
 def write_released(
-    folder: Path, *, weights: Mapping[str, Tensor], labels: tuple[str, ...], config: Mapping[str, Any]
+    folder: Path,
+    *,
+    weights: Mapping[str, Tensor],
+    labels: tuple[str, ...],
+    config: Mapping[str, Any],
+    stored: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Write what `load_released` reads. config: ``architecture``, ``image_size``, ``normalization``,
-    ``defense`` (its kind and knobs), and whatever else a user of the target should know.
+    ``defense`` (its kind and knobs), and whatever else a user of the target should know. stored: what a
+    defense that changes answers stored beside the weights.
     """
     from safetensors.torch import save_file
 
@@ -145,6 +159,8 @@ def write_released(
     save_file(
         {name: value.detach().cpu().clone().contiguous() for name, value in weights.items()}, folder / WEIGHTS
     )
+    if stored:
+        save_file({name: value.contiguous() for name, value in stored.items()}, folder / DEFENSE)
     (folder / CONFIG).write_text(json.dumps({"format": FORMAT, **config}, indent=1) + "\n")
     (folder / LABELS).write_text(json.dumps(list(labels), indent=1, ensure_ascii=False) + "\n")
 

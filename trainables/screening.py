@@ -17,8 +17,9 @@ from typing import Any
 
 from trainables.attacks import ATTACKS
 from trainables.attacks.base import Attack
+from trainables.attacks.plan import AttackPlan
 from trainables.attacks.sharding import Spread
-from trainables.config import AttackPlan, TrialConfig, load_trial
+from trainables.config import TrialConfig, load_trial
 from trainables.errors import ConfigError
 from trainables.method import LENGTH, knobs_marked, length_share
 from trainables.results import AttackResult, TrialResult
@@ -28,7 +29,7 @@ from trainables.stages.judge import make_judges
 from trainables.stages.target import make_target
 from trainables.stages.warnings import trial_warnings
 from trainables.storage.store import Stage, Store
-from trainables.trial import over_identities, run_attack, run_trial
+from trainables.trial import run_attack, run_trial, target_figures
 
 KNOWN = (
     "test_accuracy",
@@ -189,7 +190,7 @@ def _beaten(
         metrics={
             "validation_accuracy": trained.result["validation_accuracy"],
             "train_accuracy": trained.result["train_accuracy"],
-            **over_identities(trained),
+            **target_figures(trained),
             "judge_test_accuracy": judges[0].result["test_accuracy"],
         },
         screening=screening,

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from trainables import __version__
+from trainables.attacks.plan import AttackPlan
 from trainables.attacks.sharding import Spread
-from trainables.config import AttackPlan, TrialConfig
+from trainables.config import TrialConfig
 from trainables.metrics.attack_accuracy import interval95
 from trainables.metrics.strongest import interval_of_maximum, people_found
 from trainables.results import AttackResult, Interval, TrialResult
@@ -18,6 +19,7 @@ from trainables.stages.data import load_data
 from trainables.stages.evaluation import make_evaluation, useless_judge
 from trainables.stages.judge import make_judges
 from trainables.stages.opinion import gather_opinions, judge_figures, measure_judges
+from trainables.stages.optional_metrics import measure_optional
 from trainables.stages.pretrained import DIGESTS, make_pretrained, pretraining_key
 from trainables.stages.prior import make_prior, prior_queries
 from trainables.stages.target import make_target
@@ -73,7 +75,8 @@ def run_trial(
         metrics={
             "validation_accuracy": trained.result["validation_accuracy"],
             "train_accuracy": trained.result["train_accuracy"],
-            **over_identities(trained),
+            **target_figures(trained),
+            **trained.result.get("figures", {}),
             **judge_figures(config, judges, store=store, device=device),
             **headline.metrics,
             **{
@@ -141,7 +144,7 @@ def run_attack(
 
     spread, longer: see `make_attack`.
     """
-    prior = make_prior(config, plan.prior, trained, store=store, device=device, report=report)
+    prior = make_prior(config, plan.prior, trained, store=store, device=device, report=report, plan=plan)
     learnt = make_auxiliary(config, plan, trained, store=store, device=device, report=report)
     attacked = make_attack(
         config,
@@ -158,6 +161,7 @@ def run_attack(
     judges = make_judges(config, store=store, device=device, report=report)
     verdict = make_evaluation(config, trained, attacked, judges[0], store=store, device=device, report=report)
     opinions = gather_opinions(config, judges, attacked, store=store, device=device, report=report)
+    extra = measure_optional(config, judges[0], attacked, store=store, device=device, report=report)
     asked = [made.result["queries"] for made in (learnt, attacked) if made]
     if plan.attack.threat_model != "white-box" and not plan.attack.reports_prior_queries:
         asked.append(prior_queries(config, plan.prior, prior))
@@ -168,6 +172,7 @@ def run_attack(
         metrics={
             **verdict.result["metrics"],
             **opinions.metrics,
+            **extra.metrics,
             **({"queries": sum(queries)} if queries else {}),
         },
         interval=Interval.from_json(verdict.result["interval"]),
@@ -178,19 +183,26 @@ def run_attack(
             **({"prior": prior.seconds} if plan.prior.needs_target else {}),
             **({} if learnt is None else {"auxiliary": learnt.seconds}),
             "attack": attacked.seconds,
-            "judge": verdict.seconds + opinions.seconds,
+            "judge": verdict.seconds + opinions.seconds + extra.seconds,
         },
         history=attacked.result["history"],
         path=str(attacked.path),
-        warnings=stored_prior_warnings(plan.prior.kind, prior, load_data(config).public.pixels),
+        warnings=[
+            *stored_prior_warnings(plan.prior.kind, prior, load_data(config).public.pixels),
+            *extra.warnings,
+        ],
         machines={"prior": prior.machine, "attack": attacked.machine},
     )
 
 
-def over_identities(trained: Stage) -> dict[str, float]:
-    """Return the target's test accuracy as a mean over identities; targets of older stores have none."""
+def target_figures(trained: Stage) -> dict[str, float]:
+    """Return the target's test accuracy as a mean over identities, and its defense's own figures.
+
+    Targets of older stores, and of defenses without figures, have none.
+    """
     name = "test_accuracy_per_identity"
-    return {name: trained.result[name]} if name in trained.result else {}
+    over_identities = {name: trained.result[name]} if name in trained.result else {}
+    return {**over_identities, **trained.result.get("figures", {})}
 
 
 def average(attacks: Sequence[AttackResult]) -> tuple[float, Interval]:

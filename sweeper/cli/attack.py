@@ -169,7 +169,8 @@ def show_attack(result: dict[str, Any]) -> None:
     """Print what each attack reached as a table, and to stderr what to know before believing it."""
     metrics, people = result["metrics"], (result.get("people") or {}).get("attacked")
     table = Table(title=f"Attacks on {result['checkpoint']}", title_justify="left")
-    heads = [metric.short_label.removeprefix("target's ") for metric in column_metrics()]  # of one target
+    columns = column_metrics({name for attack in result["attacks"].values() for name in attack["metrics"]})
+    heads = [metric.short_label.removeprefix("target's ") for metric in columns]  # of one target
     for column in ("attack", "sees", *heads, "time"):
         table.add_column(column)
     for name, attack in result["attacks"].items():
@@ -179,7 +180,7 @@ def show_attack(result: dict[str, Any]) -> None:
         }
         cells = {
             metric.name: _figure(metric, attack["metrics"].get(metric.name), ends.get(metric.name), people)
-            for metric in column_metrics()
+            for metric in columns
         }
         table.add_row(
             name,

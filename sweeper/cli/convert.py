@@ -1,12 +1,20 @@
-"""`sweeper prepare`: published checkpoints as files that hold no code."""
+"""`sweeper prepare`: published checkpoints as files that hold no code, published data sets looked over."""
 
+import dataclasses
 import errno
+import json
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from sweeper.storage.home import Home
 from trainables.errors import ConfigError
+from trainables.storage.strict_yaml import parse_yaml
+
+RECORDS = "datasets"  # in a home: what was prepared
 
 
 def prepare_stylegan2(source: Path, output: Path | None, *, force: bool = False) -> dict[str, Any]:
@@ -68,3 +76,60 @@ def show_stylegan2(written: dict[str, Any]) -> None:
         "In a study:\n"
         f"  prior: {{kind: stylegan2, path: {written['file']}}}  # crop: N shows the middle N pixels only"
     )
+
+
+def prepare_dataset(
+    kind: str, root: Path, home: Home, knobs: Sequence[str] = (), *, partial: bool = False
+) -> dict[str, Any]:
+    """Check the published data set `kind` at `root`, note it in the home; return the note and its "file".
+
+    knobs: ``name=value`` items, values read as YAML. partial: counts may differ from the published ones.
+    Raises `ConfigError` for what is missing, or differs.
+    """
+    from trainables.config import load_method
+    from trainables.datasets.base import Dataset
+    from trainables.datasets.preparation import prepare
+    from trainables.storage.disk import disk_errors
+
+    document: dict[str, Any] = {"kind": kind, "root": os.path.abspath(root)}
+    for item in knobs:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise ConfigError(f"expected knob=value, got {item!r} (-S)")
+        document[name] = parse_yaml(value, f"-S {name}")
+    prepared = prepare(
+        load_method(Dataset, document, f"prepare {kind}"), home.root / ".digests", partial=partial
+    )
+    file = home.root / RECORDS / f"{prepared.name}.json"
+    note = dataclasses.asdict(prepared)
+    with disk_errors(home.root):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        draft = file.with_name(f".{file.name}")
+        draft.write_text(json.dumps(note, indent=1, ensure_ascii=False), encoding="utf-8")
+        os.replace(draft, file)
+    return {**note, "file": str(file)}
+
+
+def show_dataset(note: dict[str, Any]) -> None:
+    """Print what `prepare_dataset` noted, and how a study uses it."""
+    for name, count in note["counts"].items():
+        published = note["published"].get(name, count)
+        beside = f" (published: {published:,})" if published != count else ""
+        click.echo(f"{name}: {count:,}{beside or (' (as published)' if name in note['published'] else '')}")
+    usage, view = note["usage"], note["usage"]["view"]
+    data = {"kind": note["dataset"], "root": note["root"], **note["knobs"]}
+    cut = f"the middle {view['crop']} of {view['of']} pixels" if view["crop"] else "the largest square"
+    click.echo(
+        f"fingerprint: {note['fingerprint']}; labels and hashes: {note['file']}\n"
+        f"cut: {'none, scaled to a square' if view['squeeze'] else cut}\n"
+        "In a study:\n"
+        f"  image_size: {usage['image_size']}\n"
+        f"  private: {_mapping(data)}  # or public\n"
+        f"  target: {{normalization: {usage['normalization']}}}"
+    )
+
+
+def _mapping(words: dict[str, Any]) -> str:
+    """Return a mapping of one line of YAML, without what says nothing."""
+    told = {name: value for name, value in words.items() if value not in (None, False, 1)}
+    return "{" + ", ".join(f"{name}: {value}" for name, value in told.items()) + "}"

@@ -1,7 +1,7 @@
 """A sweep before it runs: the resolved study, how many trials, what they will cost here."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -39,8 +39,13 @@ def show_plan(study: Study, home: Home) -> None:
     from trainables.config import load_trial
     from trainables.stages.data import attacked_identities, load_data
 
-    study = begin(study, home)
-    print(dump_yaml(asdict(study)).rstrip())
+    try:
+        begun = begin(study, home)
+    except ConfigError:  # without its data a study can still be read
+        _show_form(study)
+        raise
+    study = begun
+    _show_form(study)
     available = size(study.domains)
     wide = "endless" if available is None else f"{available} assignments"
     first = 0 if study.search.sampler == "grid" or not study.search.anchors else len(anchors(study.domains))
@@ -71,6 +76,37 @@ def show_plan(study: Study, home: Home) -> None:
         )
     print(f"# {power_text(template, people, seeds)}")
     _show_estimate(study)
+
+
+def _show_form(study: Study) -> None:
+    """Print the study in full, and the published rows that it repeats."""
+    document = asdict(study)
+    if not document["published"]:
+        del document["published"]
+    print(dump_yaml(document).rstrip())
+    for line in published_rows(study.published):
+        print(f"# {line}")
+
+
+def published_rows(queries: Sequence[str]) -> list[str]:
+    """Return the rows that `queries` select, a line each below one for their set-up, with their doubts.
+
+    Raises `ConfigError` for a query that no row meets.
+    """
+    from sweeper.results.comparing.published import doubts, points
+
+    lines = []
+    for query in queries:
+        for record in points(query):
+            lines.append(f"published, {record.trials[0].source}: {record.study}")
+            for row in record.trials:
+                knobs = ", ".join(f"{name} {value}" for name, value in row.params.items())
+                lines.append(
+                    f"  {row.defense}{f' ({knobs})' if knobs else ''}: test accuracy "
+                    f"{row.values['test_accuracy']:.4f}, attack accuracy {row.values['attack_accuracy']:.4f}"
+                )
+            lines += [f"  doubtful: {text}" for text in doubts(record)]
+    return lines
 
 
 def power_text(template: "TrialConfig", people: int, seeds: int) -> str:

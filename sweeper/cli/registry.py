@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from sweeper.study.adaptive_attackers import adaptive_attacker
 from sweeper.study.metrics import ROOT, reconstruction_metrics
 from sweeper.study.presets import Row, preset, preset_files
 from sweeper.study.static_knobs import knobs
@@ -37,7 +38,11 @@ def details(what: str, name: str) -> Row:
         raise ConfigError(
             f"{what} are {', '.join(listed)}; got '{name}'{suggestion(name, listed)} (sweeper list {what})"
         )
-    return {**listed[name], "knobs": _knobs(what, name)}
+    about: Row = {}
+    if what == "defenses":
+        attacker = adaptive_attacker(name)
+        about = {"adaptive_attacker": attacker.text, "adaptive_attack": attacker.runs_here}
+    return {**listed[name], **about, "knobs": _knobs(what, name)}
 
 
 def _library_architecture(name: str) -> Row:
@@ -70,6 +75,12 @@ REGISTRIES = {
     "metrics": "METRICS",
     "analyses": "ANALYSES",
 }
+
+
+def published_datasets() -> dict[str, str]:
+    """Return name -> summary of the data sets that say where they are obtained."""
+    entries = registry_entries(ROOT, "trainables.datasets", "DATASETS")
+    return {name: entry.text("summary") for name, entry in entries.items() if entry.has("obtain")}
 
 
 def _family(package: str, registry: str, *fields: str) -> list[Row]:

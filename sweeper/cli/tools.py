@@ -76,9 +76,54 @@ def attack(
     show_attack(measured)
 
 
-@click.group(epilog="Example: sweeper prepare stylegan2 ffhq.pkl -o ffhq.safetensors")
+class Preparations(click.Group):
+    """What can be prepared: a published checkpoint, or a data set that is read from its published layout."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the help."""
+        from sweeper.cli.registry import published_datasets
+
+        return [*super().list_commands(ctx), *published_datasets()]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command `cmd_name`, None if there is none."""
+        from sweeper.cli.registry import published_datasets
+
+        own = super().get_command(ctx, cmd_name)
+        datasets = {} if own else published_datasets()
+        return dataset_command(cmd_name, datasets[cmd_name]) if cmd_name in datasets else own
+
+
+@click.group(cls=Preparations, epilog="Example: sweeper prepare celeba --root data/celeba")
 def prepare() -> None:
-    """Make files of published ones, once, for studies to use."""
+    """Make files of published ones, once, or check a published data set and note its labels and hashes."""
+
+
+def dataset_command(kind: str, summary: str) -> click.Command:
+    """Return the command that checks the data set `kind`."""
+
+    @click.command(
+        kind, help=f"Check {summary}.", epilog=f"Example: sweeper prepare {kind} --root data/{kind}"
+    )
+    @click.option("--root", required=True, type=UserPath(path_type=Path), help="The folder of the data set.")
+    @click.option("-S", "knobs", metavar="KNOB=VALUE", multiple=True, help="A knob, as in a study.")
+    @click.option("--partial", is_flag=True, help="A part of it is meant: other counts are no error.")
+    @click.option("-f", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+    @home_option
+    def command(
+        root: Path, knobs: tuple[str, ...], partial: bool, form: Literal["table", "json"], home: str | None
+    ) -> None:
+        from sweeper.cli.convert import prepare_dataset, show_dataset
+        from sweeper.storage.home import open_home
+
+        click.echo(f"reading {root}", err=True)
+        note = prepare_dataset(kind, root, open_home(home), knobs, partial=partial)
+        if form == "json":
+            click.echo(json.dumps(note, indent=1))
+            return
+        show_dataset(note)
+
+    return command
 
 
 @prepare.command("stylegan2", epilog="Example: sweeper prepare stylegan2 ffhq.pkl -o ffhq.safetensors")

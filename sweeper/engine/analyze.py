@@ -18,7 +18,8 @@ from trainables.errors import ConfigError
 
 if TYPE_CHECKING:
     from trainables.analyses.base import Analysis, TrainingAnalysis
-    from trainables.config import AttackPlan, TrialConfig
+    from trainables.attacks.plan import AttackPlan
+    from trainables.config import TrialConfig
     from trainables.storage.store import Stage, Store
 
 
@@ -252,7 +253,7 @@ def _attacked(target: Target, name: str, plan: "AttackPlan", report: "_Shown") -
         return attacked
     config, trained, store, device = target.config, target.trained, target.store, _device()
     assert trained is not None, "an attacked target is found before any is looked at"
-    prior = make_prior(config, plan.prior, trained, store=store, device=device, report=report)
+    prior = make_prior(config, plan.prior, trained, store=store, device=device, report=report, plan=plan)
     learnt = make_auxiliary(config, plan, trained, store=store, device=device, report=report)
     return make_attack(config, plan, trained, prior, learnt, store=store, device=device, report=report)
 

@@ -13,7 +13,8 @@ def variants(study: Study) -> list[dict[str, Any]]:
     """Return the trials at the ends of the study's space, and the published ones in between, as documents."""
     from search_spaces.space import anchors, decode
 
-    return [study.document(decode(study.domains, raw)) for raw in anchors(study.domains)]
+    starts = (decode(study.domains, raw) for raw in anchors(study.domains))
+    return [study.document(assignment) for assignment in starts if study.offers(assignment)]
 
 
 def calibrate(study: Study, allotment: TrialResources) -> dict[str, Duration]:

@@ -157,13 +157,17 @@ def check_data(study: Study) -> list[str]:
     Such are missing ones, too few, equal in two parts, both private and public, or pre-trained on. The same
     for a file of pre-trained weights that does not fit the architecture, and a judge that cannot be used.
     """
+    from sweeper.engine.calibration import variants
     from trainables.config import load_trial
+    from trainables.defenses import DEFENSES
     from trainables.pretraining.checkpoint import FromCheckpoint
     from trainables.stages.data import data_warnings, load_data
     from trainables.stages.judge import check_judges
     from trainables.stages.warnings import batch_warnings
 
     config = load_trial(study.trial)
+    for kind in dict.fromkeys(document["defense"]["kind"] for document in variants(study)):
+        DEFENSES[kind]().check_installed()
     if isinstance(config.pretraining, FromCheckpoint):
         config.pretraining.read(config.target.architecture, config.image_size)
     check_judges(config)

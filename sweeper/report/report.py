@@ -115,6 +115,7 @@ def _study(
     cards = _cards(done, best) if images else []
     carded = {card["trial"].number for card in cards}
     own = f"var(--c{(number + 1) % 8})"
+    unknowing = [(trial, formatting.non_adaptive(record, trial)) for trial in done]
 
     def colour(trial: TrialRecord) -> str:
         return f"var(--c{colours[formatting.family(trial)] % 8})" if colours else own
@@ -141,6 +142,7 @@ def _study(
         "judges": formatting.judges(record),
         "verified": VERIFIED not in record.objectives and any(VERIFIED in trial.metrics for trial in best),
         "searched": formatting.searched(record),
+        "non_adaptive": {trial.number: text for trial, text in unknowing if text},
         "behind": [trial.number for trial in formatting.behind(record)],
         "missed": formatting.missed(record.trials),
         "infeasible": [trial for trial in done if trial.feasible is False],

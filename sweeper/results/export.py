@@ -35,6 +35,7 @@ def export(home: Home, name: str, number: int, folder: Path, *, replicate: int |
 
     from trainables.config import load_trial
     from trainables.released import load_released, write_released
+    from trainables.stages.target import load_defense
     from trainables.storage.store import to_json
 
     records = study_records(home, name, history=False)
@@ -73,7 +74,8 @@ def export(home: Home, name: str, number: int, folder: Path, *, replicate: int |
         "written_by": __version__,
     }
     state = torch.load(weights, map_location="cpu", weights_only=True)
-    point = measured_threshold(config, state, labels)
+    stored = load_defense(weights.parent) if config.defense.changes_answers else {}
+    point = measured_threshold(config, state, labels, stored)
     if point is not None:
         about["operating_point"] = point.to_json()
     with disk_errors(folder):
@@ -82,6 +84,7 @@ def export(home: Home, name: str, number: int, folder: Path, *, replicate: int |
             weights=state,
             labels=labels,
             config=about,
+            stored=stored,
         )
         text = card(
             records,
@@ -99,7 +102,10 @@ def export(home: Home, name: str, number: int, folder: Path, *, replicate: int |
 
 
 def measured_threshold(
-    config: "TrialConfig", state: dict[str, "Tensor"], labels: tuple[str, ...]
+    config: "TrialConfig",
+    state: dict[str, "Tensor"],
+    labels: tuple[str, ...],
+    stored: dict[str, "Tensor"] | None = None,
 ) -> "OperatingPoint | None":
     """Return the score from which the target's answer counts; None where its data are not as they were."""
     from trainables.operating_point import operating_point
@@ -114,7 +120,8 @@ def measured_threshold(
         return None
     classifier = new_target(config, len(labels))
     classifier.load_state_dict(state)
-    return operating_point(classifier, data.split.test, data.public)
+    shield = config.defense.shield(stored) if stored else None
+    return operating_point(classifier, data.split.test, data.public, shield=shield)
 
 
 def trained_labels(config: "TrialConfig", folder: Path) -> tuple[str, ...]:

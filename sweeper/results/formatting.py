@@ -8,8 +8,11 @@ from typing import Any
 from sweeper.results.controls.remedies import remedies
 from sweeper.results.record_types import StudyRecords
 from sweeper.results.trial_record import Ends, TrialRecord
+from sweeper.study.adaptive_attackers import attacks_of
+from sweeper.study.adaptive_attackers import non_adaptive as missing_attacker
 from sweeper.study.metrics import SHARE, find_metric
 from trainables.results import count_behind, upper_bound
+from trainables.storage.documents import merge
 
 _SYMBOLS = {"lambda_x": "λx", "lambda_y": "λy", "beta": "β", "alpha": "α"}
 
@@ -163,6 +166,20 @@ def freeze_point(trial: TrialRecord) -> str:
 def undefended(trial: TrialRecord) -> bool:
     """Return whether nothing protects this trial: no defense and nothing frozen."""
     return family(trial) == "none" and freeze_point(trial) == "none"
+
+
+def non_adaptive(records: StudyRecords, trial: TrialRecord, config: Mapping[str, Any] | None = None) -> str:
+    """Return who should have attacked a defended trial and did not; "" if all did, or it is not known.
+
+    config: the trial's whole document, which otherwise follows from that of the study.
+    """
+    document = config or (records.definition or {}).get("trial")
+    if not document:
+        return ""
+    attacks = attacks_of(document if config else merge(dict(document), dict(trial.params)))
+    if trial.confirmed and records.confirmed:
+        attacks += records.confirmed.attacks or []
+    return missing_attacker(family(trial), freeze_point(trial), attacks)
 
 
 def reference(trials: Iterable[TrialRecord], objectives: Mapping[str, str]) -> TrialRecord | None:

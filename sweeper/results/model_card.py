@@ -1,10 +1,11 @@
 """The model card of an exported target: all that was measured, in Markdown."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sweeper.results import formatting
+from sweeper.results.controls.against_undefended import against
 from sweeper.results.machines import STAGES, Machines, machines_text
 from sweeper.results.panels.show import sentences
 from sweeper.results.people import recovered, spelled, worst_off
@@ -63,10 +64,10 @@ def card(
         "",
         "## What leaks, as far as measured",
         "",
-        " ".join([*map(_explained, _searched()), f"Ranges are 95 % intervals{_held(records)}."]),
+        " ".join([*map(_explained, _searched(trial)), f"Ranges are 95 % intervals{_held(records)}."]),
         "",
         *_table(
-            ["attack", "sees", *(metric.short_label for metric in _columns())],
+            ["attack", "sees", *(metric.short_label for metric in _columns(trial))],
             _attacks(trial, config),
         ),
         "",
@@ -108,13 +109,16 @@ def _threshold(point: "OperatingPoint | None") -> str:
     )
 
 
-def _columns() -> list[TrialMetric]:
-    return [*column_metrics(), trial_metrics()["queries"]]
+def _columns(trial: TrialRecord) -> list[TrialMetric]:
+    """Return the metrics that the card has of the trial's attacks."""
+    measured = {name.rpartition(".")[2] for name in trial.metrics}
+    return [*column_metrics(measured), trial_metrics()["queries"]]
 
 
-def _searched() -> list[TrialMetric]:
-    """Return the metrics of attacks that a study may search for: those that a reader must understand."""
-    return [trial_metrics()["attack_accuracy"], *(metric for metric in column_metrics() if metric.objective)]
+def _searched(trial: TrialRecord) -> list[TrialMetric]:
+    """Return the metrics of attacks that a study may search for or asks for: a reader must know them."""
+    columns = [metric for metric in _columns(trial)[:-1] if metric.objective or metric.optional]
+    return [trial_metrics()["attack_accuracy"], *columns]
 
 
 def _explained(metric: TrialMetric) -> str:
@@ -153,20 +157,22 @@ def _undefended(records: StudyRecords, trial: TrialRecord) -> TrialRecord | None
 
 def _attacks(trial: TrialRecord, config: Mapping[str, Any]) -> list[list[str]]:
     """Return a row for each attack of the search, and of the confirmation if it had others."""
-    people = formatting.attacked(trial)
+    people, columns = formatting.attacked(trial), _columns(trial)
     if trial.attacks:
-        rows = [_row(name, figures, people) for name, figures in trial.attacks.items()]
+        rows = [_row(name, figures, people, columns) for name, figures in trial.attacks.items()]
     else:
         name = config["attack"][0]["attack"]["kind"] if config.get("attack") else "attack"
         ends = (trial.interval.get("attack_accuracy"), trial.interval.get(VERIFIED))
-        rows = [_cells(name, "", trial.metrics, *ends, people)]
+        rows = [_cells(name, "", trial.metrics, *ends, people, columns)]
     fresh = trial.confirmed.attacks if trial.confirmed else None
-    return rows + [_row(f"{name}, fresh seeds", figures, people) for name, figures in (fresh or {}).items()]
+    return rows + [
+        _row(f"{name}, fresh seeds", figures, people, columns) for name, figures in (fresh or {}).items()
+    ]
 
 
-def _row(name: str, figures: AttackFigures, people: int | None) -> list[str]:
+def _row(name: str, figures: AttackFigures, people: int | None, columns: Sequence[TrialMetric]) -> list[str]:
     ends = (figures.get("interval"), figures.get("verified"))
-    return _cells(name, figures.get("threat_model") or "", figures["metrics"], *ends, people)
+    return _cells(name, figures.get("threat_model") or "", figures["metrics"], *ends, people, columns)
 
 
 def _cells(
@@ -176,6 +182,7 @@ def _cells(
     ends: Ends | None,
     verified: Ends | None,
     people: int | None,
+    columns: Sequence[TrialMetric],
 ) -> list[str]:
     known = {"attack_accuracy_top1": ends, VERIFIED: verified}
     return [
@@ -183,7 +190,7 @@ def _cells(
         sees,
         *(
             formatting.ranged(metric.name, reached.get(metric.name), known.get(metric.name), people)
-            for metric in _columns()
+            for metric in columns
         ),
     ]
 
@@ -214,6 +221,14 @@ def _remarks(
             f"Undefended, trial {plain.number} of the same study: attack accuracy "
             f"{_shown('attack_accuracy', plain)}, test accuracy {_shown('test_accuracy', plain)}."
         )
+    compared = against(plain, trial)
+    if compared is not None:
+        times = compared.training_time_ratio
+        remarks.append(
+            f"Fall of attack accuracy over fall of test accuracy against that one (the literature's Δ): "
+            f"{compared.delta_text}"
+            + ("." if times is None else f"; its training took {times:.2f} times as long, as measured.")
+        )
     if "attack_accuracy" in released.values:
         remarks.append(f"These very weights: attack accuracy {_shown('attack_accuracy', released)}.")
     fresh = trial.confirmed
@@ -233,7 +248,8 @@ def _remarks(
             "Measured once. Of many trials it looked good, so these figures are likely to be a little too "
             "good; `sweeper confirm` measures it again."
         )
-    return [*remarks, *(f"**{text}.**" for text in trial.warnings)]
+    missing = formatting.non_adaptive(records, trial, config)
+    return [*remarks, *(f"**{text}.**" for text in (*trial.warnings, *([missing] if missing else [])))]
 
 
 def _people(trial: TrialRecord, names: bool) -> list[str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from sweeper.results.controls.against_undefended import with_ratios
 from sweeper.results.controls.assessment import assessed
 from sweeper.results.one_data import check_one_data
 from sweeper.results.record_types import StudyRecords
@@ -110,7 +111,7 @@ def study_records(home: Home, name: str, *, history: bool = True) -> StudyRecord
     records = with_seed_noise(records, notes.get(NOISE))
     deviation = None if records.seed_noise is None else records.seed_noise.for_draws.probit
     controls = assessed(records.controls, deviation)
-    return replace(records, controls=controls, people=recovered(records.members))
+    return with_ratios(replace(records, controls=controls, people=recovered(records.members)))
 
 
 def check_exists(home: Home, name: str) -> None:

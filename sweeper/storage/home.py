@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 
 from sweeper.storage.databases import check_storage, sqlite_url, storage_errors, write_ahead
 from trainables.errors import ConfigError, DiskError
+from trainables.storage.cache_folder import use_folder
 from trainables.storage.store import Store
 
 
@@ -25,7 +26,8 @@ class Home:
     """The folder of everything that sweeps leave behind; `root` is absolute.
 
     ``optuna.db`` (the studies, the only truth), ``mlflow.db`` and ``mlartifacts/`` (a view of them),
-    ``store/`` (finished stages), ``studies/<name>/`` (study file, histories, report, lock).
+    ``store/`` (finished stages), ``cache/`` (pixels of large data sets, see `pixel_cache`), ``datasets/``
+    (notes of `sweeper prepare`), ``studies/<name>/`` (study file, histories, report, lock).
     """
 
     root: Path
@@ -143,4 +145,6 @@ def _read(note: Path) -> dict[str, Any]:
 def open_home(root: str | Path | None = None) -> Home:
     """Return the home at `root`, else at SWEEPER_HOME, else at ``./sweeps``. Nothing is created."""
     chosen = root or os.environ.get("SWEEPER_HOME") or "sweeps"
-    return Home(Path(chosen).expanduser().resolve())
+    home = Home(Path(chosen).expanduser().resolve())
+    use_folder(home.root / "cache")
+    return home

@@ -112,9 +112,12 @@ def check_study(study: Study) -> None:
     """Raise `ConfigError` unless the template, the space and every path in it hold together.
 
     The anchors and some random draws are merged into the template and read as trials, so that a path that no
-    trial has, or a value that no trial takes, is found before any training.
+    trial has, or a value that no trial takes, is found before any training. A defense of the space that the
+    target does not take is not tried, so that it is no mistake while others are left.
     """
     _check_controls(study)
+    left_out: list[ConfigError] = []
+    taken = False
     for assignment in _draws(study):
         try:
             config = _trial(study, assignment)
@@ -124,7 +127,24 @@ def check_study(study: Study) -> None:
                 shortened(config, study.search.screening_share)
         except ConfigError as error:
             shown = ", ".join(f"{path}={value}" for path, value in assignment.items())
-            raise ConfigError(f"{error}, in the trial with {shown}") from None
+            mistake = ConfigError(f"{error}, in the trial with {shown}")
+            if not _is_left_out(study, assignment):
+                raise mistake from None
+            left_out.append(mistake)
+        else:
+            taken = True
+    if left_out and not taken:
+        raise left_out[0]
+
+
+def _is_left_out(study: Study, assignment: dict[str, Any]) -> bool:
+    """Return whether the space's defense is one that the search leaves out of this trial."""
+    from trainables.defenses import DEFENSES
+
+    try:
+        return assignment.get("defense.kind") in DEFENSES and not study.offers(assignment)
+    except ConfigError:
+        return False
 
 
 def known_warnings(study: Study) -> list[str]:

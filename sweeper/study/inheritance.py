@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from sweeper.study.presets import preset_files
+from sweeper.study.presets import find_preset, preset_files
 from trainables.errors import ConfigError
 from trainables.storage.documents import expand_home, read_yaml, suggestion
 
@@ -50,8 +50,9 @@ def _parent(reference: Any, path: Path) -> Path:
     """Return the file that ``extends: reference`` in `path` names."""
     presets = preset_files()
     if isinstance(reference, str) and reference:
-        if reference in presets:
-            return presets[reference]
+        known = find_preset(reference)
+        if known is not None:
+            return known
         if (path.parent / expand_home(reference)).is_file():
             return path.parent / expand_home(reference)
     raise ConfigError(

@@ -6,7 +6,7 @@ imports torch. The others are described here in the same form.
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -38,6 +38,7 @@ class TrialMetric:
         explanation: a clause for the model card that says what is measured.
         objective: whether a study may search for it, or limit it.
         auxiliary: whether it only helps to read other figures; then it is no column of its own.
+        optional: whether only trials that name it under ``metrics`` have it.
         reconstruction: whether it is measured on the reconstructions of one attack.
     """
 
@@ -53,6 +54,7 @@ class TrialMetric:
     explanation: str = ""
     objective: bool = False
     auxiliary: bool = False
+    optional: bool = False
     reconstruction: bool = False
 
     def __post_init__(self) -> None:
@@ -72,7 +74,6 @@ def _accuracy(name: str, summary: str, **more: Any) -> TrialMetric:
     )
 
 
-# The Δ ratio of the literature is not among them: it has no bound and grows for targets that cost nothing.
 OF_TARGETS = (
     _accuracy("test_accuracy", "share of private test images classified correctly", objective=True),
     _accuracy(
@@ -134,6 +135,28 @@ OF_WORK = (
         objective=True,
     ),
 )
+# Of a defended trial beside the undefended one, once both are there. No objectives: the ratio of the
+# literature has no bound, and grows for targets that cost nothing.
+OF_PAIRS = (
+    TrialMetric(
+        name="delta_ratio",
+        summary="fall of attack accuracy over fall of test accuracy, against the undefended target",
+        source="Ho et al., CVPR 2024 (TL-DMI)",
+        direction="maximize",
+        low=None,
+        high=None,
+        unit="ratio",
+        label="Δ ratio",
+    ),
+    TrialMetric(
+        name="training_time_ratio",
+        summary="seconds of training over those of the undefended target, as measured",
+        direction="minimize",
+        low=0.0,
+        high=None,
+        unit="ratio",
+    ),
+)
 
 
 @functools.cache
@@ -148,7 +171,10 @@ def trial_metrics() -> Mapping[str, TrialMetric]:
     attack = dataclasses.replace(
         top1, name="attack_accuracy", label="attack accuracy", objective=True, reconstruction=False
     )
-    return {metric.name: metric for metric in (*OF_TARGETS, attack, *measured.values(), *OF_JUDGES, *OF_WORK)}
+    return {
+        metric.name: metric
+        for metric in (*OF_TARGETS, attack, *measured.values(), *OF_JUDGES, *OF_WORK, *OF_PAIRS)
+    }
 
 
 @functools.cache
@@ -185,6 +211,10 @@ def objective_metrics() -> dict[str, TrialMetric]:
     return {name: metric for name, metric in trial_metrics().items() if metric.objective}
 
 
-def column_metrics() -> list[TrialMetric]:
-    """Return the metrics that a table of attacks has a column for."""
-    return [metric for metric in reconstruction_metrics().values() if not metric.auxiliary]
+def column_metrics(measured: Collection[str] = ()) -> list[TrialMetric]:
+    """Return the metrics that a table of attacks has a column for; optional ones if they are `measured`."""
+    return [
+        metric
+        for metric in reconstruction_metrics().values()
+        if not metric.auxiliary and (metric.name in measured or not metric.optional)
+    ]

@@ -10,16 +10,28 @@ PRESETS = Path(__file__).parent / "presets"
 
 
 def preset_files() -> dict[str, Path]:
-    """Return each preset's file by the name that refers to it: ``quickstart``, or ``folder/name``."""
-    return {_name(path): path for path in sorted(PRESETS.rglob("*.yaml"))}
+    """Return each preset's file by the name that refers to it: ``quickstart``, or ``folder/name``.
+
+    Files that start with an underscore are no studies: what others share by extending them.
+    """
+    paths = (path for path in sorted(PRESETS.rglob("*.yaml")) if not path.name.startswith("_"))
+    return {_name(path): path for path in paths}
+
+
+def find_preset(reference: str) -> Path | None:
+    """Return the file of a preset by its name, with or without its folder; None if there is none."""
+    presets = preset_files()
+    named = [path for path in presets.values() if path.stem == reference]
+    return presets.get(reference) or (named[0] if len(named) == 1 else None)
 
 
 def find_study(reference: str) -> Path:
     """Return the file of a study; raise `ConfigError` naming the nearest presets if there is none."""
     path = Path(expand_home(reference))
     presets = preset_files()
-    if reference in presets:
-        return presets[reference]
+    known = find_preset(reference)
+    if known is not None:
+        return known
     if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
         if path.is_dir():
             raise ConfigError(f"expected a study file, got the folder {path}")
@@ -32,7 +44,7 @@ def find_study(reference: str) -> Path:
         return path
     raise ConfigError(
         f"study must be a YAML file or one of the presets {', '.join(presets)}; "
-        f"got '{reference}'{suggestion(reference, presets)}"
+        f"got '{reference}'{suggestion(reference, [*presets, *(p.stem for p in presets.values())])}"
     )
 
 

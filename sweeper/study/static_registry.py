@@ -45,6 +45,10 @@ class Entry:
             raise self._lacks(field, "a constant")
         return value
 
+    def has(self, field: str) -> bool:
+        """Return whether `field` is a constant in the text of this class or instance, or of a base."""
+        return self._constant(field) is not _UNKNOWN
+
     def _lacks(self, field: str, form: str) -> ConfigError:
         name = f" of {self.node.id}" if isinstance(self.node, ast.Name) else ""
         return ConfigError(f"{self.module}: expected '{field}'{name} as {form} in the text of its file")

@@ -101,6 +101,8 @@ class Study(_Strict):
     trial on the front keeps, as ``test_accuracy >= 0.8``; samplers avoid what misses them.
     controls: what the study's figures are held against, see ``trainables.controls``: true for all, false for
     none, or a mapping of their knobs. They change no trial, so they may change while a study lives.
+    published: rows of papers that the study repeats, as queries of ``sweeper compare --published``; a plan
+    shows them. They change nothing.
     """
 
     name: str
@@ -112,6 +114,7 @@ class Study(_Strict):
     resources: Resources = dataclasses.field(default_factory=Resources)
     tracking: Tracking = dataclasses.field(default_factory=Tracking)
     controls: bool | dict[str, Any] = True
+    published: list[str] = dataclasses.field(default_factory=list)
 
     @functools.cached_property
     def domains(self) -> Mapping[str, Any]:
@@ -208,8 +211,8 @@ class Study(_Strict):
 
     def offers(self, assignment: Mapping[str, Any]) -> bool:
         """Return whether `assignment` is one to try: a defense without effect is `none` by another name."""
-        from trainables.stages.effect import is_active
         from trainables.storage.documents import merge
+        from trainables.training.effect import is_active
 
         trial = merge(self.trial, dict(assignment))
         target, defense = trial.get("target", {}), trial.get("defense", {})

@@ -8,6 +8,7 @@ from torch import nn
 
 from trainables.architectures.base import Classifier
 from trainables.attacks import ATTACKS
+from trainables.errors import ConfigError
 from trainables.oracle import observe
 from trainables.priors import PRIORS
 from trainables.priors.base import PriorNetworks
@@ -60,3 +61,19 @@ def test_an_attack_runs_and_its_images_are_the_priors(name, prior, networks):
     with torch.no_grad():
         images = prior_networks.generator(made.latents.flatten(0, 1)) * 255
     assert (images - made.images.flatten(0, 1).float()).abs().max() <= 0.51
+
+
+@pytest.mark.parametrize("prior", ONCE)
+def test_an_attack_that_tunes_the_prior_takes_every_gan(prior, networks):
+    prior_networks, attack = networks[prior], small("ppdg_gmi")
+    learnt = attack.auxiliary.make(None, public(), run=Run(seed=0))
+    work = (target(prior_networks), prior_networks, IDENTITIES)
+    if prior == "eigenfaces":  # no GAN: nothing in it learns
+        with pytest.raises(ConfigError, match=r"'ppdg_gmi' expects a GAN .* got Portraits and Typicality"):
+            attack.invert(*work, run=Run(seed=0), auxiliary=learnt)
+        return
+    made = attack.invert(*work, run=Run(seed=0), auxiliary=learnt)
+    assert made.images.shape == (3, 2, 3, SIZE, SIZE) and torch.isfinite(made.latents).all()
+    with torch.no_grad():
+        images = prior_networks.generator(made.latents.flatten(0, 1)) * 255
+    assert (images - made.images.flatten(0, 1).float()).abs().max() > 0.51  # of a tuned copy

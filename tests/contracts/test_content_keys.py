@@ -34,6 +34,8 @@ PRIOR_OF = {
     "if_gmi": "stylegan2",
     "mirror": "stylegan2",
     "mirror_blackbox": "stylegan2",
+    "ppdg_ppa": "stylegan2",
+    "smile": "stylegan2",
     "plg": "plg",
     "lokt": "lokt",
 }

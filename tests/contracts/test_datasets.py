@@ -1,8 +1,7 @@
-"""What every data set must do: three identities of four pictures, by its defaults or by `EXAMPLES`."""
+"""What every data set must do, on a tree that the test writes: mostly three identities of four pictures."""
 
 import dataclasses
 import pickle
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,14 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from knob_datasets import outcome_of_equal_images
 from picture_folders import write_people
+from published_trees import TREES
 from pydantic import TypeAdapter
 
 from trainables.datasets import DATASETS
 from trainables.datasets.base import Dataset
-from trainables.datasets.overlap import check_disjoint, check_parts
-from trainables.datasets.split import split
+from trainables.datasets.overlap import check_disjoint
 from trainables.errors import ConfigError
 from trainables.method import LATER, knobs_marked
 from trainables.storage.content import with_content
@@ -31,17 +31,26 @@ def written(root: Path) -> str:
 EXAMPLES: dict[str, Callable[[Path], dict[str, object]]] = {
     "synthetic_faces": lambda folder: {"population": "private", "identities": 3, "images_per_identity": 4},
     "image_folder": lambda folder: {"root": written(folder)},
+    **{kind: (lambda folder, tree=tree: {"root": str(tree(folder))}) for kind, tree in TREES.items()},
+    "afhq": lambda folder: {"root": str(TREES["afhq"](folder)), "animal": "all"},
 }
+# Images of each class, in label order, where they are not three times four.
+COUNTS = {"ffhq": [12], "cifar10": [4] * 5, "mnist": [4] * 5, "fashion_mnist": [4] * 5}
 
 
-def parts_are_checked(data: Dataset) -> object:
-    """Return what is said of pictures that two people share; the second has one of the first's."""
-    root = Path(data.root)  # type: ignore[attr-defined]
-    shutil.copy(root / "a" / "0.png", root / "b" / "same.png")
+@pytest.fixture(autouse=True)
+def few_private_people(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make three of the four people in the tree of CelebA private, as 1,000 of its 10,177 are."""
+    monkeypatch.setattr("trainables.datasets.celeba.PEOPLE", 3)
+
+
+def outcome(data: Dataset) -> object:
+    """Return what was loaded: names, how many images, and the sum of their pixels; or that it was refused."""
     try:
-        return check_parts(split(data.load(32)), allow=data.allow_duplicates)
+        images = data.load(32)
     except ConfigError:
         return "refused"
+    return images.names, len(images), images.pixels.sum().item()
 
 
 def names_are_compared(data: Dataset) -> object:
@@ -62,11 +71,24 @@ AWAY: dict[str, dict[str, tuple[Any, Callable[[Dataset], object]]]] = {
         "crop": (20, lambda data: data.load(32).pixels.sum()),
         "limit": (2, lambda data: data.load(32).names),
         "fit": ("pad", lambda data: data.load(32).pixels.sum()),
-        "allow_duplicates": (True, parts_are_checked),
+        "allow_duplicates": (True, outcome_of_equal_images),
         "anonymous_names": (True, names_are_compared),
     },
 }
-ELSEWHERE = {"root"}  # where the data lie, not what they are
+SHARED = {
+    "limit": (1, outcome),
+    "allow_duplicates": (True, outcome_of_equal_images),
+    "least_images": (5, outcome),
+}
+AWAY |= {
+    "celeba": {"part": ("public", outcome), "protocol": ("vmi", outcome)},
+    "facescrub": {"protocol": ("gmi", outcome)},
+    "ffhq": {"protocol": ("ppa", outcome)},
+    "vggface2": {"part": ("test", outcome)},
+    "afhq": {"animal": ("cat", outcome)},
+    **{kind: {"part": ("public", outcome)} for kind in ("cifar10", "mnist", "fashion_mnist")},
+}
+ELSEWHERE = {"root", "lists"}  # where the data lie, not what they are
 
 
 @pytest.fixture(params=sorted(DATASETS))
@@ -92,11 +114,13 @@ def test_knobs_are_frozen_and_survive_yaml_and_pickle(data: Dataset) -> None:
 @pytest.mark.parametrize("size", [32, 40, 50])
 def test_images_are_whole(data: Dataset, size: int) -> None:
     images = data.load(size)
-    assert images.pixels.shape == (12, 3, size, size) and images.pixels.dtype == torch.uint8
-    assert images.labels.dtype == torch.int64 and images.labels.bincount().tolist() == [4, 4, 4]
-    assert images.classes == 3 == len(set(images.names))
-    assert len(set(images.files)) == len(images) == 12
-    assert images.reserved is None or images.reserved.shape == (12,)
+    counts = COUNTS.get(data.kind, [4, 4, 4])
+    count = sum(counts)
+    assert images.pixels.shape == (count, 3, size, size) and images.pixels.dtype == torch.uint8
+    assert images.labels.dtype == torch.int64 and images.labels.bincount().tolist() == counts
+    assert images.classes == len(counts) == len(set(images.names))
+    assert len(set(images.files)) == len(images) == count
+    assert images.reserved is None or images.reserved.shape == (count,)
 
 
 def test_loading_twice_gives_the_same(data: Dataset) -> None:
@@ -111,9 +135,12 @@ def test_pictures_differ(data: Dataset) -> None:
 
 def test_selecting_keeps_the_meaning_of_labels(data: Dataset) -> None:
     images = data.load(32)
-    part = images.select(images.labels == 1)
-    assert part.names == images.names and set(part.labels.tolist()) == {1}
-    assert part.files == images.files[4:8] and torch.equal(part.pixels, images.pixels[4:8])
+    label = images.classes - 1
+    rows = [row for row, own in enumerate(images.labels.tolist()) if own == label]
+    part = images.select(images.labels == label)
+    assert part.names == images.names and set(part.labels.tolist()) == {label}
+    assert part.files == tuple(images.files[row] for row in rows)
+    assert torch.equal(part.pixels, torch.stack([images.pixels[row] for row in rows]))
 
 
 def test_every_knob_shows_in_what_is_done(data: Dataset) -> None:
@@ -125,7 +152,8 @@ def test_every_knob_shows_in_what_is_done(data: Dataset) -> None:
             value + 1 if isinstance(value, int) else value,
             lambda data: data.load(32).pixels.float().sum(),
         )
-        away, effect = AWAY.get(data.kind, {}).get(field.name, plain)
+        own = AWAY.get(data.kind, {})
+        away, effect = own.get(field.name) or SHARED.get(field.name, plain)
         assert away != value, f"say in AWAY what {field.name} of {data.kind} may be"
         other = dataclasses.replace(data, **{field.name: away})  # type: ignore[type-var]
         assert effect(other) != effect(data), field.name

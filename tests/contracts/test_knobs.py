@@ -15,6 +15,7 @@ from torch import Tensor
 
 from trainables.analyses import ANALYSES
 from trainables.attacks import ATTACKS
+from trainables.attacks.adversarial_tuning import PublicImages
 from trainables.attacks.distillation import Distillation
 from trainables.datasets import DATASETS
 from trainables.defenses import DEFENSES
@@ -28,7 +29,7 @@ from trainables.training.classifier import Target
 FAMILIES: dict[str, dict[str, Any]] = {
     "analyses": ANALYSES,
     "attacks": ATTACKS,
-    "auxiliaries": {"distillation": Distillation},
+    "auxiliaries": {"distillation": Distillation, "public_images": PublicImages},
     "datasets": DATASETS,
     "defenses": DEFENSES,
     "judges": JUDGES,

@@ -8,7 +8,7 @@ from small_attacks import small
 from small_priors import SMALL, public, victim
 
 from trainables.attacks import ATTACKS
-from trainables.config import AttackPlan
+from trainables.attacks.plan import AttackPlan
 from trainables.errors import ConfigError
 from trainables.oracle import LabelOracle, ScoreOracle
 from trainables.priors import PRIORS

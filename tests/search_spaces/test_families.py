@@ -1,13 +1,19 @@
 """What every registered space promises, and what the published settings ask of each."""
 
+import random
+
 import pytest
 
 from search_spaces import SPACES
 from search_spaces.bido import COCO, HSIC
-from search_spaces.grids import HSIC_PAIRS, MID_BETAS
+from search_spaces.defenses import BRANCHES, EXTRA
+from search_spaces.dp_sgd import PRIVATE
+from search_spaces.grids import HSIC_PAIRS, MID_BETAS, SSD_EPSILONS
 from search_spaces.mid import BOTTLENECK
 from search_spaces.parse import parse
-from search_spaces.space import anchors, decode, describe, grid, size
+from search_spaces.space import anchors, at_random, decode, describe, grid, size
+from search_spaces.ssd import SHIELDED
+from search_spaces.trap_mid import TRAPDOORS
 
 POINTS = ("none", "block1", "block2", "block3", "block4", "block5")
 UNDEFENDED = {"defense.kind": "none"}
@@ -26,10 +32,23 @@ def test_every_space_says_what_it_is_and_starts_with_anchors(name):
         assert len(list(grid(space))) == size(space)
 
 
-@pytest.mark.parametrize("name", ["bido", "mid", "defenses", "mid_grid"])
+@pytest.mark.parametrize("name", [name for name in SPACES if name != "freeze_depth"])
 def test_the_first_anchor_is_undefended(name):
     space = SPACES[name].make(POINTS)
     assert decode(space, anchors(space)[0]) == UNDEFENDED
+
+
+def test_the_space_of_stored_studies_stays_as_it_is():
+    """A study goes on only with the branches that it began with."""
+    assert list(SPACES["defenses"].make(POINTS)["defense"].branches) == ["none", "bido_hsic", "mid"]
+
+
+def test_all_defenses_are_searched_at_every_freeze_point():
+    space = parse(["freeze_depth", "all_defenses"], POINTS)
+    dice = random.Random(0)
+    drawn = [decode(space, at_random(space, dice)) for _ in range(3000)]
+    pairs = {(assignment["defense.kind"], assignment["target.freeze_point"]) for assignment in drawn}
+    assert pairs == {(kind, point) for kind in BRANCHES if kind not in EXTRA for point in POINTS}
 
 
 def test_anchors_of_the_combined_space():
@@ -41,7 +60,14 @@ def test_anchors_of_the_combined_space():
         "defense.lambda_y": 0.5,
     }
     mid = {"defense.kind": "mid", "defense.beta": 0.01}
-    assert [decode(space, anchor) for anchor in anchors(space)] == [
+    started = [decode(space, anchor) for anchor in anchors(space)]
+    whole = parse(["freeze_depth", "all_defenses"], POINTS)
+    every = [decode(whole, anchor) for anchor in anchors(whole)]
+    kinds = [anchor["defense.kind"] for anchor in every]
+    offered = [kind for kind in BRANCHES if kind not in EXTRA]
+    assert kinds[3 : 2 + len(offered)] == offered[1:]  # each defense once, at its published setting
+    assert set(EXTRA) <= SPACES.keys()  # the others have a space of their own
+    assert started == [
         {"target.freeze_point": "none"} | UNDEFENDED,
         {"target.freeze_point": "block5"} | UNDEFENDED,
         {"target.freeze_point": "block3"} | UNDEFENDED,
@@ -66,6 +92,17 @@ def test_ranges_hold_the_published_settings():
         assert inside(BOTTLENECK.space["defense.beta"], beta)
 
 
+def test_ranges_hold_every_published_grid():
+    """MID's 0, the noise alone, and BiDO's zeros are controls, which no range on a logarithm holds."""
+    for name in (name for name in SPACES if name.endswith("_grid") and not name.startswith("bido")):
+        space = SPACES[name].make(POINTS)
+        for row in [decode(space, raw) for raw in grid(space)][1:]:
+            branch = BRANCHES[row.pop("defense.kind")]
+            for path, value in row.items():
+                domain = branch.space.get(path)
+                assert domain is None or inside(domain, value) or (name, value) == ("mid_grid", 0.0)
+
+
 def test_the_grids_are_the_published_ones():
     published = {(0, 0), (0, 1), (0.1, 0), (0.1, 1), (0.01, 0.05), (0.01, 0.2), (0.01, 0.5)}
     published |= {(0.05, 0.25), (0.05, 0.5), (0.05, 1.0), (0.05, 2.5)}
@@ -76,6 +113,16 @@ def test_the_grids_are_the_published_ones():
     assert rows.pop(0) == {"defense.kind": "none"}
     assert [(row["defense.lambda_x"], row["defense.lambda_y"]) for row in rows] == list(HSIC_PAIRS)
     assert all(row["defense.kind"] == "bido" and row["defense.measure"] == "hsic" for row in rows)
+    for epsilon in SSD_EPSILONS:
+        assert inside(SHIELDED.space["defense.epsilon"], epsilon)
+    assert [
+        decode(SPACES["ssd_grid"].make(POINTS), raw) for raw in grid(SPACES["ssd_grid"].make(POINTS))
+    ] == [
+        {"defense.kind": "none"},
+        *({"defense.kind": "ssd", "defense.epsilon": epsilon} for epsilon in (0.5, 0.35, 0.8, 1.5)),
+    ]
+    assert inside(TRAPDOORS.space["defense.alpha"], 0.02) and inside(TRAPDOORS.space["defense.beta"], 0.2)
+    assert inside(PRIVATE.space["defense.noise_multiplier"], 0.01)
 
 
 def test_an_optuna_study_accepts_anchors_and_draws():

@@ -32,6 +32,7 @@ from trainables.attacks.base import Reconstructions
 from trainables.attacks.sharding import cut, merge
 from trainables.datasets.base import Images
 from trainables.defenses import DEFENSES
+from trainables.defenses.skip_removal import SkipRemoval
 from trainables.method import LENGTH, knobs_marked
 from trainables.oracle import observe
 from trainables.priors import PRIORS
@@ -57,6 +58,7 @@ TRIAL = {
 }
 ASKS_PER_STEP = {  # attackers who decide on the CPU by each answer
     "mirror_blackbox": "the next generation is bred of the answers to the last",
+    "smile": "an optimizer on the CPU proposes by the answers to its last proposal",
     "brep": "a radius grows or an identity is done by the answers of each call",
 }
 
@@ -300,17 +302,20 @@ class TrainingCase:
 
     def __call__(self, device: str, length: int) -> list[Tensor]:
         """Return weights and batch norm statistics."""
+        defense = DEFENSES[self.defense]()
+        with_skips = isinstance(defense, SkipRemoval)
+        architecture = "small_resnet" if with_skips else "small_cnn"
+        point = self.freeze_point.replace("conv", "block") if with_skips else self.freeze_point
         recipe = Target(
-            architecture="small_cnn",
-            freeze_point=self.freeze_point,
+            architecture=architecture,
+            freeze_point=point,
             frozen_batchnorm=self.frozen_batchnorm,
             augmentation=self.augmentation,
             epochs=2,
             batch_size=8,
             learning_rate=1e-20 if self.still else 0.01,
         )
-        defense = DEFENSES[self.defense]()
-        classifier = defense.prepare(build_classifier("small_cnn", 4, 32, "none", 0))
+        classifier = defense.prepare(build_classifier(architecture, 4, 32, "none", 0))
         train_classifier(classifier, recipe, defense, _faces(24 * length), _faces(8), run=Run(device=device))
         return [value.cpu() for value in classifier.state_dict().values() if value.is_floating_point()]
 

@@ -25,6 +25,7 @@ from trainables.defenses.none import NoDefense
 from trainables.defenses.rule import Batch, Training
 from trainables.errors import ConfigError
 from trainables.judges.base import JudgeModel
+from trainables.metrics.base import Evidence, Skipped
 from trainables.nn.mobilefacenet import MobileFaceNet
 from trainables.nn.stylegan2 import checkpoint as published
 from trainables.nn.stylegan2.discriminator import Discriminator, DiscriminatorShape
@@ -76,9 +77,19 @@ def prior_outcome(prior: Any) -> Outcome:
         return state(networks), networks.generator(latents)
 
 
+def takes(architecture: str, defense: Any) -> bool:
+    """Return whether targets of `architecture` can have the defense."""
+    try:
+        defense.check(ARCHITECTURES[architecture], toys.SIZE)
+    except ConfigError:
+        return False
+    return True
+
+
 def defense_outcome(defense: Any) -> Outcome:
-    """Two steps on a batch of the defense's own, and which images meet in it."""
-    classifier = defense.prepare(build_classifier("small_cnn", toys.CLASSES, toys.SIZE, "none", 0))
+    """Two steps on a batch of the defense's own and one in its second phase, and which images meet in it."""
+    network = next(name for name in ("small_cnn", "small_resnet") if takes(name, defense))
+    classifier = defense.prepare(build_classifier(network, toys.CLASSES, toys.SIZE, "none", 0))
     images = toys.colours()
     optimizer = torch.optim.SGD(classifier.parameters(), lr=0.1)
     rule = defense.begin(
@@ -88,8 +99,17 @@ def defense_outcome(defense: Any) -> Outcome:
     pixels = images.pixels[index].float() / 255
     batch = Batch(index=index, images=pixels, labels=images.labels[index], inputs=pixels)
     torch.manual_seed(0)
-    losses = [rule.step(batch, epoch)[0] for epoch in (1, 2)]
+    losses = [rule.step(batch, epoch)[0] for epoch in (1, 2, 3)]
     return losses, classifier.state_dict(), defense.images_per_identity, defense.extra_epochs
+
+
+def shield_outcome(defense: Any) -> Outcome:
+    """Return what a target answers under a defense that changes answers."""
+    classifier, images = toys.target(toys.prior("gmi")), toys.colours()
+    shield = defense.shield(defense.finish(classifier, images, {}, "cpu"))
+    pixels = images.pixels.float() / 255
+    with torch.no_grad():
+        return shield(classifier(pixels).softmax(1), pixels)
 
 
 def recipe_outcome(recipe: Any) -> Outcome:
@@ -264,3 +284,28 @@ def stylegan_file(folder: Path) -> str:
     with mock.patch.object(published, "_published", lambda _: found):
         published.convert(folder / "source.pkl", folder / "net.safetensors")
     return str(folder / "net.safetensors")
+
+
+def metric_outcome(metric: Any) -> Outcome:
+    """Return the figure of random evidence, or the reason why there is none."""
+    noise = torch.Generator().manual_seed(0)
+    restarts, people, classes = 6, 3, 4
+    try:
+        return metric.measure(
+            Evidence(
+                reconstructions=torch.randint(
+                    0, 256, (restarts, people, 3, 16, 16), dtype=torch.uint8, generator=noise
+                ),
+                identities=torch.arange(people),
+                logits=torch.randn(restarts, people, classes, generator=noise),
+                features=torch.randn(restarts, people, 5, generator=noise),
+                confidences=torch.rand(restarts, people, classes, generator=noise),
+                private_features=torch.randn(8 * classes, 5, generator=noise),
+                private_labels=torch.arange(classes).repeat(8),
+                private_images=torch.randint(
+                    0, 256, (8 * classes, 3, 16, 16), dtype=torch.uint8, generator=noise
+                ),
+            )
+        )
+    except Skipped as reason:
+        return str(reason)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from knob_datasets import CHANGES, USUAL, published_outcome
 from knob_outcomes import (
     FromFolder,
     Outcome,
@@ -20,10 +21,12 @@ from knob_outcomes import (
     embedder_file,
     face_folder,
     judge_outcome,
+    metric_outcome,
     onnx_file,
     pretraining_outcome,
     prior_outcome,
     recipe_outcome,
+    shield_outcome,
     stylegan_file,
     training_analysis_outcome,
     weights_file,
@@ -47,6 +50,10 @@ from knob_values import (
     RECIPE_CHANGES,
     STUDENTS,
     STUDENTS_CHANGES,
+    TUNED_GAN,
+    TUNED_GAN_CHANGES,
+    TUNED_STYLES,
+    TUNED_STYLES_CHANGES,
     To,
 )
 
@@ -78,6 +85,16 @@ SETUPS: dict[tuple[str, str], Setup] = {
         CROPS | {"milestones": (2,), "realism_weight": 0.5},
         CROPS_CHANGES | {"milestones": (1,), "realism_weight": 0.0},
     ),
+    ("attacks", "ppdg_gmi"): Setup(
+        attack_outcome("gmi"),
+        LATENT | {"restarts": 3} | TUNED_GAN,
+        LATENT_CHANGES | {"restarts": 4} | TUNED_GAN_CHANGES,
+    ),
+    ("attacks", "ppdg_ppa"): Setup(
+        attack_outcome("stylegan2"),
+        CROPS | {"milestones": (2,), "realism_weight": 0.5} | TUNED_STYLES,
+        CROPS_CHANGES | {"milestones": (1,), "realism_weight": 0.0} | TUNED_STYLES_CHANGES,
+    ),
     ("attacks", "if_gmi"): Setup(
         attack_outcome("stylegan2"),
         CROPS | {"blocks": 2, "block_iterations": 3, "radii": (0.5, 0.5, 0.5)},
@@ -107,6 +124,37 @@ SETUPS: dict[tuple[str, str], Setup] = {
             "crossover": "corrected",
             "mutation_chance": 0.6,
             "mutation_size": 1.0,
+        },
+    ),
+    ("attacks", "smile"): Setup(
+        attack_outcome("stylegan2"),
+        POOL
+        | {
+            "surrogate": "small_cnn",
+            "experts": 2,
+            "epochs": 2,
+            "batch_size": 8,
+            "surrogate_rate": 0.01,
+            "iterations": 10,
+            "learning_rate": 0.1,
+            "local_spread": 0.5,
+            "budget": 4,
+        },
+        POOL_CHANGES
+        | {
+            "surrogate": "small_resnet",
+            "surrogate_path": weights_file(0),
+            "normalization": "imagenet",
+            "experts": 3,
+            "epochs": 3,
+            "batch_size": 10,
+            "surrogate_rate": 0.02,
+            "label_weight": 2.0,
+            "diversity_weight": 1.0,
+            "iterations": 8,
+            "learning_rate": 0.2,
+            "local_spread": 0.7,
+            "budget": 5,
         },
     ),
     ("attacks", "brep"): Setup(
@@ -215,6 +263,7 @@ SETUPS: dict[tuple[str, str], Setup] = {
             "feature_images": 8,
         },
     ),
+    ("auxiliaries", "public_images"): Setup(distillation_outcome, {"images": 3}, {"images": 4}),
     ("priors", "gmi"): Setup(prior_outcome, GAN, GAN_CHANGES),
     ("priors", "eigenfaces"): Setup(prior_outcome, {"components": 5}, {"components": 6}),
     ("priors", "dcgan"): Setup(
@@ -326,6 +375,44 @@ SETUPS: dict[tuple[str, str], Setup] = {
     ("defenses", "mid"): Setup(
         defense_outcome, {"beta": 0.1, "bottleneck": 4}, {"beta": 0.5, "bottleneck": 5}
     ),
+    ("defenses", "negative_label_smoothing"): Setup(
+        defense_outcome, {"warmup": 0.0}, {"alpha": -0.5, "warmup": 0.5, "full": To(0.0, {"warmup": 0.0})}
+    ),
+    ("defenses", "midre"): Setup(defense_outcome, {}, {"area": 0.8, "smallest": 0.3}),
+    ("defenses", "loft"): Setup(defense_outcome, {"rank": 4}, {"rank": 5, "activation": "relu"}),
+    ("defenses", "calor"): Setup(
+        defense_outcome,
+        {"rank": 4, "adaptation_rate": 0.1},
+        {
+            "rank": 5,
+            "activation": "sigmoid",
+            "gamma": 4.0,
+            "smoothing": 0.1,
+            "adaptation_epochs": 4,
+            "adaptation_rate": 0.2,
+        },
+    ),
+    ("defenses", "rolss"): Setup(defense_outcome, {}, {"skips": (1.0, 0.5, 1.0, 1.0)}),
+    ("defenses", "ssf"): Setup(defense_outcome, {}, {"skips": (1.0, 0.5, 1.0, 1.0), "factor": 0.3}),
+    ("defenses", "tts"): Setup(defense_outcome, {}, {"skips": (1.0, 0.5, 1.0, 1.0), "second_epochs": 5}),
+    ("defenses", "dp_sgd"): Setup(
+        defense_outcome, {"max_grad_norm": 0.3}, {"noise_multiplier": 0.5, "max_grad_norm": 0.6}
+    ),
+    ("defenses", "ssd"): Setup(
+        shield_outcome, {"temperature": 0.5, "epsilon": 0.3}, {"temperature": 0.05, "epsilon": 0.6}
+    ),
+    ("defenses", "trap_mid"): Setup(
+        defense_outcome,
+        {"alpha": 0.3},
+        {
+            "alpha": 0.4,
+            "beta": 0.4,
+            "trigger_step": 0.1,
+            "crop": 0.5,
+            "degrees": 5.0,
+            "label_smoothing": -0.05,
+        },
+    ),
     ("judges", "classifier"): Setup(
         judge_outcome,
         RECIPE | {"architecture": "small_cnn"},
@@ -388,6 +475,35 @@ SETUPS: dict[tuple[str, str], Setup] = {
             "canaries": 2,
         },
     ),
+    ("metrics", "centroid_distance"): Setup(metric_outcome, {}, {"squared": True}),
+    ("metrics", "face_distance"): Setup(
+        metric_outcome,
+        {"path": "here.onnx"},
+        {
+            "path": "there.onnx",
+            **dict.fromkeys(("input_size", "mean", "std", "channels"), KEY_ALONE),  # its own tests run a file
+        },
+    ),
+    ("metrics", "fid"): Setup(
+        metric_outcome,
+        {"path": "here", "least": 4},
+        {"path": "there", "images": To("successful", {"least": 99}), "least": 99},
+    ),
+    ("metrics", "fid_images"): Setup(
+        metric_outcome,
+        {},
+        {"images": "successful", "path": KEY_ALONE, "least": KEY_ALONE},
+    ),
+    ("metrics", "lpips"): Setup(
+        metric_outcome,
+        {"path": "here", "backbone": "there"},
+        {"path": "elsewhere", "backbone": To("here", {"path": __file__})},
+    ),
+    **{
+        ("metrics", kind): Setup(metric_outcome, {}, {"neighbours": 2})
+        for kind in ("prdc_precision", "prdc_recall", "prdc_density", "prdc_coverage")
+    },
+    **{("datasets", kind): Setup(published_outcome, usual, CHANGES[kind]) for kind, usual in USUAL.items()},
     ("analyses", "cost"): Setup(
         training_analysis_outcome,
         {"epochs": 2, "repeats": 1},

@@ -40,6 +40,10 @@ RECIPE_CHANGES = {
     "milestones": To((2,), {**MULTISTEP, "epochs": 3}),
     "gamma": To(0.5, MULTISTEP),
     "nesterov": True,
+    "precision": "bfloat16",
+    "channels_last": To(KEY_ALONE, {"channels_last": True}),  # the same numbers, up to rounding
+    "compile": To(KEY_ALONE, {"compile": True}),
+    "deterministic": To(KEY_ALONE, {"deterministic": True}),
 }
 assert RECIPE_CHANGES.keys() == Recipe.__dataclass_fields__.keys()
 
@@ -132,6 +136,42 @@ CROPS_CHANGES = {
     "selection_crop": (0.8, 0.9),
     "selection_ratio": (0.3, 0.4),
     "kept": 2,
+}
+TUNED_GAN = {
+    "points": 2,
+    "rating_views": 2,
+    "public_images": 8,
+    "epochs": 2,
+    "batch_size": 4,
+    "tuning_rate": 0.01,
+    "critic_steps": 2,
+}
+TUNED_GAN_CHANGES = {
+    "tunings": 2,
+    "points": 1,
+    "rating_views": To(9, {"points": 1}),
+    "public_images": 9,
+    "epochs": 3,
+    "batch_size": 5,
+    "tuning_rate": 0.02,
+    "critic_steps": 1,
+}
+TUNED_STYLES = {
+    "points": 2,
+    "inversion_steps": 6,
+    "inversion_rate": 0.05,
+    "tuning_steps": 2,
+    "tuning_rate": 0.01,
+    "features": "pixels",
+}
+TUNED_STYLES_CHANGES = {
+    "tunings": 2,
+    "points": 3,
+    "inversion_steps": 7,
+    "inversion_rate": 0.1,
+    "tuning_steps": 3,
+    "tuning_rate": 0.02,
+    "features": KEY_ALONE,  # the other value downloads
 }
 POOL = {"pool": 20, "psi": 0.6, "cutoff": 5, "spread": 0.8}
 POOL_CHANGES = {"pool": 40, "psi": 0.9, "cutoff": 2, "spread": 0.4}

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from trainables.architectures.base import Classifier
 from trainables.attacks.base import Attack
 from trainables.attacks.gmi import GMI
-from trainables.config import AttackPlan, TrialConfig
+from trainables.attacks.plan import AttackPlan
+from trainables.config import TrialConfig
 from trainables.datasets.base import Images, as_float
 from trainables.datasets.split import Split
 from trainables.datasets.synthetic_faces import SyntheticFaces

@@ -7,7 +7,7 @@ from trainables.architectures.base import Classifier
 from trainables.attacks import ATTACKS
 from trainables.attacks.base import Attack
 from trainables.attacks.brep import BREP
-from trainables.attacks.gmi import GMI
+from trainables.attacks.gmi import GMI, PPDGGMI
 from trainables.attacks.if_gmi import IFGMI
 from trainables.attacks.kedmi import KEDMI
 from trainables.attacks.lokt import LOKT
@@ -16,8 +16,9 @@ from trainables.attacks.map import MAP
 from trainables.attacks.mirror import Mirror
 from trainables.attacks.mirror_blackbox import MirrorBlackbox
 from trainables.attacks.plg import PLG
-from trainables.attacks.ppa import PPA
+from trainables.attacks.ppa import PPA, PPDGPPA
 from trainables.attacks.rlb import RLB
+from trainables.attacks.smile import SMILE
 from trainables.attacks.vmi import VMI
 from trainables.datasets.base import Images
 from trainables.method import LENGTH, knobs_marked
@@ -36,6 +37,27 @@ SMALL: dict[str, Attack] = {
     "plg": PLG(iterations=5, restarts=2),
     "lokt": LOKT(iterations=5, restarts=2),
     "ppa": PPA(candidates=20, starts=3, iterations=5, rounds=2, kept=2),
+    "ppdg_gmi": PPDGGMI(
+        iterations=4,
+        restarts=3,
+        points=2,
+        rating_views=3,
+        public_images=3,
+        epochs=2,
+        batch_size=2,
+        critic_steps=2,
+    ),
+    "ppdg_ppa": PPDGPPA(
+        candidates=20,
+        starts=3,
+        iterations=5,
+        rounds=2,
+        kept=2,
+        points=2,
+        inversion_steps=4,
+        tuning_steps=3,
+        features="pixels",
+    ),
     "if_gmi": IFGMI(
         candidates=20,
         starts=3,
@@ -48,6 +70,7 @@ SMALL: dict[str, Attack] = {
     ),
     "mirror": Mirror(pool=20, starts=2, iterations=5),
     "mirror_blackbox": MirrorBlackbox(pool=20, population=6, generations=4),
+    "smile": SMILE(pool=20, surrogate="small_cnn", experts=2, epochs=2, batch_size=8, iterations=5, budget=6),
     "brep": BREP(points=8, radius=0.5, iterations=6, calls=8, start_batch=32, start_queries=512),
     "kedmi": KEDMI(iterations=6, restarts=2, group=1),  # a larger group couples the identities in it
     "lomma_gmi": LommaGMI(iterations=6, restarts=2, students=("small_cnn",), student_epochs=1),
@@ -58,9 +81,10 @@ DRAWN = {
     "ppa": lambda generator, styles: generator.synthesis(styles),
     "mirror": lambda generator, styles: generator.synthesis(generator.truncate(styles, 0.7, 8)),
     "mirror_blackbox": lambda generator, styles: generator.synthesis(generator.truncate(styles, 0.7, 8)),
+    "smile": lambda generator, styles: generator.synthesis(generator.truncate(styles, 0.7, 8)),
 }
 # attacks whose images take more than their latents: their own tests look at that
-BEYOND_LATENTS = ("if_gmi",)
+BEYOND_LATENTS = ("if_gmi", "ppdg_gmi", "ppdg_ppa")
 IDENTITIES = torch.tensor([3, 0, 2])
 CLASSES = 5
 
@@ -78,7 +102,7 @@ def styled(_: Classifier) -> PriorNetworks:
 
 # attacks that want a prior of their own kind: how to make one for a target; its latents are 6 numbers
 PRIORS_OF = {
-    **dict.fromkeys((*DRAWN, *BEYOND_LATENTS), styled),
+    **dict.fromkeys((*DRAWN, "if_gmi", "ppdg_ppa"), styled),
     "kedmi": lambda _: KEDMIPrior(width=2, latent_size=6).build(32, CLASSES),
     "plg": lambda _: PLGPrior(width=2, latent_size=5).build(32, CLASSES),
     "lokt": taught,

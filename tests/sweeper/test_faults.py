@@ -35,7 +35,7 @@ WAITS = (
     "sweeper.tracking.mlflow_address.REACH_SECONDS",
 )
 # Seconds until a person must know; of these the waits take ten. What a busy machine adds does not count.
-SOON = 15 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+SOON = 60 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 KILLS = 20
 
 

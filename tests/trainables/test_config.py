@@ -5,7 +5,8 @@ import pytest
 import yaml
 
 from trainables.attacks.gmi import GMI
-from trainables.config import AttackPlan, absolute_paths, document, load_trial
+from trainables.attacks.plan import AttackPlan
+from trainables.config import absolute_paths, document, load_trial
 from trainables.datasets.synthetic_faces import SyntheticFaces
 from trainables.defenses.bido import BiDO
 from trainables.errors import ConfigError

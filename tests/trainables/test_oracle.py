@@ -126,3 +126,83 @@ def test_an_attack_gets_what_it_asks_for_no_more_and_no_less(wants, has):
         return
     with pytest.raises(ConfigError, match=f"a {wants} attack expects a"):
         check_fit(target, prior, torch.tensor([0]), "cpu", wants)
+
+
+def towards_uniform(probabilities: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+    """A defense that answers half as surely, and gives way to the first class where a picture is dark."""
+    dark = (images.flatten(1).mean(1) < 0.5)[:, None]
+    first = torch.eye(CLASSES)[:1]
+    return torch.where(dark, first, (probabilities + 1 / CLASSES) / 2)
+
+
+def test_a_shield_stands_before_every_answer():
+    target, asked = classifier().eval(), images()
+    asked[:3] *= 0.2
+    truth = towards_uniform(target(asked).softmax(1), asked)
+    oracle = observe(target, "scores", "cpu", shield=towards_uniform)
+    torch.testing.assert_close(oracle(asked), truth, atol=1e-5, rtol=1e-5)
+    labels = observe(target, "labels", "cpu", shield=towards_uniform)(asked)
+    assert torch.equal(labels, truth.argmax(1)) and (labels[:3] == 0).all()
+    assert observe(target, "white-box", "cpu", shield=towards_uniform) is target
+
+
+class Remembering:
+    """A shield that notes the pictures, and answers with a class of its own for each call."""
+
+    def __init__(self) -> None:
+        self.pictures: list[torch.Tensor] = []
+
+    def __call__(self, probabilities: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+        self.pictures.append(images)
+        number = (1, 4, 2, 2, 4)[len(self.pictures) - 1]
+        return torch.eye(CLASSES)[number].expand_as(probabilities)
+
+
+def test_averaged_answers_are_those_to_nearly_equal_pictures_and_all_count():
+    shield = Remembering()
+    oracle = ScoreOracle(classifier(), "cpu", shield=shield, averaged=5)
+    answers, asked = oracle(images()), images()
+    assert oracle.queries == 5 * 7
+    torch.testing.assert_close(answers, torch.tensor([[0, 0.2, 0.4, 0, 0.4]]).expand(7, -1))
+    assert torch.equal(shield.pictures[0], asked)
+    for number, picture in enumerate(shield.pictures[1:], 1):
+        change = (picture - asked).abs()
+        assert change.max() <= 1 / 255 + 1e-6 and change.mean() > 0.9 / 255
+        assert not any(torch.equal(picture, other) for other in shield.pictures[:number])
+
+
+def test_the_most_frequent_label_is_taken_and_of_equals_that_of_the_image_itself():
+    def voting(*classes: int) -> int:
+        numbers = iter(classes)
+        oracle = LabelOracle(
+            classifier(),
+            "cpu",
+            shield=lambda p, _: torch.eye(CLASSES)[next(numbers)].expand_as(p),
+            averaged=len(classes),
+        )
+        (label,) = oracle(images(1)).tolist()
+        return label
+
+    assert voting(1, 4, 2, 2) == 2
+    assert voting(3, 1, 1, 3) == 3
+    assert voting(4, 1) == 4
+    assert voting(4, 1, 2, 1, 2) == 1
+
+
+def test_averaging_does_not_depend_on_how_questions_are_batched():
+    target, noise = classifier(noisy=True), torch.randn(7, 6)
+    oracle = ScoreOracle(target, "cpu", averaged=3)
+    whole = oracle(images(), noise)
+    cut = torch.cat([oracle(images()[:2], noise[:2]), oracle(images()[2:], noise[2:])])
+    torch.testing.assert_close(cut, whole)
+
+
+def test_averaging_undoes_the_noise_of_a_head():
+    target = classifier(noisy=True).eval()
+    with torch.no_grad():
+        target.head.encode.bias[6:] = 5.0  # loud
+    noise = torch.randn(7, 6, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        many = torch.stack([target(images()).softmax(1) for _ in range(400)]).mean(0)
+    once, often = (ScoreOracle(target, "cpu", averaged=n)(images(), noise) for n in (1, 6))
+    assert (often - many).abs().mean() < 0.8 * (once - many).abs().mean()

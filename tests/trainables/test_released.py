@@ -6,8 +6,14 @@ import torch
 from PIL import Image
 
 from trainables.architectures.head_noise import head_noise
+from trainables.defenses.calor import CALoR
+from trainables.defenses.loft import LoFt
 from trainables.defenses.mid import MID
 from trainables.defenses.none import NoDefense
+from trainables.defenses.rolss import RoLSS
+from trainables.defenses.ssd import SSD
+from trainables.defenses.ssf import SSF
+from trainables.defenses.tts import TTS
 from trainables.errors import ConfigError
 from trainables.released import load_released, write_released
 from trainables.storage.store import to_json
@@ -21,11 +27,11 @@ LABELS = ("Ada", "Grace", "Émilie")
 def release(tmp_path):
     """Return a maker of (folder, the classifier in it)."""
 
-    def make(defense=None, **changes):
+    def make(defense=None, stored=None, **changes):
         defense = defense or NoDefense()
         classifier = defense.prepare(build_classifier("small_cnn", 3, 32, "half", seed=5)).eval()
         config = {**CONFIG, "defense": to_json(defense), **changes}
-        write_released(tmp_path, weights=classifier.state_dict(), labels=LABELS, config=config)
+        write_released(tmp_path, weights=classifier.state_dict(), labels=LABELS, config=config, stored=stored)
         return tmp_path, classifier
 
     return make
@@ -54,6 +60,20 @@ def test_a_noisy_head_comes_with_its_noise(release):
     with head_noise(found.classifier, noise):
         assert torch.equal(found.logits(images), expected)
     assert not torch.equal(found.logits(images), found.logits(images))
+
+
+def test_a_defense_that_changes_answers_comes_with_what_it_needs(release):
+    images = torch.rand(6, 3, 32, 32)
+    defense = SSD(epsilon=2.0, temperature=5.0)
+    stored = {"means": torch.rand(3, 3, dtype=torch.float64).softmax(1)}
+    folder, classifier = release(defense, stored=stored)
+    with torch.no_grad():
+        truth = defense.shield(stored)(classifier(images).softmax(1), images)
+        assert not torch.allclose(truth, classifier(images).softmax(1))
+    torch.testing.assert_close(load_released(folder).logits(images).softmax(1), truth)
+    (folder / "defense.safetensors").unlink()
+    with pytest.raises(ConfigError, match=r"defense\.safetensors"):
+        load_released(folder)  # never the weights alone
 
 
 def test_an_image_is_read_as_the_training_images_were(release, tmp_path):
@@ -135,6 +155,18 @@ def test_each_mistake_is_named(release, tmp_path):
     (folder / "labels.json").write_text('["Ada", "Grace"]')
     with pytest.raises(ConfigError, match="for 2 identities"):
         load_released(folder)
+
+
+@pytest.mark.parametrize(
+    "defense", [LoFt(rank=4), CALoR(rank=4), RoLSS(skips=(1, 0.5, 1, 0)), SSF(factor=0.3), TTS()]
+)
+def test_a_network_that_a_defense_changed_is_built_again(tmp_path, defense):
+    classifier = defense.prepare(build_classifier("small_resnet", 3, 32, "half", seed=5)).eval()
+    config = {**CONFIG, "architecture": "small_resnet", "defense": to_json(defense)}
+    write_released(tmp_path, weights=classifier.state_dict(), labels=LABELS, config=config)
+    images = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(load_released(tmp_path).logits(images), classifier(images))
 
 
 def test_a_defense_is_rebuilt_from_its_json():

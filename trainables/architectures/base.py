@@ -1,6 +1,6 @@
 """Base of all classifiers: ordered named stages, a neck, a linear head."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -10,6 +10,9 @@ from torch import Tensor, nn
 from trainables.errors import ConfigError
 
 Trace = dict[str, Tensor]
+
+# probabilities (n, K) and the images (n, 3, S, S) in [0, 1] that they answer -> the answers that are given
+Shield = Callable[[Tensor, Tensor], Tensor]
 
 
 class Head(nn.Module):
@@ -32,6 +35,8 @@ class Classifier(nn.Module):
         neck: last stage's output -> penultimate feature (N, F).
         head: feature -> logits (N, K); one that draws noise, or reports more than logits, is a `Head`.
         hooks: names (of stages, or ``"neck"``) whose outputs BiDO regularises, in order.
+        skips: groups of stages that have skip connections, in order, such as those at each resolution; ()
+            for a network without. `trainables.architectures.skips` knows their blocks.
         mean, std: pixel normalisation applied first; (0, 0, 0) and (1, 1, 1) leave [0, 1] pixels as they are.
         forward_methods: what others call, see `trainables.nn.precision`.
     """
@@ -46,6 +51,7 @@ class Classifier(nn.Module):
         neck: nn.Module,
         head: nn.Module,
         hooks: tuple[str, ...] = (),
+        skips: Sequence[tuple[str, ...]] = (),
         mean: tuple[float, float, float] = (0.0, 0.0, 0.0),
         std: tuple[float, float, float] = (1.0, 1.0, 1.0),
     ) -> None:
@@ -56,7 +62,11 @@ class Classifier(nn.Module):
         self.stages = nn.ModuleDict(dict(stages))
         self.neck = neck
         self.head = head
+        unknown = [name for group in skips for name in group if name not in stages]
+        if unknown:
+            raise ValueError(f"skips must name stages, got {unknown}; stages are {list(stages)}")
         self.hooks = hooks
+        self.skips = tuple(skips)
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
 
@@ -91,6 +101,14 @@ class Classifier(nn.Module):
         reports = isinstance(self.head, Head) and self.head.reports_trace
         logits: Tensor = self.head(feature, trace) if reports else self.head(feature)
         return logits
+
+
+def stage_groups(stages: Iterable[str], names: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+    """Return for each of `names` the stages of that name, or of that name and a number: ``layer1_0`` …"""
+    known = list(stages)
+    return tuple(
+        tuple(stage for stage in known if stage.rpartition("_")[0] == name or stage == name) for name in names
+    )
 
 
 @dataclass(frozen=True)

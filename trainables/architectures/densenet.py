@@ -35,6 +35,7 @@ def build(classes: int, image_size: int) -> Classifier:
         neck=nn.Sequential(nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
         head=nn.Linear(1024, classes),
         hooks=("stem", "denseblock1", "denseblock2", "denseblock3", "neck"),
+        skips=[(stage,) for stage in stages if stage.startswith("denseblock")],
     )
 
 

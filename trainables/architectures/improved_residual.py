@@ -29,18 +29,21 @@ def build(classes: int, image_size: int, *, units: tuple[int, ...]) -> Classifie
     """
     stages: dict[str, nn.Module] = {"input_layer": input_layer(WIDTHS[0])}
     ends = ["input_layer"]
+    groups: list[tuple[str, ...]] = []
     channels, side = WIDTHS[0], image_size
     for width, count in zip(WIDTHS, units, strict=True):
         for number in range(count):
             stages[f"body_{len(stages) - 1}"] = ImprovedResidual(channels, width, 2 if number == 0 else 1)
             channels = width
         side = -(-side // 2)
+        groups.append(tuple(stages)[-count:])
         ends.append(f"body_{len(stages) - 2}")
     classifier = Classifier(
         stages,
         neck=output_layer(channels, side),
         head=nn.Linear(512, classes),
         hooks=(*ends[:-1], "neck"),
+        skips=groups,
     )
     xavier(classifier)
     return classifier

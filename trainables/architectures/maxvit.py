@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from trainables.architectures.base import Architecture, Classifier
+from trainables.architectures.base import Architecture, Classifier, stage_groups
 
 LAYERS = (2, 2, 5, 2)  # of each block; the first of each halves the resolution
 REDUCTION = 32  # of the side, from the image to the last block
@@ -41,6 +41,7 @@ def build(classes: int, image_size: int) -> Classifier:
         neck=nn.Sequential(*neck),
         head=head,
         hooks=("stem", "blocks_0_1", "blocks_1_1", "blocks_2_4", "neck"),
+        skips=stage_groups(stages, [f"blocks_{number}" for number in range(len(LAYERS))]),
     )
 
 

@@ -7,6 +7,9 @@ from torch.nn import functional
 from trainables.architectures.base import Architecture, Classifier
 from trainables.nn.mobilefacenet import HEIGHT, WIDTH, MobileFaceNet
 
+# Blocks at each resolution that have a skip: all but those that halve it.
+SKIPS = tuple(tuple(f"blocks_{n}" for n in numbers) for numbers in (range(1, 5), range(6, 12), range(13, 15)))
+
 
 class Enlarged(nn.Module):
     """Square images (N, 3, S, S) as the body takes them: (N, 3, 112, 96), resized, the sides cut off."""
@@ -39,6 +42,7 @@ def build(classes: int, image_size: int) -> Classifier:
         neck=nn.Flatten(),
         head=nn.Linear(128, classes),
         hooks=("dw_conv1", "blocks_4", "blocks_11", "conv2", "neck"),
+        skips=SKIPS,
     )
     return classifier.to(memory_format=torch.channels_last)
 

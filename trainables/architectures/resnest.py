@@ -2,8 +2,14 @@
 
 from torch import nn
 
-from trainables.architectures.base import Architecture, Classifier
-from trainables.architectures.residual_layers import hooks_of, residual_stages, stage_names, torchvision_key
+from trainables.architectures.base import Architecture, Classifier, stage_groups
+from trainables.architectures.residual_layers import (
+    LAYERS,
+    hooks_of,
+    residual_stages,
+    stage_names,
+    torchvision_key,
+)
 from trainables.architectures.timm_import import import_timm
 
 BLOCKS = (3, 4, 23, 3)
@@ -15,11 +21,13 @@ def build(classes: int, image_size: int) -> Classifier:
     Stages and hooks as in resnet101, with timm's deep stem. Raises `ConfigError` where timm is not installed.
     """
     net = import_timm("resnest101").create_model("resnest101e", pretrained=False, num_classes=1)
+    stages = residual_stages(net, ("conv1", "bn1", "act1", "maxpool"))
     return Classifier(
-        residual_stages(net, ("conv1", "bn1", "act1", "maxpool")),
+        stages,
         neck=nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
         head=nn.Linear(2048, classes),
         hooks=(*hooks_of(BLOCKS), "neck"),
+        skips=stage_groups(stages, LAYERS),
     )
 
 

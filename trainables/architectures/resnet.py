@@ -4,8 +4,14 @@ from functools import partial
 
 from torch import nn
 
-from trainables.architectures.base import Architecture, Classifier
-from trainables.architectures.residual_layers import hooks_of, residual_stages, stage_names, torchvision_key
+from trainables.architectures.base import Architecture, Classifier, stage_groups
+from trainables.architectures.residual_layers import (
+    LAYERS,
+    hooks_of,
+    residual_stages,
+    stage_names,
+    torchvision_key,
+)
 
 BLOCKS = {  # of layers 1 to 4
     "resnet18": (2, 2, 2, 2),
@@ -28,12 +34,14 @@ def build(classes: int, image_size: int, *, name: str) -> Classifier:
     from torchvision.models import get_model
 
     net = get_model(name, weights=None, num_classes=1)
+    stages = residual_stages(net, ("conv1", "bn1", "relu", "maxpool"))
     feature_size = 512 if name in ("resnet18", "resnet34") else 2048
     return Classifier(
-        residual_stages(net, ("conv1", "bn1", "relu", "maxpool")),
+        stages,
         neck=nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
         head=nn.Linear(feature_size, classes),
         hooks=(*hooks_of(BLOCKS[name]), "neck"),
+        skips=stage_groups(stages, LAYERS),
     )
 
 

@@ -54,6 +54,7 @@ def build(classes: int, image_size: int) -> Classifier:
         neck=ClassToken(),
         head=nn.Linear(net.hidden_dim, classes),
         hooks=("encoder_layer_2", "encoder_layer_5", "encoder_layer_8", "neck"),
+        skips=[(layer,) for layer in LAYERS],
     )
 
 

@@ -2,8 +2,8 @@
 
 from torch import nn
 
-from trainables.architectures.base import Architecture, Classifier
-from trainables.architectures.residual_layers import hooks_of, residual_stages, stage_names
+from trainables.architectures.base import Architecture, Classifier, stage_groups
+from trainables.architectures.residual_layers import LAYERS, hooks_of, residual_stages, stage_names
 
 BLOCKS = (3, 4, 6, 3)
 LATENT = 50
@@ -23,11 +23,13 @@ def build(classes: int, image_size: int) -> Classifier:
     latent = nn.Sequential(
         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.ReLU(), nn.BatchNorm1d(512), nn.Linear(512, LATENT)
     )
+    stages = residual_stages(net, ("conv1", "bn1", "relu", "maxpool")) | {"latent": latent}
     return Classifier(
-        residual_stages(net, ("conv1", "bn1", "relu", "maxpool")) | {"latent": latent},
+        stages,
         neck=nn.Sequential(nn.ReLU(), nn.BatchNorm1d(LATENT)),
         head=nn.Linear(LATENT, classes),
         hooks=(*hooks_of(BLOCKS), "layer4_2", "latent", "neck"),
+        skips=stage_groups(stages, LAYERS),
     )
 
 

@@ -2,7 +2,7 @@
 
 from trainables.attacks.base import Attack
 from trainables.attacks.brep import BREP
-from trainables.attacks.gmi import GMI
+from trainables.attacks.gmi import GMI, PPDGGMI
 from trainables.attacks.if_gmi import IFGMI
 from trainables.attacks.kedmi import KEDMI
 from trainables.attacks.lokt import LOKT
@@ -11,8 +11,9 @@ from trainables.attacks.map import MAP
 from trainables.attacks.mirror import Mirror
 from trainables.attacks.mirror_blackbox import MirrorBlackbox
 from trainables.attacks.plg import PLG
-from trainables.attacks.ppa import PPA
+from trainables.attacks.ppa import PPA, PPDGPPA
 from trainables.attacks.rlb import RLB
+from trainables.attacks.smile import SMILE
 from trainables.attacks.vmi import VMI
 
 ATTACKS: dict[str, type[Attack]] = {
@@ -21,9 +22,12 @@ ATTACKS: dict[str, type[Attack]] = {
     "lomma_gmi": LommaGMI,
     "lomma_kedmi": LommaKEDMI,
     "ppa": PPA,
+    "ppdg_gmi": PPDGGMI,
+    "ppdg_ppa": PPDGPPA,
     "if_gmi": IFGMI,
     "mirror": Mirror,
     "mirror_blackbox": MirrorBlackbox,
+    "smile": SMILE,
     "brep": BREP,
     "rlb": RLB,
     "vmi": VMI,

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from trainables.attacks.adversarial_tuning import AdversarialTuning
 from trainables.attacks.base import ThreatModel
 from trainables.attacks.optim.latent import LatentSearch
+from trainables.method import length_knob
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,3 +26,33 @@ class GMI(LatentSearch):
         "paper": {},
         "cpu": {"iterations": 300, "restarts": 1},
     }
+
+
+@dataclass(frozen=True, kw_only=True)
+class PPDGGMI(AdversarialTuning, LatentSearch):
+    """PPDG-MI on GMI: Peng et al. 2024, "Pseudo-Private Data Guided Model Inversion Attacks".
+
+    The knobs are those of `LatentSearch` and `AdversarialTuning`; the defaults are those of the released
+    script for 64 pixels, whose 1,000 candidates are restarts here.
+    """
+
+    kind: ClassVar[str] = "ppdg_gmi"
+    summary: ClassVar[str] = "GMI twice: its best images tune the GAN in between, for each identity"
+    source: ClassVar[str] = "Peng et al., NeurIPS 2024 (PPDG-MI)"
+    threat_model: ClassVar[ThreatModel] = "white-box"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {},
+        "cpu": {
+            "iterations": 100,
+            "restarts": 8,
+            "points": 4,
+            "rating_views": 16,
+            "public_images": 500,
+            "epochs": 2,
+            "batch_size": 32,
+            "critic_steps": 2,
+        },
+    }
+
+    iterations: int = length_knob(1200)
+    restarts: int = 1000

@@ -1,6 +1,5 @@
 """MIRROR: descend in the style space of a StyleGAN, kept where its mapping network goes."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -26,6 +25,7 @@ from trainables.attacks.optim.descent import (
     adam_start,
     adam_update,
     descend,
+    ramp,
 )
 from trainables.attacks.optim.pool_search import PoolSearch
 from trainables.attacks.optim.rows import Meter, Rows, search_rows
@@ -40,15 +40,6 @@ from trainables.runtime.run import Run
 WORST = 1e30  # a loss above any other, and finite
 RUNNERS_UP = 5  # labels of an image that the choice among starts looks at
 SHARED = 2  # how many of them images of one person share
-
-
-def ramp(peak: float, done: int, total: int) -> float:
-    """Return the learning rate of step `done`, from 1 to `total`: up for 5 %, down over the last 25 %.
-
-    peak min(1, t / 0.05) (1/2 - 1/2 cos(pi min(1, (1 - t) / 0.25))), t = done / total (released code).
-    """
-    t = done / total
-    return peak * min(1.0, t / 0.05) * (0.5 - 0.5 * math.cos(math.pi * min(1.0, (1 - t) / 0.25)))
 
 
 def choose(logits: Tensor, label: int) -> int:

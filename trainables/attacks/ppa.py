@@ -15,6 +15,8 @@ from trainables.attacks.optim.rows import search_rows
 from trainables.attacks.optim.style_pool import DECAYS, best, visible, worked
 from trainables.attacks.optim.style_search import StyleSearch, StyleTask
 from trainables.attacks.optim.styles import style_generator
+from trainables.attacks.pivotal_tuning import PivotalTuning
+from trainables.method import length_knob
 from trainables.nn.crops import Crop, apply_crop
 from trainables.nn.identity_losses import poincare
 from trainables.priors.base import PriorNetworks
@@ -143,3 +145,34 @@ class PPA(StyleSearch):
             learning_rate=rate,
             decays=DECAYS,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PPDGPPA(PivotalTuning, PPA):
+    """PPDG-MI on PPA: Peng et al. 2024, "Pseudo-Private Data Guided Model Inversion Attacks".
+
+    The knobs are those of `PPA` and `PivotalTuning`; the defaults are those of the released script. PPA's own
+    last part says which reconstructions are the best.
+    """
+
+    kind: ClassVar[str] = "ppdg_ppa"
+    summary: ClassVar[str] = "PPA twice: its best images tune the StyleGAN2 in between, for each identity"
+    source: ClassVar[str] = "Peng et al., NeurIPS 2024 (PPDG-MI)"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {},
+        "cpu": {
+            "candidates": 1000,
+            "starts": 8,
+            "rounds": 20,
+            "kept": 4,
+            "points": 4,
+            "inversion_steps": 100,
+            "tuning_steps": 50,
+            "features": "pixels",
+        },
+    }
+
+    candidates: int = 500
+    starts: int = 100
+    iterations: int = length_knob(70)
+    kept: int = 100

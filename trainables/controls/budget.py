@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from trainables.config import AttackPlan, TrialConfig
+from trainables.attacks.plan import AttackPlan
+from trainables.config import TrialConfig
 from trainables.controls.power import Rates
 from trainables.method import length_share
 from trainables.results import Interval

@@ -24,6 +24,7 @@ from trainables.stages.data import load_data
 from trainables.stages.pretrained import make_pretrained
 from trainables.stages.target import measured
 from trainables.storage.content import with_content
+from trainables.storage.pixel_cache import joined
 from trainables.storage.store import Stage, Store
 from trainables.training.classifier import Target, build_classifier, train_classifier
 from trainables.training.freeze import count_parameters
@@ -133,7 +134,7 @@ def both(split: Split) -> Images:
     first, second = split.train, split.validation
     return replace(
         first,
-        pixels=torch.cat((first.pixels, second.pixels)),
+        pixels=joined(first.pixels, second.pixels),
         labels=torch.cat((first.labels, second.labels)),
         files=first.files + second.files,
         reserved=None,  # which parts they came from matters no more

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from trainables.attacks.base import Attack
-from trainables.config import AttackPlan, TrialConfig
+from trainables.attacks.plan import AttackPlan
+from trainables.config import TrialConfig
 from trainables.controls.results import NullControl
 from trainables.judges.base import outputs
 from trainables.priors.base import Prior

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from trainables.method import Method
+from trainables.storage.pixel_cache import rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +48,7 @@ class Images:
         if index.dtype == torch.bool:
             index = index.nonzero().flatten()
         return Images(
-            pixels=self.pixels[index],
+            pixels=rows(self.pixels, index),
             labels=self.labels[index],
             names=self.names,
             files=tuple(self.files[i] for i in index.tolist()),

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from trainables.datasets.base import Images
 from trainables.datasets.synthetic_faces import SyntheticFaces
+from trainables.storage.pixel_cache import joined
 
 NAME = "canary"
 LEAST, MOST = 4, 32  # images of one canary: what a split needs, and what is worth rendering
@@ -21,7 +22,7 @@ def add_canaries(images: Images, count: int) -> Images:
     that two data sets have different canaries. Where the data set gives its parts, canaries have the same
     shares of them, at least one image each.
     """
-    own = hashlib.sha256(images.pixels.contiguous().numpy().tobytes()).digest()
+    own = hashlib.sha256(images.pixels.contiguous().numpy().data).digest()
     each = min(MOST, max(LEAST, int(images.labels.bincount(minlength=images.classes).median())))
     rendered = SyntheticFaces(
         population="private",
@@ -33,7 +34,7 @@ def add_canaries(images: Images, count: int) -> Images:
     parts = _given_parts(images, count, each)
     return replace(
         images,
-        pixels=torch.cat((images.pixels, rendered.pixels)),
+        pixels=joined(images.pixels, rendered.pixels),
         labels=torch.cat((images.labels, rendered.labels + images.classes)),
         names=(*images.names, *(f"{NAME}-{tag}-{number:03d}" for number in range(count))),
         files=(*images.files, *(f"{NAME}:{file}" for file in rendered.files)),

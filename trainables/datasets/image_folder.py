@@ -5,8 +5,7 @@ import json
 import os
 import threading
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,20 +13,12 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal, get_args
 
 import torch
-from torch import Tensor
 
 from trainables.datasets.base import Contents, Dataset, Images
 from trainables.datasets.canaries import add_canaries
 from trainables.datasets.layout import arrange, by_suffix, loss_warnings, remedy
-from trainables.datasets.pictures import (
-    UNREADABLE,
-    Fit,
-    UnknownRange,
-    decode,
-    readable_suffixes,
-    resized,
-    square,
-)
+from trainables.datasets.pictures import Fit, readable_suffixes, square
+from trainables.datasets.reading import Pile, read_all
 from trainables.errors import ConfigError
 from trainables.method import file_knob, later_knob
 from trainables.storage.digests import file_digests, remembered
@@ -170,7 +161,8 @@ def _decode(
         names = names[: data.limit]
         entries = [entry for entry in entries if entry.identity in set(names)]
     number = {name: label for label, name in enumerate(names)}
-    read = _read_all(data, root, [entry.path for entry in entries], image_size)
+    with _reader(root) as reader:
+        read = read_all(_pile(data, root, [entry.path for entry in entries], reader), image_size)
     given = {entry.part for entry in entries} - {None}
     images = Images(
         pixels=read.pixels,
@@ -263,62 +255,14 @@ def _reader(root: Path) -> Iterator[Read]:
         yield read
 
 
-@dataclass(frozen=True)
-class Decoded:
-    """The pictures of some files. pixels: uint8 (N, 3, S, S). digests: of each file's bytes."""
-
-    pixels: Tensor
-    digests: tuple[bytes, ...]
-    warnings: tuple[str, ...]
-
-
-def _read_all(data: ImageFolder, root: Path, paths: list[str], image_size: int) -> Decoded:
-    """Return the decoded files; raise one `ConfigError` that names those that cannot be used."""
-    pixels = torch.empty(len(paths), 3, image_size, image_size, dtype=torch.uint8)
-    digests = [b""] * len(paths)
-    scaled: list[str] = []
-    layered: list[str] = []
-
-    def fill(position: int) -> str | None:
-        try:
-            content = read(paths[position])
-            if not content:
-                return "empty"
-            picture = decode(content)
-            middle = square(picture.image, data.crop, data.fit)
-        except UnknownRange as error:
-            return str(error)
-        except UNREADABLE as error:
-            return f"unreadable, {type(error).__name__}"
-        if middle is None:
-            return f"smaller than the crop of {data.crop}"
-        pixels[position] = resized(middle, image_size)
-        digests[position] = hashlib.blake2b(content, digest_size=16).digest()
-        if picture.scaled:
-            scaled.append(paths[position])
-        if picture.frames > 1:
-            layered.append(paths[position])
-        return None
-
-    with _reader(root) as read, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        problems = list(pool.map(fill, range(len(paths))))
-    bad = [(path, problem) for path, problem in zip(paths, problems, strict=True) if problem]
-    if bad:
-        raise ConfigError(_complaint(root, bad, len(paths)))
-    # no names in a warning: it goes into the card of a released target
-    warnings = []
-    if scaled:
-        warnings.append(f"scaled {len(scaled)} of {len(paths)} images from 16 bits to 8, 65535 to 255")
-    if layered:
-        warnings.append(f"took the first frame of {len(layered)} of {len(paths)} images that hold several")
-    return Decoded(pixels, tuple(digests), tuple(warnings))
-
-
-def _complaint(root: Path, bad: Iterable[tuple[str, str]], total: int) -> str:
-    bad = list(bad)
-    shown = "; ".join(f"{path} ({problem})" for path, problem in bad[:SHOWN])
-    more = f"; and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
-    return (
-        f"image_folder expects every file to hold an image; got {len(bad)} bad of {total} in {str(root)!r} "
-        f"(root): {shown}{more}; repair or remove them"
+def _pile(data: ImageFolder, root: Path, paths: list[str], read: Read) -> Pile:
+    """Return the files to read, and how their squares are cut."""
+    return Pile(
+        kind=data.kind,
+        root=str(root),
+        paths=paths,
+        read=lambda position: read(paths[position]),
+        cut=lambda position, picture: square(picture, data.crop, data.fit),
+        recipe=[data.crop, data.fit],
+        too_small=f"smaller than the crop of {data.crop}",
     )

@@ -1,11 +1,15 @@
 """Base class of defenses: a change of the classifier before training, and a rule that trains it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from trainables.architectures.base import Classifier, Trace
+from trainables.architectures.base import Architecture, Classifier, Shield, Trace
+from trainables.datasets.base import Images
 from trainables.defenses.rule import LossRule, Rule, Training
+from trainables.errors import ConfigError
 from trainables.method import Method
 
 
@@ -15,12 +19,30 @@ class Defense(Method):
 
     Most defenses are a `loss`. One with a schedule over epochs, a second phase, an optimiser or a forward
     pass of its own, or gradients per sample overrides `begin` instead and returns a `Rule`.
+
+    Attributes:
+        adaptive: what an attacker who knows of the defense does, as the end of a sentence.
+        adaptive_attack: the attacks here that do so: ``NAME``, ``NAME KNOB=VALUE`` or ``* KNOB>NUMBER`` (of
+            any attack), apart by commas; None where none does. Figures without them are called non-adaptive.
     """
+
+    adaptive: ClassVar[str] = ""
+    adaptive_attack: ClassVar[str | None] = None
+    changes_answers: ClassVar[bool] = False  # whether `shield` returns one
+
+    # whether each image is in a batch by itself, with the same chance, so that a batch may have any size
+    poisson_batches: ClassVar[bool] = False
 
     @property
     def images_per_identity(self) -> int | None:
         """Return how many images of one identity a training batch holds; None for plain shuffling."""
         return None
+
+    def check(self, architecture: Architecture, image_size: int) -> None:
+        """Raise `ConfigError` if targets of `architecture` cannot have this defense."""
+
+    def check_installed(self) -> None:
+        """Raise `ConfigError` if a package is missing that training needs; most need none."""
 
     def prepare(self, classifier: Classifier) -> Classifier:
         """Return the classifier to train, changed in place or as it came."""
@@ -34,6 +56,33 @@ class Defense(Method):
     def begin(self, training: Training) -> Rule:
         """Return the rule that takes the steps of `training`; by default one optimiser step on `loss`."""
         return LossRule(self.loss, training)
+
+    def finish(
+        self, classifier: Classifier, validation: Images, kept: dict[str, Tensor], device: str
+    ) -> dict[str, Tensor]:
+        """Return what is stored beside the weights of a trained target; by default what its rule kept.
+
+        classifier: trained, in eval mode, on `device`. validation: private images held out of training.
+        kept: of the rule, at the epoch that was chosen; {} for a target that somebody else trained.
+        """
+        return kept
+
+    def figures(
+        self, classifier: Classifier, stored: Mapping[str, Tensor], test: Images, device: str
+    ) -> dict[str, float]:
+        """Return figures of the defense itself on a trained target, by name; none by default.
+
+        stored: what `finish` returned. test: images that nothing was chosen by.
+        """
+        return {}
+
+    def shield(self, stored: Mapping[str, Tensor]) -> Shield | None:
+        """Return what changes the answers of a trained target before anybody sees them; None for most.
+
+        stored: what `finish` returned. Attacks that ask for scores or labels meet it; white-box attacks see
+        the weights, and so the answers as they were.
+        """
+        return None
 
     def is_active(self, trace: Trace) -> bool:
         """Return whether the defense changes the weights of a target whose training leaves `trace`.
@@ -53,3 +102,13 @@ class Defense(Method):
                 head reports.
         """
         raise NotImplementedError
+
+
+def linear_head(classifier: Classifier, kind: str) -> nn.Linear:
+    """Return the head that the defense `kind` replaces; raise `ConfigError` if it is no linear layer."""
+    if not isinstance(classifier.head, nn.Linear):
+        raise ConfigError(
+            f"defense '{kind}' expects a linear head to replace; got {type(classifier.head).__name__} "
+            "(target.architecture); prepare a fresh classifier"
+        )
+    return classifier.head

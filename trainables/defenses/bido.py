@@ -41,6 +41,8 @@ class BiDO(Defense):
     kind: ClassVar[str] = "bido"
     summary: ClassVar[str] = "less dependence of features on the input, more on the label (HSIC or COCO)"
     source: ClassVar[str] = "Peng et al., KDD 2022 (BiDO)"
+    adaptive: ClassVar[str] = "trains classifiers of its own on the answers and descends through them too"
+    adaptive_attack: ClassVar[str | None] = "lomma_gmi, lomma_kedmi"
     version: ClassVar[int] = 2  # batches that drop no images of unbalanced identities
 
     measure: Literal["hsic", "coco"] = "hsic"

@@ -8,8 +8,7 @@ from torch.nn import functional
 
 from trainables.architectures.base import Classifier, Head, Trace
 from trainables.architectures.head_noise import draw_noise
-from trainables.defenses.base import Defense
-from trainables.errors import ConfigError
+from trainables.defenses.base import Defense, linear_head
 from trainables.runtime.checks import at_least
 
 
@@ -55,6 +54,7 @@ class MID(Defense):
     kind: ClassVar[str] = "mid"
     summary: ClassVar[str] = "variational information bottleneck before the last layer"
     source: ClassVar[str] = "Wang et al., AAAI 2021 (MID)"
+    adaptive: ClassVar[str] = "averages gradients over many draws of the noise, or sets it to zero"
 
     beta: float = 0.01
     bottleneck: int = 1024
@@ -68,12 +68,7 @@ class MID(Defense):
 
         The published head follows the flat feature directly, so VGG16's neck loses its batch norm.
         """
-        linear = classifier.head
-        if not isinstance(linear, nn.Linear):
-            raise ConfigError(
-                f"defense 'mid' expects a linear head to replace; got {type(linear).__name__} "
-                "(target.architecture); prepare a fresh classifier"
-            )
+        linear = linear_head(classifier, self.kind)
         classifier.head = BottleneckHead(linear.in_features, linear.out_features, self.bottleneck)
         if isinstance(classifier.neck, nn.Sequential):
             classifier.neck = nn.Sequential(

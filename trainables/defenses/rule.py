@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,6 +23,7 @@ class Training:
         frozen: how many stages are frozen.
         epochs: of the recipe.
         images: the training images, as they are on disk.
+        batch_size: images in a batch, as the recipe has it.
         seed: of the training's randomness; name streams of its own for anything drawn in a rule.
     """
 
@@ -31,6 +33,7 @@ class Training:
     epochs: int
     images: Images
     seed: int
+    batch_size: int = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +64,26 @@ class Rule:
     def may_be_chosen(self, epoch: int) -> bool:
         """Return whether the weights after `epoch` are a finished target; a first phase says no."""
         return True
+
+    def kept(self) -> dict[str, Tensor]:
+        """Return what belongs to the weights of this moment and is stored beside them; {} by default."""
+        return {}
+
+    def spent(self) -> dict[str, Tensor]:
+        """Return what the whole training leaves, whichever epoch is kept; stored with `kept`."""
+        return {}
+
+    def state(self) -> dict[str, Any] | None:
+        """Return what changes in this rule from step to step, for a training that goes on after a kill.
+
+        Tensors, numbers, and lists and dicts of them; `restore` reads it back. Nothing by default: a rule
+        with tensors, optimisers or random streams of its own returns them, or None: a training that is
+        killed then starts again.
+        """
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Bring back what `state` returned at the end of an epoch."""
 
 
 def trained_trace(trace: Trace) -> Trace:

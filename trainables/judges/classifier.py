@@ -1,7 +1,7 @@
 """The usual judge: a classifier of the private identities, trained apart from the target."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -16,7 +16,7 @@ from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive
 from trainables.training.batches import Augmentation
 from trainables.training.classifier import Normalization, Target, accuracy, build_classifier, train_classifier
-from trainables.training.recipe import Recipe, Schedule
+from trainables.training.recipe import Optimizer, Recipe, Schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class ClassifierJudge(Recipe, Judge):
 
     architecture: str = named_knob(ARCHITECTURES)
     epochs: int = 30
-    optimizer: Literal["sgd", "adam"] = "adam"
+    optimizer: Optimizer = "adam"
     learning_rate: float = 1e-3
     schedule: Schedule = "cosine"
     augmentation: Augmentation = "crop_flip"
@@ -69,7 +69,12 @@ class ClassifierJudge(Recipe, Judge):
             NoDefense(),
             split.train,
             split.validation,
-            run=Run(seed=derive(run.seed, "judge", *own), device=run.device, report=run.report),
+            run=Run(
+                seed=derive(run.seed, "judge", *own),
+                device=run.device,
+                report=run.report,
+                resume=run.resume,
+            ),
             stage="judge",
         )
         classifier.requires_grad_(False)

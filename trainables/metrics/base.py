@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeVar
 
+import torch
 from torch import Tensor
 
 from trainables.method import Method
@@ -20,6 +21,8 @@ class Evidence:
     confidences: (R, N, K), the target's softmax.
     private_features (M, F), private_labels (M,): of the private training images, as the judge sees them.
     threshold: score above which the judge would take an image for a person; None where nobody measured it.
+    private_images: uint8 (M, 3, S, S), the private training images; None where they are not at hand.
+    device: where networks of a metric run.
     """
 
     reconstructions: Tensor
@@ -30,6 +33,8 @@ class Evidence:
     private_features: Tensor
     private_labels: Tensor
     threshold: float | None = None
+    private_images: Tensor | None = None
+    device: str = "cpu"
     _shared: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def shared(self, name: str, compute: Callable[[], T]) -> T:
@@ -38,6 +43,18 @@ class Evidence:
             self._shared[name] = compute()
         value: T = self._shared[name]
         return value
+
+
+class Skipped(Exception):
+    """A figure that cannot be had here: what is missing, and what to do; the trial goes on without it."""
+
+
+def private_of(evidence: Evidence) -> tuple[Tensor, Tensor]:
+    """Return the private training images of the attacked identities, uint8 (n, 3, S, S), and their labels."""
+    if evidence.private_images is None:
+        raise Skipped("the private training images are not at hand")
+    attacked = torch.isin(evidence.private_labels, evidence.identities)
+    return evidence.private_images[attacked], evidence.private_labels[attacked]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +75,8 @@ class Metric(Method):
         auxiliary: whether it only helps to read other figures; then it is no column of its own.
         beside_verdict: whether a stage of its own measures it, as verdicts were stored before there was one;
             then it enters no verdict's key.
+        optional: whether it is measured only where a trial names it under ``metrics``; it is beside the
+            verdict too, and may raise `Skipped` instead of a figure.
     """
 
     direction: ClassVar[Literal["maximize", "minimize"]]
@@ -70,6 +89,7 @@ class Metric(Method):
     objective: ClassVar[bool] = True
     auxiliary: ClassVar[bool] = False
     beside_verdict: ClassVar[bool] = False
+    optional: ClassVar[bool] = False
 
     def measure(self, evidence: Evidence) -> float | None:
         """Return the figure, or None where `evidence` does not allow it: then it is left out."""

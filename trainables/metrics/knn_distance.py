@@ -31,7 +31,10 @@ def knn_distance(
 
 @dataclass(frozen=True, kw_only=True)
 class KNNDistance(Metric):
-    """Measures the squared distance of a reconstruction to the nearest private training image."""
+    """Measures the squared distance of a reconstruction to the nearest private training image.
+
+    PPA's delta_eval is this figure under its own judge: Inception-v3 at 299 pixels.
+    """
 
     kind = "knn_distance"
     summary = "squared distance of a reconstruction to the nearest private training image"

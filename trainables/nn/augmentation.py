@@ -9,6 +9,7 @@ from torch.nn import functional
 AUGMENTATION_DRAWS = 9  # standard normal numbers that one view of one image takes
 MOVE_DRAWS = 3  # the same of `random_move`
 AFFINE_DRAWS = 6  # the same of `random_affine`
+CHANCE_DRAWS = 8  # the same of `random_chances`
 
 
 def uniform(normal: Tensor) -> Tensor:
@@ -90,3 +91,31 @@ def random_affine(images: Tensor, draws: Tensor, area: float, degrees: float) ->
     )
     grid = functional.affine_grid(turn, list(images.shape), align_corners=False)
     return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def random_chances(images: Tensor, draws: Tensor, area: float, degrees: float) -> Tensor:
+    """Return each image (n, 3, S, S), cropped, mirrored and turned, each with probability 1/2.
+
+    draws: standard normal (n, `CHANCE_DRAWS`).  The crop has `area` to 1 of the picture, is 3/4 to 4/3 times
+    as wide as high and resized to S x S; a turn is by up to `degrees` either way about the middle, black
+    where the crop has no pixels. Crop, mirror and turn are one bilinear sampling, and a crop that would be
+    wider or higher than the picture is cut to it.
+    """
+    share, aspect, across, down, crop, flip, angle, turn = uniform(draws).to(images).unbind(1)
+    share = torch.where(crop < 0.5, area + (1 - area) * share, torch.ones_like(share))
+    ratio = torch.where(crop < 0.5, (math.log(4 / 3) * (2 * aspect - 1)).exp(), torch.ones_like(aspect))
+    wide, high = (share * ratio).sqrt().clamp(max=1), (share / ratio).sqrt().clamp(max=1)
+    radians = (2 * angle - 1) * math.radians(degrees) * (turn < 0.5)
+    cosine, sine = radians.cos(), radians.sin()
+    size = images.shape[-1]
+    steps = (torch.arange(size, device=images.device, dtype=images.dtype) + 0.5) * 2 / size - 1
+    y, x = torch.meshgrid(steps, steps, indexing="ij")
+    rotation = torch.stack((cosine, -sine, sine, cosine), 1).reshape(-1, 2, 2)
+    within = torch.stack((x, y), -1).reshape(1, -1, 2) @ rotation.mT  # the crop's own coordinates
+    inside = (within.abs() <= 1).all(2)
+    mirror = torch.where(flip < 0.5, -1.0, 1.0).to(images)
+    scale = torch.stack((wide * mirror, high), 1)[:, None]
+    centre = torch.stack(((2 * across - 1) * (1 - wide), (2 * down - 1) * (1 - high)), 1)[:, None]
+    grid = (within * scale + centre).reshape(-1, size, size, 2)
+    cut = functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    return cut * inside.reshape(-1, 1, size, size)

@@ -16,6 +16,7 @@ from trainables.nn.dcgan import check_size, generator
 from trainables.nn.inference import inference_copy
 from trainables.nn.inversion_discriminator import InversionDiscriminator
 from trainables.nn.optimizers import adam, gradient_step
+from trainables.oracle import ScoreOracle
 from trainables.priors.averaged import AveragedGAN
 from trainables.priors.base import PriorNetworks, TargetView, eval_mode
 from trainables.runtime.run import Run
@@ -118,17 +119,21 @@ class KEDMIPrior(AveragedGAN):
     def train(self, public: Images, *, run: Run, target: Any = None) -> PriorNetworks:
         """Return the networks trained on all public images, as `target` labels them; see `Prior.train`.
 
-        Raises `ConfigError` without a target whose probabilities the attacker has.
+        target: a `Classifier`, or a `ScoreOracle`. Raises `ConfigError` without a target whose probabilities
+        the attacker has.
         """
-        if not isinstance(target, Classifier):
+        pixels = public.pixels.to(run.device)
+        if isinstance(target, ScoreOracle):
+            probabilities = torch.cat([target(as_float(part)) for part in torch.split(pixels, 256)])
+        elif isinstance(target, Classifier):
+            target = inference_copy(target, run.device)
+            with head_noise(target, run.stream("prior", "labels")):
+                probabilities = soft_labels(target, pixels)
+        else:
             raise ConfigError(
                 f"prior 'kedmi' expects a Classifier as its target; got {type(target).__name__} (prior); "
                 "train it for the target that it is to attack"
             )
-        pixels = public.pixels.to(run.device)
-        target = inference_copy(target, run.device)
-        with head_noise(target, run.stream("prior", "labels")):
-            probabilities = soft_labels(target, pixels)
         networks = self.untrained(pixels.shape[-1], probabilities.shape[1], run=run)
         assert isinstance(networks.discriminator, InversionDiscriminator)
         noise = run.stream("prior", "noise")

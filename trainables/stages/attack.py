@@ -11,17 +11,17 @@ import torch
 from torch import Tensor
 
 from trainables.attacks.base import Reconstructions
+from trainables.attacks.plan import AttackPlan
 from trainables.attacks.sharding import Part, Spread, Work, cut, merge
-from trainables.config import AttackPlan, TrialConfig
+from trainables.config import TrialConfig
 from trainables.nn.precision import precision_scope
-from trainables.oracle import observe
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive
 from trainables.stages.base import VERSIONS, _load, on_machine
 from trainables.stages.data import attacked_identities, load_data
 from trainables.stages.prior import load_prior
-from trainables.stages.target import _read_target
+from trainables.stages.target import _read_target, seen_by
 from trainables.storage.content import with_content
 from trainables.storage.resume import Resume
 from trainables.storage.store import Stage, Store, content_key
@@ -83,7 +83,10 @@ def make_attack(
             },
             folder / "reconstructions.pt",
         )
-        return {"history": reconstructions.history, "queries": reconstructions.queries}
+        queries = reconstructions.queries
+        if queries is not None and not plan.attack.reports_prior_queries:
+            queries *= plan.answers_averaged  # attacks count the images that they ask about
+        return {"history": reconstructions.history, "queries": queries}
 
     made = store.get("attack", parts_of(plan), on_machine(device, make))
     if longer is None:
@@ -113,7 +116,7 @@ def invert_part(job: Job, part: Part, device: str, report: Report) -> Reconstruc
     target = _read_target(config, job.classes, job.trained).to(device)
     with precision_scope(job.plan.precision_settings):
         return attack.invert(
-            observe(target, attack.threat_model, device),
+            seen_by(config, job.plan, target, job.trained, device),
             load_prior(config, job.plan.prior, job.prior, job.classes, device),
             job.identities[part.first : part.stop],
             run=Run(

@@ -5,13 +5,14 @@ from typing import Any
 
 import torch
 
-from trainables.config import AttackPlan, TrialConfig
-from trainables.oracle import Oracle, observe
+from trainables.attacks.plan import AttackPlan
+from trainables.config import TrialConfig
+from trainables.oracle import Oracle
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
 from trainables.stages.base import VERSIONS, on_machine
 from trainables.stages.data import load_data
-from trainables.stages.target import load_target
+from trainables.stages.target import averaging, load_target, seen_by
 from trainables.storage.content import with_content
 from trainables.storage.store import Stage, Store
 
@@ -33,7 +34,7 @@ def make_auxiliary(
 
     def make(folder: Path) -> dict[str, Any]:
         target = load_target(config, data, trained).to(device)
-        seen = observe(target, plan.attack.threat_model, device)
+        seen = seen_by(config, plan, target, trained.path, device)
         made = recipe.make(seen, data.public, run=Run(seed=config.seed, device=device, report=report))
         torch.save(made, folder / "auxiliary.pt")
         return {"queries": seen.queries if isinstance(seen, Oracle) else None}
@@ -45,5 +46,6 @@ def make_auxiliary(
         "target": trained.key,
         "public": data.public_key,
         "seed": config.seed,
+        **averaging(plan),
     }
     return store.get("auxiliary", parts, on_machine(device, make))

@@ -1,6 +1,8 @@
 """The stages of a trial, each made once and kept under a key of all that went into it."""
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,8 @@ import torch
 
 from trainables.config import TrialConfig
 from trainables.storage.machine import note_machine
-from trainables.storage.store import Make, Stage, Store
+from trainables.storage.resume import Resume
+from trainables.storage.store import Make, Stage, Store, content_key
 
 # Raised when a change of the code changes what a stage computes, so that older results are not reused.
 VERSIONS = {
@@ -35,6 +38,19 @@ def on_machine(device: str, make: Make) -> Make:
         return result
 
     return noted
+
+
+@contextmanager
+def unfinished(
+    store: Store, stage: str, parts: dict[str, Any], names: Sequence[str] = ()
+) -> Iterator[Resume]:
+    """Lend where work on a stage is saved while it is made, and clear it away once the stage is there.
+
+    names: of the people, as in `get_for_people`. A process that is killed leaves it for the next.
+    """
+    folder = store.root / stage / f"{content_key(**parts, people=list(names))}.unfinished"
+    yield Resume(folder)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def get_for_people(

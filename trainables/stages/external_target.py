@@ -17,8 +17,8 @@ from trainables.pretraining.base import HEADS, matched
 from trainables.stages.base import VERSIONS, get_for_people, on_machine
 from trainables.stages.class_map import class_order, folder_labels, reorder
 from trainables.stages.data import load_data
-from trainables.stages.target import measured, new_target
-from trainables.storage.content import named_versions
+from trainables.stages.target import defense_figures, measured, new_target, store_defense
+from trainables.storage.content import named_versions, with_content
 from trainables.storage.store import Stage, Store
 from trainables.storage.weights import listed, read_weights
 from trainables.training.classifier import accuracy
@@ -71,12 +71,14 @@ def make_external_target(
     def make(folder: Path) -> dict[str, Any]:
         victim = classifier.to(device).eval()
         torch.save({name: value.cpu() for name, value in victim.state_dict().items()}, folder / "target.pt")
+        stored = store_defense(config, victim, data.split, {}, folder, device)
         return {
             "history": [],
             "best_epoch": 0,
             "validation_accuracy": accuracy(victim, data.split.validation, device=device),
-            **measured(victim, data.split, device),
+            **measured(victim, data.split, device, config.defense.shield(stored)),
             "parameters": asdict(count_parameters(victim)),
+            **defense_figures(config, victim, data.split, stored, device),
         }
 
     parts = {
@@ -88,6 +90,8 @@ def make_external_target(
         "validation": config.validation,
         "test": config.test,
         "seed": config.seed,
+        # a defense that changes answers is no part of the weights
+        **({"defense": with_content(config.defense)} if config.defense.changes_answers else {}),
     }
     return get_for_people(store, "target", parts, data.split.train.names, on_machine(device, make))
 

@@ -1,5 +1,6 @@
 """The judges, as stages: each is fitted once for all trials."""
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from trainables.errors import ConfigError
 from trainables.judges.base import Judge, JudgeModel
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
-from trainables.stages.base import _common, _load, get_for_people, on_machine
+from trainables.stages.base import _common, _load, get_for_people, on_machine, unfinished
 from trainables.stages.data import load_data
 from trainables.storage.content import with_content
+from trainables.storage.resume import Resume
 from trainables.storage.store import Stage, Store
 
 
@@ -31,17 +33,19 @@ def make_judge(
     data = load_data(config)
     seed = judge_seed(config)
 
-    def make(folder: Path) -> dict[str, Any]:
-        saved = judge.fit(data.split, run=Run(seed=seed, device=device, report=report))
+    def make(folder: Path, resume: Resume) -> dict[str, Any]:
+        run = Run(seed=seed, device=device, report=report, resume=resume)
+        saved = judge.fit(data.split, run=run)
         model = judge.restore(saved, data.split, device)
         _check_people(judge, model, data.split.train, device)
         torch.save(saved, folder / "judge.pt")
         torch.save({"images": _examples(data.split.train)}, folder / "examples.pt")
         return {"test_accuracy": model.test_accuracy}
 
-    return get_for_people(
-        store, "judge", judge_parts(config, judge), data.split.train.names, on_machine(device, make)
-    )
+    parts, names = judge_parts(config, judge), data.split.train.names
+    with unfinished(store, "judge", parts, names) as resume:
+        made = on_machine(device, functools.partial(make, resume=resume))
+        return get_for_people(store, "judge", parts, names, made)
 
 
 def make_judges(

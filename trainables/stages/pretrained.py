@@ -1,5 +1,6 @@
 """The pre-trained backbone that targets start from, as a stage."""
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ from trainables.method import FILE, knobs_marked
 from trainables.pretraining.dataset import OnDataset
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
-from trainables.stages.base import _common, on_machine
+from trainables.stages.base import _common, on_machine, unfinished
 from trainables.stages.data import pretraining_warnings
 from trainables.storage.content import named_versions, with_content
+from trainables.storage.resume import Resume
 from trainables.storage.store import Stage, Store, content_key
 
 DIGESTS = ".digests"  # in a store: what the files of pre-training sets hold
@@ -23,18 +25,21 @@ def make_pretrained(
 ) -> Stage:
     """Return the weights that targets start from."""
 
-    def make(folder: Path) -> dict[str, Any]:
+    def make(folder: Path, resume: Resume) -> dict[str, Any]:
         pretraining_warnings(config)  # refuses data that holds private images
         weights = config.pretraining.stages_state(
             config.target.architecture,
             config.image_size,
             normalization=config.target.normalization,
-            run=Run(seed=config.seed, device=device, report=report),
+            run=Run(seed=config.seed, device=device, report=report, resume=resume),
         )
         torch.save(weights, folder / "stages.pt")
         return {"weights": weights is not None}
 
-    return store.get("pretrained", pretrained_parts(config, store.root / DIGESTS), on_machine(device, make))
+    parts = pretrained_parts(config, store.root / DIGESTS)
+    with unfinished(store, "pretrained", parts) as resume:
+        made = on_machine(device, functools.partial(make, resume=resume))
+        return store.get("pretrained", parts, made)
 
 
 def pretraining_key(config: TrialConfig, memory: Path | None = None) -> str | None:

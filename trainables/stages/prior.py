@@ -6,14 +6,16 @@ from typing import Any
 import torch
 
 from trainables.attacks.base import to_pixels
+from trainables.attacks.plan import AttackPlan
 from trainables.config import TrialConfig
+from trainables.oracle import Oracle
 from trainables.priors.base import Prior, PriorNetworks, restore, state
 from trainables.priors.fit import reconstruction_error
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
 from trainables.stages.base import _common, _load, on_machine
 from trainables.stages.data import load_data
-from trainables.stages.target import load_target
+from trainables.stages.target import averaging, load_target, seen_by
 from trainables.storage.content import with_content
 from trainables.storage.store import Stage, Store
 
@@ -26,21 +28,31 @@ def make_prior(
     store: Store,
     device: str = "cpu",
     report: Report = silent,
+    plan: AttackPlan | None = None,
 ) -> Stage:
-    """Return the trained `prior`; one that needs a target is made for `trained`, any other once for all."""
+    """Return the trained `prior`; one that needs a target is made for `trained`, any other once for all.
+
+    plan: of the attack that it is made for. One that sees answers alone sees no more in its prior: where the
+    target's defense changes answers, or the attack averages them, the prior is taught by those.
+    """
     data = load_data(config)
     target = trained if prior.needs_target else None
     seed = prior_seed(config)
+    answers = {} if target is None else _answers(config, plan)
 
     def make(folder: Path) -> dict[str, Any]:
-        victim = None if target is None else load_target(config, data, target).to(device)
+        victim: Any = None if target is None else load_target(config, data, target).to(device)
         run = Run(seed=seed, device=device, report=report)
+        if target is not None and plan is not None and answers:
+            victim = seen_by(config, plan, victim, target.path, device, threat_model=prior.threat_model)
         networks = prior.train(data.public, run=run, target=victim)
         torch.save(state(networks), folder / "prior.pt")
         sample = torch.randn(64, networks.latent_size, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
             torch.save(to_pixels(networks.generator(sample.to(device))).cpu(), folder / "samples.pt")
         asked = {} if target is None else {"queries": prior.queries(networks, len(data.public))}
+        if isinstance(victim, Oracle):
+            asked = {"queries": victim.queries}
         result: dict[str, Any] = {"public_images": len(data.public), **asked}
         if prior.measures_fit:
             result["fit"] = reconstruction_error(networks, data.public, run=run)
@@ -48,8 +60,17 @@ def make_prior(
 
     parts = prior_parts(config, prior)
     return store.get(
-        "prior", parts if target is None else {**parts, "target": target.key}, on_machine(device, make)
+        "prior",
+        parts if target is None else {**parts, "target": target.key, **answers},
+        on_machine(device, make),
     )
+
+
+def _answers(config: TrialConfig, plan: AttackPlan | None) -> dict[str, Any]:
+    """Return how the answers that `plan` sees differ from those of the weights; {} for most plans."""
+    if plan is None or plan.attack.threat_model == "white-box":
+        return {}
+    return {**({"shielded": True} if config.defense.changes_answers else {}), **averaging(plan)}
 
 
 def prior_queries(config: TrialConfig, prior: Prior, made: Stage) -> int | None:

@@ -1,22 +1,27 @@
 """The trained target, as a stage."""
 
+import functools
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from trainables.architectures.base import Classifier
+from trainables.architectures.base import Classifier, Shield
+from trainables.attacks.plan import AttackPlan
 from trainables.config import TrialConfig
+from trainables.datasets.base import Images, as_float
 from trainables.datasets.split import Split
+from trainables.oracle import ScoreOracle, observe
 from trainables.pretraining.base import load_stages
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive
-from trainables.stages.base import VERSIONS, _load, get_for_people, on_machine
+from trainables.stages.base import VERSIONS, _load, get_for_people, on_machine, unfinished
 from trainables.stages.data import Data, load_data
 from trainables.stages.pretrained import make_pretrained
 from trainables.storage.content import with_content
+from trainables.storage.resume import Resume
 from trainables.storage.store import Stage, Store
 from trainables.training.classifier import (
     accuracy,
@@ -40,7 +45,7 @@ def make_target(
     data = load_data(config)
     backbone = make_pretrained(config, store=store, device=device, report=report)
 
-    def make(folder: Path) -> dict[str, Any]:
+    def make(folder: Path, resume: Resume) -> dict[str, Any]:
         classifier = new_target(config, data.split.train.classes)
         load_stages(classifier, _load(backbone.path / "stages.pt"))
         trained = train_classifier(
@@ -49,17 +54,24 @@ def make_target(
             config.defense,
             data.split.train,
             data.split.validation,
-            run=Run(seed=derive(config.seed, "replicate", config.replicate), device=device, report=report),
+            run=Run(
+                seed=derive(config.seed, "replicate", config.replicate),
+                device=device,
+                report=report,
+                resume=resume,
+            ),
             kept_epoch=kept_epoch,
         )
         torch.save({k: v.cpu() for k, v in classifier.state_dict().items()}, folder / "target.pt")
+        stored = store_defense(config, classifier, data.split, trained.kept, folder, device)
         return {
             "history": trained.history,
             "best_epoch": trained.best_epoch,
             "images_seen": trained.images_seen,
             "validation_accuracy": trained.validation_accuracy,
-            **measured(classifier, data.split, device),
+            **measured(classifier, data.split, device, config.defense.shield(stored)),
             "parameters": asdict(count_parameters(classifier)),
+            **defense_figures(config, classifier, data.split, stored, device),
         }
 
     parts = {
@@ -74,23 +86,106 @@ def make_target(
         "replicate": config.replicate,
         **({} if kept_epoch is None else {"kept_epoch": kept_epoch}),
     }
-    return get_for_people(store, "target", parts, data.split.train.names, on_machine(device, make))
+    names = data.split.train.names
+    with unfinished(store, "target", parts, names) as resume:
+        made = on_machine(device, functools.partial(make, resume=resume))
+        return get_for_people(store, "target", parts, names, made)
 
 
-def measured(classifier: Classifier, split: Split, device: str) -> dict[str, Any]:
+def store_defense(
+    config: TrialConfig,
+    classifier: Classifier,
+    split: Split,
+    kept: dict[str, torch.Tensor],
+    folder: Path,
+    device: str,
+) -> dict[str, torch.Tensor]:
+    """Return what the defense stores beside the weights of a target, and write it into its folder if any."""
+    stored = config.defense.finish(classifier, split.validation, kept, device)
+    if stored:
+        torch.save({name: value.cpu() for name, value in stored.items()}, folder / "defense.pt")
+    return stored
+
+
+def defense_figures(
+    config: TrialConfig,
+    classifier: Classifier,
+    split: Split,
+    stored: dict[str, torch.Tensor],
+    device: str,
+) -> dict[str, dict[str, float]]:
+    """Return the defense's own figures under ``figures``; nothing where it has none."""
+    figures = config.defense.figures(classifier, stored, split.test, device)
+    return {"figures": figures} if figures else {}
+
+
+def load_defense(folder: Path) -> dict[str, torch.Tensor]:
+    """Return what the defense of the target in `folder` stored beside its weights; {} for most."""
+    path = folder / "defense.pt"
+    return dict(_load(path)) if path.is_file() else {}
+
+
+def seen_by(
+    config: TrialConfig,
+    plan: AttackPlan,
+    target: Classifier,
+    folder: Path,
+    device: str,
+    *,
+    threat_model: str | None = None,
+) -> Any:
+    """Return what the attack of `plan` sees of `target`, whose stage is in `folder`; see `observe`.
+
+    threat_model: what a prior or another helper of the attack sees, if that is less.
+    """
+    return observe(
+        target,
+        threat_model or plan.attack.threat_model,
+        device,
+        shield=config.defense.shield(load_defense(folder)),
+        averaged=plan.answers_averaged,
+    )
+
+
+def averaging(plan: AttackPlan) -> dict[str, int]:
+    """Return what the key of a stage that asks the target under `plan` says of averaging: mostly nothing."""
+    return {} if plan.answers_averaged == 1 else {"answers_averaged": plan.answers_averaged}
+
+
+def measured(
+    classifier: Classifier, split: Split, device: str, shield: Shield | None = None
+) -> dict[str, Any]:
     """Return the accuracies of a target, and which test images it names rightly.
+
+    shield: of its defense; the accuracies are then those of the answers that it lets out, and the accuracy on
+    the validation images is among them.
 
     train_accuracy, test_accuracy: shares of images, in [0, 1].
     test_accuracy_per_identity: mean over identities of the share of their test images.
     test_correct: "1" or "0" for each test image, in order, so that two targets can be compared in pairs.
     """
-    right = hits(classifier, split.test, device=device)
+    if shield is None:
+        right = hits(classifier, split.test, device=device)
+        others = {"train_accuracy": accuracy(classifier, split.train, device=device)}
+    else:
+        oracle = ScoreOracle(classifier, device, shield=shield)
+        right = _answered(oracle, split.test)
+        others = {
+            f"{name}_accuracy": _answered(oracle, images).double().mean().item()
+            for name, images in (("train", split.train), ("validation", split.validation))
+        }
     return {
-        "train_accuracy": accuracy(classifier, split.train, device=device),
+        **others,
         "test_accuracy": right.double().mean().item(),
         "test_accuracy_per_identity": accuracy_per_identity(right, split.test.labels),
         "test_correct": "".join("1" if hit else "0" for hit in right.tolist()),
     }
+
+
+def _answered(oracle: ScoreOracle, images: Images) -> torch.Tensor:
+    """Return which of `images` the answers name rightly, bool (N,) on the CPU."""
+    labels = [oracle(as_float(pixels)).argmax(1).cpu() for pixels in torch.split(images.pixels, 256)]
+    return torch.cat(labels) == images.labels
 
 
 def new_target(config: TrialConfig, classes: int) -> Classifier:

@@ -15,10 +15,10 @@ from trainables.pretraining.dataset import HELD_OUT, OnDataset
 from trainables.pretraining.none import Scratch
 from trainables.results import AttackResult
 from trainables.stages.data import Data
-from trainables.stages.effect import is_active
 from trainables.stages.evaluation import judge_warnings
 from trainables.storage.store import Stage
 from trainables.training.batches import share_of_pass
+from trainables.training.effect import is_active
 from trainables.training.recipe import Recipe
 
 LOW_ACCURACY = 0.2  # of a target that nobody would release
@@ -77,6 +77,14 @@ def config_warnings(config: TrialConfig) -> list[str]:
             f"defense '{config.defense.kind}' has no effect: no weights are trained before what it measures "
             f"(target.freeze_point: {target.freeze_point}); freeze less, or read this trial as undefended"
         )
+    if config.defense.changes_answers:
+        texts += [
+            f"defense '{config.defense.kind}' changes answers alone: attack '{name}' is white-box and sees "
+            "the undefended weights; read its figures as those of an undefended target, and attack by scores "
+            "or labels to measure the defense"
+            for name, plan in config.attack_plans.items()
+            if plan.attack.threat_model == "white-box"
+        ]
     for judge in config.judges:
         overlap = judge.overlap_stated
         if overlap == "unknown":

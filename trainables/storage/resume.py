@@ -39,3 +39,31 @@ class Resume:
             torch.save(state, draft)
             os.replace(draft, self._folder / f"{name}.pt")
         self._last = time.monotonic()
+
+    def forget(self, name: str) -> None:
+        """Delete the state under `name`, if there is one."""
+        if self._folder is not None:
+            (self._folder / f"{name}.pt").unlink(missing_ok=True)
+
+
+class Within(Resume):
+    """The states of one part of some work, among those of the whole: under ``{part}-{name}``."""
+
+    def __init__(self, whole: Resume, part: str) -> None:
+        self._whole, self._part = whole, part
+
+    def due(self) -> bool:
+        """Return whether it is time to write again."""
+        return self._whole.due()
+
+    def read(self, name: str) -> dict[str, Any] | None:
+        """Return the part's state last written under `name`, or None."""
+        return self._whole.read(f"{self._part}-{name}")
+
+    def write(self, name: str, state: dict[str, Any]) -> None:
+        """Save the part's `state` under `name`."""
+        self._whole.write(f"{self._part}-{name}", state)
+
+    def forget(self, name: str) -> None:
+        """Delete the part's state under `name`, if there is one."""
+        self._whole.forget(f"{self._part}-{name}")

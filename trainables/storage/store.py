@@ -6,7 +6,6 @@ asks while another process makes it waits for it. A killed process leaves nothin
 """
 
 import dataclasses
-import errno
 import hashlib
 import json
 import os
@@ -20,7 +19,8 @@ from typing import Any
 
 from filelock import FileLock
 
-from trainables.errors import DiskError
+from trainables.storage.cache_folder import use_folder
+from trainables.storage.disk import disk_errors as disk_errors
 from trainables.storage.machine import Machine, noted_machine
 from trainables.storage.remote import RemoteStore, remote_here
 
@@ -48,21 +48,6 @@ def content_key(**parts: Any) -> str:
     """Return 20 hex digits that change when any part changes. Parts are dataclasses or JSON-ready data."""
     text = json.dumps(to_json(parts), sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
-
-
-@contextmanager
-def disk_errors(where: Path) -> Iterator[None]:
-    """Turn a full or unwritable disk into one `DiskError` that names the place."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
-            raise DiskError(
-                error.errno,
-                f"expected to write below {where}, got '{error.strerror}'; "
-                "free space or choose another home (--home), then start again: finished work is kept",
-            ) from error
-        raise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +81,9 @@ class Store:
 
     root: Path
     remote: RemoteStore | None = dataclasses.field(default_factory=remote_here)
+
+    def __post_init__(self) -> None:
+        use_folder(self.root.parent / "cache")  # whoever keeps stages here keeps large data sets beside them
 
     def find(self, stage: str, key: str) -> Stage | None:
         """Return the finished stage, or None."""

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from trainables.runtime.upload import upload
+from trainables.training.variation import Variation, draw_cutout, draw_resize_jitter
 
-Augmentation = Literal["none", "flip", "crop_flip"]
+Augmentation = Literal["none", "flip", "crop_flip", "flip_cutout", "resize_jitter_flip"]
 
 
 def shuffled(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
@@ -22,6 +23,16 @@ def shuffled(count: int, batch_size: int, generator: torch.Generator) -> Iterato
     order = torch.randperm(count, generator=generator)
     for first in range(0, count - size + 1, size):
         yield order[first : first + size]
+
+
+def poisson(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Yield index batches in which each of 0 .. count-1 is with probability batch_size / count, by itself.
+
+    As many as `shuffled` yields. A batch may have any size, 0 too; `batch_size` is what to expect.
+    """
+    size = min(batch_size, count)
+    for _ in range(count // size):
+        yield (torch.rand(count, generator=generator) < size / count).nonzero().flatten()
 
 
 def endless(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
@@ -93,10 +104,12 @@ class BatchAugmentation:
     """Augmentation of each image of a batch.
 
     flips: bool (B,), mirrored or not.  shifts: int64 (B, 2), rows and columns in pixels.
+    variation: what is done to the images beyond that, see `vary`; None for nothing.
     """
 
     flips: Tensor
     shifts: Tensor
+    variation: Variation | None = None
 
 
 def no_augmentation(count: int) -> BatchAugmentation:
@@ -107,19 +120,27 @@ def no_augmentation(count: int) -> BatchAugmentation:
 def draw_augmentation(
     count: int, size: int, augmentation: Augmentation, generator: torch.Generator
 ) -> BatchAugmentation:
-    """Draw views: mirrored with probability 1/2, shifted by up to size/8 pixels each way; on the CPU."""
+    """Draw views: mirrored with probability 1/2, shifted by up to size/8 pixels each way; on the CPU.
+
+    Or mirrored, and varied as `draw_cutout` or `draw_resize_jitter` say.
+    """
     if augmentation == "none":
         return no_augmentation(count)
     flips = torch.rand(count, generator=generator) < 0.5
+    still = torch.zeros(count, 2, dtype=torch.int64)
     if augmentation == "flip":
-        return BatchAugmentation(flips, torch.zeros(count, 2, dtype=torch.int64))
+        return BatchAugmentation(flips, still)
+    if augmentation == "flip_cutout":
+        return BatchAugmentation(flips, still, draw_cutout(count, size, generator))
+    if augmentation == "resize_jitter_flip":
+        return BatchAugmentation(flips, still, draw_resize_jitter(count, size, generator))
     return BatchAugmentation(
         flips, torch.randint(-(size // 8), size // 8 + 1, (count, 2), generator=generator)
     )
 
 
 def take_batch(pixels: Tensor, index: Tensor, views: BatchAugmentation) -> Tensor:
-    """Return the images `index` of pixels (N, 3, S, S) as `views` show them, (B, 3, S, S).
+    """Return the images `index` of pixels (N, 3, S, S), mirrored and shifted as `views` say, (B, 3, S, S).
 
     Where a shift leaves the image, the image is mirrored at its border.
     """

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -19,7 +19,9 @@ from trainables.method import named_knob
 from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive, stream
 from trainables.runtime.upload import upload
-from trainables.training.batches import by_identity, draw_augmentation, no_augmentation, shuffled
+from trainables.training.batches import by_identity, draw_augmentation, no_augmentation, poisson, shuffled
+from trainables.training.checkpoint import Checkpoint
+from trainables.training.computation import autocast, computation
 from trainables.training.freeze import FrozenBatchnorm, freeze, training_mode
 from trainables.training.frozen_prefix import Prefix, cacheable_variants
 from trainables.training.recipe import Recipe
@@ -60,12 +62,14 @@ class Trained:
     best_epoch: the epoch whose weights were kept, the earliest of the best validation accuracy.
     images_seen: share of the training images that an epoch shows at least once, in (0, 1], the mean over
         epochs; what is left out differs from epoch to epoch.
+    kept: what the rule of the defense had beside those weights.
     """
 
     history: list[dict[str, float]]
     best_epoch: int
     validation_accuracy: float
     images_seen: float
+    kept: dict[str, Tensor] = field(default_factory=dict)
 
 
 def build_classifier(
@@ -102,15 +106,32 @@ def train_classifier(
     The best epoch is the earliest with the highest accuracy on `validation`. kept_epoch: train up to this
     epoch instead, and keep its weights whatever `validation` says. `defense` has prepared the
     classifier before. Frozen stages run outside autograd, and once only where their output cannot vary (see
-    `Prefix`). Deterministic for one seed, device and thread count. Raises `TrialError` if an epoch's loss is
-    not finite, `ConfigError` if there is nothing to validate on.
+    `Prefix`). Deterministic for one seed, device and thread count, also where it was killed between and goes
+    on after the last whole epoch that `run.resume` holds. Raises `TrialError` if an epoch's loss is not
+    finite, `ConfigError` if there is nothing to validate on.
     """
     if len(train) < 2 or len(validation) == 0:
         raise ConfigError(
             f"training expects at least 2 training images and 1 validation image, got {len(train)} and "
             f"{len(validation)} (stage '{stage}'); use more images per identity"
         )
-    classifier.to(run.device)
+    with computation(classifier.to(run.device), recipe):
+        return _train(
+            classifier, recipe, defense, train, validation, run=run, stage=stage, kept_epoch=kept_epoch
+        )
+
+
+def _train(
+    classifier: Classifier,
+    recipe: Target,
+    defense: Defense,
+    train: Images,
+    validation: Images,
+    *,
+    run: Run,
+    stage: str,
+    kept_epoch: int | None,
+) -> Trained:
     frozen = freeze(classifier, recipe.freeze_point, recipe.frozen_batchnorm)
     optimizer = make_optimizer(classifier, recipe)
     schedule = make_schedule(optimizer, recipe)
@@ -121,6 +142,7 @@ def train_classifier(
             frozen=frozen,
             epochs=recipe.epochs,
             images=train,
+            batch_size=recipe.batch_size,
             seed=derive(run.seed, stage, "rule"),
         )
     )
@@ -131,10 +153,24 @@ def train_classifier(
     order, views, noise = (run.stream(stage, name) for name in ("order", "views", "noise"))
     history: list[dict[str, float]] = []
     best: dict[str, Tensor] = {}
+    kept: dict[str, Tensor] = {}
     best_epoch, best_accuracy = 0, -1.0
     distinct = 0
     epochs = kept_epoch or recipe.epochs + defense.extra_epochs
-    for epoch in range(1, epochs + 1):
+    checkpoint = Checkpoint(
+        resume=run.resume,
+        name=stage,
+        classifier=classifier,
+        optimizer=optimizer,
+        schedule=schedule,
+        rule=rule,
+        generators=(order, views, noise),
+    )
+    if saved := checkpoint.restore():
+        history, best, kept = saved["history"], saved["best"], saved["kept"]
+        distinct = saved["distinct"]
+        best_epoch, best_accuracy = saved["best_epoch"], saved["best_accuracy"]
+    for epoch in range(len(history) + 1, epochs + 1):
         training_mode(classifier, frozen, recipe.frozen_batchnorm)
         torch.manual_seed(derive(run.seed, stage, "layers", epoch))  # dropout, where a network has it
         loss_sum = torch.zeros((), dtype=torch.float64, device=run.device)
@@ -145,7 +181,7 @@ def train_classifier(
             seen = draw_augmentation(len(index), train.pixels.shape[-1], recipe.augmentation, views)
             images, inputs = prefix(index, seen)
             batch = Batch(index=index, images=images, labels=labels[upload(index, run.device)], inputs=inputs)
-            with head_noise(classifier, noise):
+            with head_noise(classifier, noise), autocast(recipe, run.device):
                 loss, logits = rule.step(batch, epoch)
             loss_sum += loss
             correct += (logits.argmax(1) == batch.labels).sum()
@@ -158,12 +194,13 @@ def train_classifier(
         if not math.isfinite(mean_loss):
             raise TrialError(
                 f"the training loss of '{stage}' is not finite in epoch {epoch} of {epochs} "
-                f"(defense '{defense.kind}', learning_rate {recipe.learning_rate})"
+                f"(defense '{defense.kind}', learning_rate {recipe.learning_rate}); take a lower learning "
+                "rate, or lower weights of the defense"
             )
         reached = _hits(classifier, unseen, validation.labels, batch_size=256).double().mean().item()
         row = {
             "loss": mean_loss,
-            "train_accuracy": correct.item() / int(shown.sum()),
+            "train_accuracy": correct.item() / max(1, int(shown.sum())),
             "validation_accuracy": reached,
         }
         history.append({"epoch": float(epoch), **row})
@@ -171,17 +208,30 @@ def train_classifier(
         if better if kept_epoch is None else epoch == kept_epoch:
             best_epoch, best_accuracy = epoch, reached
             best = {name: value.detach().clone() for name, value in classifier.state_dict().items()}
+            kept = {name: value.detach().clone() for name, value in rule.kept().items()}
         run.report(stage, epoch, epochs, **row)
+        checkpoint.save(
+            {
+                "history": history,
+                "best": best,
+                "kept": kept,
+                "best_epoch": best_epoch,
+                "best_accuracy": best_accuracy,
+                "distinct": distinct,
+            }
+        )
+    kept |= rule.spent()
     classifier.load_state_dict(best)
     classifier.eval()
-    return Trained(history, best_epoch, best_accuracy, distinct / (epochs * len(train)))
+    return Trained(history, best_epoch, best_accuracy, distinct / (epochs * len(train)), kept)
 
 
 def make_optimizer(classifier: nn.Module, recipe: Target) -> torch.optim.Optimizer:
     """Return the recipe's optimiser over the trained weights alone."""
     weights = [p for p in classifier.parameters() if p.requires_grad]
-    if recipe.optimizer == "adam":
-        return torch.optim.Adam(weights, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    if recipe.optimizer in ("adam", "adamw"):
+        kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
+        return kind(weights, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     return torch.optim.SGD(
         weights,
         lr=recipe.learning_rate,
@@ -218,6 +268,8 @@ def accuracy_per_identity(right: Tensor, labels: Tensor) -> float:
 
 
 def _batches(labels: Tensor, recipe: Target, defense: Defense, order: torch.Generator) -> Iterator[Tensor]:
+    if defense.poisson_batches:
+        return poisson(len(labels), recipe.batch_size, order)
     if defense.images_per_identity is None:
         return shuffled(len(labels), recipe.batch_size, order)
     return by_identity(labels, recipe.batch_size, defense.images_per_identity, order)

@@ -6,9 +6,10 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from trainables.datasets.base import Images
+from trainables.datasets.base import Images, as_float
 from trainables.runtime.seeds import stream
 from trainables.training.batches import Augmentation, draw_augmentation, take_batch
+from trainables.training.variation import vary
 
 PEOPLE = 8  # rows of private people
 EACH = 4  # images of each, once as read and once as training varies them
@@ -33,6 +34,8 @@ def contact_sheet(
         views = draw_augmentation(len(index), size, augmentation, stream(seed, "contact sheet", label))
         padding = train.pixels.new_full((EACH - len(index), *train.pixels.shape[1:]), 255)
         varied = take_batch(train.pixels, index, views)
+        if views.variation is not None:
+            varied = vary(as_float(varied), views.variation).mul(255).round().to(torch.uint8)
         rows.append((train.names[label], torch.cat((train.pixels[index], padding, varied, padding))))
     for caption, images in others.items():
         index = torch.linspace(0, len(images) - 1, min(2 * EACH, len(images))).long()

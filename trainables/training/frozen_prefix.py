@@ -8,6 +8,7 @@ from trainables.datasets.base import as_float
 from trainables.runtime.upload import upload
 from trainables.training.batches import Augmentation, BatchAugmentation, no_augmentation, take_batch
 from trainables.training.freeze import FrozenBatchnorm
+from trainables.training.variation import vary
 
 # Bytes for the stored outputs of one set of images. Fixed, so that a run computes the same way every time.
 KEPT_BYTES = {"cpu": 1 << 30, "cuda": 8 << 30}
@@ -16,7 +17,7 @@ CHUNK = 256
 
 def cacheable_variants(augmentation: Augmentation) -> int:
     """Return how many views of an image `augmentation` makes, or 0 if they are too many to keep."""
-    return {"none": 1, "flip": 2, "crop_flip": 0}[augmentation]
+    return {"none": 1, "flip": 2}.get(augmentation, 0)
 
 
 class Prefix:
@@ -41,7 +42,7 @@ class Prefix:
 
     def __call__(self, index: Tensor, views: BatchAugmentation) -> tuple[Tensor, Tensor]:
         """Return images (B, 3, S, S) in [0, 1], pixels[index] as `views` show them, and the stage's input."""
-        images = as_float(take_batch(self.pixels, index, views))
+        images = vary(as_float(take_batch(self.pixels, index, views)), views.variation)
         if self.frozen == 0:
             return images, images
         if self.stored is None:

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from trainables.method import later_knob
+from trainables.nn.precision import NumberFormat
 from trainables.runtime.checks import above, at_least
 from trainables.training.batches import Augmentation
 
+Optimizer = Literal["sgd", "adam", "adamw"]
 Schedule = Literal["constant", "cosine", "multistep"]
 
 
@@ -17,16 +19,24 @@ class Recipe:
 
     epochs, batch_size: passes over the images, images in a step.
     learning_rate, momentum, weight_decay: of the optimizer.
-    optimizer: "sgd" (with momentum) or "adam" (momentum is not used); weight_decay is an L2 term in both.
+    optimizer: "sgd" (with momentum), "adam" or "adamw" (momentum is not used); weight_decay is an L2 term in
+        the first two, and a decay beside the gradients in "adamw".
     schedule: learning rate "constant"; "cosine", falling epoch by epoch towards 0; or "multistep", times
         `gamma` after as many epochs as each of `milestones` says. The other schedules use neither.
-    augmentation: "none"; "flip" mirrors half of the images; "crop_flip" also shifts by up to an eighth.
+    augmentation: "none"; "flip" mirrors half of the images; "crop_flip" also shifts by up to an eighth;
+        "flip_cutout" mirrors and greys out a square; "resize_jitter_flip" enlarges a crop, changes
+        colours and mirrors; see `trainables.training.variation`.
     nesterov: Nesterov's momentum, of "sgd" alone.
+    precision: "float32", or "bfloat16" for forward and backward passes of training under autocast; weights,
+        optimiser and everything measured stay float32.
+    channels_last: train with weights laid out channel by channel, faster on GPUs; stored ones are as usual.
+    compile: train through ``torch.compile``.
+    deterministic: refuse operations whose result varies from run to run on a GPU.
     """
 
     epochs: int = 50
     batch_size: int = 64
-    optimizer: Literal["sgd", "adam"] = "sgd"
+    optimizer: Optimizer = "sgd"
     learning_rate: float = 0.01
     momentum: float = 0.9
     weight_decay: float = 1e-4
@@ -35,6 +45,10 @@ class Recipe:
     milestones: tuple[int, ...] = later_knob(())
     gamma: float = later_knob(0.1)
     nesterov: bool = later_knob(False)
+    precision: NumberFormat = later_knob("float32")  # noqa: RUF009
+    channels_last: bool = later_knob(False)
+    compile: bool = later_knob(False)
+    deterministic: bool = later_knob(False)
 
     def __post_init__(self) -> None:
         at_least(self, 1, "epochs")

@@ -104,6 +104,17 @@ def test_an_architecture_of_a_library_is_shown_with_its_freeze_points():
     assert "torchvision:NAME or timm:NAME" in CliRunner().invoke(main, ["list", "architectures"]).stdout
 
 
+def test_a_defense_is_shown_with_the_attacker_who_knows_it():
+    from click.testing import CliRunner
+
+    from sweeper.cli.app import main
+
+    bido, mid = (CliRunner().invoke(main, ["list", "defenses", name]).stdout for name in ("bido", "mid"))
+    assert "adaptive attacker: trains classifiers of its own" in bido
+    assert "adaptive attack: lomma_gmi, lomma_kedmi" in bido
+    assert "adaptive attack: no attack here does so" in mid
+
+
 def test_the_command_takes_every_kind():
     assert tuple(KINDS) == LISTS
 

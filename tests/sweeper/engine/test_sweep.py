@@ -13,8 +13,9 @@ import pytest
 from sweeper.engine.machines.cluster import Node, TrialResources
 from sweeper.engine.progress import Silent
 from sweeper.engine.runner import _Lost, useless
-from sweeper.engine.sweep import sweep
+from sweeper.engine.sweep import check_data, sweep
 from sweeper.search.reading import stored_trials
+from sweeper.study.loading import parse_study
 from trainables.errors import ConfigError, DiskError, TrialError
 from trainables.stages.evaluation import useless_judge
 
@@ -342,3 +343,36 @@ def test_a_place_that_cannot_be_used_is_told_before_ray_starts(home, cheap, vari
     monkeypatch.setenv(variable, url.format(root=home.root))
     with pytest.raises(ConfigError, match=variable):
         sweep(cheap(tracking={"mlflow": True}), home, shared=False)
+
+
+def test_a_missing_extra_of_any_defense_of_the_space_is_told_before_any_work(monkeypatch):
+    faces = {"kind": "synthetic_faces", "population": "private", "identities": 4, "images_per_identity": 8}
+    trial = {
+        "image_size": 32,
+        "private": faces,
+        "public": {**faces, "population": "public"},
+        "pretraining": {"kind": "none"},
+        "target": {"architecture": "small_cnn", "epochs": 1},
+        "defense": {"kind": "none"},
+        "prior": {"kind": "gmi", "width": 2, "epochs": 1, "batch_size": 8},
+        "attack": {"kind": "gmi", "iterations": 1},
+        "judge": {"kind": "classifier", "architecture": "small_cnn", "epochs": 1},
+    }
+    studies = {
+        space: parse_study(
+            {
+                "name": "s",
+                "trial": trial,
+                "space": [space],
+                "search": {"trials": 2},
+                "tracking": {"mlflow": False},
+            },
+            "test",
+        )
+        for space in ("dp_sgd", "defenses")
+    }
+    check_data(studies["dp_sgd"])
+    monkeypatch.setitem(sys.modules, "opacus.optimizers", None)
+    with pytest.raises(ConfigError, match=r"expects opacus, .*inversion-sweeper\[dp\]"):
+        check_data(studies["dp_sgd"])
+    check_data(studies["defenses"])  # needs no extra

@@ -118,6 +118,19 @@ def test_a_study_is_told_in_full(tmp_path):
     assert sum(tag == "details" for tag, _ in shown.elements) == 3
 
 
+def test_defended_trials_without_an_attacker_who_knows_the_defense_are_called_non_adaptive(tmp_path):
+    plain = complete(0, 0.95, 0.4, params={}, freeze_point="none", defense="none")
+    trials = [plain, complete(1, 0.8, 0.2), complete(2, 0.7, 0.1, defense="bido", params={})]
+    study = record("tiny", trials)
+    for attack, numbers in (({"kind": "gmi"}, "trials 1, 2"), ({"kind": "lomma_gmi"}, "trial 1;")):
+        definition = {"trial": {"attack": attack}}
+        shown = Page(page([study | {"definition": definition}], tmp_path))
+        assert f"Non-adaptive: nobody who knows of its defense attacked {numbers}" in shown.text
+        assert "Non-adaptive: one who knows of 'mid' averages gradients" in shown.text
+        assert ("one who knows of 'bido'" in shown.text) == (attack["kind"] == "gmi")
+    assert "on-adaptive" not in Page(page([study], tmp_path)).text  # nobody knows what attacked it
+
+
 def test_several_studies_are_compared(tmp_path):
     a = record("a", [complete(0, 0.9, 0.3), complete(1, 0.8, 0.2)])
     b = record("b", [complete(0, 0.95, 0.25), failed(1, "no memory left")])

@@ -255,6 +255,7 @@ def test_a_confirmed_trial_says_what_fresh_seeds_measured(ran):
     assert "is better in everything: 100%" in text
     assert "Undefended, trial 9 of the same study: attack accuracy 87.5 %" in text
     assert "| gmi, fresh seeds |" in text and "Measured once" not in text
+    assert "- **non-adaptive: one who knows of 'mid' averages gradients" in text
 
 
 def test_the_front_has_its_targets_in_mlflow_if_the_study_says_so(ran, tmp_path, monkeypatch):

@@ -63,6 +63,19 @@ def test_a_trial_without_results_is_described_by_its_parameters():
     assert formatting.freeze_point(failed) == "stem"
 
 
+def test_a_defended_trial_says_whether_an_adaptive_attack_ran():
+    document = {"attack": {"kind": "gmi"}, "defense": {"kind": "none"}}
+    record = as_study({"definition": {"trial": document}})
+    defended, frozen = trial("bido", "none"), trial("none", "stem")
+    assert formatting.non_adaptive(record, trial("none", "none")) == ""
+    assert formatting.non_adaptive(record, defended).startswith("non-adaptive: one who knows of 'bido'")
+    assert formatting.non_adaptive(record, frozen).startswith("non-adaptive: one who knows of freezing")
+    searched = trial("bido", "none", **{"attack.kind": "lomma_gmi"})
+    assert formatting.non_adaptive(record, searched) == ""
+    assert formatting.non_adaptive(record, defended, {"attack": [{"attack": {"kind": "lomma_gmi"}}]}) == ""
+    assert formatting.non_adaptive(as_study({}), defended) == ""  # nobody knows what attacked it
+
+
 def test_one_seed_is_not_seeds():
     assert [formatting.fresh_seeds(n) for n in (1, 3)] == ["1 fresh seed", "3 fresh seeds"]
 

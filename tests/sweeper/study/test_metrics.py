@@ -35,8 +35,9 @@ def test_the_text_says_what_the_class_says(name):
 def test_the_order_is_that_of_the_registry():
     assert list(reconstruction_metrics()) == list(METRICS)
     assert [metric.name for metric in column_metrics()] == [
-        name for name, metric in METRICS.items() if not metric.auxiliary
+        name for name, metric in METRICS.items() if not metric.auxiliary and not metric.optional
     ]
+    assert {"fid", "lpips"} <= {metric.name for metric in column_metrics({"fid", "lpips"})}
 
 
 def test_objectives_are_what_the_metrics_say():

@@ -3,6 +3,7 @@ import json
 import pytest
 import yaml
 
+from sweeper.engine.calibration import variants
 from sweeper.study.checks import check_study, known_warnings
 from sweeper.study.loading import load_study, parse_study
 from trainables.errors import ConfigError
@@ -172,6 +173,25 @@ def test_every_branch_of_a_space_is_checked():
     study = parse_study({"name": "s", "trial": TRIAL, "space": space}, "s")
     with pytest.raises(ConfigError, match=r"kind must be one of .*'nothing'.*defense.kind=nothing"):
         check_study(study)
+
+
+def test_a_defense_of_the_space_that_the_target_does_not_take_is_left_out_while_others_are_left():
+    """small_cnn has no skip connections to take away; small_resnet has."""
+
+    def study(architecture, *space):
+        target = {**TRIAL["target"], "architecture": architecture}
+        return parse_study({"name": "s", "trial": {**TRIAL, "target": target}, "space": list(space)}, "s")
+
+    every = study("small_cnn", "freeze_depth", "all_defenses")
+    check_study(every)
+    known_warnings(every)
+    kinds = {document["defense"]["kind"] for document in variants(every)}
+    assert not kinds & {"rolss", "ssf", "tts"} and {"none", "midre", "loft"} <= kinds
+    everywhere = {d["defense"]["kind"] for d in variants(study("small_resnet", "all_defenses"))}
+    assert kinds | {"rolss", "ssf", "tts"} == everywhere
+    with pytest.raises(ConfigError, match=r"skip connections.*defense.kind=rolss"):
+        check_study(study("small_cnn", {"defense.kind": {"choice": ["rolss"]}}))
+    check_study(study("small_resnet", {"defense.kind": {"choice": ["rolss"]}}))
 
 
 def test_every_attack_that_a_space_may_choose_meets_every_prior(monkeypatch):

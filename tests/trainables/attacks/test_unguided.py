@@ -23,7 +23,7 @@ from trainables.priors.plg import PLGPrior
 from trainables.priors.stylegan2 import StyleGAN2Prior
 from trainables.runtime.run import Run
 
-STYLES = ("ppa", "if_gmi", "mirror", "mirror_blackbox")
+STYLES = ("ppa", "ppdg_ppa", "if_gmi", "mirror", "mirror_blackbox", "smile")
 
 
 def prior_of(kind: str) -> PriorNetworks:

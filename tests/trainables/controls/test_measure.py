@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from planted import CRIPPLED, LEAK, PEOPLE, planted_trial
 
-from trainables.config import AttackPlan
+from trainables.attacks.plan import AttackPlan
 from trainables.controls.measure import check_controls, measure_controls
 from trainables.controls.options import Controls
 from trainables.controls.power import power, verdict

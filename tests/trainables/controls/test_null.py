@@ -8,8 +8,8 @@ from planted import LEAK, PEOPLE, Album, TargetAlbum, planted_trial
 
 from trainables.attacks.base import Attack
 from trainables.attacks.gmi import GMI
+from trainables.attacks.plan import AttackPlan
 from trainables.attacks.vmi import VMI
-from trainables.config import AttackPlan
 from trainables.controls.null import make_null, null_source
 from trainables.datasets.base import as_float
 from trainables.runtime.run import Run

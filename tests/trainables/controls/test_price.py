@@ -6,7 +6,7 @@ from dataclasses import replace
 from planted import CRIPPLED, LEAK, planted_trial
 
 from trainables.attacks.gmi import GMI
-from trainables.config import AttackPlan
+from trainables.attacks.plan import AttackPlan
 from trainables.controls.measure import measure_controls
 from trainables.controls.options import Controls
 from trainables.controls.price import control_stages

@@ -7,7 +7,7 @@ import pytest
 import torch
 from planted import CRIPPLED, LEAK, planted_trial
 
-from trainables.config import AttackPlan
+from trainables.attacks.plan import AttackPlan
 from trainables.controls.stopped import (
     DefendedTrial,
     epoch_reaching,

@@ -100,6 +100,32 @@ def test_spectral_norm_changes_coco_only():
     assert losses["coco", "frobenius"] != losses["coco", "spectral"]
 
 
+def test_spectral_coco_is_the_root_of_the_largest_singular_value():
+    """COCO by its definition (Gretton et al., 2005), sqrt(|H K H · H L H|₂) / m, with numpy."""
+    rng = np.random.default_rng(0)
+    images, hidden = rng.random((8, 3, 2, 2)), rng.normal(size=(8, 5))
+    labels = np.repeat(np.arange(4), 2)
+
+    def gram(rows):
+        flat = rows.reshape(8, -1)
+        squared = ((flat[:, None] - flat[None]) ** 2).mean(2)
+        return np.exp(-squared / (2 * 5.0**2))
+
+    centring = np.eye(8) - 1 / 8
+
+    def book(a, b):
+        product = centring @ a @ centring @ centring @ b @ centring
+        return np.sqrt(np.linalg.svd(product, compute_uv=False)[0]) / 8
+
+    same = (labels[:, None] == labels[None]).astype(float)
+    expected = 5 * book(gram(hidden), gram(images)) - 50 * book(gram(hidden), same)
+    defense = BiDO(measure="coco", coco_norm="spectral", lambda_x=5, lambda_y=50)
+    trace = {"z": torch.from_numpy(hidden)}
+    zeros, indices, pixels = torch.zeros(8, 4), torch.from_numpy(labels), torch.from_numpy(images)
+    ours = defense.loss(zeros, indices, pixels, trace) - defense.loss(zeros, indices, pixels, {})
+    assert ours.item() == pytest.approx(expected, rel=1e-9)
+
+
 def test_needs_hooks():
     bare = Classifier({"a": nn.Flatten()}, nn.Identity(), nn.Linear(12, 2))
     with pytest.raises(ConfigError, match="hooks"):

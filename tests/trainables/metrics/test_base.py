@@ -34,7 +34,7 @@ def test_the_metrics_of_attack_accuracy_compute_it_once(monkeypatch):
 
     monkeypatch.setattr(attack_accuracy, "attack_accuracy", counted)
     measured = evidence()
-    figures = {name: metric().measure(measured) for name, metric in METRICS.items()}
+    figures = {name: metric().measure(measured) for name, metric in METRICS.items() if not metric.optional}
     assert len(calls) == 1
     expected = compute(measured.logits, measured.identities)
     assert figures["attack_accuracy_top1"] == expected.top1

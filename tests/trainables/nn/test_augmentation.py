@@ -7,9 +7,11 @@ import torch
 
 from trainables.nn.augmentation import (
     AUGMENTATION_DRAWS,
+    CHANCE_DRAWS,
     MOVE_DRAWS,
     random_affine,
     random_augmentation,
+    random_chances,
     random_move,
     uniform,
 )
@@ -176,3 +178,43 @@ def test_an_affine_view_is_turned_by_its_angle():
     expected = (math.cos(angle) * x[None, :] - math.sin(angle) * y[:, None] + 1) / 2
     inside = slice(8, -8)
     torch.testing.assert_close(view[inside, inside], expected[inside, inside], atol=1e-3, rtol=0)
+
+
+def chances(**chosen: float) -> torch.Tensor:
+    """Return the draws of `random_chances` whose uniform numbers are `chosen`, and 1/2 or "no" elsewhere."""
+    names = ("share", "aspect", "across", "down", "crop", "flip", "angle", "turn")
+    usual = dict.fromkeys(names, 0.5) | {"crop": 0.9, "flip": 0.9, "turn": 0.9}
+    values = torch.tensor([[(usual | chosen)[name] for name in names]], dtype=torch.float64)
+    return math.sqrt(2) * torch.erfinv(2 * values - 1)
+
+
+def test_chances_that_are_not_taken_change_nothing():
+    image = torch.rand(1, 3, 16, 16, dtype=torch.float64)
+    seen = random_chances(image, chances(share=0.01, angle=0.99), area=0.5, degrees=30)
+    assert torch.allclose(seen, image, atol=1e-12)
+
+
+def test_chances_mirror_turn_and_crop():
+    image = torch.rand(1, 3, 16, 16, dtype=torch.float64)
+    mirrored = random_chances(image, chances(flip=0.1), area=0.5, degrees=30)
+    assert torch.allclose(mirrored, image.flip(3), atol=1e-12)
+    turned = random_chances(image, chances(turn=0.1, angle=1 - 1e-12), area=0.5, degrees=90)
+    both = [torch.rot90(image, times, (2, 3)) for times in (1, 3)]
+    assert any(torch.allclose(turned, quarter, atol=1e-6) for quarter in both)
+    slanted = random_chances(torch.ones_like(image), chances(turn=0.1, angle=1 - 1e-12), 0.5, 45)
+    assert slanted[0, 0, 0, 0] == slanted[0, 0, -1, -1] == 0 and slanted[0, 0, 8, 8] == 1
+    # a quarter of the area at the left end of the middle: 8 x 8 pixels, enlarged twice
+    cropped = random_chances(image, chances(crop=0.1, share=1e-12, across=1e-12), area=0.25, degrees=0)
+    window = image[..., 4:12, :8]
+    truth = torch.nn.functional.interpolate(window, (16, 16), mode="bilinear", align_corners=False)
+    assert torch.allclose(cropped[..., 1:-1, 1:-1], truth[..., 1:-1, 1:-1], atol=1e-5)
+
+
+def test_each_chance_is_taken_half_of_the_time():
+    image = torch.rand(1, 3, 8, 8).expand(2000, -1, -1, -1)
+    draws = torch.randn(2000, CHANCE_DRAWS, generator=torch.Generator().manual_seed(0))
+    unchanged = (random_chances(image, draws, 0.5, 30) - image).abs().flatten(1).amax(1) < 1e-4
+    assert unchanged.double().mean().item() == pytest.approx(1 / 8, abs=0.03)
+    images = torch.rand(50, 3, 8, 8, requires_grad=True)
+    random_chances(images, draws[:50], 0.5, 30).sum().backward()
+    assert images.grad.isfinite().all() and images.grad.any()

@@ -341,6 +341,24 @@ def test_a_kept_epoch_ends_there_whatever_the_validation_says():
     assert [report[1:] for report in reports] == [(1, 2), (2, 2)]
 
 
+def test_divergence_says_what_to_do():
+    with pytest.raises(
+        TrialError, match=r"not finite in epoch 1 of 3 .*take a lower learning rate, or lower"
+    ):
+        fit(dataclasses.replace(RECIPE, learning_rate=1e30))
+
+
+def test_adamw_decays_weights_beside_the_gradients():
+    recipe = dataclasses.replace(RECIPE, optimizer="adamw", weight_decay=0.3, learning_rate=0.01)
+    weight = nn.Linear(2, 1, bias=False)
+    before = weight.weight.detach().clone()
+    optimizer = make_optimizer(weight, recipe)
+    weight.weight.grad = torch.tensor([[1.0, -2.0]])
+    optimizer.step()
+    expected = before * (1 - 0.01 * 0.3) - 0.01 * torch.tensor([[1.0, -1.0]])  # a first step is the sign
+    torch.testing.assert_close(weight.weight.detach(), expected)
+
+
 def test_dropout_is_drawn_from_the_seed_of_the_run_alone():
     def trained(elsewhere: int, seed: int) -> torch.Tensor:
         classifier = build_classifier("small_cnn", 4, 32, "half", seed=1)

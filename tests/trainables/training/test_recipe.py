@@ -18,6 +18,10 @@ CHANGED = {
     "milestones": (1, 2),
     "gamma": 0.5,
     "nesterov": False,
+    "precision": "bfloat16",
+    "channels_last": True,
+    "compile": True,
+    "deterministic": True,
 }
 
 

@@ -1,5 +1,6 @@
 """Descents that attacks share: the loop, its updates, and how a prior and a target are asked in it."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -131,6 +132,16 @@ def adam_step(
     second = slower * second + (1 - slower) * gradient.square()
     size = (second / (1 - slower**steps)).sqrt() + 1e-8
     return values - learning_rate / (1 - slow**steps) * first / size, first, second
+
+
+def ramp(peak: float, done: int, total: int) -> float:
+    """Return the learning rate of step `done`, from 1 to `total`: up for 5 %, down over the last 25 %.
+
+    peak min(1, t / 0.05) (1/2 - 1/2 cos(pi min(1, (1 - t) / 0.25))), t = done / total (released
+    code of MIRROR, after StyleGAN2's projector).
+    """
+    t = done / total
+    return peak * min(1.0, t / 0.05) * (0.5 - 0.5 * math.cos(math.pi * min(1.0, (1 - t) / 0.25)))
 
 
 def adam_start(name: str, values: Tensor) -> DescentState:

@@ -10,8 +10,8 @@ from trainables.datasets.base import Images
 from trainables.defenses import DEFENSES
 from trainables.defenses.bido import BiDO
 from trainables.runtime.run import Run
-from trainables.stages.effect import is_active
 from trainables.training.classifier import Target, build_classifier, train_classifier
+from trainables.training.effect import is_active
 
 
 def trained(architecture, freeze_point, defense):
@@ -51,8 +51,13 @@ def test_bido_is_inactive_at_the_last_point_of_a_network_whose_neck_has_no_weigh
 @pytest.mark.parametrize("kind", sorted(set(DEFENSES) - {"bido"}))
 def test_other_defenses_are_active_everywhere(kind):
     with torch.device("meta"):
-        points = ["none", *ARCHITECTURES["small_cnn"].build(4, 32).stages]
-    assert all(is_active("small_cnn", 32, point, kind) for point in points)
+        points = ["none", *ARCHITECTURES["small_resnet"].build(4, 32).stages]
+    assert all(is_active("small_resnet", 32, point, kind) for point in points)
+
+
+@pytest.mark.parametrize("kind", ["rolss", "ssf", "tts"])
+def test_a_defense_of_skips_is_inactive_where_there_are_none(kind):
+    assert not is_active("small_cnn", 32, "none", kind)
 
 
 def test_asking_leaves_random_numbers_as_they_are():

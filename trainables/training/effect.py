@@ -8,6 +8,7 @@ from trainables.architectures import get_architecture
 from trainables.defenses import DEFENSES
 from trainables.defenses.base import Defense
 from trainables.defenses.rule import trained_trace
+from trainables.errors import ConfigError
 from trainables.training.freeze import freeze
 
 
@@ -19,6 +20,10 @@ def is_active(architecture: str, image_size: int, freeze_point: str, kind: str) 
     built without memory for their weights, so it takes milliseconds.
     """
     defense = DEFENSES[kind]
+    try:
+        defense().check(get_architecture(architecture), image_size)
+    except ConfigError:  # with its usual knobs it is not for this network
+        return False
     if defense.is_active is Defense.is_active:  # of no defense that may be without effect
         return True
     with torch.random.fork_rng(devices=[]), torch.device("meta"):

@@ -1,0 +1,175 @@
+"""One preset for each published set-up: all are there, repeat the rows they name, and run at toy size."""
+
+import dataclasses
+import importlib.util
+
+import pytest
+import torch
+from knob_outcomes import stylegan_file
+from PIL import Image
+
+from sweeper.cli.plan import published_rows
+from sweeper.results.comparing.published import points
+from sweeper.study.inheritance import read_study
+from sweeper.study.loading import load_study
+from sweeper.study.presets import PRESETS, find_preset, preset_files
+from trainables.architectures import freeze_points, get_architecture
+from trainables.config import load_trial
+from trainables.datasets import DATASETS
+from trainables.storage.store import Store
+from trainables.training.freeze import count_parameters, freeze
+from trainables.training.recipes import RECIPES
+from trainables.trial import run_trial
+
+NAMES = [name for name in preset_files() if name.startswith("tl_dmi/")]
+TABLES = ("Table 3", "Table 4", "Table 5", "Table 6", "Table 7", "Table 9", "Table 11")
+DATA = {"celeba", "ffhq", "facescrub", "vggface2", "stanford_dogs", "stanford_cars", "afhq"}
+needs_data = pytest.mark.skipif(not DATASETS.keys() >= DATA, reason="the published data sets are not here")
+# weights that a published table counts as trained, with the head that it counts with
+TRAINED = {
+    "vgg16_bn": (64, 1000, 13_855_208),
+    "ir152": (64, 1000, 17_825_256),
+    "facenet64": (64, 1000, 34_391_912),
+    "resnet18": (224, 1000, 8_906_728),
+    "maxvit_t": (224, 1000, 18_306_368),
+    "resnest101": (224, 1000, 27_937_000),
+    "vmi_resnet34": (64, 1000, 21_130_958),  # printed as 21.1 M
+    "resnet101": (224, 1000, 17_013_736),
+    "resnet50": (224, 8631, 32_649_655),
+}
+
+
+def document(name):
+    return read_study(preset_files()[name])
+
+
+def without_weights(name, folder):
+    """Return overrides with a small StyleGAN2 instead of the published one, where the preset has one."""
+    if document(name)["trial"]["prior"]["kind"] != "stylegan2":
+        return []
+    return [f"trial.prior.path={stylegan_file(folder)}", "trial.prior.crop=null"]
+
+
+def test_every_set_up_of_the_tables_has_a_preset():
+    repeated = {
+        tuple(record.setup.values())
+        for name in NAMES
+        for query in document(name)["published"]
+        for record in points(query)
+    }
+    wanted = {tuple(record.setup.values()) for table in TABLES for record in points(f"source={table}")}
+    assert wanted == repeated and len(wanted) == 35 + 1  # LOMMA on VGG16 stands in two tables
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_preset_is_named_by_what_it_repeats(name):
+    study = document(name)
+    attack, architecture = study["trial"]["attack"]["kind"], study["trial"]["target"]["architecture"]
+    private = study["trial"]["private"]["kind"]
+    assert name.removeprefix("tl_dmi/") == study["name"]
+    assert study["name"].startswith(f"{attack}_") and private in study["name"]
+    assert architecture.removesuffix("_bn").removesuffix("_t").removeprefix("vmi_") in study["name"]
+    assert find_preset(study["name"]) == preset_files()[name]
+    lines = published_rows(study["published"])
+    assert sum("test accuracy" in line for line in lines) >= 2
+    assert study["trial"]["target"]["recipe"] in RECIPES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_freeze_point_trains_what_the_table_prints(name):
+    study = document(name)
+    architecture = study["trial"]["target"]["architecture"]
+    none, point = study["space"][0]["target.freeze_point"]["choice"]
+    assert none == "none" and point in freeze_points(architecture)
+    size, classes, trained = TRAINED[architecture]
+    with torch.device("meta"):
+        classifier = get_architecture(architecture).build(classes, size)
+    freeze(classifier, point)
+    assert count_parameters(classifier).trained == trained
+
+
+def test_files_that_others_share_are_no_presets():
+    shared = list(PRESETS.rglob("_*.yaml"))
+    assert len(shared) == 9 and not set(shared) & set(preset_files().values())
+
+
+@needs_data
+@pytest.mark.parametrize("name", NAMES)
+def test_a_preset_loads_with_every_value_of_its_space(name, tmp_path):
+    given = without_weights(name, tmp_path)
+    study = load_study(name.removeprefix("tl_dmi/"), overrides=given)
+    assert study.budget == 2 ** len(study.space)
+    assert (
+        study.trial["target"]["epochs"]
+        == RECIPES[document(name)["trial"]["target"]["recipe"]].knobs["epochs"]
+    )
+
+
+@pytest.fixture
+def trees(tmp_path, monkeypatch):
+    """Return the roots of small trees in the layouts of the published data sets."""
+    if importlib.util.find_spec("published_trees") is None:
+        pytest.skip("nothing writes trees of the published data sets here")
+    import published_trees
+
+    monkeypatch.setattr("trainables.datasets.celeba.PEOPLE", 4)
+    monkeypatch.setattr("trainables.datasets.celeba.PUBLIC", 8)
+    roots = {}
+    for kind in DATA:
+        (tmp_path / kind).mkdir()
+        write = getattr(published_trees, kind)
+        roots[kind] = str(
+            write(tmp_path / kind, (30, 30, 29, 29, 9, 9)) if kind == "celeba" else write(tmp_path / kind)
+        )
+    for number in range(8):
+        (tmp_path / "pictures").mkdir(exist_ok=True)
+        Image.effect_noise((64, 64), 40 + number).convert("RGB").save(tmp_path / "pictures" / f"{number}.png")
+    return roots | {"image_folder": str(tmp_path / "pictures")}
+
+
+TOY = {
+    "gmi": {"iterations": 2, "restarts": 1},
+    "kedmi": {"iterations": 2, "restarts": 1},
+    "lomma_gmi": {"iterations": 2, "restarts": 1, "students": []},
+    "lomma_kedmi": {"iterations": 2, "restarts": 1, "students": []},
+    "brep": {"iterations": 2, "calls": 4, "start_queries": 64},
+    "vmi": {"steps": 2, "batch": 2, "samples": 2, "kl_samples": 4},
+    "ppa": {"candidates": 6, "starts": 2, "iterations": 2, "rounds": 2, "kept": 1},
+    "mirror": {"pool": 6, "starts": 2, "iterations": 2},
+}
+TOY_PRIOR = {
+    "gmi": {"width": 2, "epochs": 1, "batch_size": 4},
+    "kedmi": {"width": 2, "epochs": 1, "batch_size": 4},
+    "stylegan2": {},
+}
+
+
+def toy(trial, roots):
+    """Return the trial of a preset on small trees, without pre-training, with the least of every budget."""
+    size = 64 if trial["image_size"] == 64 else 128 if trial["target"]["architecture"] != "maxvit_t" else 224
+    small = dict(trial, image_size=size, identities=2, pretraining={"kind": "none"})
+    for role in ("private", "public"):
+        small[role] = {**trial[role], "root": roots[trial[role]["kind"]]}
+    few = {"epochs": 1, "batch_size": 4, "milestones": [], "schedule": "constant"}
+    small["target"] = {**trial["target"], **few}
+    judge = {"kind": "classifier", "architecture": "small_cnn", "epochs": 1, "batch_size": 4}
+    small["judge"] = judge
+    kind = trial["attack"]["kind"]
+    small["attack"] = {**{k: v for k, v in trial["attack"].items() if k != "learning_rate"}, **TOY[kind]}
+    small["prior"] = {**trial["prior"], **TOY_PRIOR[trial["prior"]["kind"]]}
+    return small
+
+
+@pytest.mark.slow
+@needs_data
+@pytest.mark.parametrize("name", NAMES)
+def test_a_preset_runs_from_end_to_end_at_toy_size(name, trees, tmp_path):
+    given = without_weights(name, tmp_path)
+    study = load_study(name, overrides=given)
+    point = study.space[0]["target.freeze_point"]["choice"][1]
+    small = dataclasses.replace(study, trial=toy(study.trial, trees))
+    result = run_trial(
+        load_trial(small.document({"target.freeze_point": point})), store=Store(tmp_path / "store")
+    )
+    assert all(0 <= result.values[value] <= 1 for value in ("test_accuracy", "attack_accuracy"))
+    assert result.freeze_point == point and result.trained_params < result.total_params

@@ -1,0 +1,216 @@
+"""Scaled skips against the authors' network, and against each block's formula written out."""
+
+import copy
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from trainables.architectures import ARCHITECTURES
+from trainables.architectures.skips import ScaledShortcut, scale_skips
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "10c_rolss_stage_a.npz"
+
+
+@pytest.fixture(scope="module")
+def golden() -> dict[str, np.ndarray]:
+    with np.load(GOLDEN) as arrays:
+        return dict(arrays)
+
+
+def recorded(golden: dict[str, np.ndarray]) -> list[nn.Sequential]:
+    """Return the four recorded stages in torchvision's blocks, each block scaled as recorded."""
+    from torchvision.models.resnet import BasicBlock
+
+    stages = []
+    for number in range(4):
+        blocks = []
+        for place in range(int(golden["blocks_per_stage"][number])):
+            prefix = f"w__{number}__{place}__"
+            state = {
+                name.removeprefix(prefix).replace("__", "."): torch.from_numpy(np.asarray(value))
+                for name, value in golden.items()
+                if name.startswith(prefix)
+            }
+            width, channels = state["conv1.weight"].shape[:2]
+            stride = int(golden["strides"][number, 0]) if place == 0 else 1
+            projection = None
+            if "downsample.0.weight" in state:
+                projection = nn.Sequential(
+                    nn.Conv2d(channels, width, 1, stride, bias=False), nn.BatchNorm2d(width)
+                )
+            block = BasicBlock(channels, width, stride, projection)
+            block.load_state_dict(state)
+            assert scale_skips(block, float(golden["effective_k_per_block"][number, place])) == 1
+            blocks.append(block)
+        stages.append(nn.Sequential(*blocks))
+    return stages
+
+
+@pytest.mark.parametrize("mode", ["eval", "train"])
+def test_the_authors_stages(golden, mode):
+    x = torch.from_numpy(golden["x"]).requires_grad_()
+    y = x
+    for number, stage in enumerate(recorded(golden), 1):
+        y = stage.train(mode == "train")(y)
+        assert np.allclose(y.detach(), golden[f"{mode}_out_stage{number}"], rtol=0, atol=2e-5)
+    if mode == "eval":
+        y.sum().backward()
+        assert np.allclose(x.grad, golden["eval_grad_x_of_sum"], rtol=0, atol=2e-5)
+
+
+def plain_block(kind: str) -> tuple[nn.Module, torch.Tensor]:
+    """Return a block with a skip as its library makes it, in eval mode, and an input of it."""
+    from torchvision.models import densenet, maxvit, mobilenetv2, vision_transformer
+
+    torch.manual_seed(0)
+    image = torch.randn(2, 8, 4, 4)
+    if kind == "inverted":
+        return mobilenetv2.InvertedResidual(8, 8, 1, 2).eval(), image
+    if kind == "encoder":
+        return vision_transformer.EncoderBlock(2, 8, 16, 0.0, 0.0).eval(), torch.randn(2, 5, 8)
+    if kind == "attention":
+        layer = maxvit.PartitionAttentionLayer(
+            8, 4, 2, "grid", (4, 4), 2, nn.GELU, nn.LayerNorm, 0.0, 0.0, 0.0
+        )
+        return layer.eval(), image
+    return densenet._DenseBlock(3, 8, 2, 6, 0.0).eval(), image
+
+
+BLOCKS = ("inverted", "encoder", "attention", "dense")
+
+
+def expected(kind: str, block: nn.Module, x: torch.Tensor, factor: float) -> torch.Tensor:
+    """Return what the block gives with its skip scaled, from its layers."""
+    if kind == "inverted":
+        return factor * x + block.conv(x)
+    if kind == "encoder":
+        normal = block.ln_1(x)
+        x = x + block.self_attention(normal, normal, normal)[0]
+        return factor * x + block.mlp(block.ln_2(x))
+    if kind == "attention":
+        x = block.partition_swap(block.partition_op(x, 2))
+        x = factor * x + block.attn_layer(x)
+        x = factor * x + block.mlp_layer(x)
+        return block.departition_op(block.departition_swap(x), 2, 2, 2)
+    raise AssertionError(kind)
+
+
+@pytest.mark.parametrize("kind", BLOCKS)
+def test_a_factor_of_one_changes_nothing_and_zero_takes_the_skip_away(kind):
+    block, x = plain_block(kind)
+    before, names = block(x), list(block.state_dict())
+    assert scale_skips(block, 0.0) == 1
+    assert not torch.allclose(block(x), before)
+    assert scale_skips(block, 1.0) == 1
+    assert torch.allclose(block(x), before, atol=1e-6)
+    assert list(block.state_dict()) == names
+
+
+@pytest.mark.parametrize("kind", [kind for kind in BLOCKS if kind != "dense"])
+@pytest.mark.parametrize("factor", [0.0, 0.3])
+def test_a_block_follows_its_formula(kind, factor):
+    block, x = plain_block(kind)
+    scale_skips(block, factor)
+    assert torch.allclose(block(x), expected(kind, block, x, factor), atol=1e-6)
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.25, 0.5, 0.9])
+def test_a_dense_block_drops_the_maps_that_the_published_one_drops(factor):
+    """The published block has no weights for dropped maps: here theirs are taken out of the layers."""
+    block, x = plain_block("dense")
+    block.train()  # a batch norm of zeros alone is its own bias, which the next one takes away
+    scale_skips(block, factor)
+    ours = block(x)
+    maps, places = x, list(range(8))
+    for layer in block.values():
+        norm = nn.BatchNorm2d(len(places))
+        norm.load_state_dict(
+            {name: value[places] if value.ndim else value for name, value in layer.norm1.state_dict().items()}
+        )
+        y = nn.functional.conv2d(norm(maps).relu(), layer.conv1.weight[:, places])
+        new = layer.conv2(layer.norm2(y).relu())
+        first = layer.norm1.num_features
+        keep = round(factor * len(places))
+        maps, places = torch.cat((maps[:, :keep], new), 1), [*places[:keep], *range(first, first + 6)]
+    assert torch.allclose(ours[:, places], maps, atol=1e-4)
+    dropped = [place for place in range(ours.shape[1]) if place not in places]
+    assert dropped and not ours[:, dropped].any()
+
+
+def test_a_copy_has_factors_of_its_own():
+    for kind in BLOCKS:
+        block, x = plain_block(kind)
+        scale_skips(block, 0.5)
+        copied, read = copy.deepcopy(block), pickle.loads(pickle.dumps(block))
+        half = block(x)
+        scale_skips(block, 0.0)
+        assert not torch.equal(block(x), half), kind
+        for other in (copied, read):
+            assert torch.equal(other(x), half), kind
+        with torch.no_grad():
+            for weight in block.parameters():
+                weight.zero_()
+        assert torch.equal(copied(x), half), kind
+
+
+SMALLEST = {"facenet112": 112, "inception_v3": 75}
+
+
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+def test_every_stated_stage_has_a_skip_and_no_other_stage_has(name):
+    """Only names and kinds of blocks are looked at: no weights are made."""
+    if name == "resnest101":
+        pytest.importorskip("timm")
+    with torch.device("meta"):
+        classifier = ARCHITECTURES[name].build(2, SMALLEST.get(name, 64))
+    stated = [stage for group in classifier.skips for stage in group]
+    assert len(set(stated)) == len(stated)
+    names = list(classifier.state_dict())
+    having = [stage for stage, module in classifier.stages.items() if scale_skips(module, 0.5)]
+    assert having == stated
+    assert list(classifier.state_dict()) == names
+    assert all(
+        list(group) == [stage for stage in classifier.stages if stage in group] for group in classifier.skips
+    )
+
+
+GROUPS = {
+    "resnet18": [2, 2, 2, 2],
+    "resnet152": [3, 8, 36, 3],
+    "densenet121": [1, 1, 1, 1],
+    "maxvit_t": [2, 2, 5, 2],
+    "vit_b_16": [1] * 12,
+    "mobilenet_v2": [1, 2, 3, 2, 2],
+    "ir152": [3, 8, 36, 3],
+}
+
+
+@pytest.mark.parametrize("name", sorted(GROUPS))
+def test_groups_are_those_of_the_published_vectors(name):
+    with torch.device("meta"):
+        assert [len(group) for group in ARCHITECTURES[name].build(2, 64).skips] == GROUPS[name]
+
+
+@pytest.mark.parametrize("name", ["small_resnet", "mobilenet_v2", "resnet18", "facenet64", "mobilefacenet"])
+def test_without_any_skip_a_network_gives_other_logits_and_gradients_reach_its_image(name):
+    torch.manual_seed(0)
+    classifier = ARCHITECTURES[name].build(3, 32).eval()
+    for module in classifier.modules():  # fresh statistics would leave nothing of MobileNetV2's signal
+        module.train(isinstance(module, nn.BatchNorm2d))
+    images = torch.rand(4, 3, 32, 32, requires_grad=True)
+    before = classifier(images)
+    for group in classifier.skips:
+        for stage in group:
+            scale_skips(classifier.stages[stage], 0.0)
+    after = classifier(images)
+    assert not torch.equal(before, after)
+    assert torch.autograd.grad(after.sum(), images)[0].any()
+    for module in classifier.modules():
+        if isinstance(module, ScaledShortcut):
+            module.factor = 1.0
+    if name not in ("mobilenet_v2", "mobilefacenet"):
+        assert torch.allclose(classifier(images), before, atol=1e-4)

@@ -1,0 +1,68 @@
+"""Plan of an attack: the method, the prior that it uses, and how it computes and asks."""
+
+import dataclasses
+from typing import Any
+
+from trainables.attacks.base import Attack
+from trainables.errors import ConfigError
+from trainables.nn.precision import FULL_PRECISION, NumberFormat, Precision
+from trainables.priors import PRIORS
+from trainables.priors.base import VIEWS, Prior
+from trainables.runtime.checks import at_least
+
+SEEN = {"labels": "its labels alone", "scores": "its scores", "white-box": "its gradients"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AttackPlan:
+    """An attack, the prior that it uses, and how its networks compute where it takes gradients.
+
+    precision, compile: only of white-box attacks; see `trainables.nn.precision`.
+    answers_averaged: only of others: pictures asked about for each image, see `trainables.oracle.Oracle`.
+    """
+
+    attack: Attack
+    prior: Prior
+    precision: NumberFormat = "float32"
+    compile: bool = False
+    answers_averaged: int = 1
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "answers_averaged")
+        if self.answers_averaged > 1 and self.attack.threat_model == "white-box":
+            raise ConfigError(
+                f"attack '{self.attack.kind}' sees the target's weights and asks nothing, so it expects no "
+                f"answers_averaged; got {self.answers_averaged}; leave it out"
+            )
+        if self.precision_settings != FULL_PRECISION and self.attack.threat_model != "white-box":
+            raise ConfigError(
+                f"attack '{self.attack.kind}' sees no gradients of the target, so it expects neither "
+                f"precision nor compile; got precision: {self.precision}, compile: "
+                f"{str(self.compile).lower()}; leave them out"
+            )
+
+    def check_threat_model(self) -> None:
+        """Raise `ConfigError` if the prior sees more of the target than the attack may."""
+        sees = self.attack.threat_model
+        allowed = VIEWS[: VIEWS.index(sees) + 1]
+        if self.prior.threat_model not in allowed:
+            fitting = [kind for kind, prior in PRIORS.items() if prior.threat_model in allowed]
+            raise ConfigError(
+                f"attack '{self.attack.kind}' sees of the target {SEEN[sees]}, and its prior may see no "
+                f"more; got '{self.prior.kind}', which is trained with {SEEN[self.prior.threat_model]} "
+                f"(prior); choose {', '.join(fitting)}"
+            )
+
+    @property
+    def precision_settings(self) -> Precision:
+        """Return how the attack's networks compute."""
+        return Precision(self.precision, self.compile)
+
+    @property
+    def unusual(self) -> dict[str, Any]:
+        """Return `precision` and `compile`, and `answers_averaged`; nothing of what is as usual."""
+        usual = self.precision_settings == FULL_PRECISION
+        return {
+            **({} if usual else {"precision": self.precision, "compile": self.compile}),
+            **({} if self.answers_averaged == 1 else {"answers_averaged": self.answers_averaged}),
+        }
