@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.nn.fisher import gradients_by_vmap, squared_gradient_norms
+from trainables.analyses.fisher import gradients_by_vmap, squared_gradient_norms
 from trainables.training.classifier import build_classifier
 
 CASES = (("small_cnn", 32), ("small_cnn", 64), ("resnet18", 32), ("resnet18", 64))

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainables.analyses.base import Analysis, Subject
+from trainables.analyses.fisher import Forward, Loss, Norms, squared_gradient_norms
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise, noise_size
 from trainables.datasets.base import as_float
 from trainables.judges.base import outputs
-from trainables.nn.fisher import Forward, Loss, Norms, squared_gradient_norms
 from trainables.runtime.seeds import stream
 
 

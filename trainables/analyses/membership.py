@@ -40,7 +40,8 @@ class Membership(TrainingAnalysis):
 
     What it says: a leak of a way of training (recipe, freeze point, defense) that needs no image, where
     inversion finds nothing. What it cannot say: how far the trial's own target leaks, for these are others,
-    trained on half of the people; nor that a low figure is safe: a stronger score may find more.
+    trained on half of the people; nor that a low figure is safe: a stronger score may find more. The networks
+    themselves are asked: what a defense puts before the answers of its target is not in the way.
     """
 
     kind = "membership"

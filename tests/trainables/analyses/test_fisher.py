@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from trainables.nn import fisher
-from trainables.nn.fisher import gradients_by_vmap, squared_gradient_norms
+from trainables.analyses import fisher
+from trainables.analyses.fisher import gradients_by_vmap, squared_gradient_norms
 from trainables.training.classifier import build_classifier
 
 
