@@ -23,8 +23,9 @@ from trainables.errors import ConfigError
 from trainables.judges import JUDGES
 from trainables.judges.base import Judge
 from trainables.method import FILE, knobs_marked
-from trainables.metrics import GROUPS, METRICS
+from trainables.metrics import METRICS
 from trainables.metrics.base import Metric
+from trainables.metrics.requested import requested
 from trainables.nn.precision import NumberFormat
 from trainables.pretraining import PRETRAININGS
 from trainables.pretraining.base import Pretraining
@@ -246,7 +247,8 @@ def _build(expected: Any, document: Any, where: str, path: str) -> Any:
         elif name in document and hints[name] is Judge:
             values[name], values["other_judges"] = _judges(document[name], where, _join(path, name))
         elif name in document and hints[name] == tuple[Metric, ...]:
-            values[name] = _metrics(document[name], where, _join(path, name))
+            build = functools.partial(_build, Metric, where=where)
+            values[name] = requested(document[name], build, where, _join(path, name))
         elif name in document:
             values[name] = _value(hints[name], document[name], where, _join(path, name))
             if name in files and isinstance(values[name], str):
@@ -314,22 +316,6 @@ def _judges(documents: Any, where: str, path: str) -> tuple[Judge, tuple[Judge, 
                 "another seed or another kind, or leave it out"
             )
     return judges[0], tuple(judges[1:])
-
-
-def _metrics(documents: Any, where: str, path: str) -> tuple[Metric, ...]:
-    """Return the metrics that a list of names and mappings asks for, each once."""
-    if not isinstance(documents, list | tuple):
-        raise ConfigError(f"expected a list of metrics, got {documents!r} ({where}: {path})")
-    metrics: dict[Metric, None] = {}
-    for position, given in enumerate(documents):
-        place = f"{path}[{position}]"
-        if not isinstance(given, str | dict):
-            raise ConfigError(f"expected a metric's name or a mapping, got {given!r} ({where}: {place})")
-        knobs = {"kind": given} if isinstance(given, str) else given
-        kind = knobs.get("kind")
-        for name in GROUPS.get(str(kind), (kind,)):
-            metrics[_build(Metric, {**knobs, "kind": name}, where, place)] = None
-    return tuple(metrics)
 
 
 def _value(hint: Any, value: Any, where: str, path: str) -> Any:

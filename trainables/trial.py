@@ -16,10 +16,9 @@ from trainables.runtime.progress import Report, silent
 from trainables.stages.attack import make_attack
 from trainables.stages.auxiliary import make_auxiliary
 from trainables.stages.data import load_data
-from trainables.stages.evaluation import make_evaluation, useless_judge
+from trainables.stages.evaluation import make_evaluation, measure_optional, useless_judge
 from trainables.stages.judge import make_judges
 from trainables.stages.opinion import gather_opinions, judge_figures, measure_judges
-from trainables.stages.optional_metrics import measure_optional
 from trainables.stages.pretrained import DIGESTS, make_pretrained, pretraining_key
 from trainables.stages.prior import make_prior, prior_queries
 from trainables.stages.target import make_target

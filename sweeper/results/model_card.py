@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sweeper.results import formatting
-from sweeper.results.controls.against_undefended import against
+from sweeper.results.comparing.against_undefended import against
 from sweeper.results.machines import STAGES, Machines, machines_text
 from sweeper.results.panels.show import sentences
 from sweeper.results.people import recovered, spelled, worst_off

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from sweeper.results.controls.against_undefended import with_ratios
+from sweeper.results.comparing.against_undefended import with_ratios
 from sweeper.results.controls.assessment import assessed
 from sweeper.results.one_data import check_one_data
 from sweeper.results.record_types import StudyRecords

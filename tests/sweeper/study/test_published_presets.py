@@ -114,6 +114,7 @@ def trees(tmp_path, monkeypatch):
 
     monkeypatch.setattr("trainables.datasets.celeba.PEOPLE", 4)
     monkeypatch.setattr("trainables.datasets.celeba.PUBLIC", 8)
+    monkeypatch.setattr("trainables.datasets.split.LEAST", {"training": 1, "validation": 1, "test": 0})
     roots = {}
     for kind in DATA:
         (tmp_path / kind).mkdir()
@@ -145,9 +146,11 @@ TOY_PRIOR = {
 
 
 def toy(trial, roots):
-    """Return the trial of a preset on small trees, without pre-training, with the least of every budget."""
+    """Return the trial of a preset on small trees, not pre-trained, with the least of every budget."""
     size = 64 if trial["image_size"] == 64 else 128 if trial["target"]["architecture"] != "maxvit_t" else 224
-    small = dict(trial, image_size=size, identities=2, pretraining={"kind": "none"})
+    small = dict(
+        trial, image_size=size, identities=2, validation=0.25, test=0.25, pretraining={"kind": "none"}
+    )
     for role in ("private", "public"):
         small[role] = {**trial[role], "root": roots[trial[role]["kind"]]}
     few = {"epochs": 1, "batch_size": 4, "milestones": [], "schedule": "constant"}

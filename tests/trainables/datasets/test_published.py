@@ -231,7 +231,11 @@ BROKEN: list[tuple[str, Callable[[Path], None], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "breaks", "message"), BROKEN, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(
+    ("kind", "breaks", "message"),
+    BROKEN,
+    ids=[f"{kind}-{number}" for number, (kind, *_) in enumerate(BROKEN)],
+)
 def test_a_broken_tree_is_named(
     kind: str, breaks: Callable[[Path], None], message: str, tmp_path: Path
 ) -> None:

@@ -1,6 +1,6 @@
 import torch
 
-from trainables.storage.resume import Resume
+from trainables.storage.resume import Resume, Within
 
 
 def test_a_state_comes_back_as_it_was(tmp_path):
@@ -23,3 +23,24 @@ def test_it_is_due_after_its_seconds(tmp_path):
     resume = Resume(tmp_path, every=1000.0)
     assert not resume.due()
     assert Resume(tmp_path, every=0.0).due()
+
+
+def test_parts_of_work_keep_their_states_apart(tmp_path):
+    whole = Resume(tmp_path, every=0.0)
+    one, other = Within(whole, "one"), Within(Within(whole, "other"), "round")
+    for part, value in ((whole, 0), (one, 1), (other, 2)):
+        part.write("state", {"value": value})
+    assert [part.read("state") for part in (whole, one, other)] == [{"value": n} for n in range(3)]
+    assert Resume(tmp_path).read("other-round-state") == {"value": 2}
+    assert one.due() and not Within(Resume(tmp_path, every=1e6), "one").due()
+
+
+def test_a_state_that_is_forgotten_is_gone_and_the_others_stay(tmp_path):
+    whole = Resume(tmp_path)
+    one = Within(whole, "one")
+    whole.write("state", {"value": 0})
+    one.write("state", {"value": 1})
+    one.forget("state")
+    one.forget("never written")
+    assert one.read("state") is None and whole.read("state") == {"value": 0}
+    Resume().forget("state")  # no folder, nothing to do

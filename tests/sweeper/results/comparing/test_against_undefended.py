@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from records import as_study, as_trial
 
-from sweeper.results.controls.against_undefended import NO_COST, against, with_ratios
+from sweeper.results.comparing.against_undefended import NO_COST, against, with_ratios
 
-PUBLISHED = Path(__file__).parents[4] / "shared" / "published" / "results.csv"
+PUBLISHED = Path(__file__).parents[5] / "shared" / "published" / "results.csv"
 
 
 def trial(number, accuracy, attack, *, seconds=None, **more):
