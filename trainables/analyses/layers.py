@@ -50,8 +50,8 @@ class Layers(Analysis):
     mean feature of the private training images of its identity, over all reconstructions; the head has 0 by
     construction. The target is in eval mode, and the noise of a head that draws some is drawn once.
 
-    Only the last iteration of an attack is stored, so it is the one that is looked at. The paper's LPIPS loss
-    is left out: it needs the weights of a perceptual network, which are no part of this project.
+    Only the last iteration of an attack is stored, so it is the one that is looked at. The paper's LPIPS
+    loss, which needs the weights of a perceptual network, is not built.
 
     What it says: where each loss is sensitive to the weights of this target. What it cannot say: that
     freezing a layer hides anything, which only an attack on a target trained so shows. The raw means are
