@@ -18,7 +18,8 @@ from trainables.defenses.rule import Batch, Rule, Training
 from trainables.errors import ConfigError
 from trainables.nn.sample_norm import SampleNorm, replace_batchnorm
 from trainables.runtime.checks import above
-from trainables.runtime.seeds import derive
+from trainables.runtime.seeds import stream
+from trainables.runtime.upload import upload
 
 AT_ONCE = 1 << 28  # numbers in the gradients of the images that are worked on together: 1 GB
 NEAR_ONE = tuple(1 + 2.0**-power for power in range(1, 11))  # orders of Rényi divergence for little noise
@@ -44,15 +45,15 @@ class PrivateRule(Rule):
         }
         size = sum(weight.numel() for weight in self._weights.values())
         self._at_once = max(1, AT_ONCE // size)
-        count, device = len(training.images), self._classifier.mean.device
+        count = len(training.images)
         self._expected = min(training.batch_size, count)
         self._images, self._steps, self._classes = count, 0, training.images.classes
-        self._optimizer = optimizers.DPOptimizer(
+        self._optimizer = _with_noise_of_the_cpu(optimizers.DPOptimizer)(
             training.optimizer,
             noise_multiplier=defense.noise_multiplier,
             max_grad_norm=defense.max_grad_norm,
             expected_batch_size=self._expected,
-            generator=torch.Generator(device=device).manual_seed(derive(training.seed, "dp_sgd")),
+            generator=stream(training.seed, "dp_sgd"),
         )
 
     def state(self) -> dict[str, Any] | None:
@@ -164,6 +165,20 @@ def spent_epsilon(noise_multiplier: float, sample_rate: float, steps: int, delta
         warnings.simplefilter("ignore")  # that the best order is the first: the budget is vacuous then
         epsilon = accountant.get_epsilon(delta=delta, alphas=[*NEAR_ONE, *accountant.DEFAULT_ALPHAS])
     return float(epsilon)
+
+
+def _with_noise_of_the_cpu(optimizer: Any) -> Any:
+    """Return Opacus's optimiser, its noise drawn on the CPU: the same from one seed on every device."""
+
+    class Optimizer(optimizer):  # type: ignore[misc]
+        def add_noise(self) -> None:
+            """Put the sum of the clipped gradients, and noise, into the gradients."""
+            for weight in self.params:
+                noise = torch.randn(weight.shape, generator=self.generator)
+                noise *= self.noise_multiplier * self.max_grad_norm
+                weight.grad = (weight.summed_grad + upload(noise, weight.device)).view_as(weight)
+
+    return Optimizer
 
 
 def _opacus(name: str) -> Any:

@@ -87,7 +87,7 @@ class TrapRule(Rule):
     def _train_discriminator(self, images: Tensor, doors: Tensor) -> None:
         trapped = blend(images, self.triggers[doors], self._defense.alpha)
         scores = self.discriminator.train()(torch.cat((images, trapped))).squeeze(1)
-        real = torch.cat((torch.ones(len(images)), torch.zeros(len(images)))).to(scores)
+        real = (torch.arange(len(scores), device=scores.device) < len(images)).to(scores)
         self._optimizer.param_groups[0]["lr"] = self._training.optimizer.param_groups[0]["lr"]
         self._optimizer.zero_grad(set_to_none=True)
         loss = functional.binary_cross_entropy_with_logits(scores, real)
