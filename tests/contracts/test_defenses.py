@@ -178,6 +178,8 @@ def test_a_frozen_combination_trains_and_leaves_what_is_frozen(kind, point):
     assert all(torch.isfinite(loss) for loss in losses)
     frozen = list(classifier.stages)[: list(classifier.stages).index(name) + 1]
     for key, value in classifier.state_dict().items():
+        if key.endswith(".grouped"):  # DP-SGD's mark of a norm that trains in groups: no statistic, no weight
+            continue
         if key.startswith(tuple(f"stages.{stage}." for stage in frozen)):
             assert torch.equal(value, before[key]), key
     assert any(not torch.equal(value, before[key]) for key, value in classifier.state_dict().items())

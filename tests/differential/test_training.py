@@ -238,4 +238,10 @@ def test_mid():
 def test_the_recipes_cover_every_knob():
     knobs = {name for recipe in (SGD, *RECIPES.values()) for name in recipe}
     others = {"normalization", "frozen_batchnorm"}  # tests/trainables/training and the recorded traces
+    others |= {
+        "precision",
+        "channels_last",
+        "compile",
+        "deterministic",
+    }  # test_computation
     assert knobs | others == {field.name for field in dataclasses.fields(Target)}

@@ -7,6 +7,7 @@ import pytest
 
 from sweeper.cli.registry import REGISTRIES, details
 from sweeper.study.static_knobs import REQUIRED, knobs
+from trainables.datasets import DATASETS
 from trainables.errors import ConfigError
 
 METHODS = [
@@ -92,7 +93,7 @@ def test_bases_overrides_and_docstrings(tmp_path):
 
 
 def test_a_name_that_is_not_there_is_suggested():
-    with pytest.raises(ConfigError, match=r"datasets are synthetic_faces, image_folder; got 'image'"):
+    with pytest.raises(ConfigError, match=rf"datasets are {', '.join(DATASETS)}; got 'image'"):
         details("datasets", "image")
     with pytest.raises(ConfigError, match="did you mean 'vmi'"):
         details("attacks", "vni")
