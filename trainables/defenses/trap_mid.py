@@ -12,9 +12,9 @@ from torch.nn import functional
 
 from trainables.architectures.base import Classifier, Trace
 from trainables.datasets.base import Images, as_float
-from trainables.defenses.base import Defense
+from trainables.defenses.base import Defense, linear_head
 from trainables.defenses.rule import Batch, Rule, Training
-from trainables.errors import ConfigError
+from trainables.defenses.smoothed_labels import smoothed
 from trainables.nn.augmentation import CHANCE_DRAWS, random_chances
 from trainables.runtime.checks import above, at_least, fraction
 from trainables.runtime.seeds import stream
@@ -170,11 +170,7 @@ class TrapMID(Defense):
 
     def prepare(self, classifier: Classifier) -> Classifier:
         """Return the classifier as it came; its head must be linear, as the discriminator's is."""
-        if not isinstance(classifier.head, nn.Linear):
-            raise ConfigError(
-                f"defense 'trap_mid' expects a linear head; got {type(classifier.head).__name__} "
-                "(target.architecture); choose another architecture"
-            )
+        linear_head(classifier, self.kind)
         return classifier
 
     def begin(self, training: Training) -> Rule:
@@ -182,10 +178,8 @@ class TrapMID(Defense):
         return TrapRule(self, training)
 
     def smoothed(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean over rows of (1 - s)·(-log p_y) + s·mean_c(-log p_c); s: `label_smoothing`."""
-        share, logs = self.label_smoothing, logits.log_softmax(1)
-        own = functional.nll_loss(logs, labels)
-        return own if share == 0 else (1 - share) * own - share * logs.mean()
+        """Return the mean cross-entropy against labels smoothed by `label_smoothing`."""
+        return smoothed(logits, labels, self.label_smoothing)
 
     def loss(self, logits: Tensor, labels: Tensor, images: Tensor, trace: Trace) -> Tensor:
         """Return the term of clean images; the rule adds that of the trapdoors."""

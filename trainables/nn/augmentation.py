@@ -30,24 +30,13 @@ def random_augmentation(images: Tensor, draws: Tensor, jitter_share: float = 1.0
     area, across, down, bright, contrast, flip, angle, turn, jitter = uniform(draws).to(images).unbind(1)
     side = (0.8 + 0.2 * area).sqrt()
     radians = (2 * angle - 1) * math.radians(5) * (turn < 0.5)
-    cosine, sine = radians.cos(), radians.sin()
-    rotation = torch.stack((cosine, -sine, sine, cosine), 1).reshape(-1, 2, 2)
-    size = images.shape[-1]
-    steps = (torch.arange(size, device=images.device, dtype=images.dtype) + 0.5) * 2 / size - 1
-    y, x = torch.meshgrid(steps, steps, indexing="ij")
-    within = torch.stack((x, y), -1).reshape(1, -1, 2) @ rotation.mT  # the crop's own coordinates
-    seen = (within.abs() <= 1).all(2)
-    mirror = torch.where(flip < 0.5, -1.0, 1.0)
-    scale = torch.stack((side * mirror, side), 1)[:, None]
-    centre = torch.stack(((2 * across - 1) * (1 - side), (2 * down - 1) * (1 - side)), 1)[:, None]
-    grid = (within * scale + centre).reshape(-1, size, size, 2)
-    cut = functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    cut, seen = _cropped_and_turned(images, side, side, across, down, flip, radians)
     changed = jitter < jitter_share
     added = (0.4 * bright - 0.2) * changed
     times = torch.where(changed, 0.8 + 0.4 * contrast, 1.0)
     cut = (cut + added[:, None, None, None]).clamp(0, 1)
     cut = (cut * times[:, None, None, None]).clamp(0, 1)
-    return cut * seen.reshape(-1, 1, size, size)
+    return cut * seen
 
 
 def random_move(images: Tensor, draws: Tensor, most: int) -> Tensor:
@@ -106,16 +95,28 @@ def random_chances(images: Tensor, draws: Tensor, area: float, degrees: float) -
     ratio = torch.where(crop < 0.5, (math.log(4 / 3) * (2 * aspect - 1)).exp(), torch.ones_like(aspect))
     wide, high = (share * ratio).sqrt().clamp(max=1), (share / ratio).sqrt().clamp(max=1)
     radians = (2 * angle - 1) * math.radians(degrees) * (turn < 0.5)
+    cut, seen = _cropped_and_turned(images, wide, high, across, down, flip, radians)
+    return cut * seen
+
+
+def _cropped_and_turned(
+    images: Tensor, wide: Tensor, high: Tensor, across: Tensor, down: Tensor, flip: Tensor, radians: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return crops (n, 3, S, S), mirrored and then turned, and where they have pixels, bool (n, 1, S, S).
+
+    All (n,): wide, high, the sides as shares of the picture's; across, down, the place of the crop, in
+    [0, 1]; flip, below 1/2 to mirror; radians, of the turn. One bilinear sampling.
+    """
     cosine, sine = radians.cos(), radians.sin()
     size = images.shape[-1]
     steps = (torch.arange(size, device=images.device, dtype=images.dtype) + 0.5) * 2 / size - 1
     y, x = torch.meshgrid(steps, steps, indexing="ij")
     rotation = torch.stack((cosine, -sine, sine, cosine), 1).reshape(-1, 2, 2)
     within = torch.stack((x, y), -1).reshape(1, -1, 2) @ rotation.mT  # the crop's own coordinates
-    inside = (within.abs() <= 1).all(2)
+    seen = (within.abs() <= 1).all(2)
     mirror = torch.where(flip < 0.5, -1.0, 1.0).to(images)
     scale = torch.stack((wide * mirror, high), 1)[:, None]
     centre = torch.stack(((2 * across - 1) * (1 - wide), (2 * down - 1) * (1 - high)), 1)[:, None]
     grid = (within * scale + centre).reshape(-1, size, size, 2)
     cut = functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
-    return cut * inside.reshape(-1, 1, size, size)
+    return cut, seen.reshape(-1, 1, size, size)

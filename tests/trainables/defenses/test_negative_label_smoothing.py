@@ -8,7 +8,8 @@ import torch
 from torch.nn import functional
 
 from trainables.datasets.base import Images
-from trainables.defenses.negative_label_smoothing import NegativeLabelSmoothing, smoothed
+from trainables.defenses.negative_label_smoothing import NegativeLabelSmoothing
+from trainables.defenses.smoothed_labels import smoothed
 from trainables.runtime.run import Run
 from trainables.training.classifier import Target, build_classifier, train_classifier
 
