@@ -20,6 +20,10 @@ from trainables.storage.resume import Resume
 
 pytestmark = pytest.mark.parametrize("name", ATTACKS)
 
+# Rounding differs by batch and processor. Adam's division by small gradients makes it larger: up to 1e-4, but
+# .015 has been seen of SMILE, whose latents move by up to 1.
+ROUNDING = dict.fromkeys(ATTACKS, 1e-3) | {"smile": 0.05}
+
 
 def invert(name: str, target: Classifier, prior: PriorNetworks, **options) -> Reconstructions:
     arguments = {"seed": 0, "device": "cpu", "report": silent, "identities": IDENTITIES} | options
@@ -75,13 +79,16 @@ def test_same_seed_same_result(name):
 def test_batching_does_not_change_the_result(name, batch_size):
     whole = invert(name, *victim(name))
     parts = invert(name, *victim(name), batch_size=batch_size)
-    torch.testing.assert_close(parts.latents, whole.latents, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(parts.latents, whole.latents, atol=ROUNDING[name], rtol=ROUNDING[name])
 
 
 def test_order_and_company_of_identities_do_not_matter(name):
     whole = invert(name, *victim(name))
     swapped = invert(name, *victim(name), identities=torch.tensor([2, 3]))
-    torch.testing.assert_close(swapped.latents, whole.latents[:, [2, 0]], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        swapped.latents, whole.latents[:, [2, 0]], atol=ROUNDING[name], rtol=ROUNDING[name]
+    )
+    assert (whole.latents[:, 2] - whole.latents[:, 0]).abs().max() > 3 * ROUNDING[name]
 
 
 def test_any_number_of_shards_gives_the_same(name, tmp_path):

@@ -130,7 +130,7 @@ def test_trapdoors_are_asked_of_all_classes_equally():
     assert len({tuple(drawn[start : start + 5]) for start in range(0, 500, 5)}) > 10
 
 
-def trained(point: str, **knobs) -> tuple:
+def trained(point: str, epochs: int = 6, learning_rate: float = 0.05, **knobs) -> tuple:
     split = toys.parts()
     defense = TrapMID(**knobs)
     classifier = defense.prepare(build_classifier("small_cnn", toys.CLASSES, toys.SIZE, "none", 0))
@@ -138,9 +138,9 @@ def trained(point: str, **knobs) -> tuple:
     before = {name: value.clone() for name, value in classifier.stages.state_dict().items()}
     recipe = Target(
         architecture="small_cnn",
-        epochs=6,
+        epochs=epochs,
         batch_size=10,
-        learning_rate=0.05,
+        learning_rate=learning_rate,
         freeze_point=point,
         augmentation="none",
     )
@@ -162,8 +162,8 @@ def test_a_frozen_prefix_stays_as_it_was_to_the_bit():
 
 def test_strong_triggers_open_their_trapdoors_and_success_counts_them():
     knobs = {"alpha": 0.5, "beta": 0.5, "crop": 1.0, "degrees": 0.0, "trigger_step": 0.05}
-    classifier, _, stored, figures = trained("none", **knobs)
-    assert figures["trapdoor_success"] > 0.6  # by chance 0.2
+    classifier, _, stored, figures = trained("none", epochs=20, learning_rate=0.02, **knobs)
+    assert figures["trapdoor_success"] > 0.5  # by chance 0.2; .87 to 1.00 of four seeds
     images = toys.parts().test.pixels.float() / 255
     hits = [
         (classifier(blend(images, stored["triggers"][door], 0.5)).argmax(1) == door).float().mean().item()
