@@ -1,4 +1,7 @@
-"""No test leaves anything in the checkout: neither this process nor, at the top, one that it starts."""
+"""Processes of a run share the cores, and no test leaves anything in the checkout.
+
+Neither this process does nor, at the top, one that it starts.
+"""
 
 import os
 import sys
@@ -7,6 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported, which starts a thread for each core
+    SHARE = (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, SHARE)))
 
 ROOT = Path(__file__).resolve().parents[1]
 INSIDE = f"{ROOT}{os.sep}"
