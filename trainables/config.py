@@ -26,7 +26,7 @@ from trainables.method import FILE, knobs_marked
 from trainables.metrics import METRICS
 from trainables.metrics.base import Metric
 from trainables.metrics.requested import requested
-from trainables.nn.precision import NumberFormat
+from trainables.nn.precision import AskedFormat
 from trainables.pretraining import PRETRAININGS
 from trainables.pretraining.base import Pretraining
 from trainables.priors import PRIORS
@@ -286,7 +286,7 @@ def _threats(documents: Any, default: Any, where: str, path: str) -> tuple[Attac
         prior = _build(Prior, knobs.pop("prior", default), where, _join(place, "prior"))
         settings = {
             name: _value(hint, knobs.pop(name), where, _join(place, name))
-            for name, hint in (("precision", NumberFormat), ("compile", bool), ("answers_averaged", int))
+            for name, hint in (("precision", AskedFormat), ("compile", bool), ("answers_averaged", int))
             if name in knobs
         }
         attack = _build(Attack, knobs, where, place)

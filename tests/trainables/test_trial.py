@@ -156,6 +156,19 @@ def test_half_precision_is_an_attack_of_its_own(finished):
     assert run_trial(usual, store=store).artifacts["attack"] == result.artifacts["attack"]
 
 
+@pytest.mark.parametrize("has", [True, False])
+def test_precision_auto_is_the_attack_in_the_format_that_it_means_here(finished, monkeypatch, has):
+    store, result, _ = finished
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": has}, raising=False)
+    auto = run_trial(load_trial(merge(DOCUMENT, {"attack.precision": "auto"})), store=store)
+    said = {"attack.precision": "bfloat16" if has else "float32"}
+    assert (
+        auto.artifacts["attack"]
+        == run_trial(load_trial(merge(DOCUMENT, said)), store=store).artifacts["attack"]
+    )
+    assert (auto.artifacts["attack"] == result.artifacts["attack"]) is not has
+
+
 def test_a_replicate_has_fresh_randomness_on_the_same_shared_stages(finished):
     store, result, _ = finished
     stages = Stages()

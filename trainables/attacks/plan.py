@@ -5,7 +5,7 @@ from typing import Any
 
 from trainables.attacks.base import Attack
 from trainables.errors import ConfigError
-from trainables.nn.precision import FULL_PRECISION, NumberFormat, Precision
+from trainables.nn.precision import AskedFormat, Precision, number_format_on
 from trainables.priors import PRIORS
 from trainables.priors.base import VIEWS, Prior
 from trainables.runtime.checks import at_least
@@ -17,13 +17,14 @@ SEEN = {"labels": "its labels alone", "scores": "its scores", "white-box": "its 
 class AttackPlan:
     """An attack, the prior that it uses, and how its networks compute where it takes gradients.
 
-    precision, compile: only of white-box attacks; see `trainables.nn.precision`.
+    precision, compile: only of white-box attacks; see `trainables.nn.precision`. "auto" is another result
+        where it means another number format, and `on` says which.
     answers_averaged: only of others: pictures asked about for each image, see `trainables.oracle.Oracle`.
     """
 
     attack: Attack
     prior: Prior
-    precision: NumberFormat = "float32"
+    precision: AskedFormat = "float32"
     compile: bool = False
     answers_averaged: int = 1
 
@@ -34,7 +35,7 @@ class AttackPlan:
                 f"attack '{self.attack.kind}' sees the target's weights and asks nothing, so it expects no "
                 f"answers_averaged; got {self.answers_averaged}; leave it out"
             )
-        if self.precision_settings != FULL_PRECISION and self.attack.threat_model != "white-box":
+        if self.computes_otherwise and self.attack.threat_model != "white-box":
             raise ConfigError(
                 f"attack '{self.attack.kind}' sees no gradients of the target, so it expects neither "
                 f"precision nor compile; got precision: {self.precision}, compile: "
@@ -54,15 +55,22 @@ class AttackPlan:
             )
 
     @property
-    def precision_settings(self) -> Precision:
-        """Return how the attack's networks compute."""
-        return Precision(self.precision, self.compile)
+    def computes_otherwise(self) -> bool:
+        """Return whether `precision` or `compile` is not as usual."""
+        return self.precision != "float32" or self.compile
+
+    def on(self, device: str) -> "AttackPlan":
+        """Return this plan with the number format that "auto" means on `device`."""
+        return dataclasses.replace(self, precision=number_format_on(self.precision, device))
+
+    def settings_on(self, device: str) -> Precision:
+        """Return how the attack's networks compute on `device`."""
+        return Precision(number_format_on(self.precision, device), self.compile)
 
     @property
     def unusual(self) -> dict[str, Any]:
         """Return `precision` and `compile`, and `answers_averaged`; nothing of what is as usual."""
-        usual = self.precision_settings == FULL_PRECISION
         return {
-            **({} if usual else {"precision": self.precision, "compile": self.compile}),
+            **({"precision": self.precision, "compile": self.compile} if self.computes_otherwise else {}),
             **({} if self.answers_averaged == 1 else {"answers_averaged": self.answers_averaged}),
         }

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 NumberFormat = Literal["float32", "bfloat16"]
+AskedFormat = Literal["float32", "bfloat16", "auto"]
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -34,6 +35,22 @@ class Precision:
 FULL_PRECISION = Precision()
 # A context variable: each thread sees only what it lent itself.
 _current: ContextVar[Precision] = ContextVar("precision of descents", default=FULL_PRECISION)
+
+
+def number_format_on(asked: AskedFormat, device: str) -> NumberFormat:
+    """Return the number format that `asked` means on `device`.
+
+    "auto" is bfloat16 where the card, or the processor (AVX512_BF16 or AMX), computes products in it; float32
+    elsewhere, and where torch cannot say.
+    """
+    if asked != "auto":
+        return asked
+    if device.startswith("cuda"):
+        quick = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        abilities = getattr(torch.cpu, "get_capabilities", dict)()
+        quick = device == "cpu" and any(abilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
+    return "bfloat16" if quick else "float32"
 
 
 @contextmanager

@@ -46,6 +46,8 @@ def make_attack(
     longer: an attack of which this one is the beginning (`is_prefix_of_longer`); it finds this state.
     """
     data = load_data(config)
+    plan = plan.on(device)
+    longer = longer and longer.on(device)
 
     def parts_of(plan: AttackPlan) -> dict[str, Any]:
         return {
@@ -114,7 +116,7 @@ def invert_part(job: Job, part: Part, device: str, report: Report) -> Reconstruc
     """Return the reconstructions of the identities of `part`; what is unfinished lies in its folder."""
     config, attack = job.config, job.plan.attack
     target = _read_target(config, job.classes, job.trained).to(device)
-    with precision_scope(job.plan.precision_settings):
+    with precision_scope(job.plan.settings_on(device)):
         return attack.invert(
             seen_by(config, job.plan, target, job.trained, device),
             load_prior(config, job.plan.prior, job.prior, job.classes, device),

@@ -16,7 +16,7 @@ from trainables.attacks.ppa import PPA
 from trainables.attacks.vmi import VMI
 from trainables.defenses.mid import MID
 from trainables.nn.inference import inference_copy
-from trainables.nn.precision import Precision, precision_scope
+from trainables.nn.precision import Precision, number_format_on, precision_scope
 from trainables.priors.base import PriorNetworks
 from trainables.priors.gmi import GMIPrior
 from trainables.priors.kedmi import KEDMIPrior
@@ -158,3 +158,34 @@ def test_nothing_is_lent_afterwards():
         raise RuntimeError
     target, _ = victim("gmi")
     assert "forward" not in vars(inference_copy(target, "cpu"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "abilities", "expected"),
+    [
+        ("auto", "cpu", {"avx512_bf16": True, "amx_bf16": False}, "bfloat16"),
+        ("auto", "cpu", {"avx512_bf16": False, "amx_bf16": True}, "bfloat16"),
+        ("auto", "cpu", {"avx512_f": True}, "float32"),
+        ("auto", "cpu", {}, "float32"),
+        ("auto", "mps", {"avx512_bf16": True}, "float32"),
+        ("float32", "cpu", {"avx512_bf16": True}, "float32"),
+        ("bfloat16", "cpu", {}, "bfloat16"),
+    ],
+)
+def test_auto_is_bfloat16_where_the_processor_has_it(monkeypatch, asked, device, abilities, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: abilities, raising=False)
+    assert number_format_on(asked, device) == expected
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_auto_asks_the_card_what_it_computes_itself(monkeypatch, has):
+    def supported(including_emulation: bool = True) -> bool:
+        return has or including_emulation
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    assert number_format_on("auto", "cuda:1") == ("bfloat16" if has else "float32")
+
+
+def test_auto_where_torch_cannot_say(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert number_format_on("auto", "cpu") == "float32"
