@@ -4,7 +4,7 @@
     OMP_NUM_THREADS=1 python tests/benchmarks/map_attack.py faces FOLDER [KNOB=VALUE ...]
 
 rendered: quickstart's own target, undefended and frozen to conv3. faces: a MobileFaceNet of which the head
-alone is trained, on a folder as the preset faces_freeze expects it, 40 people attacked. A knob is one of the
+alone is trained, on a folder as the preset faces_far expects it, 40 people attacked. A knob is one of the
 trial's paths, as ``attack.penalty=0.03``, ``prior.components=100`` or ``seed=1``. SWEEPER_HOME keeps what is
 trained, so that other knobs take seconds.
 """
@@ -43,7 +43,7 @@ def rendered() -> list[dict[str, Any]]:
 
 def faces(folder: str) -> list[dict[str, Any]]:
     """Return the trial of real faces."""
-    trial = load_study("faces_freeze", overrides=[f"trial.{path}" for path in paths(folder)]).trial
+    trial = load_study("faces_far", overrides=[f"trial.{path}" for path in paths(folder)]).trial
     weights = f"{folder}/weights/mobilefacenet_casia_state_dict.pt"
     target = {
         "architecture": "mobilefacenet",
