@@ -6,7 +6,7 @@ from typing import Any
 
 from trainables.analyses.base import Analysis, Subject
 from trainables.errors import ConfigError
-from trainables.judges.agreement import kappa, second_opinion
+from trainables.judges.agreement import cohen_kappa, second_opinion
 from trainables.metrics.attack_accuracy import interval95
 
 
@@ -31,9 +31,10 @@ class Judges(Analysis):
 
         judge, other_judge: their names. agreement: share of the reconstructions for which both name the same
         person, attacked or not; agreement_low, agreement_high: its 95 % interval over identities. kappa: the
-        same beyond chance, see `trainables.judges.agreement.kappa`. accepted: share of all reconstructions
-        that `judge` gives to the attacked person. false_positive_rate: share of those that `other_judge`
-        does not; None where nothing is accepted. judges, test_accuracy: of each judge on its own.
+        same beyond chance, see `trainables.judges.agreement.cohen_kappa`. accepted: share of all
+        reconstructions that `judge` gives to the attacked person. false_positive_rate: share of those that
+        `other_judge` does not; None where nothing is accepted. judges, test_accuracy: of each judge on its
+        own.
         Raises `ConfigError` with fewer than two judges.
         """
         opinions = subject.opinions
@@ -53,7 +54,7 @@ class Judges(Analysis):
                 **second_opinion(first.choices, other.choices, subject.identities),
                 "agreement_low": low,
                 "agreement_high": high,
-                "kappa": kappa(first.choices, other.choices),
+                "kappa": cohen_kappa(*(each.choices.flatten().tolist() for each in (first, other))),
                 "accepted": accepted.double().mean().item(),
             }
             for name, value in row.items():
