@@ -29,6 +29,9 @@ class Cost(TrainingAnalysis):
     kind = "cost"
     summary = "seconds of training, and their ratio to undefended training, in one run on one machine"
     source = "Ho et al. 2024"
+    limits = (
+        "seconds on another machine or of a whole search, nor the price of pre-training, which trials share"
+    )
     repeatable: ClassVar[bool] = False
     columns = ("epoch_seconds", "undefended_epoch_seconds", "training_seconds", "ratio")
 

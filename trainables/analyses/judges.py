@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainables.analyses.base import Analysis, Subject
-from trainables.errors import ConfigError
 from trainables.judges.agreement import cohen_kappa, second_opinion
 from trainables.metrics.attack_accuracy import interval95
 
@@ -23,7 +22,9 @@ class Judges(Analysis):
     kind = "judges"
     summary = "agreement and false-positive rates among all judges, in pairs"
     source = "this project"
+    limits = "who is right: judges that learnt from the same images, or are of one design, err together"
     takes_opinions = True
+    least_judges = 2
     columns = ("judge", "other_judge", "agreement", "kappa", "accepted", "false_positive_rate")
 
     def measure(self, subject: Subject) -> dict[str, Any]:
@@ -38,11 +39,7 @@ class Judges(Analysis):
         Raises `ConfigError` with fewer than two judges.
         """
         opinions = subject.opinions
-        if len(opinions) < 2:
-            raise ConfigError(
-                f"analysis 'judges' expects at least 2 judges, got {len(opinions)} (judge); list several "
-                "under judge in the study, or add one to a checkpoint's with -S"
-            )
+        self.check_judges(len(opinions))
         figures: dict[str, list[Any]] = {}
         for first, other in itertools.permutations(opinions, 2):
             equal = (first.choices == other.choices).double().mean(0)
