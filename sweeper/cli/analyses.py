@@ -2,12 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from sweeper.cli.options import home_option, overrides_option, study_name
 from trainables.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sweeper.report.analyses import Table
 
 
 @click.command(epilog="Example: sweeper analyze evaluator_confidence quickstart")
@@ -32,6 +35,7 @@ from trainables.errors import ConfigError
     type=click.Path(dir_okay=False, path_type=Path),
     help="Of `layers`: an SVG to write, a panel of bars for every row.",
 )
+@click.option("--address", help="An existing Ray cluster, host:port or auto (RAY_ADDRESS).")
 @click.option("-f", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @home_option
 @overrides_option
@@ -42,6 +46,7 @@ def analyze(
     study: str,
     suggest: bool,
     plot: Path | None,
+    address: str | None,
     form: Literal["table", "json"],
     home: str | None,
     overrides: tuple[str, ...],
@@ -65,6 +70,7 @@ def analyze(
             trials=trials,
             study=study,
             overrides=overrides,
+            address=address,
         )
     if plot:
         from sweeper.report.layers_plot import layers_svg
@@ -89,20 +95,17 @@ def _check_layers(name: str, suggest: bool, plot: Path | None) -> None:
 
 def show_analysis(analyzed: dict[str, Any]) -> None:
     """Print the columns of the analysis, a row for every attack of every trial; warnings to stderr."""
-    from rich.table import Table
-
     from sweeper.cli.console import console, warn
-    from trainables.analyses import ANALYSES
+    from sweeper.report.analyses import comparison_table, conclusions, figures_table, limits
 
-    columns = ANALYSES[analyzed["analysis"]].columns
-    table = Table(title=analyzed["analysis"], title_justify="left")
-    for column in ("trial", "attack", *columns):
-        table.add_column(column.replace("_", " "))
-    for row in analyzed["rows"]:
-        table.add_row(_number(row["trial"]), row["attack"], *(_cell(row, column) for column in columns))
-    console().print(table)
-    if analyzed.get("comparisons"):
-        _show_comparisons(analyzed["comparisons"])
+    out, name = console(), analyzed["analysis"]
+    _show(name, figures_table(name, analyzed["rows"]))
+    comparisons = analyzed.get("comparisons")
+    if comparisons:
+        _show("person by person, against the first trial", comparison_table(comparisons))
+        for sentence in conclusions(comparisons):
+            out.print(sentence)
+    out.print(limits(name))
     warn(analyzed["warnings"])
 
 
@@ -121,39 +124,15 @@ def show_suggestions(rows: list[dict[str, Any]]) -> None:
     )
 
 
-def _show_comparisons(comparisons: list[dict[str, Any]]) -> None:
-    """Print what paired tests say of each trial beside the first, and what follows."""
-    from rich.table import Table
+def _show(title: str, shown: "Table") -> None:
+    """Print a table of texts."""
+    from rich.table import Table as Grid
 
     from sweeper.cli.console import console
 
-    table = Table(title="person by person, against the first trial", title_justify="left")
-    for column in ("trial", "against", "attack", "figure", "difference", "p"):
-        table.add_column(column)
-    out = console()
-    for each in comparisons:
-        start = (_number(each["trial"]), _number(each["against"]), each["attack"])
-        for figure, test in each["tests"].items():
-            table.add_row(*start, figure, f"{test['difference']:+.4g}", f"{test['p']:.3g}")
-    out.print(table)
-    for each in comparisons:
-        for judge, text in each["conclusion"].items():
-            out.print(f"trial {each['trial']}, {each['attack']}, by judge {judge}: {text}")
-
-
-def _number(trial: int | None) -> str:
-    return "" if trial is None else str(trial)
-
-
-def _cell(row: dict[str, Any], column: str) -> str:
-    value, interval = row[column], row.get(f"{column}_interval")
-    if isinstance(value, list):
-        return "\n".join(_text(each) for each in value)
-    text = _text(value)
-    return f"{text} [{', '.join(f'{end:.3g}' for end in interval)}]" if interval else text
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    grid = Grid(title=title, title_justify="left")
+    for column in shown.columns:
+        grid.add_column(column)
+    for row in shown.rows:
+        grid.add_row(*("\n".join(cell) for cell in row))
+    console().print(grid)

@@ -126,7 +126,7 @@ def power_text(template: "TrialConfig", people: int, seeds: int) -> str:
 
 def _show_estimate(study: Study) -> None:
     """Print how long one trial's stages and the whole sweep take on this machine, each as a range."""
-    from sweeper.engine.calibration import variants
+    from sweeper.engine.machines.calibration import variants
     from sweeper.engine.remaining import SHARED, sweep_seconds
     from trainables.config import load_trial
     from trainables.cost import estimate

@@ -1,5 +1,6 @@
 """Let Ray Tune run the trials of a source, and show and record how each ended."""
 
+import functools
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -43,13 +44,15 @@ def run_trials(
     remaining: Remaining | None = None,
     warner: Warner | None = None,
     anyway: bool = True,
+    describe: Callable[[dict[str, Any], float], str] | None = None,
 ) -> None:
     """Let Ray Tune run the trials of `source` until it has enough; `run` (or `run_document`) runs one.
 
     held: raises once the study is no longer ours. niceness: of trials' work. remaining: what is known of the
     time that trials take. warner: tells the warnings of trials. anyway: go on though a trial shows that its
-    judge says nothing; otherwise nothing more is handed out, and `TrialError` says why. Raises
-    `KeyboardInterrupt` as `stoppable` says.
+    judge says nothing; otherwise nothing more is handed out, and `TrialError` says why. describe: what is
+    shown of a trial that ended after so many seconds (default: `summary`). Raises `KeyboardInterrupt` as
+    `stoppable` says.
     """
     if source.finished:
         return
@@ -62,6 +65,7 @@ def run_trials(
         tracker,
         remaining or Remaining({}),
         warner or Warner(display),
+        describe or functools.partial(summary, study),
     )
     runner.run(run, held, niceness, anyway)
 
@@ -79,12 +83,13 @@ class _Runner:
         tracker: Any,
         remaining: Remaining,
         warner: Warner,
+        describe: Callable[[dict[str, Any], float], str],
     ) -> None:
         self._study, self._home, self._source = study, home, source
         self._allotment, self._display, self._tracker = allotment, display, tracker
         self._began: dict[int, float] = {}
         self._stages: dict[int, tuple[str, float]] = {}
-        self._remaining, self._warner = remaining, warner
+        self._remaining, self._warner, self._describe = remaining, warner, describe
         self._useless = ""
         self._stop: Callable[[], None] = lambda: None
 
@@ -151,7 +156,7 @@ class _Runner:
         """Show how the trial ended and how long the rest may take, and tell the tracker."""
         now, began = time.time(), self._began.pop(request.number)
         self._remaining.ended("trial", now - began)
-        self._display.ended(request.name, summary(self._study, record, now - began))
+        self._display.ended(request.name, self._describe(record, now - began))
         self._show_total()
         self._warner.tell(record.get("warnings") or (), request.name)
         self._useless = self._useless or useless(record)

@@ -157,7 +157,7 @@ def check_data(study: Study) -> list[str]:
     Such are missing ones, too few, equal in two parts, both private and public, or pre-trained on. The same
     for a file of pre-trained weights that does not fit the architecture, and a judge that cannot be used.
     """
-    from sweeper.engine.calibration import variants
+    from sweeper.engine.machines.calibration import variants
     from trainables.config import load_trial
     from trainables.defenses import DEFENSES
     from trainables.pretraining.checkpoint import FromCheckpoint
@@ -177,7 +177,7 @@ def check_data(study: Study) -> list[str]:
 
 def _estimated(study: Study, allotment: TrialResources, display: Display) -> Remaining:
     """Return what timing the stages in miniature tells of how long the sweep will take."""
-    from sweeper.engine.calibration import calibrate
+    from sweeper.engine.machines.calibration import calibrate
 
     busy = f"; the machine is busy (load average {load_average():.1f})" if is_busy() else ""
     display.say(f"timing the stages in miniature{busy}")

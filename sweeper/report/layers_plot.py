@@ -15,8 +15,9 @@ SERIES = {
     "inversion_l1_share": ("inversion (L1)", "#7a8f3a"),
 }
 STYLE = (
-    "<style>text{font:12px system-ui,sans-serif;fill:#333}.soft{fill:#666}.rule{stroke:#ddd}"
-    "@media(prefers-color-scheme:dark){text{fill:#ddd}.soft{fill:#aaa}.rule{stroke:#444}}</style>"
+    "<style>.layers text{font:12px system-ui,sans-serif;fill:#333}.layers .soft{fill:#666}"
+    ".layers .rule{stroke:#ddd}@media(prefers-color-scheme:dark){.layers text{fill:#ddd}"
+    ".layers .soft{fill:#aaa}.layers .rule{stroke:#444}}</style>"
 )
 
 
@@ -24,8 +25,8 @@ def layers_svg(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return a panel of bars for each row of the analysis `layers`: shares, and raw means."""
     height = PANEL * len(rows) + 24
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
-        f'aria-label="Share of the Fisher information by layer">{STYLE}'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" class="layers" '
+        f'role="img" aria-label="Share of the Fisher information by layer">{STYLE}'
     ]
     for place, (name, colour) in enumerate(SERIES.values()):
         x = LEFT + 190 * place

@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from sweeper.report import analyses
 from sweeper.report.front_plot import DARK, LIGHT, families, front_svg
 from sweeper.report.hypervolume_plot import Series, growth_svg
 from sweeper.report.parallel_coordinates import parallel_svg
@@ -140,6 +141,7 @@ def _study(
         "rising": texts.rising_warning(record.controls),
         "stopped": [(trial, texts.stopped_sentence(trial)) for trial in best if trial.stopped is not None],
         "judges": formatting.judges(record),
+        "analyses": analyses.sections(record),
         "verified": VERIFIED not in record.objectives and any(VERIFIED in trial.metrics for trial in best),
         "searched": formatting.searched(record),
         "non_adaptive": {trial.number: text for trial, text in unknowing if text},

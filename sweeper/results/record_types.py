@@ -60,6 +60,7 @@ class StudyRecords:
         interval_holds: sentence on what the intervals hold, or lack.
         people: what was recovered of each person over the front, the worst off first; None if not known.
         panels: what readers of panels said (``sweeper.results.panels.figures``); None where nobody did.
+        analyses: name -> rows ``{"trial", "attack", **figures}`` of the trials that it looked at, by number.
     """
 
     study: str
@@ -75,11 +76,17 @@ class StudyRecords:
     interval_holds: str = ""
     people: Sequence[PersonRecord] | None = None
     panels: Mapping[str, Any] | None = None
+    analyses: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
 
     @property
     def complete(self) -> list[TrialRecord]:
         """Return the trials that have a result that counts."""
         return [trial for trial in self.trials if trial.complete]
+
+    def analyses_of(self, number: int) -> dict[str, list[Mapping[str, Any]]]:
+        """Return name -> rows of the analyses that looked at trial `number`."""
+        own = {name: [row for row in rows if row["trial"] == number] for name, rows in self.analyses.items()}
+        return {name: rows for name, rows in own.items() if rows}
 
     @property
     def members(self) -> list[TrialRecord]:
@@ -192,6 +199,7 @@ class StudyRecords:
             "people": None if self.people is None else [person.to_json() for person in self.people],
             "panels": None if self.panels is None else dict(self.panels),
             "searched": dict(self.searched),
+            "analyses": {name: [dict(row) for row in rows] for name, rows in self.analyses.items()},
         }
 
     @classmethod

@@ -55,6 +55,7 @@ def study_records(home: Home, name: str, *, history: bool = True) -> StudyRecord
     from sweeper.results.confirmed import with_confirmation
     from sweeper.results.people import recovered
     from sweeper.results.seed_noise import with_seed_noise
+    from sweeper.search.analysis_notes import kept_rows
     from sweeper.search.confirmation_log import stored_confirmation
     from sweeper.search.reading import (
         CONTROLS,
@@ -106,6 +107,7 @@ def study_records(home: Home, name: str, *, history: bool = True) -> StudyRecord
         controls=notes.get(CONTROLS),
         definition=definition,
         panels=(notes.get(PANELS) or {}).get("figures"),
+        analyses=kept_rows(notes, trials),
     )
     records = with_confirmation(records, *stored_confirmation(home.storage, name))
     records = with_seed_noise(records, notes.get(NOISE))

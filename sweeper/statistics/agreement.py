@@ -5,23 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def cohen_kappa(first: Sequence[object], second: Sequence[object]) -> float | None:
-    """Return Cohen's kappa (1960) of two readers' answers to the same cases.
-
-    (p - e) / (1 - e), p the share of equal answers, e what it would be if each answered at random with its
-    own shares. None without cases, and where e is 1: nothing but one answer says nothing of agreement.
-    """
-    if len(first) != len(second):
-        raise ValueError(f"kappa expects answers to the same cases; got {len(first)} and {len(second)}")
-    count = len(first)
-    if not count:
-        return None
-    equal = sum(ours == theirs for ours, theirs in zip(first, second, strict=True)) / count
-    words = set(first) | set(second)
-    chance = sum((list(first).count(word) / count) * (list(second).count(word) / count) for word in words)
-    return None if np.isclose(chance, 1.0) else float((equal - chance) / (1 - chance))
-
-
 def fleiss_kappa(counts: Sequence[Sequence[int]]) -> float | None:
     """Return Fleiss' kappa (1971) of R readers: `counts` (N, C), how many gave each of C answers to a case.
 

@@ -32,18 +32,22 @@ def knobs(root: Path, module: str, name: str) -> list[dict[str, Any]]:
     """
     classes = list(_lineage(root, module, name))
     fields: dict[str, tuple[str, ast.AnnAssign]] = {}
+    attributes: set[str] = set()
     for definition in reversed(classes):
         for node in definition.node.body:
             if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
                 continue
-            if "ClassVar" not in ast.unparse(node.annotation):
+            if "ClassVar" in ast.unparse(node.annotation):
+                attributes.add(node.target.id)
+            else:
                 fields[node.target.id] = (definition.module, node)
     docstrings = [ast.get_docstring(definition.node) or "" for definition in classes]
     meanings: dict[str, str] = {}
     for text in docstrings:
-        meanings = _meanings(text, set(fields)) | meanings
+        meanings = _meanings(text, {*fields, *attributes}) | meanings
     for field in fields.keys() - meanings.keys():
-        meanings[field] = next((sentence for text in docstrings if (sentence := _mention(text, field))), "")
+        mentions = (_mention(text, field, attributes) for text in docstrings)
+        meanings[field] = next(filter(None, mentions), "")
     return [
         {
             "name": field,
@@ -121,7 +125,7 @@ def _default(root: Path, module: str, value: ast.expr | None) -> Any:
 
 
 def _meanings(docstring: str, names: set[str]) -> dict[str, str]:
-    """Return knob -> what the docstring says after ``knob:`` or ``knob, other knob:``."""
+    """Return name -> what the docstring says after ``name:`` or ``name, other name:``."""
     word = "|".join(sorted(map(re.escape, names), key=len, reverse=True)) or "(?!)"
     heads = re.compile(rf"(?:^[ ]*|[ ]{{2,}})((?:{word})(?:, (?:{word}))*): ", re.MULTILINE)
     meanings: dict[str, str] = {}
@@ -138,9 +142,19 @@ def _meanings(docstring: str, names: set[str]) -> dict[str, str]:
     return meanings
 
 
-def _mention(docstring: str, name: str) -> str:
-    """Return the first sentence of a docstring that names a knob, or ""; a plain word names none."""
+def _mention(docstring: str, name: str, attributes: set[str]) -> str:
+    """Return the first sentence of a docstring that names a knob, or ""; a plain word names none.
+
+    A sentence that says what one of the `attributes` means, which are no knobs, is about that one.
+    """
     word = rf"\b{name}\b" if "_" in name else rf"`{name}`"
     text = re.sub(r"\n[ ]*(?=\S)", " ", inspect.cleandoc(docstring))
     sentences = re.split(r"(?<=\.)\s+|\n\s*|  +", text)
-    return next((sentence.rstrip(".") for sentence in sentences if re.search(word, sentence)), "")
+    about = (re.match(r"([a-z]\w*(?:, [a-z]\w*)*): ", sentence) for sentence in sentences)
+    others = [head is not None and bool(attributes & set(head[1].split(", "))) for head in about]
+    found = (
+        sentence.rstrip(".")
+        for sentence, other in zip(sentences, others, strict=True)
+        if not other and re.search(word, sentence)
+    )
+    return next(found, "")

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from sweeper.results import formatting
-from sweeper.results.trial_record import TrialRecord
+from sweeper.results.trial_record import TrialConfirmation, TrialRecord
 from sweeper.study.study import Study
 from trainables.errors import ConfigError
 
@@ -140,10 +140,10 @@ def figures(trial: TrialRecord) -> list[tuple[str, float, int]]:
         finals.setdefault("screening.test_accuracy", short.get("test_accuracy"))
     finals |= {f"seconds.{stage}": value for stage, value in trial.seconds.items()}
     finals |= {"trained_params": trial.trained_params, "total_params": trial.total_params}
-    numbers = [(name, float(value), 0) for name, value in finals.items() if _number(value)]
+    numbers = [(name, float(value), 0) for name, value in finals.items() if is_number(value)]
     for stage, epochs in (trial.history or {}).items():
         for step, epoch in enumerate(epochs):
-            numbers += [(f"{stage}.{k}", float(v), step) for k, v in epoch.items() if _number(v)]
+            numbers += [(f"{stage}.{k}", float(v), step) for k, v in epoch.items() if is_number(v)]
     return numbers
 
 
@@ -164,10 +164,16 @@ def fresh_figures(trial: TrialRecord) -> dict[str, float]:
     for name, (low, high) in fresh.interval.items():
         numbers[f"confirmed.{name}_low"], numbers[f"confirmed.{name}_high"] = low, high
     numbers |= {"front_probability": fresh.front_probability, "confirmed.seeds": fresh.seeds}
-    return {name: float(value) for name, value in numbers.items() if _number(value)}
+    return {name: float(value) for name, value in numbers.items() if is_number(value)}
 
 
-def _number(value: Any) -> bool:
+def confirmed_under(fresh: TrialConfirmation) -> str:
+    """Return how a trial was confirmed: under how many seeds, against which attacks."""
+    return ", ".join([f"{fresh.seeds} seeds", *(fresh.attacks or {})])
+
+
+def is_number(value: Any) -> bool:
+    """Return whether MLflow can hold `value` as a metric."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

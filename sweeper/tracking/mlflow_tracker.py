@@ -16,13 +16,15 @@ from typing import Any
 from filelock import FileLock
 
 from sweeper.results.record_types import StudyRecords
-from sweeper.results.trial_record import TrialConfirmation, TrialRecord
+from sweeper.results.trial_record import TrialRecord
 from sweeper.storage.databases import sqlite_file, write_ahead
 from sweeper.storage.home import Home
 from sweeper.study.study import Study
 from sweeper.tracking.mlflow_address import REMEDY, bounded_client, brief, is_database
+from sweeper.tracking.mlflow_analyses import log_analyses
 from sweeper.tracking.mlflow_fields import (
     LONGEST,
+    confirmed_under,
     figures,
     fresh_figures,
     interval_ends,
@@ -309,8 +311,10 @@ class Tracker:
         self._client.log_metric(self._parent, "trials", float(len(records.complete)), now, len(steps))
         for trial in records.trials:
             if trial.number in self._known:
-                self._mark(self._known[trial.number], trial)
-                self._intervals(self._known[trial.number], trial, records)
+                known, analyses = self._known[trial.number], records.analyses_of(trial.number)
+                self._mark(known, trial)
+                self._intervals(known, trial, records)
+                log_analyses(self._client, known.run, analyses, self._attach)
         rows = [flat_row(trial) for trial in records.trials]
         for name, chosen in (("trials", rows), ("front", [row for row in rows if row["on_front"]])):
             tables = self._attach(self._client.log_dict, self._parent, table(chosen), f"{name}.json")
@@ -337,7 +341,7 @@ class Tracker:
         elif known.model and not member:
             self._drop_model(known.run)
         fresh = fresh_figures(trial)
-        seeds = _confirmed_under(trial.confirmed) if trial.confirmed else ""
+        seeds = confirmed_under(trial.confirmed) if trial.confirmed else ""
         if fresh and known.seeds != seeds:
             now = milliseconds(None)
             self._client.log_batch(known.run, [Metric(name, value, now, 0) for name, value in fresh.items()])
@@ -392,8 +396,3 @@ class Tracker:
             images = torch.load(path, weights_only=True)["images"][0, :12]
             row = torch.cat(list(images), dim=-1).permute(1, 2, 0).contiguous().numpy()
             self._attach(self._client.log_image, run, row, "reconstructions.png")
-
-
-def _confirmed_under(fresh: TrialConfirmation) -> str:
-    """Return how a trial was confirmed: under how many seeds, against which attacks."""
-    return ", ".join([f"{fresh.seeds} seeds", *(fresh.attacks or {})])

@@ -79,6 +79,7 @@ def test_says_what_it_is(name):
     analysis = ANALYSES[name]
     assert analysis.kind == name and analysis.summary and analysis.source
     assert "\n" not in analysis.summary
+    assert analysis.limits and "\n" not in analysis.limits and not analysis.limits.endswith(".")
     assert with_content(analysis())["kind"] == name
 
 

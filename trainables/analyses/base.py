@@ -9,6 +9,7 @@ from torch import Tensor
 from trainables.architectures.base import Classifier
 from trainables.datasets.split import Split
 from trainables.defenses.base import Defense
+from trainables.errors import ConfigError
 from trainables.judges.base import JudgeModel
 from trainables.method import Method
 from trainables.training.classifier import Target
@@ -82,9 +83,11 @@ class AnyAnalysis(Method):
     Attributes:
         columns: the figures of `measure` that a table shows, in order; a figure ``NAME_interval``, if there
             is one, is shown beside NAME. A list is shown line by line, and lists side by side.
+        limits: what its figures do not show, in one line that stands beside them.
     """
 
     columns: ClassVar[tuple[str, ...]]
+    limits: ClassVar[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,10 +98,20 @@ class Analysis(AnyAnalysis):
         takes_opinions: whether it reads what every judge of the trial makes of each reconstruction.
         compared: figures ``NAME_per_identity`` that are compared between trials, person by person; a NAME
             that is measured for each judge is ``NAME_per_identity.JUDGE``.
+        least_judges: how many a trial must have.
     """
 
     takes_opinions: ClassVar[bool] = False
+    least_judges: ClassVar[int] = 1
     compared: ClassVar[tuple[str, ...]] = ()
+
+    def check_judges(self, count: int) -> None:
+        """Raise `ConfigError` where a trial has fewer judges than the analysis needs; before any work."""
+        if count < self.least_judges:
+            raise ConfigError(
+                f"analysis '{self.kind}' expects at least {self.least_judges} judges, got {count} (judge); "
+                "list several under judge in the study, or add one to a checkpoint's with -S"
+            )
 
     def measure(self, subject: Subject) -> dict[str, Any]:
         """Return figures by name, JSON-ready: numbers, texts, pairs of numbers for intervals, and lists."""

@@ -17,8 +17,8 @@ from trainables.training.classifier import Target, train_classifier
 class Cost(TrainingAnalysis):
     """Times a trial's training and undefended training of the same network in turns, a few epochs each.
 
-    epochs: of every training, at least 2: the first also computes what a frozen prefix keeps. repeats:
-    trainings of each; they take turns, and the fastest epoch of each place counts.
+    epochs: of every training, at least 2: the first also computes what a frozen prefix keeps.
+    repeats: trainings of each; they take turns, and the fastest epoch of each place counts.
 
     What it says: the price of a defense or of freezing in seconds of training, as TL-DMI's Table 18 does,
     validation after each epoch included. What it cannot say: seconds on another machine, or of a whole
@@ -29,6 +29,9 @@ class Cost(TrainingAnalysis):
     kind = "cost"
     summary = "seconds of training, and their ratio to undefended training, in one run on one machine"
     source = "Ho et al. 2024"
+    limits = (
+        "seconds on another machine or of a whole search, nor the price of pre-training, which trials share"
+    )
     repeatable: ClassVar[bool] = False
     columns = ("epoch_seconds", "undefended_epoch_seconds", "training_seconds", "ratio")
 

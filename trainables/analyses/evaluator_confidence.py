@@ -48,6 +48,7 @@ class EvaluatorConfidence(Analysis):
     kind = "evaluator_confidence"
     summary = "judge's confidence in reconstructions, and where the target alone is sure"
     source = "this project"
+    limits = "that an image shows a person; and softmax values of two judges do not compare"
     columns = (
         "judge_confidence",
         "judge_confidence_private",

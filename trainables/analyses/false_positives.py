@@ -29,6 +29,10 @@ class FalsePositives(Analysis):
     kind = "false_positives"
     summary = "target's confidence in reconstructions, and how often each judge denies a sure one"
     source = "Ho et al. 2024"
+    limits = (
+        "that a reconstruction that a judge denies is harmless, nor that one that it accepts is a person; "
+        "the p values are not adjusted for several figures and judges"
+    )
     takes_opinions = True
     compared = ("confidence", "sure", "recognised", "false_positives")
     columns = ("confidence", "sure", "judge", "recognised", "false_positives", "false_positive_rate")

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainables.analyses.base import Analysis, Subject
-from trainables.errors import ConfigError
-from trainables.judges.agreement import kappa, second_opinion
+from trainables.judges.agreement import cohen_kappa, second_opinion
 from trainables.metrics.attack_accuracy import interval95
 
 
@@ -23,7 +22,9 @@ class Judges(Analysis):
     kind = "judges"
     summary = "agreement and false-positive rates among all judges, in pairs"
     source = "this project"
+    limits = "who is right: judges that learnt from the same images, or are of one design, err together"
     takes_opinions = True
+    least_judges = 2
     columns = ("judge", "other_judge", "agreement", "kappa", "accepted", "false_positive_rate")
 
     def measure(self, subject: Subject) -> dict[str, Any]:
@@ -31,17 +32,14 @@ class Judges(Analysis):
 
         judge, other_judge: their names. agreement: share of the reconstructions for which both name the same
         person, attacked or not; agreement_low, agreement_high: its 95 % interval over identities. kappa: the
-        same beyond chance, see `trainables.judges.agreement.kappa`. accepted: share of all reconstructions
-        that `judge` gives to the attacked person. false_positive_rate: share of those that `other_judge`
-        does not; None where nothing is accepted. judges, test_accuracy: of each judge on its own.
+        same beyond chance, see `trainables.judges.agreement.cohen_kappa`. accepted: share of all
+        reconstructions that `judge` gives to the attacked person. false_positive_rate: share of those that
+        `other_judge` does not; None where nothing is accepted. judges, test_accuracy: of each judge on its
+        own.
         Raises `ConfigError` with fewer than two judges.
         """
         opinions = subject.opinions
-        if len(opinions) < 2:
-            raise ConfigError(
-                f"analysis 'judges' expects at least 2 judges, got {len(opinions)} (judge); list several "
-                "under judge in the study, or add one to a checkpoint's with -S"
-            )
+        self.check_judges(len(opinions))
         figures: dict[str, list[Any]] = {}
         for first, other in itertools.permutations(opinions, 2):
             equal = (first.choices == other.choices).double().mean(0)
@@ -53,7 +51,7 @@ class Judges(Analysis):
                 **second_opinion(first.choices, other.choices, subject.identities),
                 "agreement_low": low,
                 "agreement_high": high,
-                "kappa": kappa(first.choices, other.choices),
+                "kappa": cohen_kappa(*(each.choices.flatten().tolist() for each in (first, other))),
                 "accepted": accepted.double().mean().item(),
             }
             for name, value in row.items():

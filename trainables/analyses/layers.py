@@ -63,6 +63,7 @@ class Layers(Analysis):
     kind = "layers"
     summary = "Fisher information per layer, for classification and for inversion; a freeze point from it"
     source = "Ho et al. 2024"
+    limits = "that freezing a layer hides anything: that takes an attack on a target trained so"
     columns = (
         "layer",
         "parameters",

@@ -47,6 +47,10 @@ class Membership(TrainingAnalysis):
     kind = "membership"
     summary = "whether targets tell who was in their training set, from pictures that they never saw"
     source = "this project, after Carlini et al. 2022"
+    limits = (
+        "how far the trial's own target leaks, for these saw half of the people; a low figure is no proof of "
+        "safety"
+    )
     columns = ("auc", "auc_uncalibrated", "detected", "people", "targets")
 
     targets: int = 8

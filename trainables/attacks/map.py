@@ -41,6 +41,7 @@ class MAP(Attack):
     identity's descents the one with the least mean loss over views. A view is the image mirrored with
     probability 1/2 and shifted by up to `shift` of its side, in whole pixels.
 
+    iterations: steps of Adam from each start.  learning_rate: of Adam.
     pool: random latents that the target rates.  starts: of them that are descended from.
     views: copies of each image that a step averages over.  rounds: views that choose among the starts.
     Its knobs were chosen on rendered faces.

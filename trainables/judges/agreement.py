@@ -1,4 +1,7 @@
-"""Agreement of judges on the same reconstructions."""
+"""Agreement of judges on the same reconstructions, and of any two readers of the same cases."""
+
+from collections import Counter
+from collections.abc import Sequence
 
 from torch import Tensor
 
@@ -18,15 +21,19 @@ def second_opinion(first: Tensor, other: Tensor, identities: Tensor) -> dict[str
     }
 
 
-def kappa(first: Tensor, other: Tensor) -> float | None:
-    """Return Cohen's kappa (1960) of the people that two judges name, int64 of one shape, at most 1.
+def cohen_kappa(first: Sequence[object], other: Sequence[object]) -> float | None:
+    """Return Cohen's kappa (1960) of two readers' answers to the same cases, at most 1.
 
-    (p - e) / (1 - e), p the share of equal choices, e what it would be if each named people at random as
-    often as it does. None where both name one person only: that says nothing of agreement.
+    (p - e) / (1 - e), p the share of equal answers, e what it would be if each answered at random as often so
+    as it does. None without cases, and where both give one answer only: that says nothing of agreement.
+    Raises `ValueError` for other cases.
     """
-    most = int(max(first.max(), other.max())) + 1
-    ours, theirs = (choices.flatten().bincount(minlength=most).double() for choices in (first, other))
-    chance = ((ours / ours.sum()) * (theirs / theirs.sum())).sum().item()
-    if chance > 1 - 1e-12:
+    if len(first) != len(other):
+        raise ValueError(f"kappa expects answers to the same cases; got {len(first)} and {len(other)}")
+    count = len(first)
+    if not count:
         return None
-    return ((first == other).double().mean().item() - chance) / (1 - chance)
+    equal = sum(ours == theirs for ours, theirs in zip(first, other, strict=True)) / count
+    ours, theirs = Counter(first), Counter(other)
+    chance = sum(ours[answer] * theirs[answer] for answer in ours) / count**2
+    return None if chance > 1 - 1e-12 else (equal - chance) / (1 - chance)

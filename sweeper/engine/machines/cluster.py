@@ -180,7 +180,7 @@ def cluster(address: str | None) -> Iterator[list[Node]]:
         logging.getLogger(noisy).setLevel(logging.CRITICAL)  # a lost worker is our trial's reason, in words
     connected = ray.is_initialized()
     if not connected:
-        address = _address(address)
+        address = chosen_address(address)
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if address:
             if Path("~/.ray/auth_token").expanduser().exists():  # a cluster that was started here asks for it
@@ -293,7 +293,7 @@ def check_address(address: str | None) -> None:
     Nothing is checked for a cluster that is started here, for "auto", and for one that speaks TLS. Ray's
     client (``ray://``) is refused: it would run the driver, which writes the databases, elsewhere.
     """
-    address = _address(address)
+    address = chosen_address(address)
     if address and address.startswith("ray://"):
         raise ConfigError(
             f"expected host:port or auto for the Ray cluster, got {address}; run sweeper on a machine of the "
@@ -319,7 +319,8 @@ def check_address(address: str | None) -> None:
         raise ConfigError(_no_cluster(address, ConnectionError("something answers there that is not Ray")))
 
 
-def _address(address: str | None) -> str | None:
+def chosen_address(address: str | None) -> str | None:
+    """Return the address of the cluster that is named, by `address` or RAY_ADDRESS; None for none."""
     return address or os.environ.get("RAY_ADDRESS") or None
 
 

@@ -12,7 +12,8 @@ from typing import Any, Self
 
 import torch
 
-from sweeper.statistics.agreement import cohen_kappa, fleiss_kappa
+from sweeper.statistics.agreement import fleiss_kappa
+from trainables.judges.agreement import cohen_kappa
 from trainables.metrics.attack_accuracy import interval95
 
 WORDS = ("yes", "no")

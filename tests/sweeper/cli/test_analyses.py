@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from sweeper.cli.app import main
 from sweeper.results.records import study_records
+from sweeper.search.analysis_notes import AnalysisNote, keep
 from sweeper.search.optuna_study import OptunaStudy
 from sweeper.storage.home import Home
 from sweeper.study.loading import parse_study
@@ -41,6 +42,7 @@ DOCUMENT = {
     },
     "space": [{"target.freeze_point": {"ordered": ["none", "conv2"]}}],
     "search": {"trials": 2, "anchors": False, "sampler": "grid"},
+    "tracking": {"mlflow": False},
 }
 NAME = "evaluator_confidence"
 
@@ -77,6 +79,8 @@ def stages(home):
 def test_every_attack_of_a_trial_has_the_figures_of_its_reconstructions(ran, analyze):
     home, results = ran
     before = stages(home)
+    for number in results:
+        analyze(NAME, "tiny", "--trial", number)  # one alone is measured in this process
     done = analyze(NAME, "tiny", "--trial", 1, "--trial", 0, "-f", "json")
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
@@ -110,6 +114,8 @@ def test_every_attack_of_a_trial_has_the_figures_of_its_reconstructions(ran, ana
 
 def test_the_front_is_the_default_and_a_second_call_reads(ran, analyze, monkeypatch):
     front = [trial.number for trial in study_records(ran[0], "tiny").members]
+    for number in front:
+        analyze(NAME, "tiny", "--trial", number)
     first = analyze(NAME, "tiny", "-f", "json")
     assert {row["trial"] for row in json.loads(first.stdout)["rows"]} == set(front)
     monkeypatch.setattr(ANALYSES[NAME], "measure", None)
@@ -118,7 +124,7 @@ def test_the_front_is_the_default_and_a_second_call_reads(ran, analyze, monkeypa
     assert time.monotonic() - began < 5
     shown = analyze(NAME, "tiny")
     assert shown.exit_code == 0 and "gmi_2" in shown.stdout and "unrecognised" in shown.stdout
-    assert "analyzed" in shown.stderr
+    assert "analyzed before" in shown.stderr
 
 
 def test_a_lost_attack_is_made_again_and_a_lost_target_is_named(ran, analyze):
@@ -126,6 +132,9 @@ def test_a_lost_attack_is_made_again_and_a_lost_target_is_named(ran, analyze):
     first = analyze(NAME, "tiny", "--trial", 0, "-f", "json").stdout
     folder = home.store.root / "attack" / results[0][1]["artifacts"]["attack.gmi"].split("/")[-1]
     shutil.rmtree(folder)
+    assert analyze(NAME, "tiny", "--trial", 0, "-f", "json").stdout == first
+    assert not folder.exists()  # the figures are kept with the study
+    keep(home.storage, "tiny", NAME, 0, AnalysisNote("measured on something else", []))
     assert analyze(NAME, "tiny", "--trial", 0, "-f", "json").stdout == first
     assert (folder / "reconstructions.pt").is_file()
     target = home.store.root / "target" / results[0][1]["artifacts"]["target"].split("/")[-1]
@@ -173,6 +182,7 @@ def test_a_target_from_a_file_is_attacked_as_the_study_says(ran, analyze, tmp_pa
         ([NAME, "none.pt"], "nor is there a checkpoint"),
         ([NAME, "tiny", "--trial", "7"], "no such trial (--trial); finished: 0, 1"),
         ([NAME, "tiny", "-S", "trial.identities=1"], "leave out -S"),
+        (["judges", "tiny"], "expects at least 2 judges, got 1 (judge)"),
     ],
 )
 def test_mistakes_are_named(analyze, words, message):

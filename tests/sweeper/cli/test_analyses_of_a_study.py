@@ -1,6 +1,8 @@
 """Every analysis by its command, on a real, tiny study: an undefended and a frozen trial, two judges."""
 
 import json
+import shutil
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -9,13 +11,16 @@ import yaml
 from click.testing import CliRunner
 
 from sweeper.cli.app import main
+from sweeper.search.analysis_notes import AnalysisNote, keep
 from sweeper.search.optuna_study import OptunaStudy
 from sweeper.statistics.paired import paired_test
 from sweeper.storage.home import Home
 from sweeper.study.loading import parse_study
 from trainables.analyses import ANALYSES
 from trainables.config import load_trial
+from trainables.stages.analyzed import analyze_trial
 from trainables.stages.opinion import second_opinion
+from trainables.storage.store import Store
 from trainables.trial import run_trial
 
 FACES = {"kind": "synthetic_faces", "images_per_identity": 6}
@@ -36,6 +41,7 @@ DOCUMENT = {
     },
     "space": [{"target.freeze_point": {"ordered": ["conv2", "none"]}}],
     "search": {"trials": 2, "anchors": False, "sampler": "grid"},
+    "tracking": {"mlflow": False},
 }
 
 
@@ -64,13 +70,25 @@ def analyze(ran):
     return call
 
 
+@pytest.fixture
+def here(ran, analyze):
+    """Return what measures both trials one by one, which needs no Ray."""
+
+    def measure(name):
+        for number in ran[1]:
+            assert analyze(name, "tiny", "--trial", number).exit_code == 0
+
+    return measure
+
+
 def rows_of(done):
     assert done.exit_code == 0, done.output
     return json.loads(done.stdout)["rows"]
 
 
 @pytest.mark.parametrize("name", ANALYSES)
-def test_it_runs_on_a_study_and_is_read_the_second_time(name, ran, analyze, monkeypatch):
+def test_it_runs_on_a_study_and_is_read_the_second_time(name, ran, analyze, here, monkeypatch):
+    here(name)
     words = (name, "tiny", "--trial", 1, "--trial", 0)
     first = analyze(*words, "-f", "json")
     assert [row["trial"] for row in rows_of(first)] == [1, 0]
@@ -78,7 +96,74 @@ def test_it_runs_on_a_study_and_is_read_the_second_time(name, ran, analyze, monk
     assert analyze(*words, "-f", "json").stdout == first.stdout
     shown = analyze(*words)
     assert shown.exit_code == 0 and shown.stdout.strip().startswith(name)
+    assert ANALYSES[name].limits in " ".join(shown.stdout.split())
     assert name in CliRunner().invoke(main, ["list", "analyses"]).stdout
+
+
+def test_several_trials_are_measured_on_ray_and_stand_in_report_and_mlflow(ran, tmp_path, ray_address):
+    from mlflow import MlflowClient
+
+    home, results = Home(tmp_path / "home"), ran[1]
+    shutil.copytree(ran[0].root, home.root, ignore=shutil.ignore_patterns("analysis", "report.html"))
+    study = {**DOCUMENT, "tracking": {"mlflow": True}, "resources": {"cpus_per_trial": 1, "niceness": 0}}
+    (home.study("tiny") / "study.yaml").write_text(yaml.safe_dump(study))
+    truth = []
+    for number, result in results.items():  # in this process, and in a store that has no figures yet
+        keys = {name: folder.split("/")[-1] for name, folder in result["artifacts"].items()}
+        target = {**DOCUMENT["trial"]["target"], "freeze_point": result["freeze_point"]}
+        document = {**DOCUMENT["trial"], "target": target}
+        store = Store(shutil.copytree(home.store.root, tmp_path / f"store{number}"))
+        stages = {"target": keys["target"], "attacks": {"": keys["attack"]}}
+        stages["judges"] = [keys["judge"], keys["judge_2"]]
+        rows = analyze_trial(load_trial(document), ANALYSES["layers"](), **stages, store=store)
+        truth += [{"trial": number, **row} for row in rows]
+        keep(home.storage, "tiny", "layers", number, AnalysisNote("measured on something else", []))
+
+    words = ["layers", "tiny", "--trial", "0", "--trial", "1", "--home", str(home.root), "-f", "json"]
+    done = CliRunner().invoke(main, ["analyze", *words])
+    found = rows_of(done)
+    assert [(row["trial"], row["attack"]) for row in found] == [(0, "gmi"), (1, "gmi")]
+    for row, true in zip(found, truth, strict=True):
+        assert row.keys() == true.keys() and row["layer"] == true["layer"]
+        assert row["inversion_l2"] == pytest.approx(true["inversion_l2"], rel=1e-3)
+    assert "starting Ray" in done.stderr and "2 of 2 trials" in done.stderr
+    assert "trial 0: analyzed after" in done.stderr and "trial 1: analyzed after" in done.stderr
+    page = home.report("tiny").read_text()
+    assert "<h2>Analyses</h2>" in page and ANALYSES["layers"].limits in page
+
+    client = MlflowClient(tracking_uri=home.tracking)
+
+    def logged():
+        experiment = client.get_experiment_by_name("sweeper").experiment_id
+        runs = client.search_runs([experiment], filter_string="tags.`analysis.layers` LIKE '%'")
+        return {int(run.data.tags["trial.number"]): run for run in runs}
+
+    runs = logged()
+    assert sorted(runs) == [0, 1]
+    for row in found:
+        run = runs[row["trial"]]
+        assert run.data.metrics["layers.reconstructions"] == row["reconstructions"]
+        file = client.download_artifacts(run.info.run_id, "analyses/layers.json", str(tmp_path))
+        assert json.loads(Path(file).read_text()) == {"analysis": "layers", "rows": [row]}
+    again = CliRunner().invoke(main, ["analyze", *words])
+    assert again.stdout == done.stdout and "starting Ray" not in again.stderr
+    assert CliRunner().invoke(main, ["log", "tiny", "--rebuild", "--home", str(home.root)]).exit_code == 0
+    rebuilt = logged()
+    assert {n: run.data.metrics for n, run in rebuilt.items()} == {
+        n: run.data.metrics for n, run in runs.items()
+    }
+    assert {run.info.run_id for run in rebuilt.values()}.isdisjoint(run.info.run_id for run in runs.values())
+
+
+def test_a_study_that_another_process_drives_is_read_and_not_measured(ran, analyze):
+    home = ran[0]
+    assert analyze("judges", "tiny", "--trial", 0).exit_code == 0
+    with home.driver("tiny"):
+        assert analyze("judges", "tiny", "--trial", 0).exit_code == 0
+        keep(home.storage, "tiny", "judges", 0, AnalysisNote("measured on something else", []))
+        done = analyze("judges", "tiny", "--trial", 0)
+    assert done.exit_code == 2 and "expected study 'tiny' to be free" in " ".join(done.stderr.split())
+    assert analyze("judges", "tiny", "--trial", 0).exit_code == 0
 
 
 def test_layers_are_drawn_and_a_freeze_point_is_proposed(ran, analyze, tmp_path):
@@ -127,8 +212,9 @@ def test_judges_are_those_of_the_stored_opinions(ran, analyze):
     assert row["false_positive_rate"][0] == truth["false_positive_rate"]
 
 
-def test_false_positives_are_compared_with_the_undefended_trial(ran, analyze):
+def test_false_positives_are_compared_with_the_undefended_trial(ran, analyze, here):
     _, _, plain = ran
+    here("false_positives")
     done = analyze("false_positives", "tiny", "--trial", plain, "--trial", 1 - plain, "-f", "json")
     analyzed = json.loads(done.stdout)
     (comparison,) = analyzed["comparisons"]

@@ -87,6 +87,7 @@ STUDY = {
     ],
     "panels": {"answers": 3},
     "searched": {"b": "maximize"},
+    "analyses": {"layers": [{"trial": 1, "attack": "gmi", "layer": ["conv1"]}]},
 }
 
 

@@ -1,6 +1,7 @@
 """Knobs read as text are those of the imported classes, for every method of every family."""
 
 import dataclasses
+import functools
 from importlib import import_module
 
 import pytest
@@ -17,10 +18,15 @@ METHODS = [
 ]
 
 
+@functools.cache
+def listed_knobs(family, name):
+    return details(family, name)["knobs"]
+
+
 @pytest.mark.parametrize(("family", "name"), METHODS)
 def test_names_and_defaults_are_those_of_the_class(family, name):
     method = getattr(import_module(f"trainables.{family}"), REGISTRIES[family])[name]
-    listed = details(family, name)["knobs"]
+    listed = listed_knobs(family, name)
     if not isinstance(method, type):  # an architecture has no knobs
         assert listed == []
         return
@@ -53,9 +59,11 @@ class Base(Elsewhere):
 
     first, second: steps per start, starts.
     shared: of both.
+    goes_on: whether a run of fewer ``silent`` is the beginning of a longer one.
     """
 
     kind: ClassVar[str] = "base"
+    goes_on: ClassVar[bool] = False
     first: int
     second: int = 2
     shared: float = HALF
@@ -90,6 +98,15 @@ def test_bases_overrides_and_docstrings(tmp_path):
         ("silent", "int", 0, ""),
     ]
     assert knobs(tmp_path, "family", "Words") == []
+
+
+@pytest.mark.parametrize(("family", "name"), METHODS)
+def test_no_knob_is_explained_by_what_an_attribute_means_that_is_no_knob(family, name):
+    listed = listed_knobs(family, name)
+    method = getattr(import_module(f"trainables.{family}"), REGISTRIES[family])[name]
+    others = set(dir(method)) - {knob["name"] for knob in listed}
+    explained = {knob["name"]: knob["meaning"].partition(": ") for knob in listed}
+    assert {knob: head for knob, (head, colon, _) in explained.items() if colon and head in others} == {}
 
 
 def test_a_name_that_is_not_there_is_suggested():

@@ -3,7 +3,7 @@ import json
 import pytest
 import yaml
 
-from sweeper.engine.calibration import variants
+from sweeper.engine.machines.calibration import variants
 from sweeper.study.checks import check_study, known_warnings
 from sweeper.study.loading import load_study, parse_study
 from trainables.errors import ConfigError

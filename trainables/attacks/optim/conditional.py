@@ -27,6 +27,8 @@ class ConditionalSearch(Attack):
 
     The loss of an image is the sum over `VIEWS` random views, averaged over the classifiers that guide it.
 
+    iterations: steps of Adam from each start.  restarts: independent starts per identity.
+    learning_rate: of Adam.
     group: images that the published loop averages its loss over; Adam's step hardly depends on it.
     """
 

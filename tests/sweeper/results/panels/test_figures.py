@@ -5,7 +5,8 @@ import torch
 
 from sweeper.results.panels.figures import Answer, figures
 from sweeper.results.panels.show import sentences
-from sweeper.statistics.agreement import cohen_kappa, fleiss_kappa
+from sweeper.statistics.agreement import fleiss_kappa
+from trainables.judges.agreement import cohen_kappa
 from trainables.metrics.attack_accuracy import interval95
 
 

@@ -1,5 +1,5 @@
-import sweeper.engine.calibration as module
-from sweeper.engine.calibration import calibrate, variants
+import sweeper.engine.machines.calibration as module
+from sweeper.engine.machines.calibration import calibrate, variants
 from sweeper.engine.machines.cluster import TrialResources
 from trainables.runtime.duration import Duration
 
