@@ -505,6 +505,7 @@ SETUPS: dict[tuple[str, str], Setup] = {
         for kind in ("prdc_precision", "prdc_recall", "prdc_density", "prdc_coverage")
     },
     **{("datasets", kind): Setup(published_outcome, usual, CHANGES[kind]) for kind, usual in USUAL.items()},
+    ("analyses", "batch_norm"): Setup(training_analysis_outcome, {"targets": 4}, {"targets": 6}),
     ("analyses", "cost"): Setup(
         training_analysis_outcome,
         {"epochs": 2, "repeats": 1},

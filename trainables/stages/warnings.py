@@ -69,7 +69,7 @@ def config_warnings(config: TrialConfig) -> list[str]:
     texts, target = [], config.target
     point, trained, kind = target.freeze_point, target.trained, config.defense.kind
     if target.frozen != "none" and isinstance(config.pretraining, Scratch):
-        stages = "the stages up to the freeze point" if trained is None else f"of the stages {target.frozen}"
+        stages = "the stages up to the freeze point" if trained is None else "the frozen stages"
         texts.append(
             f"frozen without pre-training: {stages} keep random weights "
             "(pretraining: none); freezing keeps what was pre-trained, so choose a pre-training"

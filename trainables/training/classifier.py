@@ -200,7 +200,7 @@ def _train(
         correct = torch.zeros((), dtype=torch.int64, device=run.device)
         shown = torch.zeros(len(train), dtype=torch.int64)
         batches = 0
-        for index in _batches(train.labels, recipe, defense, order):
+        for index in batches_of(train.labels, recipe, defense, order):
             seen = draw_augmentation(len(index), train.pixels.shape[-1], recipe.augmentation, views)
             images, inputs = prefix(index, seen)
             batch = Batch(index=index, images=images, labels=labels[upload(index, run.device)], inputs=inputs)
@@ -290,7 +290,8 @@ def accuracy_per_identity(right: Tensor, labels: Tensor) -> float:
     return per_identity[images > 0].mean().item()
 
 
-def _batches(labels: Tensor, recipe: Target, defense: Defense, order: torch.Generator) -> Iterator[Tensor]:
+def batches_of(labels: Tensor, recipe: Target, defense: Defense, order: torch.Generator) -> Iterator[Tensor]:
+    """Yield the batches of an epoch of a training, as indices into its images, whose labels are (N,)."""
     if defense.poisson_batches:
         return poisson(len(labels), recipe.batch_size, order)
     if defense.images_per_identity is None:
