@@ -34,6 +34,14 @@ def test_one_item_needs_no_list():
     assert parse({"a": {"choice": [1]}}, POINTS) == {"a": Choice((1,))}
 
 
+def test_a_value_may_be_a_list_or_null():
+    space = read(
+        "[{target.trained: {choice: [null, [stem], [stem, last], []]}}, {a: {ordered: [[1, 2], [3]]}}]"
+    )
+    assert space["target.trained"] == Choice((None, ("stem",), ("stem", "last"), ()))
+    assert space["a"] == Ordered(((1, 2), (3,)))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -56,7 +64,9 @@ def test_one_item_needs_no_list():
         ("[{a: {int: [1, 2.5]}}]", "expected a whole number; got 2.5"),
         ("[{a: {int: [1, .inf]}}]", "expected a whole number; got inf"),
         ("[{a: {choice: []}}]", "at least one value"),
-        ("[{a: {choice: [[1]]}}]", r"expected names, numbers or truth values; got \[1\]"),
+        ("[{a: {choice: [[[1]]]}}]", r"truth values, null, or lists of them; got \[1\]"),
+        ("[{a: {choice: [{b: 1}]}}]", r"truth values, null, or lists of them; got {'b': 1}"),
+        ("[{a: {choice: [[b, c], '[b, c]']}}]", r"distinct values; got \[b, c\] more than once"),
     ],
 )
 def test_mistakes_are_named(text, message):

@@ -455,6 +455,7 @@ SETUPS: dict[tuple[str, str], Setup] = {
             "freeze_point": "conv3",
             "frozen_batchnorm": To("train", {"freeze_point": "conv3"}),
             "normalization": "half",
+            "trained": ("conv2", "conv4"),
         },
     ),
     ("datasets", "synthetic_faces"): Setup(
@@ -504,6 +505,7 @@ SETUPS: dict[tuple[str, str], Setup] = {
         for kind in ("prdc_precision", "prdc_recall", "prdc_density", "prdc_coverage")
     },
     **{("datasets", kind): Setup(published_outcome, usual, CHANGES[kind]) for kind, usual in USUAL.items()},
+    ("analyses", "batch_norm"): Setup(training_analysis_outcome, {"targets": 4}, {"targets": 6}),
     ("analyses", "cost"): Setup(
         training_analysis_outcome,
         {"epochs": 2, "repeats": 1},

@@ -1,6 +1,5 @@
 """Membership of people: whether a target tells who was in its training set, from pictures it never saw."""
 
-import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -9,18 +8,15 @@ import torch
 from torch import Tensor
 
 from trainables.analyses.base import TrainingAnalysis, TrainingSubject
+from trainables.analyses.member_scores import auc, auc_interval, calibrate, halves, only
 from trainables.architectures.head_noise import head_noise
-from trainables.datasets.base import Images
-from trainables.errors import ConfigError
 from trainables.judges.base import outputs
 from trainables.runtime.checks import at_least
 from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive, stream
 from trainables.training.classifier import train_classifier
 
-LEAST_PEOPLE = 4
 FALSE_ALARMS = 0.1  # the rate at which detections are counted
-DRAWS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,22 +65,13 @@ class Membership(TrainingAnalysis):
         Raises `ConfigError` with fewer than four people.
         """
         people = subject.private.train.classes
-        if people < LEAST_PEOPLE:
-            raise ConfigError(
-                f"analysis 'membership' expects at least {LEAST_PEOPLE} private people, got {people} "
-                "(private); take more"
-            )
-        halves = stream(subject.seed, "membership", "halves")
-        member = torch.zeros(self.targets, people, dtype=torch.bool)
-        for number in range(0, self.targets, 2):
-            member[number, torch.randperm(people, generator=halves)[: people // 2]] = True
-            member[number + 1] = ~member[number]
+        member = halves(self.kind, self.targets, people, subject.seed)
         scores = torch.stack([self._scores(subject, number, row) for number, row in enumerate(member)])
         calibrated = calibrate(scores, member)
         level = calibrated[~member].quantile(1 - FALSE_ALARMS)
         return {
             "auc": auc(calibrated, member),
-            "auc_interval": list(_interval(calibrated, member, subject.seed)),
+            "auc_interval": list(auc_interval(self.kind, calibrated, member, subject.seed)),
             "auc_uncalibrated": auc(scores, member),
             "detected": (calibrated[member] > level).double().mean().item(),
             "people": people,
@@ -105,39 +92,3 @@ class Membership(TrainingAnalysis):
         sureness = best.values.squeeze(1) - others  # log(p / (1 - p)) without rounding p to 1
         labels = private.test.labels
         return labels.bincount(sureness, len(member)) / labels.bincount(minlength=len(member))
-
-
-def only(images: Images, member: Tensor) -> Images:
-    """Return the images of the people in `member`, bool (K,), labelled anew from 0 in the same order."""
-    part = images.select(member[images.labels].nonzero().flatten())
-    place = member.long().cumsum(0) - 1
-    names = tuple(name for name, inside in zip(images.names, member.tolist(), strict=True) if inside)
-    return dataclasses.replace(part, labels=place[part.labels], names=names)
-
-
-def calibrate(scores: Tensor, member: Tensor) -> Tensor:
-    """Return scores (T, K) less each person's mean under the *other* targets trained without that person.
-
-    member: bool (T, K), each person outside at least two targets.
-    """
-    outside = (~member).to(scores)
-    total, count = (scores * outside).sum(0), outside.sum(0)
-    return scores - (total - scores * outside) / (count - outside)
-
-
-def auc(scores: Tensor, member: Tensor) -> float:
-    """Return the probability that a member's score is above a non-member's, ties half; of equal shapes."""
-    inside, outside = scores[member], scores[~member].sort().values
-    below = torch.searchsorted(outside, inside, right=False)
-    upto = torch.searchsorted(outside, inside, right=True)
-    return ((below + upto).double() / 2).mean().item() / len(outside)
-
-
-def _interval(scores: Tensor, member: Tensor, seed: int) -> tuple[float, float]:
-    generator = stream(seed, "membership", "bootstrap")
-    people = scores.shape[1]
-    drawn = torch.randint(people, (DRAWS, people), generator=generator)
-    values = torch.tensor([auc(scores[:, row], member[:, row]) for row in drawn], dtype=torch.float64)
-    low, high = values.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-    centre = auc(scores, member)
-    return min(low, centre), max(high, centre)

@@ -246,6 +246,12 @@ def test_cost_and_membership_need_no_target(ran, analyze):
     assert (member["people"], member["targets"]) == (4, 8) and 0 <= member["auc"] <= 1
 
 
+def test_batch_norm_that_follows_no_private_image_tells_nothing(ran, analyze):
+    (row,) = rows_of(analyze("batch_norm", "tiny", "--trial", 1 - ran[2], "-f", "json"))
+    assert (row["auc"], row["auc_interval"], row["auc_eval"]) == (0.5, [0.5, 0.5], 0.5)
+    assert (row["statistics"], row["people"], row["targets"], row["attack"]) == (0, 4, 32, "")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

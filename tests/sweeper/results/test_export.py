@@ -256,6 +256,12 @@ def test_a_confirmed_trial_says_what_fresh_seeds_measured(ran):
     assert "Undefended, trial 9 of the same study: attack accuracy 87.5 %" in text
     assert "| gmi, fresh seeds |" in text and "Measured once" not in text
     assert "- **non-adaptive: one who knows of 'mid' averages gradients" in text
+    assert f"Frozen as pre-trained up to: `{trial.freeze_point}`." in text
+    document = to_json(config)
+    document["target"] |= {"freeze_point": "none", "trained": ["conv1"]}
+    part = replace(trial, freeze_point="all but conv1")
+    text = card(records, part, trained_seeds(part, 0)[2], document, 3, "here")
+    assert "Frozen as pre-trained: `all but conv1`." in text
 
 
 def test_the_front_has_its_targets_in_mlflow_if_the_study_says_so(ran, tmp_path, monkeypatch):

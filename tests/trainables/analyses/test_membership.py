@@ -1,6 +1,4 @@
-"""Scores of members and others, by brute force; and targets that know whom they saw."""
-
-import itertools
+"""Targets that know whom they saw, and targets that do not."""
 
 import pytest
 import torch
@@ -9,7 +7,8 @@ from torch import nn
 
 from trainables.analyses import membership
 from trainables.analyses.base import TrainingSubject
-from trainables.analyses.membership import Membership, auc, calibrate, only
+from trainables.analyses.member_scores import only
+from trainables.analyses.membership import Membership
 from trainables.datasets.base import Images
 from trainables.datasets.split import Split
 from trainables.defenses.none import NoDefense
@@ -19,37 +18,12 @@ from trainables.training.classifier import Target
 PEOPLE = 6
 
 
-def test_auc_counts_pairs():
-    noise = torch.Generator().manual_seed(0)
-    scores = torch.randint(0, 5, (4, 7), generator=noise).double()
-    member = torch.rand(4, 7, generator=noise) < 0.5
-    pairs = list(itertools.product(scores[member].tolist(), scores[~member].tolist()))
-    truth = sum((ours > theirs) + (ours == theirs) / 2 for ours, theirs in pairs) / len(pairs)
-    assert auc(scores, member) == pytest.approx(truth)
-
-
-def test_a_score_is_calibrated_by_the_other_targets_without_the_person():
-    scores = torch.tensor([[1.0, 8.0], [2.0, 4.0], [5.0, 6.0], [9.0, 1.0]], dtype=torch.float64)
-    member = torch.tensor([[True, False], [False, True], [True, False], [False, True]])
-    calibrated = calibrate(scores, member)
-    assert calibrated[:, 0].tolist() == [1 - 5.5, 2 - 9, 5 - 5.5, 9 - 2]
-    assert calibrated[:, 1].tolist() == [8 - 6, 4 - 7, 6 - 8, 1 - 7]
-
-
 def pictures(each: int) -> Images:
     """Return `each` pictures of every person, whose first pixel is the person."""
     labels = torch.arange(PEOPLE).repeat_interleave(each)
     pixels = labels.to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 2, 2).clone()
     names = tuple(f"person {label}" for label in range(PEOPLE))
     return Images(pixels=pixels, labels=labels, names=names, files=tuple(map(str, range(len(labels)))))
-
-
-def test_people_are_labelled_anew():
-    member = torch.tensor([False, True, True, False, True, False])
-    part = only(pictures(2), member)
-    assert part.names == ("person 1", "person 2", "person 4")
-    assert part.labels.tolist() == [0, 0, 1, 1, 2, 2]
-    assert part.pixels[:, 0, 0, 0].tolist() == [1, 1, 2, 2, 4, 4]
 
 
 class Knowing(nn.Module):

@@ -1,0 +1,63 @@
+"""Halves, calibration and AUC, by brute force."""
+
+import itertools
+
+import pytest
+import torch
+
+from trainables.analyses.member_scores import auc, auc_interval, calibrate, halves, only
+from trainables.datasets.base import Images
+from trainables.errors import ConfigError
+
+
+def test_auc_counts_pairs():
+    noise = torch.Generator().manual_seed(0)
+    scores = torch.randint(0, 5, (4, 7), generator=noise).double()
+    member = torch.rand(4, 7, generator=noise) < 0.5
+    pairs = list(itertools.product(scores[member].tolist(), scores[~member].tolist()))
+    truth = sum((ours > theirs) + (ours == theirs) / 2 for ours, theirs in pairs) / len(pairs)
+    assert auc(scores, member) == pytest.approx(truth)
+
+
+def test_a_score_is_calibrated_by_the_other_targets_without_the_person():
+    scores = torch.tensor([[1.0, 8.0], [2.0, 4.0], [5.0, 6.0], [9.0, 1.0]], dtype=torch.float64)
+    member = torch.tensor([[True, False], [False, True], [True, False], [False, True]])
+    calibrated = calibrate(scores, member)
+    assert calibrated[:, 0].tolist() == [1 - 5.5, 2 - 9, 5 - 5.5, 9 - 2]
+    assert calibrated[:, 1].tolist() == [8 - 6, 4 - 7, 6 - 8, 1 - 7]
+
+
+def test_every_person_is_in_half_of_all_and_pairs_are_complements():
+    member = halves("any", 6, 7, seed=3)
+    assert member.shape == (6, 7) and (member.sum(0) == 3).all()
+    assert (member[::2].sum(1) == 3).all() and torch.equal(member[1::2], ~member[::2])
+    assert torch.equal(member, halves("any", 6, 7, seed=3))
+    assert not torch.equal(member, halves("any", 6, 7, seed=4))
+    assert not torch.equal(member, halves("other", 6, 7, seed=3))
+    with pytest.raises(ConfigError, match="analysis 'any' expects at least 4 private people, got 3"):
+        halves("any", 6, 3, seed=0)
+
+
+def test_the_interval_is_over_people():
+    """Half of the people are told surely and half not at all: which are drawn makes the difference."""
+    member = halves("any", 8, 20, seed=0)
+    scores = torch.where(torch.arange(20) < 10, member.double(), 0.5)
+    low, high = auc_interval("any", scores, member, seed=0)
+    assert low < auc(scores, member) - 0.05 and high > auc(scores, member) + 0.05
+    sure = auc_interval("any", member.double(), member, seed=0)
+    assert sure == (1.0, 1.0)
+
+
+def test_people_are_labelled_anew():
+    labels = torch.arange(6).repeat_interleave(2)
+    pictures = Images(
+        pixels=labels.to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 2, 2).clone(),
+        labels=labels,
+        names=tuple(f"person {label}" for label in range(6)),
+        files=tuple(map(str, range(12))),
+    )
+    member = torch.tensor([False, True, True, False, True, False])
+    part = only(pictures, member)
+    assert part.names == ("person 1", "person 2", "person 4")
+    assert part.labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert part.pixels[:, 0, 0, 0].tolist() == [1, 1, 2, 2, 4, 4]

@@ -1,0 +1,69 @@
+"""Scores that tell members of training sets from others: halves of people, calibration, AUC, its interval."""
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+from trainables.datasets.base import Images
+from trainables.errors import ConfigError
+from trainables.runtime.seeds import stream
+
+LEAST_PEOPLE = 4
+DRAWS = 1000
+
+
+def halves(kind: str, targets: int, people: int, seed: int) -> Tensor:
+    """Return who is in the training set of each target, bool (targets, people), for the analysis `kind`.
+
+    targets: an even number, from 4. People are halved, and each half and its complement train one target, so
+    that every person is in half of all. Raises `ConfigError` with fewer than four people.
+    """
+    if people < LEAST_PEOPLE:
+        raise ConfigError(
+            f"analysis '{kind}' expects at least {LEAST_PEOPLE} private people, got {people} (private); "
+            "take more"
+        )
+    generator = stream(seed, kind, "halves")
+    member = torch.zeros(targets, people, dtype=torch.bool)
+    for number in range(0, targets, 2):
+        member[number, torch.randperm(people, generator=generator)[: people // 2]] = True
+        member[number + 1] = ~member[number]
+    return member
+
+
+def only(images: Images, member: Tensor) -> Images:
+    """Return the images of the people in `member`, bool (K,), labelled anew from 0 in the same order."""
+    part = images.select(member[images.labels].nonzero().flatten())
+    place = member.long().cumsum(0) - 1
+    names = tuple(name for name, inside in zip(images.names, member.tolist(), strict=True) if inside)
+    return dataclasses.replace(part, labels=place[part.labels], names=names)
+
+
+def calibrate(scores: Tensor, member: Tensor) -> Tensor:
+    """Return scores (T, K) less each person's mean under the *other* targets trained without that person.
+
+    member: bool (T, K), each person outside at least two targets.
+    """
+    outside = (~member).to(scores)
+    total, count = (scores * outside).sum(0), outside.sum(0)
+    return scores - (total - scores * outside) / (count - outside)
+
+
+def auc(scores: Tensor, member: Tensor) -> float:
+    """Return the probability that a member's score is above a non-member's, ties half; of equal shapes."""
+    inside, outside = scores[member], scores[~member].sort().values
+    below = torch.searchsorted(outside, inside, right=False)
+    upto = torch.searchsorted(outside, inside, right=True)
+    return ((below + upto).double() / 2).mean().item() / len(outside)
+
+
+def auc_interval(kind: str, scores: Tensor, member: Tensor, seed: int) -> tuple[float, float]:
+    """Return the 95 % interval of `auc` over people (percentile bootstrap), for the analysis `kind`."""
+    generator = stream(seed, kind, "bootstrap")
+    people = scores.shape[1]
+    drawn = torch.randint(people, (DRAWS, people), generator=generator)
+    values = torch.tensor([auc(scores[:, row], member[:, row]) for row in drawn], dtype=torch.float64)
+    low, high = values.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    centre = auc(scores, member)
+    return min(low, centre), max(high, centre)
