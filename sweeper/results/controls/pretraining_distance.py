@@ -95,8 +95,8 @@ def distance_sentence(distance: PretrainingDistance) -> str:
         beside.append(f"the undefended target {formatting.percent(distance.undefended)}")
     meaning = {
         None: "",
-        True: "; that is near: most of what tells these people apart was learnt elsewhere",
-        False: "; that is far: most of what tells these people apart is learnt here",
+        True: f"; that is near: above guessing {NEAR:.0%} or more of what the undefended target reaches",
+        False: f"; that is far: above guessing less than {NEAR:.0%} of what the undefended target reaches",
     }[distance.near]
     return (
         f"pre-training '{distance.pretraining}': a linear classifier on its frozen features names {shown} of "
@@ -109,10 +109,9 @@ def distance_risk(distance: PretrainingDistance | None) -> str:
     if distance is None or not distance.near:
         return ""
     return (
-        f"near pre-training is a risk of its own: the frozen features of '{distance.pretraining}' alone tell "
-        f"{formatting.percent(distance.accuracy)} of private validation images apart, so freezing them costs "
-        "little accuracy and hides little; the remedy is a pre-training further from these people, not a "
-        "deeper freeze point"
+        f"near pre-training is a risk of its own: the frozen features of '{distance.pretraining}' alone name "
+        f"{formatting.percent(distance.accuracy)} of private validation images rightly, so that a head on "
+        "them knows these people and no freeze point hides it; the remedy is a pre-training further from them"
     )
 
 

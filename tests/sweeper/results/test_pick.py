@@ -270,7 +270,7 @@ def test_a_choice_that_starts_from_a_near_pre_training_says_so(near, capsys):
     found = pick(records(plain, probed(1, 0.8, 0.2)), max_attack_accuracy=0.3)
     assert any("near pre-training is a risk of its own" in text for text in found["advice"]) == near
     show_pick(found)
-    assert ("tell 80.0 % of private validation images apart" in capsys.readouterr().out) == near
+    assert ("name 80.0 % of private validation images rightly" in capsys.readouterr().out) == near
 
 
 def test_validation_images_choose_and_test_images_say_what_the_choice_reaches(capsys):
