@@ -32,6 +32,7 @@ FILE = "file"
 LENGTH = "length"
 LATER = "later"
 NAMED = "named"
+STATED = "stated"
 
 
 def file_knob(default: Any = dataclasses.MISSING) -> Any:
@@ -51,6 +52,12 @@ def length_knob(default: Any = dataclasses.MISSING) -> Any:
 def later_knob(default: Any) -> Any:
     """Return a field that came when results were stored already: at its default it enters no content key."""
     return _knob(default, LATER)
+
+
+def stated_knob(default: Any) -> Any:
+    """Return a field in which the user states something of a file, for warnings: it decides nothing that is
+    computed, and enters no content key whatever it says."""
+    return _knob(default, STATED)
 
 
 def named_knob(registry: Mapping[str, Any], default: Any = dataclasses.MISSING) -> Any:

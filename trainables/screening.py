@@ -26,6 +26,7 @@ from trainables.results import AttackResult, TrialResult
 from trainables.runtime.progress import Report, silent
 from trainables.stages.data import load_data
 from trainables.stages.judge import make_judges
+from trainables.stages.pretraining_distance import distance_figures, distance_interval, make_distance
 from trainables.stages.target import make_target
 from trainables.stages.warnings import trial_warnings
 from trainables.storage.store import Stage, Store
@@ -158,12 +159,19 @@ def run_screened(
         "seconds": math.fsum(seconds for stage, seconds in short.seconds.items() if stage != "prior"),
         "reason": beaten(best, rivals, objectives, [limit for limit in limits if _decided(limit)]),
     }
+    distance = make_distance(config, store=store, device=device)
     if not screening["reason"]:
         result = run_trial(config, store=store, device=device, report=report, trained=trained, spread=spread)
         seconds = {**result.seconds, "screening": screening["seconds"]}
-        return dataclasses.replace(result, seconds=seconds, screening=screening)
+        return dataclasses.replace(
+            result,
+            interval={**result.interval, **distance_interval(distance)},
+            metrics={**result.metrics, **distance_figures(distance)},
+            seconds=seconds,
+            screening=screening,
+        )
     judges = make_judges(config, store=store, device=device, report=report)
-    return _beaten(config, trained, judges, short, screening)
+    return _beaten(config, trained, judges, short, screening, distance_figures(distance))
 
 
 def _decided(limit: Limit) -> bool:
@@ -178,6 +186,7 @@ def _beaten(
     judges: Sequence[Stage],
     short: AttackResult,
     screening: Mapping[str, Any],
+    distance: Mapping[str, float],
 ) -> TrialResult:
     """Return the result of a trial whose attack was not run in full: it has nothing of a long attack."""
     parameters = trained.result["parameters"]
@@ -191,6 +200,7 @@ def _beaten(
             "validation_accuracy": trained.result["validation_accuracy"],
             "train_accuracy": trained.result["train_accuracy"],
             **target_figures(trained),
+            **distance,
             "judge_test_accuracy": judges[0].result["test_accuracy"],
         },
         screening=screening,

@@ -20,6 +20,7 @@ from trainables.stages.evaluation import make_evaluation, measure_optional, usel
 from trainables.stages.judge import make_judges
 from trainables.stages.opinion import gather_opinions, judge_figures, measure_judges
 from trainables.stages.pretrained import DIGESTS, make_pretrained, pretraining_key
+from trainables.stages.pretraining_distance import distance_figures, distance_interval, make_distance
 from trainables.stages.prior import make_prior, prior_queries
 from trainables.stages.target import make_target
 from trainables.stages.warnings import judges_warnings, stored_prior_warnings, trial_warnings
@@ -44,10 +45,10 @@ def run_trial(
     Raises ConfigError for data that does not fit, TrialError for a trial that can give no result.
     """
     data = load_data(config)
-    read = (
-        None if trained else pretraining_key(config, store.root / DIGESTS)
-    )  # a given target began elsewhere
+    given = trained is not None  # it began elsewhere
+    read = None if given else pretraining_key(config, store.root / DIGESTS)
     trained = trained or make_target(config, store=store, device=device, report=report)
+    distance = None if given else make_distance(config, store=store, device=device)
     attacks = {
         name: run_attack(config, plan, trained, store=store, device=device, report=report, spread=spread)
         for name, plan in config.attack_plans.items()
@@ -69,6 +70,7 @@ def run_trial(
                 trained.result["validation_accuracy"], len(data.split.validation)
             ),
             "attack_accuracy": interval,
+            **distance_interval(distance),
             **({} if headline.verified is None else {"attack_accuracy_verified": headline.verified}),
         },
         metrics={
@@ -76,6 +78,7 @@ def run_trial(
             "train_accuracy": trained.result["train_accuracy"],
             **target_figures(trained),
             **trained.result.get("figures", {}),
+            **distance_figures(distance),
             **judge_figures(config, judges, store=store, device=device),
             **headline.metrics,
             **{
@@ -231,11 +234,13 @@ def make_shared(
 ) -> Stage:
     """Return the shared stage `name` (one of `SHARED`), made now if the store does not hold it.
 
-    "prior" makes every prior of the trial that needs no target and returns the last, "judge" every judge,
-    measures it and returns the first; with all their seconds.
+    "pretrained" also measures the backbone. "prior" makes every prior of the trial that needs no target and
+    returns the last, "judge" every judge, measures it and returns the first; with all their seconds.
     """
     if name == "pretrained":
-        return make_pretrained(config, store=store, device=device, report=report)
+        backbone = make_pretrained(config, store=store, device=device, report=report)
+        distance = make_distance(config, store=store, device=device)
+        return backbone if distance is None else _all_of([backbone, distance], backbone)
     if name == "judge":
         made = make_judges(config, store=store, device=device, report=report)
         measured = [stage for stage in measure_judges(config, made, store=store, device=device) if stage]

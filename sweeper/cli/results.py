@@ -25,14 +25,13 @@ def front(
 ) -> None:
     """Show the trials of STUDY that no other trial beats beside the undefended one, and the hypervolume."""
     from sweeper.results.one_data import check_one_data
-    from sweeper.results.records import flat_row, study_records
-    from sweeper.results.summary import summary
+    from sweeper.results.records import concluded, flat_row, study_records
     from sweeper.storage.home import open_home
 
     records = study_records(open_home(home), study_name(study), history=False)
     check_one_data(records)
     if form == "json":
-        click.echo(json.dumps({**records.to_json(), "summary": summary(records)}, indent=1))
+        click.echo(json.dumps(concluded(records), indent=1))
         return
     if form == "csv":
         write_csv([flat_row(trial) for trial in records.trials])

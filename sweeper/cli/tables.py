@@ -11,6 +11,7 @@ from sweeper.engine.sweep import SweepResult
 from sweeper.results import formatting
 from sweeper.results.confirmed import LIKELY
 from sweeper.results.controls import texts
+from sweeper.results.controls.pretraining_distance import distance_risk, distance_sentence, distances
 from sweeper.results.panels.show import sentences
 from sweeper.results.people import worst_off
 from sweeper.results.record_types import StudyConfirmation, StudyRecords
@@ -85,6 +86,8 @@ def show_front(records: StudyRecords, *, everything: bool = False) -> None:
         _show_confirmed(records, confirmed)
     _show_importances(records)
     _show_controls(records)
+    for distance in distances(records):
+        print("; ".join(filter(None, (distance_sentence(distance), distance_risk(distance)))))
     worst = worst_off(records.people, names=True, trials=len(records.members))
     if worst:
         print(worst)

@@ -19,6 +19,7 @@ from sweeper.results.comparing.comparison_types import FrontComparison
 from sweeper.results.comparing.fronts import eligible, finished, front
 from sweeper.results.comparing.published import PublishedRecords
 from sweeper.results.controls import texts
+from sweeper.results.controls.pretraining_distance import distance_risk, distance_sentence, distances
 from sweeper.results.importance import ENOUGH, importances
 from sweeper.results.panels.show import sentences
 from sweeper.results.people import recovered, worst_off
@@ -137,6 +138,7 @@ def _study(
         "readers": sentences(record.panels, names=False),
         "worst": worst_off(people, names=images, trials=len(best)),
         "summary": summary(record),
+        "distances": [(distance_sentence(row), distance_risk(row)) for row in distances(record)],
         "budget": texts.budget_sentence(record.controls),
         "rising": texts.rising_warning(record.controls),
         "stopped": [(trial, texts.stopped_sentence(trial)) for trial in best if trial.stopped is not None],

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweeper.results import formatting
 from sweeper.results.comparing.against_undefended import against
+from sweeper.results.controls.pretraining_distance import distance_of, distance_risk, distance_sentence
 from sweeper.results.machines import STAGES, Machines, machines_text
 from sweeper.results.panels.show import sentences
 from sweeper.results.people import recovered, spelled, worst_off
@@ -216,6 +217,9 @@ def _remarks(
         f"{_computed(machines)}."
     )
     remarks += formatting.judge_remarks(trial.metrics)
+    distance = distance_of(records, trial)
+    if distance is not None:
+        remarks.append(_sentence(distance_sentence(distance)))
     plain = _undefended(records, trial)
     if plain and "attack_accuracy" in plain.values:
         remarks.append(
@@ -249,8 +253,12 @@ def _remarks(
             "Measured once. Of many trials it looked good, so these figures are likely to be a little too "
             "good; `sweeper confirm` measures it again."
         )
-    missing = formatting.non_adaptive(records, trial, config)
-    return [*remarks, *(f"**{text}.**" for text in (*trial.warnings, *([missing] if missing else [])))]
+    missing, risk = formatting.non_adaptive(records, trial, config), distance_risk(distance)
+    return [*remarks, *(f"**{text}.**" for text in (*trial.warnings, *filter(None, (risk, missing))))]
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _people(trial: TrialRecord, names: bool) -> list[str]:
@@ -270,7 +278,7 @@ def _people(trial: TrialRecord, names: bool) -> list[str]:
     ]
     sentence = worst_off(people, names=names)
     table = [*_table(["who", "recovered", "rate", "best score"], rows), ""] if met else []
-    return ["### Person by person", "", f"{sentence[0].upper()}{sentence[1:]}.", "", *table]
+    return ["### Person by person", "", _sentence(sentence), "", *table]
 
 
 def _computed(machines: Machines) -> str:

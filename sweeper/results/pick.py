@@ -11,6 +11,7 @@ from sweeper.results import formatting
 from sweeper.results.confirmed import LIKELY
 from sweeper.results.controls import texts
 from sweeper.results.controls.figures import LESS
+from sweeper.results.controls.pretraining_distance import distance_of, distance_risk
 from sweeper.results.one_data import check_one_data
 from sweeper.results.record_types import StudyRecords
 from sweeper.results.trial_record import TrialConfirmation, TrialRecord
@@ -222,7 +223,8 @@ def _advice(
     rising = texts.rising_warning(records.controls)
     if best.stopped is not None and best.stopped["verdict"] != LESS:
         advice.append(texts.stopped_sentence(best))
-    return [*advice, *([rising] if rising else []), *map(str, best.warnings)]
+    risk = distance_risk(distance_of(records, best))
+    return [*advice, *filter(None, (rising, risk)), *map(str, best.warnings)]
 
 
 def _more(study: str, fresh: TrialConfirmation, name: str, limit: float) -> str:

@@ -182,10 +182,7 @@ class StoredStudy:
 
     def records(self) -> dict[str, Any]:
         """Return the study as the JSON of ``sweeper front``, each trial with its ``history``."""
-        from sweeper.results.summary import summary
-
-        records = study_records(self.home, self.name)
-        return {**records.to_json(), "summary": summary(records)}
+        return concluded(study_records(self.home, self.name))
 
     def trials(self) -> "pandas.DataFrame":
         """Return one row a trial: number, state, parameters, objectives, intervals, metrics, seconds."""
@@ -205,6 +202,18 @@ class StoredStudy:
         first = next(iter(objectives))
         members = frame[frame["on_front"]]
         return members.sort_values(first, ascending=objectives[first] == "minimize").reset_index(drop=True)
+
+
+def concluded(records: StudyRecords) -> dict[str, Any]:
+    """Return a study as the JSON of ``sweeper front``: its records, and what is concluded of them."""
+    from sweeper.results.controls.pretraining_distance import distances
+    from sweeper.results.summary import summary
+
+    return {
+        **records.to_json(),
+        "pretraining_distance": [distance.to_json() for distance in distances(records)],
+        "summary": summary(records),
+    }
 
 
 def flat_row(trial: TrialRecord) -> dict[str, Any]:

@@ -84,6 +84,32 @@ OF_TARGETS = (
         "validation_accuracy", "share of private validation images classified correctly", objective=True
     ),
     _accuracy("train_accuracy", "share of private training images classified correctly"),
+    *(
+        TrialMetric(
+            name=name,
+            summary=summary,
+            direction="minimize",
+            low=0.0,
+            high=1.0,
+            unit=SHARE,
+            label=label,
+            auxiliary=True,
+        )
+        for name, label, summary in (
+            (
+                "probe_accuracy",
+                "pre-training probe",
+                "share of private validation images that a linear classifier on the frozen features of the "
+                "pre-training names rightly",
+            ),
+            ("probe_test_accuracy", "pre-training probe, test images", "the same of private test images"),
+            (
+                "probe_chance",
+                "pre-training probe, guessing",
+                "share of private validation images of the person with the most",
+            ),
+        )
+    ),
     _accuracy("judge_test_accuracy", "share of private test images that the judge classifies correctly"),
 )
 OF_JUDGES = (

@@ -13,7 +13,7 @@ from sweeper.study.static_registry import read_module
 
 REQUIRED = "required"
 # Markers of trainables/method.py, and at which place they hold the default.
-MARKERS = {"file_knob": 0, "length_knob": 0, "later_knob": 0, "named_knob": 1}
+MARKERS = {"file_knob": 0, "length_knob": 0, "later_knob": 0, "stated_knob": 0, "named_knob": 1}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Every knob of every method does something: another value gives another result.
 
 Knobs are found from the fields of the dataclasses, so a new one without a set-up in ``knob_setups`` fails.
+What a user only states of a file (`stated_knob`) is for warnings, and does nothing here.
 """
 
 import dataclasses
@@ -20,6 +21,7 @@ from trainables.attacks.distillation import Distillation
 from trainables.datasets import DATASETS
 from trainables.defenses import DEFENSES
 from trainables.judges import JUDGES
+from trainables.method import STATED
 from trainables.metrics import METRICS
 from trainables.pretraining import PRETRAININGS
 from trainables.priors import PRIORS
@@ -43,7 +45,14 @@ KNOBS = [
     (family, kind, knob.name)
     for family, kind in METHODS
     for knob in dataclasses.fields(FAMILIES[family][kind])
+    if STATED not in knob.metadata
 ]
+STATEMENTS = {
+    (family, kind, knob.name)
+    for family, kind in METHODS
+    for knob in dataclasses.fields(FAMILIES[family][kind])
+    if STATED in knob.metadata
+}
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +120,7 @@ def test_another_value_gives_another_result(family, kind, knob, folder, outcome)
 @pytest.mark.parametrize(("family", "kind"), METHODS)
 def test_the_same_knobs_give_the_same_result(family, kind, folder, outcome):
     """Else the test above would say nothing."""
-    names = [knob.name for knob in dataclasses.fields(FAMILIES[family][kind])]
+    names = [name for *of, name in KNOBS if of == [family, kind]]
     if all(setup(family, kind, name)[1] is KEY_ALONE for name in names):
         pytest.skip("no knobs, or nothing runs without a network")
     usual = filled(dict(SETUPS[family, kind].usual), folder)
@@ -122,11 +131,26 @@ def test_the_same_knobs_give_the_same_result(family, kind, folder, outcome):
 @pytest.mark.parametrize(("family", "kind"), METHODS)
 def test_another_value_gives_another_content_key(family, kind, folder):
     method = FAMILIES[family][kind]
-    for knob in dataclasses.fields(method):
-        usual, value = setup(family, kind, knob.name)
+    for knob in [name for *of, name in KNOBS if of == [family, kind]]:
+        usual, value = setup(family, kind, knob)
         usual = filled(usual, folder)
         if value is KEY_ALONE:
-            assert knob.name in with_content(method(**usual))
+            assert knob in with_content(method(**usual))
             continue
-        changed = usual | filled({knob.name: value}, folder)
-        assert with_content(method(**changed)) != with_content(method(**usual)), knob.name
+        changed = usual | filled({knob: value}, folder)
+        assert with_content(method(**changed)) != with_content(method(**usual)), knob
+
+
+@pytest.mark.parametrize(("family", "kind", "knob"), sorted(STATEMENTS))
+def test_what_is_stated_of_a_file_gives_the_same_content_key(family, kind, knob, folder):
+    """So that nobody who heeds a warning, and says what is known, trains everything again."""
+    method, usual = FAMILIES[family][kind], filled(dict(SETUPS[family, kind].usual), folder)
+    said = method(**usual | {knob: "some words"})
+    assert said != method(**usual)
+    assert with_content(said) == with_content(method(**usual))
+
+
+def test_what_is_stated_is_of_weights_from_outside():
+    pretrainings = {("pretrainings", kind) for kind in ("checkpoint", "torchvision")}
+    judges = {("judges", kind, "trained_on") for kind in ("embedder", "onnx")}
+    assert {(*of, knob) for of in pretrainings for knob in ("overlap", "trained_on")} | judges == STATEMENTS

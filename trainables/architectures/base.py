@@ -127,6 +127,7 @@ class Architecture:
         stages: names of the stages, in order, where they can be told without building the network.
         smallest, multiple, largest: the sides of images that it takes, in pixels: from `smallest` to
             `largest`, and divisible by `multiple`.
+        body: height and width to which the network itself scales and cuts all images; None for most.
         surplus: prefixes of weights in its library's files, beside its head's, that the network leaves out.
         version: raise it when a change of the code changes the network that `build` returns.
     """
@@ -142,6 +143,7 @@ class Architecture:
     smallest: int = 32
     multiple: int = 1
     largest: int | None = None
+    body: tuple[int, int] | None = None
     surplus: tuple[str, ...] = ()
     version: int = 1
 

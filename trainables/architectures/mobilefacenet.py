@@ -58,4 +58,5 @@ MOBILEFACENET = Architecture(
     source="Chen et al., CCBR 2018",
     build=build,
     published_key=published_key,
+    body=(HEIGHT, WIDTH),
 )

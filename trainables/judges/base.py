@@ -43,6 +43,11 @@ class Judge(Method):
         judge that learns from the private training images alone."""
         return None
 
+    @property
+    def trained_on_stated(self) -> str:
+        """Return the data that a judge from outside was trained on, as stated; "unknown" if nobody says."""
+        return "unknown"
+
     def check_size(self, image_size: int) -> None:
         """Raise `ConfigError` if the judge cannot see images of `image_size` pixels; most see all sizes."""
 

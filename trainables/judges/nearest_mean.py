@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from trainables.datasets.split import Split
 from trainables.judges.base import Judge, JudgeModel, outputs, top1
-from trainables.method import later_knob
+from trainables.method import later_knob, stated_knob
 from trainables.runtime.run import Run
 
 Embed = Callable[[Tensor], Tensor]
@@ -25,9 +25,11 @@ class NearestMeanJudge(Judge):
     methods below.
 
     overlap: what its supplier says of private people in its own training: "none", "unknown", or in words.
+    trained_on: the data that it was trained on, such as "CASIA-WebFace", or "unknown".
     """
 
     overlap: str = later_knob("unknown")
+    trained_on: str = stated_knob("unknown")
 
     def weights(self) -> dict[str, Tensor]:
         """Return what `embedder` needs of the file; raise `ConfigError` for a missing or unfit one."""
@@ -41,6 +43,11 @@ class NearestMeanJudge(Judge):
     def overlap_stated(self) -> str:
         """Return `overlap`."""
         return self.overlap
+
+    @property
+    def trained_on_stated(self) -> str:
+        """Return `trained_on`."""
+        return self.trained_on
 
     def check(self, image_size: int) -> None:
         """Raise `ConfigError` for a missing or unfit file."""

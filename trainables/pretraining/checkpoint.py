@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import ClassVar
 
 from trainables.method import file_knob
-from trainables.pretraining.base import Pretraining, StagesState, matched
+from trainables.pretraining.base import OutsidePretraining, StagesState, matched
 from trainables.runtime.run import Run
 from trainables.storage.weights import read_weights
 from trainables.training.classifier import Normalization
 
 
 @dataclass(frozen=True, kw_only=True)
-class FromCheckpoint(Pretraining):
+class FromCheckpoint(OutsidePretraining):
     """Weights from a file: a plain state dict, named as here or as in torchvision, with or without a head.
 
     path: the file; loaded weights-only, so it can run no code. Neck and head in it are ignored.

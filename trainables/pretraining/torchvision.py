@@ -6,13 +6,13 @@ from urllib.error import URLError
 
 from trainables.architectures import ARCHITECTURES, get_architecture
 from trainables.errors import ConfigError
-from trainables.pretraining.base import Pretraining, StagesState, matched
+from trainables.pretraining.base import OutsidePretraining, StagesState, matched
 from trainables.runtime.run import Run
 from trainables.training.classifier import Normalization
 
 
 @dataclass(frozen=True, kw_only=True)
-class Torchvision(Pretraining):
+class Torchvision(OutsidePretraining):
     """torchvision's published weights, downloaded into torch's cache on first use.
 
     weights: their name without the architecture, such as IMAGENET1K_V1. They expect normalization "imagenet",
@@ -24,6 +24,17 @@ class Torchvision(Pretraining):
     source: ClassVar[str] = "torchvision; Russakovsky et al., IJCV 2015 (ImageNet)"
 
     weights: str = "IMAGENET1K_V1"
+
+    def usual_size(self, architecture: str) -> int | None:
+        """Return the side to which torchvision cuts images for these weights; None if it knows none."""
+        from torchvision.models import get_weight
+
+        try:
+            entry = get_weight(f"{get_architecture(architecture).torchvision_weights}.{self.weights}")
+        except (ValueError, AttributeError, KeyError):  # said when they are read
+            return None
+        size: int | None = entry.transforms.keywords.get("crop_size")
+        return size
 
     def stages_state(
         self, architecture: str, image_size: int, *, run: Run, normalization: Normalization

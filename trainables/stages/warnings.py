@@ -4,18 +4,23 @@
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from trainables.architectures import get_architecture
 from trainables.config import TrialConfig
 from trainables.datasets.base import as_float
+from trainables.judges.base import Judge
+from trainables.pretraining.base import UNKNOWN, Pretraining
 from trainables.pretraining.dataset import HELD_OUT, OnDataset
 from trainables.pretraining.none import Scratch
 from trainables.results import AttackResult
 from trainables.stages.data import Data
 from trainables.stages.evaluation import judge_warnings
+from trainables.storage.digests import digest
 from trainables.storage.store import Stage
 from trainables.training.batches import share_of_pass
 from trainables.training.effect import is_active
@@ -64,8 +69,9 @@ def judges_warnings(
 
 
 def config_warnings(config: TrialConfig) -> list[str]:
-    """Return what the configuration alone shows: random frozen stages, a defense without effect, judges whose
-    training may have shown the private people."""
+    """Return what the configuration alone shows: random frozen stages, a defense without effect, images of a
+    size that the backbone does not know, weights from outside whose training may have shown the private
+    people, a judge that saw what the backbone saw."""
     texts, target = [], config.target
     point, trained, kind = target.freeze_point, target.trained, config.defense.kind
     if target.frozen != "none" and isinstance(config.pretraining, Scratch):
@@ -88,16 +94,64 @@ def config_warnings(config: TrialConfig) -> list[str]:
             for name, plan in config.attack_plans.items()
             if plan.attack.threat_model == "white-box"
         ]
+    texts += size_warnings(config)
+    overlap = config.pretraining.overlap_stated
+    if overlap == UNKNOWN:
+        texts.append(
+            f"whether pretraining '{config.pretraining.kind}' was trained on the private people nobody said "
+            "(pretraining.overlap: unknown); stages that were know them however little is trained here, and "
+            "freezing hides nothing of that: state `none`, or what it saw"
+        )
+    elif overlap not in (None, "none"):
+        texts.append(
+            f"pretraining '{config.pretraining.kind}' may have been trained on the private people: {overlap}"
+        )
     for judge in config.judges:
         overlap = judge.overlap_stated
-        if overlap == "unknown":
+        if overlap == UNKNOWN:
             texts.append(
                 f"whether judge '{judge.kind}' was trained on the private people nobody said (judge.overlap: "
                 "unknown); one that was recognises them in less: state `none`, or what it saw"
             )
         elif overlap not in (None, "none"):
             texts.append(f"judge '{judge.kind}' may have been trained on the private people: {overlap}")
+        if shared := _seen_by_both(config.pretraining, judge):
+            texts.append(
+                f"judge '{judge.kind}' saw what the target's backbone saw ({shared}): it recognises what the "
+                "backbone recognises, and is no independent judge of it; take one of other data"
+            )
     return texts
+
+
+def size_warnings(config: TrialConfig) -> list[str]:
+    """Return how the study's images differ in size from those that the backbone's weights know."""
+    texts, size = [], config.image_size
+    architecture = get_architecture(config.target.architecture)
+    if architecture.body is not None and size != architecture.body[0]:
+        height, width = architecture.body
+        texts.append(
+            f"{architecture.kind} sees images of {size} pixels scaled to {height} and cut to {height} x "
+            f"{width} (image_size): scaling adds no detail and loses some of larger ones; "
+            f"image_size: {height} fits where the images have that many pixels"
+        )
+    usual = config.pretraining.usual_size(architecture.kind)
+    if usual is not None and size < usual:
+        texts.append(
+            f"pretraining '{config.pretraining.kind}' learnt from images of {usual} pixels, and these have "
+            f"{size} (image_size): its frozen stages see everything at another scale than they learnt"
+        )
+    return texts
+
+
+def _seen_by_both(pretraining: Pretraining, judge: Judge) -> str:
+    """Return what shows that backbone and judge were trained on the same data, "" if nothing does."""
+    ours, theirs = pretraining.trained_on_stated, judge.trained_on_stated
+    if UNKNOWN != ours.strip().casefold() == theirs.strip().casefold():
+        return f"both were trained on {ours.strip()}"
+    files = [Path(getattr(method, "path", "") or ".") for method in (pretraining, judge)]
+    if all(file.is_file() for file in files) and files[0].stat().st_size == files[1].stat().st_size:
+        return "their files are the same" if digest(files[0]) == digest(files[1]) else ""
+    return ""
 
 
 def batch_warnings(config: TrialConfig, data: Data) -> list[str]:

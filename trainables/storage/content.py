@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from trainables.method import FILE, LATER, NAMED, Method, knobs_marked
+from trainables.method import FILE, LATER, NAMED, STATED, Method, knobs_marked
 from trainables.storage.digests import digest
 from trainables.storage.store import to_json
 
@@ -16,15 +16,16 @@ def with_content(knobs: Any, memory: Path | None = None) -> dict[str, Any]:
     digests of the latter are remembered. A path that does not exist stays as it is: whoever reads it says
     what is missing. A method's version, and that of a method whose name a knob holds, counts from 2 on, and
     a later knob where it is not at its default, so that none of them changes keys of what was stored before.
+    A stated knob never counts.
     """
     content: dict[str, Any] = {"kind": knobs.kind if isinstance(knobs, Method) else type(knobs).__name__}
     content |= named_versions(knobs)
     if isinstance(knobs, Method) and knobs.version != 1:
         content["version"] = knobs.version
-    files, later = knobs_marked(knobs, FILE), knobs_marked(knobs, LATER)
+    files, later, stated = (knobs_marked(knobs, mark) for mark in (FILE, LATER, STATED))
     for field in dataclasses.fields(knobs):
         value = getattr(knobs, field.name)
-        if field.name in later and value == field.default:
+        if field.name in stated or (field.name in later and value == field.default):
             continue
         if dataclasses.is_dataclass(value):
             content[field.name] = with_content(value, memory)

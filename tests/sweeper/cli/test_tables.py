@@ -235,6 +235,19 @@ def test_warnings_that_differ_in_numbers_alone_are_one(capsys):
     assert line == "WARNING: weak judge: 0.83, below the target's 0.90; others alike (3 trials)"
 
 
+def test_the_distance_of_the_pre_training_stands_below_the_front(capsys):
+    def shown(probe):
+        metrics = {"validation_accuracy": 0.9, "probe_accuracy": probe, "probe_chance": 0.05}
+        summary.show_front(records(trial(0, 0.8, 0.2, freeze_point="none", metrics=metrics)))
+        return capsys.readouterr().out
+
+    near, far = shown(0.8), shown(0.2)
+    assert "names 80.0 % of private validation images rightly (guessing names 5.0 %" in near
+    assert "that is near" in near and "near pre-training is a risk of its own" in near
+    assert "names 20.0 %" in far and "that is far" in far and "risk" not in far
+    assert "pre-training" not in shown(None)
+
+
 def test_controls_stand_below_the_front_with_what_they_tell(capsys):
     document = {
         "study": "one",

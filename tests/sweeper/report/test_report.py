@@ -317,6 +317,18 @@ def test_the_front_stands_beside_stopped_targets(tmp_path, verdict, words):
     assert "worse classifier" not in plain
 
 
+@pytest.mark.parametrize("probe", [0.8, 0.2, None])
+def test_the_page_says_how_far_the_pre_training_is(tmp_path, probe):
+    """Also of several, and a near one is flagged; the measurements of a trial have it too."""
+    metrics = {"validation_accuracy": 0.9, "probe_accuracy": probe, "probe_chance": 0.05}
+    plain = complete(1, 0.8, 0.3, freeze_point="none", defense="none", metrics=metrics)
+    text = page([record("study", [plain])], tmp_path)
+    assert ("How far the pre-training is" in text) == (probe is not None)
+    assert ("Near pre-training is a risk of its own" in text) == (probe == 0.8)
+    assert ("that is far" in text) == (probe == 0.2)
+    assert "pre-training probe, guessing" in text
+
+
 def test_an_attack_that_still_rises_is_flagged(tmp_path):
     points = [{"share": 0.5, "attack_accuracy": 0.2, "interval": [0.1, 0.3]}]
     controls = {

@@ -260,6 +260,19 @@ def test_a_choice_that_is_no_better_than_a_worse_classifier_says_so():
     assert any("still rising" in text for text in pick(rising, max_attack_accuracy=0.3)["advice"])
 
 
+@pytest.mark.parametrize("near", [True, False])
+def test_a_choice_that_starts_from_a_near_pre_training_says_so(near, capsys):
+    def probed(number, accuracy, attack, **changes):
+        figures = {"validation_accuracy": 0.9, "probe_accuracy": 0.8 if near else 0.3, "probe_chance": 0.1}
+        return trial(number, accuracy, attack, metrics=figures, **changes)
+
+    plain = probed(0, 0.9, 0.9, freeze_point="none")
+    found = pick(records(plain, probed(1, 0.8, 0.2)), max_attack_accuracy=0.3)
+    assert any("near pre-training is a risk of its own" in text for text in found["advice"]) == near
+    show_pick(found)
+    assert ("name 80.0 % of private validation images rightly" in capsys.readouterr().out) == near
+
+
 def test_validation_images_choose_and_test_images_say_what_the_choice_reaches(capsys):
     found = pick(on_validation((0.8, 0.9, 0.3), (0.95, 0.85, 0.2)), max_attack_accuracy=0.4)
     assert (found["trial"], found["values"]["test_accuracy"]) == (0, 0.8)

@@ -6,7 +6,7 @@ import sweeper
 from sweeper.results.comparing.fronts import counted, front
 from sweeper.results.formatting import behind, missed, searched
 from sweeper.results.record_types import StudyRecords
-from sweeper.results.records import study_names, study_records
+from sweeper.results.records import concluded, study_names, study_records
 from sweeper.results.summary import summary
 from sweeper.search.optuna_study import OptunaStudy
 from sweeper.search.reading import CONTROLS
@@ -100,7 +100,25 @@ def test_a_notebook_gets_frames(filled):
     )
     assert list(study.front()["test_accuracy"]) == [0.9, 0.5]
     records = study_records(filled, "cheap")
-    assert study.records() == {**records.to_json(), "summary": summary(records)}
+    assert study.records() == {
+        **records.to_json(),
+        "pretraining_distance": [],
+        "summary": summary(records),
+    }
+
+
+def test_the_json_of_front_has_the_distance_of_each_pre_training(home, cheap, result):
+    rows = [
+        {"metrics": {"validation_accuracy": 0.5, "probe_accuracy": probe, "probe_chance": 0.1}}
+        for probe in (0.2, 0.3, 0.2)
+    ]
+    told(home, cheap(), rows, result)
+    found = concluded(study_records(home, "cheap"))
+    json.dumps(found, allow_nan=False)
+    assert [(row["accuracy"], row["trials"]) for row in found["pretraining_distance"]] == [
+        (0.2, [0, 2]),
+        (0.3, [1]),
+    ]
 
 
 def test_studies_that_do_not_exist_name_the_nearest(filled):

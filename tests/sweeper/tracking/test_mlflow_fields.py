@@ -25,6 +25,15 @@ def test_figures_are_finals_and_curves():
     ]
 
 
+def test_the_distance_of_the_pre_training_is_a_metric_with_its_interval():
+    record = {"metrics": {"probe_accuracy": 0.5}, "interval": {"probe_accuracy": [0.4, 0.6]}}
+    assert sorted(figures(as_trial(record))) == [
+        ("probe_accuracy", 0.5, 0),
+        ("probe_accuracy_high", 0.6, 0),
+        ("probe_accuracy_low", 0.4, 0),
+    ]
+
+
 def test_a_screened_trial_tells_what_its_short_attack_reached():
     short = {"attack_accuracy": 0.5, "interval": [0.25, 0.75], "test_accuracy": 0.9, "reason": "beaten"}
     assert sorted(figures(as_trial({"state": "screened", "screening": short}))) == [

@@ -1,5 +1,7 @@
 """What a reader must know of a trial's figures: of its target, its prior, its frozen stages, its batches."""
 
+import functools
+
 import pytest
 import torch
 
@@ -12,6 +14,7 @@ from trainables.stages.warnings import (
     config_warnings,
     low_accuracy,
     prior_warnings,
+    size_warnings,
     target_warnings,
 )
 from trainables.storage.documents import merge
@@ -63,6 +66,87 @@ def test_what_nobody_said_of_a_pretrained_judge_is_a_warning_also_of_a_second_on
         assert len(warnings) == len(texts)
         assert all(text in warning for text, warning in zip(texts, warnings, strict=True))
     assert config_warnings(load_trial(DOCUMENT)) == []
+
+
+@pytest.mark.parametrize(
+    ("pretraining", "texts"),
+    [
+        ({}, ["whether pretraining 'checkpoint' was trained on the private people nobody said"]),
+        ({"overlap": "none"}, []),
+        ({"overlap": "half of them"}, ["'checkpoint' may have been trained on the private people: half of"]),
+        ({"kind": "torchvision", "weights": "none such"}, ["whether pretraining 'torchvision' was trained"]),
+        ({"kind": "torchvision", "weights": "none such", "overlap": "none"}, []),
+    ],
+)
+def test_what_nobody_said_of_the_backbones_people_is_a_warning(pretraining, texts):
+    usual = {"kind": "checkpoint", "path": "weights"} if "kind" not in pretraining else {}
+    warnings = config_warnings(load_trial({**DOCUMENT, "pretraining": usual | pretraining}))
+    assert len(warnings) == len(texts)
+    assert all(text in warning for text, warning in zip(texts, warnings, strict=True))
+
+
+def shared_data(tmp_path, *, first=b"one", second=b"two", ours="unknown", theirs="unknown", beside=False):
+    """Return the warnings that a judge shares its training with the backbone; beside: a second judge does."""
+    (tmp_path / "backbone").write_bytes(first)
+    (tmp_path / "judge").write_bytes(second)
+    judge = {
+        "kind": "embedder",
+        "path": str(tmp_path / "judge"),
+        "overlap": "none",
+        "trained_on": theirs,
+    }
+    backbone = {
+        "kind": "checkpoint",
+        "path": str(tmp_path / "backbone"),
+        "overlap": "none",
+        "trained_on": ours,
+    }
+    judges = [DOCUMENT["judge"], judge] if beside else judge
+    config = load_trial({**DOCUMENT, "pretraining": backbone, "judge": judges})
+    return config_warnings(config)
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_judge_that_saw_what_the_backbone_saw_is_a_warning(tmp_path, beside):
+    say = functools.partial(shared_data, tmp_path, beside=beside)
+    (named,) = say(ours="CASIA-WebFace", theirs=" casia-webface")
+    assert named.startswith("judge 'embedder' saw what the target's backbone saw (both were trained on CASIA")
+    assert "recognises what the backbone recognises" in named
+    (same,) = say(second=b"one")
+    assert "their files are the same" in same
+    assert say() == say(ours="VGGFace2", theirs="CASIA-WebFace") == say(theirs="VGGFace2") == []
+
+
+def test_files_that_are_not_there_are_no_reason(tmp_path):
+    judge = {"kind": "onnx", "path": "missing", "overlap": "none"}
+    backbone = {"kind": "checkpoint", "path": "missing", "overlap": "none"}
+    assert config_warnings(load_trial({**DOCUMENT, "pretraining": backbone, "judge": judge})) == []
+    backbone = {"kind": "torchvision", "weights": "none such", "overlap": "none"}
+    judge |= {"path": str(tmp_path)}
+    assert config_warnings(load_trial({**DOCUMENT, "pretraining": backbone, "judge": judge})) == []
+
+
+@pytest.mark.parametrize(("size", "words"), [(64, "64 pixels scaled to 112"), (144, "144 pixels"), (112, "")])
+def test_images_that_a_backbone_scales_are_a_warning(size, words):
+    change = {
+        "image_size": size,
+        "prior": {"kind": "eigenfaces"},
+        "target": {"architecture": "mobilefacenet"},
+    }
+    texts = size_warnings(load_trial({**DOCUMENT, **change}))
+    assert len(texts) == bool(words)
+    assert all(words in text and "cut to 112 x 96" in text for text in texts)
+
+
+@pytest.mark.parametrize(("size", "warned"), [(64, True), (224, False), (256, False)])
+def test_images_smaller_than_those_of_the_weights_are_a_warning(size, warned):
+    change = {"image_size": size, "prior": {"kind": "eigenfaces"}, "target": {"architecture": "vgg16_bn"}}
+    torchvision = {"kind": "torchvision", "weights": "IMAGENET1K_V1"}
+    texts = size_warnings(load_trial({**DOCUMENT, **change, "pretraining": torchvision}))
+    assert [f"learnt from images of 224 pixels, and these have {size}" in text for text in texts] == (
+        [True] if warned else []
+    )
+    assert size_warnings(load_trial({**DOCUMENT, **change})) == []
 
 
 def test_chance_is_the_share_of_the_person_with_most_images():
