@@ -190,7 +190,7 @@ def _measure(
     held: Any,
 ) -> None:
     """Measure all trials of `source`: here if it is one and no cluster is named, else over Ray."""
-    from trainables.stages.analyzed import analyze_document
+    from trainables.analyzed import analyze_document
 
     if source.budget == 1 and chosen_address(address) is None:
         request = source.ask()

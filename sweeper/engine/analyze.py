@@ -147,8 +147,8 @@ def _given(
 ) -> tuple[list[Row], list[str]]:
     """Return the rows of the target whose weights lie at `path`, attacked and judged as `study` says, and
     what must be known of it."""
+    from trainables.analyzed import analyze_trial
     from trainables.config import load_trial
-    from trainables.stages.analyzed import analyze_trial
     from trainables.stages.external_target import make_external_target
     from trainables.stages.judge import check_judges
     from trainables.storage.store import Store

@@ -17,8 +17,8 @@ from sweeper.statistics.paired import paired_test
 from sweeper.storage.home import Home
 from sweeper.study.loading import parse_study
 from trainables.analyses import ANALYSES
+from trainables.analyzed import analyze_trial
 from trainables.config import load_trial
-from trainables.stages.analyzed import analyze_trial
 from trainables.stages.opinion import second_opinion
 from trainables.storage.store import Store
 from trainables.trial import run_trial

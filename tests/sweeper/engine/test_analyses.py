@@ -106,7 +106,7 @@ def test_one_trial_is_measured_here_and_written_until_everything_has_it(home, be
         if len(pages) == 1:
             raise TrialError("stopped here")
 
-    monkeypatch.setattr("trainables.stages.analyzed.analyze_document", analyze_document)
+    monkeypatch.setattr("trainables.analyzed.analyze_document", analyze_document)
     monkeypatch.setattr("sweeper.report.report.write_report", write_report)
     monkeypatch.setattr("sweeper.engine.analyses.cluster", None)  # no Ray
 
@@ -134,7 +134,7 @@ def test_what_could_not_be_written_is_told_and_tried_again(home, begun, monkeypa
             raise TrialError("s3 does not answer")
 
     rows = {"rows": [{"attack": "gmi", "judge_confidence": 0.5}]}
-    monkeypatch.setattr("trainables.stages.analyzed.analyze_document", lambda *a, **k: rows)
+    monkeypatch.setattr("trainables.analyzed.analyze_document", lambda *a, **k: rows)
     monkeypatch.setattr("sweeper.engine.analyses.collect", collect)
     found = [analyze_trials(begun, home, EvaluatorConfidence(), [target(2)], Silent()) for _ in range(3)]
     kept_row = {"trial": 2, "attack": "gmi", "judge_confidence": 0.5}

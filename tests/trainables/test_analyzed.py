@@ -5,10 +5,10 @@ import torch
 
 from trainables.analyses.evaluator_confidence import EvaluatorConfidence
 from trainables.analyses.membership import Membership
+from trainables.analyzed import analyze_document, analyze_trial
 from trainables.config import load_trial
 from trainables.errors import ConfigError
 from trainables.runtime.progress import silent
-from trainables.stages.analyzed import analyze_document, analyze_trial
 from trainables.stages.target import new_target
 from trainables.storage.store import Store
 
