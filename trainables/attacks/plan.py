@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from trainables.attacks.base import Attack
+from trainables.defenses.base import Defense
 from trainables.errors import ConfigError
 from trainables.nn.precision import FULL_PRECISION, NumberFormat, Precision
 from trainables.priors import PRIORS
@@ -18,6 +19,8 @@ class AttackPlan:
     """An attack, the prior that it uses, and how its networks compute where it takes gradients.
 
     precision, compile: only of white-box attacks; see `trainables.nn.precision`.
+    adaptive: only of white-box attacks: attack what `Defense.adapted` makes of the target, as one does who
+        knows of its defense; of a defense without such a form nothing changes.
     answers_averaged: only of others: pictures asked about for each image, see `trainables.oracle.Oracle`.
     """
 
@@ -25,6 +28,7 @@ class AttackPlan:
     prior: Prior
     precision: NumberFormat = "float32"
     compile: bool = False
+    adaptive: bool = False
     answers_averaged: int = 1
 
     def __post_init__(self) -> None:
@@ -33,6 +37,11 @@ class AttackPlan:
             raise ConfigError(
                 f"attack '{self.attack.kind}' sees the target's weights and asks nothing, so it expects no "
                 f"answers_averaged; got {self.answers_averaged}; leave it out"
+            )
+        if self.adaptive and self.attack.threat_model != "white-box":
+            raise ConfigError(
+                f"attack '{self.attack.kind}' does not see the target's weights, so it expects no adaptive; "
+                "got adaptive: true; leave it out, or average answers (answers_averaged)"
             )
         if self.precision_settings != FULL_PRECISION and self.attack.threat_model != "white-box":
             raise ConfigError(
@@ -53,6 +62,10 @@ class AttackPlan:
                 f"(prior); choose {', '.join(fitting)}"
             )
 
+    def against(self, defense: Defense) -> "AttackPlan":
+        """Return the plan as it runs on targets of `defense`: adaptive only where there is something to."""
+        return self if defense.adapts or not self.adaptive else dataclasses.replace(self, adaptive=False)
+
     @property
     def precision_settings(self) -> Precision:
         """Return how the attack's networks compute."""
@@ -60,9 +73,14 @@ class AttackPlan:
 
     @property
     def unusual(self) -> dict[str, Any]:
-        """Return `precision` and `compile`, and `answers_averaged`; nothing of what is as usual."""
+        """Return `precision` and `compile`, and what `asking` has; nothing of what is as usual."""
         usual = self.precision_settings == FULL_PRECISION
+        return {**({} if usual else {"precision": self.precision, "compile": self.compile}), **self.asking}
+
+    @property
+    def asking(self) -> dict[str, Any]:
+        """Return `adaptive` and `answers_averaged`, which decide what the target says; mostly nothing."""
         return {
-            **({} if usual else {"precision": self.precision, "compile": self.compile}),
+            **({"adaptive": True} if self.adaptive else {}),
             **({} if self.answers_averaged == 1 else {"answers_averaged": self.answers_averaged}),
         }

@@ -64,8 +64,8 @@ def judges_warnings(
 
 
 def config_warnings(config: TrialConfig) -> list[str]:
-    """Return what the configuration alone shows: random frozen stages, a defense without effect, judges whose
-    training may have shown the private people."""
+    """Return what the configuration alone shows: random frozen stages, a defense without effect or without
+    anything to adapt to, judges whose training may have shown the private people."""
     texts, target = [], config.target
     if target.freeze_point != "none" and isinstance(config.pretraining, Scratch):
         texts.append(
@@ -84,6 +84,13 @@ def config_warnings(config: TrialConfig) -> list[str]:
             "or labels to measure the defense"
             for name, plan in config.attack_plans.items()
             if plan.attack.threat_model == "white-box"
+        ]
+    if not config.defense.adapts:
+        texts += [
+            f"attack '{name}' is adaptive and finds nothing to adapt to in defense '{config.defense.kind}': "
+            "its figures are those without adaptive: true"
+            for name, plan in config.attack_plans.items()
+            if plan.adaptive
         ]
     for judge in config.judges:
         overlap = judge.overlap_stated
