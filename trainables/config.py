@@ -39,6 +39,7 @@ from trainables.training.freeze import check_trained
 from trainables.training.recipe import Recipe
 from trainables.training.recipes import with_recipe
 
+PLANNED = {"precision": AskedFormat, "compile": bool, "adaptive": bool, "answers_averaged": int}
 UNWRITTEN = "unwritten"  # marks a field that a document holds under another name
 
 FAMILIES: dict[Any, dict[str, Any]] = {
@@ -61,8 +62,8 @@ class TrialConfig:
     has such a part itself).
     prior: of every attack that does not name one of its own.
     attack: one or several, each with its prior. A document has a mapping or a list of mappings; each takes
-    the knobs of the attack, `prior`, `precision`, `compile` and `answers_averaged` (see `AttackPlan`), and
-    `preset`, the name of a set of knobs that the others override.
+    the knobs of the attack, `prior`, `precision`, `compile`, `adaptive` and `answers_averaged` (see
+    `AttackPlan`), and `preset`, the name of a set of knobs that the others override.
     judge: who counts. other_judges: further ones, which tell how far the first is to be believed. A document
     has a mapping or a list of mappings under ``judge``; the first of a list is the one that counts.
     metrics: figures beyond the usual ones, each by its name or as a mapping of its kind and knobs.
@@ -289,7 +290,7 @@ def _threats(documents: Any, default: Any, where: str, path: str) -> tuple[Attac
         prior = _build(Prior, knobs.pop("prior", default), where, _join(place, "prior"))
         settings = {
             name: _value(hint, knobs.pop(name), where, _join(place, name))
-            for name, hint in (("precision", AskedFormat), ("compile", bool), ("answers_averaged", int))
+            for name, hint in PLANNED.items()
             if name in knobs
         }
         attack = _build(Attack, knobs, where, place)

@@ -263,12 +263,13 @@ def _attack(config: TrialConfig, plan: AttackPlan, target: Classifier, device: s
 
     passes = plan.attack.passes()
     asked = passes.target_forward * plan.answers_averaged
+    adapted = config.defense.adapted_cost if plan.adaptive else 1.0
     # a prior's surrogates, or the discriminator that does their work where there are none
     discriminator = networks.discriminator
     surrogates = (discriminator.stand_ins() if isinstance(discriminator, Critic) else []) or [critic]
     return (
         price(draw, latents, passes.generator_forward, passes.generator_backward)
-        + price(victim, images, asked, passes.target_backward)
+        + price(victim, images, asked, passes.target_backward) * adapted
         + sum(
             (
                 price(

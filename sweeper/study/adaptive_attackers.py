@@ -1,7 +1,8 @@
 """Adaptive attackers: what someone who knows of a defense does, and whether an attack of a trial does so.
 
 A defense says both in its class: ``adaptive``, a text, and ``adaptive_attack``, the attacks that do so, apart
-by commas: ``NAME``, ``NAME KNOB=VALUE`` or ``* KNOB>NUMBER``, where ``*`` is any attack. None: none does.
+by commas: ``NAME``, ``NAME KNOB=VALUE`` or ``* KNOB>NUMBER``, where ``*`` is any attack and a value is as in
+a study file: ``* adaptive=true``. None: none does.
 They are read from the text of the files, since importing them imports torch.
 """
 
@@ -27,7 +28,9 @@ class AdaptiveAttacker:
     @property
     def runs_here(self) -> str:
         """Return the attacks that do so, in words."""
-        return NOBODY if self.attack is None else self.attack.replace("* ", "any attack with ")
+        if self.attack is None:
+            return NOBODY
+        return self.attack.replace("* ", "any attack with ").replace("=", ": ")
 
     def ran(self, attacks: Iterable[Mapping[str, Any]]) -> bool:
         """Return whether one of `attacks`, documents with their ``kind`` and knobs, does so."""
@@ -44,7 +47,7 @@ def _fits(match: re.Match[str], attack: Mapping[str, Any]) -> bool:
     given = attack.get(knob)
     if relation == ">":
         return isinstance(given, int | float) and given > float(value)
-    return str(given) == value
+    return value == (str(given).lower() if isinstance(given, bool) else str(given))
 
 
 def adaptive_attacker(defense: str) -> AdaptiveAttacker:

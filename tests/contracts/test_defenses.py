@@ -89,6 +89,40 @@ def test_names_its_adaptive_attacker_and_the_attacks_that_are_one(kind):
 
 
 @every_defense
+def test_an_adapted_form_is_a_copy_that_a_knob_of_any_attack_takes(kind):
+    """Its answers are the same beside other images and in lean copies, and the target stays as it is."""
+    defense, images = DEFENSES[kind](), torch.rand(6, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    classifier = network_for(defense).eval()
+    before = {name: value.clone() for name, value in classifier.state_dict().items()}
+    stored = {"triggers": torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(1))}
+    adapted = defense.adapted(classifier, stored)
+    assert (
+        defense.adapts == (adapted is not classifier) == ("* adaptive=true" in f"{defense.adaptive_attack}")
+    )
+    drawn = torch.randn(6, noise_size(adapted), generator=torch.Generator().manual_seed(2))
+    outputs = []
+    for network, size in ((adapted, 6), (inference_copy(adapted, "cpu"), 6), (adapted, 1)):
+        parts = []
+        for part, noise in zip(images.split(size), drawn.split(size), strict=True):
+            with head_noise(network, noise):
+                parts.append(network(part))
+                features = network.features(part)
+            with head_noise(network, noise):
+                assert torch.allclose(network.head(features), parts[-1], atol=1e-4)
+        outputs.append(torch.cat(parts))
+    assert all(torch.allclose(output, outputs[0], atol=1e-4) for output in outputs)
+    leaf = images.clone().requires_grad_()
+    with head_noise(adapted, drawn):
+        (slope,) = torch.autograd.grad(adapted(leaf)[:, 1].sum(), leaf)
+    assert torch.isfinite(slope).all() and slope.flatten(1).any(1).all()
+    if adapted is not classifier:
+        with torch.no_grad():
+            for weight in adapted.parameters():
+                weight.zero_()
+    assert all(torch.equal(value, before[name]) for name, value in classifier.state_dict().items())
+
+
+@every_defense
 def test_knobs_are_frozen_with_defaults(kind):
     defense = DEFENSES[kind]()
     assert dataclasses.is_dataclass(defense)

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 import toy_networks as toys
-from away import away
+from away import ALIGNED, away
 from torch.nn import functional
 
 from trainables.architectures import ARCHITECTURES
@@ -33,7 +33,6 @@ GMI_KNOBS = {
     "clip": 0.7,
     "group": 7,
 }
-ALIGNED = ("align", "align_copies", "align_noise", "align_area", "align_degrees")  # has its own reference
 GAUSSIAN_KNOBS = {
     "iterations": 5,
     "restarts": 2,
@@ -194,7 +193,7 @@ def test_vmi(kl_samples):
     target, prior, (classifier, generator, _) = scene("gmi")
     attack = away(
         VMI,
-        but=("posterior", "components", "flow_steps", "hidden"),
+        but=("posterior", "components", "flow_steps", "hidden", *ALIGNED),
         layers=2,
         batch=3,
         steps=4,
@@ -241,7 +240,7 @@ def test_vmi(kl_samples):
 def test_conditional(cls):
     kind = cls.kind
     target, prior, (classifier, generator, critic) = scene(kind)
-    attack = away(cls, iterations=4, restarts=2, learning_rate=0.07, group=3)
+    attack = away(cls, but=ALIGNED, iterations=4, restarts=2, learning_rate=0.07, group=3)
     found = attack.invert(observe(target, cls.threat_model, "cpu"), prior, IDENTITIES, run=Run(seed=SEED))
     judge = classifier if cls is PLG else critic.surrogates[0]
     expected = torch.zeros(attack.restarts, COUNT, toys.LATENT + 1, dtype=torch.float64)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 import toy_networks as toys
-from away import away
+from away import ALIGNED, away
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -133,7 +133,7 @@ def test_ppa(clip_samples):
     target, prior, (classifier, generator, critic) = scene()
     attack = away(
         PPA,
-        but=("clip_samples",),
+        but=("clip_samples", *ALIGNED),
         **CROPS,
         clip_samples=clip_samples,
         milestones=(2, 3),
@@ -197,7 +197,7 @@ def test_if_gmi(keep_picture):
     target, prior, (classifier, generator, _) = scene()
     attack = away(
         IFGMI,
-        but=("clip_samples", "keep_picture"),
+        but=("clip_samples", "keep_picture", *ALIGNED),
         **CROPS | {"learning_rate": 0.02},
         blocks=2,
         block_iterations=3,
@@ -262,7 +262,7 @@ def test_mirror(flips, choice):
     target, prior, (classifier, generator, _) = scene()
     attack = away(
         Mirror,
-        but=("flips", "choice"),
+        but=("flips", "choice", *ALIGNED),
         pool=16,
         psi=0.5,
         cutoff=4,

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 import toy_networks as toys
-from away import away
+from away import ALIGNED, away
 from torch.nn import functional
 
 from trainables.attacks.gmi import GMI, PPDGGMI
@@ -18,7 +18,6 @@ from trainables.runtime.seeds import stream
 
 IDENTITIES = torch.tensor([3, 0])
 SEED = 4
-ALIGNED = ("align", "align_copies", "align_noise", "align_area", "align_degrees")
 
 
 class PlainGMI(GMI):
@@ -146,7 +145,7 @@ def test_ppdg_ppa():
     target = toys.target(prior)
     attack = away(
         PPDGPPA,
-        but=("clip_samples", "milestones", "tunings"),
+        but=("clip_samples", "milestones", "tunings", *ALIGNED),
         candidates=16,
         psi=0.6,
         cutoff=5,

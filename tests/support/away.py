@@ -3,6 +3,9 @@
 import dataclasses
 from typing import Any
 
+# of attacks that take gradients: tests/trainables/attacks/optim/test_alignment.py has their reference
+ALIGNED = ("align", "align_copies", "align_noise", "align_area", "align_degrees")
+
 
 def away(method: type[Any], *, but: tuple[str, ...] = (), **knobs: Any) -> Any:
     """Return `method` with `knobs`: all must be set, to other than their defaults, save those in `but`."""

@@ -250,6 +250,29 @@ class AttackCase:
 
 
 @dataclass
+class AdaptedCase:
+    """An attack on what one who knows `defense` makes of a target; `turned` as for an attack."""
+
+    defense: str
+    turned: bool = False
+
+    def __call__(self, device: str, length: int) -> list[Tensor]:
+        """Return the latents of few steps."""
+        defense, (_, prior) = DEFENSES[self.defense](), small_attacks.victim("gmi")
+        architecture = "small_resnet" if isinstance(defense, SkipRemoval) else "small_cnn"
+        target = defense.prepare(build_classifier(architecture, small_attacks.CLASSES, 32, "none", 0)).eval()
+        if self.turned:
+            with torch.no_grad():
+                list(target.head.parameters())[-2].neg_()  # the weights that give the logits
+        for network in (target, prior.generator, prior.discriminator):
+            network.to(device)
+        triggers = torch.rand(small_attacks.CLASSES, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+        seen = defense.adapted(target, {"triggers": triggers})
+        attack = replace(small_attacks.SMALL["gmi"], iterations=4 * length, identity_weight=1e4)
+        return [attack.invert(seen, prior, small_attacks.IDENTITIES, run=Run(device=device)).latents]
+
+
+@dataclass
 class DistillationCase:
     """What LOMMA learns of a small target; `turned` as for an attack. Results are weights and a mean."""
 
@@ -331,6 +354,11 @@ def _cases() -> dict[str, tuple[Case, Case]]:
     """Return, by name, each case and the one that says how far its results could lie apart."""
     cases: dict[str, tuple[Case, Case]] = {
         f"attack {name}": (AttackCase(name), AttackCase(name, turned=True)) for name in ATTACKS
+    }
+    cases |= {
+        f"adapted {name}": (AdaptedCase(name), AdaptedCase(name, turned=True))
+        for name, defense in DEFENSES.items()
+        if defense().adapts
     }
     cases["distillation"] = DistillationCase(), DistillationCase(turned=True)
     cases |= {f"prior {name}": (PriorCase(name), PriorCase(name, still=True)) for name in PRIORS}

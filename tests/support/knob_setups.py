@@ -32,6 +32,7 @@ from knob_outcomes import (
     weights_file,
 )
 from knob_values import (
+    ALIGN_CHANGES,
     CONDITIONAL,
     CONDITIONAL_CHANGES,
     CROPS,
@@ -104,6 +105,7 @@ SETUPS: dict[tuple[str, str], Setup] = {
         attack_outcome("stylegan2"),
         POOL | {"starts": 3, "iterations": 5, "learning_rate": 0.3, "loss_weight": 2.0},
         POOL_CHANGES
+        | ALIGN_CHANGES
         | {
             "starts": 2,
             "iterations": 6,
@@ -186,7 +188,8 @@ SETUPS: dict[tuple[str, str], Setup] = {
     ("attacks", "map"): Setup(
         attack_outcome("gmi"),
         {"iterations": 4, "pool": 12, "starts": 3, "learning_rate": 0.3, "views": 2, "rounds": 1},
-        {
+        ALIGN_CHANGES
+        | {
             "iterations": 5,
             "pool": 6,
             "starts": 1,
@@ -225,7 +228,8 @@ SETUPS: dict[tuple[str, str], Setup] = {
             "kl_samples": 4,
             "smoothing": 0.1,
         },
-        {
+        ALIGN_CHANGES
+        | {
             "posterior": "flow",
             "layers": 2,
             "components": To(3, {"posterior": "mixture", "components": 2}),

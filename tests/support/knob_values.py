@@ -104,7 +104,7 @@ STUDENTS_CHANGES = {
     "student_weights": "imagenet",
 }
 CONDITIONAL = {"iterations": 3, "restarts": 2, "learning_rate": 0.1, "group": 5}
-CONDITIONAL_CHANGES = {"iterations": 4, "restarts": 1, "learning_rate": 0.2, "group": 2}
+CONDITIONAL_CHANGES = {**ALIGN_CHANGES, "iterations": 4, "restarts": 1, "learning_rate": 0.2, "group": 2}
 CROPS = {
     "candidates": 20,
     "psi": 0.6,
@@ -122,6 +122,7 @@ CROPS = {
     "kept": 3,
 }
 CROPS_CHANGES = {
+    **ALIGN_CHANGES,
     "candidates": 40,
     "psi": 0.9,
     "cutoff": 2,

@@ -75,6 +75,11 @@ class Classifier(nn.Module):
         """Return every freeze point in order, ``"none"`` first."""
         return ("none", *self.stages)
 
+    @property
+    def noise_size(self) -> int:
+        """Return how many standard normal numbers it takes per image; 0 if it is deterministic."""
+        return self.head.noise_size if isinstance(self.head, Head) else 0
+
     def run(self, x: Tensor, start: int = 0, stop: int | None = None, trace: Trace | None = None) -> Tensor:
         """Return the output of stages `start` to `stop`; `x` is images (N, 3, S, S) if `start` is 0."""
         if start == 0:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
-from trainables.architectures.base import Classifier, Head
+from trainables.architectures.base import Classifier
 from trainables.runtime.upload import upload
 
 NoiseSource = Tensor | torch.Generator
@@ -22,8 +22,8 @@ _lent: ContextVar[Mapping[nn.Module, NoiseSource]] = ContextVar("lent noise", de
 
 
 def noise_size(classifier: Classifier) -> int:
-    """Return how many standard normal numbers the head takes per row; 0 for a deterministic classifier."""
-    return classifier.head.noise_size if isinstance(classifier.head, Head) else 0
+    """Return how many standard normal numbers it takes per row; 0 for a deterministic classifier."""
+    return classifier.noise_size
 
 
 @contextmanager

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from trainables.architectures.base import Classifier
-from trainables.architectures.head_noise import head_noise
 from trainables.attacks.base import Passes, Reconstructions, ThreatModel, chunk_size, to_pixels
 from trainables.attacks.optim.descent import DescentState, Journal, Losses, adam_step, descend
 from trainables.attacks.optim.l1_ball import project_l1
@@ -17,8 +16,7 @@ from trainables.attacks.optim.style_pool import DECAYS, best, visible
 from trainables.attacks.optim.style_search import StyleSearch, StyleTask
 from trainables.attacks.optim.styles import BlockGenerator, block_generator
 from trainables.errors import ConfigError
-from trainables.nn.crops import Crop, apply_crop
-from trainables.nn.identity_losses import poincare
+from trainables.nn.crops import Crop
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import at_least
 
@@ -128,8 +126,8 @@ class IFGMI(StyleSearch):
         return Passes(
             generator_forward=images + self.starts,
             generator_backward=moved,
-            target_forward=images + self.starts * self.rounds * self.selects,
-            target_backward=moved,
+            target_forward=self.copies_seen * images + self.starts * self.rounds * self.selects,
+            target_backward=self.copies_seen * moved,
         )
 
     def finish(self, task: StyleTask) -> Reconstructions:
@@ -149,7 +147,7 @@ class IFGMI(StyleSearch):
                     rows.own(first, stop),
                     task.crops,
                     task.side,
-                    rows.noise("head", first, stop, task.noise_size),
+                    rows.noise("head", first, stop, self.align_draws + task.noise_size),
                     journal,
                 )
                 with torch.no_grad():
@@ -209,9 +207,8 @@ class IFGMI(StyleSearch):
             leaves = {key: state[key].detach().requires_grad_(not last) for key in moving}
             features, picture = between(state | leaves)
             images = generator.finish(leaves["styles"], stage, features, picture)
-            seen = apply_crop(visible(generator, images, self.clip), crops[iteration], size)
-            with head_noise(target, drawn):
-                loss = poincare(target(seen), labels).sum()
+            view = visible(generator, images, self.clip)
+            loss = self.seen(target, crops[iteration], size)(view, labels, drawn).sum()
             losses = loss.detach(), loss.new_zeros([])
             if last:
                 return state, losses

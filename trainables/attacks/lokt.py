@@ -55,7 +55,7 @@ class LOKT(ConditionalSearch):
 
     def passes(self) -> Passes:
         """Return what one identity costs; the target has no part in it."""
-        passes = Passes.descents(self.restarts, self.iterations, views=VIEWS)
+        passes = Passes.descents(self.restarts, self.iterations, views=VIEWS * self.copies_seen)
         return replace(
             passes,
             target_forward=0,

@@ -98,8 +98,8 @@ class Lomma(GuidedSearch):
         """Return the identity loss of images that `target` and its students share."""
 
         def loss(images: Tensor, labels: Tensor, noise: Tensor) -> Tensor:
-            features = target.features(images)
             with head_noise(target, noise):
+                features = target.features(images)
                 logits = [target.head(features), *(student(images) for student in students)]
             return lomma_loss(
                 logits,

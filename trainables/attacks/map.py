@@ -10,7 +10,6 @@ from torch import Tensor
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import noise_size
 from trainables.attacks.base import (
-    Attack,
     Learnt,
     Passes,
     Reconstructions,
@@ -18,6 +17,7 @@ from trainables.attacks.base import (
     chunk_size,
     render,
 )
+from trainables.attacks.optim.alignment import AlignedAttack
 from trainables.attacks.optim.descent import Guide, Journal, adam_descend, guided
 from trainables.attacks.optim.rows import Meter, Rows, search_rows
 from trainables.attacks.optim.style_pool import best, worked
@@ -33,7 +33,7 @@ from trainables.runtime.seeds import row_noise
 
 
 @dataclass(frozen=True, kw_only=True)
-class MAP(Attack):
+class MAP(AlignedAttack):
     """MAP: maximum a posteriori (this project), for any prior whose latents are standard normal vectors.
 
     Minimises the identity loss of T(view of G(z)) + penalty * |z|² over z by Adam. It starts at the latents
@@ -67,6 +67,7 @@ class MAP(Attack):
         at_least(self, 1, "iterations", "pool", "starts", "views", "rounds")
         at_least(self, 0, "penalty", "shift")
         above(self, 0, "learning_rate")
+        self.check_alignment()
         if self.starts > self.pool:
             raise ValueError(
                 f"starts must be at most {self.pool}, the samples they are out of (pool); got {self.starts}"
@@ -89,8 +90,8 @@ class MAP(Attack):
         return Passes(
             generator_forward=steps + chosen + 1,
             generator_backward=steps,
-            target_forward=self.views * steps + chosen * self.rounds,
-            target_backward=self.views * steps,
+            target_forward=self.copies_seen * self.views * steps + chosen * self.rounds,
+            target_backward=self.copies_seen * self.views * steps,
         )
 
     def reconstruct(
@@ -109,7 +110,7 @@ class MAP(Attack):
                 prior,
                 starts[first:stop].to(run.device),
                 rows.own(first, stop),
-                rows.noise("head", first, stop, self.views * noise),
+                rows.noise("head", first, stop, self.align_draws + self.views * noise),
                 rows.noise("views", first, stop, self.views * MOVE_DRAWS),
                 journal,
             )
@@ -189,11 +190,19 @@ class MAP(Attack):
     ) -> tuple[Tensor, Tensor]:
         """Return the last latents (n, Z) and the mean (identity, |z|²) losses at sampled points, (P, 2).
 
-        latents: (n, Z), labels: (n,), both on the device; noise and views: the draws of `mean_loss`.
+        latents: (n, Z), labels: (n,), both on the device; noise and views: the draws of `mean_loss`, the
+        noise after that of the copies.
         """
+        moves = self.views * MOVE_DRAWS
+
+        def look(images: Tensor, labels: Tensor, drawn: Tensor) -> Tensor:
+            return self.mean_loss(guide, images, labels, drawn[:, :-moves], drawn[:, -moves:])
+
+        seen = self.aligned(look)
 
         def loss(latents: Tensor, _: int, drawn: Tensor, draws: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            identity_loss = self.mean_loss(guide, prior.generator(latents), labels, drawn, draws).sum()
+            images = prior.generator(latents)
+            identity_loss = seen(images, labels, torch.cat((drawn, draws), 1)).sum()
             size = latents.square().sum()
             return identity_loss + self.penalty * size, identity_loss, size
 

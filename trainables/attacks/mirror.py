@@ -18,6 +18,7 @@ from trainables.attacks.base import (
     chunk_size,
     render,
 )
+from trainables.attacks.optim.alignment import AlignedAttack
 from trainables.attacks.optim.descent import (
     DescentState,
     Journal,
@@ -25,6 +26,7 @@ from trainables.attacks.optim.descent import (
     adam_start,
     adam_update,
     descend,
+    guided,
     ramp,
 )
 from trainables.attacks.optim.pool_search import PoolSearch
@@ -66,7 +68,7 @@ def choose(logits: Tensor, label: int) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mirror(PoolSearch):
+class Mirror(AlignedAttack, PoolSearch):
     """MIRROR: An et al. 2022, white-box, on a StyleGAN2; the defaults are those of the released script.
 
     Each identity starts from the `starts` samples of a pool with the highest confidence. Their styles
@@ -103,6 +105,7 @@ class Mirror(PoolSearch):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.check_alignment()
         at_least(self, 1, "starts", "iterations")
         above(self, 0, "learning_rate", "spread", "loss_weight")
         if self.starts > self.pool:
@@ -114,8 +117,8 @@ class Mirror(PoolSearch):
         return Passes(
             generator_forward=steps + 2 * self.starts,
             generator_backward=steps,
-            target_forward=steps + self.starts,
-            target_backward=steps,
+            target_forward=self.copies_seen * steps + self.starts,
+            target_backward=self.copies_seen * steps,
         )
 
     def reconstruct(
@@ -150,7 +153,7 @@ class Mirror(PoolSearch):
                 low,
                 high,
                 flipped,
-                own.noise("head", 0, len(own), noise),
+                own.noise("head", 0, len(own), self.align_draws + noise),
                 journal,
                 size=size,
             )
@@ -204,16 +207,18 @@ class Mirror(PoolSearch):
         size: how many images are worked on at once; a step of more takes them one after the other.
         """
         rows, group = len(labels), len(labels) // self.starts
+        plain = guided(target, cross_entropy)
+        guides = [
+            self.aligned(guide)
+            for guide in (plain, lambda images, labels, noise: plain(images.flip(3), labels, noise))
+        ]
 
         def step(state: DescentState, iteration: int, drawn: Tensor) -> tuple[DescentState, Losses]:
             gradients: list[Tensor] = []
             losses: list[Tensor] = []
             for at in (slice(begin, begin + size) for begin in range(0, rows, size)):
                 part = state["styles"][at].detach().requires_grad_(True)
-                images = self.images(generator, part)
-                with head_noise(target, drawn[at]):
-                    logits = target(images.flip(3) if flipped[iteration] else images)
-                loss = cross_entropy(logits, labels[at])
+                loss = guides[flipped[iteration]](self.images(generator, part), labels[at], drawn[at])
                 gradients += torch.autograd.grad(loss.sum() * (self.loss_weight / self.starts), part)
                 losses.append(loss.detach())
             loss = torch.cat(losses)

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from trainables.attacks.base import Attack
+from trainables.defenses.base import Defense
 from trainables.errors import ConfigError
 from trainables.nn.precision import AskedFormat, Precision, number_format_on
 from trainables.priors import PRIORS
@@ -19,6 +20,8 @@ class AttackPlan:
 
     precision, compile: only of white-box attacks; see `trainables.nn.precision`. "auto" is another result
         where it means another number format, and `on` says which.
+    adaptive: only of white-box attacks: attack what `Defense.adapted` makes of the target, as one does who
+        knows of its defense; of a defense without such a form nothing changes.
     answers_averaged: only of others: pictures asked about for each image, see `trainables.oracle.Oracle`.
     """
 
@@ -26,6 +29,7 @@ class AttackPlan:
     prior: Prior
     precision: AskedFormat = "float32"
     compile: bool = False
+    adaptive: bool = False
     answers_averaged: int = 1
 
     def __post_init__(self) -> None:
@@ -34,6 +38,11 @@ class AttackPlan:
             raise ConfigError(
                 f"attack '{self.attack.kind}' sees the target's weights and asks nothing, so it expects no "
                 f"answers_averaged; got {self.answers_averaged}; leave it out"
+            )
+        if self.adaptive and self.attack.threat_model != "white-box":
+            raise ConfigError(
+                f"attack '{self.attack.kind}' does not see the target's weights, so it expects no adaptive; "
+                "got adaptive: true; leave it out, or average answers (answers_averaged)"
             )
         if self.computes_otherwise and self.attack.threat_model != "white-box":
             raise ConfigError(
@@ -54,6 +63,10 @@ class AttackPlan:
                 f"(prior); choose {', '.join(fitting)}"
             )
 
+    def against(self, defense: Defense) -> "AttackPlan":
+        """Return the plan as it runs on targets of `defense`: adaptive only where there is something to."""
+        return self if defense.adapts or not self.adaptive else dataclasses.replace(self, adaptive=False)
+
     @property
     def computes_otherwise(self) -> bool:
         """Return whether `precision` or `compile` is not as usual."""
@@ -69,8 +82,14 @@ class AttackPlan:
 
     @property
     def unusual(self) -> dict[str, Any]:
-        """Return `precision` and `compile`, and `answers_averaged`; nothing of what is as usual."""
+        """Return `precision` and `compile`, and what `asking` has; nothing of what is as usual."""
+        computing = {"precision": self.precision, "compile": self.compile}
+        return {**(computing if self.computes_otherwise else {}), **self.asking}
+
+    @property
+    def asking(self) -> dict[str, Any]:
+        """Return `adaptive` and `answers_averaged`, which decide what the target says; mostly nothing."""
         return {
-            **({"precision": self.precision, "compile": self.compile} if self.computes_otherwise else {}),
+            **({"adaptive": True} if self.adaptive else {}),
             **({} if self.answers_averaged == 1 else {"answers_averaged": self.answers_averaged}),
         }

@@ -40,7 +40,7 @@ class PLG(ConditionalSearch):
 
     def passes(self) -> Passes:
         """Return what one identity costs."""
-        return Passes.descents(self.restarts, self.iterations, views=VIEWS)
+        return Passes.descents(self.restarts, self.iterations, views=VIEWS * self.copies_seen)
 
     def reconstruct(
         self, target: Classifier, prior: PriorNetworks, identities: Tensor, run: Run, auxiliary: Learnt

@@ -8,7 +8,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainables.architectures.base import Classifier
-from trainables.architectures.head_noise import head_noise
 from trainables.attacks.base import Passes, Reconstructions, ThreatModel, chunk_size, render
 from trainables.attacks.optim.descent import Journal, adam_descend
 from trainables.attacks.optim.rows import search_rows
@@ -17,8 +16,7 @@ from trainables.attacks.optim.style_search import StyleSearch, StyleTask
 from trainables.attacks.optim.styles import style_generator
 from trainables.attacks.pivotal_tuning import PivotalTuning
 from trainables.method import length_knob
-from trainables.nn.crops import Crop, apply_crop
-from trainables.nn.identity_losses import poincare
+from trainables.nn.crops import Crop
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import at_least
 
@@ -64,8 +62,8 @@ class PPA(StyleSearch):
         return Passes(
             generator_forward=steps + self.starts + self.kept,
             generator_backward=steps,
-            target_forward=steps + self.starts * self.rounds,
-            target_backward=steps,
+            target_forward=self.copies_seen * steps + self.starts * self.rounds,
+            target_backward=self.copies_seen * steps,
         )
 
     def finish(self, task: StyleTask) -> Reconstructions:
@@ -81,7 +79,7 @@ class PPA(StyleSearch):
                 rows.own(first, stop),
                 task.crops,
                 task.side,
-                rows.noise("head", first, stop, task.noise_size),
+                rows.noise("head", first, stop, self.align_draws + task.noise_size),
                 journal,
             )
             return styles, losses * (stop - first)
@@ -123,8 +121,7 @@ class PPA(StyleSearch):
         def loss(styles: Tensor, iteration: int, drawn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             images = generator.synthesis(styles)
             view = visible(generator, images, self.clip)
-            with head_noise(target, drawn):
-                identity_loss = poincare(target(apply_crop(view, crops[iteration], size)), labels).sum()
+            identity_loss = self.seen(target, crops[iteration], size)(view, labels, drawn).sum()
             prior_loss = identity_loss.new_zeros([])
             if self.realism_weight:
                 prior_loss = functional.softplus(-prior.discriminator(images)).sum()

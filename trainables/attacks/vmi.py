@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from trainables.architectures.base import Classifier
-from trainables.architectures.head_noise import head_noise, noise_size
-from trainables.attacks.base import Attack, Learnt, Passes, Reconstructions, ThreatModel, chunk_size, render
-from trainables.attacks.optim.descent import DescentState, Journal, Losses, descend
+from trainables.architectures.head_noise import noise_size
+from trainables.attacks.base import Learnt, Passes, Reconstructions, ThreatModel, chunk_size, render
+from trainables.attacks.optim.alignment import AlignedAttack
+from trainables.attacks.optim.descent import DescentState, Journal, Losses, descend, guided
 from trainables.attacks.optim.posteriors import Draws, Flow, Gaussian, Mixture, Posterior
 from trainables.attacks.optim.rows import by_sample, search_rows
 from trainables.errors import ConfigError
@@ -33,7 +35,7 @@ def smoothed_cross_entropy(logits: Tensor, identities: Tensor, smoothing: float 
 
 
 @dataclass(frozen=True, kw_only=True)
-class VMI(Attack):
+class VMI(AlignedAttack):
     """VMI: Wang et al. 2021, "Variational Model Inversion Attacks"; follows the released code.
 
     Minimises mean cross-entropy(T(G(s)), identity) + kl_weight * KL(q || N(0, I)) over the parameters of a
@@ -85,6 +87,7 @@ class VMI(Attack):
         at_least(self, 1, "layers", "components", "flow_steps", "hidden", "batch", "steps", "samples")
         at_least(self, 0, "momentum", "kl_weight", "kl_samples", "smoothing")
         above(self, 0, "learning_rate")
+        self.check_alignment()
 
     def check_prior(self, prior: PriorNetworks) -> None:
         """Raise `ConfigError` unless the prior's latent can be cut into `layers`."""
@@ -96,7 +99,7 @@ class VMI(Attack):
 
     def passes(self) -> Passes:
         """Return what one identity costs."""
-        return Passes.descents(self.batch, self.steps, images=self.samples)
+        return Passes.descents(self.batch, self.steps, views=self.copies_seen, images=self.samples)
 
     def family(self) -> Posterior:
         """Return the distribution that the knobs name."""
@@ -145,7 +148,7 @@ class VMI(Attack):
     ) -> Iterator[Draws]:
         """Yield the draws of every step, row i from ``generators[i]``."""
         while True:
-            drawn = self._draw(generators, self.batch, noise_size(target), width)
+            drawn = self._draw(generators, self.batch, self.align_draws + noise_size(target), width)
             yield {name: upload(value, device) for name, value in drawn.items()}
 
     def _draw(self, generators: list[torch.Generator], batch: int, noise: int, width: int) -> Draws:
@@ -217,13 +220,12 @@ class VMI(Attack):
         batch = latents.shape[1]
         flat, noise = latents.flatten(2).flatten(0, 1), noise.flatten(0, 1)
         repeated = labels.repeat_interleave(batch)
+        seen = self.aligned(guided(target, partial(smoothed_cross_entropy, smoothing=self.smoothing)))
         slopes, losses = [], []
         for first in range(0, len(flat), size):
             part = slice(first, first + size)
             leaf = flat[part].requires_grad_(True)
-            with head_noise(target, noise[part]):
-                logits = target(prior.generator(leaf))
-            loss = smoothed_cross_entropy(logits, repeated[part], self.smoothing).sum() / batch
+            loss = seen(prior.generator(leaf), repeated[part], noise[part]).sum() / batch
             slopes.append(torch.autograd.grad(loss, leaf)[0])
             losses.append(loss.detach())
         return torch.cat(slopes).reshape(latents.shape), torch.stack(losses).sum()

@@ -24,10 +24,13 @@ class Defense(Method):
         adaptive: what an attacker who knows of the defense does, as the end of a sentence.
         adaptive_attack: the attacks here that do so: ``NAME``, ``NAME KNOB=VALUE`` or ``* KNOB>NUMBER`` (of
             any attack), apart by commas; None where none does. Figures without them are called non-adaptive.
+            Where `adapted` is overridden, ``* adaptive=true`` is among them.
+        adapted_cost: passes of the target that one there and back through `adapted` costs, as many images.
     """
 
     adaptive: ClassVar[str] = ""
     adaptive_attack: ClassVar[str | None] = None
+    adapted_cost: ClassVar[float] = 1.0
     changes_answers: ClassVar[bool] = False  # whether `shield` returns one
 
     # whether each image is in a batch by itself, with the same chance, so that a batch may have any size
@@ -83,6 +86,20 @@ class Defense(Method):
         the weights, and so the answers as they were.
         """
         return None
+
+    @property
+    def adapts(self) -> bool:
+        """Return whether the defense has an `adapted` form."""
+        return type(self).adapted is not Defense.adapted
+
+    def adapted(self, classifier: Classifier, stored: Mapping[str, Tensor]) -> Classifier:
+        """Return what a white-box attacker who knows of the defense attacks in place of `classifier`.
+
+        A changed copy, of which the attack takes all that it asks: gradients, scores that select, what it
+        learns first; by default `classifier` itself. Its success is judged without it.
+        stored: what `finish` returned; raise `ConfigError` where that lacks what the form is made of.
+        """
+        return classifier
 
     def is_active(self, trace: Trace) -> bool:
         """Return whether the defense changes the weights of a target whose training leaves `trace`.

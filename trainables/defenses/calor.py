@@ -1,5 +1,6 @@
 """CALoR: a low-rank head, and a fine-tuning that pulls confidence on private images away from 1."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -9,7 +10,7 @@ from torch.nn import functional
 
 from trainables.architectures.base import Classifier, Trace
 from trainables.defenses.base import Defense, linear_head
-from trainables.defenses.low_rank_head import Activation, LowRankHead
+from trainables.defenses.low_rank_head import Activation, LowRankHead, straight_through
 from trainables.defenses.rule import Batch, LossRule, Rule, Training
 from trainables.runtime.checks import above, at_least
 
@@ -45,8 +46,11 @@ class CALoR(Defense):
     kind: ClassVar[str] = "calor"
     summary: ClassVar[str] = "a low-rank last layer, then a fine-tuning of confidence"
     source: ClassVar[str] = "Yu et al., arXiv 2410.05814 (CALoR, later LoFt)"
-    adaptive: ClassVar[str] = "descends on logits or margins, whatever confidence the training pulled to"
-    adaptive_attack: ClassVar[str | None] = "map, lomma_gmi, lomma_kedmi, plg"
+    adaptive: ClassVar[str] = (
+        "descends on logits or margins, whatever confidence the training pulled to, or leaves the tanh out "
+        "of the gradient"
+    )
+    adaptive_attack: ClassVar[str | None] = "* adaptive=true, map, lomma_gmi, lomma_kedmi, plg"
 
     rank: int = 40
     activation: Activation = "tanh"
@@ -72,6 +76,10 @@ class CALoR(Defense):
         head = LowRankHead(linear.in_features, linear.out_features, self.rank, self.activation)
         classifier.head = head
         return classifier
+
+    def adapted(self, classifier: Classifier, stored: Mapping[str, Tensor]) -> Classifier:
+        """Return a copy whose gradients leave the activation of the head out; its logits are the same."""
+        return straight_through(classifier)
 
     def loss(self, logits: Tensor, labels: Tensor, images: Tensor, trace: Trace) -> Tensor:
         """Return the loss of the second phase."""

@@ -1,5 +1,6 @@
 """LoFt: the last layer becomes a low-rank one with a tanh inside."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -8,7 +9,7 @@ from torch.nn import functional
 
 from trainables.architectures.base import Classifier, Trace
 from trainables.defenses.base import Defense, linear_head
-from trainables.defenses.low_rank_head import Activation, LowRankHead
+from trainables.defenses.low_rank_head import Activation, LowRankHead, straight_through
 from trainables.runtime.checks import at_least
 
 
@@ -27,7 +28,7 @@ class LoFt(Defense):
     adaptive: ClassVar[str] = (
         "leaves the tanh out of the gradient, or descends through classifiers of its own"
     )
-    adaptive_attack: ClassVar[str | None] = "lomma_gmi, lomma_kedmi"
+    adaptive_attack: ClassVar[str | None] = "* adaptive=true, lomma_gmi, lomma_kedmi"
 
     rank: int = 50
     activation: Activation = "tanh"
@@ -41,6 +42,10 @@ class LoFt(Defense):
         head = LowRankHead(linear.in_features, linear.out_features, self.rank, self.activation)
         classifier.head = head
         return classifier
+
+    def adapted(self, classifier: Classifier, stored: Mapping[str, Tensor]) -> Classifier:
+        """Return a copy whose gradients leave the activation of the head out; its logits are the same."""
+        return straight_through(classifier)
 
     def loss(self, logits: Tensor, labels: Tensor, images: Tensor, trace: Trace) -> Tensor:
         """Return the mean cross-entropy."""

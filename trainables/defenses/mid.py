@@ -1,5 +1,7 @@
 """MID: a noisy bottleneck before the last layer limits what the logits say about the input."""
 
+import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,8 +18,8 @@ class BottleneckHead(Head):
     """feature (N, F) -> logits (N, K) through z = mu + sigma · noise of `bottleneck` numbers.
 
     sigma = softplus(raw - 5) starts near 0.007. Noise is drawn in every forward, also in eval mode: the
-    attacker meets it too; `head_noise` fixes it. A given trace receives mu
-    and sigma.
+    attacker meets it too; `head_noise` fixes it. With a `noise_size` of 0 there is none, and z = mu. A given
+    trace receives mu and sigma.
     """
 
     reports_trace: ClassVar[bool] = True
@@ -34,7 +36,7 @@ class BottleneckHead(Head):
         sigma = functional.softplus(raw - 5)
         if trace is not None:
             trace["mu"], trace["sigma"] = mu, sigma
-        logits: Tensor = self.classify(mu + sigma * draw_noise(self, mu))
+        logits: Tensor = self.classify(mu + sigma * draw_noise(self, mu) if self.noise_size else mu)
         return logits
 
 
@@ -55,6 +57,7 @@ class MID(Defense):
     summary: ClassVar[str] = "variational information bottleneck before the last layer"
     source: ClassVar[str] = "Wang et al., AAAI 2021 (MID)"
     adaptive: ClassVar[str] = "averages gradients over many draws of the noise, or sets it to zero"
+    adaptive_attack: ClassVar[str | None] = "* adaptive=true"
 
     beta: float = 0.01
     bottleneck: int = 1024
@@ -75,6 +78,13 @@ class MID(Defense):
                 *(layer for layer in classifier.neck if not isinstance(layer, nn.BatchNorm1d))
             )
         return classifier
+
+    def adapted(self, classifier: Classifier, stored: Mapping[str, Tensor]) -> Classifier:
+        """Return a copy without noise: its logits are the mean over all draws, for they are linear in z."""
+        copied = copy.deepcopy(classifier)
+        assert isinstance(copied.head, BottleneckHead)
+        copied.head.noise_size = 0
+        return copied
 
     def loss(self, logits: Tensor, labels: Tensor, images: Tensor, trace: Trace) -> Tensor:
         """Return the cross-entropy plus beta times the divergence of the bottleneck."""

@@ -1,5 +1,6 @@
 """MIDRE: every training image loses a random square, so that no image is ever seen as it is."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -7,15 +8,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainables.architectures.base import Trace
+from trainables.architectures.base import Classifier, Trace
+from trainables.architectures.head_noise import draw_noise
 from trainables.defenses.base import Defense
 from trainables.defenses.rule import Batch, LossRule, Rule, Training
+from trainables.defenses.seen_through import SeenThrough
+from trainables.nn.augmentation import uniform
 from trainables.runtime.checks import at_least
 from trainables.runtime.seeds import stream
 from trainables.runtime.upload import upload
 
 # The published fill is ImageNet's mean, put in after pixels were scaled to [-1, 1]: in [0, 1] it is this.
 FILL = (0.7425, 0.728, 0.703)
+COPIES = 8  # of an image, that one who knows of the defense averages over
 
 
 def draw_squares(count: int, size: int, low: float, high: float, generator: torch.Generator) -> Tensor:
@@ -23,10 +28,16 @@ def draw_squares(count: int, size: int, low: float, high: float, generator: torc
 
     The area is uniform in `low` to `high` of the image, the side rounded; every place inside is as likely.
     """
-    area, down, across = torch.rand(3, count, generator=generator, dtype=torch.float64)
+    return squares(torch.rand(3, count, generator=generator, dtype=torch.float64), size, low, high)
+
+
+def squares(shares: Tensor, size: int, low: float, high: float) -> Tensor:
+    """Return the squares of `draw_squares` for uniform numbers (3, count): of the area, down and across."""
+    area, down, across = shares
     side = (size * (low + (high - low) * area).sqrt()).round()
     places = size - side + 1
-    return torch.stack(((down * places).floor(), (across * places).floor(), side), 1).long()
+    top, left = ((share * places).floor().minimum(places - 1) for share in (down, across))
+    return torch.stack((top, left, side), 1).long()
 
 
 def erase(images: Tensor, squares: Tensor) -> Tensor:
@@ -37,6 +48,30 @@ def erase(images: Tensor, squares: Tensor) -> Tensor:
     columns = (place >= left) & (place < left + side)
     fill = upload(torch.tensor(FILL, dtype=images.dtype).view(1, 3, 1, 1), images.device)
     return torch.where(rows[:, None, :, None] & columns[:, None, None, :], fill, images)
+
+
+class ErasedCopies(SeenThrough):
+    """A classifier that gives the mean feature of `COPIES` of an image, each without a square of its own.
+
+    low, high: of the squares' areas, see `draw_squares`. They are drawn anew for every image that it is
+    asked about, of standard normal numbers that `head_noise` lends.
+    """
+
+    def __init__(self, classifier: Classifier, low: float, high: float) -> None:
+        super().__init__(classifier)
+        self._area = low, high
+
+    @property
+    def noise_size(self) -> int:
+        """Return the numbers of all squares."""
+        return 3 * COPIES
+
+    def seen(self, x: Tensor) -> Tensor:
+        """Return the mean features (N, F)."""
+        drawn = draw_noise(self.head, x.new_empty(len(x), self.noise_size))
+        shares = uniform(drawn.double()).reshape(-1, 3).T
+        erased = erase(x.repeat_interleave(COPIES, 0), squares(shares, x.shape[-1], *self._area))
+        return self.plain(erased).reshape(len(x), COPIES, -1).mean(1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +89,8 @@ class MIDRE(Defense):
     summary: ClassVar[str] = "a random square is missing from every training image"
     source: ClassVar[str] = "Tran et al., TMLR 2025 (MIDRE)"
     adaptive: ClassVar[str] = "erases squares of the reconstruction as the training did, and averages"
+    adaptive_attack: ClassVar[str | None] = "* adaptive=true"
+    adapted_cost: ClassVar[float] = COPIES
 
     area: float = 0.4
     smallest: float = 0.1
@@ -64,6 +101,10 @@ class MIDRE(Defense):
             raise ValueError(
                 f"area must lie between smallest ({self.smallest}) and 1, above 0; got {self.area}"
             )
+
+    def adapted(self, classifier: Classifier, stored: Mapping[str, Tensor]) -> Classifier:
+        """Return a copy that shows itself each image several times, erased as in training."""
+        return ErasedCopies(classifier, self.smallest, self.area)
 
     def loss(self, logits: Tensor, labels: Tensor, images: Tensor, trace: Trace) -> Tensor:
         """Return the mean cross-entropy."""

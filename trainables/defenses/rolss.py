@@ -17,3 +17,4 @@ class RoLSS(SkipRemoval):
     summary: ClassVar[str] = "no skip connections in the last group of blocks"
     source: ClassVar[str] = "Koh et al., ECCV 2024 (RoLSS)"
     adaptive: ClassVar[str] = "puts the skip connections back in the backward pass alone"
+    adaptive_attack: ClassVar[str | None] = "* adaptive=true"

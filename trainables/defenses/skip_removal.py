@@ -1,6 +1,7 @@
 """Base of the defenses that take away skip connections (Koh et al., ECCV 2024)."""
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainables.architectures.base import Architecture, Classifier, Trace
-from trainables.architectures.skips import scale_skips
+from trainables.architectures.skips import restore_gradients, scale_skips
 from trainables.defenses.base import Defense
 from trainables.errors import ConfigError
 
@@ -70,6 +71,12 @@ class SkipRemoval(Defense):
         """Return the classifier with its skips scaled."""
         set_factors(classifier, self.factors(classifier))
         return classifier
+
+    def adapted(self, classifier: Classifier, stored: Mapping[str, Tensor]) -> Classifier:
+        """Return a copy with the gradients of all skips as they were before scaling; its logits stay."""
+        copied = copy.deepcopy(classifier)
+        restore_gradients(copied.stages)
+        return copied
 
     def loss(self, logits: Tensor, labels: Tensor, images: Tensor, trace: Trace) -> Tensor:
         """Return the mean cross-entropy."""

@@ -18,6 +18,7 @@ class SSF(SkipRemoval):
     summary: ClassVar[str] = "scaled skip connections in the last group of blocks"
     source: ClassVar[str] = "Koh et al., ECCV 2024 (SSF)"
     adaptive: ClassVar[str] = "puts the skip connections back in the backward pass alone"
+    adaptive_attack: ClassVar[str | None] = "* adaptive=true"
 
     factor: float = 0.6
 

@@ -14,7 +14,9 @@ from trainables.architectures.base import Classifier, Trace
 from trainables.datasets.base import Images, as_float
 from trainables.defenses.base import Defense, linear_head
 from trainables.defenses.rule import Batch, Rule, Training
+from trainables.defenses.seen_through import SeenThrough
 from trainables.defenses.smoothed_labels import smoothed
+from trainables.errors import ConfigError
 from trainables.nn.augmentation import CHANCE_DRAWS, random_chances
 from trainables.runtime.checks import above, at_least, fraction
 from trainables.runtime.seeds import stream
@@ -30,8 +32,28 @@ def blend(images: Tensor, triggers: Tensor, alpha: float) -> Tensor:
 
 
 def subtract(images: Tensor, triggers: Tensor, alpha: float) -> Tensor:
-    """Return the images whose `blend` is `images`, clipped to [0, 1]: the way back."""
-    return ((images - alpha * triggers) / (1 - alpha)).clamp(0, 1)
+    """Return what `blend` makes `images` of: the way back, in [-alpha, 1] / (1 - alpha)."""
+    return (images - alpha * triggers) / (1 - alpha)
+
+
+class WithoutTriggers(SeenThrough):
+    """A classifier that names an image, takes the trigger of that label out of it, and then answers.
+
+    triggers: (K, 3, S, S) in [0, 1].  alpha: share of a trigger in a blend.
+    """
+
+    triggers: Tensor
+
+    def __init__(self, classifier: Classifier, triggers: Tensor, alpha: float) -> None:
+        super().__init__(classifier)
+        self.register_buffer("triggers", triggers.to(classifier.mean.device))
+        self._alpha = alpha
+
+    def seen(self, x: Tensor) -> Tensor:
+        """Return the features (N, F) of the images without these triggers."""
+        with torch.no_grad():
+            named = self.head(self.plain(x)).argmax(1)
+        return self.plain(subtract(x, self.triggers[named], self._alpha))
 
 
 def shuffled_labels(classes: int, generator: torch.Generator) -> Iterator[int]:
@@ -150,7 +172,9 @@ class TrapMID(Defense):
     kind: ClassVar[str] = "trap_mid"
     summary: ClassVar[str] = "a trapdoor trigger for each identity, which attacks find first"
     source: ClassVar[str] = "Liu & Chen, NeurIPS 2024 (Trap-MID)"
-    adaptive: ClassVar[str] = "knows the triggers and subtracts them from what it shows the target"
+    adaptive: ClassVar[str] = "knows the triggers and subtracts that of the label that an image is taken for"
+    adaptive_attack: ClassVar[str | None] = "* adaptive=true"
+    adapted_cost: ClassVar[float] = 4 / 3  # one pass more without gradients
 
     alpha: float = 0.02
     beta: float = 0.2
@@ -184,6 +208,15 @@ class TrapMID(Defense):
     def loss(self, logits: Tensor, labels: Tensor, images: Tensor, trace: Trace) -> Tensor:
         """Return the term of clean images; the rule adds that of the trapdoors."""
         return self.smoothed(logits, labels)
+
+    def adapted(self, classifier: Classifier, stored: Mapping[str, Tensor]) -> Classifier:
+        """Return a copy that subtracts triggers before it answers; see `WithoutTriggers`."""
+        if "triggers" not in stored:
+            raise ConfigError(
+                "an adaptive attack on 'trap_mid' expects a target with its triggers; got weights alone "
+                "(target); leave out adaptive, or attack a target that was trained here"
+            )
+        return WithoutTriggers(classifier, stored["triggers"], self.alpha)
 
     @torch.no_grad()
     def figures(

@@ -27,6 +27,7 @@ class TTS(SkipRemoval):
     summary: ClassVar[str] = "training with skip connections, then without those of the last group"
     source: ClassVar[str] = "Koh et al., ECCV 2024 (TTS)"
     adaptive: ClassVar[str] = "puts the skip connections back in the backward pass alone"
+    adaptive_attack: ClassVar[str | None] = "* adaptive=true"
 
     second_epochs: int = 10
 

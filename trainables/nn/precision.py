@@ -48,7 +48,7 @@ def number_format_on(asked: AskedFormat, device: str) -> NumberFormat:
     if device.startswith("cuda"):
         quick = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        abilities = getattr(torch.cpu, "get_capabilities", dict)()
+        abilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
         quick = device == "cpu" and any(abilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
     return "bfloat16" if quick else "float32"
 

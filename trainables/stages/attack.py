@@ -53,7 +53,7 @@ def make_attack(
         return {
             "version": VERSIONS["attack"],
             "attack": with_content(plan.attack),
-            **plan.unusual,
+            **plan.against(config.defense).unusual,
             "prior": prior.key,
             "target": trained.key,
             "identities": config.identities if config.attacked is None else list(config.attacked),

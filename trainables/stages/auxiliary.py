@@ -12,7 +12,7 @@ from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
 from trainables.stages.base import VERSIONS, on_machine
 from trainables.stages.data import load_data
-from trainables.stages.target import averaging, load_target, seen_by
+from trainables.stages.target import load_target, seen_by
 from trainables.storage.content import with_content
 from trainables.storage.store import Stage, Store
 
@@ -46,6 +46,6 @@ def make_auxiliary(
         "target": trained.key,
         "public": data.public_key,
         "seed": config.seed,
-        **averaging(plan),
+        **plan.against(config.defense).asking,
     }
     return store.get("auxiliary", parts, on_machine(device, make))

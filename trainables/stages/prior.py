@@ -15,7 +15,7 @@ from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
 from trainables.stages.base import _common, _load, on_machine
 from trainables.stages.data import load_data
-from trainables.stages.target import averaging, load_target, seen_by
+from trainables.stages.target import load_target, seen_by
 from trainables.storage.content import with_content
 from trainables.storage.store import Stage, Store
 
@@ -70,7 +70,7 @@ def _answers(config: TrialConfig, plan: AttackPlan | None) -> dict[str, Any]:
     """Return how the answers that `plan` sees differ from those of the weights; {} for most plans."""
     if plan is None or plan.attack.threat_model == "white-box":
         return {}
-    return {**({"shielded": True} if config.defense.changes_answers else {}), **averaging(plan)}
+    return {**({"shielded": True} if config.defense.changes_answers else {}), **plan.asking}
 
 
 def prior_queries(config: TrialConfig, prior: Prior, made: Stage) -> int | None:

@@ -136,20 +136,17 @@ def seen_by(
 ) -> Any:
     """Return what the attack of `plan` sees of `target`, whose stage is in `folder`; see `observe`.
 
+    An adaptive attack sees the defense's adapted form of it.
     threat_model: what a prior or another helper of the attack sees, if that is less.
     """
+    stored = load_defense(folder)
     return observe(
-        target,
+        config.defense.adapted(target, stored) if plan.adaptive else target,
         threat_model or plan.attack.threat_model,
         device,
-        shield=config.defense.shield(load_defense(folder)),
+        shield=config.defense.shield(stored),
         averaged=plan.answers_averaged,
     )
-
-
-def averaging(plan: AttackPlan) -> dict[str, int]:
-    """Return what the key of a stage that asks the target under `plan` says of averaging: mostly nothing."""
-    return {} if plan.answers_averaged == 1 else {"answers_averaged": plan.answers_averaged}
 
 
 def measured(

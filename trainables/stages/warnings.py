@@ -69,9 +69,9 @@ def judges_warnings(
 
 
 def config_warnings(config: TrialConfig) -> list[str]:
-    """Return what the configuration alone shows: random frozen stages, a defense without effect, images of a
-    size that the backbone does not know, weights from outside whose training may have shown the private
-    people, a judge that saw what the backbone saw."""
+    """Return what the configuration alone shows: random frozen stages, a defense without effect or without
+    anything to adapt to, images of a size that the backbone does not know, weights from outside whose
+    training may have shown the private people, a judge that saw what the backbone saw."""
     texts, target = [], config.target
     point, trained, kind = target.freeze_point, target.trained, config.defense.kind
     if target.frozen != "none" and isinstance(config.pretraining, Scratch):
@@ -93,6 +93,13 @@ def config_warnings(config: TrialConfig) -> list[str]:
             "or labels to measure the defense"
             for name, plan in config.attack_plans.items()
             if plan.attack.threat_model == "white-box"
+        ]
+    if not config.defense.adapts:
+        texts += [
+            f"attack '{name}' is adaptive and finds nothing to adapt to in defense '{config.defense.kind}': "
+            "its figures are those without adaptive: true"
+            for name, plan in config.attack_plans.items()
+            if plan.adaptive
         ]
     texts += size_warnings(config)
     overlap = config.pretraining.overlap_stated

@@ -112,7 +112,9 @@ def test_a_defense_is_shown_with_the_attacker_who_knows_it():
     bido, mid = (CliRunner().invoke(main, ["list", "defenses", name]).stdout for name in ("bido", "mid"))
     assert "adaptive attacker: trains classifiers of its own" in bido
     assert "adaptive attack: lomma_gmi, lomma_kedmi" in bido
-    assert "adaptive attack: no attack here does so" in mid
+    assert "adaptive attack: any attack with adaptive: true" in mid
+    frozen = CliRunner().invoke(main, ["list", "defenses", "none"]).stdout
+    assert "adaptive attack: no attack here does so" in frozen
 
 
 def test_the_command_takes_every_kind():

@@ -127,6 +127,7 @@ def test_defended_trials_without_an_attacker_who_knows_the_defense_are_called_no
         shown = Page(page([study | {"definition": definition}], tmp_path))
         assert f"Non-adaptive: nobody who knows of its defense attacked {numbers}" in shown.text
         assert "Non-adaptive: one who knows of 'mid' averages gradients" in shown.text
+        assert "zero (any attack with adaptive: true)" in shown.text
         assert ("one who knows of 'bido'" in shown.text) == (attack["kind"] == "gmi")
     assert "on-adaptive" not in Page(page([study], tmp_path)).text  # nobody knows what attacked it
 

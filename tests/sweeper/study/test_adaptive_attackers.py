@@ -28,6 +28,10 @@ def test_the_text_of_the_files_says_what_the_classes_say(kind):
         ("gmi align=paa", [{"kind": "gmi", "align": "paa"}], True),
         ("gmi align=paa", [{"kind": "kedmi", "align": "paa"}], False),
         ("* align=paa", [{"kind": "kedmi", "align": "paa"}], True),
+        ("* knowing=true", [{"kind": "kedmi", "knowing": True}], True),
+        ("* knowing=true", [{"kind": "kedmi", "knowing": False}], False),
+        ("* knowing=true, gmi", [{"kind": "gmi"}], True),
+        ("* knowing=true", [{"kind": "gmi"}], False),
         ("* copies>1", [{"kind": "kedmi", "copies": 1}], False),
         ("* copies>1", [{"kind": "kedmi", "copies": 2}], True),
         ("* copies>1", [{"kind": "kedmi"}], False),
@@ -50,6 +54,18 @@ def test_a_sentence_says_what_is_missing():
     assert frozen.startswith("non-adaptive: one who knows of freezing ") and frozen.endswith("does so)")
     assert non_adaptive("unheard_of", "none", [gmi]).startswith("non-adaptive: nobody says")
     assert AdaptiveAttacker(attack="* copies>1").runs_here == "any attack with copies>1"
+    assert AdaptiveAttacker(attack="* knowing=true, gmi").runs_here == "any attack with knowing: true, gmi"
+
+
+@pytest.mark.parametrize("kind", ["mid", "midre", "loft", "calor", "rolss", "ssf", "tts", "trap_mid"])
+def test_the_knob_makes_any_attack_one_who_knows_these_defenses(kind):
+    knowing = {"kind": "gmi", "adaptive": True}
+    assert non_adaptive(kind, "none", [{"kind": "gmi"}]).startswith(
+        f"non-adaptive: one who knows of '{kind}'"
+    )
+    assert "(any attack with adaptive: true" in non_adaptive(kind, "none", [{"kind": "gmi"}])
+    assert non_adaptive(kind, "none", [{"kind": "gmi"}, knowing]) == ""
+    assert non_adaptive("bido", "none", [knowing]).startswith("non-adaptive: one who knows of 'bido'")
 
 
 def test_a_trial_has_one_attack_or_several():

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from trainables.architectures import ARCHITECTURES
-from trainables.architectures.skips import ScaledShortcut, scale_skips
+from trainables.architectures.skips import ScaledShortcut, restore_gradients, scale_skips
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "10c_rolss_stage_a.npz"
 
@@ -83,18 +83,22 @@ def plain_block(kind: str) -> tuple[nn.Module, torch.Tensor]:
 BLOCKS = ("inverted", "encoder", "attention", "dense")
 
 
-def expected(kind: str, block: nn.Module, x: torch.Tensor, factor: float) -> torch.Tensor:
-    """Return what the block gives with its skip scaled, from its layers."""
+def expected(kind: str, block: nn.Module, x: torch.Tensor, factor: float, more: float = 0) -> torch.Tensor:
+    """Return what the block gives with its skip scaled, from its layers; more: that its gradient has."""
+
+    def skip(x: torch.Tensor) -> torch.Tensor:
+        return factor * x.detach() + (factor + more) * (x - x.detach())
+
     if kind == "inverted":
-        return factor * x + block.conv(x)
+        return skip(x) + block.conv(x)
     if kind == "encoder":
         normal = block.ln_1(x)
         x = x + block.self_attention(normal, normal, normal)[0]
-        return factor * x + block.mlp(block.ln_2(x))
+        return skip(x) + block.mlp(block.ln_2(x))
     if kind == "attention":
         x = block.partition_swap(block.partition_op(x, 2))
-        x = factor * x + block.attn_layer(x)
-        x = factor * x + block.mlp_layer(x)
+        x = skip(x) + block.attn_layer(x)
+        x = skip(x) + block.mlp_layer(x)
         return block.departition_op(block.departition_swap(x), 2, 2, 2)
     raise AssertionError(kind)
 
@@ -116,6 +120,71 @@ def test_a_block_follows_its_formula(kind, factor):
     block, x = plain_block(kind)
     scale_skips(block, factor)
     assert torch.allclose(block(x), expected(kind, block, x, factor), atol=1e-6)
+
+
+def slope(y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """Return the gradient in x of a sum of y with unequal weights."""
+    weights = torch.linspace(-1, 2, y.numel()).reshape(y.shape)
+    return torch.autograd.grad((y * weights).sum(), x)[0]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in BLOCKS if kind != "dense"])
+@pytest.mark.parametrize("factor", [0.0, 0.3])
+def test_a_restored_skip_has_the_whole_gradient_and_the_same_output(kind, factor):
+    block, x = plain_block(kind)
+    scale_skips(block, factor)
+    before, x = block(x), x.requires_grad_()
+    plain = slope(block(x), x)
+    restore_gradients(block)
+    assert torch.equal(block(x), before)
+    truth = slope(expected(kind, block, x, factor, more=1 - factor), x)
+    assert torch.allclose(slope(block(x), x), truth, atol=1e-5)
+    assert not torch.allclose(plain, truth, atol=1e-2)
+    if kind != "attention":  # whose second layer lies at another point
+        assert torch.allclose(slope(expected(kind, block, x, 1.0), x), truth, atol=1e-5)
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.5])
+def test_a_restored_residual_block_has_the_whole_gradient_and_the_same_output(factor):
+    from torchvision.models.resnet import BasicBlock
+
+    torch.manual_seed(0)
+    block = BasicBlock(4, 4).eval()
+    x = torch.randn(2, 4, 6, 6, requires_grad=True)
+    scale_skips(block, factor)
+    before, plain = block(x), slope(block(x), x)
+    restore_gradients(block)
+    assert torch.equal(block(x), before)
+    inside = block.bn2(block.conv2(block.bn1(block.conv1(x)).relu()))
+    passed = (inside + factor * x).detach() > 0
+    truth = slope((inside + x) * passed, x)
+    assert torch.allclose(slope(block(x), x), truth, atol=1e-5)
+    assert not torch.allclose(plain, truth, atol=1e-2)
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.25, 0.5])
+def test_a_restored_dense_block_sends_gradients_to_the_maps_that_it_dropped(factor):
+    block, x = plain_block("dense")
+    for layer in block.values():
+        layer.norm1.running_var.fill_(1 - layer.norm1.eps)
+        nn.init.uniform_(layer.norm1.bias, 0.5, 1.0)  # so that what is missing passes the ReLU
+    scale_skips(block, factor)
+    before, x = block(x), x.requires_grad_()
+    plain = slope(block(x)[:, -6:], x)
+    restore_gradients(block)
+    assert torch.equal(block(x), before)
+    maps, alive, missing = x, torch.ones(8, dtype=torch.bool), []
+    for layer in block.values():
+        missing.append(~alive)
+        new = layer([torch.where(alive[:, None, None], maps, maps - maps.detach())])
+        alive = alive & (alive.cumsum(0) <= round(factor * int(alive.sum())))
+        maps, alive = torch.cat((maps, new), 1), torch.cat((alive, torch.ones(6, dtype=torch.bool)))
+    truth = slope(maps[:, -6:], x)
+    assert torch.allclose(slope(block(x)[:, -6:], x), truth, atol=1e-5)
+    assert not torch.allclose(plain, truth, atol=1e-3)
+    for layer, gone in zip(block.values(), missing, strict=True):  # as after training on zeros
+        layer.norm1.running_var[gone] = 0
+    assert torch.allclose(slope(block(x)[:, -6:], x), truth, atol=1e-4)
 
 
 @pytest.mark.parametrize("factor", [0.0, 0.25, 0.5, 0.9])

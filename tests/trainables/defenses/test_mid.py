@@ -80,6 +80,21 @@ def test_lent_noise_makes_rows_independent_of_the_batch():
         assert torch.allclose(alone[0], together[row], atol=1e-5)
 
 
+def test_one_who_knows_of_the_noise_has_the_mean_over_all_draws():
+    defense = MID(bottleneck=8)
+    classifier = defense.prepare(build_classifier("small_cnn", 4, 32, "none", 0)).eval()
+    with torch.no_grad():
+        classifier.head.encode.bias[8:] += 5  # a standard deviation near 0.7
+    adapted = defense.adapted(classifier, {})
+    assert (noise_size(adapted), noise_size(classifier)) == (0, 8)
+    images, noise = torch.rand(3, 3, 32, 32), torch.randn(5000, 8)
+    for row in range(3):
+        with head_noise(classifier, torch.cat((noise, -noise))), torch.no_grad():
+            drawn = classifier.head(classifier.features(images[row : row + 1]).expand(10_000, -1))
+        assert drawn.std(0).min() > 0.05
+        assert torch.allclose(adapted(images)[row], drawn.mean(0), atol=1e-4)
+
+
 def test_prepare_replaces_head_and_drops_the_batch_norm_of_vgg():
     with torch.device("meta"):
         from trainables.architectures.vgg16_bn import build

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch.nn import functional
 
+from trainables.architectures.head_noise import head_noise, noise_size
 from trainables.datasets.base import Images
-from trainables.defenses.midre import FILL, MIDRE, draw_squares, erase
+from trainables.defenses.midre import COPIES, FILL, MIDRE, draw_squares, erase
 from trainables.defenses.rule import Batch, Training
 from trainables.training.classifier import build_classifier
 from trainables.training.freeze import freeze
@@ -84,6 +85,26 @@ def test_every_step_erases_anew_before_the_first_stage_frozen_or_not(point):
     assert all(loss.abs() < 1e-6 for loss in losses)
     again, _, _ = steps(point)
     assert all(torch.equal(a, b) for a, b in zip(seen, again, strict=True))
+
+
+def test_one_who_knows_of_the_squares_averages_over_copies_without_some():
+    defense = MIDRE(area=0.7, smallest=0.3)
+    classifier = build_classifier("small_cnn", 4, 32, "none", seed=0).eval()
+    adapted = defense.adapted(classifier, {})
+    seen, first = [], next(iter(adapted.stages.values()))
+    first.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach()))
+    images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    drawn = torch.randn(3, noise_size(adapted), generator=torch.Generator().manual_seed(1))
+    with head_noise(adapted, drawn):
+        logits = adapted(images)
+    copies = seen[0].reshape(3, COPIES, 3, 32, 32)
+    gone = (copies == torch.tensor(FILL).view(3, 1, 1)).all(2)
+    assert ((copies == images[:, None]).all(2) | gone).all()
+    shares = gone.flatten(2).double().mean(2)
+    assert shares.min() > 0.25 and shares.max() < 0.75 and len(set(shares.flatten().tolist())) > COPIES
+    expected = torch.stack([classifier(copies[:, number]) for number in range(COPIES)]).mean(0)
+    assert torch.allclose(logits, expected, atol=1e-5)
+    assert not torch.allclose(logits, classifier(images), atol=1e-4)
 
 
 @pytest.mark.parametrize(

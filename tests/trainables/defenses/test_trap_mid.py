@@ -117,10 +117,25 @@ def test_smoothing_is_of_any_sign_and_0_is_cross_entropy():
         assert TrapMID(label_smoothing=share).smoothed(logits, labels).item() == pytest.approx(truth.item())
 
 
-def test_subtracting_undoes_a_blend_wherever_it_stays_a_picture():
+def test_subtracting_undoes_a_blend():
     images, triggers = torch.rand(4, 3, 8, 8), torch.rand(4, 3, 8, 8)
     assert torch.allclose(subtract(blend(images, triggers, 0.3), triggers, 0.3), images, atol=1e-6)
-    assert subtract(torch.zeros(1, 3, 2, 2), torch.ones(1, 3, 2, 2), 0.3).min() == 0
+
+
+def test_one_who_knows_the_triggers_takes_that_of_the_answer_out_and_asks_again():
+    classifier = build_classifier("small_cnn", 4, 32, "none", 0).eval()
+    images, triggers = torch.rand(12, 3, 32, 32), torch.rand(4, 3, 32, 32)
+    with torch.no_grad():  # so that all labels are named
+        logits = classifier(images)
+        classifier.head.bias.sub_(logits.mean(0))
+        classifier.head.weight.div_(logits.std(0)[:, None])
+        classifier.head.bias.div_(logits.std(0))
+    named = classifier(images).argmax(1)
+    assert len(set(named.tolist())) > 1
+    below = [(x - 0.4 * triggers[label]) / 0.6 for x, label in zip(images, named, strict=True)]
+    adapted = TrapMID(alpha=0.4).adapted(classifier, {"triggers": triggers})
+    assert torch.allclose(adapted(images), classifier(torch.stack(below)), atol=1e-4)
+    assert not torch.allclose(adapted(images), classifier(images), atol=0.1)
 
 
 def test_trapdoors_are_asked_of_all_classes_equally():

@@ -1,15 +1,68 @@
 """AlignMI: the image-space gradient as a mean over noisy or moved copies, pulled back once. No attack."""
 
 import math
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from trainables.attacks.base import Attack
 from trainables.attacks.optim.descent import Guide
+from trainables.method import later_knob
 from trainables.nn.augmentation import AFFINE_DRAWS, random_affine
+from trainables.runtime.checks import above, at_least
 
 Alignment = Literal["none", "paa", "taa"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignedAttack(Attack):
+    """Knobs of AlignMI, of every attack that takes gradients of images.
+
+    The copies are made of what the target would see before any views of the attack's own, and each has those
+    views. Passes without gradients, as those that select, see no copies.
+
+    align: AlignMI's averaged gradient, "paa" over noisy copies of each image or "taa" over moved ones, see
+        `alignment.aligned`.  align_copies: published 50 (paa) and 30 (taa).  align_noise: of paa; published
+        0.003 at 64 pixels, 0.06 at 224.  align_area, align_degrees: of taa, the least crop and the greatest
+        turn; published 0.9 and 3 with GMI, 0.8 and 5 with KEDMI and PPA.
+    """
+
+    align: Literal["none", "paa", "taa"] = later_knob("none")
+    align_copies: int = later_knob(30)
+    align_noise: float = later_knob(0.003)
+    align_area: float = later_knob(0.9)
+    align_degrees: float = later_knob(3.0)
+
+    def check_alignment(self) -> None:
+        """Raise ValueError for a knob out of range."""
+        at_least(self, 0, "align_degrees")
+        at_least(self, 1, "align_copies")
+        above(self, 0, "align_noise", "align_area")
+        if self.align_area > 1:
+            raise ValueError(f"align_area must be at most 1, the whole picture; got {self.align_area}")
+
+    @property
+    def copies_seen(self) -> int:
+        """Return how many copies of an image the target sees in a step."""
+        return 1 if self.align == "none" else self.align_copies
+
+    @property
+    def align_draws(self) -> int:
+        """Return how many standard normal numbers the copies of an image take in a step."""
+        return {"none": 0, "paa": 1, "taa": self.align_copies * AFFINE_DRAWS}[self.align]
+
+    def aligned(self, guide: Guide) -> Guide:
+        """Return `guide` as the knobs say; its noise then begins with `align_draws` numbers."""
+        return aligned(
+            guide,
+            self.align,
+            copies=self.align_copies,
+            noise=self.align_noise,
+            area=self.align_area,
+            degrees=self.align_degrees,
+        )[0]
 
 
 def aligned(

@@ -7,7 +7,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from trainables.attacks.base import Attack, Reconstructions, chunk_size, to_pixels
+from trainables.attacks.base import Reconstructions, chunk_size, to_pixels
+from trainables.attacks.optim.alignment import AlignedAttack
 from trainables.attacks.optim.descent import Guide, Journal, adam_descend
 from trainables.attacks.optim.rows import Rows
 from trainables.errors import ConfigError
@@ -22,7 +23,7 @@ VIEWS = 2  # of every image, for every classifier
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConditionalSearch(Attack):
+class ConditionalSearch(AlignedAttack):
     """Knobs of the search: Adam on the latents z of G(z, identity), from several starts.
 
     The loss of an image is the sum over `VIEWS` random views, averaged over the classifiers that guide it.
@@ -42,6 +43,7 @@ class ConditionalSearch(Attack):
     def __post_init__(self) -> None:
         at_least(self, 1, "iterations", "restarts", "group")
         above(self, 0, "learning_rate")
+        self.check_alignment()
 
     def check_prior(self, prior: PriorNetworks) -> None:
         """Raise `ConfigError` unless the prior makes images of an identity."""
@@ -69,7 +71,7 @@ class ConditionalSearch(Attack):
 
         def search(first: int, stop: int, journal: Journal) -> tuple[Tensor, Tensor, Tensor]:
             views = rows.noise("views", first, stop, numbers)
-            heads = rows.noise("head", first, stop, VIEWS * sum(noise_sizes))
+            heads = rows.noise("head", first, stop, self.align_draws + VIEWS * sum(noise_sizes))
             start, labels = rows.starts(first, stop, width), rows.own(first, stop)
             latents, losses = self.ascend(guides, noise_sizes, prior, start, labels, [views, heads], journal)
             with torch.no_grad():
@@ -89,18 +91,24 @@ class ConditionalSearch(Attack):
     ) -> tuple[Tensor, Tensor]:
         """Return the last latents (n, Z + 1), labels included, and the losses at `sampled` points, (P, 2).
 
-        z: (n, Z), labels: (n,), on the device.  noises: of views and of heads, every step.
+        z: (n, Z), labels: (n,), on the device.  noises: of views, and of copies and heads, every step.
         """
         cuts = [size for size in noise_sizes for _ in range(VIEWS)]
+        numbers = [AUGMENTATION_DRAWS] * len(cuts)
+
+        def look(images: Tensor, labels: Tensor, drawn: Tensor) -> Tensor:
+            losses = images.new_zeros(len(labels))
+            parts = torch.split(drawn, [*cuts, *numbers], 1)
+            for number, (noise, draws) in enumerate(zip(parts[: len(cuts)], parts[len(cuts) :], strict=True)):
+                guide = guides[number // VIEWS]
+                losses = losses + guide(random_augmentation(images, draws), labels, noise) / len(guides)
+            return losses
+
+        seen = self.aligned(look)
 
         def loss(z: Tensor, _: int, views: Tensor, heads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             images = prior.generator(with_labels(z, labels))
-            losses = images.new_zeros(len(labels))
-            parts = zip(torch.split(views, AUGMENTATION_DRAWS, 1), torch.split(heads, cuts, 1), strict=True)
-            for number, (draws, noise) in enumerate(parts):
-                guide = guides[number // VIEWS]
-                losses = losses + guide(random_augmentation(images, draws), labels, noise) / len(guides)
-            total = losses.sum()
+            total = seen(images, labels, torch.cat((heads, views), 1)).sum()
             return total / self.group, total, torch.zeros_like(total)
 
         rows, rate = len(labels), self.learning_rate

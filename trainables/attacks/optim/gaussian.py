@@ -61,7 +61,7 @@ class GaussianSearch(GuidedSearch):
 
     def passes(self) -> Passes:
         """Return what one identity costs."""
-        return Passes.descents(1, self.iterations, views=self.views, images=self.restarts)
+        return Passes.descents(1, self.iterations, views=self.copies_seen, images=self.restarts)
 
     def unguided_latents(self, normals: Tensor) -> Tensor:
         """Return draws from the Gaussian that every identity starts with."""

@@ -47,7 +47,7 @@ class LatentSearch(GuidedSearch):
 
     def passes(self) -> Passes:
         """Return what one identity costs."""
-        return Passes.descents(self.restarts, self.iterations, views=self.views)
+        return Passes.descents(self.restarts, self.iterations, views=self.copies_seen)
 
     def unguided_latents(self, normals: Tensor) -> Tensor:
         """Return random latents, clipped as every step clips them."""

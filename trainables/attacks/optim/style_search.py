@@ -8,7 +8,9 @@ from torch import Tensor
 
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import noise_size
-from trainables.attacks.base import Attack, Learnt, Reconstructions, chunk_size, render
+from trainables.attacks.base import Learnt, Reconstructions, chunk_size, render
+from trainables.attacks.optim.alignment import AlignedAttack
+from trainables.attacks.optim.descent import Guide, guided
 from trainables.attacks.optim.rows import Meter, Rows
 from trainables.attacks.optim.style_pool import (
     best,
@@ -20,7 +22,8 @@ from trainables.attacks.optim.style_pool import (
 )
 from trainables.attacks.optim.styles import StyleGenerator, style_generator
 from trainables.method import length_knob
-from trainables.nn.crops import Crop, draw_crops
+from trainables.nn.crops import Crop, apply_crop, draw_crops
+from trainables.nn.identity_losses import poincare
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.run import Run
@@ -54,7 +57,7 @@ class StyleTask:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StyleSearch(Attack):
+class StyleSearch(AlignedAttack):
     """Knobs of the frame, with PPA's defaults.
 
     Of `candidates` samples, one pool for all identities, each identity gets the `starts` with the largest
@@ -90,6 +93,7 @@ class StyleSearch(Attack):
         at_least(self, 1, "candidates", "starts", "iterations", "group", "rounds", "kept", "cutoff")
         at_least(self, 0, "psi")
         above(self, 0, "learning_rate")
+        self.check_alignment()
         for name, most in (("crop", 1.0), ("selection_crop", 1.0), ("selection_ratio", 100.0)):
             low, high = getattr(self, name)
             if not 0 < low <= high <= most:
@@ -120,6 +124,13 @@ class StyleSearch(Attack):
     def check_prior(self, prior: PriorNetworks) -> None:
         """Raise `ConfigError` unless the prior has a style space."""
         style_generator(prior, self.kind)
+
+    def seen(self, target: Classifier, crop: Crop, size: int) -> Guide:
+        """Return the Poincaré distance of images (n, 3, S, S) through a step's crop, resized to `size`."""
+        guide = guided(target, poincare)
+        return self.aligned(
+            lambda images, labels, noise: guide(apply_crop(images, crop, size), labels, noise)
+        )
 
     def finish(self, task: StyleTask) -> Reconstructions:
         """Return the reconstructions: descents from the starts of `task`, and the choice among their ends."""
