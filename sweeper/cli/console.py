@@ -40,14 +40,15 @@ def show_entry(entry: dict[str, Any]) -> None:
     """Print what `sweeper list FAMILY NAME` found: what the entry is, and its knobs."""
     out = console()
     for field, value in entry.items():
-        if field != "knobs":
+        if field != "knobs" and value != "":
             out.print(f"{field.replace('_', ' ')}: {value}")
     if not entry["knobs"]:
         out.print("no knobs")
         return
     table = Table()
-    for field in ("knob", "takes", "default", "meaning"):
-        table.add_column(field, no_wrap=field == "knob", overflow="fold")
+    headings = {"name": "knob", "values": "takes"}
+    for field in entry["knobs"][0]:
+        table.add_column(headings.get(field, field), no_wrap=field == "name", overflow="fold")
     for knob in entry["knobs"]:
-        table.add_row(*(str(knob[field]) for field in ("name", "values", "default", "meaning")))
+        table.add_row(*(str(value) for value in knob.values()))
     out.print(table)

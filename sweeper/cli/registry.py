@@ -28,6 +28,7 @@ def rows(what: str) -> list[Row]:
 def details(what: str, name: str) -> Row:
     """Return the row of one entry of `what` with its "knobs", see `static_knobs`; [] where it has none.
 
+    Those of a recipe are what it sets, with their "value" in the place of what they take and their default.
     Of ``torchvision:NAME`` and ``timm:NAME`` it has the "freeze_points" too: to know them is to import torch.
     Raises `ConfigError` for a name that is not among them.
     """
@@ -54,6 +55,8 @@ def _library_architecture(name: str) -> Row:
 
 
 def _knobs(what: str, name: str) -> list[Row]:
+    if what == "recipes":
+        return _recipe_knobs(name)
     if what not in REGISTRIES:
         return []
     package = f"trainables.{what}"
@@ -151,6 +154,27 @@ def _spaces() -> list[Row]:
     ]
 
 
+def _recipes() -> list[Row]:
+    from trainables.training.recipes import RECIPES
+
+    return [
+        {"name": name, "summary": recipe.summary, "source": recipe.source, "departures": recipe.departures}
+        for name, recipe in RECIPES.items()
+    ]
+
+
+def _recipe_knobs(name: str) -> list[Row]:
+    """Return ``{"name", "value", "meaning"}`` of each knob that a recipe sets."""
+    from trainables.training.recipes import RECIPES
+
+    of_targets = knobs(ROOT, "trainables.training.classifier", "Target")
+    meanings = {row["name"]: row["meaning"] for row in of_targets}
+    return [
+        {"name": knob, "value": value, "meaning": meanings[knob]}
+        for knob, value in RECIPES[name].knobs.items()
+    ]
+
+
 def _presets() -> list[Row]:
     return [preset(path) for path in preset_files().values()]
 
@@ -166,5 +190,6 @@ KINDS: dict[str, Callable[[], list[Row]]] = {
     "metrics": _metrics,
     "analyses": _analyses,
     "spaces": _spaces,
+    "recipes": _recipes,
     "presets": _presets,
 }

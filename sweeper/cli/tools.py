@@ -20,6 +20,7 @@ LISTS = (
     "metrics",
     "analyses",
     "spaces",
+    "recipes",
     "presets",
 )
 

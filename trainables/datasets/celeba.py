@@ -34,7 +34,8 @@ class CelebA(Published):
 
     part: the private people, or images of other people (of PPA and VMI: all of them).
     protocol: gmi cuts the middle 108 pixels (64 px; also of KEDMI, BiDO, TL-DMI), vmi the middle 128 (64 px,
-        normalization half), ppa takes the largest square (224 px, half; it used another, closer crop).
+        normalization half), ppa takes the largest square (224 px, half; it had pictures that HD CelebA
+        Cropper cut closer from the photographs, at a face factor of 0.65).
     lists: a folder with the published trainset.txt, testset.txt and ganset.txt of gmi, each line a file, and
         its label where it is private; their label order is then that of the classes.
     """

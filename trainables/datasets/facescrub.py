@@ -12,7 +12,7 @@ from trainables.datasets.tree import Tree
 
 @dataclass(frozen=True, kw_only=True)
 class FaceScrub(ClassFolders):
-    """Cut faces of 530 people, in the published class order: all actors by name, then all actresses.
+    """Cut faces of 530 people, in the class order of PPA's code: all actors by name, then all actresses.
 
     The images behind the published links vanish, so every copy has fewer than the 106,863 of the list. A flat
     tree ``Name/file.jpg`` is read as well; its order is that of names.

@@ -36,9 +36,15 @@ class VGGFace2(ClassFolders):
 
     @property
     def usage(self) -> Protocol:
-        """Return the crop and size; the normalization is that of PPA and MIRROR."""
+        """Return the crop and size of its authors' networks, and PPA's normalization.
+
+        Their networks, which MIRROR attacked, subtract a mean (131.0912, 103.8827 and 91.4953 of 255) and do
+        not divide. TL-DMI does not say which it took.
+        """
         return Protocol(224, View(224, 256), "half")
 
     def counts_published(self) -> Mapping[str, int]:
-        """Return the published counts; 3.31 million images are those of both parts."""
-        return {"classes": 8_631} if self.part == "train" else {"classes": 500}
+        """Return the published counts; the 3.31 million images of the papers are those of both parts."""
+        if self.part == "test":
+            return {"classes": 500, "images": 169_396}
+        return {"classes": 8_631, "images": 3_141_890}

@@ -117,7 +117,7 @@ class _Adapting(Rule):
     def may_be_chosen(self, epoch: int) -> bool:
         return epoch > self._epochs
 
-    def state(self) -> dict[str, Any] | None:
+    def state(self) -> dict[str, Any]:
         return {"optimizer": self._optimizer.state_dict()}
 
     def restore(self, state: dict[str, Any]) -> None:

@@ -31,6 +31,9 @@ class PrivateRule(Rule):
 
     Gradients of single images come from ``torch.func``; clipping, noise and the division by the expected size
     of a batch are Opacus's.
+
+    A training that was killed takes the steps since its last whole epoch again, with the same images and the
+    same noise: what it ends with, and the privacy of that, are those of one that was never killed.
     """
 
     def __init__(self, defense: "DPSGD", training: Training) -> None:
@@ -49,16 +52,21 @@ class PrivateRule(Rule):
         count = len(training.images)
         self._expected = min(training.batch_size, count)
         self._images, self._steps, self._classes = count, 0, training.images.classes
+        self._noise = stream(training.seed, "dp_sgd")
         self._optimizer = _with_noise_of_the_cpu(optimizers.DPOptimizer)(
             training.optimizer,
             noise_multiplier=defense.noise_multiplier,
             max_grad_norm=defense.max_grad_norm,
             expected_batch_size=self._expected,
-            generator=stream(training.seed, "dp_sgd"),
+            generator=self._noise,
         )
 
-    def state(self) -> dict[str, Any] | None:
-        return None  # noise that was drawn may not be drawn again: a killed training starts again
+    def state(self) -> dict[str, Any]:
+        return {"noise": self._noise.get_state(), "steps": self._steps}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._noise.set_state(state["noise"])
+        self._steps = state["steps"]
 
     def step(self, batch: Batch, epoch: int) -> tuple[Tensor, Tensor]:
         """Return the mean loss of the batch, which may be empty (0 then), and its logits."""

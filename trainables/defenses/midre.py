@@ -134,7 +134,7 @@ class _Erasing(LossRule):
                 inputs = self._training.classifier.run(images, 0, self._training.frozen)
         return super().step(replace(batch, images=images, inputs=inputs), epoch)
 
-    def state(self) -> dict[str, Any] | None:
+    def state(self) -> dict[str, Any]:
         return {"squares": self._generator.get_state()}
 
     def restore(self, state: dict[str, Any]) -> None:

@@ -73,17 +73,16 @@ class Rule:
         """Return what the whole training leaves, whichever epoch is kept; stored with `kept`."""
         return {}
 
-    def state(self) -> dict[str, Any] | None:
+    def state(self) -> dict[str, Any]:
         """Return what changes in this rule from step to step, for a training that goes on after a kill.
 
         Tensors, numbers, and lists and dicts of them; `restore` reads it back. Nothing by default: a rule
-        with tensors, optimisers or random streams of its own returns them, or None: a training that is
-        killed then starts again.
+        with tensors, networks, optimisers or random streams of its own returns all of them.
         """
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Bring back what `state` returned at the end of an epoch."""
+        """Bring back, in a rule that took no step yet, what `state` returned at the end of an epoch."""
 
 
 def trained_trace(trace: Trace) -> Trace:

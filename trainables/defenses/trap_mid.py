@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -80,7 +81,7 @@ class TrapRule(Rule):
         classes, size = training.images.classes, pixels.shape[-1]
         drawn = torch.rand(classes, 3, size, size, generator=stream(training.seed, "triggers"))
         self.triggers = drawn.to(self._device)
-        self._labels = shuffled_labels(classes, stream(training.seed, "trapdoors"))
+        self._labels, self._drawn = shuffled_labels(classes, stream(training.seed, "trapdoors")), 0
         self._view = view or self._random_view
         self.discriminator = copy.deepcopy(classifier)
         self.discriminator.stages.requires_grad_(True)
@@ -91,12 +92,27 @@ class TrapRule(Rule):
         weights = [p for p in self.discriminator.parameters() if p.requires_grad]
         self._optimizer = type(optimizer)(weights, **optimizer.defaults)
 
-    def state(self) -> dict[str, Any] | None:
-        return None  # three networks and their optimisers: a killed training starts again
+    def state(self) -> dict[str, Any]:
+        return {
+            "triggers": self.triggers,
+            "discriminator": self.discriminator.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "views": self._generator.get_state(),
+            "labels": self._drawn,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.triggers = state["triggers"].to(self._device)
+        self.discriminator.load_state_dict(state["discriminator"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._generator.set_state(state["views"])
+        self._drawn = state["labels"]
+        self._labels = itertools.islice(self._labels, self._drawn, None)
 
     def step(self, batch: Batch, epoch: int) -> tuple[Tensor, Tensor]:
         """Return the loss of the target and its logits of the clean images, before its step."""
         doors = upload(torch.tensor([next(self._labels) for _ in batch.labels]), self._device)
+        self._drawn += len(batch.labels)
         with _eval_mode(self._training.classifier):
             self._train_discriminator(batch.images, doors)
             self._move_triggers(batch.images, doors)

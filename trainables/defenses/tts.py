@@ -68,7 +68,7 @@ class _TwoStages(LossRule):
     def may_be_chosen(self, epoch: int) -> bool:
         return epoch > self._training.epochs
 
-    def state(self) -> dict[str, Any] | None:
+    def state(self) -> dict[str, Any]:
         return {"removed": self._removed}
 
     def restore(self, state: dict[str, Any]) -> None:

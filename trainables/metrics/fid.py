@@ -1,6 +1,7 @@
 """FID: distance of reconstructions from private images as two Gaussians of Inception features."""
 
 import importlib
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -8,8 +9,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from trainables.errors import ConfigError
 from trainables.method import file_knob
 from trainables.metrics.base import Evidence, Metric, Skipped, private_of
+from trainables.storage.weights import read_weights
 
 TOGETHER = 64  # images of one pass
 
@@ -106,9 +109,16 @@ class FID(Metric):
             raise Skipped(
                 f"fid needs torch-fidelity ({error}); install it with pip install 'inversion-sweeper[fid]'"
             ) from error
-        network = module.FeatureExtractorInceptionV3(
-            "inception-v3-compat", ["2048"], feature_extractor_weights_path=self.path
-        )
+        try:
+            read_weights(Path(self.path), "path")  # torch-fidelity would run a program that is in the file
+            network = module.FeatureExtractorInceptionV3(
+                "inception-v3-compat", ["2048"], feature_extractor_weights_path=self.path
+            )
+        except (ConfigError, RuntimeError, pickle.UnpicklingError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise Skipped(
+                f"fid expects the weights of torch-fidelity's Inception (path): {reason}"
+            ) from error
         network = network.to(device).eval()
 
         @torch.no_grad()

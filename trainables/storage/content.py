@@ -13,10 +13,10 @@ def with_content(knobs: Any, memory: Path | None = None) -> dict[str, Any]:
     """Return the fields of a dataclass as JSON-ready data, file knobs replaced by a digest of what is there.
 
     A file counts by its bytes, a folder by the names and bytes of all files in it; memory: a folder in which
-    digests of the latter are remembered. A path that does not exist stays as it is: whoever reads it says
-    what is missing. A method's version, and that of a method whose name a knob holds, counts from 2 on, and
-    a later knob where it is not at its default, so that none of them changes keys of what was stored before.
-    A stated knob never counts.
+    digests of the latter are remembered. "" is no path, and one that does not exist stays as it is: whoever
+    reads it says what is missing. A method's version, and that of a method whose name a knob holds, counts
+    from 2 on, and a later knob where it is not at its default, so that none of them changes keys of what was
+    stored before. A stated knob never counts.
     """
     content: dict[str, Any] = {"kind": knobs.kind if isinstance(knobs, Method) else type(knobs).__name__}
     content |= named_versions(knobs)
@@ -29,7 +29,7 @@ def with_content(knobs: Any, memory: Path | None = None) -> dict[str, Any]:
             continue
         if dataclasses.is_dataclass(value):
             content[field.name] = with_content(value, memory)
-        elif field.name in files and isinstance(value, str) and Path(value).exists():
+        elif field.name in files and isinstance(value, str) and value and Path(value).exists():
             content[field.name] = digest(Path(value), memory)
         else:
             content[field.name] = to_json(value)

@@ -28,13 +28,7 @@ class Checkpoint:
     generators: tuple[torch.Generator, ...]
 
     def save(self, loop: dict[str, Any]) -> None:
-        """Save the state with `loop`, the loop's own variables: tensors, numbers, lists and dicts of them.
-
-        Nothing where the defense's rule cannot go on from a state.
-        """
-        rule = self.rule.state()
-        if rule is None:
-            return
+        """Save the state with `loop`, the loop's own variables: tensors, numbers, lists and dicts of them."""
         # torch's state of a schedule has the milestones as a type that is not read back weights-only
         schedule = {name: value for name, value in self.schedule.state_dict().items() if name != "milestones"}
         self.resume.write(
@@ -43,7 +37,7 @@ class Checkpoint:
                 "classifier": self.classifier.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "schedule": schedule,
-                "rule": rule,
+                "rule": self.rule.state(),
                 "generators": [generator.get_state() for generator in self.generators],
                 "loop": loop,
             },

@@ -27,6 +27,15 @@ class NamedRecipe:
     source: str
     departures: str = ""
 
+    @property
+    def summary(self) -> str:
+        """Return the length, optimiser and batch of the training in one line."""
+        knobs = self.knobs
+        return (
+            f"{knobs['epochs']} epochs of {knobs['optimizer']}, learning rate {knobs['learning_rate']:g} "
+            f"({knobs['schedule']}), batches of {knobs['batch_size']}"
+        )
+
 
 TABLE = "Ho et al., CVPR 2024 (TL-DMI), Table 13"
 PPA_TRAINING = {
@@ -40,8 +49,8 @@ PPA_TRAINING = {
     "normalization": "half",
 }
 PPA_NOTE = (
-    "Table 13 names no schedule and no augmentation: those are of the code of PPA's targets, with the order "
-    "of colour changes drawn for a batch instead of an image"
+    "Table 13 names no schedule, augmentation or normalization: those are of the code of PPA's targets, "
+    "with the order of colour changes drawn for a batch instead of an image"
 )
 
 

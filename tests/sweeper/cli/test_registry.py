@@ -12,6 +12,7 @@ from trainables.errors import ConfigError
 
 ATTACKS_HAVE = {"threat_model", "target_forward", "target_backward"}
 METRICS_HAVE = {"direction", "unit"}
+RECIPES_HAVE = {"departures"}
 
 
 @pytest.mark.parametrize("what", KINDS)
@@ -20,7 +21,7 @@ def test_every_row_says_what_it_is_and_who_published_it(what):
     assert json.loads(json.dumps(listed)) == listed
     assert len({row["name"] for row in listed}) == len(listed)
     for row in listed:
-        assert set(row) - ATTACKS_HAVE - METRICS_HAVE == {"name", "summary", "source"}
+        assert set(row) - ATTACKS_HAVE - METRICS_HAVE - RECIPES_HAVE == {"name", "summary", "source"}
         assert row["name"] and row["summary"] and row["source"], row
         assert "\n" not in row["summary"]
 
@@ -36,6 +37,7 @@ def test_rows_are_those_of_the_imported_registries():
     from trainables.metrics import METRICS
     from trainables.pretraining import PRETRAININGS
     from trainables.priors import PRIORS
+    from trainables.training.recipes import RECIPES
 
     families = {
         "analyses": ANALYSES,
@@ -47,6 +49,7 @@ def test_rows_are_those_of_the_imported_registries():
         "metrics": METRICS,
         "pretraining": PRETRAININGS,
         "priors": PRIORS,
+        "recipes": RECIPES,
         "spaces": SPACES,
     }
     for what, family in families.items():
@@ -61,6 +64,9 @@ def test_rows_are_those_of_the_imported_registries():
                 passes = attack().passes()
                 row["threat_model"] = attack.threat_model
                 row["target_forward"], row["target_backward"] = passes.target_forward, passes.target_backward
+        if what == "recipes":
+            for row, recipe in zip(expected, RECIPES.values(), strict=True):
+                row["departures"] = recipe.departures
         if what == "priors":
             for row, prior in zip(expected, PRIORS.values(), strict=True):
                 row["threat_model"] = prior.threat_model
@@ -115,6 +121,27 @@ def test_a_defense_is_shown_with_the_attacker_who_knows_it():
     assert "adaptive attack: any attack with adaptive: true" in mid
     frozen = CliRunner().invoke(main, ["list", "defenses", "none"]).stdout
     assert "adaptive attack: no attack here does so" in frozen
+
+
+def test_a_recipe_is_shown_with_what_it_sets_and_where_it_departs():
+    from click.testing import CliRunner
+
+    from sweeper.cli.app import main
+    from trainables.training.recipes import RECIPES
+
+    for name, recipe in RECIPES.items():
+        entry = registry.details("recipes", name)
+        assert {knob["name"]: knob["value"] for knob in entry["knobs"]} == recipe.knobs
+        assert all(knob["meaning"] for knob in entry["knobs"])
+        assert entry["source"] == recipe.source and entry["departures"] == recipe.departures
+    row = next(row for row in rows("recipes") if row["name"] == "tl_dmi_facenet64")
+    assert row["summary"] == "200 epochs of sgd, learning rate 0.008 (constant), batches of 8"
+    shown = CliRunner().invoke(main, ["list", "recipes", "tl_dmi_vgg16"]).stdout
+    assert "departures: the released settings have a learning rate of 0.08" in shown
+    assert "knob" in shown and "learning_rate" in shown and "0.02" in shown and "default" not in shown
+    assert "departures" not in CliRunner().invoke(main, ["list", "recipes", "tl_dmi_ir152"]).stdout
+    wrong = CliRunner().invoke(main, ["list", "recipes", "tl_dmi_vgg61"])
+    assert wrong.exit_code == 2 and "did you mean 'tl_dmi_vgg16'?" in wrong.stderr
 
 
 def test_the_command_takes_every_kind():

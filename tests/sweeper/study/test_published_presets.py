@@ -1,26 +1,32 @@
 """One preset for each published set-up: all are there, repeat the rows they name, and run at toy size."""
 
+import csv
 import dataclasses
 import importlib.util
+from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from knob_outcomes import stylegan_file
 from PIL import Image
 
-from sweeper.cli.plan import published_rows
+from sweeper.cli.plan import published_rows, show_plan
 from sweeper.results.comparing.published import points
+from sweeper.storage.home import open_home
 from sweeper.study.inheritance import read_study
 from sweeper.study.loading import load_study
 from sweeper.study.presets import PRESETS, find_preset, preset_files
 from trainables.architectures import freeze_points, get_architecture
 from trainables.config import load_trial
 from trainables.datasets import DATASETS
+from trainables.errors import ConfigError
 from trainables.storage.store import Store
 from trainables.training.freeze import count_parameters, freeze
 from trainables.training.recipes import RECIPES
 from trainables.trial import run_trial
 
+FREEZE_POINTS = Path(__file__).parents[4] / "shared" / "published" / "freeze_points.csv"
 NAMES = [name for name in preset_files() if name.startswith("tl_dmi/")]
 TABLES = ("Table 3", "Table 4", "Table 5", "Table 6", "Table 7", "Table 9", "Table 11")
 DATA = {"celeba", "ffhq", "facescrub", "vggface2", "stanford_dogs", "stanford_cars", "afhq"}
@@ -36,6 +42,15 @@ TRAINED = {
     "vmi_resnet34": (64, 1000, 21_130_958),  # printed as 21.1 M
     "resnet101": (224, 1000, 17_013_736),
     "resnet50": (224, 8631, 32_649_655),
+}
+# as that table calls them, and what is frozen here besides: the input layer, which the released code trains
+COUNTED = {
+    "vgg16_bn": ("VGG16-BN 64px (BN1d head)", 0),
+    "ir152": ("IR152 64px", 1_920),
+    "facenet64": ("FaceNet64 (IR50 64px)", 1_920),
+    "resnet18": ("ResNet-18 224px", 0),
+    "maxvit_t": ("MaxViT-T 224px", 0),
+    "resnest101": ("ResNeSt-101 224px", 0),
 }
 
 
@@ -90,6 +105,19 @@ def test_the_freeze_point_trains_what_the_table_prints(name):
     assert count_parameters(classifier).trained == trained
 
 
+def test_the_counts_are_the_published_ones():
+    if not FREEZE_POINTS.is_file():
+        pytest.skip("the published tables are not here")
+    with FREEZE_POINTS.open(encoding="utf-8", newline="") as file:
+        verified = [row for row in csv.DictReader(file) if "verified" in row["status"]]
+    assert {row["architecture"] for row in verified} == {name for name, _ in COUNTED.values()}
+    for architecture, (name, more) in COUNTED.items():
+        _, classes, trained = TRAINED[architecture]
+        rows = [row for row in verified if row["architecture"] == name]
+        assert str(trained + more) in {row["trained_params"] for row in rows}
+        assert {row["head_classes"] for row in rows} == {str(classes)}
+
+
 def test_files_that_others_share_are_no_presets():
     shared = list(PRESETS.rglob("_*.yaml"))
     assert len(shared) == 9 and not set(shared) & set(preset_files().values())
@@ -107,6 +135,26 @@ def test_a_preset_loads_with_every_value_of_its_space(name, tmp_path):
     )
 
 
+@pytest.mark.slow  # three seconds each
+@needs_data
+@pytest.mark.parametrize("name", NAMES)
+def test_a_dry_run_prints_the_published_rows_beside_the_full_form(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)  # without the data: what a dry run says of a study alone
+    study = load_study(name, overrides=without_weights(name, tmp_path))
+    with pytest.raises(ConfigError, match=f"data/{study.trial['private']['kind']}"):
+        show_plan(study, open_home(str(tmp_path / "home")))
+    printed = capsys.readouterr().out
+    form = yaml.safe_load(printed)
+    recipe = RECIPES[document(name)["trial"]["target"]["recipe"]]
+    assert form["trial"]["target"].items() >= recipe.knobs.items()
+    assert form["space"] == document(name)["space"]
+    for query in document(name)["published"]:
+        for record in points(query):
+            for row in record.trials:
+                assert f"test accuracy {row.values['test_accuracy']:.4f}" in printed
+                assert f"attack accuracy {row.values['attack_accuracy']:.4f}" in printed
+
+
 @pytest.fixture
 def trees(tmp_path, monkeypatch):
     """Return the roots of small trees in the layouts of the published data sets."""
@@ -115,6 +163,7 @@ def trees(tmp_path, monkeypatch):
     import published_trees
 
     monkeypatch.setattr("trainables.datasets.celeba.PEOPLE", 4)
+    monkeypatch.setattr("trainables.datasets.celeba.TRAINED", 5)
     monkeypatch.setattr("trainables.datasets.celeba.PUBLIC", 8)
     monkeypatch.setattr("trainables.datasets.split.LEAST", {"training": 1, "validation": 1, "test": 0})
     roots = {}
@@ -122,7 +171,7 @@ def trees(tmp_path, monkeypatch):
         (tmp_path / kind).mkdir()
         write = getattr(published_trees, kind)
         roots[kind] = str(
-            write(tmp_path / kind, (30, 30, 29, 29, 9, 9)) if kind == "celeba" else write(tmp_path / kind)
+            write(tmp_path / kind, (7, 7, 6, 6, 4, 4)) if kind == "celeba" else write(tmp_path / kind)
         )
     for number in range(8):
         (tmp_path / "pictures").mkdir(exist_ok=True)
@@ -133,8 +182,8 @@ def trees(tmp_path, monkeypatch):
 TOY = {
     "gmi": {"iterations": 2, "restarts": 1},
     "kedmi": {"iterations": 2, "restarts": 1},
-    "lomma_gmi": {"iterations": 2, "restarts": 1, "students": []},
-    "lomma_kedmi": {"iterations": 2, "restarts": 1, "students": []},
+    "lomma_gmi": {"iterations": 2, "restarts": 1, "students": ["small_cnn"]},
+    "lomma_kedmi": {"iterations": 2, "restarts": 1, "students": ["small_cnn"]},
     "brep": {"iterations": 2, "calls": 4, "start_queries": 64},
     "vmi": {"steps": 2, "batch": 2, "samples": 2, "kl_samples": 4},
     "ppa": {"candidates": 6, "starts": 2, "iterations": 2, "rounds": 2, "kept": 1},
@@ -155,7 +204,7 @@ def toy(trial, roots):
     )
     for role in ("private", "public"):
         small[role] = {**trial[role], "root": roots[trial[role]["kind"]]}
-    few = {"epochs": 1, "batch_size": 4, "milestones": [], "schedule": "constant"}
+    few = {"epochs": 1, "batch_size": 16, "milestones": [], "schedule": "constant"}
     small["target"] = {**trial["target"], **few}
     judge = {"kind": "classifier", "architecture": "small_cnn", "epochs": 1, "batch_size": 4}
     small["judge"] = judge

@@ -1,5 +1,8 @@
+import dataclasses
+import importlib
 import sys
 import types
+from pathlib import Path
 
 import pytest
 import torch
@@ -67,7 +70,7 @@ def test_without_weights_or_library_it_says_what_to_do(tmp_path, monkeypatch):
 @pytest.mark.parametrize("images", ["all", "successful"])
 def test_features_are_those_of_the_library(tmp_path, monkeypatch, images):
     weights = tmp_path / "weights.pth"
-    weights.touch()
+    torch.save({"weight": torch.zeros(1)}, weights)
 
     class Extractor(torch.nn.Module):
         def __init__(self, name, features_list, feature_extractor_weights_path):
@@ -91,3 +94,133 @@ def test_features_are_those_of_the_library(tmp_path, monkeypatch, images):
     expected = fid(fakes.float().mean((2, 3)), real.float().mean((2, 3)))
     figure = FID(path=str(weights), images=images, least=2).measure(seen)
     assert figure == pytest.approx(expected)
+
+
+class Ours(torch.nn.Module):
+    """Five features of an image, by weights from a file."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.linear = torch.nn.Linear(3, 5)
+        self.load_state_dict(torch.load(path, weights_only=True))
+
+    def forward(self, pixels):
+        return self.linear(pixels.float().std((2, 3)) + pixels.float().mean((2, 3)))
+
+
+@pytest.fixture
+def library():
+    """Return the module of torch-fidelity that has the Inception."""
+    pytest.importorskip("torch_fidelity", reason="the extra fid is not installed")
+    return importlib.import_module("torch_fidelity.feature_extractor_inceptionv3")
+
+
+def test_the_distance_is_the_librarys(library, tmp_path, monkeypatch):
+    from torch_fidelity import calculate_metrics, register_feature_extractor
+    from torch_fidelity.feature_extractor_base import FeatureExtractorBase
+
+    class Five(FeatureExtractorBase):
+        """Takes the place of the Inception, on both sides."""
+
+        def __init__(self, name, features_list, feature_extractor_weights_path=None, **more):
+            super().__init__(name, features_list)
+            self.network = Ours(feature_extractor_weights_path)
+
+        def forward(self, pixels):
+            return (self.network(pixels),)
+
+        @staticmethod
+        def get_provided_features_list():
+            return ("2048",)
+
+        @staticmethod
+        def get_default_feature_layer_for_metric(metric):
+            return "2048"
+
+    class Pictures(torch.utils.data.Dataset):
+        def __init__(self, pixels):
+            self.pixels = pixels
+
+        def __len__(self):
+            return len(self.pixels)
+
+        def __getitem__(self, row):
+            return self.pixels[row]
+
+    weights = tmp_path / "five.pth"
+    torch.manual_seed(0)
+    torch.save({"linear.weight": torch.randn(5, 3), "linear.bias": torch.randn(5)}, weights)
+    register_feature_extractor("five", Five)
+    monkeypatch.setattr(library, "FeatureExtractorInceptionV3", Five)
+    seen = evidence()
+    theirs = calculate_metrics(
+        input1=Pictures(seen.reconstructions.flatten(0, 1)),
+        input2=Pictures(seen.private_images[seen.private_labels > 0]),
+        fid=True,
+        cuda=False,
+        cache=False,
+        verbose=False,
+        save_cpu_ram=True,  # no processes of its own
+        feature_extractor="five",
+        feature_extractor_weights_path=str(weights),
+    )["frechet_inception_distance"]
+    assert theirs > 1
+    assert FID(path=str(weights), least=2).measure(seen) == pytest.approx(theirs, rel=1e-3)
+
+
+def test_the_features_are_those_of_the_librarys_inception(library, tmp_path, monkeypatch):
+    class Drawn(library.FeatureExtractorInceptionV3):
+        """The same network with weights that are drawn here."""
+
+        def load_state_dict(self, *_):
+            for module in self.modules():
+                if isinstance(module, torch.nn.Conv2d):
+                    torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+
+    weights = tmp_path / "inception.pth"
+    torch.save({}, weights)
+    torch.manual_seed(0)
+    network = Drawn("drawn", ["2048"], feature_extractor_weights_path=str(weights))
+    torch.save(network.state_dict(), weights)
+    seen, compared = evidence(), []
+    few = dataclasses.replace(
+        seen,
+        reconstructions=seen.reconstructions[:1],
+        logits=seen.logits[:1],
+        private_images=seen.private_images[2:6],
+        private_labels=torch.tensor([0, 1, 2, 0]),
+    )
+    # the distance, with its eigenvalues of 2048 by 2048 numbers, is the test's above
+    monkeypatch.setattr("trainables.metrics.fid.fid", lambda *features: compared.extend(features) or 3.5)
+    assert FID(path=str(weights), least=2).measure(few) == 3.5
+    for features, pixels in zip(compared, (few.reconstructions[0], few.private_images[1:3]), strict=True):
+        expected = network(pixels)[0]
+        assert expected.shape == (2, 2048) and expected.std() > 0.01
+        torch.testing.assert_close(features, expected)
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights"])
+def test_a_file_of_other_content_is_named(library, content, tmp_path):
+    weights = tmp_path / "weights.pth"
+    weights.write_bytes(content)
+    with pytest.raises(Skipped, match=r"fid expects the weights of torch-fidelity's Inception \(path\): "):
+        FID(path=str(weights), least=2).measure(evidence())
+
+
+class Runs:
+    def __init__(self, place):
+        self.place = place
+
+    def __reduce__(self):
+        return (Path.touch, (self.place,))
+
+
+def test_a_program_in_the_file_is_not_run(library, tmp_path):
+    weights = tmp_path / "weights.pth"
+    torch.save({"weight": Runs(tmp_path / "ran")}, weights)
+    with pytest.raises(Skipped, match="could run code"):
+        FID(path=str(weights), least=2).measure(evidence())
+    assert not (tmp_path / "ran").exists()
+    torch.save({"weight": torch.zeros(2)}, weights)
+    with pytest.raises(Skipped, match=r"\(path\): .*Missing key"):
+        FID(path=str(weights), least=2).measure(evidence())

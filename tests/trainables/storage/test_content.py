@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+import pytest
+
 from trainables.method import Method, file_knob, later_knob
 from trainables.storage.content import with_content
 from trainables.storage.store import content_key
@@ -53,6 +55,12 @@ def test_a_folder_counts_by_names_and_bytes(tmp_path: Path) -> None:
     third = with_content(Data(root=str(root)), memory)
     assert len({c["root"] for c in (first, second, third)}) == 3
     assert with_content(Weights(weights="none", data=Data(root=str(root))), memory)["data"] == third
+
+
+def test_no_path_is_not_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text("of no matter")
+    assert with_content(Data(root="")) == {"kind": "folder", "root": ""}
 
 
 @dataclass(frozen=True, kw_only=True)
