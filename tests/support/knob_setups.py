@@ -455,6 +455,7 @@ SETUPS: dict[tuple[str, str], Setup] = {
             "freeze_point": "conv3",
             "frozen_batchnorm": To("train", {"freeze_point": "conv3"}),
             "normalization": "half",
+            "kept_epoch": 1,
         },
     ),
     ("datasets", "synthetic_faces"): Setup(
