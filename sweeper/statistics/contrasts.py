@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri, stdtr, stdtrit
 
-from sweeper.statistics.paired import LEVEL, paired_test
+from sweeper.statistics.paired import LEVEL, paired_test, upper_bound
 from sweeper.statistics.seed_noise import COUNT, PooledNoise, pooled
 
 Floats = NDArray[np.float64]
@@ -84,20 +84,23 @@ def contrast(terms: Sequence[Term]) -> Contrast:
     parts += [(term.seed_variance, float(term.noise.freedom)) for term in terms if term.noise is not None]
     variance = math.fsum(part for part, _ in parts)
     known = all(term.noise is not None for term in terms)
-    if variance == 0:
-        p = 1.0 if difference == 0 else 0.0
-        low = high = difference
-    else:
+    p, reach = float(difference == 0), 0.0
+    if variance > 0:
         freedom = variance**2 / math.fsum(part**2 / free for part, free in parts)
         deviation = math.sqrt(variance)
         reach = float(stdtrit(freedom, 1 - LEVEL / 2)) * deviation
-        low, high = difference - reach, difference + reach
         p = 2 * float(stdtr(freedom, -abs(difference) / deviation))
+    if np.ptp(own) < 1e-12:  # no two people differ, and of so few some might
+        reach = max(reach, upper_bound(people))
     plus = np.sum([mean for mean, term in zip(means, terms, strict=True) if term.weight > 0], axis=0)
     minus = -np.sum([mean for mean, term in zip(means, terms, strict=True) if term.weight < 0], axis=0)
     exact = paired_test(np.broadcast_to(plus, people), np.broadcast_to(minus, people)).p
     return Contrast(
-        difference=difference, low=low, high=high, p=max(p, exact) if known else 1.0, holds_seeds=known
+        difference=difference,
+        low=difference - reach,
+        high=difference + reach,
+        p=max(p, exact) if known else 1.0,
+        holds_seeds=known,
     )
 
 

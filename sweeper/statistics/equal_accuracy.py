@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri, stdtr, stdtrit
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from sweeper.statistics.paired import LEVEL
 from sweeper.statistics.seed_noise import COUNT
@@ -43,14 +43,22 @@ class Adjusted:
     """Regression of attack rates on accuracy and other regressors.
 
     Attributes:
+        intercept: of the probit of the attack rate, at an accuracy of 1/2.
         slope: of the probit of the attack rate over that of the accuracy.
         effects: of each regressor.
         p: that none of the regressors has an effect, by permutation of trainings.
     """
 
+    intercept: float
     slope: float
     effects: tuple[Effect, ...]
     p: float
+
+    def rate(self, accuracy: float, regressors: Sequence[float]) -> float:
+        """Return the attack rate, in [0, 1], of a target of `accuracy` with these regressors."""
+        shifts = sum(effect.shift * value for effect, value in zip(self.effects, regressors, strict=True))
+        score = float(ndtri(np.clip(accuracy, LEAST, 1 - LEAST)))
+        return float(ndtr(self.intercept + self.slope * score + shifts))
 
 
 def at_equal_accuracy(
@@ -105,7 +113,9 @@ def at_equal_accuracy(
         for shift, deviation in zip(coefficients[2:], deviations, strict=True)
     ]
     p = _permuted(small, full, y, blocks, dice)
-    return Adjusted(slope=float(coefficients[1]), effects=tuple(effects), p=p)
+    return Adjusted(
+        intercept=float(coefficients[0]), slope=float(coefficients[1]), effects=tuple(effects), p=p
+    )
 
 
 def _probit(rates: Floats, people: int) -> Floats:

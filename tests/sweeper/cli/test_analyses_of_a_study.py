@@ -164,7 +164,7 @@ def test_cost_and_membership_need_no_target(ran, analyze):
     ("words", "message"),
     [
         (["judges", "tiny", "--suggest"], "--suggest belongs to analysis 'layers'"),
-        (["cost", "tiny", "--plot", "a.svg"], "--plot belongs to analysis 'layers'"),
+        (["cost", "tiny", "--plot", "a.svg"], "--plot belongs to the analyses layers, accuracy_control"),
         (["layers", "tiny", "--plot", "no/such/a.svg"], "(--plot)"),
     ],
 )

@@ -38,7 +38,8 @@ def test_without_noise_the_shift_is_found_exactly():
             rates.append([rate] * 10)
             depth.append(point)
     result = at_equal_accuracy(accuracies, rates, depth, range(12))
-    assert result.slope == pytest.approx(0.9)
+    assert (result.intercept, result.slope) == pytest.approx((-0.3, 0.9))
+    assert result.rate(0.65, [2.0]) == pytest.approx(NORMAL.cdf(0.9 * NORMAL.inv_cdf(0.65) - 0.3 - 0.8))
     (effect,) = result.effects
     assert (effect.shift, effect.low, effect.high) == pytest.approx((-0.4,) * 3, abs=1e-6)
     assert result.p == pytest.approx(1 / 2000)
