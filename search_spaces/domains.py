@@ -8,7 +8,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-Value = str | int | float | bool
+Single = str | int | float | bool | None
+Value = Single | tuple[Single, ...]
 
 
 def _check_range(low: float, high: float, log: bool) -> None:
@@ -60,12 +61,29 @@ def _check_values(values: Sequence[Value]) -> None:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of `values`, which have no order. The first is its value in anchors."""
+    """One of `values`, which have no order. The first is its value in anchors.
+
+    Optimisers store no lists, so that each value has a name for them: itself, or the text of a list.
+    """
 
     values: tuple[Value, ...]
 
     def __post_init__(self) -> None:
         _check_values(self.values)
+        _check_values(self.labels)
+
+    @property
+    def labels(self) -> tuple[Single, ...]:
+        """Return the values as an optimiser names them: a list as ``[a, b]``."""
+        return tuple(_label(value) for value in self.values)
+
+    def named(self, label: Single) -> Value:
+        """Return the value that an optimiser names `label`; `label` itself if there is none."""
+        return next((value for value in self.values if _label(value) == label), label)
+
+
+def _label(value: Value) -> Single:
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else value
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from search_spaces import SPACES
-from search_spaces.domains import Branch, Choice, Domain, Float, Int, Ordered, Space, Switch, Value
+from search_spaces.domains import Branch, Choice, Domain, Float, Int, Ordered, Single, Space, Switch, Value
 from search_spaces.space import paths
 
 Item = str | Mapping[str, Any]
@@ -18,9 +18,9 @@ def parse(items: Item | Sequence[Item], freeze_points: tuple[str, ...]) -> Space
 
     A domain is ``{float: [low, high], log: true}``, ``{int: [low, high]}``, ``{choice: [a, b]}``,
     ``{ordered: [a, b]}``, or ``{cases: {name: {path: value, …}, …}}``, of which one sets all its paths at
-    once; what stands before such a domain is a name of its own. `freeze_points` are the target's, in order.
-    Raises ValueError for an unknown name, a domain that makes no sense, two items that set the same path, and
-    an empty space.
+    once; what stands before such a domain is a name of its own. A value may also be null, or a list of
+    values. `freeze_points` are the target's, in order. Raises ValueError for an unknown name, a domain that
+    makes no sense, two items that set the same path, and an empty space.
     """
     if isinstance(items, str | Mapping):
         items = [items]
@@ -116,9 +116,13 @@ def _cases(name: str, body: Any) -> Switch:
 
 
 def _value(value: Any) -> Value:
-    if isinstance(value, str | int | float):
+    return tuple(map(_single, value)) if isinstance(value, list) else _single(value)
+
+
+def _single(value: Any) -> Single:
+    if isinstance(value, str | int | float | None):
         return value
-    raise ValueError(f"expected names, numbers or truth values; got {value!r}")
+    raise ValueError(f"expected names, numbers, truth values, null, or lists of them; got {value!r}")
 
 
 def _real(value: Any) -> float:

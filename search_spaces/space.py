@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from search_spaces.domains import Choice, Domain, Float, Int, Ordered, Rows, Switch, Value
 
-Assignment = dict[str, Value]
+Assignment = dict[str, Any]
 
 
 class Suggest(Protocol):
@@ -45,9 +45,9 @@ def _draw(name: str, key: str, domain: Domain, suggest: Suggest) -> Assignment:
         case Int():
             return {key: suggest.suggest_int(name, domain.low, domain.high, log=domain.log)}
         case Choice():
-            return {key: suggest.suggest_categorical(name, list(domain.values))}
+            return {key: _plain(domain.named(suggest.suggest_categorical(name, list(domain.labels))))}
         case Ordered():
-            return {key: domain.values[suggest.suggest_int(name, 0, len(domain.values) - 1)]}
+            return {key: _plain(domain.values[suggest.suggest_int(name, 0, len(domain.values) - 1)])}
         case Rows():
             return dict(domain.rows[suggest.suggest_categorical(name, list(range(len(domain.rows))))])
         case Switch():
@@ -57,6 +57,11 @@ def _draw(name: str, key: str, domain: Domain, suggest: Suggest) -> Assignment:
             for path, inner in branch.space.items():
                 drawn |= _draw(_inner(name, key, chosen, path), path, inner, suggest)
             return drawn
+
+
+def _plain(value: Value) -> Any:
+    """Return a value as documents have it: lists instead of tuples."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 class _Replay:
@@ -190,7 +195,7 @@ def _grid(name: str, key: str, domain: Domain) -> Iterator[dict[str, Any]]:
         case Int():
             yield from ({name: value} for value in range(domain.low, domain.high + 1))
         case Choice():
-            yield from ({name: value} for value in domain.values)
+            yield from ({name: label} for label in domain.labels)
         case Ordered():
             yield from ({name: position} for position in range(len(domain.values)))
         case Rows():
@@ -236,7 +241,7 @@ def _marks(name: str, key: str, domain: Domain) -> list[dict[str, Any]]:
         case Float() | Int():
             return [{name: _start(domain)}]
         case Choice():
-            return [{name: domain.values[0]}]
+            return [{name: domain.labels[0]}]
         case Ordered():
             last = len(domain.values) - 1
             return [{name: position} for position in dict.fromkeys((0, last, (last + 1) // 2))]
@@ -273,9 +278,9 @@ def _describe(domain: Domain) -> dict[str, Any]:
             kind = "float" if isinstance(domain, Float) else "int"
             return {kind: [domain.low, domain.high], "log": domain.log}
         case Choice():
-            return {"choice": list(domain.values)}
+            return {"choice": [_plain(value) for value in domain.values]}
         case Ordered():
-            return {"ordered": list(domain.values)}
+            return {"ordered": [_plain(value) for value in domain.values]}
         case Rows():
             return {"rows": [dict(row) for row in domain.rows]}
         case Switch():  # a list: the order of the branches is part of a stored categorical parameter

@@ -35,6 +35,7 @@ from trainables.runtime.checks import at_least, fraction
 from trainables.storage.documents import check_numbers, expand_home, read_yaml, suggestion
 from trainables.storage.store import to_json
 from trainables.training.classifier import Target
+from trainables.training.freeze import check_trained
 from trainables.training.recipe import Recipe
 from trainables.training.recipes import with_recipe
 
@@ -113,6 +114,8 @@ class TrialConfig:
                 f"target.freeze_point of {self.target.architecture} must be one of {', '.join(points)}; "
                 f"got '{self.target.freeze_point}'"
             )
+        if self.target.trained is not None:
+            check_trained(self.target.trained, points[1:])
         get_architecture(self.target.architecture).check_size(self.image_size)
         self.defense.check(get_architecture(self.target.architecture), self.image_size)
         for judge in self.judges:

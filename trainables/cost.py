@@ -79,7 +79,7 @@ class _Calibration:
         if not isinstance(config.pretraining, OnDataset):
             return Duration.exactly(0.0)
         images = len(config.pretraining.data.load(config.image_size))  # the same network on other images
-        plain = dataclasses.replace(config.target, freeze_point="none", epochs=1, kept_epoch=None)
+        plain = dataclasses.replace(config.target.unfrozen(), epochs=1, kept_epoch=None)
         network = new_target(config, self.train.classes)
         fit = _train(network, plain, NoDefense(), few, _first(few, 1), self.device)
         return fit * (images / len(few) * config.pretraining.epochs)
@@ -170,7 +170,7 @@ def _target(config: TrialConfig, data: Data, device: str) -> Duration:
     share = len(few) / len(train)
     target = new_target(config, train.classes).to(device)
     trained = config.target.kept_epoch or config.target.epochs
-    epochs = min(trained, FROZEN_EPOCHS if config.target.freeze_point != "none" else 1)
+    epochs = min(trained, FROZEN_EPOCHS if config.target.frozen != "none" else 1)
     shortened = dataclasses.replace(config.target, epochs=epochs, kept_epoch=None)
     unseen = _first(validation, max(1, round(share * len(validation))))
     extra = 0 if config.target.kept_epoch else config.defense.extra_epochs

@@ -153,7 +153,8 @@ class TrialResult:
         trained_params: parameters of the target that were trained.
         total_params: all parameters of the target.
         parameters: counts of the target's parameters, ``trained`` and ``total`` among them.
-        freeze_point: name of the point of the architecture up to which the target is frozen.
+        freeze_point: name of the stage up to which the target is frozen; ``all but conv1, conv2`` of one that
+            names what it trains (see `frozen_name`).
         defense: kind of the defense.
         seconds: stage -> seconds, summed over attacks.
         history: ``target`` and ``attack`` -> curve, ``attack.<name>`` for attacks besides the strongest;

@@ -197,7 +197,7 @@ def _beaten(
         trained_params=parameters["trained"],
         total_params=parameters["total"],
         parameters=parameters,
-        freeze_point=config.target.freeze_point,
+        freeze_point=config.target.frozen,
         defense=config.defense.kind,
         seconds={"target": trained.seconds, "screening": screening["seconds"]},
         history={"target": trained.result["history"], "short attack": short.history},

@@ -107,7 +107,7 @@ def run_trial(
         trained_params=trained.result["parameters"]["trained"],
         total_params=trained.result["parameters"]["total"],
         parameters=trained.result["parameters"],
-        freeze_point=config.target.freeze_point,
+        freeze_point=config.target.frozen,
         defense=config.defense.kind,
         seconds={"target": trained.seconds, **_summed([attack.seconds for attack in attacks.values()])},
         history={

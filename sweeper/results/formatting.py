@@ -13,6 +13,7 @@ from sweeper.study.adaptive_attackers import non_adaptive as missing_attacker
 from sweeper.study.metrics import SHARE, find_metric
 from trainables.results import count_behind, upper_bound
 from trainables.storage.documents import merge
+from trainables.training.frozen_name import frozen_name
 
 _SYMBOLS = {"lambda_x": "λx", "lambda_y": "λy", "beta": "β", "alpha": "α"}
 
@@ -159,8 +160,9 @@ def family(trial: TrialRecord) -> str:
 
 
 def freeze_point(trial: TrialRecord) -> str:
-    """Return the trial's freeze point, ``none`` if nothing is known of it."""
-    return str(trial.freeze_point or trial.params.get("target.freeze_point") or "none")
+    """Return what the trial freezes, see `frozen_name`; ``none`` if nothing is known of it."""
+    searched = {name: trial.params.get(f"target.{name}") for name in ("freeze_point", "trained")}
+    return trial.freeze_point or frozen_name(searched)
 
 
 def undefended(trial: TrialRecord) -> bool:

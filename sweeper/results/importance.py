@@ -89,7 +89,7 @@ def _study(trials: Sequence[TrialRecord], objectives: Mapping[str, str]) -> optu
     study.add_trials(
         [
             optuna.trial.create_trial(
-                params={name: value for name, value in trial.params.items() if name in space},
+                params={name: _single(value) for name, value in trial.params.items() if name in space},
                 distributions={
                     name: distribution for name, distribution in space.items() if name in trial.params
                 },
@@ -138,6 +138,11 @@ def _importance(weights: Mapping[str, float], noise: Mapping[str, float]) -> Imp
     )
 
 
+def _single(value: Any) -> Any:
+    """Return a value that a distribution takes: of a list its text."""
+    return str(value) if isinstance(value, list) else value
+
+
 def distributions(trials: Sequence[TrialRecord]) -> dict[str, BaseDistribution]:
     """Return what each parameter of `trials` may have been drawn from, going by its values.
 
@@ -147,7 +152,7 @@ def distributions(trials: Sequence[TrialRecord]) -> dict[str, BaseDistribution]:
     values: dict[str, list[Any]] = {}
     for trial in trials:
         for name, value in trial.params.items():
-            values.setdefault(name, []).append(value)
+            values.setdefault(name, []).append(_single(value))
     space: dict[str, BaseDistribution] = {}
     for name, seen in values.items():
         if all(type(v) is int for v in seen) and len(set(seen)) > 1:

@@ -39,11 +39,12 @@ def card(
     names: also tell the names of those who were recovered; ``sweeper.results.people`` says when.
     """
     target = config["target"]
+    up_to = " up to" if target.get("trained") is None else ""
     lines = [
         f"# {records.study}, trial {trial.number}",
         "",
         f"A `{target['architecture']}` that names one of {identities} identities on images of "
-        f"{config['image_size']} pixels. Frozen as pre-trained up to: `{formatting.freeze_point(trial)}`. "
+        f"{config['image_size']} pixels. Frozen as pre-trained{up_to}: `{formatting.freeze_point(trial)}`. "
         f"Defense against model inversion: {formatting.defense(trial)}.",
         "",
         "```python",

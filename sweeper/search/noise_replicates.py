@@ -8,6 +8,7 @@ from sweeper.search.optuna_study import OptunaStudy
 from sweeper.search.reading import NOISE, stored_trials
 from sweeper.study.objectives import is_number
 from sweeper.study.study import NOISE_TRIALS, Study
+from trainables.training.frozen_name import frozen_name
 
 STORED = ("values", "interval", "seconds", "artifacts")  # parts of a result that are kept
 
@@ -162,4 +163,4 @@ class NoiseReplicates:
 def is_undefended(document: Mapping[str, Any]) -> bool:
     """Return whether a trial has neither a defense nor anything frozen."""
     defense, target = document.get("defense") or {}, document.get("target") or {}
-    return (defense.get("kind", "none"), target.get("freeze_point", "none")) == ("none", "none")
+    return (defense.get("kind", "none"), frozen_name(target)) == ("none", "none")

@@ -74,7 +74,7 @@ def _suggest(trial: optuna.trial.Trial, name: str, domain: Float | Int | Choice 
         case Ordered():
             return trial.suggest_int(name, 0, len(domain.values) - 1)
         case Choice():
-            return trial.suggest_categorical(name, list(domain.values))
+            return trial.suggest_categorical(name, list(domain.labels))
 
 
 def distribution(domain: Float | Int | Choice | Ordered) -> BaseDistribution:
@@ -87,7 +87,7 @@ def distribution(domain: Float | Int | Choice | Ordered) -> BaseDistribution:
         case Ordered():
             return IntDistribution(0, len(domain.values) - 1)
         case Choice():
-            return CategoricalDistribution(domain.values)
+            return CategoricalDistribution(domain.labels)
 
 
 class Genetic(optuna.samplers.NSGAIISampler):

@@ -219,7 +219,8 @@ class Study(_Strict):
         if "architecture" not in target or "kind" not in defense:
             return True  # no trial at all, which is said where it is read
         point, size = target.get("freeze_point", "none"), trial.get("image_size", 64)
-        return is_active(target["architecture"], size, point, defense["kind"])
+        trained = None if target.get("trained") is None else tuple(target["trained"])
+        return is_active(target["architecture"], size, point, defense["kind"], trained)
 
     def definition(self) -> dict[str, Any]:
         """Return what must not change while a study lives; JSON-ready. What was added later counts if set."""

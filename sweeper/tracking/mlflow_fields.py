@@ -9,6 +9,7 @@ from sweeper.results import formatting
 from sweeper.results.trial_record import TrialRecord
 from sweeper.study.study import Study
 from trainables.errors import ConfigError
+from trainables.training.frozen_name import frozen_name
 
 LONGEST = 500  # characters of a tag or a parameter
 LONGEST_WARNINGS = 4000  # of MLflow's 5,000: a filter finds what is written
@@ -67,7 +68,7 @@ def _settings(study: Study, trial: TrialRecord) -> dict[str, Any]:
     first = next(iter(_attacks(document)), {})
     return {
         "defense": _kind(document.get("defense")),
-        "freeze_point": (document.get("target") or {}).get("freeze_point"),
+        "freeze_point": frozen_name(document.get("target") or {}),
         "attack": _kind(first.get("attack", first)),
         **_setup(document),
     }

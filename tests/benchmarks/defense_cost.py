@@ -69,7 +69,7 @@ def make_step(defense: Defense, architecture: str, size: int, device: str, half:
         seed=0,
     )
     rule = defense.begin(training)
-    training_mode(classifier, frozen, "eval")
+    training_mode(classifier, list(classifier.stages)[:frozen], "eval")
     images = data.pixels.to(device).float() / 255
     with torch.no_grad():
         inputs = classifier.run(images, 0, frozen) if frozen else images

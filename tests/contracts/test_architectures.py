@@ -61,7 +61,7 @@ def trained(name: str, point: str, batchnorm: str) -> tuple[Classifier, int, dic
     )
     rule = NoDefense().begin(training)
     for _ in range(2):
-        training_mode(classifier, frozen, batchnorm)
+        training_mode(classifier, list(classifier.stages)[:frozen], batchnorm)
         images = torch.rand(4, 3, size, size)
         with torch.no_grad():
             inputs = classifier.run(images, 0, frozen) if frozen else images

@@ -203,7 +203,7 @@ def rule_steps(
     )
     losses = []
     for epoch in range(1, epochs + defense.extra_epochs + 1):
-        training_mode(classifier, frozen, "eval")
+        training_mode(classifier, list(classifier.stages)[:frozen], "eval")
         with torch.no_grad():
             inputs = classifier.run(images, 0, frozen) if frozen else images
         batch = Batch(index=torch.arange(16), images=images, labels=LABELS, inputs=inputs)

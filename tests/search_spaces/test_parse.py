@@ -32,13 +32,13 @@ def test_names_and_domains_make_one_space():
 
 def test_cases_set_several_paths_at_once():
     text = """
-    - start: {cases: {far: {a.kind: set, a.size: 3}, scratch: {a.kind: none}}}
+    - start: {cases: {far: {a.kind: set, a.size: 3, a.parts: [1, 2]}, scratch: {a.kind: none}}}
     - b: {ordered: [1, 2]}
     """
     space = read(text)
-    far, scratch = {"a.kind": "set", "a.size": 3}, {"a.kind": "none"}
+    far, scratch = {"a.kind": "set", "a.size": 3, "a.parts": (1, 2)}, {"a.kind": "none"}
     assert space["start"] == Switch({"far": Branch(far), "scratch": Branch(scratch)})
-    assert paths(space) == ("a.kind", "a.size", "b")
+    assert paths(space) == ("a.kind", "a.parts", "a.size", "b")
     drawn = [decode(space, raw) for raw in grid(space)]
     assert drawn == [{**case, "b": b} for case in (far, scratch) for b in (1, 2)]
 
@@ -46,6 +46,14 @@ def test_cases_set_several_paths_at_once():
 def test_one_item_needs_no_list():
     assert parse("freeze_depth", POINTS) == read("[freeze_depth]")
     assert parse({"a": {"choice": [1]}}, POINTS) == {"a": Choice((1,))}
+
+
+def test_a_value_may_be_a_list_or_null():
+    space = read(
+        "[{target.trained: {choice: [null, [stem], [stem, last], []]}}, {a: {ordered: [[1, 2], [3]]}}]"
+    )
+    assert space["target.trained"] == Choice((None, ("stem",), ("stem", "last"), ()))
+    assert space["a"] == Ordered(((1, 2), (3,)))
 
 
 @pytest.mark.parametrize(
@@ -72,10 +80,12 @@ def test_one_item_needs_no_list():
         ("[{a: {cases: [b]}}]", "cases of a must be a mapping of names to mappings of paths; got"),
         ("[{a: {cases: {}}}]", "cases of a must be a mapping"),
         ("[{a: {cases: {b: c}}}]", "cases of a must be a mapping"),
-        ("[{a: {cases: {b: {c: [1]}}}}]", "domain of a is not valid: expected names, numbers"),
+        ("[{a: {cases: {b: {c: [[1]]}}}}]", "domain of a is not valid: expected names, numbers"),
         ("[{c: {choice: [1]}}, {a: {cases: {b: {c: 1}}}}]", "'c' and 'a' both set c"),
         ("[{a: {choice: []}}]", "at least one value"),
-        ("[{a: {choice: [[1]]}}]", r"expected names, numbers or truth values; got \[1\]"),
+        ("[{a: {choice: [[[1]]]}}]", r"truth values, null, or lists of them; got \[1\]"),
+        ("[{a: {choice: [{b: 1}]}}]", r"truth values, null, or lists of them; got {'b': 1}"),
+        ("[{a: {choice: [[b, c], '[b, c]']}}]", r"distinct values; got \[b, c\] more than once"),
     ],
 )
 def test_mistakes_are_named(text, message):

@@ -210,3 +210,22 @@ def test_a_random_draw_decodes_to_values_of_its_domains():
     assert {one["k"] for one in drawn} == {"a", "b"}
     assert 0.4 < sum(one["rate"] < 10**-2.5 for one in drawn) / 400 < 0.6  # the middle of the logarithms
     assert 0.4 < sum(one["wide"] < 1000**0.5 for one in drawn) / 400 < 0.6
+
+
+def test_an_optimiser_names_a_list_and_the_trial_gets_it():
+    sets = Choice((None, ("conv1", "conv2"), ("conv3",), ()))
+    space = {"target.trained": sets, "skips": Ordered(((1, 0), (0, 1)))}
+    raws = list(grid(space))
+    assert [raw["target.trained"] for raw in raws[::2]] == [None, "[conv1, conv2]", "[conv3]", "[]"]
+    assert all(type(raw["skips"]) is int for raw in raws)
+    drawn = [decode(space, json.loads(json.dumps(raw))) for raw in raws]  # as a database gives them back
+    assert [one["target.trained"] for one in drawn[::2]] == [None, ["conv1", "conv2"], ["conv3"], []]
+    assert [one["skips"] for one in drawn[:2]] == [[1, 0], [0, 1]]
+    assert decode(space, anchors(space)[0]) == {"target.trained": None, "skips": [1, 0]}
+    text = json.dumps(describe(space))
+    assert (
+        json.loads(text) == describe(space) and describe(space)["target.trained"]["choice"][1][0] == "conv1"
+    )
+    dice = random.Random(0)
+    found = [decode(space, at_random(space, dice))["target.trained"] for _ in range(60)]
+    assert {json.dumps(one) for one in found} == {"null", '["conv1", "conv2"]', '["conv3"]', "[]"}

@@ -456,6 +456,7 @@ SETUPS: dict[tuple[str, str], Setup] = {
             "frozen_batchnorm": To("train", {"freeze_point": "conv3"}),
             "normalization": "half",
             "kept_epoch": 1,
+            "trained": ("conv2", "conv4"),
         },
     ),
     ("datasets", "synthetic_faces"): Setup(

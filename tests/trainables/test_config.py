@@ -120,6 +120,15 @@ def test_kinds_become_dataclasses_and_survive_a_round_trip():
         ({"pretraining__data__kind": "faces"}, r"trial: pretraining.data.kind"),
         ({"target__architecture": "vgg16"}, r"got 'vgg16'; did you mean 'vgg16_bn'\?.*\(trial\)"),
         ({"target__freeze_point": "block9"}, "must be one of none, conv1, .* conv6; got 'block9'"),
+        ({"target__trained": ["con1"]}, r"of conv1, .*got 'con1'; did you mean 'conv1'\? .*\(trial\)"),
+        (
+            {"target__trained": "conv1"},
+            r"trained must be a valid tuple; got 'conv1' \(trial: target.trained\)",
+        ),
+        (
+            {"target__trained": ["conv1"], "target__freeze_point": "conv2"},
+            r"freeze_point must be 'none' beside trained.*\(trial: target\)",
+        ),
         ({"judge__architecture": "resnet"}, r"got 'resnet'.*\(trial: judge\)"),
         ({"image_size": 48}, "a power of two from 32; got 48"),
         ({"private": 3}, r"expected a mapping, got 3 \(trial: private\)"),

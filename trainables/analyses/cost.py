@@ -46,7 +46,7 @@ class Cost(TrainingAnalysis):
         same with no defense and nothing frozen, from the same weights. training_seconds,
         undefended_training_seconds: of all epochs of the recipe, from these. ratio: of the two.
         """
-        plain = dataclasses.replace(subject.recipe, freeze_point="none")
+        plain = subject.recipe.unfrozen()
         both: dict[str, tuple[Target, Defense]] = {
             "": (subject.recipe, subject.defense),
             "undefended_": (plain, NoDefense()),

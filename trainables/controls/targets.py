@@ -24,7 +24,7 @@ def undefended(config: TrialConfig) -> TrialConfig:
 
 def leaking(config: TrialConfig, smoothing: float) -> TrialConfig:
     """Return the trial whose target must leak: nothing frozen, labels smoothed; its last epoch is kept."""
-    target = replace(config.target, freeze_point="none")
+    target = config.target.unfrozen()
     return replace(config, target=target, defense=PositiveSmoothing(alpha=smoothing))
 
 

@@ -26,8 +26,8 @@ from trainables.runtime.checks import above, at_least
 class BiDO(Defense):
     """Peng et al., KDD 2022, eq. 4: cross-entropy + sum_j lambda_x d(X, Z_j) - lambda_y d(Z_j, Y).
 
-    X: pixels in [0, 1]; Z_j: hook outputs, flattened; Y: one-hot labels. With a freeze point only the hooks
-    with trained weights before them count (TL-DMI + BiDO).
+    X: pixels in [0, 1]; Z_j: hook outputs, flattened; Y: one-hot labels. With frozen stages only the
+    hooks with trained weights before them count (TL-DMI + BiDO).
 
     measure: d, "hsic" (normalised) or "coco".
     lambda_x, lambda_y: weights; published for VGG16: HSIC (0.05, 0.5), COCO (5, 50). d sums over up to m - 1

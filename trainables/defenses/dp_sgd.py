@@ -36,9 +36,10 @@ class PrivateRule(Rule):
     def __init__(self, defense: "DPSGD", training: Training) -> None:
         optimizers = _opacus("opacus.optimizers")
         self._classifier, self._frozen = training.classifier, training.frozen
-        for stage in list(self._classifier.stages.values())[: self._frozen]:
+        for stage in self._classifier.stages.values():
+            frozen = not any(weight.requires_grad for weight in stage.parameters())
             for module in stage.modules():
-                if isinstance(module, SampleNorm):
+                if frozen and isinstance(module, SampleNorm):
                     module.use_statistics()
         self._weights = {
             name: weight for name, weight in self._classifier.named_parameters() if weight.requires_grad
@@ -106,9 +107,9 @@ class DPSGD(Defense):
     epoch is kept is chosen on other images, and costs nothing of it.
 
     Batch norm mixes the images of a batch, so group norm takes its place, with the same weights and names;
-    batch norm before the freeze point keeps the statistics of pre-training, whatever
-    ``target.frozen_batchnorm`` says. The prefix saw no private image, so freezing costs nothing and leaves
-    fewer weights to put noise on.
+    batch norm of frozen stages keeps the statistics of pre-training, whatever ``target.frozen_batchnorm``
+    says. A frozen stage keeps nothing of private images, so freezing costs nothing and leaves fewer weights
+    to put noise on.
 
     noise_multiplier: sigma, above 0; tuned for accuracy it is far below the 1 of a meaningful budget.
     max_grad_norm: C, the length that the gradient of an image is clipped to.

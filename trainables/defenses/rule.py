@@ -20,7 +20,7 @@ class Training:
     Attributes:
         classifier: to train, prepared by the defense and frozen, on its device.
         optimizer: the recipe's, over the trained weights; a rule may make others.
-        frozen: how many stages are frozen.
+        frozen: how many stages are frozen before the first trained one; others after it may be.
         epochs: of the recipe.
         images: the training images, as they are on disk.
         batch_size: images in a batch, as the recipe has it.

@@ -17,7 +17,8 @@ class TTS(SkipRemoval):
 
     No code of it is published: that the network with all skips comes first follows the text, and the length
     of the second phase is a choice of ours. Its learning rate is that which the recipe ended with. Only
-    epochs of the second phase may be chosen. Frozen stages are without their skips from the start.
+    epochs of the second phase may be chosen. Stages that are frozen before the first trained one are without
+    their skips from the start.
 
     second_epochs: length of the second phase; unpublished.
     """

@@ -193,7 +193,7 @@ def _answered(oracle: ScoreOracle, images: Images) -> torch.Tensor:
 
 
 def new_target(config: TrialConfig, classes: int) -> Classifier:
-    """Return the untrained target of `config`, with the head of its defense and its prefix frozen."""
+    """Return the untrained target of `config`, with the head of its defense, frozen as it says."""
     classifier = build_classifier(
         config.target.architecture,
         classes,
@@ -202,7 +202,8 @@ def new_target(config: TrialConfig, classes: int) -> Classifier:
         derive(config.seed, "target", "weights", config.replicate),
     )
     classifier = config.defense.prepare(classifier)
-    freeze(classifier, config.target.freeze_point, config.target.frozen_batchnorm)
+    target = config.target
+    freeze(classifier, target.freeze_point, target.frozen_batchnorm, target.trained)
     return classifier
 
 

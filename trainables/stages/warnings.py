@@ -67,15 +67,18 @@ def config_warnings(config: TrialConfig) -> list[str]:
     """Return what the configuration alone shows: random frozen stages, a defense without effect, judges whose
     training may have shown the private people."""
     texts, target = [], config.target
-    if target.freeze_point != "none" and isinstance(config.pretraining, Scratch):
+    point, trained, kind = target.freeze_point, target.trained, config.defense.kind
+    if target.frozen != "none" and isinstance(config.pretraining, Scratch):
+        stages = "the stages up to the freeze point" if trained is None else f"of the stages {target.frozen}"
         texts.append(
-            "frozen without pre-training: the stages up to the freeze point keep random weights "
+            f"frozen without pre-training: {stages} keep random weights "
             "(pretraining: none); freezing keeps what was pre-trained, so choose a pre-training"
         )
-    if not is_active(target.architecture, config.image_size, target.freeze_point, config.defense.kind):
+    if not is_active(target.architecture, config.image_size, point, kind, trained):
+        said = f"freeze_point: {point}" if trained is None else f"trained: {', '.join(trained) or 'nothing'}"
         texts.append(
-            f"defense '{config.defense.kind}' has no effect: no weights are trained before what it measures "
-            f"(target.freeze_point: {target.freeze_point}); freeze less, or read this trial as undefended"
+            f"defense '{kind}' has no effect: no weights are trained before what it measures "
+            f"(target.{said}); freeze less, or read this trial as undefended"
         )
     if config.defense.changes_answers:
         texts += [

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -23,7 +23,8 @@ from trainables.runtime.upload import upload
 from trainables.training.batches import by_identity, draw_augmentation, no_augmentation, poisson, shuffled
 from trainables.training.checkpoint import Checkpoint
 from trainables.training.computation import autocast, computation
-from trainables.training.freeze import FrozenBatchnorm, freeze, training_mode
+from trainables.training.freeze import FrozenBatchnorm, freeze, frozen_stages, training_mode
+from trainables.training.frozen_name import frozen_name
 from trainables.training.frozen_prefix import Prefix, cacheable_variants
 from trainables.training.recipe import Recipe
 from trainables.training.schedule import make_schedule
@@ -44,6 +45,8 @@ class Target(Recipe):
     The defaults are the undefended recipe of the KED-MI code: SGD 0.01, 50 epochs, batch 64, mirroring.
 
     freeze_point: name of the last frozen stage, or "none".
+    trained: names of the only stages that are trained, all others being frozen, before and after them; None
+        goes by `freeze_point`, which must be "none" beside it. Neck and head are always trained.
     frozen_batchnorm: "eval" keeps frozen batch norm as pre-training left it; "train" lets its running
         statistics follow the private images, as TL-DMI's code does.
     normalization: pixel mean and deviation, inside the network: "none", "imagenet", or "half" for [-1, 1].
@@ -56,6 +59,7 @@ class Target(Recipe):
     frozen_batchnorm: FrozenBatchnorm = "eval"
     normalization: Normalization = "none"
     kept_epoch: int | None = later_knob(None)
+    trained: tuple[str, ...] | None = later_knob(None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -65,6 +69,21 @@ class Target(Recipe):
                 f"kept_epoch must be at most {self.epochs}, the epochs of the training (epochs); got "
                 f"{self.kept_epoch}"
             )
+        if self.trained is not None and self.freeze_point != "none":
+            raise ValueError(
+                f"freeze_point must be 'none' beside trained, which names what is trained; got "
+                f"'{self.freeze_point}' and {list(self.trained)} (target.freeze_point, target.trained); set "
+                "one of them"
+            )
+
+    @property
+    def frozen(self) -> str:
+        """Return what is frozen in words, "none" if nothing is: see `frozen_name`."""
+        return frozen_name({"freeze_point": self.freeze_point, "trained": self.trained})
+
+    def unfrozen(self) -> "Target":
+        """Return the same recipe with every stage trained."""
+        return replace(self, freeze_point="none", trained=None)
 
 
 @dataclass(frozen=True)
@@ -117,11 +136,13 @@ def train_classifier(
     """Train `classifier` in place and leave it in eval mode with the weights of its best epoch.
 
     The best epoch is the earliest with the highest accuracy on `validation`. kept_epoch: train up to this
+    The best epoch is the earliest with the highest accuracy on `validation`. kept_epoch: train up to this
     epoch instead, and keep its weights whatever `validation` says; None takes the recipe's own. `defense`
-    has prepared the classifier before. Frozen stages run outside autograd, and once only where their output
-    cannot vary (see `Prefix`). Deterministic for one seed, device and thread count, also where it was killed
-    between and goes on after the last whole epoch that `run.resume` holds. Raises `TrialError` if an epoch's
-    loss is not finite, `ConfigError` if there is nothing to validate on.
+    has prepared the classifier before. Stages that are frozen before the first trained one run outside
+    autograd, and once only where their output cannot vary (see `Prefix`). Deterministic for one seed, device
+    and thread count, also where it was killed between and goes on after the last whole epoch that
+    `run.resume` holds. Raises `TrialError` if an epoch's loss is not finite, `ConfigError` if there is
+    nothing to validate on.
     """
     if len(train) < 2 or len(validation) == 0:
         raise ConfigError(
@@ -152,7 +173,8 @@ def _train(
     stage: str,
     kept_epoch: int | None,
 ) -> Trained:
-    frozen = freeze(classifier, recipe.freeze_point, recipe.frozen_batchnorm)
+    frozen = freeze(classifier, recipe.freeze_point, recipe.frozen_batchnorm, recipe.trained)
+    still = frozen_stages(classifier, recipe.freeze_point, recipe.trained)
     optimizer = make_optimizer(classifier, recipe)
     schedule = make_schedule(optimizer, recipe)
     rule = defense.begin(
@@ -191,7 +213,7 @@ def _train(
         distinct = saved["distinct"]
         best_epoch, best_accuracy = saved["best_epoch"], saved["best_accuracy"]
     for epoch in range(len(history) + 1, epochs + 1):
-        training_mode(classifier, frozen, recipe.frozen_batchnorm)
+        training_mode(classifier, still, recipe.frozen_batchnorm)
         torch.manual_seed(derive(run.seed, stage, "layers", epoch))  # dropout, where a network has it
         loss_sum = torch.zeros((), dtype=torch.float64, device=run.device)
         correct = torch.zeros((), dtype=torch.int64, device=run.device)

@@ -13,10 +13,13 @@ from trainables.training.freeze import freeze
 
 
 @functools.cache
-def is_active(architecture: str, image_size: int, freeze_point: str, kind: str) -> bool:
-    """Return whether a defense of `kind` changes the trained weights at `freeze_point`.
+def is_active(
+    architecture: str, image_size: int, freeze_point: str, kind: str, trained: tuple[str, ...] | None = None
+) -> bool:
+    """Return whether a defense of `kind` changes the weights of a target that trains what these two say.
 
-    BiDO, for one, has no term left where every stage is frozen and the neck has no weights. The networks are
+    freeze_point, trained: as `Target` has them. BiDO, for one, has no term left where every stage is frozen
+    and the neck has no weights. The networks are
     built without memory for their weights, so it takes milliseconds.
     """
     defense = DEFENSES[kind]
@@ -28,7 +31,7 @@ def is_active(architecture: str, image_size: int, freeze_point: str, kind: str) 
         return True
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         classifier = defense().prepare(get_architecture(architecture).build(2, image_size))
-        frozen = freeze(classifier, freeze_point)
+        frozen = freeze(classifier, freeze_point, trained=trained)
         with torch.no_grad():
             inputs = classifier.run(torch.zeros(2, 3, image_size, image_size), 0, frozen)
         trace: dict[str, torch.Tensor] = {}

@@ -53,6 +53,8 @@ def test_a_trial_is_described_by_what_protects_it():
         and formatting.defense(bare) == "none"
     )
     assert formatting.short(trial("mid", "none")) == "unfrozen"
+    part = trial("none", "all but conv1")
+    assert not formatting.undefended(part) and formatting.short(part) == "all but conv1"
 
 
 def test_a_trial_without_results_is_described_by_its_parameters():
@@ -61,6 +63,9 @@ def test_a_trial_without_results_is_described_by_its_parameters():
     assert formatting.family(failed) == "mid"
     assert formatting.defense(failed) == "mid, β 0.1"
     assert formatting.freeze_point(failed) == "stem"
+    part = as_trial({"state": "failed", "params": {"target.trained": ["stem", "last"]}})
+    assert formatting.freeze_point(part) == "all but stem, last" and not formatting.undefended(part)
+    assert formatting.undefended(as_trial({"state": "failed", "params": {"target.trained": None}}))
 
 
 def test_a_defended_trial_says_whether_an_adaptive_attack_ran():
@@ -70,6 +75,8 @@ def test_a_defended_trial_says_whether_an_adaptive_attack_ran():
     assert formatting.non_adaptive(record, trial("none", "none")) == ""
     assert formatting.non_adaptive(record, defended).startswith("non-adaptive: one who knows of 'bido'")
     assert formatting.non_adaptive(record, frozen).startswith("non-adaptive: one who knows of freezing")
+    part = formatting.non_adaptive(record, trial("none", "all but stem"))
+    assert part.startswith("non-adaptive: one who knows of freezing")
     searched = trial("bido", "none", **{"attack.kind": "lomma_gmi"})
     assert formatting.non_adaptive(record, searched) == ""
     assert formatting.non_adaptive(record, defended, {"attack": [{"attack": {"kind": "lomma_gmi"}}]}) == ""

@@ -43,6 +43,16 @@ def test_directions_count():
     assert importances(rows, {"x": "minimize"})["x"].above["b"] > 0.8
 
 
+def test_a_parameter_whose_values_are_lists_counts():
+    draw = random.Random(1)
+    rows = []
+    for _ in range(200):
+        params = {"trained": draw.choice([None, ["conv1"], ["conv2", "conv3"]]), "b": draw.random()}
+        value = draw.random() + 5 * (params["trained"] == ["conv1"])
+        rows.append(as_trial({"params": params, "values": {"x": value}}))
+    assert list(importances(rows, {"x": "maximize"})["x"].above) == ["trained"]
+
+
 def test_few_trials_tell_nothing():
     assert importances(trials(ENOUGH - 1), OBJECTIVES) == {}
     assert importances(trials(ENOUGH), OBJECTIVES)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sweeper.search.noise_replicates import NoiseReplicates
+from sweeper.search.noise_replicates import NoiseReplicates, is_undefended
 from sweeper.search.optuna_study import OptunaStudy
 from sweeper.search.reading import NOISE, stored_notes, stored_trials
 
@@ -34,6 +34,21 @@ def opened(home, cheap):
         return NoiseReplicates(study, trials_, home.storage)
 
     return make
+
+
+@pytest.mark.parametrize(
+    ("target", "undefended"),
+    [
+        ({}, True),
+        ({"freeze_point": "none", "trained": None}, True),
+        ({"freeze_point": "conv1"}, False),
+        ({"trained": ["conv1"]}, False),
+        ({"trained": []}, False),
+    ],
+)
+def test_a_trial_that_freezes_anything_is_defended(target, undefended):
+    assert is_undefended({"defense": {"kind": "none"}, "target": target}) == undefended
+    assert not is_undefended({"defense": {"kind": "mid"}, "target": target})
 
 
 def answer(source, request, result, accuracy=0.8):

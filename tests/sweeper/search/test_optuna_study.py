@@ -110,6 +110,27 @@ def test_a_result_that_is_no_number_fails_the_trial(optuna_study, result, home, 
     assert trials[0]["result"]["reason"] == reason
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "grid", "nsga2", "random"])
+def test_lists_of_a_choice_are_handed_out_and_survive_a_restart(optuna_study, home, result, sampler):
+    sets = [None, ["conv1", "conv2"], ["conv3"]]
+    space = [{"target.trained": {"choice": sets}}]
+    source = optuna_study(space=space, search={"trials": 3, "sampler": sampler})
+    first = source.ask()
+    source.tell(first.number, result(0.1) | {"params": first.assignment})
+    running = source.ask()
+    again = optuna_study(space=space, search={"trials": 3, "sampler": sampler})
+    assert again.ask() == running
+    again.tell(running.number, result(0.2) | {"params": running.assignment})
+    last = again.ask()
+    found = [one.assignment["target.trained"] for one in (first, running, last)]
+    assert sorted(map(json.dumps, found)) == sorted(map(json.dumps, sets))
+    assert [one.document["target"]["trained"] for one in (first, running, last)] == found
+    stored = [
+        trial["result"]["params"]["target.trained"] for trial in stored_trials(home.storage, "cheap")[1][:2]
+    ]
+    assert stored == found[:2]
+
+
 def test_a_grid_runs_every_assignment_once_in_order(optuna_study, result):
     space = [{"a": {"choice": [1, 2, 3]}}, {"b": {"ordered": ["u", "v"]}}]
     source = optuna_study(space=space, search={"sampler": "grid"})

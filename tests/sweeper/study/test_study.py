@@ -82,6 +82,14 @@ def test_overrides_are_values_of_the_file(write):
             {"space": [{"target.freeze_point": {"choice": ["none", "last"]}}]},
             "freeze_point of small_cnn must be one of none, ",
         ),
+        (
+            {"space": [{"target.trained": {"choice": [["conv1"], ["convv2"]]}}]},
+            r"got 'convv2'; did you mean 'conv2'\?",
+        ),
+        (
+            {"space": ["freeze_depth", {"target.trained": {"choice": [["conv1"], ["conv2"]]}}]},
+            "freeze_point must be 'none' beside trained",
+        ),
         ({"search": {"sampler": "grid"}}, "grid.* needs a finite space"),
         ({"trial": TRIAL | {"defence": {}}}, r"unknown key 'defence'; did you mean 'defense'\?"),
         ({"trial": None}, "'trial' is missing"),
@@ -192,6 +200,15 @@ def test_a_defense_of_the_space_that_the_target_does_not_take_is_left_out_while_
     with pytest.raises(ConfigError, match=r"skip connections.*defense.kind=rolss"):
         check_study(study("small_cnn", {"defense.kind": {"choice": ["rolss"]}}))
     check_study(study("small_resnet", {"defense.kind": {"choice": ["rolss"]}}))
+
+
+def test_a_set_of_trained_stages_without_effect_on_a_defense_is_not_offered():
+    space = [{"target.trained": {"choice": [None, ["conv1"], []]}}, {"defense.kind": {"choice": ["bido"]}}]
+    study = parse_study({"name": "s", "trial": TRIAL, "space": space}, "s")
+    check_study(study)
+    tried = {"defense.kind": "bido"}
+    for trained in (None, ["conv1"], []):
+        assert study.offers({**tried, "target.trained": trained}) == (trained != [])
 
 
 def test_every_attack_that_a_space_may_choose_meets_every_prior(monkeypatch):

@@ -58,6 +58,8 @@ def test_the_positive_control_is_trained_to_its_last_epoch_with_nothing_frozen(s
     assert (control.name, control.epoch) == ("positive", 4)
     free = leaking(trial, 0.3)
     assert free.target.freeze_point == "none" and free.defense == PositiveSmoothing(alpha=0.3)
+    part = replace(trial, target=replace(trial.target, freeze_point="none", trained=("conv1",)))
+    assert leaking(part, 0.3) == free
     data = load_data(trial)
     classifier = new_target(free, PEOPLE)
     train_classifier(

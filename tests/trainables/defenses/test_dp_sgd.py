@@ -114,13 +114,20 @@ def test_poisson_batches_take_each_image_by_itself():
     assert [batch.tolist() for batch in poisson(3, 8, generator)] == [[0, 1, 2]]
 
 
-def trained(point: str, **knobs) -> tuple:
+def trained(point: str, stages: tuple[str, ...] | None = None, **knobs) -> tuple:
     split = toys.parts()
     defense = DPSGD(**knobs)
     classifier = defense.prepare(build_classifier("small_cnn", toys.CLASSES, toys.SIZE, "none", 0))
     freeze(classifier, point)
     before = {name: value.clone() for name, value in classifier.state_dict().items()}
-    recipe = Target(architecture="small_cnn", epochs=4, batch_size=10, learning_rate=0.2, freeze_point=point)
+    recipe = Target(
+        architecture="small_cnn",
+        epochs=4,
+        batch_size=10,
+        learning_rate=0.2,
+        freeze_point=point,
+        trained=stages,
+    )
     result = train_classifier(classifier, recipe, defense, split.train, split.validation, run=Run(seed=0))
     stored = defense.finish(classifier, split.validation, result.kept, "cpu")
     return classifier, before, stored, defense.figures(classifier, stored, split.test, "cpu")
@@ -136,6 +143,18 @@ def test_a_frozen_prefix_stays_as_it_was_and_keeps_the_statistics_of_pre_trainin
     later = [name for name in before if name.startswith(("stages.", "head.")) and name not in names]
     assert all(after[name] for name in later if name.endswith("grouped"))
     assert any(not torch.equal(before[name], after[name]) for name in later)
+
+
+def test_frozen_stages_after_a_trained_one_keep_the_statistics_of_pre_training_too():
+    classifier, before, _, _ = trained("none", stages=("conv2", "conv6"))
+    after = classifier.state_dict()
+    for name, value in after.items():
+        frozen = name.startswith("stages.") and name.split(".")[1] not in ("conv2", "conv6")
+        if name.endswith("grouped"):
+            assert bool(value) != frozen, name
+        elif frozen:
+            assert torch.equal(value, before[name]), name
+    assert not torch.equal(after["stages.conv2.0.weight"], before["stages.conv2.0.weight"])
 
 
 def test_the_budget_is_that_of_all_steps_whichever_epoch_is_kept():

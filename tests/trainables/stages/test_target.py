@@ -54,6 +54,24 @@ def test_each_test_image_is_kept_in_order(made):
     assert stage.result["test_accuracy_per_identity"] == pytest.approx(sum(shares) / 4)
 
 
+def test_a_partly_trained_target_is_told_from_an_undefended_one(made):
+    store, _, whole = made
+    target = {**DOCUMENT["target"], "trained": ["conv2", "conv4"]}
+    config = load_trial({**DOCUMENT, "target": target, "defense": {"kind": "bido", "images_per_identity": 2}})
+    assert config.target.frozen == "all but conv2, conv4" and load_trial(written(config)) == config
+    found = run_trial(config, store=store)
+    stages = load_target(config, load_data(config), whole).stages  # loads as any other
+    expected = sum(weight.numel() for name in ("conv2", "conv4") for weight in stages[name].parameters())
+    assert found.freeze_point == "all but conv2, conv4"
+    assert found.parameters["trained_without_head"] == expected
+    assert found.parameters["total_without_head"] == sum(weight.numel() for weight in stages.parameters())
+    assert found.trained_params < found.total_params == whole.result["parameters"]["total"]
+    explicit = load_trial({**DOCUMENT, "target": {**DOCUMENT["target"], "trained": None}})
+    assert make_target(explicit, store=store).path == whole.path  # at its default it is in no key
+    other = {**DOCUMENT["target"], "trained": ["conv2"]}
+    assert make_target(load_trial({**DOCUMENT, "target": other}), store=store).path != whole.path
+
+
 def test_the_share_of_images_seen_is_kept(made):
     images = len(load_data(made[1]).split.train)
     assert made[2].result["images_seen"] == pytest.approx(images // 16 * 16 / images) != 1

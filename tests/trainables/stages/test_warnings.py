@@ -83,6 +83,8 @@ def test_images_that_an_epoch_leaves_out_are_a_warning():
     [
         ({}, 0),
         ({"target.freeze_point": "conv2"}, 1),
+        ({"target.trained": ["conv1", "conv2"]}, 1),
+        ({"target.trained": ["conv1"], "pretraining": {"kind": "dataset", "data": FACES}}, 0),
         ({"target.freeze_point": "conv2", "pretraining": {"kind": "dataset", "data": FACES}}, 0),
     ],
 )
@@ -93,9 +95,9 @@ def test_frozen_random_weights_are_a_warning_before_any_work(change, expected):
 
 
 def test_bido_where_nothing_is_trained_before_its_hooks_is_a_warning_before_any_work():
-    def texts(point):
+    def texts(point, **others):
         change = {
-            "target": {"architecture": "small_cnn", "freeze_point": point},
+            "target": {"architecture": "small_cnn", "freeze_point": point, **others},
             "defense": {"kind": "bido"},
             "pretraining": {"kind": "dataset", "data": DOCUMENT["public"]},
         }
@@ -104,6 +106,9 @@ def test_bido_where_nothing_is_trained_before_its_hooks_is_a_warning_before_any_
     (text,) = texts("conv6")
     assert text.startswith("defense 'bido' has no effect") and "target.freeze_point: conv6" in text
     assert texts("conv5") == texts("none") == []
+    (text,) = texts("none", trained=[])
+    assert text.startswith("defense 'bido' has no effect") and "(target.trained: nothing)" in text
+    assert texts("none", trained=["conv1"]) == []
 
 
 def test_batches_that_leave_images_out_are_a_warning_before_any_work():

@@ -128,7 +128,7 @@ def test_authors_frozen_training_step_by_step(batchnorm):
     )
     rule = NoDefense().begin(training)
     for step, (x, y) in enumerate(zip(golden["x"], golden["y"], strict=True)):
-        training_mode(classifier, frozen, batchnorm)
+        training_mode(classifier, list(classifier.stages)[:frozen], batchnorm)
         with torch.no_grad():
             inputs = classifier.run(x, 0, frozen)
         loss, _ = rule.step(Batch(index=torch.arange(len(y)), images=x, labels=y, inputs=inputs), 1)
@@ -157,6 +157,60 @@ def test_prefix_does_not_see_private_images_under_eval_and_does_under_train():
         before = build_classifier("small_cnn", 4, 32, "half", seed=1).stages["conv2"][1].running_mean
         after = fit(recipe)[0].stages["conv2"][1].running_mean
         assert torch.equal(before, after) == (batchnorm == "eval")
+
+
+@pytest.mark.parametrize("batchnorm", ["eval", "train"])
+def test_only_the_named_stages_are_trained_whatever_lies_around_them(batchnorm):
+    recipe = dataclasses.replace(RECIPE, trained=("conv2", "conv4"), frozen_batchnorm=batchnorm)
+    before = build_classifier("small_cnn", 4, 32, "half", seed=1).state_dict()
+    classifier, _ = fit(recipe)
+    moved = {name for name, value in classifier.state_dict().items() if not torch.equal(value, before[name])}
+    of_stages = {name.split(".")[1] for name in moved if name.startswith("stages.") and "num_" not in name}
+    weights = {name.split(".")[1] for name in moved if name.startswith("stages.") and "weight" in name}
+    assert weights == {"conv2", "conv4"} and "head.weight" in moved
+    assert of_stages == (weights if batchnorm == "eval" else set(classifier.stages))
+
+
+def test_naming_the_last_stages_trains_as_the_freeze_point_before_them_does():
+    one, _ = fit(dataclasses.replace(RECIPE, trained=("conv4", "conv5", "conv6")))
+    two, _ = fit(dataclasses.replace(RECIPE, freeze_point="conv3"))
+    assert all(torch.equal(value, two.state_dict()[name]) for name, value in one.state_dict().items())
+
+
+def test_frozen_stages_after_a_trained_one_cost_no_gradients_of_weights_and_those_before_it_no_graph():
+    seen = []
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Watching(NoDefense):
+        def begin(self, training):
+            rule = super().begin(training)
+            for name, stage in training.classifier.stages.items():
+                stage.register_forward_hook(
+                    lambda _, __, output, name=name: seen.append((name, output.requires_grad))
+                )
+            return rule
+
+    recipe = dataclasses.replace(RECIPE, trained=("conv3",))
+    classifier, _ = fit(recipe, Watching())
+    in_training = [(name, graph) for name, graph in seen if graph]
+    assert {name for name, _ in in_training} == {"conv3", "conv4", "conv5", "conv6"}
+    steps = len(in_training) // 4
+    assert sum(name == "conv1" for name, _ in seen) < steps  # kept: computed when training begins alone
+    with_gradient = {
+        name
+        for name, stage in classifier.stages.items()
+        if any(weight.grad is not None for weight in stage.parameters())
+    }
+    assert with_gradient == {"conv3"}
+
+
+def test_a_trained_set_excludes_a_freeze_point_and_unfrozen_drops_both():
+    with pytest.raises(ValueError, match=r"freeze_point must be 'none' beside trained.*got 'conv1' and \['c"):
+        Target(architecture="small_cnn", freeze_point="conv1", trained=("conv2",))
+    part = Target(architecture="small_cnn", trained=("conv2",), epochs=7)
+    assert part.frozen == "all but conv2"
+    assert part.unfrozen() == Target(architecture="small_cnn", epochs=7)
+    assert Target(architecture="small_cnn", freeze_point="conv2").unfrozen().frozen == "none"
 
 
 @pytest.mark.parametrize("defense", [NoDefense(), BiDO(lambda_x=0.01, lambda_y=0.05), MID(bottleneck=16)])

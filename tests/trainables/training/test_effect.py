@@ -14,7 +14,7 @@ from trainables.training.classifier import Target, build_classifier, train_class
 from trainables.training.effect import is_active
 
 
-def trained(architecture, freeze_point, defense):
+def trained(architecture, freeze_point, defense, stages=None):
     generator = torch.Generator().manual_seed(0)
     images = Images(
         pixels=torch.randint(0, 256, (16, 3, 32, 32), dtype=torch.uint8, generator=generator),
@@ -22,7 +22,9 @@ def trained(architecture, freeze_point, defense):
         names=("a", "b", "c", "d"),
         files=tuple(map(str, range(16))),
     )
-    recipe = Target(architecture=architecture, freeze_point=freeze_point, epochs=1, batch_size=8)
+    recipe = Target(
+        architecture=architecture, freeze_point=freeze_point, trained=stages, epochs=1, batch_size=8
+    )
     classifier = defense.prepare(build_classifier(architecture, 4, 32, "none", 0))
     train_classifier(classifier, recipe, defense, images, images, run=Run(seed=0))
     return classifier.state_dict()
@@ -46,6 +48,14 @@ def test_bido_is_inactive_at_the_last_point_of_a_network_whose_neck_has_no_weigh
         last = list(ARCHITECTURES["small_cnn"].build(4, 32).stages)[-1]
     assert not is_active("small_cnn", 32, last, "bido")
     assert is_active("small_cnn", 32, "none", "bido")
+
+
+def test_bido_is_active_where_any_stage_is_trained_before_a_hook():
+    with torch.device("meta"):
+        network = ARCHITECTURES["small_cnn"].build(4, 32)
+    assert "neck" in network.hooks  # so that every stage lies before a hook
+    assert all(is_active("small_cnn", 32, "none", "bido", (name,)) for name in network.stages)
+    assert not is_active("small_cnn", 32, "none", "bido", ())
 
 
 @pytest.mark.parametrize("kind", sorted(set(DEFENSES) - {"bido"}))
@@ -86,3 +96,9 @@ def test_the_term_of_a_hook_without_trained_weights_is_left_out_of_the_loss():
     seen.clear()
     trained("small_cnn", "none", Watching(images_per_identity=2))
     assert seen[0] == sorted(network.hooks)
+    seen.clear()
+    middle = list(network.stages)[2]
+    trained("small_cnn", "none", Watching(images_per_identity=2), (middle,))
+    later = list(network.stages)[2:]
+    assert seen[0] == sorted(hook for hook in network.hooks if hook in (*later, "neck"))
+    assert 0 < len(seen[0]) < len(network.hooks)

@@ -7,7 +7,13 @@ from torch import nn
 from trainables.architectures import ARCHITECTURES
 from trainables.architectures.base import Classifier
 from trainables.errors import ConfigError
-from trainables.training.freeze import count_parameters, freeze, frozen_stages, training_mode
+from trainables.training.freeze import (
+    check_trained,
+    count_parameters,
+    freeze,
+    frozen_stages,
+    training_mode,
+)
 
 # last frozen stage of VGG16-BN at 64 pixels, 1000 classes -> trained weights
 VGG16 = {
@@ -85,10 +91,47 @@ def test_unknown_point_names_the_valid_ones():
         frozen_stages(classifier, "conv7")
 
 
+@pytest.mark.parametrize(
+    ("trained", "frozen", "prefix"),
+    [
+        (("conv1", "conv2"), ("conv3", "conv4", "conv5", "conv6"), 0),
+        (("conv5", "conv3"), ("conv1", "conv2", "conv4", "conv6"), 2),
+        (("conv6",), ("conv1", "conv2", "conv3", "conv4", "conv5"), 5),
+        ((), ("conv1", "conv2", "conv3", "conv4", "conv5", "conv6"), 6),
+    ],
+)
+def test_any_stages_may_be_trained_alone(trained, frozen, prefix):
+    classifier = ARCHITECTURES["small_cnn"].build(3, 32).eval()
+    assert frozen_stages(classifier, "none", trained) == frozen
+    assert freeze(classifier, "none", trained=trained) == prefix
+    counts = {name: sum(p.numel() for p in stage.parameters()) for name, stage in classifier.stages.items()}
+    for name, stage in classifier.stages.items():
+        assert {p.requires_grad for p in stage.parameters()} == {name in trained}
+        assert stage.training == (name in trained)
+    assert classifier.neck.training and classifier.head.training
+    assert all(p.requires_grad for p in classifier.head.parameters())
+    found = count_parameters(classifier)
+    assert found.trained_without_head == sum(counts[name] for name in trained)
+    assert found.total_without_head == sum(counts.values())
+
+
+@pytest.mark.parametrize(
+    ("trained", "text"),
+    [
+        (("conv1", "con2"), r"of conv1, .*conv6; got 'con2'; did you mean 'conv2'\? \(target.trained\)"),
+        (("conv1", "conv1"), r"each stage once; got conv1, conv1 \(target.trained\)"),
+        (tuple(f"conv{n}" for n in range(1, 7)), r"leave a stage frozen; got all 6 \(target.trained\)"),
+    ],
+)
+def test_trained_stages_must_be_some_of_the_stages(trained, text):
+    with pytest.raises(ConfigError, match=text):
+        check_trained(trained, list(ARCHITECTURES["small_cnn"].build(3, 32).stages))
+
+
 @pytest.mark.parametrize("batchnorm", ["eval", "train"])
 def test_modes(batchnorm):
     classifier = ARCHITECTURES["small_cnn"].build(3, 32).eval()
-    training_mode(classifier, 2, batchnorm)
+    training_mode(classifier, ["conv1", "conv2"], batchnorm)
     modes = [stage.training for stage in classifier.stages.values()]
     assert modes == [batchnorm == "train"] * 2 + [True] * 4
     assert classifier.neck.training
