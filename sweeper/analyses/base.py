@@ -33,10 +33,9 @@ class StudyAnalysis(Method):
     """The base of study analyses: knobs, `derive` and `conclude`. Register a subclass in ``STUDY_ANALYSES``.
 
     The derived study is an ordinary one: a grid over what the analysis varies, each target trained under
-    several seeds. It freezes and attacks as the study does in all else.
+    several seeds. In all else it is the study.
 
     seeds: training seeds of each target; at least 2, or nothing is concluded.
-    freeze_points: those that are compared; () takes those of the study's space, else all of the network.
 
     Attributes:
         does_not_show: what a reader might take from the figures, and must not.
@@ -45,7 +44,6 @@ class StudyAnalysis(Method):
     does_not_show: ClassVar[str]
 
     seeds: int = 3
-    freeze_points: tuple[str, ...] = ()
 
     def derive(self, study: Study) -> Study:
         """Return the study to run; raise `ConfigError` where `study` does not fit."""
@@ -54,32 +52,6 @@ class StudyAnalysis(Method):
     def conclude(self, runs: Sequence[Run]) -> Conclusion:
         """Return what finished `runs` of the derived study show."""
         raise NotImplementedError
-
-    def points(self, study: Study) -> list[str]:
-        """Return the freeze points to compare in the network's order, ``none`` first.
-
-        Raises `ConfigError` for an unknown one, and where nothing is left beside ``none``.
-        """
-        from trainables.architectures import freeze_points
-
-        architecture = study.trial["target"]["architecture"]
-        known = freeze_points(architecture)
-        domain = study.domains.get(POINT)
-        own = [str(value) for value in domain.values] if isinstance(domain, Choice | Ordered) else []
-        chosen = self.freeze_points or own or known
-        for point in chosen:
-            if point not in known:
-                raise ConfigError(
-                    f"expected freeze points of {architecture}, some of {', '.join(known)}; got '{point}'"
-                    f"{suggestion(point, known)} (--freeze-point)"
-                )
-        points = [point for point in known if point in chosen or point == "none"]
-        if len(points) < 2:
-            raise ConfigError(
-                f"analysis '{self.kind}' compares freeze points, and expects one beside 'none'; got "
-                f"{', '.join(chosen)} (--freeze-point)"
-            )
-        return points
 
     def derived(
         self, study: Study, space: Sequence[dict[str, Any]], trial: Mapping[str, Any] | None = None
@@ -109,6 +81,42 @@ class StudyAnalysis(Method):
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class FreezeAnalysis(StudyAnalysis):
+    """The base of study analyses that compare freeze points.
+
+    freeze_points: those that are compared; () takes those of the study's space, else all of the network.
+    """
+
+    freeze_points: tuple[str, ...] = ()
+
+    def points(self, study: Study) -> list[str]:
+        """Return the freeze points to compare in the network's order, ``none`` first.
+
+        Raises `ConfigError` for an unknown one, and where nothing is left beside ``none``.
+        """
+        from trainables.architectures import freeze_points
+
+        architecture = study.trial["target"]["architecture"]
+        known = freeze_points(architecture)
+        domain = study.domains.get(POINT)
+        own = [str(value) for value in domain.values] if isinstance(domain, Choice | Ordered) else []
+        chosen = self.freeze_points or own or known
+        for point in chosen:
+            if point not in known:
+                raise ConfigError(
+                    f"expected freeze points of {architecture}, some of {', '.join(known)}; got '{point}'"
+                    f"{suggestion(point, known)} (--freeze-point)"
+                )
+        points = [point for point in known if point in chosen or point == UNDEFENDED]
+        if len(points) < 2:
+            raise ConfigError(
+                f"analysis '{self.kind}' compares freeze points, and expects one beside 'none'; got "
+                f"{', '.join(chosen)} (--freeze-point)"
+            )
+        return points
+
+
 def ordered(path: str, values: Sequence[Any]) -> dict[str, Any]:
     """Return the item of a space in which `path` takes each of `values`, in order."""
     return {path: {"ordered": list(values)}}
@@ -135,4 +143,10 @@ def one_seed(runs: Sequence[Run]) -> bool:
     return len({run.seed for run in runs}) < 2
 
 
+def frozen(point: str) -> str:
+    """Return what a freeze point makes of a target, in words."""
+    return "with nothing frozen" if point == UNDEFENDED else f"frozen up to {point}"
+
+
+UNDEFENDED = "none"
 ONE_SEED = "each target was trained once: the noise of training seeds is not known, so nothing is concluded"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sweeper.analyses.base import ONE_SEED, Conclusion, StudyAnalysis, one_seed, ordered
+from sweeper.analyses.base import ONE_SEED, Conclusion, FreezeAnalysis, one_seed, ordered
 from sweeper.analyses.runs import POINT, Run, accuracy, by, rates
 from sweeper.statistics.contrasts import Term, contrast, holm, seed_noise
 from sweeper.statistics.paired import LEVEL
@@ -15,7 +15,7 @@ BATCHNORM = "target.frozen_batchnorm"
 
 
 @dataclass(frozen=True, kw_only=True)
-class FrozenBatchnorm(StudyAnalysis):
+class FrozenBatchnorm(FreezeAnalysis):
     """Each frozen target with ``frozen_batchnorm`` "eval" and "train", person by person."""
 
     kind: ClassVar[str] = "frozen_batchnorm"

@@ -65,7 +65,7 @@ def make_analysis(name: str, given: Mapping[str, Any]) -> StudyAnalysis:
         if OPTIONS[option] not in known:
             having = [other for other, cls in STUDY_ANALYSES.items() if hasattr(cls, OPTIONS[option])]
             raise ConfigError(
-                f"{option} belongs to analysis {' and '.join(repr(other) for other in having)}; got "
+                f"{option} belongs to analysis {', '.join(repr(other) for other in having)}; got "
                 f"'{name}'; leave it out"
             )
     return analysis(**{OPTIONS[option]: value for option, value in given.items()})

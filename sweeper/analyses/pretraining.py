@@ -4,8 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from sweeper.analyses.base import ONE_SEED, Conclusion, StudyAnalysis, checkpoints, one_seed, ordered
-from sweeper.analyses.equal_accuracy import UNDEFENDED, apart, figures, meeting, plotted, regression
+from sweeper.analyses.base import (
+    ONE_SEED,
+    UNDEFENDED,
+    Conclusion,
+    FreezeAnalysis,
+    checkpoints,
+    frozen,
+    one_seed,
+    ordered,
+)
+from sweeper.analyses.equal_accuracy import apart, figures, meeting, plotted, regression
 from sweeper.analyses.runs import EPOCH, POINT, Run, by
 from sweeper.statistics.contrasts import holm
 from sweeper.statistics.paired import LEVEL
@@ -23,7 +32,7 @@ USUAL: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class PretrainingDistance(StudyAnalysis):
+class PretrainingDistance(FreezeAnalysis):
     """A freeze sweep over checkpoints for each pre-training, and leakage over depth at equal accuracy.
 
     variants: name -> document of a pre-training; None takes, for rendered faces, ``near`` and ``far``
@@ -48,7 +57,6 @@ class PretrainingDistance(StudyAnalysis):
         """Return a study of every pre-training, freeze point and epoch."""
         from trainables.config import document, load_method, load_trial
         from trainables.pretraining.base import Pretraining
-        from trainables.storage.store import to_json
 
         variants = self.variants or _synthetic(study)
         if len(variants) < 2:
@@ -62,15 +70,13 @@ class PretrainingDistance(StudyAnalysis):
             trial = document(load_trial({**study.trial, PRETRAINING: dict(given)}, f"--variants: {name}"))
             full[name] = trial[PRETRAINING]
         # The template has the first one, so that what is priced has a pre-training, where there is one.
-        template = {**study.trial, PRETRAINING: to_json(next(iter(full.values())))}
+        template = {**study.trial, PRETRAINING: next(iter(full.values()))}
         space = [
             {PRETRAINING: {"cases": {name: _flat(PRETRAINING, given) for name, given in full.items()}}},
             ordered(POINT, self.points(study)),
             ordered(EPOCH, checkpoints(self.epochs, PARTS, study)),
         ]
-        derived = self.derived(study, space, template)
-        _check(derived, full)
-        return derived
+        return self.derived(study, space, template)
 
     def conclude(self, runs: Sequence[Run]) -> Conclusion:
         """Return, for each pre-training, the shift from nothing frozen to everything at equal accuracy.
@@ -81,7 +87,7 @@ class PretrainingDistance(StudyAnalysis):
         groups = by(runs, PRETRAINING)
         fits = {}
         for name, own in groups.items():
-            compared = meeting(own)
+            compared = meeting(own, POINT, UNDEFENDED)
             if not one_seed(runs) and any(run.point != UNDEFENDED for run in compared):
                 fits[name] = regression(compared, lambda run: [run.depth])
         known = {name: max(fit.p, fit.effects[0].p) for name, fit in fits.items() if fit is not None}
@@ -90,7 +96,7 @@ class PretrainingDistance(StudyAnalysis):
         for name, own in groups.items():
             row: dict[str, Any] = {"pretraining": name, **figures(own), "shift": None, "p": None}
             rows.append(row)
-            sentences += [f"{name}: {text}" for text in apart(own)]
+            sentences += [f"{name}: {text}" for text in apart(own, POINT, UNDEFENDED, frozen)]
             for point, of_point in by(own, POINT).items():
                 plot += plotted(of_point, f"{name}, {point}")
             fit = fits.get(name)
@@ -137,22 +143,7 @@ def _synthetic(study: Study) -> dict[str, dict[str, Any]]:
 
 
 def _flat(path: str, given: Any) -> dict[str, Any]:
-    """Return the numbers, names and truth values of a document by their paths."""
+    """Return the values of a document by their paths."""
     if not isinstance(given, dict):
-        return {path: given} if isinstance(given, str | int | float) else {}
+        return {path: given}
     return {at: value for key, part in given.items() for at, value in _flat(f"{path}.{key}", part).items()}
-
-
-def _check(derived: Study, full: Mapping[str, Any]) -> None:
-    """Raise `ConfigError` for a pre-training with a knob that a space cannot vary, such as a list."""
-    from search_spaces.space import decode, grid
-    from trainables.config import document, load_trial
-
-    for raw in grid(derived.domains):
-        trial = document(load_trial(derived.document(decode(derived.domains, raw)), derived.name))
-        name = raw[PRETRAINING]
-        if trial[PRETRAINING] != full[name]:
-            raise ConfigError(
-                "expected pre-trainings that differ in names, numbers and truth values alone; got "
-                f"{full[name]} for {name} beside {next(iter(full))} (--variants); leave out lists"
-            )

@@ -13,6 +13,7 @@ from sweeper.results.record_types import StudyRecords
 from sweeper.results.stage_files import Index, rates_of_seeds
 from sweeper.study.study import Study
 from trainables.errors import TrialError
+from trainables.storage.store import to_json
 
 Floats = NDArray[np.float64]
 
@@ -31,6 +32,7 @@ class Run:
         rates: of each attacked person by the study's rule, (N,) in [0, 1]; all runs have the same people.
         attacks: name -> the same by that attack alone.
         threat_models: name of an attack -> what it sees of the target.
+        trained_params: parameters of the target that were trained; None if not known.
     """
 
     settings: Mapping[str, Any]
@@ -40,6 +42,7 @@ class Run:
     rates: Floats
     attacks: Mapping[str, Floats]
     threat_models: Mapping[str, str]
+    trained_params: int | None = None
 
     @property
     def point(self) -> str:
@@ -47,9 +50,9 @@ class Run:
         return str(self.settings[POINT])
 
     @property
-    def training(self) -> tuple[str, int]:
-        """Return which training this is a checkpoint of, among runs that differ in nothing else."""
-        return self.point, self.seed
+    def training(self) -> tuple[Any, ...]:
+        """Return which training this is a checkpoint of: all its settings but the epoch, and its seed."""
+        return (*(item for item in self.settings.items() if item[0] != EPOCH), self.seed)
 
 
 def read_runs(study: Study, records: StudyRecords) -> list[Run]:
@@ -74,12 +77,13 @@ def read_runs(study: Study, records: StudyRecords) -> list[Run]:
             runs.append(
                 Run(
                     settings=settings,
-                    depth=points.index(settings[POINT]) / (len(points) - 1),
+                    depth=points.index(settings.get(POINT, "none")) / (len(points) - 1),
                     seed=seed.replicate,
                     test_accuracy=seed.test_accuracy,
                     rates=seed.rates,
                     attacks=seed.attacks,
                     threat_models={name: str(own["threat_model"]) for name, own in trial.attacks.items()},
+                    trained_params=trial.trained_params,
                 )
             )
     return runs
@@ -89,7 +93,7 @@ def _settings(study: Study, params: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of the trial with `params`: a case is known by the values that it sets."""
     for raw in grid(study.domains):
         assignment = decode(study.domains, raw)
-        if all(params.get(path) == value for path, value in assignment.items()):
+        if all(params.get(path) == to_json(value) for path, value in assignment.items()):
             return {
                 key: raw[key] if isinstance(domain, Switch) else assignment[key]
                 for key, domain in study.domains.items()

@@ -7,14 +7,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sweeper.analyses.base import ONE_SEED, Conclusion, StudyAnalysis, one_seed, ordered
+from sweeper.analyses.base import ONE_SEED, UNDEFENDED, Conclusion, FreezeAnalysis, one_seed, ordered
 from sweeper.analyses.runs import POINT, Floats, Run, by
 from sweeper.statistics.contrasts import Contrast, Term, contrast, holm, seed_noise
 from sweeper.statistics.paired import LEVEL
 from sweeper.study.study import Study
 from trainables.errors import ConfigError
 
-UNDEFENDED = "none"
 SEES = {"white-box": "gradients", "scores": "scores", "labels": "labels"}
 EIGENFACES: Mapping[str, Any] = {"kind": "eigenfaces"}  # seconds, and of standard normal latents
 # The attacks that stand for a threat model of which the study has none, by preference.
@@ -29,7 +28,7 @@ FILL: Mapping[str, Sequence[Mapping[str, Any]]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class ThreatModels(StudyAnalysis):
+class ThreatModels(FreezeAnalysis):
     """Each target is attacked by all of the study's attacks, and by one for each threat model that they lack.
 
     The attack rate of a threat model is the mean over its attacks: to take the strongest would be to choose

@@ -38,7 +38,7 @@ STUDY_WIDTH = 150  # where stdout is no terminal: figures with their intervals f
 @click.option(
     "--plot",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Of `layers`, `accuracy_control` and `pretraining`: an SVG to write.",
+    help="Of `layers`, `accuracy_control`, `layer_roles`, `pretraining`: an SVG to write.",
 )
 @click.option(
     "--dry-run", is_flag=True, help="Of sets of trials: show the derived study and its cost, and stop."
@@ -56,7 +56,7 @@ STUDY_WIDTH = 150  # where stdout is no terminal: figures with their intervals f
     "epochs",
     type=int,
     multiple=True,
-    help="Of `accuracy_control` and `pretraining`: an epoch whose targets are attacked, repeatable.",
+    help="Of `accuracy_control`, `layer_roles`, `pretraining`: an epoch to attack targets of, repeatable.",
 )
 @click.option(
     "--variants",
@@ -91,9 +91,9 @@ def analyze(
     The attacks are those of a stored STUDY, or of --study on a CHECKPOINT. A figure is measured once; asked
     for again it is read. `false_positives` compares every trial with the first, by default the undefended.
 
-    Four analyses compare sets of trials, which they run first, as a study of its own that is derived from
+    Five analyses compare sets of trials, which they run first, as a study of its own that is derived from
     STUDY, a study file, a preset or a stored study; started again, it goes on: `accuracy_control`,
-    `frozen_batchnorm`, `pretraining` and `threat_models`.
+    `frozen_batchnorm`, `layer_roles`, `pretraining` and `threat_models`.
     """
     name = name.replace("-", "_")
     given = {
@@ -143,7 +143,7 @@ def analyze(
         show_suggestions(analyzed["rows"])
 
 
-PLOTTED = ("layers", "accuracy_control", "pretraining")
+PLOTTED = ("layers", "accuracy_control", "layer_roles", "pretraining")
 
 
 def _check_plot(name: str, suggest: bool, plot: Path | None) -> None:

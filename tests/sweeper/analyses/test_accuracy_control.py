@@ -28,7 +28,9 @@ def test_epochs_that_the_recipe_does_not_have_are_named(epochs):
 
 
 def claims(conclusion):
-    return [text for text in conclusion.sentences if "than equally accurate undefended ones: at" in text]
+    return [
+        text for text in conclusion.sentences if "than equally accurate ones with nothing frozen: at" in text
+    ]
 
 
 def test_a_worse_classifier_alone_is_not_called_a_defense():
@@ -74,7 +76,7 @@ def test_a_trial_that_failed_leaves_the_epochs_that_all_have():
     assert rows["conv2"]["targets"] == 9 and rows["conv2"]["shift"] is not None
     without = [run for run in runs if run.point != "none"]
     (sentence,) = AccuracyControl().conclude(without).sentences
-    assert "undefended target is missing" in sentence
+    assert sentence == "with nothing frozen there is no target, so nothing is compared with it"
 
 
 def test_single_seeds_conclude_nothing():

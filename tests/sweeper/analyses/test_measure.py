@@ -19,7 +19,9 @@ from sweeper.study.loading import load_study
 from trainables.errors import ConfigError, TrialError
 from trainables.tune import run_document
 
+POINTS = {"--freeze-point": ("conv2",)}
 SMALL = {
+    "layer_roles": {"--epoch": (1, 2)},
     "accuracy_control": {"--epoch": (1, 2)},
     "pretraining": {
         "--epoch": (1, 2),
@@ -60,7 +62,7 @@ def run_here(study, home):
 
 @pytest.mark.parametrize("name", STUDY_ANALYSES)
 def test_it_is_derived_run_and_concluded(name, home, study_file):
-    options = {"--seeds": 2, "--freeze-point": ("conv2",), **SMALL.get(name, {})}
+    options = {"--seeds": 2, **({} if name == "layer_roles" else POINTS), **SMALL.get(name, {})}
     analysis = make_analysis(name, options)
     overrides = []
     if name == "threat_models":  # as small as the others; what it fills up with has tests of its own
@@ -71,10 +73,9 @@ def test_it_is_derived_run_and_concluded(name, home, study_file):
     assert len(records.complete) == study.budget and study.budget <= 8
     runs = read_runs(study, records)
     assert len(runs) == 2 * study.budget
-    assert {run.seed for run in runs} == {0, 1} and {run.point for run in runs} <= {"none", "conv2"}
-    assert {run.depth for run in runs} <= {0.0, 2 / 6}
+    assert {run.seed for run in runs} == {0, 1} and {run.depth for run in runs} <= {0.0, 2 / 6}
     for trial in records.complete:
-        own = [run for run in runs if trial.params[POINT] == run.point]
+        own = [run for run in runs if run.settings.get(POINT) == trial.params.get(POINT)]
         rates = {run.rates.mean() for run in own if len(run.rates) == 4}
         assert any(np.isclose(seed.values["attack_accuracy"], list(rates)).any() for seed in trial.replicates)
     assert all(set(run.attacks) == set(run.threat_models) == set(records.trials[0].attacks) for run in runs)
@@ -84,6 +85,10 @@ def test_it_is_derived_run_and_concluded(name, home, study_file):
     shown = json.loads(json.dumps(analyzed.to_json(), allow_nan=False))
     assert (shown["analysis"], shown["study"]) == (name, f"toy_{name}")
     assert shown["rows"] and shown["sentences"] and shown["does_not_show"]
+    if name == "layer_roles":
+        assert len({run.settings["roles"] for run in runs}) == 4
+        counts = {run.settings["roles"]: run.trained_params for run in runs}
+        assert counts["last"] < counts["first_and_last"] < counts["middle_and_last"] < counts["all"]
     if name == "pretraining":
         assert {run.settings["pretraining"] for run in runs} == {"far", "none"}
     again = derive_study(analysis, study_file, home, overrides)
@@ -109,7 +114,7 @@ def test_an_option_of_another_analysis_is_a_mistake():
     ):
         make_analysis("threat_models", {"--variants": {}})
     with pytest.raises(
-        ConfigError, match=r"--epoch belongs to analysis 'accuracy_control' and 'pretraining'"
+        ConfigError, match=r"--epoch belongs to analysis 'accuracy_control', 'layer_roles', 'pretraining'"
     ):
         make_analysis("frozen_batchnorm", {"--epoch": (1,)})
     assert set(OPTIONS.values()) >= {"seeds", "freeze_points", "epochs", "variants"}

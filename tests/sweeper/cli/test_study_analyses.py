@@ -108,12 +108,13 @@ def test_a_plot_is_written(analyze, study, tmp_path, monkeypatch):
         (["accuracy_control", "--trial", "1"], "runs trials of its own; leave out --trial"),
         (
             ["threat-models", "--epoch", "2"],
-            "--epoch belongs to analysis 'accuracy_control' and 'pretraining'",
+            "--epoch belongs to analysis 'accuracy_control', 'layer_roles', 'pretraining'",
         ),
         (
             ["threat-models", "--plot", "a.svg"],
-            "--plot belongs to the analyses layers, accuracy_control, pre",
+            "--plot belongs to the analyses layers, accuracy_control",
         ),
+        (["layer-roles", "--freeze-point", "conv2"], "--freeze-point belongs to analysis 'accuracy_control'"),
         (["frozen_batchnorm", "--freeze-point", "conv"], "got 'conv'; did you mean"),
         (["pretraining", "--variants", "no.yaml"], "found nothing at no.yaml"),
         (["judges", "--seeds", "2"], "--seeds belongs to the analyses accuracy_control"),
