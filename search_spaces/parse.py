@@ -5,21 +5,22 @@ from difflib import get_close_matches
 from typing import Any
 
 from search_spaces import SPACES
-from search_spaces.domains import Choice, Domain, Float, Int, Ordered, Single, Space, Value
+from search_spaces.domains import Branch, Choice, Domain, Float, Int, Ordered, Single, Space, Switch, Value
 from search_spaces.space import paths
 
 Item = str | Mapping[str, Any]
 
-_DOMAINS = ("float", "int", "choice", "ordered")
+_DOMAINS = ("float", "int", "choice", "ordered", "cases")
 
 
 def parse(items: Item | Sequence[Item], freeze_points: tuple[str, ...]) -> Space:
     """Return the product of `items`: names from `SPACES`, or mappings of a path to a domain.
 
-    A domain is ``{float: [low, high], log: true}``, ``{int: [low, high]}``, ``{choice: [a, b]}`` or
-    ``{ordered: [a, b]}``, where a value may also be null, or a list of values. `freeze_points` are the
-    target's, in order. Raises ValueError for an unknown name, a domain that makes no sense, two items that
-    set the same path, and an empty space.
+    A domain is ``{float: [low, high], log: true}``, ``{int: [low, high]}``, ``{choice: [a, b]}``,
+    ``{ordered: [a, b]}``, or ``{cases: {name: {path: value, …}, …}}``, of which one sets all its paths at
+    once; what stands before such a domain is a name of its own. A value may also be null, or a list of
+    values. `freeze_points` are the target's, in order. Raises ValueError for an unknown name, a domain that
+    makes no sense, two items that set the same path, and an empty space.
     """
     if isinstance(items, str | Mapping):
         items = [items]
@@ -78,6 +79,8 @@ def _domain(path: str, given: Any) -> Domain:
     log = given.get("log", False)
     if not isinstance(log, bool):
         raise ValueError(f"log of {path} must be true or false; got {log!r}")
+    if kind == "cases":
+        return _cases(path, body)
     if isinstance(body, str) or not isinstance(body, Sequence):
         raise ValueError(f"{kind} of {path} must be a list; got {body!r}")
     try:
@@ -92,6 +95,24 @@ def _domain(path: str, given: Any) -> Domain:
         return Int(_whole(body[0]), _whole(body[1]), log)
     except ValueError as error:
         raise ValueError(f"the domain of {path} is not valid: {error}") from None
+
+
+def _cases(name: str, body: Any) -> Switch:
+    """Return the switch whose branches set paths, and search nothing further."""
+    if (
+        not isinstance(body, Mapping)
+        or not body
+        or not all(isinstance(case, Mapping) for case in body.values())
+    ):
+        raise ValueError(f"cases of {name} must be a mapping of names to mappings of paths; got {body!r}")
+    try:
+        branches = {
+            str(label): Branch({str(path): _value(value) for path, value in case.items()})
+            for label, case in body.items()
+        }
+    except ValueError as error:
+        raise ValueError(f"the domain of {name} is not valid: {error}") from None
+    return Switch(branches)
 
 
 def _value(value: Any) -> Value:

@@ -79,7 +79,7 @@ class _Calibration:
         if not isinstance(config.pretraining, OnDataset):
             return Duration.exactly(0.0)
         images = len(config.pretraining.data.load(config.image_size))  # the same network on other images
-        plain = dataclasses.replace(config.target.unfrozen(), epochs=1)
+        plain = dataclasses.replace(config.target.unfrozen(), epochs=1, kept_epoch=None)
         network = new_target(config, self.train.classes)
         fit = _train(network, plain, NoDefense(), few, _first(few, 1), self.device)
         return fit * (images / len(few) * config.pretraining.epochs)
@@ -169,13 +169,14 @@ def _target(config: TrialConfig, data: Data, device: str) -> Duration:
     few = _first(train, 2 * config.target.batch_size)
     share = len(few) / len(train)
     target = new_target(config, train.classes).to(device)
-    epochs = min(config.target.epochs, FROZEN_EPOCHS if config.target.frozen != "none" else 1)
-    shortened = dataclasses.replace(config.target, epochs=epochs)
+    trained = config.target.kept_epoch or config.target.epochs
+    epochs = min(trained, FROZEN_EPOCHS if config.target.frozen != "none" else 1)
+    shortened = dataclasses.replace(config.target, epochs=epochs, kept_epoch=None)
     unseen = _first(validation, max(1, round(share * len(validation))))
-    extra = config.defense.extra_epochs
+    extra = 0 if config.target.kept_epoch else config.defense.extra_epochs
     fit = _train(target, shortened, config.defense, few, unseen, device)
     seen = _seconds(lambda: accuracy(target, few, device=device), device)
-    total = fit * ((config.target.epochs + extra) / (epochs + extra))
+    total = fit * ((trained + extra) / (epochs + config.defense.extra_epochs))
     return (total + seen * (1 + len(data.split.test) / len(train))) * (1 / share)
 
 

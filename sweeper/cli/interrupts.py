@@ -20,7 +20,7 @@ HANG_UP = SIGNALS[2]
 KEPT = {
     **dict.fromkeys(("run", "quickstart", "confirm"), "finished trials are kept. Go on with"),
     "attack": "finished stages and the state of an unfinished attack are kept. Go on with",
-    "analyze": "finished analyses are kept. Go on with",
+    "analyze": "finished analyses and trials are kept. Go on with",
     "log": "what MLflow has stays. Go on with",
     "export": "what was written stays. Start again, into another folder, with",
 }

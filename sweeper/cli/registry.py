@@ -59,8 +59,10 @@ def _knobs(what: str, name: str) -> list[Row]:
         return _recipe_knobs(name)
     if what not in REGISTRIES:
         return []
-    package = f"trainables.{what}"
-    node = registry_entries(ROOT, package, REGISTRIES[what])[name].node
+    package, registry = f"trainables.{what}", REGISTRIES[what]
+    if what == "analyses" and name in study_analyses():
+        package, registry = STUDY_ANALYSES
+    node = registry_entries(ROOT, package, registry)[name].node
     return knobs(ROOT, package, node.id) if isinstance(node, ast.Name) else []
 
 
@@ -79,11 +81,18 @@ REGISTRIES = {
     "analyses": "ANALYSES",
 }
 
+STUDY_ANALYSES = "sweeper.analyses", "STUDY_ANALYSES"
+
 
 def published_datasets() -> dict[str, str]:
     """Return name -> summary of the data sets that say where they are obtained."""
     entries = registry_entries(ROOT, "trainables.datasets", "DATASETS")
     return {name: entry.text("summary") for name, entry in entries.items() if entry.has("obtain")}
+
+
+def study_analyses() -> list[str]:
+    """Return the names of the analyses that run trials of their own."""
+    return list(registry_entries(ROOT, *STUDY_ANALYSES))
 
 
 def _family(package: str, registry: str, *fields: str) -> list[Row]:
@@ -143,7 +152,7 @@ def _metrics() -> list[Row]:
 
 
 def _analyses() -> list[Row]:
-    return _family("trainables.analyses", "ANALYSES")
+    return [*_family("trainables.analyses", "ANALYSES"), *_family(*STUDY_ANALYSES)]
 
 
 def _spaces() -> list[Row]:

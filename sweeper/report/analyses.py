@@ -37,6 +37,16 @@ def figures_table(name: str, rows: Sequence[Row]) -> Table:
     )
 
 
+def rows_table(rows: Sequence[Row]) -> Table:
+    """Return a column for every figure of `rows` that is no interval: those stand beside what they are of."""
+    names = dict.fromkeys(key for row in rows for key in row)
+    columns = [column for column in names if not column.endswith("_interval")]
+    return Table(
+        columns=[column.replace("_", " ") for column in columns],
+        rows=[[_cell(row, column) for column in columns] for row in rows],
+    )
+
+
 def comparison_table(comparisons: Sequence[Row]) -> Table:
     """Return what paired tests say of each trial beside the first; comparisons: of `compare_rows`."""
     return Table(

@@ -79,6 +79,45 @@ def _per_identity(trial: TrialRecord | Replicate, index: Index) -> Floats | None
 
 
 @dataclass(frozen=True, kw_only=True)
+class SeedRates:
+    """What one training seed of a trial gave.
+
+    Attributes:
+        replicate: number of the seed.
+        test_accuracy: in [0, 1].
+        rates: of each attacked person by the trial's rule, (N,); their mean is the attack accuracy.
+        attacks: name -> the same by that attack alone.
+    """
+
+    replicate: int
+    test_accuracy: float
+    rates: Floats
+    attacks: Mapping[str, Floats]
+
+
+def rates_of_seeds(trial: TrialRecord, index: Index) -> list[SeedRates] | None:
+    """Return what each seed of a finished trial gave; None where files of its evaluations are not here.
+
+    index: of the stores that were read; {} at first, and the same for all trials of a study.
+    """
+    rows = []
+    for seed in _seeds(trial):
+        rates, judge = _per_identity(seed, index), str(seed.artifacts.get("judge", ""))
+        attacks = {}
+        for name, folder in attack_folders(seed.artifacts).items():
+            stored = _stored("verdict", folder, judge, index)
+            if stored is not None:
+                own = np.array(stored["per_identity"], dtype=np.float64)
+                attacks[name or str(trial.strongest)] = own
+        if rates is None or set(attacks) != set(trial.attacks):
+            return None
+        replicate = 0 if isinstance(seed, TrialRecord) else seed.replicate
+        accuracy = seed.values["test_accuracy"]
+        rows.append(SeedRates(replicate=replicate, test_accuracy=accuracy, rates=rates, attacks=attacks))
+    return rows
+
+
+@dataclass(frozen=True, kw_only=True)
 class Judged:
     """What the judge said of one attack on one target.
 

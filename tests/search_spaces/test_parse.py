@@ -1,8 +1,9 @@
 import pytest
 import yaml
 
-from search_spaces.domains import Choice, Float, Int, Ordered
+from search_spaces.domains import Branch, Choice, Float, Int, Ordered, Switch
 from search_spaces.parse import parse
+from search_spaces.space import decode, grid, paths
 
 POINTS = ("none", "stem", "last")
 
@@ -29,6 +30,19 @@ def test_names_and_domains_make_one_space():
     assert list(space)[:2] == ["target.freeze_point", "defense"]
 
 
+def test_cases_set_several_paths_at_once():
+    text = """
+    - start: {cases: {far: {a.kind: set, a.size: 3, a.parts: [1, 2]}, scratch: {a.kind: none}}}
+    - b: {ordered: [1, 2]}
+    """
+    space = read(text)
+    far, scratch = {"a.kind": "set", "a.size": 3, "a.parts": (1, 2)}, {"a.kind": "none"}
+    assert space["start"] == Switch({"far": Branch(far), "scratch": Branch(scratch)})
+    assert paths(space) == ("a.kind", "a.parts", "a.size", "b")
+    drawn = [decode(space, raw) for raw in grid(space)]
+    assert drawn == [{**case, "b": b} for case in (far, scratch) for b in (1, 2)]
+
+
 def test_one_item_needs_no_list():
     assert parse("freeze_depth", POINTS) == read("[freeze_depth]")
     assert parse({"a": {"choice": [1]}}, POINTS) == {"a": Choice((1,))}
@@ -51,7 +65,7 @@ def test_a_value_may_be_a_list_or_null():
         ("3", "must be a list of names and domains; got 3"),
         ("[bido, mid]", "'bido' and 'mid' both set defense"),
         ("[freeze_depth, {target.freeze_point: {choice: [a]}}]", "both set target.freeze_point"),
-        ("[{a: {flot: [0, 1]}}]", "domain of a must have one of the keys float, int, choice, ordered"),
+        ("[{a: {flot: [0, 1]}}]", "domain of a must have one of the keys float, int, choice, ordered, cases"),
         ("[{a: 3}]", "domain of a must have one of the keys"),
         ("[{a: {float: [0, 1], int: [0, 1]}}]", "must have one of the keys"),
         ("[{a: {float: [0, 1], lgo: true}}]", "got 'lgo'; did you mean 'log'"),
@@ -63,6 +77,11 @@ def test_a_value_may_be_a_list_or_null():
         ("[{a: {float: [2, 1]}}]", "domain of a is not valid: a range needs its low end below"),
         ("[{a: {int: [1, 2.5]}}]", "expected a whole number; got 2.5"),
         ("[{a: {int: [1, .inf]}}]", "expected a whole number; got inf"),
+        ("[{a: {cases: [b]}}]", "cases of a must be a mapping of names to mappings of paths; got"),
+        ("[{a: {cases: {}}}]", "cases of a must be a mapping"),
+        ("[{a: {cases: {b: c}}}]", "cases of a must be a mapping"),
+        ("[{a: {cases: {b: {c: [[1]]}}}}]", "domain of a is not valid: expected names, numbers"),
+        ("[{c: {choice: [1]}}, {a: {cases: {b: {c: 1}}}}]", "'c' and 'a' both set c"),
         ("[{a: {choice: []}}]", "at least one value"),
         ("[{a: {choice: [[[1]]]}}]", r"truth values, null, or lists of them; got \[1\]"),
         ("[{a: {choice: [{b: 1}]}}]", r"truth values, null, or lists of them; got {'b': 1}"),

@@ -459,6 +459,7 @@ SETUPS: dict[tuple[str, str], Setup] = {
             "freeze_point": "conv3",
             "frozen_batchnorm": To("train", {"freeze_point": "conv3"}),
             "normalization": "half",
+            "kept_epoch": 1,
             "trained": ("conv2", "conv4"),
         },
     ),

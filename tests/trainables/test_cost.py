@@ -63,6 +63,16 @@ def test_variants_spread_the_price_of_a_target(monkeypatch):
     assert estimate(config, variants=others)["target"] == Duration(low=(1 + mean) / 2, high=(mean + 7) / 2)
 
 
+def test_a_training_that_stops_early_is_priced_to_its_end_alone(monkeypatch):
+    monkeypatch.setattr(cost, "_seconds", lambda work, device: (work(), Duration.exactly(1.0))[1])
+    whole, early = (
+        estimate(load_trial(merge(DOCUMENT, {"target.epochs": 20, **knobs})), stages=("target",))["target"]
+        for knobs in ({}, {"target.kept_epoch": 5})
+    )
+    # A second for each epoch, since a miniature of so few images holds them all; the rest is the same.
+    assert whole.low - early.low == pytest.approx(20 - 5)
+
+
 def test_of_many_variants_a_few_are_priced_that_span_them():
     config = load_trial(DOCUMENT)
     many = [load_trial(merge(DOCUMENT, {"target.learning_rate": 0.1 + n / 100})) for n in range(40)]

@@ -84,6 +84,6 @@ class Cost(TrainingAnalysis):
 
         began = time.perf_counter()
         run = Run(seed=subject.seed, device=subject.device, report=report)
-        short = dataclasses.replace(recipe, epochs=self.epochs)
+        short = dataclasses.replace(recipe, epochs=self.epochs, kept_epoch=None)
         train_classifier(classifier, short, defense, train, validation, run=run)
         return [end - start for start, end in zip([began, *ends], ends, strict=False)]

@@ -1,7 +1,7 @@
 """The trained target, as a stage."""
 
 import functools
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +41,12 @@ def make_target(
     report: Report = silent,
     kept_epoch: int | None = None,
 ) -> Stage:
-    """Return the trained target of `config`; kept_epoch: see `train_classifier`."""
+    """Return the trained target of `config`; kept_epoch: see `train_classifier`.
+
+    A target that its recipe stops, and one that a control stops at the same epoch, are one.
+    """
     data = load_data(config)
+    kept_epoch = config.target.kept_epoch if kept_epoch is None else kept_epoch
     backbone = make_pretrained(config, store=store, device=device, report=report)
 
     def make(folder: Path, resume: Resume) -> dict[str, Any]:
@@ -76,7 +80,7 @@ def make_target(
 
     parts = {
         "version": VERSIONS["target"],
-        "target": with_content(config.target),
+        "target": with_content(replace(config.target, kept_epoch=None)),
         "defense": with_content(config.defense),
         "backbone": backbone.key,
         "private": data.private_key,

@@ -16,6 +16,7 @@ from trainables.defenses.base import Defense
 from trainables.defenses.rule import Batch, Training
 from trainables.errors import ConfigError, TrialError
 from trainables.method import later_knob, named_knob
+from trainables.runtime.checks import at_least
 from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive, stream
 from trainables.runtime.upload import upload
@@ -49,16 +50,25 @@ class Target(Recipe):
     frozen_batchnorm: "eval" keeps frozen batch norm as pre-training left it; "train" lets its running
         statistics follow the private images, as TL-DMI's code does.
     normalization: pixel mean and deviation, inside the network: "none", "imagenet", or "half" for [-1, 1].
+    kept_epoch: stop after this epoch of `epochs` and keep its weights, whatever the validation says: a
+        checkpoint of the training that goes on to its end otherwise. None keeps the best epoch.
     """
 
     architecture: str = named_knob(ARCHITECTURES)
     freeze_point: str = "none"
     frozen_batchnorm: FrozenBatchnorm = "eval"
     normalization: Normalization = "none"
+    kept_epoch: int | None = later_knob(None)
     trained: tuple[str, ...] | None = later_knob(None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        at_least(self, 1, "kept_epoch")
+        if self.kept_epoch is not None and self.kept_epoch > self.epochs:
+            raise ValueError(
+                f"kept_epoch must be at most {self.epochs}, the epochs of the training (epochs); got "
+                f"{self.kept_epoch}"
+            )
         if self.trained is not None and self.freeze_point != "none":
             raise ValueError(
                 f"freeze_point must be 'none' beside trained, which names what is trained; got "
@@ -126,11 +136,13 @@ def train_classifier(
     """Train `classifier` in place and leave it in eval mode with the weights of its best epoch.
 
     The best epoch is the earliest with the highest accuracy on `validation`. kept_epoch: train up to this
-    epoch instead, and keep its weights whatever `validation` says. `defense` has prepared the classifier
-    before. Stages that are frozen before the first trained one run outside autograd, and once only where
-    their output cannot vary (see `Prefix`). Deterministic for one seed, device and thread count, also where
-    it was killed between and goes on after the last whole epoch that `run.resume` holds. Raises `TrialError`
-    if an epoch's loss is not finite, `ConfigError` if there is nothing to validate on.
+    The best epoch is the earliest with the highest accuracy on `validation`. kept_epoch: train up to this
+    epoch instead, and keep its weights whatever `validation` says; None takes the recipe's own. `defense`
+    has prepared the classifier before. Stages that are frozen before the first trained one run outside
+    autograd, and once only where their output cannot vary (see `Prefix`). Deterministic for one seed, device
+    and thread count, also where it was killed between and goes on after the last whole epoch that
+    `run.resume` holds. Raises `TrialError` if an epoch's loss is not finite, `ConfigError` if there is
+    nothing to validate on.
     """
     if len(train) < 2 or len(validation) == 0:
         raise ConfigError(
@@ -139,7 +151,14 @@ def train_classifier(
         )
     with computation(classifier.to(run.device), recipe):
         return _train(
-            classifier, recipe, defense, train, validation, run=run, stage=stage, kept_epoch=kept_epoch
+            classifier,
+            recipe,
+            defense,
+            train,
+            validation,
+            run=run,
+            stage=stage,
+            kept_epoch=recipe.kept_epoch if kept_epoch is None else kept_epoch,
         )
 
 

@@ -256,7 +256,7 @@ def test_batch_norm_that_follows_no_private_image_tells_nothing(ran, analyze):
     ("words", "message"),
     [
         (["judges", "tiny", "--suggest"], "--suggest belongs to analysis 'layers'"),
-        (["cost", "tiny", "--plot", "a.svg"], "--plot belongs to analysis 'layers'"),
+        (["cost", "tiny", "--plot", "a.svg"], "--plot belongs to the analyses layers, accuracy_control"),
         (["layers", "tiny", "--plot", "no/such/a.svg"], "(--plot)"),
     ],
 )

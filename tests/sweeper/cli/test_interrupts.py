@@ -78,7 +78,7 @@ COMMANDS = [
     (
         "sweeper.engine.analyze.analyze",
         ["analyze", "evaluator_confidence", "cheap"],
-        "analyses are kept. Go on",
+        "analyses and trials are kept. Go on",
     ),
     ("sweeper.engine.sweep.sweep", ["run", "quickstart", "--trials", "3"], "finished trials are kept. Go on"),
     ("sweeper.study.loading.load_study", ["run", "quickstart"], "finished trials are kept. Go on"),

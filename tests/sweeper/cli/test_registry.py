@@ -28,6 +28,7 @@ def test_every_row_says_what_it_is_and_who_published_it(what):
 
 def test_rows_are_those_of_the_imported_registries():
     from search_spaces import SPACES
+    from sweeper.analyses import STUDY_ANALYSES
     from trainables.analyses import ANALYSES
     from trainables.architectures import ARCHITECTURES
     from trainables.attacks import ATTACKS
@@ -40,7 +41,7 @@ def test_rows_are_those_of_the_imported_registries():
     from trainables.training.recipes import RECIPES
 
     families = {
-        "analyses": ANALYSES,
+        "analyses": {**ANALYSES, **STUDY_ANALYSES},
         "architectures": ARCHITECTURES,
         "attacks": ATTACKS,
         "datasets": DATASETS,

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from records import as_trial
 
-from sweeper.results.stage_files import attack_folders, per_identity, per_image
+from sweeper.results.stage_files import attack_folders, per_identity, per_image, rates_of_seeds
 from sweeper.results.trial_record import Replicate
 
 
@@ -62,6 +62,37 @@ def test_seeds_are_averaged(stored):
     assert per_identity([trial])[0].tolist() == [0.5, 1.0]
     gone = replace(seeds[1], artifacts={})
     assert per_identity([replace(trial, replicates=[seeds[0], gone])]) == [None]
+
+
+def test_every_seed_has_rates_of_its_own_by_the_rule_of_the_trial_and_by_each_attack(stored):
+    seeds = [
+        Replicate(
+            replicate=number,
+            values={**trial.values, "test_accuracy": number / 10},
+            artifacts=trial.artifacts,
+        )
+        for number, trial in (
+            (4, stored(0.75, kedmi=("k1", [0.5, 1.0]), gmi=("k2", [0.0, 0.0]))),
+            (5, stored(0.25, kedmi=("k3", [0.0, 0.5]), gmi=("k4", [1.0, 0.0]))),
+        )
+    ]
+    trial = as_trial({"values": {"attack_accuracy": 0.5}, "attacks": {"kedmi": {}, "gmi": {}}})
+    rows = rates_of_seeds(replace(trial, replicates=seeds), {})
+    assert [(row.replicate, row.test_accuracy) for row in rows] == [(4, 0.4), (5, 0.5)]
+    assert [row.rates.tolist() for row in rows] == [[0.5, 1.0], [0.0, 0.5]]
+    assert [rates.tolist() for rates in rows[1].attacks.values()] == [[0.0, 0.5], [1.0, 0.0]]
+    assert list(rows[1].attacks) == ["kedmi", "gmi"]
+    gone = replace(seeds[1], artifacts={})
+    assert rates_of_seeds(replace(trial, replicates=[seeds[0], gone]), {}) is None
+    only = stored(0.5, brep=("k5", [0.5, 0.5]))
+    single = replace(
+        only,
+        attacks={"brep": {}},
+        strongest="brep",
+        values={"attack_accuracy": 0.5, "test_accuracy": 0.9},
+    )
+    (row,) = rates_of_seeds(single, {})
+    assert (row.replicate, row.attacks["brep"].tolist()) == (0, [0.5, 0.5])
 
 
 def test_nothing_is_known_of_other_figures_and_missing_files(stored, tmp_path):

@@ -94,6 +94,8 @@ def test_the_undefended_target_is_trained_to_where_it_is_as_accurate(store, reac
         kept_epoch=first,
     )
     stopped = make_target(TEMPLATE, store=store, kept_epoch=first)
+    by_recipe = replace(TEMPLATE, target=replace(TEMPLATE.target, kept_epoch=first))
+    assert make_target(by_recipe, store=store).path == stopped.path  # one stage, whoever asks
     stored = torch.load(stopped.path / "target.pt", weights_only=True)
     for name, value in classifier.state_dict().items():
         torch.testing.assert_close(stored[name], value, rtol=1e-4, atol=1e-5)

@@ -354,7 +354,17 @@ def test_unknown_architecture_names_the_valid_ones():
         build_classifier("vgg17", 4, 32, "none", 0)
 
 
-@pytest.mark.parametrize("knobs", [{"epochs": 0}, {"batch_size": 1}, {"learning_rate": 0}, {"momentum": -1}])
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"epochs": 0},
+        {"batch_size": 1},
+        {"learning_rate": 0},
+        {"momentum": -1},
+        {"kept_epoch": 0},
+        {"kept_epoch": 4, "epochs": 3},
+    ],
+)
 def test_impossible_knobs(knobs):
     with pytest.raises(ValueError, match=next(iter(knobs))):
         Target(architecture="small_cnn", **knobs)
@@ -393,6 +403,13 @@ def test_a_kept_epoch_ends_there_whatever_the_validation_says():
     reports.clear()
     kept(2)
     assert [report[1:] for report in reports] == [(1, 2), (2, 2)]
+    named = dataclasses.replace(recipe, kept_epoch=2)  # the recipe's own, unless the caller names another
+    for asked, history in ((None, 2), (3, 3)):
+        classifier = build_classifier("small_cnn", 4, 32, recipe.normalization, seed=1)
+        options = {"run": Run(seed=0), "kept_epoch": asked}
+        own = train_classifier(classifier, named, NoDefense(), shuffled, images(seed=9), **options)
+        assert own.best_epoch == len(own.history) == history
+        assert torch.equal(classifier.state_dict()["head.weight"], states[history - 1])
 
 
 def test_divergence_says_what_to_do():

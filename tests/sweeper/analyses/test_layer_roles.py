@@ -1,0 +1,82 @@
+import dataclasses
+
+import pytest
+from simulated_runs import ACCURACIES, Simulation
+from toy_study import TOY
+
+from search_spaces.space import decode, grid
+from sweeper.analyses.layer_roles import LayerRoles
+from sweeper.analyses.runs import EPOCH, POINT
+from sweeper.study.loading import parse_study
+from trainables.config import load_trial
+from trainables.errors import ConfigError
+
+STUDY = parse_study(TOY, "toy")
+EPOCHS = tuple(ACCURACIES)
+NAMES = {"none": "all", "conv2": "first_and_last", "conv4": "middle_and_last", "conv6": "last"}
+
+
+def test_thirds_of_the_stages_are_trained():
+    template = {**TOY["trial"], "target": {**TOY["trial"]["target"], "freeze_point": "conv3"}}
+    derived = LayerRoles(epochs=(2, 4)).derive(parse_study({**TOY, "trial": template}, "toy"))
+    assert derived.name == "toy_layer_roles" and derived.budget == 8
+    trained = {
+        raw["roles"]: load_trial(derived.document(decode(derived.domains, raw))).target
+        for raw in grid(derived.domains)
+    }
+    assert {name: target.trained for name, target in trained.items()} == {
+        "all": None,
+        "first_and_last": ("conv1", "conv2", "conv5", "conv6"),
+        "middle_and_last": ("conv3", "conv4", "conv5", "conv6"),
+        "last": ("conv5", "conv6"),
+    }
+    assert {target.kept_epoch for target in trained.values()} == {4}  # the last of each
+    assert derived.space[1] == {EPOCH: {"ordered": [2, 4]}}
+
+
+def test_a_network_of_two_stages_has_no_thirds(monkeypatch):
+    monkeypatch.setattr("trainables.architectures.freeze_points", lambda name: ("none", "a", "b"))
+    with pytest.raises(ConfigError, match="three stages or more; small_cnn has 2"):
+        LayerRoles().derive(STUDY)
+
+
+def runs(seed, effect):
+    """Return runs of the four ways; training the first stages shifts the probit by `effect`."""
+    made = Simulation(seed).checkpoints(lambda depth: effect * (depth == 1 / 3), EPOCHS)
+    return [
+        dataclasses.replace(
+            run,
+            settings={"roles": NAMES[run.settings[POINT]], EPOCH: run.settings[EPOCH]},
+            trained_params=100,
+        )
+        for run in made
+    ]
+
+
+def found(conclusion):
+    return [
+        text for text in conclusion.sentences if "than equally accurate ones trained in the middle" in text
+    ]
+
+
+def claims(conclusion):
+    return [text for text in found(conclusion) if ": at test accuracy" in text]
+
+
+def test_first_stages_that_leak_more_are_found():
+    told = 0
+    for seed in range(10):
+        conclusion = LayerRoles().conclude(runs(seed, 1.2))
+        rows = {row["roles"]: row for row in conclusion.rows}
+        assert set(rows) == set(NAMES.values()) and rows["last"]["trained_parameters"] == 100
+        assert rows["middle_and_last"]["p"] is None
+        told += any(
+            text.startswith("trained in the first and last stages, targets leak more")
+            for text in claims(conclusion)
+        )
+    assert told >= 8
+
+
+def test_where_all_leak_alike_nothing_is_claimed():
+    told = sum(bool(claims(LayerRoles().conclude(runs(seed, 0.0)))) for seed in range(20))
+    assert told <= 3  # a twentieth of studies, and luck
