@@ -81,7 +81,7 @@ def test_an_example_is_one_file_and_one_line_and_passes_its_contract(title, copy
     (command,) = blocks(EXAMPLES[title], "bash")
     words = shlex.split(command)
     assert words[:3] == ["uv", "run", "pytest"]
-    done = run("pytest", "-p", "no:cacheprovider", *words[3:], place=copy)
+    done = run("pytest", "-n", "0", "-p", "no:cacheprovider", *words[3:], place=copy)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     assert " passed" in done.stdout
 
