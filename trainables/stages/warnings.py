@@ -106,8 +106,8 @@ def config_warnings(config: TrialConfig) -> list[str]:
     if overlap == UNKNOWN:
         texts.append(
             f"whether pretraining '{config.pretraining.kind}' was trained on the private people nobody said "
-            "(pretraining.overlap: unknown); stages that were know them however little is trained here, and "
-            "freezing hides nothing of that: state `none`, or what it saw"
+            "(pretraining.overlap: unknown); stages that were know them however little is trained here: "
+            "state `none`, or what it saw"
         )
     elif overlap not in (None, "none"):
         texts.append(

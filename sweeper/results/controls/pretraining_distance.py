@@ -111,7 +111,8 @@ def distance_risk(distance: PretrainingDistance | None) -> str:
     return (
         f"near pre-training is a risk of its own: the frozen features of '{distance.pretraining}' alone name "
         f"{formatting.percent(distance.accuracy)} of private validation images rightly, so that a head on "
-        "them knows these people and no freeze point hides it; the remedy is a pre-training further from them"
+        "them knows these people at every freeze point: do not count on freezing alone, or take a "
+        "pre-training further from them"
     )
 
 
