@@ -12,6 +12,7 @@ from sweeper.results.comparing.paired_rows import compare_rows
 from sweeper.results.record_types import StudyRecords
 
 Row = Mapping[str, Any]
+ROUNDING = 1e-12  # a difference of equal means is shown as 0
 COMPARISON_COLUMNS = ("trial", "against", "attack", "figure", "difference", "p")
 
 
@@ -133,4 +134,4 @@ def _cell(row: Row, column: str) -> list[str]:
 def _text(value: Any) -> str:
     if value is None:
         return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{0.0 if abs(value) < ROUNDING else value:.4g}" if isinstance(value, float) else str(value)

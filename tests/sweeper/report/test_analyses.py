@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 from records import as_study
 
-from sweeper.report.analyses import COMPARISON_COLUMNS, figures_table, sections
+from sweeper.report.analyses import COMPARISON_COLUMNS, figures_table, rows_table, sections
 from sweeper.report.layers_plot import layers_svg
 from sweeper.report.report import render
 from trainables.analyses import ANALYSES
@@ -110,3 +110,9 @@ def test_the_style_of_a_plot_reaches_no_other_one_of_the_page():
     rules = style.replace("@media(prefers-color-scheme:dark){", "").replace("}", "}\n").split()
     selectors = [rule.partition("{")[0] for rule in "".join(rules).split("}") if rule]
     assert selectors and all(selector.startswith(".layers") for selector in selectors)
+
+
+def test_what_rounding_leaves_of_a_difference_is_shown_as_none():
+    table = rows_table([{"difference": -1.5e-17, "difference_interval": [-0.1, 0.1]}, {"difference": -0.015}])
+    assert table.columns == ["difference"]
+    assert table.rows == [[["0 [-0.1, 0.1]"]], [["-0.015"]]]
