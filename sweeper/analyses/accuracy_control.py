@@ -20,7 +20,7 @@ class AccuracyControl(FreezeAnalysis):
     """
 
     kind: ClassVar[str] = "accuracy_control"
-    summary: ClassVar[str] = "whether freezing leaks less than a worse classifier does, over checkpoints"
+    summary: ClassVar[str] = "whether freezing leaks less than an equally accurate target, over checkpoints"
     source: ClassVar[str] = "Ho et al., CVPR 2024 (TL-DMI)"
     does_not_show: ClassVar[str] = (
         "The regression takes the probit of the attack rate as a line over that of the accuracy, with one "

@@ -39,7 +39,7 @@ class ThreatModels(FreezeAnalysis):
     summary: ClassVar[str] = "whether freezing hides as much from scores and labels as from gradients"
     source: ClassVar[str] = "this project, after Ho et al., CVPR 2024 (TL-DMI) and Qu et al., ICLR 2025 (SSD)"
     does_not_show: ClassVar[str] = (
-        "A threat model stands for the attacks that were run, with their settings: a stronger attack may "
+        "A threat model stands for the attacks that were run, with their settings: another attack may "
         "fall by more or by less. Falls are compared as differences of rates, so that an attack that finds "
         "few people undefended cannot fall by much. Accuracy falls with freezing too, and is not held equal."
     )

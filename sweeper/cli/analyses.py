@@ -12,9 +12,7 @@ if TYPE_CHECKING:  # scipy takes a moment
     from sweeper.analyses.measure import StudyAnalyzed
     from sweeper.report.analyses import Table
 
-from sweeper.cli.console import console, warn
 from sweeper.cli.options import UserPath, home_option, overrides_option, study_name
-from sweeper.cli.registry import study_analyses
 from trainables.errors import ConfigError
 
 STUDY_WIDTH = 150  # where stdout is no terminal: figures with their intervals fit
@@ -97,6 +95,8 @@ def analyze(
     STUDY, a study file, a preset or a stored study; started again, it goes on: `accuracy_control`,
     `frozen_batchnorm`, `layer_roles`, `pretraining` and `threat_models`.
     """
+    from sweeper.cli.registry import study_analyses
+
     name = name.replace("-", "_")
     given = {
         option: value
@@ -175,6 +175,7 @@ def _run_study(
 ) -> None:
     """Derive, run and show a study analysis; given: by option, what it sets."""
     from sweeper.analyses.measure import analyze_study, derive_study, make_analysis
+    from sweeper.cli.console import warn
     from sweeper.engine.progress import display
     from sweeper.storage.home import open_home
     from sweeper.study.checks import known_warnings
@@ -206,6 +207,7 @@ def _run_study(
 
 def show_study_analysis(analyzed: "StudyAnalyzed") -> None:
     """Print the table, what follows and what does not; warnings of the sweep to stderr."""
+    from sweeper.cli.console import console
     from sweeper.cli.tables import show_warnings
     from sweeper.report.analyses import rows_table
 
@@ -221,6 +223,7 @@ def show_study_analysis(analyzed: "StudyAnalyzed") -> None:
 
 def show_analysis(analyzed: dict[str, Any]) -> None:
     """Print the columns of the analysis, a row for every attack of every trial; warnings to stderr."""
+    from sweeper.cli.console import console, warn
     from sweeper.report.analyses import comparison_table, conclusions, figures_table, limits
 
     out, name = console(), analyzed["analysis"]
@@ -236,6 +239,8 @@ def show_analysis(analyzed: dict[str, Any]) -> None:
 
 def show_suggestions(rows: list[dict[str, Any]]) -> None:
     """Print the freeze point that each row of `layers` proposes, and by which rule."""
+    from sweeper.cli.console import console
+
     out = console()
     for row in rows:
         who = "target" if row["trial"] is None else f"trial {row['trial']}"

@@ -237,7 +237,8 @@ def test_mid():
 
 def test_the_recipes_cover_every_knob():
     knobs = {name for recipe in (SGD, *RECIPES.values()) for name in recipe}
-    others = {"normalization", "frozen_batchnorm"}  # tests/trainables/training and the recorded traces
+    # tests/trainables/training and the recorded traces
+    others = {"normalization", "frozen_batchnorm", "trained", "kept_epoch"}
     others |= {
         "precision",
         "channels_last",

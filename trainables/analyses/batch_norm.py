@@ -59,6 +59,10 @@ class BatchNorm(TrainingAnalysis):
     kind = "batch_norm"
     summary = "whether the running statistics of frozen batch norm tell who was in the training set"
     source = "this project, after Carlini et al. 2022"
+    limits = (
+        "that statistics of a low AUC are safe, nor how far the trial's own target leaks, in which twice as "
+        "many people share them"
+    )
     columns = ("auc", "auc_eval", "statistics", "people", "targets")
 
     targets: int = 32
