@@ -16,6 +16,7 @@ from trainables.config import load_trial
 from trainables.controls.measure import check_controls, measure_controls
 from trainables.controls.options import Controls
 from trainables.errors import ConfigError
+from trainables.runtime.run import device_of_this_process
 from trainables.runtime.terminal import say, tolerant_streams, write
 from trainables.stages.data import data_warnings
 from trainables.stages.judge import check_judges
@@ -71,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("trial", type=Path, help="YAML file that describes the trial")
     home = os.environ.get("SWEEPER_HOME", "sweeps")
     parser.add_argument("--home", type=Path, default=Path(home), help="where finished stages are kept")
-    default = "cuda" if torch.cuda.is_available() else "cpu"
+    default = device_of_this_process()
     parser.add_argument("--device", default=default, help=f"torch device (here: {default})")
     parser.add_argument(
         "--controls",

@@ -243,6 +243,6 @@ def device_here() -> str:
 
     if not ray.get_gpu_ids():
         return "cpu"
-    import torch
+    from trainables.runtime.run import device_of_this_process
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return device_of_this_process()

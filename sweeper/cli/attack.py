@@ -37,8 +37,7 @@ def attack(
     attacks, study: see `attack_config`. labels: a file that names the target's classes in its order; None
     takes those of an exported folder. Raises `ConfigError` for what does not fit.
     """
-    import torch
-
+    from trainables.runtime.run import device_of_this_process
     from trainables.stages.class_map import folder_labels, read_class_map
     from trainables.stages.data import load_data
     from trainables.stages.external_target import make_external_target
@@ -52,7 +51,7 @@ def attack(
     names = folder_labels(checkpoint) if labels is None else read_class_map(labels)
     home.prepare()
     store = Store(home.store.root)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = device_of_this_process()
     warner = Warner(display)
     warner.tell(load_data(config).warnings, "")
     display.say(f"reading {checkpoint}")
@@ -117,10 +116,9 @@ def show_attack_plan(
     labels: Path | None = None,
 ) -> None:
     """Print what `attack` would do: the attacks with all knobs, whether the target fits, what it costs."""
-    import torch
-
     from trainables.config import document
     from trainables.cost import estimate
+    from trainables.runtime.run import device_of_this_process
     from trainables.stages.class_map import folder_labels, read_class_map
     from trainables.stages.data import load_data
     from trainables.stages.external_target import read_external_target
@@ -130,7 +128,7 @@ def show_attack_plan(
     config = attack_config(attacks, study, overrides)
     check_judges(config)
     names = folder_labels(checkpoint) if labels is None else read_class_map(labels)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = device_of_this_process()
     target = read_external_target(config, checkpoint, labels=names)
     data = load_data(config)
     test_accuracy = accuracy(target, data.split.test, device=device)

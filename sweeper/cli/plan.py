@@ -131,9 +131,10 @@ def _show_estimate(study: Study) -> None:
     from trainables.config import load_trial
     from trainables.cost import estimate
     from trainables.runtime.load import cores, is_busy, load_average
+    from trainables.runtime.run import device_of_this_process
 
     load, busy = load_average(), is_busy()
-    device, allotment = _device(), _allotment(study)
+    device, allotment = device_of_this_process(), _allotment(study)
     threads, concurrent = (allotment.threads, allotment.concurrent) if allotment else (None, 1)
     others = [load_trial(document) for document in variants(study)]
     seconds = estimate(load_trial(study.trial), device, threads=threads, variants=others)
@@ -218,9 +219,3 @@ def _machine() -> Node:
     import torch
 
     return Node(float(len(os.sched_getaffinity(0))), float(torch.cuda.device_count()))
-
-
-def _device() -> str:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"

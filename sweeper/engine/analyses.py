@@ -6,17 +6,16 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from sweeper.engine.collect import collect
-from sweeper.engine.machines.cluster import TrialResources, allot, check_address, chosen_address, cluster
+from sweeper.engine.machines.cluster import TrialResources, allot, chosen_address, cluster
 from sweeper.engine.machines.niceness import niceness, workers_start_at_zero
 from sweeper.engine.machines.resources import Node
 from sweeper.engine.progress import Display, spell
 from sweeper.engine.runner import run_trials
-from sweeper.engine.sweep import full_disk
+from sweeper.engine.sweep import check_places, full_disk
 from sweeper.results.records import study_records
 from sweeper.search.analysis_notes import WRITTEN, AnalysisNote, Row, digest, keep, kept
-from sweeper.search.ask_tell import TrialRequest
+from sweeper.search.ask_tell import PlannedRuns, TrialRequest
 from sweeper.search.reading import stored_notes, write_note
-from sweeper.storage.databases import check_tracking
 from sweeper.storage.home import Home
 from sweeper.study.study import Study
 from trainables.errors import ConfigError, TrialError
@@ -53,43 +52,23 @@ class Target:
         return {"target": self.target, "attacks": dict(self.attacks), "judges": list(self.judges)}
 
 
-class AnalysisSource:
+class AnalysisSource(PlannedRuns):
     """Trials to analyze; a `TrialSource`. Each one's figures are kept when they are there."""
 
     def __init__(
         self, study: str, url: str, analysis: "Analysis | TrainingAnalysis", targets: Sequence[Target]
     ) -> None:
-        self._study, self._url, self._analysis = study, url, analysis
-        self._targets, self._left, self._running = list(targets), list(range(len(targets))), set[int]()
+        super().__init__(len(targets), range(len(targets)))
+        self._study, self._url, self._analysis, self._targets = study, url, analysis, list(targets)
         self.rows: dict[int | None, list[Row]] = {}
-        self.failures: list[str] = []
 
     @property
     def complete(self) -> int:
         """Return how many trials have their figures."""
         return len(self.rows)
 
-    @property
-    def budget(self) -> int:
-        """Return how many trials are looked at."""
-        return len(self._targets)
-
-    @property
-    def extra(self) -> int:
-        """Return how many runs are to come beside these: none."""
-        return 0
-
-    @property
-    def finished(self) -> bool:
-        """Return whether all were tried."""
-        return not self._left and not self._running
-
-    def ask(self) -> TrialRequest | None:
-        """Return the next trial, or None if all were handed out."""
-        if not self._left:
-            return None
-        number = self._left.pop(0)
-        self._running.add(number)
+    def request(self, number: int) -> TrialRequest:
+        """Return the run of target `number`."""
         target = self._targets[number]
         options = {"analysis": self._analysis.kind, **target.stages}
         return TrialRequest(number, {}, target.document, target.who, options, is_trial=False)
@@ -102,13 +81,13 @@ class AnalysisSource:
         assert target.trial is not None, "figures are kept of trials alone"
         note = AnalysisNote(measured_on(self._analysis, target), rows)
         keep(self._url, self._study, self._analysis.kind, target.trial, note)
-        self._running.discard(number)
+        self.ended(number)
         self.rows[target.trial] = rows
         return ""
 
     def fail(self, number: int, assignment: dict[str, Any], reason: str, trace: str = "") -> None:
         """Note that a trial gave no figures; the next start tries it again."""
-        self._running.discard(number)
+        self.ended(number)
         self.failures.append(f"{self._targets[number].who} was not analyzed: {reason}")
 
     def values(self, result: Mapping[str, Any]) -> dict[str, Any]:
@@ -155,7 +134,7 @@ def analyze_trials(
     if missing or notes.get(WRITTEN) != digest(notes):
         with home.driver(study.name) as held, full_disk(home):
             if missing:
-                _check_places(study, home, address)
+                check_places(study, home, address)
                 source = AnalysisSource(study.name, home.storage, analysis, missing)
                 _measure(study, home, source, analysis, display, address, held)
                 rows |= source.rows
@@ -166,18 +145,6 @@ def analyze_trials(
     return [
         {"trial": target.trial, **row} for target in targets for row in rows.get(target.trial, ())
     ], problems
-
-
-def _check_places(study: Study, home: Home, address: str | None) -> None:
-    """Raise `ConfigError` unless what the figures go to, and what measures them, can be reached."""
-    if study.tracking.mlflow:
-        from sweeper.tracking.mlflow_address import check_reachable
-
-        check_reachable(home.tracking)
-        check_tracking(home.tracking, home.storage)
-    check_address(address)
-    if home.store.remote is not None:
-        home.store.remote.check()
 
 
 def _measure(
@@ -191,6 +158,7 @@ def _measure(
 ) -> None:
     """Measure all trials of `source`: here if it is one and no cluster is named, else over Ray."""
     from trainables.analyzed import analyze_document
+    from trainables.runtime.run import device_of_this_process
 
     if source.budget == 1 and chosen_address(address) is None:
         request = source.ask()
@@ -263,13 +231,6 @@ def _write(study: Study, home: Home) -> list[str]:
     if not problems:
         write_note(home.storage, study.name, WRITTEN, digest(stored_notes(home.storage, study.name)))
     return problems
-
-
-def device_of_this_process() -> str:
-    """Return "cuda" where this process sees a GPU, else "cpu"."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 class Shown:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweeper.engine.analyses import Shown, Target, analyze_trials, device_of_this_process
+from sweeper.engine.analyses import Shown, Target, analyze_trials
 from sweeper.engine.progress import Display, Warner
 from sweeper.results.comparing.paired_rows import compare_rows
 from sweeper.results.export import find_trial, trained_seeds
@@ -149,6 +149,7 @@ def _given(
     what must be known of it."""
     from trainables.analyzed import analyze_trial
     from trainables.config import load_trial
+    from trainables.runtime.run import device_of_this_process
     from trainables.stages.external_target import make_external_target
     from trainables.stages.judge import check_judges
     from trainables.storage.store import Store

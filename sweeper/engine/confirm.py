@@ -8,13 +8,13 @@ import numpy as np
 
 from sweeper.engine.collect import collect
 from sweeper.engine.freshness import changes, check_fresh, usual
-from sweeper.engine.machines.cluster import allot, check_address, cluster
+from sweeper.engine.machines.cluster import allot, cluster
 from sweeper.engine.machines.niceness import niceness, workers_start_at_zero
 from sweeper.engine.people import others
 from sweeper.engine.progress import Display, Silent
 from sweeper.engine.runner import Run, run_trials
 from sweeper.engine.sources import check_confirmable
-from sweeper.engine.sweep import full_disk
+from sweeper.engine.sweep import check_machines, full_disk
 from sweeper.results.one_data import check_one_data
 from sweeper.results.record_types import StudyRecords
 from sweeper.results.records import study_records
@@ -64,9 +64,7 @@ def confirm(
     """
     display = display or Silent()
     with home.driver(study.name) as held, full_disk(home):
-        check_address(address)
-        if home.store.remote is not None:
-            home.store.remote.check()
+        check_machines(home, address)
         check_confirmable(study, home)
         records = study_records(home, study.name, history=False)
         study = study.as_begun(records.definition)

@@ -65,14 +65,7 @@ def sweep(
     warner = Warner(display)
     home.prepare()
     with home.driver(study.name) as held, full_disk(home):
-        if study.tracking.mlflow:
-            from sweeper.tracking.mlflow_address import check_reachable
-
-            check_reachable(home.tracking)
-            check_tracking(home.tracking, home.storage)
-        check_address(address)
-        if home.store.remote is not None:
-            home.store.remote.check()
+        check_places(study, home, address)
         if shared and run is None:
             study = begin(study, home)
         sources = current_sources(study, home)
@@ -129,6 +122,23 @@ def sweep(
         outcome = _close(study, home, optuna_study, before, tracker)
         outcome.problems.extend(source.failures)
         return outcome
+
+
+def check_places(study: Study, home: Home, address: str | None) -> None:
+    """Raise `ConfigError` unless what results go to, and what measures them, can be reached."""
+    if study.tracking.mlflow:
+        from sweeper.tracking.mlflow_address import check_reachable
+
+        check_reachable(home.tracking)
+        check_tracking(home.tracking, home.storage)
+    check_machines(home, address)
+
+
+def check_machines(home: Home, address: str | None) -> None:
+    """Raise `ConfigError` unless the cluster and the store that machines share can be reached."""
+    check_address(address)
+    if home.store.remote is not None:
+        home.store.remote.check()
 
 
 def _replicated(study: Study, run: Run | None) -> Run | None:

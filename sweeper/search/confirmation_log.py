@@ -6,7 +6,7 @@ from typing import Any
 
 import optuna
 
-from sweeper.search.ask_tell import TrialRequest
+from sweeper.search.ask_tell import PlannedRuns, TrialRequest
 from sweeper.search.reading import open_storage
 from sweeper.storage.databases import storage_errors
 from sweeper.study.objectives import is_number, measured
@@ -35,7 +35,7 @@ class Item:
     changes: dict[str, Any] = field(default_factory=dict)
 
 
-class Confirmation:
+class Confirmation(PlannedRuns):
     """Fresh measurements of a study, those planned and those done; a `TrialSource`.
 
     Each is kept whole when it is done; what ran when a driver was killed starts again, and finds the stages
@@ -61,32 +61,12 @@ class Confirmation:
             (measurement["member"], measurement["result"]["replicate"])
             for measurement in _measurements(self._optuna, content_key(attacks=attacks), self._fresh)
         }
-        self._left = [n for n, i in enumerate(self._items) if (i.member, i.replicate) not in measured]
-        self._running: set[int] = set()
-        self.complete = len(self._items) - len(self._left)
-        self.failures: list[str] = []
+        left = [n for n, i in enumerate(self._items) if (i.member, i.replicate) not in measured]
+        super().__init__(len(self._items), left)
+        self.complete = len(self._items) - len(left)
 
-    @property
-    def budget(self) -> int:
-        """Return how many measurements are wanted."""
-        return len(self._items)
-
-    @property
-    def extra(self) -> int:
-        """Return how many runs are to come beside the measurements: none."""
-        return 0
-
-    @property
-    def finished(self) -> bool:
-        """Return whether all were tried."""
-        return not self._left and not self._running
-
-    def ask(self) -> TrialRequest | None:
-        """Return the next measurement, or None if all were handed out."""
-        if not self._left:
-            return None
-        number = self._left.pop(0)
-        self._running.add(number)
+    def request(self, number: int) -> TrialRequest:
+        """Return measurement `number`."""
         item = self._items[number]
         name = f"trial {item.member}, seed {item.replicate}"
         return TrialRequest(number, item.assignment, item.document, name)
@@ -103,7 +83,7 @@ class Confirmation:
         stored = {key: value for key, value in result.items() if key != "history"}
         stored |= {"replicate": item.replicate, "changes": item.changes, "fresh": self._fresh}
         stored["values"] = {**result.get("values", {}), **values}
-        self._running.discard(number)
+        self.ended(number)
         with storage_errors(self._url):
             self._optuna.add_trial(
                 optuna.trial.create_trial(
@@ -121,7 +101,7 @@ class Confirmation:
 
     def fail(self, number: int, assignment: dict[str, Any], reason: str, trace: str = "") -> None:
         """Note that measurement `number` gave no result; the next start tries it again."""
-        self._running.discard(number)
+        self.ended(number)
         item = self._items[number]
         self.failures.append(f"trial {item.member} under seed {item.replicate}: {reason}")
 

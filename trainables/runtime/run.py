@@ -9,6 +9,11 @@ from trainables.runtime.seeds import stream
 from trainables.storage.resume import Resume
 
 
+def device_of_this_process() -> str:
+    """Return "cuda" where this process sees a GPU, else "cpu"."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """The context of one piece of work: a training, an attack, a fit.

@@ -53,7 +53,7 @@ def plan(home, monkeypatch, capsys):
 
     monkeypatch.setattr("trainables.cost.estimate", estimate)
     monkeypatch.setattr("trainables.runtime.load.load_average", lambda: 0.1)
-    monkeypatch.setattr("sweeper.cli.plan._device", lambda: "cpu")
+    monkeypatch.setattr("trainables.runtime.run.device_of_this_process", lambda: "cpu")
     monkeypatch.setattr("sweeper.cli.plan._machine", lambda: Node(4, 2))
 
     def printed(**changes) -> str:
