@@ -15,6 +15,7 @@ from trainables.attacks.plan import AttackPlan
 from trainables.attacks.sharding import Part, Spread, Work, cut, merge
 from trainables.config import TrialConfig
 from trainables.nn.precision import precision_scope
+from trainables.runtime.memory import keep_freed_memory
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive
@@ -114,6 +115,7 @@ class Job:
 
 def invert_part(job: Job, part: Part, device: str, report: Report) -> Reconstructions:
     """Return the reconstructions of the identities of `part`; what is unfinished lies in its folder."""
+    keep_freed_memory()  # this may be a process that makes no stage
     config, attack = job.config, job.plan.attack
     target = _read_target(config, job.classes, job.trained).to(device)
     with precision_scope(job.plan.settings_on(device)):

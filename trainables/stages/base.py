@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from trainables.config import TrialConfig
+from trainables.runtime.memory import keep_freed_memory
 from trainables.storage.machine import note_machine
 from trainables.storage.resume import Resume
 from trainables.storage.store import Make, Stage, Store, content_key
@@ -33,6 +34,7 @@ def on_machine(device: str, make: Make) -> Make:
     """Return `make`, which also notes in the folder of the stage on what it was made: no part of its key."""
 
     def noted(folder: Path) -> dict[str, Any]:
+        keep_freed_memory()
         result = make(folder)
         note_machine(folder, device)
         return result

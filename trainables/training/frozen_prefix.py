@@ -12,7 +12,7 @@ from trainables.training.variation import vary
 
 # Bytes for the stored outputs of one set of images. Fixed, so that a run computes the same way every time.
 KEPT_BYTES = {"cpu": 1 << 30, "cuda": 8 << 30}
-CHUNK = 256
+CHUNK = 64
 
 
 def cacheable_variants(augmentation: Augmentation) -> int:
