@@ -23,9 +23,12 @@ from trainables.nn.critic import Critic
 from trainables.nn.inference import inference_copy
 from trainables.oracle import observe
 from trainables.pretraining.dataset import OnDataset
+from trainables.pretraining.linear_probe import frozen_features
+from trainables.pretraining.none import Scratch
 from trainables.priors.base import Prior, eval_mode
 from trainables.runtime.duration import Duration
 from trainables.runtime.load import is_busy
+from trainables.runtime.memory import keep_freed_memory
 from trainables.runtime.run import Run
 from trainables.stages.data import Data, attacked_identities, load_data
 from trainables.stages.evaluation import score
@@ -57,6 +60,7 @@ def estimate(
     sweep consists of, such as the ends of its space. Targets are then priced as a mean over many trials: from
     half-way between the cheapest and the mean variant to half-way between the mean and the dearest.
     """
+    keep_freed_memory()  # as where the stages are made
     with _threads(threads):
         calibration = _Calibration(config, device, variants)
         return {stage: getattr(calibration, stage)() for stage in STAGES if stage in stages}
@@ -75,14 +79,21 @@ class _Calibration:
         self.identities = len(attacked_identities(config, self.data))
 
     def pretrained(self) -> Duration:
+        """Return the price of the backbone, and of asking what it knows of the private people."""
         config, few = self.config, self.few
-        if not isinstance(config.pretraining, OnDataset):
+        if isinstance(config.pretraining, Scratch):
             return Duration.exactly(0.0)
+        private = sum(map(len, (self.data.split.train, self.data.split.validation, self.data.split.test)))
+        asked = _seconds(
+            lambda: outputs(lambda x: frozen_features(self.network, x), few.pixels, self.device), self.device
+        ) * (private / len(few))
+        if not isinstance(config.pretraining, OnDataset):
+            return asked
         images = len(config.pretraining.data.load(config.image_size))  # the same network on other images
         plain = dataclasses.replace(config.target.unfrozen(), epochs=1, kept_epoch=None)
         network = new_target(config, self.train.classes)
         fit = _train(network, plain, NoDefense(), few, _first(few, 1), self.device)
-        return fit * (images / len(few) * config.pretraining.epochs)
+        return asked + fit * (images / len(few) * config.pretraining.epochs)
 
     def judge(self) -> Duration:
         return sum((self._fitted(judge) for judge in self.config.judges), Duration.exactly(0.0))

@@ -122,14 +122,21 @@ class Remaining:
         return Duration(low=mean - half, high=mean + half)
 
     def _by_ratio(self, price: Duration) -> Duration:
-        """Return a price times measured over estimated seconds of the shared stages that ended, in sum."""
-        ended = [stage for stage in SHARED if stage in self._took and self._estimate.get(stage)]
+        """Return a price times measured over estimated seconds of the shared stages that ended, in sum.
+
+        A stage that was estimated at nothing, as weights from a file, tells nothing of the others.
+        """
+        ended = [stage for stage in SHARED if stage in self._took and _priced(self._estimate.get(stage))]
         estimate = sum((self._estimate[stage] for stage in ended), Duration.exactly(0.0))
         measured = sum(statistics.fmean(self._took[stage]) for stage in ended)
         if not measured or not estimate.low:
             return price
         middle = price.middle
         return Duration(low=middle * measured / estimate.high, high=middle * measured / estimate.low)
+
+
+def _priced(estimate: Duration | None) -> bool:
+    return estimate is not None and estimate.high > 0
 
 
 def _after(total: Duration, spent: float) -> Duration:

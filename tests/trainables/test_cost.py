@@ -36,6 +36,14 @@ def test_the_estimate_names_the_stages_and_grows_with_the_work():
         assert 30 < big[stage].middle / seconds.middle < 30_000  # a busy machine hides no factor 1000
 
 
+def test_weights_from_a_file_cost_what_it_takes_to_ask_them_of_the_private_people(monkeypatch):
+    monkeypatch.setattr(cost, "_seconds", lambda work, device: (work(), Duration.exactly(2.0))[1])
+    given = {"kind": "checkpoint", "path": "weights.pt"}
+    document = {**DOCUMENT, "pretraining": given, "target": {**DOCUMENT["target"], "batch_size": 4}}
+    # 2 seconds for the 8 images of two batches, and all 32 are asked
+    assert estimate(load_trial(document), stages=["pretrained"])["pretrained"] == Duration.exactly(8.0)
+
+
 def test_more_restarts_are_more_to_evaluate(monkeypatch):
     monkeypatch.setattr(cost, "_seconds", lambda work, device: (work(), Duration.exactly(2.0))[1])
     few, more = (

@@ -132,6 +132,8 @@ class Architecture:
         stages: names of the stages, in order, where they can be told without building the network.
         smallest, multiple, largest: the sides of images that it takes, in pixels: from `smallest` to
             `largest`, and divisible by `multiple`.
+        normalization: with which its published weights were trained ("imagenet", "half"), where all of them
+            were; None where nobody can say.
         body: height and width to which the network itself scales and cuts all images; None for most.
         surplus: prefixes of weights in its library's files, beside its head's, that the network leaves out.
         version: raise it when a change of the code changes the network that `build` returns.
@@ -148,6 +150,7 @@ class Architecture:
     smallest: int = 32
     multiple: int = 1
     largest: int | None = None
+    normalization: str | None = None
     body: tuple[int, int] | None = None
     surplus: tuple[str, ...] = ()
     version: int = 1

@@ -58,5 +58,6 @@ MOBILEFACENET = Architecture(
     source="Chen et al., CCBR 2018",
     build=build,
     published_key=published_key,
+    normalization="half",
     body=(HEIGHT, WIDTH),
 )

@@ -38,6 +38,10 @@ class Pretraining(Method):
         """Return the side of the images that the weights were trained on; None where nobody states it."""
         return None
 
+    def usual_normalization(self, architecture: str) -> str | None:
+        """Return the normalization with which the weights were trained; None where nobody states it."""
+        return None
+
     def stages_state(
         self, architecture: str, image_size: int, *, run: Run, normalization: Normalization
     ) -> StagesState | None:

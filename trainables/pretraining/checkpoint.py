@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from trainables.architectures import get_architecture
 from trainables.method import file_knob
 from trainables.pretraining.base import OutsidePretraining, StagesState, matched
 from trainables.runtime.run import Run
@@ -23,6 +24,10 @@ class FromCheckpoint(OutsidePretraining):
     source: ClassVar[str] = "this project"
 
     path: str = file_knob()
+
+    def usual_normalization(self, architecture: str) -> str | None:
+        """Return that of the architecture's published weights; None where nobody states it."""
+        return get_architecture(architecture).normalization
 
     def stages_state(
         self, architecture: str, image_size: int, *, run: Run, normalization: Normalization

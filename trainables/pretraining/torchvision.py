@@ -10,6 +10,8 @@ from trainables.pretraining.base import OutsidePretraining, StagesState, matched
 from trainables.runtime.run import Run
 from trainables.training.classifier import Normalization
 
+OF_TENSORFLOW = ("inception_v3", "googlenet")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Torchvision(OutsidePretraining):
@@ -35,6 +37,12 @@ class Torchvision(OutsidePretraining):
             return None
         size: int | None = entry.transforms.keywords.get("crop_size")
         return size
+
+    def usual_normalization(self, architecture: str) -> str | None:
+        """Return "imagenet", or "half" for the two networks whose weights came from TensorFlow."""
+        if get_architecture(architecture).torchvision_weights is None:
+            return None
+        return "half" if architecture.rpartition(":")[2] in OF_TENSORFLOW else "imagenet"
 
     def stages_state(
         self, architecture: str, image_size: int, *, run: Run, normalization: Normalization

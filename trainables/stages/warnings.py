@@ -101,7 +101,7 @@ def config_warnings(config: TrialConfig) -> list[str]:
             for name, plan in config.attack_plans.items()
             if plan.adaptive
         ]
-    texts += size_warnings(config)
+    texts += size_warnings(config) + normalization_warnings(config)
     overlap = config.pretraining.overlap_stated
     if overlap == UNKNOWN:
         texts.append(
@@ -148,6 +148,19 @@ def size_warnings(config: TrialConfig) -> list[str]:
             f"{size} (image_size): its frozen stages see everything at another scale than they learnt"
         )
     return texts
+
+
+def normalization_warnings(config: TrialConfig) -> list[str]:
+    """Return that the target feeds its backbone other pixel values than its weights were trained with."""
+    target = config.target
+    usual = config.pretraining.usual_normalization(target.architecture)
+    if usual in (None, target.normalization):
+        return []
+    return [
+        f"the weights of pretraining '{config.pretraining.kind}' for {target.architecture} were trained with "
+        f"normalization '{usual}'; got '{target.normalization}' (target.normalization): frozen stages see "
+        f"colours that they never learnt; set normalization: {usual}"
+    ]
 
 
 def _seen_by_both(pretraining: Pretraining, judge: Judge) -> str:

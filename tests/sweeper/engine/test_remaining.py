@@ -114,6 +114,17 @@ def test_a_stage_that_took_nothing_is_no_ratio():
     assert remaining.trials(1, 1) == trial_seconds(ESTIMATE)
 
 
+@pytest.mark.parametrize("known", [[], ["prior"]])
+def test_a_stage_estimated_at_nothing_tells_nothing_of_the_others(known):
+    remaining, without = Remaining(ESTIMATE), Remaining(ESTIMATE)
+    for stage in known:
+        remaining.ended(stage, 60.0)
+        without.ended(stage, 60.0)
+    remaining.ended("pretrained", 100.0)
+    assert remaining.trials(3, 1) == without.trials(3, 1)
+    assert remaining.shared(["judge"], 1) == without.shared(["judge"], 1)
+
+
 def test_a_frozen_target_says_little_of_other_stages_and_something_of_targets():
     remaining = Remaining(ESTIMATE)
     before = remaining.trials(10, 1)

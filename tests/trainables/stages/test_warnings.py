@@ -13,6 +13,7 @@ from trainables.stages.warnings import (
     batch_warnings,
     config_warnings,
     low_accuracy,
+    normalization_warnings,
     prior_warnings,
     size_warnings,
     target_warnings,
@@ -147,6 +148,35 @@ def test_images_smaller_than_those_of_the_weights_are_a_warning(size, warned):
         [True] if warned else []
     )
     assert size_warnings(load_trial({**DOCUMENT, **change})) == []
+
+
+@pytest.mark.parametrize(
+    ("architecture", "pretraining", "usual"),
+    [
+        ("mobilefacenet", "checkpoint", "half"),
+        ("mobilenet_v2", "checkpoint", None),
+        ("mobilenet_v2", "torchvision", "imagenet"),
+        ("inception_v3", "torchvision", "half"),
+        ("torchvision:googlenet", "torchvision", "half"),
+        ("mobilefacenet", "none", None),
+        ("vgg16_bn", "dataset", None),
+    ],
+)
+@pytest.mark.parametrize("given", ["none", "half", "imagenet"])
+def test_pixels_unlike_those_that_the_weights_learnt_are_a_warning(architecture, pretraining, usual, given):
+    knobs = {"checkpoint": {"path": "weights.pt"}, "dataset": {"data": FACES}}
+    document = {
+        **DOCUMENT,
+        "image_size": 96,
+        "prior": {"kind": "eigenfaces"},
+        "attack": {"kind": "map"},
+        "pretraining": {"kind": pretraining, **knobs.get(pretraining, {})},
+        "target": {"architecture": architecture, "normalization": given},
+    }
+    texts = normalization_warnings(load_trial(document))
+    assert len(texts) == (usual not in (None, given))
+    assert all(f"set normalization: {usual}" in text and f"got '{given}'" in text for text in texts)
+    assert set(texts) <= set(config_warnings(load_trial(document)))
 
 
 def test_chance_is_the_share_of_the_person_with_most_images():
