@@ -113,14 +113,19 @@ def power_text(template: "TrialConfig", people: int, seeds: int) -> str:
     """Return which difference of attack accuracy so many people, restarts and training seeds can show."""
     restarts = max(plan.attack.restarts for plan in template.attack)
     deviation = SEED_DEVIATION / seeds**0.5
-    shown = []
+    shown, hidden = [], []
     for reference in (0.6, 0.2):
         drop = smallest_difference(reference, effective_people(people, restarts), seed_deviation=deviation)
-        shown.append(f"from {reference:g} by " + ("no drop" if drop is None else f"{drop:.2f} or more"))
+        if drop is None:
+            hidden.append(f"from {reference:g}")
+        else:
+            shown.append(f"from {reference:g} by {drop:.2f} or more")
+    falls = [f"a fall of attack accuracy {' and '.join(shown)}"] if shown else []
+    if hidden:
+        falls.append(f"no fall {' or '.join(hidden)}")
     return (
         f"{people} people, {restarts} restart{'' if restarts == 1 else 's'} and {seeds} training "
-        f"seed{'' if seeds == 1 else 's'} show, with a chance of 80 %, a fall of attack accuracy "
-        f"{' and '.join(shown)}"
+        f"seed{'' if seeds == 1 else 's'} show, with a chance of 80 %, {' and '.join(falls)}"
     )
 
 

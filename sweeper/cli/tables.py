@@ -59,6 +59,9 @@ def show_front(records: StudyRecords, *, everything: bool = False) -> None:
         table.add_column(name)
     for name in (*(("in search", "on front") if confirmed else ()), "freeze point", "defense"):
         table.add_column(name)
+    others = any(map(formatting.other_knobs, trials))
+    if others:
+        table.add_column("other knobs")
     if not confirmed:  # the width is used up
         table.add_column("trained parameters", justify="right")
     behind = {trial.number for trial in formatting.behind(records)}
@@ -73,6 +76,7 @@ def show_front(records: StudyRecords, *, everything: bool = False) -> None:
             *(_searched(trial, objectives) if confirmed else ()),
             trial.freeze_point or "",
             formatting.defense(trial),
+            *((formatting.other_knobs(trial),) if others else ()),
             *(() if confirmed else (_parameters(trial),)),
             *((_standing(trial, trial.number in behind),) if outside else ()),
         )

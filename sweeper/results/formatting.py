@@ -165,6 +165,19 @@ def freeze_point(trial: TrialRecord) -> str:
     return trial.freeze_point or frozen_name(searched)
 
 
+SHOWN_APART = ("target.freeze_point", "target.trained")
+
+
+def other_knobs(trial: TrialRecord) -> str:
+    """Return what a trial's search varied beside freeze point and defense: ``population near, epochs 12``."""
+    others = {k: v for k, v in trial.params.items() if not k.startswith("defense.") and k not in SHOWN_APART}
+    ends = [path.rpartition(".")[2] for path in others]
+    return ", ".join(
+        f"{end if ends.count(end) == 1 else path} {format_number(value, 3)}"
+        for end, (path, value) in zip(ends, others.items(), strict=True)
+    )
+
+
 def undefended(trial: TrialRecord) -> bool:
     """Return whether nothing protects this trial: no defense and nothing frozen."""
     return family(trial) == "none" and freeze_point(trial) == "none"

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal, get_args
 
 import torch
+from PIL import Image, ImageOps
 
 from trainables.datasets.base import Contents, Dataset, Images
 from trainables.datasets.canaries import add_canaries
@@ -49,6 +50,8 @@ class ImageFolder(Dataset):
         are images that pre-training shares with the private data.
     anonymous_names: the names say nothing about who is shown, as numbers that each data set counts anew; they
         are not compared between private and public data.
+    grey: take the colours away; the three channels are equal. For public images beside private ones that are
+        grey, so that a prior draws what the target knows.
     canaries: how many rendered people stand beside those of the folder, see `add_canaries`. Among private
         images they are people whose leak harms nobody; public images need some of their own (others) if the
         attacker's prior is to draw rendered people at all.
@@ -65,6 +68,7 @@ class ImageFolder(Dataset):
     allow_duplicates: bool = later_knob(False)
     anonymous_names: bool = later_knob(False)
     canaries: int = later_knob(0)
+    grey: bool = later_knob(False)
 
     def __post_init__(self) -> None:
         for knob in ("crop", "limit"):
@@ -255,6 +259,12 @@ def _reader(root: Path) -> Iterator[Read]:
         yield read
 
 
+def _cut(data: ImageFolder, picture: Image.Image) -> Image.Image | None:
+    """Return the square of a picture that is used, None where it is too small."""
+    cut = square(picture, data.crop, data.fit)
+    return ImageOps.grayscale(cut).convert("RGB") if cut is not None and data.grey else cut
+
+
 def _pile(data: ImageFolder, root: Path, paths: list[str], read: Read) -> Pile:
     """Return the files to read, and how their squares are cut."""
     return Pile(
@@ -262,7 +272,7 @@ def _pile(data: ImageFolder, root: Path, paths: list[str], read: Read) -> Pile:
         root=str(root),
         paths=paths,
         read=lambda position: read(paths[position]),
-        cut=lambda position, picture: square(picture, data.crop, data.fit),
-        recipe=[data.crop, data.fit],
+        cut=lambda position, picture: _cut(data, picture),
+        recipe=[data.crop, data.fit, *(["grey"] if data.grey else [])],
         too_small=f"smaller than the crop of {data.crop}",
     )

@@ -219,6 +219,6 @@ def test_the_smallest_difference_that_the_study_can_show_is_known_before_it_runs
     text = power_text(load_trial(document), 40, seeds)
     assert f"from 0.6 by {drop:.2f} or more" in text
     assert text.startswith(f"40 people, {restarts} restart")
-    assert ("from 0.2 by no drop" in text) == (
+    assert text.endswith(" and no fall from 0.2") == (
         smallest_difference(0.2, people, seed_deviation=0.06 / seeds**0.5) is None
     )

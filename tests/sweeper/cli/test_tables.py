@@ -61,6 +61,14 @@ def test_the_front_is_a_table_the_most_accurate_first(capsys):
     assert "hypervolume 0.5679 (reference point: test_accuracy 0, attack_accuracy 1)" in out
 
 
+def test_what_else_was_varied_is_a_column_where_anything_was(capsys):
+    near = trial(1, 0.9, 0.3, params={"pretraining.data.population": "near", "target.epochs": 3})
+    summary.show_front(records(trial(0, 0.8, 0.2), near))
+    out = capsys.readouterr().out
+    assert "other knobs" in out
+    assert [row[5] for row in rows(out)] == ["population near, epochs 3", ""]
+
+
 def test_the_table_follows_the_first_objective_and_names_what_is_infeasible(capsys):
     trials = [
         trial(0, 0.8, 0.2),

@@ -118,6 +118,15 @@ def test_a_study_is_told_in_full(tmp_path):
     assert sum(tag == "details" for tag, _ in shown.elements) == 3
 
 
+def test_what_else_was_varied_is_a_column_where_anything_was(tmp_path):
+    plain = complete(0, 0.8, 0.2)
+    assert "other knobs" not in page([record("a", [plain])], tmp_path)
+    near = complete(1, 0.9, 0.3, params={"pretraining.data.population": "near"})
+    text = page([record("a", [plain, near])], tmp_path)
+    assert "other knobs" in text and "population near" in text
+    assert "other knobs" in page([record("a", [near])], tmp_path)
+
+
 def test_defended_trials_without_an_attacker_who_knows_the_defense_are_called_non_adaptive(tmp_path):
     plain = complete(0, 0.95, 0.4, params={}, freeze_point="none", defense="none")
     trials = [plain, complete(1, 0.8, 0.2), complete(2, 0.7, 0.1, defense="bido", params={})]

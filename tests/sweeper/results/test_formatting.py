@@ -57,6 +57,14 @@ def test_a_trial_is_described_by_what_protects_it():
     assert not formatting.undefended(part) and formatting.short(part) == "all but conv1"
 
 
+def test_what_else_was_varied_is_named_by_its_last_word_where_that_is_enough():
+    assert formatting.other_knobs(trial("bido", "block3", **{"defense.lambda_x": 0.05})) == ""
+    two = {"pretraining.epochs": 3, "target.epochs": 12, "pretraining.data.population": "near"}
+    described = formatting.other_knobs(trial("none", "none", **two, **{"target.learning_rate": 0.12345}))
+    assert described == "pretraining.epochs 3, target.epochs 12, population near, learning_rate 0.123"
+    assert formatting.other_knobs(trial("none", "none", **{"target.trained": ("a",)})) == ""
+
+
 def test_a_trial_without_results_is_described_by_its_parameters():
     params = {"defense.kind": "mid", "defense.beta": 0.1, "target.freeze_point": "stem"}
     failed = as_trial({"state": "failed", "params": params})

@@ -45,6 +45,17 @@ def zipped(root: Path) -> Path:
     return target
 
 
+def test_grey_takes_the_colours_away_and_keeps_the_brightness(tmp_path: Path) -> None:
+    tree(tmp_path, "a/1.png", "b/1.png")
+    picture(tmp_path / "b/1.png", 200)
+    grey = ImageFolder(root=str(tmp_path), grey=True).load(SIZE).pixels
+    colours = ImageFolder(root=str(tmp_path)).load(SIZE).pixels.double()
+    assert (grey[:, :1] == grey).all()
+    brightness = (colours * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(1)  # ITU-R 601
+    assert (grey[:, 0].double() - brightness).abs().max() <= 0.51
+    assert brightness[1].min() > brightness[0].max()
+
+
 @pytest.mark.parametrize("as_zip", [False, True])
 @pytest.mark.parametrize("wrap", ["", "faces/"])
 def test_identity_folders(tmp_path: Path, as_zip: bool, wrap: str) -> None:
@@ -122,7 +133,7 @@ def test_later_knobs_enter_no_key_at_their_defaults(tmp_path: Path) -> None:
     root = str(tree(tmp_path, "a/1.png"))
     plain = with_content(ImageFolder(root=root))
     assert set(plain) == {"kind", "root", "crop", "limit"}
-    for knob in ({"fit": "pad"}, {"allow_duplicates": True}, {"anonymous_names": True}):
+    for knob in ({"fit": "pad"}, {"allow_duplicates": True}, {"anonymous_names": True}, {"grey": True}):
         assert with_content(ImageFolder(root=root, **knob)) == plain | knob  # type: ignore[arg-type]
 
 
