@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from trainables.architectures.base import Classifier, Shield
-from trainables.architectures.head_noise import head_noise, noise_size
+from trainables.architectures.head_noise import head_noise
 from trainables.datasets.base import Images, as_float
 from trainables.runtime.seeds import stream
 
@@ -68,7 +68,7 @@ def threshold_for(scores: Tensor, share: float) -> float:
 def _answers(classifier: Classifier, pixels: Tensor, shield: Shield | None) -> tuple[Tensor, Tensor]:
     """Return score and label of the answer to each image (N, 3, S, S), with the same noise each time."""
     classifier.eval()
-    noise = torch.randn(len(pixels), noise_size(classifier), generator=stream(0, "operating point"))
+    noise = torch.randn(len(pixels), classifier.noise_size, generator=stream(0, "operating point"))
     scores, labels = [], []
     for part, drawn in zip(torch.split(pixels, 256), torch.split(noise, 256), strict=True):
         with head_noise(classifier, drawn):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.architectures.base import Classifier, Shield
-from trainables.architectures.head_noise import head_noise, noise_size
+from trainables.architectures.head_noise import head_noise
 from trainables.errors import ConfigError
 from trainables.nn.inference import inference_copy
 from trainables.runtime.seeds import stream
@@ -49,7 +49,7 @@ class Oracle:
             )
         self.queries = 0
         self.classes = linear[-1].out_features
-        self.noise_size = noise_size(target)
+        self.noise_size = target.noise_size
         self._target = inference_copy(target, device).to(device)
         self._device, self._stream = device, stream(seed, "oracle")
         self._shield, self._averaged = shield, averaged

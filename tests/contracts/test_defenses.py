@@ -10,7 +10,7 @@ from search_spaces.defenses import BRANCHES
 from sweeper.study.adaptive_attackers import PATTERN
 from trainables.architectures import ARCHITECTURES
 from trainables.architectures.base import Classifier
-from trainables.architectures.head_noise import head_noise, noise_size
+from trainables.architectures.head_noise import head_noise
 from trainables.architectures.skips import ScaledShortcut
 from trainables.attacks import ATTACKS
 from trainables.attacks.plan import AttackPlan
@@ -99,7 +99,7 @@ def test_an_adapted_form_is_a_copy_that_a_knob_of_any_attack_takes(kind):
     assert (
         defense.adapts == (adapted is not classifier) == ("* adaptive=true" in f"{defense.adaptive_attack}")
     )
-    drawn = torch.randn(6, noise_size(adapted), generator=torch.Generator().manual_seed(2))
+    drawn = torch.randn(6, adapted.noise_size, generator=torch.Generator().manual_seed(2))
     outputs = []
     for network, size in ((adapted, 6), (inference_copy(adapted, "cpu"), 6), (adapted, 1)):
         parts = []
@@ -195,7 +195,7 @@ def test_its_trained_weights_give_the_same_logits_in_a_fresh_network(kind):
     images = torch.rand(3, 3, 32, 32)
     outputs = []
     for network in (classifier.eval(), again.eval(), inference_copy(again, "cpu")):
-        with head_noise(network, torch.zeros(3, noise_size(network))):
+        with head_noise(network, torch.zeros(3, network.noise_size)):
             outputs.append(network(images))
     assert torch.equal(*outputs[:2])
     assert torch.allclose(outputs[0], outputs[2], atol=1e-4)

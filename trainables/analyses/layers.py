@@ -13,7 +13,7 @@ from torch.nn import functional
 from trainables.analyses.base import Analysis, Subject
 from trainables.analyses.fisher import Forward, Loss, Norms, squared_gradient_norms
 from trainables.architectures.base import Classifier
-from trainables.architectures.head_noise import head_noise, noise_size
+from trainables.architectures.head_noise import head_noise
 from trainables.datasets.base import as_float
 from trainables.judges.base import outputs
 from trainables.runtime.seeds import stream
@@ -50,8 +50,10 @@ class Layers(Analysis):
     mean feature of the private training images of its identity, over all reconstructions; the head has 0 by
     construction. The target is in eval mode, and the noise of a head that draws some is drawn once.
 
-    Only the last iteration of an attack is stored, so it is the one that is looked at. The paper's LPIPS
-    loss, which needs the weights of a perceptual network, is not built.
+    The last iteration of an attack is the one that is looked at; a suite that lists the attack again with
+    fewer `iterations` has earlier ones too, a row for each. The paper's LPIPS loss is not built: a distance
+    in the features of a network of its own does not depend on the target's weights, and its Fisher
+    information in them is 0; which form the paper took is not in its text.
 
     What it says: where each loss is sensitive to the weights of this target. What it cannot say: that
     freezing a layer hides anything, which only an attack on a target trained so shows. The raw means are
@@ -101,7 +103,7 @@ class Layers(Analysis):
 
     def _classification(self, subject: Subject) -> Norms:
         target, images = subject.target, subject.private.validation
-        size = noise_size(target)
+        size = target.noise_size
         noise = torch.randn(len(images), size, generator=stream(subject.seed, "layers"))
 
         def forward(network: nn.Module) -> Any:

@@ -21,11 +21,6 @@ NoiseSource = Tensor | torch.Generator
 _lent: ContextVar[Mapping[nn.Module, NoiseSource]] = ContextVar("lent noise", default=MappingProxyType({}))
 
 
-def noise_size(classifier: Classifier) -> int:
-    """Return how many standard normal numbers it takes per row; 0 for a deterministic classifier."""
-    return classifier.noise_size
-
-
 @contextmanager
 def head_noise(classifier: Classifier, source: NoiseSource) -> Iterator[None]:
     """Make the classifier's head take its noise from `source` inside this context, in this thread.

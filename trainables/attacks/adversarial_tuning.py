@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from trainables.architectures.head_noise import head_noise, noise_size
+from trainables.architectures.head_noise import head_noise
 from trainables.attacks.base import Auxiliary, Learnt, Passes, all_chunks, chunk_size
 from trainables.attacks.pseudo_private import PseudoPrivate, copied
 from trainables.datasets.base import Images, as_float
@@ -144,7 +144,7 @@ class AdversarialTuning(PseudoPrivate):
         Where only labels are seen, the share of views that have the identity's.
         """
         identity = int(str(use[0]))
-        size = target.noise_size if isinstance(target, Oracle) else noise_size(target)
+        size = target.noise_size
         generator = run.stream(self.kind, "views", *use)
         draws = torch.randn(len(pictures) * self.rating_views, AUGMENTATION_DRAWS, generator=generator)
         noise = torch.randn(len(draws), size, generator=generator)

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from trainables.architectures.base import Classifier
-from trainables.architectures.head_noise import noise_size
 from trainables.attacks.base import (
     Learnt,
     Passes,
@@ -98,7 +97,7 @@ class MAP(AlignedAttack):
         self, target: Classifier, prior: PriorNetworks, identities: Tensor, run: Run, auxiliary: Learnt
     ) -> Reconstructions:
         """Return (1, N) reconstructions; see `Attack.reconstruct`."""
-        rows, size, noise = Rows(self.kind, identities, self.starts, run), chunk_size(run), noise_size(target)
+        rows, size, noise = Rows(self.kind, identities, self.starts, run), chunk_size(run), target.noise_size
         guide = guided(target, IDENTITY_LOSSES[self.identity_loss])
         choosing = self.rounds if self.starts > 1 else 0
         meter = Meter(run.report, self.pool + len(rows) * (self.iterations + choosing))

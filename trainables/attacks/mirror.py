@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from trainables.architectures.base import Classifier
-from trainables.architectures.head_noise import head_noise, noise_size
+from trainables.architectures.head_noise import head_noise
 from trainables.attacks.base import (
     Learnt,
     Passes,
@@ -126,7 +126,7 @@ class Mirror(AlignedAttack, PoolSearch):
     ) -> Reconstructions:
         """Return (1 or starts, N) reconstructions; see `Attack.reconstruct`."""
         generator = style_generator(prior, self.kind)
-        size, noise, count = chunk_size(run), noise_size(target), len(identities)
+        size, noise, count = chunk_size(run), target.noise_size, len(identities)
         rows = self.starts * count
         meter = Meter(run.report, self.pool + rows * self.iterations)
 
@@ -175,7 +175,7 @@ class Mirror(AlignedAttack, PoolSearch):
         rows, ends = Rows(self.kind, identities, self.starts, run), styles.flatten(0, 1)
 
         def work(first: int, stop: int) -> Tensor:
-            noise = next(rows.noise("choice", first, stop, noise_size(target)))
+            noise = next(rows.noise("choice", first, stop, target.noise_size))
             images = self.images(generator, ends[first:stop].to(run.device))
             with head_noise(target, noise):
                 logits: Tensor = target(images)

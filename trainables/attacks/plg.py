@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from trainables.architectures.base import Classifier
-from trainables.architectures.head_noise import noise_size
 from trainables.attacks.base import Learnt, Passes, Reconstructions, ThreatModel
 from trainables.attacks.optim.conditional import VIEWS, ConditionalSearch
 from trainables.attacks.optim.descent import guided
@@ -46,4 +45,4 @@ class PLG(ConditionalSearch):
         self, target: Classifier, prior: PriorNetworks, identities: Tensor, run: Run, auxiliary: Learnt
     ) -> Reconstructions:
         """Return (restarts, N) reconstructions; history: its ``prior_loss`` is 0."""
-        return self.search([guided(target, max_margin)], [noise_size(target)], prior, identities, run=run)
+        return self.search([guided(target, max_margin)], [target.noise_size], prior, identities, run=run)

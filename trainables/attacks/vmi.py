@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from trainables.architectures.base import Classifier
-from trainables.architectures.head_noise import noise_size
 from trainables.attacks.base import Learnt, Passes, Reconstructions, ThreatModel, chunk_size, render
 from trainables.attacks.optim.alignment import AlignedAttack
 from trainables.attacks.optim.descent import DescentState, Journal, Losses, descend, guided
@@ -148,7 +147,7 @@ class VMI(AlignedAttack):
     ) -> Iterator[Draws]:
         """Yield the draws of every step, row i from ``generators[i]``."""
         while True:
-            drawn = self._draw(generators, self.batch, self.align_draws + noise_size(target), width)
+            drawn = self._draw(generators, self.batch, self.align_draws + target.noise_size, width)
             yield {name: upload(value, device) for name, value in drawn.items()}
 
     def _draw(self, generators: list[torch.Generator], batch: int, noise: int, width: int) -> Draws:

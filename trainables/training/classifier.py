@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from trainables.architectures import ARCHITECTURES, get_architecture
 from trainables.architectures.base import Classifier
-from trainables.architectures.head_noise import head_noise, noise_size
+from trainables.architectures.head_noise import head_noise
 from trainables.datasets.base import Images
 from trainables.defenses.base import Defense
 from trainables.defenses.rule import Batch, Training
@@ -321,7 +321,7 @@ def batches_of(labels: Tensor, recipe: Target, defense: Defense, order: torch.Ge
 @torch.no_grad()
 def _hits(classifier: Classifier, prefix: Prefix, labels: Tensor, batch_size: int) -> Tensor:
     classifier.eval()
-    noise = torch.randn(len(labels), noise_size(classifier), generator=stream(0, "accuracy"))
+    noise = torch.randn(len(labels), classifier.noise_size, generator=stream(0, "accuracy"))
     predictions = []
     for index in torch.split(torch.arange(len(labels)), batch_size):
         _, inputs = prefix(index, no_augmentation(len(index)))

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from trainables.architectures.base import Classifier
-from trainables.architectures.head_noise import draw_noise, head_noise, noise_size
+from trainables.architectures.head_noise import draw_noise, head_noise
 from trainables.defenses.mid import BottleneckHead
 
 
@@ -59,7 +59,7 @@ def test_a_wrong_number_of_rows_is_an_error():
 
 def test_a_deterministic_classifier_takes_none():
     plain = Classifier({"a": nn.Flatten()}, nn.Identity(), nn.Linear(12, 3))
-    assert noise_size(plain) == 0
+    assert plain.noise_size == 0
     images = torch.rand(2, 3, 2, 2)
     with head_noise(plain, torch.randn(2, 0)):
         assert torch.equal(plain(images), plain(images))

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from trainables.architectures.base import Classifier
-from trainables.architectures.head_noise import head_noise, noise_size
+from trainables.architectures.head_noise import head_noise
 from trainables.defenses.mid import MID, BottleneckHead, divergence
 from trainables.errors import ConfigError
 from trainables.training.classifier import build_classifier
@@ -65,7 +65,7 @@ def test_divergence_anchor():
 def test_noise_is_drawn_in_eval_mode_too():
     classifier = MID(bottleneck=8).prepare(build_classifier("small_cnn", 4, 32, "none", 0)).eval()
     images = torch.rand(3, 3, 32, 32)
-    assert noise_size(classifier) == 8
+    assert classifier.noise_size == 8
     assert not torch.equal(classifier(images), classifier(images))
 
 
@@ -86,7 +86,7 @@ def test_one_who_knows_of_the_noise_has_the_mean_over_all_draws():
     with torch.no_grad():
         classifier.head.encode.bias[8:] += 5  # a standard deviation near 0.7
     adapted = defense.adapted(classifier, {})
-    assert (noise_size(adapted), noise_size(classifier)) == (0, 8)
+    assert (adapted.noise_size, classifier.noise_size) == (0, 8)
     images, noise = torch.rand(3, 3, 32, 32), torch.randn(5000, 8)
     for row in range(3):
         with head_noise(classifier, torch.cat((noise, -noise))), torch.no_grad():

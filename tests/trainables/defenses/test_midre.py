@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from trainables.architectures.head_noise import head_noise, noise_size
+from trainables.architectures.head_noise import head_noise
 from trainables.datasets.base import Images
 from trainables.defenses.midre import COPIES, FILL, MIDRE, draw_squares, erase
 from trainables.defenses.rule import Batch, Training
@@ -94,7 +94,7 @@ def test_one_who_knows_of_the_squares_averages_over_copies_without_some():
     seen, first = [], next(iter(adapted.stages.values()))
     first.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach()))
     images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    drawn = torch.randn(3, noise_size(adapted), generator=torch.Generator().manual_seed(1))
+    drawn = torch.randn(3, adapted.noise_size, generator=torch.Generator().manual_seed(1))
     with head_noise(adapted, drawn):
         logits = adapted(images)
     copies = seen[0].reshape(3, COPIES, 3, 32, 32)

@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.architectures.head_noise import noise_size
 from trainables.defenses.seen_through import SeenThrough
 from trainables.nn.precision import Precision, apply_precision, precision_scope
 from trainables.training.classifier import build_classifier
@@ -20,7 +19,7 @@ class Mirrored(SeenThrough):
 def test_features_and_logits_are_those_of_the_other_images():
     classifier = build_classifier("small_cnn", 4, 32, "imagenet", seed=0).eval()
     mirrored, images = Mirrored(classifier), torch.rand(2, 3, 32, 32)
-    assert not mirrored.training and noise_size(mirrored) == 0
+    assert not mirrored.training and mirrored.noise_size == 0
     assert torch.equal(mirrored.features(images), classifier.features(images.flip(3)))
     assert torch.equal(mirrored(images), classifier(images.flip(3)))
     assert not torch.allclose(mirrored(images), classifier(images), atol=1e-4)

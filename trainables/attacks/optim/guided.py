@@ -6,7 +6,6 @@ from typing import ClassVar
 from torch import Tensor
 
 from trainables.architectures.base import Classifier
-from trainables.architectures.head_noise import noise_size
 from trainables.attacks.base import Learnt, Reconstructions
 from trainables.attacks.optim.alignment import AlignedAttack
 from trainables.attacks.optim.descent import Guide, guided
@@ -60,5 +59,5 @@ class GuidedSearch(AlignedAttack):
         self, target: Classifier, prior: PriorNetworks, identities: Tensor, run: Run, auxiliary: Learnt
     ) -> Reconstructions:
         """Return (restarts, N) reconstructions; see `Attack.reconstruct`."""
-        guide, noise = self.guide(target, auxiliary, run.device), self.align_draws + noise_size(target)
+        guide, noise = self.guide(target, auxiliary, run.device), self.align_draws + target.noise_size
         return self.search(self.aligned(guide), prior, identities, run=run, noise_size=noise)

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from trainables.architectures.base import Classifier
-from trainables.architectures.head_noise import noise_size
 from trainables.attacks.base import Learnt, Reconstructions, chunk_size, render
 from trainables.attacks.optim.alignment import AlignedAttack
 from trainables.attacks.optim.descent import Guide, guided
@@ -166,7 +165,7 @@ class StyleSearch(AlignedAttack):
             run.stream(self.kind, "selection"),
             flips=True,
         )
-        noise = noise_size(target)
+        noise = target.noise_size
         return self.finish(StyleTask(target, prior, rows, starts, side, crops, selection, noise, meter, run))
 
     def select_starts(
@@ -184,7 +183,7 @@ class StyleSearch(AlignedAttack):
         """
         generator: StyleGenerator = style_generator(prior, self.kind)
         pool = sample_styles(generator, prior.latent_size, self.candidates, kind=self.kind, run=run)
-        noise = noise_size(target)
+        noise = target.noise_size
 
         def rate(first: int, stop: int) -> Tensor:
             styles = generator.truncate(pool[first:stop].to(run.device), self.psi, self.cutoff)
