@@ -69,8 +69,11 @@ def conclude(recognised: PairedTest, false_positives: PairedTest, sure: PairedTe
             "less sure"
         )
     if fewer:
+        if false_positives.differ:
+            return "fewer are recognised, and attacks fail against the target itself; fewer false positives"
         return (
-            "fewer are recognised, and attacks fail against the target itself; false positives did not rise"
+            "fewer are recognised, and attacks fail against the target itself; whether false positives rise "
+            "the test cannot tell"
         )
     return "fewer are recognised; whether as failures or as false positives the tests cannot tell"
 

@@ -70,7 +70,13 @@ UNCLEAR = PairedTest(difference=-0.1, p=0.4, first_only=1, second_only=2)
         (UNCLEAR, UP, DOWN, "no fewer"),
         (DOWN, UP, DOWN, "some attacks fail"),
         (DOWN, UP, UNCLEAR, "moved into false positives"),
-        (DOWN, UNCLEAR, DOWN, "false positives did not rise"),
+        (
+            DOWN,
+            UNCLEAR,
+            DOWN,
+            "fail against the target itself; whether false positives rise the test cannot tell",
+        ),
+        (DOWN, DOWN, DOWN, "fail against the target itself; fewer false positives"),
         (DOWN, UNCLEAR, UNCLEAR, "cannot tell"),
     ],
 )
