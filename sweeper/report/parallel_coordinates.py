@@ -112,14 +112,18 @@ def _column(name: str, x: float, trials: Sequence[TrialRecord], direction: str |
             return None if value is None else level(value)
 
         return Column(name, x, direction, [(label(name, tick), level(tick)) for tick in ticks], place)
-    kinds = sorted({str(v) for v in values}, key=natural)
+    kinds = sorted({_text(v) for v in values}, key=natural)
     step = height / max(1, len(kinds) - 1)
     levels = {kind: bottom - position * step for position, kind in enumerate(kinds)}
 
     def place_kind(trial: TrialRecord) -> float | None:
-        return levels.get(str(figure(trial)))
+        return levels.get(_text(figure(trial)))
 
     return Column(name, x, direction, list(levels.items()), place_kind)
+
+
+def _text(value: Any) -> str:
+    return formatting.format_number(value) if isinstance(value, list | tuple) else str(value)
 
 
 def _log_share(value: float, low: float, high: float) -> float:

@@ -102,7 +102,9 @@ def percent(fraction: float) -> str:
 
 
 def format_number(number: Any, digits: int = 4) -> str:
-    """Return a setting or a number with at most `digits` significant digits."""
+    """Return a setting or a number with at most `digits` significant digits; a list by its members."""
+    if isinstance(number, list | tuple):
+        return ", ".join(format_number(member, digits) for member in number) or "nothing"
     return f"{number:.{digits}g}" if isinstance(number, float) else str(number)
 
 

@@ -136,7 +136,6 @@ def train_classifier(
     """Train `classifier` in place and leave it in eval mode with the weights of its best epoch.
 
     The best epoch is the earliest with the highest accuracy on `validation`. kept_epoch: train up to this
-    The best epoch is the earliest with the highest accuracy on `validation`. kept_epoch: train up to this
     epoch instead, and keep its weights whatever `validation` says; None takes the recipe's own. `defense`
     has prepared the classifier before. Stages that are frozen before the first trained one run outside
     autograd, and once only where their output cannot vary (see `Prefix`). Deterministic for one seed, device

@@ -75,6 +75,18 @@ def spans(line):
     return parts
 
 
+def test_lists_are_named_by_their_members():
+    trials = [
+        trial(0, {"trained": ["conv1", "conv2"]}),
+        trial(1, {"trained": ["conv3"]}),
+        trial(2, {"trained": []}),
+    ]
+    svg, lines, _ = drawn(trials)
+    texts = {element.text for element in ET.fromstring(svg).iter(f"{SVG}text")}
+    assert {"conv1, conv2", "conv3", "nothing"} <= texts and "[" not in "".join(filter(None, texts))
+    assert len({heights(lines[f"3-{number}"])[0] for number in range(3)}) == 3
+
+
 def test_a_line_breaks_where_its_trial_has_no_value():
     trials = [
         trial(0, {"k": "a", "m": 1, "beta": 1.0}),

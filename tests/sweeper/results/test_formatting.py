@@ -57,6 +57,11 @@ def test_a_trial_is_described_by_what_protects_it():
     assert not formatting.undefended(part) and formatting.short(part) == "all but conv1"
 
 
+def test_a_list_is_named_by_its_members():
+    assert formatting.format_number(["conv1", 0.123456]) == "conv1, 0.1235"
+    assert formatting.format_number(()) == "nothing"
+
+
 def test_what_else_was_varied_is_named_by_its_last_word_where_that_is_enough():
     assert formatting.other_knobs(trial("bido", "block3", **{"defense.lambda_x": 0.05})) == ""
     two = {"pretraining.epochs": 3, "target.epochs": 12, "pretraining.data.population": "near"}
