@@ -2,6 +2,7 @@
 
 from sweeper.analyses.accuracy_control import AccuracyControl
 from sweeper.analyses.base import StudyAnalysis
+from sweeper.analyses.defenses import Defenses
 from sweeper.analyses.frozen_batchnorm import FrozenBatchnorm
 from sweeper.analyses.layer_roles import LayerRoles
 from sweeper.analyses.pretraining import PretrainingDistance
@@ -9,6 +10,7 @@ from sweeper.analyses.threat_models import ThreatModels
 
 STUDY_ANALYSES: dict[str, type[StudyAnalysis]] = {
     "accuracy_control": AccuracyControl,
+    "defenses": Defenses,
     "frozen_batchnorm": FrozenBatchnorm,
     "layer_roles": LayerRoles,
     "pretraining": PretrainingDistance,

@@ -24,6 +24,7 @@ OPTIONS = {
     "--freeze-point": "freeze_points",
     "--epoch": "epochs",
     "--variants": "variants",
+    "--defense": "defenses",
 }
 
 

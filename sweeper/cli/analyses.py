@@ -56,12 +56,20 @@ STUDY_WIDTH = 150  # where stdout is no terminal: figures with their intervals f
     "epochs",
     type=int,
     multiple=True,
-    help="Of `accuracy_control`, `layer_roles`, `pretraining`: an epoch to attack targets of, repeatable.",
+    help="Of `accuracy_control`, `defenses`, `layer_roles`, `pretraining`: an epoch to attack targets of, "
+    "repeatable.",
 )
 @click.option(
     "--variants",
     type=UserPath(dir_okay=False, path_type=Path),
     help="Of `pretraining`: a YAML mapping of names to pre-trainings.",
+)
+@click.option(
+    "--defense",
+    "defenses",
+    multiple=True,
+    metavar="KIND",
+    help="Of `defenses`: one to compare, repeatable (default: all that fit and are installed).",
 )
 @click.option("--address", help="An existing Ray cluster, host:port or auto (RAY_ADDRESS).")
 @click.option("--anyway", is_flag=True, help="Of sets of trials: go on though the judge says nothing.")
@@ -80,6 +88,7 @@ def analyze(
     freeze_points: tuple[str, ...],
     epochs: tuple[int, ...],
     variants: Path | None,
+    defenses: tuple[str, ...],
     address: str | None,
     anyway: bool,
     form: Literal["table", "json"],
@@ -91,9 +100,9 @@ def analyze(
     The attacks are those of a stored STUDY, or of --study on a CHECKPOINT. A figure is measured once; asked
     for again it is read. `false_positives` compares every trial with the first, by default the undefended.
 
-    Five analyses compare sets of trials, which they run first, as a study of its own that is derived from
+    Six analyses compare sets of trials, which they run first, as a study of its own that is derived from
     STUDY, a study file, a preset or a stored study; started again, it goes on: `accuracy_control`,
-    `frozen_batchnorm`, `layer_roles`, `pretraining` and `threat_models`.
+    `defenses`, `frozen_batchnorm`, `layer_roles`, `pretraining` and `threat_models`.
     """
     from sweeper.cli.registry import study_analyses
 
@@ -105,6 +114,7 @@ def analyze(
             ("--freeze-point", freeze_points),
             ("--epoch", epochs),
             ("--variants", variants),
+            ("--defense", defenses),
         )
         if value
     }

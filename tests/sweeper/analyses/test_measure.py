@@ -23,6 +23,7 @@ POINTS = {"--freeze-point": ("conv2",)}
 SMALL = {
     "layer_roles": {"--epoch": (1, 2)},
     "accuracy_control": {"--epoch": (1, 2)},
+    "defenses": {"--epoch": (1, 2), "--defense": ("mid",)},
     "pretraining": {
         "--epoch": (1, 2),
         "--variants": {"far": TOY["trial"]["pretraining"], "none": {"kind": "none"}},
@@ -75,7 +76,8 @@ def test_it_is_derived_run_and_concluded(name, home, study_file):
     assert len(runs) == 2 * study.budget
     assert {run.seed for run in runs} == {0, 1} and {run.depth for run in runs} <= {0.0, 2 / 6}
     for trial in records.complete:
-        own = [run for run in runs if run.settings.get(POINT) == trial.params.get(POINT)]
+        point = trial.params.get(POINT)
+        own = [run for run in runs if run.settings.get(POINT, point) == point]
         rates = {run.rates.mean() for run in own if len(run.rates) == 4}
         assert any(np.isclose(seed.values["attack_accuracy"], list(rates)).any() for seed in trial.replicates)
     assert all(set(run.attacks) == set(run.threat_models) == set(records.trials[0].attacks) for run in runs)
@@ -114,7 +116,8 @@ def test_an_option_of_another_analysis_is_a_mistake():
     ):
         make_analysis("threat_models", {"--variants": {}})
     with pytest.raises(
-        ConfigError, match=r"--epoch belongs to analysis 'accuracy_control', 'layer_roles', 'pretraining'"
+        ConfigError,
+        match=r"--epoch belongs to analysis 'accuracy_control', 'defenses', 'layer_roles', 'pretraining'",
     ):
         make_analysis("frozen_batchnorm", {"--epoch": (1,)})
     assert set(OPTIONS.values()) >= {"seeds", "freeze_points", "epochs", "variants"}
