@@ -479,6 +479,7 @@ SETUPS: dict[tuple[str, str], Setup] = {
             "allow_duplicates": To(True, {"root": face_folder("ann", "ben", equal=True)}),
             "anonymous_names": To(True, {"root": face_folder("public-0000", "ben")}),
             "canaries": 2,
+            "grey": True,
         },
     ),
     ("metrics", "centroid_distance"): Setup(metric_outcome, {}, {"squared": True}),

@@ -187,6 +187,7 @@ def test_the_command_shows_the_knobs_of_one():
         "allow_duplicates": False,
         "anonymous_names": False,
         "canaries": 0,
+        "grey": False,
     }
     wrong = CliRunner().invoke(main, ["list", "datasets", "image_folders"])
     assert wrong.exit_code == 2 and "did you mean 'image_folder'?" in wrong.stderr
