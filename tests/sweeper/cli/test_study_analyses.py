@@ -108,7 +108,7 @@ def test_a_plot_is_written(analyze, study, tmp_path, monkeypatch):
         (["accuracy_control", "--trial", "1"], "runs trials of its own; leave out --trial"),
         (
             ["threat-models", "--epoch", "2"],
-            "--epoch belongs to analysis 'accuracy_control', 'layer_roles', 'pretraining'",
+            "--epoch belongs to analysis 'accuracy_control', 'defenses', 'layer_roles', 'pretraining'",
         ),
         (
             ["threat-models", "--plot", "a.svg"],
