@@ -33,7 +33,7 @@ class Defenses(FreezeAnalysis):
     summary: ClassVar[str] = "whether a defense leaks less than an undefended target as inaccurate as it"
     source: ClassVar[str] = "this project"
     does_not_show: ClassVar[str] = (
-        "Weights are the published ones, chosen for other data; a sweep finds better ones. Accuracies are "
+        "Weights are the published ones, chosen for other data, and others may do more. Accuracies are "
         "means over the same test images and seeds, and their noise is not in the intervals. Attacks that do "
         "not know a defense may find less than those that do. Of several attacks the study's rule counts."
     )
