@@ -1,7 +1,7 @@
 """Train a classifier: a target under a defense, and just as well a backbone or an evaluation classifier."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -13,7 +13,7 @@ from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise
 from trainables.datasets.base import Images
 from trainables.defenses.base import Defense
-from trainables.defenses.rule import Batch, Training
+from trainables.defenses.rule import Batch, Rule, Training
 from trainables.errors import ConfigError, TrialError
 from trainables.method import later_knob, named_knob
 from trainables.runtime.checks import at_least
@@ -187,16 +187,19 @@ def _train(
             seed=derive(run.seed, stage, "rule"),
         )
     )
-    labels = train.labels.to(run.device)
     batchnorm, keep = recipe.frozen_batchnorm, cacheable_variants(recipe.augmentation)
-    prefix = Prefix(classifier, frozen, train.pixels.to(run.device), keep=keep, batchnorm=batchnorm)
-    unseen = Prefix(classifier, frozen, validation.pixels.to(run.device), keep=1, batchnorm=batchnorm)
     order, views, noise = (run.stream(stage, name) for name in ("order", "views", "noise"))
-    history: list[dict[str, float]] = []
-    best: dict[str, Tensor] = {}
-    kept: dict[str, Tensor] = {}
-    best_epoch, best_accuracy = 0, -1.0
-    distinct = 0
+    one_pass = _Pass(
+        classifier=classifier,
+        recipe=recipe,
+        rule=rule,
+        train=train,
+        prefix=Prefix(classifier, frozen, train.pixels.to(run.device), keep=keep, batchnorm=batchnorm),
+        views=views,
+        noise=noise,
+        device=run.device,
+    )
+    unseen = Prefix(classifier, frozen, validation.pixels.to(run.device), keep=1, batchnorm=batchnorm)
     epochs = kept_epoch or recipe.epochs + defense.extra_epochs
     checkpoint = Checkpoint(
         resume=run.resume,
@@ -207,31 +210,15 @@ def _train(
         rule=rule,
         generators=(order, views, noise),
     )
-    if saved := checkpoint.restore():
-        history, best, kept = saved["history"], saved["best"], saved["kept"]
-        distinct = saved["distinct"]
-        best_epoch, best_accuracy = saved["best_epoch"], saved["best_accuracy"]
-    for epoch in range(len(history) + 1, epochs + 1):
+    loop = _Loop(**(checkpoint.restore() or {}))
+    for epoch in range(len(loop.history) + 1, epochs + 1):
         training_mode(classifier, still, recipe.frozen_batchnorm)
         torch.manual_seed(derive(run.seed, stage, "layers", epoch))  # dropout, where a network has it
-        loss_sum = torch.zeros((), dtype=torch.float64, device=run.device)
-        correct = torch.zeros((), dtype=torch.int64, device=run.device)
-        shown = torch.zeros(len(train), dtype=torch.int64)
-        batches = 0
-        for index in batches_of(train.labels, recipe, defense, order):
-            seen = draw_augmentation(len(index), train.pixels.shape[-1], recipe.augmentation, views)
-            images, inputs = prefix(index, seen)
-            batch = Batch(index=index, images=images, labels=labels[upload(index, run.device)], inputs=inputs)
-            with head_noise(classifier, noise), autocast(recipe, run.device):
-                loss, logits = rule.step(batch, epoch)
-            loss_sum += loss
-            correct += (logits.argmax(1) == batch.labels).sum()
-            shown += index.bincount(minlength=len(train))
-            batches += 1
-        distinct += int((shown > 0).sum())
+        batches = batches_of(train.labels, recipe, defense, order)
+        mean_loss, train_accuracy, distinct = one_pass(epoch, batches)
+        loop.distinct += distinct
         if epoch < recipe.epochs:
             schedule.step()
-        mean_loss = loss_sum.item() / batches
         if not math.isfinite(mean_loss):
             raise TrialError(
                 f"the training loss of '{stage}' is not finite in epoch {epoch} of {epochs} "
@@ -239,32 +226,78 @@ def _train(
                 "rate, or lower weights of the defense"
             )
         reached = _hits(classifier, unseen, validation.labels, batch_size=256).double().mean().item()
-        row = {
-            "loss": mean_loss,
-            "train_accuracy": correct.item() / max(1, int(shown.sum())),
-            "validation_accuracy": reached,
-        }
-        history.append({"epoch": float(epoch), **row})
-        better = reached > best_accuracy and rule.may_be_chosen(epoch)
+        row = {"loss": mean_loss, "train_accuracy": train_accuracy, "validation_accuracy": reached}
+        loop.history.append({"epoch": float(epoch), **row})
+        better = reached > loop.best_accuracy and rule.may_be_chosen(epoch)
         if better if kept_epoch is None else epoch == kept_epoch:
-            best_epoch, best_accuracy = epoch, reached
-            best = {name: value.detach().clone() for name, value in classifier.state_dict().items()}
-            kept = {name: value.detach().clone() for name, value in rule.kept().items()}
+            loop.best_epoch, loop.best_accuracy = epoch, reached
+            loop.best = _copies(classifier.state_dict())
+            loop.kept = _copies(rule.kept())
         run.report(stage, epoch, epochs, **row)
-        checkpoint.save(
-            {
-                "history": history,
-                "best": best,
-                "kept": kept,
-                "best_epoch": best_epoch,
-                "best_accuracy": best_accuracy,
-                "distinct": distinct,
-            }
-        )
-    kept |= rule.spent()
-    classifier.load_state_dict(best)
+        checkpoint.save(vars(loop))
+    kept = loop.kept | rule.spent()
+    classifier.load_state_dict(loop.best)
     classifier.eval()
-    return Trained(history, best_epoch, best_accuracy, distinct / (epochs * len(train)), kept)
+    return Trained(
+        history=loop.history,
+        best_epoch=loop.best_epoch,
+        validation_accuracy=loop.best_accuracy,
+        images_seen=loop.distinct / (epochs * len(train)),
+        kept=kept,
+    )
+
+
+@dataclass
+class _Loop:
+    """What a training has come to so far, all of which its checkpoint holds; fields as in `Trained`."""
+
+    history: list[dict[str, float]] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)
+    kept: dict[str, Tensor] = field(default_factory=dict)
+    best_epoch: int = 0
+    best_accuracy: float = -1.0
+    distinct: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pass:
+    """One pass over the training images."""
+
+    classifier: Classifier
+    recipe: Target
+    rule: Rule
+    train: Images
+    prefix: Prefix
+    views: torch.Generator
+    noise: torch.Generator
+    device: str
+
+    def __call__(self, epoch: int, batches: Iterator[Tensor]) -> tuple[float, float, int]:
+        """Train on `batches`; return the mean loss, the train accuracy and how many images were shown."""
+        device = self.device
+        labels = self.train.labels.to(device)
+        loss_sum = torch.zeros((), dtype=torch.float64, device=device)
+        correct = torch.zeros((), dtype=torch.int64, device=device)
+        shown = torch.zeros(len(self.train), dtype=torch.int64)
+        steps = 0
+        for index in batches:
+            seen = draw_augmentation(
+                len(index), self.train.pixels.shape[-1], self.recipe.augmentation, self.views
+            )
+            images, inputs = self.prefix(index, seen)
+            batch = Batch(index=index, images=images, labels=labels[upload(index, device)], inputs=inputs)
+            with head_noise(self.classifier, self.noise), autocast(self.recipe, device):
+                loss, logits = self.rule.step(batch, epoch)
+            loss_sum += loss
+            correct += (logits.argmax(1) == batch.labels).sum()
+            shown += index.bincount(minlength=len(self.train))
+            steps += 1
+        train_accuracy = correct.item() / max(1, int(shown.sum()))
+        return loss_sum.item() / steps, train_accuracy, int((shown > 0).sum())
+
+
+def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in tensors.items()}
 
 
 def make_optimizer(classifier: nn.Module, recipe: Target) -> torch.optim.Optimizer:
