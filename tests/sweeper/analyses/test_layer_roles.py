@@ -5,7 +5,7 @@ from simulated_runs import ACCURACIES, Simulation
 from toy_study import TOY
 
 from search_spaces.space import decode, grid
-from sweeper.analyses.layer_roles import LayerRoles
+from sweeper.analyses.layer_roles import LayerRoles, _nearest
 from sweeper.analyses.runs import EPOCH, POINT
 from sweeper.study.loading import parse_study
 from trainables.config import load_trial
@@ -16,7 +16,7 @@ EPOCHS = tuple(ACCURACIES)
 NAMES = {"none": "all", "conv2": "first_and_last", "conv4": "middle_and_last", "conv6": "last"}
 
 
-def test_thirds_of_the_stages_are_trained():
+def test_thirds_of_the_stages_are_trained_and_of_the_middle_as_many_weights_as_of_the_first():
     template = {**TOY["trial"], "target": {**TOY["trial"]["target"], "freeze_point": "conv3"}}
     derived = LayerRoles(epochs=(2, 4)).derive(parse_study({**TOY, "trial": template}, "toy"))
     assert derived.name == "toy_layer_roles" and derived.budget == 8
@@ -27,11 +27,24 @@ def test_thirds_of_the_stages_are_trained():
     assert {name: target.trained for name, target in trained.items()} == {
         "all": None,
         "first_and_last": ("conv1", "conv2", "conv5", "conv6"),
-        "middle_and_last": ("conv3", "conv4", "conv5", "conv6"),
+        "middle_and_last": ("conv3", "conv5", "conv6"),
         "last": ("conv5", "conv6"),
     }
+    # 928 + 9,280 weights of conv1 and conv2; of what lies between 18,560 (conv3), 36,992 (conv4) or both
     assert {target.kept_epoch for target in trained.values()} == {4}  # the last of each
     assert derived.space[1] == {EPOCH: {"ordered": [2, 4]}}
+
+
+@pytest.mark.parametrize(
+    ("weights", "middle"),
+    [
+        ({"a": 9, "b": 9, "c": 90, "d": 8, "e": 11, "f": 1}, ["d", "e"]),
+        ({"a": 90, "b": 10, "c": 30, "d": 40, "e": 35, "f": 1}, ["c", "d", "e"]),
+        ({"a": 5, "b": 0, "c": 4, "d": 0, "e": 7, "f": 1}, ["c"]),
+    ],
+)
+def test_the_middle_is_the_neighbours_nearest_in_weights(weights, middle):
+    assert _nearest("ab", "cde", weights) == middle
 
 
 def test_a_network_of_two_stages_has_no_thirds(monkeypatch):
