@@ -160,7 +160,9 @@ def _show_estimate(study: Study) -> None:
         print(
             f"# controls, one after the other: {spell_range(controls)}, stopped targets at the end included"
         )
-    work, total = work + controls, total + controls
+    # At best they fill a place that trials leave free, at worst all waits for them.
+    beside = Duration(low=controls.low / concurrent, high=controls.high)
+    work, total = work + controls, total + beside
     print(f"# in all {spell_range(work)} of work: {spell_range(total)} from start to end")
 
 

@@ -1,4 +1,4 @@
-"""Controls of a study in a worker: most are measured once, before the trials that they judge.
+"""Controls of a study in a worker: most are measured once, beside the trials that they judge.
 
 Targets are stopped at the accuracies of the front, which is known at the end alone.
 """
@@ -8,6 +8,7 @@ from typing import Any
 
 import ray
 
+from sweeper.engine.beside import BesideTrials, Measured
 from sweeper.engine.progress import Display, spell
 from sweeper.engine.shared_stages import StageMaker
 from sweeper.results import formatting
@@ -20,45 +21,67 @@ from trainables.runtime.background import JobStatus
 from trainables.tune import make_controls, make_stopped
 
 NAME = "controls"
-Measured = dict[str, Any] | str
 
 
-def measure(
-    study: Study,
-    options: Mapping[str, Any],
-    store_root: str,
-    display: Display,
-    *,
-    threads: int,
-    gpus: float,
-    make: Callable[..., Any] = make_controls,
-    look: Callable[[], None] = lambda: None,
-) -> Measured:
-    """Return what the controls of `study` measured, JSON-ready, or why they could not be measured.
+class ControlsWorker:
+    """A worker that measures controls of `study`; `look` says where it stands.
 
-    A study goes on without controls: they judge its figures, and none of its trials needs them. threads: of a
-    trial, since the undefended target is one and another number of threads would train another. gpus: of one
-    machine of the cluster. look: called now and then.
+    options: what `make` is asked for. threads: of a trial, since the undefended target is one and another
+    number of threads would train another. gpus: that it takes.
     """
-    actor = ray.remote(num_cpus=threads, num_gpus=min(1, int(gpus)))(StageMaker).remote(threads)
+
+    def __init__(
+        self,
+        study: Study,
+        options: Any,
+        store_root: str,
+        display: Display,
+        *,
+        threads: int,
+        gpus: float,
+        make: Callable[..., Any] = make_controls,
+    ) -> None:
+        self._display, self._seconds = display, 0.0
+        self._actor = ray.remote(num_cpus=threads, num_gpus=gpus)(StageMaker).remote(threads)
+        self._actor.start.remote(make, study.document({}), options, store_root)
+        self._poll = self._actor.poll.remote()
+
+    def look(self, seconds: float = 0.0) -> Measured | None:
+        """Return what was measured, JSON-ready, or why nothing could be; None while it works.
+
+        A study goes on without controls: they judge its figures, and none of its trials needs them. seconds:
+        to wait for news.
+        """
+        if not ray.wait([self._poll], timeout=seconds)[0]:
+            return None
+        try:
+            status: JobStatus = ray.get(self._poll)
+        except ray.exceptions.RayActorError:
+            return "their worker died (killed, or out of memory)"
+        if status.state == "failed":
+            return status.reason
+        if status.state == "complete":
+            self._display.ended(NAME, f"ready after {spell(self._seconds)}" if self._seconds else "ready")
+            return dict(status.result)
+        self._seconds = max(self._seconds, status.seconds)
+        self._display.stage(NAME, status.stage, status.done, status.total, status.seconds)
+        self._poll = self._actor.poll.remote()
+        return None
+
+    def end(self) -> None:
+        """End the worker, whatever it has still to do; what it finished is in the store."""
+        ray.kill(self._actor)
+
+
+def measure(worker: ControlsWorker, look: Callable[[], None]) -> Measured:
+    """Return what `worker` measures, and end it; `look` is called now and then."""
+    found: list[Measured] = []
+    beside = BesideTrials(worker, found.append)
     try:
-        actor.start.remote(make, study.document({}), dict(options), store_root)
-        seconds = 0.0
-        while True:
-            look()
-            try:
-                status: JobStatus = ray.get(actor.poll.remote())
-            except ray.exceptions.RayActorError:
-                return "their worker died (killed, or out of memory)"
-            if status.state == "failed":
-                return status.reason
-            if status.state == "complete":
-                display.ended(NAME, f"ready after {spell(seconds)}" if seconds else "ready")
-                return dict(status.result)
-            seconds = max(seconds, status.seconds)
-            display.stage(NAME, status.stage, status.done, status.total, status.seconds)
+        beside.wait(look)
     finally:
-        ray.kill(actor)
+        beside.end()
+    return found[0]
 
 
 def rising(controls: Mapping[str, Any]) -> dict[str, bool | None]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from sweeper.engine.beside import BesideTrials
 from sweeper.engine.interrupt import Stopping, stoppable
 from sweeper.engine.machines.cluster import TrialResources, machines
 from sweeper.engine.progress import Display, Warner, spell
@@ -45,13 +46,15 @@ def run_trials(
     warner: Warner | None = None,
     anyway: bool = True,
     describe: Callable[[dict[str, Any], float], str] | None = None,
+    beside: BesideTrials | None = None,
 ) -> None:
     """Let Ray Tune run the trials of `source` until it has enough; `run` (or `run_document`) runs one.
 
     held: raises once the study is no longer ours. niceness: of trials' work. remaining: what is known of the
     time that trials take. warner: tells the warnings of trials. anyway: go on though a trial shows that its
     judge says nothing; otherwise nothing more is handed out, and `TrialError` says why. describe: what is
-    shown of a trial that ended after so many seconds (default: `summary`). Raises `KeyboardInterrupt` as
+    shown of a trial that ended after so many seconds (default: `summary`). beside: what is measured in the
+    place of a trial while these run. Raises `KeyboardInterrupt` as
     `stoppable` says.
     """
     if source.finished:
@@ -66,6 +69,7 @@ def run_trials(
         remaining or Remaining({}),
         warner or Warner(display),
         describe or functools.partial(summary, study),
+        beside or BesideTrials(None, lambda found: None),
     )
     runner.run(run, held, niceness, anyway)
 
@@ -84,13 +88,14 @@ class _Runner:
         remaining: Remaining,
         warner: Warner,
         describe: Callable[[dict[str, Any], float], str],
+        beside: BesideTrials,
     ) -> None:
         self._study, self._home, self._source = study, home, source
         self._allotment, self._display, self._tracker = allotment, display, tracker
         self._began: dict[int, float] = {}
         self._stages: dict[int, tuple[str, float]] = {}
         self._remaining, self._warner, self._describe = remaining, warner, describe
-        self._useless = ""
+        self._beside, self._useless = beside, ""
         self._stop: Callable[[], None] = lambda: None
 
     def run(self, run: Run | None, held: Callable[[], None], niceness: int | None, anyway: bool) -> None:
@@ -105,7 +110,7 @@ class _Runner:
                 "shards": _shards(self._allotment, niceness),
                 "niceness": niceness,
             },
-            at_most=self._allotment.concurrent,
+            at_most=self._places,
             on_start=self.started,
             on_step=self.stepped,
             on_end=self.ended,
@@ -120,6 +125,7 @@ class _Runner:
         def look() -> None:
             stopping.say(self._display)
             lost.look()
+            self._beside.look()
 
         self._show_total()
         folder = self._home.root / "ray"
@@ -173,8 +179,12 @@ class _Runner:
         self._display.total(
             source.complete,
             source.budget,
-            self._remaining.trials(count, self._allotment.concurrent, spent),
+            self._remaining.trials(count, self._places(), spent),
         )
+
+    def _places(self) -> int:
+        """Return how many trials may run at once now."""
+        return max(1, self._allotment.concurrent - self._beside.places)
 
     def _tuner(self, searcher: Any, run: Run | None, look: Callable[[], None], folder: str) -> Any:
         """Return Ray's tuner. look: is called as Ray goes on.  folder: where Ray keeps its files."""

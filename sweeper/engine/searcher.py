@@ -18,7 +18,8 @@ DIED = JobStatus("failed", reason="its worker died (killed, or out of memory), a
 class StudySearch(Searcher):
     """Ray Tune's view of a book: suggests its trials, and tells it how they ended.
 
-    settings: what every Tune configuration gets beside number and trial. at_most: trials at once.
+    settings: what every Tune configuration gets beside number and trial. at_most: says how many trials
+    may run at once now.
     on_start, on_step, on_end: told of each trial that starts, where it stands, and how it ended.
     held: raises once the study is no longer ours to drive. retries: how often a trial is handed out again
     whose worker or machine died. Tune is to retry nothing: it fails a trial at once whose worker dies while
@@ -31,7 +32,7 @@ class StudySearch(Searcher):
         source: TrialSource,
         settings: Mapping[str, Any],
         *,
-        at_most: int,
+        at_most: Callable[[], int],
         on_start: Callable[[TrialRequest], None],
         on_step: Callable[[TrialRequest, JobStatus], None],
         on_end: Callable[[TrialRequest, dict[str, Any]], None],
@@ -63,7 +64,7 @@ class StudySearch(Searcher):
         """Return the next configuration, None to be asked later, or FINISHED."""
         closing = self.failure is not None or self._stopping
         later = None if self._requests or (self._again and not closing) else str(Searcher.FINISHED)
-        if closing or len(self._requests) >= self._at_most:
+        if closing or len(self._requests) >= self._at_most():
             return later
         try:
             self._held()

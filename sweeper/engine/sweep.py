@@ -2,12 +2,13 @@
 
 import errno
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sweeper.engine.beside import BesideTrials
 from sweeper.engine.collect import collect
 from sweeper.engine.interrupt import Stopping, stoppable
 from sweeper.engine.machines.cluster import TrialResources, allot, check_address, cluster
@@ -27,6 +28,7 @@ from sweeper.search.reading import CONTROLS, STOPPED
 from sweeper.search.replicates import run_replicates
 from sweeper.storage.databases import check_tracking
 from sweeper.storage.home import Home
+from sweeper.study.checks import control_options
 from sweeper.study.study import Study
 from trainables.errors import DiskError, TrialError
 from trainables.runtime.load import is_busy, load_average
@@ -97,24 +99,27 @@ def sweep(
                     remaining = _estimated(study, allotment, display) if fresh else Remaining({})
                     if shared:
                         _prepare(study, home, allotment, display, make, remaining, source, warner, anyway)
-                    if shared and run is None and make is None:
-                        _measure_controls(study, home, allotment, display, optuna_study, warner)
+                    whole = shared and run is None and make is None
+                    if whole:
                         optuna_study.note(STOPPED, {**optuna_study.notes.get(STOPPED, {}), "due": True})
-                    run_trials(
-                        study,
-                        home,
-                        source,
-                        allotment,
-                        display,
-                        _replicated(study, run),
-                        tracker,
-                        held,
-                        niceness=nice,
-                        remaining=remaining,
-                        warner=warner,
-                        anyway=anyway,
-                    )
-                    if shared and run is None and make is None:
+                    wanted = control_options(study) if whole else None
+                    with _controls(study, home, wanted, allotment, display, optuna_study, warner) as beside:
+                        run_trials(
+                            study,
+                            home,
+                            source,
+                            allotment,
+                            display,
+                            _replicated(study, run),
+                            tracker,
+                            held,
+                            niceness=nice,
+                            remaining=remaining,
+                            warner=warner,
+                            anyway=anyway,
+                            beside=beside,
+                        )
+                    if whole:
                         _measure_after(study, home, allotment, display, optuna_study, warner)
             finally:
                 if tracker is not None and not source.finished:
@@ -241,23 +246,48 @@ def _prepare(
         )
 
 
-def _measure_controls(
+@contextmanager
+def _controls(
     study: Study,
     home: Home,
+    options: Mapping[str, Any] | None,
     allotment: TrialResources,
     display: Display,
     optuna_study: OptunaStudy,
     warner: Warner,
-) -> None:
-    """Measure the study's controls, if it wants some, and keep them with the study."""
-    from sweeper.engine.controls import rising
-    from sweeper.study.checks import control_options
+) -> Iterator[BesideTrials]:
+    """Begin to measure controls, unless the study has them or wants none (None); they are kept with it.
 
-    options = control_options(study)
+    Where no two trials run at once they are measured before any, and else beside the trials.
+    """
+    from sweeper.engine.controls import ControlsWorker
+
     stored = optuna_study.notes.get(CONTROLS) or {}
-    if options is None or stored.get("options") == options:
-        return
-    results = _asked(study, home, allotment, display, options)
+    worker = None
+    if options is not None and stored.get("options") != options:
+        alone = allotment.concurrent == 1
+        worker = ControlsWorker(
+            study,
+            dict(options),
+            str(home.store.root),
+            display,
+            threads=allotment.threads,
+            gpus=min(1, int(allotment.node_gpus)) if alone else min(1.0, allotment.gpus),
+        )
+    beside = BesideTrials(worker, functools.partial(_keep_controls, options, optuna_study, warner))
+    try:
+        if allotment.concurrent == 1:
+            _wait(beside, display)
+        yield beside
+        _wait(beside, display)
+    finally:
+        beside.end()
+
+
+def _keep_controls(options: Any, optuna_study: OptunaStudy, warner: Warner, results: Any) -> None:
+    """Keep what the controls measured with the study; tell what a reader must know of it."""
+    from sweeper.engine.controls import rising
+
     if isinstance(results, str):
         warner.tell([f"no controls, so nobody knows what the attack's figures can tell: {results}"], "")
         return
@@ -268,24 +298,31 @@ def _measure_controls(
         warner.tell([f"this study cannot tell: {verdict['reason']}"], "")
 
 
+def _wait(beside: BesideTrials, display: Display) -> None:
+    """Come back once all that is measured beside the trials is; a signal ends it."""
+    stopping = Stopping(lambda: None)
+    with stoppable(stopping):
+        beside.wait(lambda: stopping.say(display))
+
+
 def _asked(
-    study: Study, home: Home, allotment: TrialResources, display: Display, request: Any, **make: Any
+    study: Study, home: Home, allotment: TrialResources, display: Display, request: Any, make: Any
 ) -> Any:
     """Return what a worker made of a `request` for controls, or why it could not; a signal ends it."""
-    from sweeper.engine.controls import measure
+    from sweeper.engine.controls import ControlsWorker, measure
 
     stopping = Stopping(lambda: None)
     with stoppable(stopping):
-        return measure(
+        worker = ControlsWorker(
             study,
             request,
             str(home.store.root),
             display,
             threads=allotment.threads,
-            gpus=allotment.node_gpus,
-            look=lambda: stopping.say(display),
-            **make,
+            gpus=min(1, int(allotment.node_gpus)),
+            make=make,
         )
+        return measure(worker, lambda: stopping.say(display))
 
 
 def _measure_after(

@@ -8,9 +8,10 @@ import ray
 
 from sweeper.engine import controls as module
 from sweeper.engine import sweep as sweep_module
-from sweeper.engine.controls import measure, measure_stopped, rising, stopped_request
+from sweeper.engine.beside import BesideTrials
+from sweeper.engine.controls import ControlsWorker, measure, measure_stopped, rising, stopped_request
 from sweeper.engine.progress import Silent, Warner
-from sweeper.engine.runner import run_trials
+from sweeper.engine.runner import _Runner, run_trials
 from sweeper.results.records import study_records
 from sweeper.results.trial_record import TrialRecord
 from sweeper.search.optuna_study import OptunaStudy
@@ -22,6 +23,9 @@ TELLS = {"verdict": {"verdict": "tells", "reason": "clear", "remedies": []}, "po
 CANNOT = {"verdict": {"verdict": "cannot tell", "reason": "not clear", "remedies": ["people"]}, "power": None}
 
 
+LATER = "a poll that is not answered yet"
+
+
 class Played:
     """Plays Ray: one actor whose polls return `script`, an exception among them is raised."""
 
@@ -29,12 +33,13 @@ class Played:
 
     def __init__(self, script):
         self.script, self.started, self.needs, self.killed = list(script), [], {}, 0
+        self.waited = []
 
     def remote(self, **needs):
         self.needs = needs
         actor = SimpleNamespace(
             start=SimpleNamespace(remote=lambda *arguments: self.started.append(arguments)),
-            poll=SimpleNamespace(remote=lambda: None),
+            poll=SimpleNamespace(remote=lambda: self.script.pop(0)),
         )
         return lambda maker: SimpleNamespace(remote=lambda threads: self._made(threads, actor))
 
@@ -42,8 +47,11 @@ class Played:
         self.threads = threads
         return actor
 
-    def get(self, _):
-        answer = self.script.pop(0)
+    def wait(self, polls, timeout):
+        self.waited.append(timeout)
+        return ([], polls) if polls == [LATER] else (polls, [])
+
+    def get(self, answer):
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -72,19 +80,11 @@ def play(monkeypatch, script):
 def test_what_the_controls_measured_comes_back_with_their_progress(monkeypatch, cheap):
     played = play(monkeypatch, [JobStatus("running", "null", 1, 4, 2.0), JobStatus("complete", result=TELLS)])
     study, shown, looks = cheap(), Shown(), []
-    found = measure(
-        study,
-        {"sampler": False},
-        "store",
-        shown,
-        threads=4,
-        gpus=0,
-        make="make",
-        look=lambda: looks.append(1),
-    )
+    worker = ControlsWorker(study, {"sampler": False}, "store", shown, threads=4, gpus=0.5, make="make")
+    found = measure(worker, lambda: looks.append(1))
     assert found == TELLS
     assert played.started == [("make", study.document({}), {"sampler": False}, "store")]
-    assert played.needs == {"num_cpus": 4, "num_gpus": 0}
+    assert played.needs == {"num_cpus": 4, "num_gpus": 0.5}
     assert played.threads == 4  # as of a trial: another number would train another undefended target
     assert shown.stages == [("controls", "null", 1, 4)]
     assert len(looks) == 2 and played.killed == 1
@@ -99,30 +99,98 @@ def test_what_the_controls_measured_comes_back_with_their_progress(monkeypatch, 
 )
 def test_controls_that_fail_say_why_and_end_their_worker(monkeypatch, cheap, end, reason):
     played = play(monkeypatch, [end])
-    found = measure(cheap(), {}, "store", Silent(), threads=1, gpus=0)
+    found = measure(ControlsWorker(cheap(), {}, "store", Silent(), threads=1, gpus=0), lambda: None)
     assert isinstance(found, str) and reason in found
     assert played.killed == 1
+
+
+def test_beside_trials_nobody_waits_and_what_was_measured_is_kept_once(monkeypatch, cheap):
+    played = play(monkeypatch, [LATER])
+    shown, told = Shown(), []
+    worker = ControlsWorker(cheap(), {}, "store", shown, threads=1, gpus=0)
+    beside = BesideTrials(worker, told.append)
+    beside.look()
+    assert (beside.places, told, played.waited, shown.stages) == (1, [], [0.0], [])
+    played.script = [JobStatus("complete", result=TELLS)]
+    worker._poll = JobStatus("running", "null", 1, 4, 2.0)
+    beside.look()
+    assert (beside.places, told, shown.stages) == (1, [], [("controls", "null", 1, 4)])
+    beside.look()
+    assert (beside.places, told, played.killed) == (0, [TELLS], 1)
+    beside.look()
+    beside.wait(lambda: pytest.fail("there is nothing to wait for"))
+    beside.end()
+    assert told == [TELLS] and played.killed == 1
+
+
+def test_a_worker_whose_trials_ended_badly_ends_too(monkeypatch, cheap):
+    played = play(monkeypatch, [LATER])
+    beside = BesideTrials(ControlsWorker(cheap(), {}, "store", Silent(), threads=1, gpus=0), pytest.fail)
+    beside.end()
+    assert (beside.places, played.killed) == (0, 1)
+
+
+class Worker:
+    """Plays the worker of controls: the first `silent` looks find nothing."""
+
+    def __init__(self, results, silent=1):
+        self.results, self.silent, self.ended = results, silent, 0
+
+    def look(self, seconds=0.0):
+        self.silent -= 1
+        return None if self.silent >= 0 else self.results
+
+    def end(self):
+        self.ended += 1
 
 
 @pytest.fixture
 def kept(home, cheap, monkeypatch):
     """Run the sweep's step over controls; return its warnings and how often they were measured."""
     home.prepare()
-    allotment = SimpleNamespace(threads=1, node_gpus=0.0)
 
-    def run(results, **changes):
+    def run(results, concurrent=2, gpus=0.0, trials=lambda beside: None, **changes):
         study = cheap(**changes)
         opened = OptunaStudy(study, home.storage, home.study(study.name) / "history")
         measured = []
-        monkeypatch.setattr(
-            "sweeper.engine.controls.measure",
-            lambda study, options, *rest, **others: measured.append(options) or results,
-        )
+        allotment = SimpleNamespace(threads=3, gpus=gpus, node_gpus=2.0 * (gpus > 0), concurrent=concurrent)
+
+        def worker(study, options, root, display, *, threads, gpus):
+            measured.append(options)
+            run.needs = (threads, gpus)
+            return Worker(results)
+
+        monkeypatch.setattr("sweeper.engine.controls.ControlsWorker", worker)
         shown = Shown()
-        sweep_module._measure_controls(study, home, allotment, shown, opened, Warner(shown))
+        options = sweep_module.control_options(study)
+        with sweep_module._controls(study, home, options, allotment, shown, opened, Warner(shown)) as beside:
+            trials(beside)
         return shown.lines, measured, stored_notes(home.storage, study.name).get(CONTROLS)
 
     return run
+
+
+@pytest.mark.parametrize(
+    ("concurrent", "places", "gpus"),
+    [(1, 0, 1), (2, 1, 0.5)],  # alone on the machine before all trials, or as one of two at a time
+)
+def test_controls_take_the_place_of_a_trial_where_there_is_more_than_one(kept, concurrent, places, gpus):
+    seen = []
+    kept(TELLS, concurrent=concurrent, gpus=0.5, trials=lambda beside: seen.append(beside.places))
+    assert seen == [places] and kept.needs == (3, gpus)
+
+
+def test_trials_that_are_interrupted_end_the_controls_too(kept):
+    held = []
+
+    def interrupted(beside):
+        held.append(beside)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        kept(TELLS, trials=interrupted)
+    assert held[0].places == 0
+    assert kept(TELLS)[1] == [{}]  # nothing was kept, so the next start measures them
 
 
 def test_controls_are_measured_once_and_kept_with_the_study(kept):
@@ -237,8 +305,8 @@ def ended(home, cheap, monkeypatch, result):
             opened.tell(request.number, {**figures, "params": request.assignment})
         asked = []
         monkeypatch.setattr(
-            "sweeper.engine.controls.measure",
-            lambda study, request, *rest, **others: asked.append(request) or results,
+            "sweeper.engine.controls.ControlsWorker",
+            lambda study, request, *rest, **others: asked.append(request) or Worker(results),
         )
         shown = Shown()
         sweep_module._measure_after(study, home, allotment, shown, opened, Warner(shown))
@@ -271,3 +339,15 @@ def test_stopped_targets_that_fail_are_a_warning_and_nothing_is_kept(ended):
 def test_a_sweep_that_was_cut_off_before_its_stopped_targets_runs_no_trial_for_them():
     finished = SimpleNamespace(finished=True)
     run_trials(None, None, finished, None, None, None)  # no Ray, no study is touched
+
+
+def test_while_controls_are_measured_one_trial_less_may_run(cheap):
+    worker = Worker(TELLS)
+    beside = BesideTrials(worker, lambda found: None)
+    allotment = SimpleNamespace(concurrent=3)
+    runner = _Runner(cheap(), None, None, allotment, Silent(), None, None, None, None, beside)
+    assert runner._places() == 2
+    beside.look()
+    assert runner._places() == 2
+    beside.look()
+    assert runner._places() == 3 and worker.ended == 1

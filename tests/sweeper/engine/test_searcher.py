@@ -12,7 +12,7 @@ def searcher(optuna_study, at_most=2, **more):
     search = StudySearch(
         optuna_study,
         {"store_root": "store"},
-        at_most=at_most,
+        at_most=lambda: at_most,
         on_start=lambda request: events.append(("start", request.number)),
         on_step=lambda request, status: events.append((status.stage, request.number)),
         on_end=lambda request, record: events.append((record["state"], request.number)),
