@@ -41,7 +41,10 @@ class BiDO(Defense):
     kind: ClassVar[str] = "bido"
     summary: ClassVar[str] = "less dependence of features on the input, more on the label (HSIC or COCO)"
     source: ClassVar[str] = "Peng et al., KDD 2022 (BiDO)"
-    adaptive: ClassVar[str] = "trains classifiers of its own on the answers and descends through them too"
+    adaptive: ClassVar[str] = (
+        "descends on cross-entropy or margins where logits say little (COCO), or through "
+        "classifiers of its own too"
+    )
     adaptive_attack: ClassVar[str | None] = "lomma_gmi, lomma_kedmi"
     version: ClassVar[int] = 2  # batches that drop no images of unbalanced identities
 
