@@ -3,24 +3,35 @@
 Targets are stopped at the accuracies of the front, which is known at the end alone.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import ray
 
-from sweeper.engine.beside import BesideTrials, Measured
-from sweeper.engine.progress import Display, spell
+from sweeper.engine.collect import collect
+from sweeper.engine.interrupt import Stopping, stoppable
+from sweeper.engine.machines.cluster import TrialResources
+from sweeper.engine.progress import Display, Warner, spell
 from sweeper.engine.shared_stages import StageMaker
 from sweeper.results import formatting
 from sweeper.results.controls.figures import CURVES, beside_stopped, still_rising
+from sweeper.results.records import study_records
 from sweeper.results.stage_files import per_identity
 from sweeper.results.trial_record import VALIDATION, TrialRecord
+from sweeper.search.optuna_study import OptunaStudy
+from sweeper.search.reading import CONTROLS, STOPPED
+from sweeper.storage.home import Home
 from sweeper.study.checks import control_options
 from sweeper.study.study import Study
+from trainables.errors import TrialError
 from trainables.runtime.background import JobStatus
 from trainables.tune import make_controls, make_stopped
 
 NAME = "controls"
+LOOK_SECONDS = 1.0
+Measured = dict[str, Any] | str
 
 
 class ControlsWorker:
@@ -71,6 +82,42 @@ class ControlsWorker:
     def end(self) -> None:
         """End the worker, whatever it has still to do; what it finished is in the store."""
         ray.kill(self._actor)
+
+
+class BesideTrials:
+    """Controls that are measured beside the trials of a sweep, in the place of one of them.
+
+    worker: measures them; None where nothing is to be measured. keep: is told what it measured.
+    """
+
+    def __init__(self, worker: ControlsWorker | None, keep: Callable[[Measured], None]) -> None:
+        self._worker, self._keep = worker, keep
+
+    @property
+    def places(self) -> int:
+        """Return how many trials' places they take now."""
+        return int(self._worker is not None)
+
+    def look(self, seconds: float = 0.0) -> None:
+        """Keep what was measured, once it is; wait for news so many seconds at most."""
+        if self._worker is None:
+            return
+        found = self._worker.look(seconds)
+        if found is not None:
+            self.end()
+            self._keep(found)
+
+    def wait(self, look: Callable[[], None]) -> None:
+        """Come back once all is measured; `look` is called now and then."""
+        while self._worker is not None:
+            look()
+            self.look(LOOK_SECONDS)
+
+    def end(self) -> None:
+        """End their worker, if it still works."""
+        if self._worker is not None:
+            self._worker.end()
+            self._worker = None
 
 
 def measure(worker: ControlsWorker, look: Callable[[], None]) -> Measured:
@@ -135,3 +182,110 @@ def measure_stopped(
         own = None if known is None else known.tolist()
         figures[str(number)] = beside_stopped(own, results.get(str(number)), floor)
     return {"asked": asked, "trials": {**(stored.get("trials") or {}), **figures}}
+
+
+@contextmanager
+def controls_beside(
+    study: Study,
+    home: Home,
+    options: Mapping[str, Any] | None,
+    allotment: TrialResources,
+    display: Display,
+    optuna_study: OptunaStudy,
+    warner: Warner,
+) -> Iterator[BesideTrials]:
+    """Begin to measure controls, unless the study has them or wants none (None); they are kept with it.
+
+    Where no two trials run at once they are measured before any, and else beside the trials.
+    """
+    stored = optuna_study.notes.get(CONTROLS) or {}
+    worker = None
+    if options is not None and stored.get("options") != options:
+        alone = allotment.concurrent == 1
+        worker = ControlsWorker(
+            study,
+            dict(options),
+            str(home.store.root),
+            display,
+            threads=allotment.threads,
+            gpus=min(1, int(allotment.node_gpus)) if alone else min(1.0, allotment.gpus),
+        )
+    beside = BesideTrials(worker, functools.partial(_keep_controls, options, optuna_study, warner))
+    try:
+        if allotment.concurrent == 1:
+            _wait(beside, display)
+        yield beside
+        _wait(beside, display)
+    finally:
+        beside.end()
+
+
+def _keep_controls(options: Any, optuna_study: OptunaStudy, warner: Warner, results: Any) -> None:
+    """Keep what the controls measured with the study; tell what a reader must know of it."""
+    if isinstance(results, str):
+        warner.tell([f"no controls, so nobody knows what the attack's figures can tell: {results}"], "")
+        return
+    rises = rising(results)
+    optuna_study.note(CONTROLS, {"options": options, **results, **({"still_rising": rises} if rises else {})})
+    verdict = results["verdict"] or {}
+    if verdict.get("verdict") == "cannot tell":
+        warner.tell([f"this study cannot tell: {verdict['reason']}"], "")
+
+
+def _wait(beside: BesideTrials, display: Display) -> None:
+    """Come back once all that is measured beside the trials is; a signal ends it."""
+    stopping = Stopping(lambda: None)
+    with stoppable(stopping):
+        beside.wait(lambda: stopping.say(display))
+
+
+def _asked(
+    study: Study, home: Home, allotment: TrialResources, display: Display, request: Any, make: Any
+) -> Any:
+    """Return what a worker made of a `request` for controls, or why it could not; a signal ends it."""
+    stopping = Stopping(lambda: None)
+    with stoppable(stopping):
+        worker = ControlsWorker(
+            study,
+            request,
+            str(home.store.root),
+            display,
+            threads=allotment.threads,
+            gpus=min(1, int(allotment.node_gpus)),
+            make=make,
+        )
+        return measure(worker, lambda: stopping.say(display))
+
+
+def measure_after(
+    study: Study,
+    home: Home,
+    allotment: TrialResources,
+    display: Display,
+    optuna_study: OptunaStudy,
+    warner: Warner,
+) -> None:
+    """Measure the controls that need the front, and hold the others against the noise of training seeds."""
+    if not optuna_study.finished:
+        return
+    notes = optuna_study.notes
+    stored = notes.get(STOPPED) or {}
+    records = study_records(home, study.name, history=False)
+    with suppress(TrialError):  # told at the end
+        collect(records, home.store)
+    results = measure_stopped(
+        study,
+        records.members,
+        stored,
+        (records.controls or {}).get("null"),
+        lambda request, make: _asked(study, home, allotment, display, request, make=make),
+    )
+    if isinstance(results, str):
+        warner.tell([f"no undefended target was stopped at the accuracies of the front: {results}"], "")
+    new = results if isinstance(results, dict) else stored
+    optuna_study.note(STOPPED, {**new, "due": False})
+    if records.controls is None or dict(records.controls) == notes.get(CONTROLS):
+        return
+    optuna_study.note(CONTROLS, dict(records.controls))
+    if records.verdict == "cannot tell":
+        warner.tell([f"with the noise of training seeds this study cannot tell: {records.reason}"], "")

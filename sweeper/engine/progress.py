@@ -185,3 +185,11 @@ def display() -> Iterator[Display]:
     )
     with Progress(*columns, console=console, refresh_per_second=4) as progress:
         yield Bars(progress)
+
+
+def stopped(reason: str) -> str:
+    """Return why a sweep does not go on, and what to do."""
+    return (
+        f"stopped before more trials, since they would say nothing: {reason}; train the judge longer, choose "
+        "another or give it more images (trial.judge), or go on all the same with --anyway"
+    )

@@ -5,12 +5,11 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sweeper.engine.beside import BesideTrials
 from sweeper.engine.interrupt import Stopping, stoppable
 from sweeper.engine.machines.cluster import TrialResources, machines
-from sweeper.engine.progress import Display, Warner, spell
+from sweeper.engine.progress import Display, Warner, spell, stopped
 from sweeper.engine.remaining import Remaining
 from sweeper.results import formatting
 from sweeper.results.trial_record import TrialRecord
@@ -20,6 +19,9 @@ from sweeper.study.study import Study
 from trainables.errors import TrialError
 from trainables.results import count_behind
 from trainables.runtime.background import JobStatus
+
+if TYPE_CHECKING:
+    from sweeper.engine.controls import BesideTrials
 
 Run = Callable[..., dict[str, Any]]
 
@@ -46,7 +48,7 @@ def run_trials(
     warner: Warner | None = None,
     anyway: bool = True,
     describe: Callable[[dict[str, Any], float], str] | None = None,
-    beside: BesideTrials | None = None,
+    beside: "BesideTrials | None" = None,
 ) -> None:
     """Let Ray Tune run the trials of `source` until it has enough; `run` (or `run_document`) runs one.
 
@@ -69,7 +71,7 @@ def run_trials(
         remaining or Remaining({}),
         warner or Warner(display),
         describe or functools.partial(summary, study),
-        beside or BesideTrials(None, lambda found: None),
+        beside,
     )
     runner.run(run, held, niceness, anyway)
 
@@ -88,7 +90,7 @@ class _Runner:
         remaining: Remaining,
         warner: Warner,
         describe: Callable[[dict[str, Any], float], str],
-        beside: BesideTrials,
+        beside: "BesideTrials | None",
     ) -> None:
         self._study, self._home, self._source = study, home, source
         self._allotment, self._display, self._tracker = allotment, display, tracker
@@ -125,7 +127,8 @@ class _Runner:
         def look() -> None:
             stopping.say(self._display)
             lost.look()
-            self._beside.look()
+            if self._beside is not None:
+                self._beside.look()
 
         self._show_total()
         folder = self._home.root / "ray"
@@ -184,7 +187,8 @@ class _Runner:
 
     def _places(self) -> int:
         """Return how many trials may run at once now."""
-        return max(1, self._allotment.concurrent - self._beside.places)
+        taken = 0 if self._beside is None else self._beside.places
+        return max(1, self._allotment.concurrent - taken)
 
     def _tuner(self, searcher: Any, run: Run | None, look: Callable[[], None], folder: str) -> Any:
         """Return Ray's tuner. look: is called as Ray goes on.  folder: where Ray keeps its files."""
@@ -209,14 +213,6 @@ class _Runner:
                 verbose=0,
             ),
         )
-
-
-def stopped(reason: str) -> str:
-    """Return why a sweep does not go on, and what to do."""
-    return (
-        f"stopped before more trials, since they would say nothing: {reason}; train the judge longer, choose "
-        "another or give it more images (trial.judge), or go on all the same with --anyway"
-    )
 
 
 def useless(result: Mapping[str, Any]) -> str:

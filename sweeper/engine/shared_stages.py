@@ -6,8 +6,7 @@ from typing import Any
 
 import ray
 
-from sweeper.engine.progress import Display, Warner, spell
-from sweeper.engine.runner import stopped
+from sweeper.engine.progress import Display, Warner, spell, stopped
 from sweeper.study.study import Study
 from trainables.errors import ConfigError, DiskError, TrialError
 from trainables.runtime.background import BackgroundJob, JobStatus

@@ -2,21 +2,20 @@
 
 import errno
 import functools
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sweeper.engine.beside import BesideTrials
 from sweeper.engine.collect import collect
 from sweeper.engine.interrupt import Stopping, stoppable
 from sweeper.engine.machines.cluster import TrialResources, allot, check_address, cluster
 from sweeper.engine.machines.niceness import niceness, workers_start_at_zero
 from sweeper.engine.people import begin
-from sweeper.engine.progress import Display, Silent, Warner
+from sweeper.engine.progress import Display, Silent, Warner, stopped
 from sweeper.engine.remaining import Remaining
-from sweeper.engine.runner import Run, run_trials, stopped, useless
+from sweeper.engine.runner import Run, run_trials, useless
 from sweeper.engine.sources import check_trials, current_sources
 from sweeper.results.one_data import mixed_data
 from sweeper.results.record_types import StudyRecords
@@ -24,7 +23,7 @@ from sweeper.results.records import study_records
 from sweeper.search.ask_tell import TrialSource
 from sweeper.search.noise_replicates import NoiseReplicates
 from sweeper.search.optuna_study import OptunaStudy
-from sweeper.search.reading import CONTROLS, STOPPED
+from sweeper.search.reading import STOPPED
 from sweeper.search.replicates import run_replicates
 from sweeper.storage.databases import check_tracking
 from sweeper.storage.home import Home
@@ -99,11 +98,15 @@ def sweep(
                     remaining = _estimated(study, allotment, display) if fresh else Remaining({})
                     if shared:
                         _prepare(study, home, allotment, display, make, remaining, source, warner, anyway)
+                    from sweeper.engine.controls import controls_beside, measure_after
+
                     whole = shared and run is None and make is None
                     if whole:
                         optuna_study.note(STOPPED, {**optuna_study.notes.get(STOPPED, {}), "due": True})
                     wanted = control_options(study) if whole else None
-                    with _controls(study, home, wanted, allotment, display, optuna_study, warner) as beside:
+                    with controls_beside(
+                        study, home, wanted, allotment, display, optuna_study, warner
+                    ) as beside:
                         run_trials(
                             study,
                             home,
@@ -120,7 +123,7 @@ def sweep(
                             beside=beside,
                         )
                     if whole:
-                        _measure_after(study, home, allotment, display, optuna_study, warner)
+                        measure_after(study, home, allotment, display, optuna_study, warner)
             finally:
                 if tracker is not None and not source.finished:
                     tracker.close()
@@ -244,121 +247,6 @@ def _prepare(
             warner=warner,
             anyway=anyway,
         )
-
-
-@contextmanager
-def _controls(
-    study: Study,
-    home: Home,
-    options: Mapping[str, Any] | None,
-    allotment: TrialResources,
-    display: Display,
-    optuna_study: OptunaStudy,
-    warner: Warner,
-) -> Iterator[BesideTrials]:
-    """Begin to measure controls, unless the study has them or wants none (None); they are kept with it.
-
-    Where no two trials run at once they are measured before any, and else beside the trials.
-    """
-    from sweeper.engine.controls import ControlsWorker
-
-    stored = optuna_study.notes.get(CONTROLS) or {}
-    worker = None
-    if options is not None and stored.get("options") != options:
-        alone = allotment.concurrent == 1
-        worker = ControlsWorker(
-            study,
-            dict(options),
-            str(home.store.root),
-            display,
-            threads=allotment.threads,
-            gpus=min(1, int(allotment.node_gpus)) if alone else min(1.0, allotment.gpus),
-        )
-    beside = BesideTrials(worker, functools.partial(_keep_controls, options, optuna_study, warner))
-    try:
-        if allotment.concurrent == 1:
-            _wait(beside, display)
-        yield beside
-        _wait(beside, display)
-    finally:
-        beside.end()
-
-
-def _keep_controls(options: Any, optuna_study: OptunaStudy, warner: Warner, results: Any) -> None:
-    """Keep what the controls measured with the study; tell what a reader must know of it."""
-    from sweeper.engine.controls import rising
-
-    if isinstance(results, str):
-        warner.tell([f"no controls, so nobody knows what the attack's figures can tell: {results}"], "")
-        return
-    rises = rising(results)
-    optuna_study.note(CONTROLS, {"options": options, **results, **({"still_rising": rises} if rises else {})})
-    verdict = results["verdict"] or {}
-    if verdict.get("verdict") == "cannot tell":
-        warner.tell([f"this study cannot tell: {verdict['reason']}"], "")
-
-
-def _wait(beside: BesideTrials, display: Display) -> None:
-    """Come back once all that is measured beside the trials is; a signal ends it."""
-    stopping = Stopping(lambda: None)
-    with stoppable(stopping):
-        beside.wait(lambda: stopping.say(display))
-
-
-def _asked(
-    study: Study, home: Home, allotment: TrialResources, display: Display, request: Any, make: Any
-) -> Any:
-    """Return what a worker made of a `request` for controls, or why it could not; a signal ends it."""
-    from sweeper.engine.controls import ControlsWorker, measure
-
-    stopping = Stopping(lambda: None)
-    with stoppable(stopping):
-        worker = ControlsWorker(
-            study,
-            request,
-            str(home.store.root),
-            display,
-            threads=allotment.threads,
-            gpus=min(1, int(allotment.node_gpus)),
-            make=make,
-        )
-        return measure(worker, lambda: stopping.say(display))
-
-
-def _measure_after(
-    study: Study,
-    home: Home,
-    allotment: TrialResources,
-    display: Display,
-    optuna_study: OptunaStudy,
-    warner: Warner,
-) -> None:
-    """Measure the controls that need the front, and hold the others against the noise of training seeds."""
-    from sweeper.engine.controls import measure_stopped
-
-    if not optuna_study.finished:
-        return
-    notes = optuna_study.notes
-    stored = notes.get(STOPPED) or {}
-    records = study_records(home, study.name, history=False)
-    with suppress(TrialError):  # told at the end
-        collect(records, home.store)
-    results = measure_stopped(
-        study,
-        records.members,
-        stored,
-        (records.controls or {}).get("null"),
-        lambda request, make: _asked(study, home, allotment, display, request, make=make),
-    )
-    if isinstance(results, str):
-        warner.tell([f"no undefended target was stopped at the accuracies of the front: {results}"], "")
-    new = results if isinstance(results, dict) else stored
-    optuna_study.note(STOPPED, {**new, "due": False})
-    if records.controls is None or dict(records.controls) == notes.get(CONTROLS):
-        return
-    optuna_study.note(CONTROLS, dict(records.controls))
-    if records.verdict == "cannot tell":
-        warner.tell([f"with the noise of training seeds this study cannot tell: {records.reason}"], "")
 
 
 def _check_judge(study: Study, home: Home) -> None:

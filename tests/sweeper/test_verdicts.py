@@ -11,10 +11,10 @@ from click.testing import CliRunner
 from planted import PEOPLE, Album, Nearest, planted_trial
 
 from sweeper.cli.app import main
-from sweeper.engine import sweep as engine
+from sweeper.engine.controls import controls_beside, measure_after
 from sweeper.engine.progress import Silent, Warner
 from sweeper.search.optuna_study import OptunaStudy
-from sweeper.study.checks import check_study
+from sweeper.study.checks import check_study, control_options
 from sweeper.study.loading import parse_study
 from trainables.config import load_trial
 from trainables.judges import JUDGES
@@ -40,23 +40,34 @@ SMALL = {
 def run(home, monkeypatch):
     """Run a study to its end; return what commands print of it, with their exit codes."""
 
-    def measure(study, request, store_root, display, *, make=make_controls, threads, gpus, look):
-        return make(study.document({}), request, store_root=store_root, device="cpu", report=silent)
+    class Here:
+        """Measures in this process, at the first look."""
 
-    monkeypatch.setattr("sweeper.engine.controls.measure", measure)
+        def __init__(self, study, request, store_root, display, *, threads, gpus, make=make_controls):
+            self.make, self.asked = make, (study.document({}), request)
+            self.settings = {"store_root": store_root, "device": "cpu", "report": silent}
+
+        def look(self, seconds=0.0):
+            return self.make(*self.asked, **self.settings)
+
+        def end(self):
+            pass
+
+    monkeypatch.setattr("sweeper.engine.controls.ControlsWorker", Here)
 
     def ended(**document):
         study = parse_study({"tracking": {"mlflow": False}, **document}, "test")
         check_study(study)
         opened = OptunaStudy(study, home.storage, home.study(study.name) / "history")
-        step = (study, home, SimpleNamespace(threads=1, node_gpus=0), Silent(), opened, Warner(Silent()))
-        engine._measure_controls(*step)
-        while request := opened.ask():
-            result = run_document(
-                request.document, store_root=str(home.store.root), device="cpu", report=silent
-            )
-            assert opened.tell(request.number, {**result, "params": request.assignment}) == ""
-        engine._measure_after(*step)
+        allotment = SimpleNamespace(threads=1, gpus=0, node_gpus=0, concurrent=1)
+        step = (allotment, Silent(), opened, Warner(Silent()))
+        with controls_beside(study, home, control_options(study), *step):
+            while request := opened.ask():
+                result = run_document(
+                    request.document, store_root=str(home.store.root), device="cpu", report=silent
+                )
+                assert opened.tell(request.number, {**result, "params": request.assignment}) == ""
+        measure_after(study, home, *step)
 
         def command(*arguments):
             return CliRunner().invoke(main, [*arguments], env={"SWEEPER_HOME": str(home.root)})

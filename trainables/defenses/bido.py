@@ -42,8 +42,8 @@ class BiDO(Defense):
     summary: ClassVar[str] = "less dependence of features on the input, more on the label (HSIC or COCO)"
     source: ClassVar[str] = "Peng et al., KDD 2022 (BiDO)"
     adaptive: ClassVar[str] = (
-        "descends on cross-entropy or margins where logits say little (COCO), or through "
-        "classifiers of its own too"
+        "trains classifiers of its own on the answers and descends through them too; against COCO "
+        "on cross-entropy or margins, since logits say little there"
     )
     adaptive_attack: ClassVar[str | None] = "lomma_gmi, lomma_kedmi"
     version: ClassVar[int] = 2  # batches that drop no images of unbalanced identities

@@ -7,15 +7,23 @@ import pytest
 import ray
 
 from sweeper.engine import controls as module
-from sweeper.engine import sweep as sweep_module
-from sweeper.engine.beside import BesideTrials
-from sweeper.engine.controls import ControlsWorker, measure, measure_stopped, rising, stopped_request
+from sweeper.engine.controls import (
+    BesideTrials,
+    ControlsWorker,
+    controls_beside,
+    measure,
+    measure_after,
+    measure_stopped,
+    rising,
+    stopped_request,
+)
 from sweeper.engine.progress import Silent, Warner
 from sweeper.engine.runner import _Runner, run_trials
 from sweeper.results.records import study_records
 from sweeper.results.trial_record import TrialRecord
 from sweeper.search.optuna_study import OptunaStudy
 from sweeper.search.reading import CONTROLS, STOPPED, stored_notes
+from sweeper.study.checks import control_options
 from trainables.runtime.background import JobStatus
 from trainables.tune import make_stopped
 
@@ -162,8 +170,8 @@ def kept(home, cheap, monkeypatch):
 
         monkeypatch.setattr("sweeper.engine.controls.ControlsWorker", worker)
         shown = Shown()
-        options = sweep_module.control_options(study)
-        with sweep_module._controls(study, home, options, allotment, shown, opened, Warner(shown)) as beside:
+        options = control_options(study)
+        with controls_beside(study, home, options, allotment, shown, opened, Warner(shown)) as beside:
             trials(beside)
         return shown.lines, measured, stored_notes(home.storage, study.name).get(CONTROLS)
 
@@ -309,7 +317,7 @@ def ended(home, cheap, monkeypatch, result):
             lambda study, request, *rest, **others: asked.append(request) or Worker(results),
         )
         shown = Shown()
-        sweep_module._measure_after(study, home, allotment, shown, opened, Warner(shown))
+        measure_after(study, home, allotment, shown, opened, Warner(shown))
         return shown.lines, asked, stored_notes(home.storage, study.name), study_records(home, study.name)
 
     return run
