@@ -199,9 +199,9 @@ def controls_beside(
     Where no two trials run at once they are measured before any, and else beside the trials.
     """
     stored = optuna_study.notes.get(CONTROLS) or {}
+    alone = allotment.concurrent == 1
     worker = None
     if options is not None and stored.get("options") != options:
-        alone = allotment.concurrent == 1
         worker = ControlsWorker(
             study,
             dict(options),
@@ -212,7 +212,7 @@ def controls_beside(
         )
     beside = BesideTrials(worker, functools.partial(_keep_controls, options, optuna_study, warner))
     try:
-        if allotment.concurrent == 1:
+        if alone:
             _wait(beside, display)
         yield beside
         _wait(beside, display)

@@ -194,6 +194,7 @@ def _train(
         recipe=recipe,
         rule=rule,
         train=train,
+        labels=train.labels.to(run.device),
         prefix=Prefix(classifier, frozen, train.pixels.to(run.device), keep=keep, batchnorm=batchnorm),
         views=views,
         noise=noise,
@@ -261,12 +262,13 @@ class _Loop:
 
 @dataclass(frozen=True, kw_only=True)
 class _Pass:
-    """One pass over the training images."""
+    """One pass over the training images; labels: theirs, on `device`."""
 
     classifier: Classifier
     recipe: Target
     rule: Rule
     train: Images
+    labels: Tensor
     prefix: Prefix
     views: torch.Generator
     noise: torch.Generator
@@ -275,7 +277,6 @@ class _Pass:
     def __call__(self, epoch: int, batches: Iterator[Tensor]) -> tuple[float, float, int]:
         """Train on `batches`; return the mean loss, the train accuracy and how many images were shown."""
         device = self.device
-        labels = self.train.labels.to(device)
         loss_sum = torch.zeros((), dtype=torch.float64, device=device)
         correct = torch.zeros((), dtype=torch.int64, device=device)
         shown = torch.zeros(len(self.train), dtype=torch.int64)
@@ -285,7 +286,9 @@ class _Pass:
                 len(index), self.train.pixels.shape[-1], self.recipe.augmentation, self.views
             )
             images, inputs = self.prefix(index, seen)
-            batch = Batch(index=index, images=images, labels=labels[upload(index, device)], inputs=inputs)
+            batch = Batch(
+                index=index, images=images, labels=self.labels[upload(index, device)], inputs=inputs
+            )
             with head_noise(self.classifier, self.noise), autocast(self.recipe, device):
                 loss, logits = self.rule.step(batch, epoch)
             loss_sum += loss
