@@ -13,6 +13,7 @@ SERIES = {
     "inversion_l2_share": ("inversion (L2)", "#c0542c"),
     "inversion_squared_l2_share": ("inversion (squared L2)", "#d9a441"),
     "inversion_l1_share": ("inversion (L1)", "#7a8f3a"),
+    "inversion_lpips_share": ("inversion (LPIPS)", "#8a5fa8"),
 }
 STYLE = (
     "<style>.layers text{font:12px system-ui,sans-serif;fill:#333}.layers .soft{fill:#666}"
@@ -29,7 +30,7 @@ def layers_svg(rows: Sequence[Mapping[str, Any]]) -> str:
         f'role="img" aria-label="Share of the Fisher information by layer">{STYLE}'
     ]
     for place, (name, colour) in enumerate(SERIES.values()):
-        x = LEFT + 190 * place
+        x = LEFT + (WIDTH - LEFT) // len(SERIES) * place
         parts.append(f'<rect x="{x}" y="8" width="10" height="10" fill="{colour}"/>')
         parts.append(f'<text x="{x + 16}" y="18">{escape(name)}</text>')
     for number, row in enumerate(rows):
@@ -39,7 +40,8 @@ def layers_svg(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _panel(row: Mapping[str, Any], above: float) -> list[str]:
     layers = row["layer"]
-    top = max((max(row[series]) for series in SERIES), default=0.0) or 1.0
+    shown = {series: drawn for series, drawn in SERIES.items() if series in row}  # kept figures may lack some
+    top = max((max(row[series]) for series in shown), default=0.0) or 1.0
     bottom, room = above + PANEL - BOTTOM, PANEL - TOP - BOTTOM
     who = "target" if row["trial"] is None else f"trial {row['trial']}"
     title = f"{who}, {row['attack']}: suggested freeze point {row['suggested_freeze_point']}"
@@ -51,10 +53,10 @@ def _panel(row: Mapping[str, Any], above: float) -> list[str]:
             f'<text class="soft" x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{100 * tick:.4g} %</text>'
         )
     slot = (WIDTH - LEFT - RIGHT) / len(layers)
-    bar = 0.8 * slot / len(SERIES)
+    bar = 0.8 * slot / max(1, len(shown))
     for index, layer in enumerate(layers):
         start = LEFT + index * slot + 0.1 * slot
-        for place, (series, (name, colour)) in enumerate(SERIES.items()):
+        for place, (series, (name, colour)) in enumerate(shown.items()):
             share, mean = row[series][index], row[series.removesuffix("_share")][index]
             tall = share / top * room
             text = f"{layer}, {name}\nshare {100 * share:.3g} %, mean {mean:.3g}"

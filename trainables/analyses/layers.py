@@ -1,5 +1,6 @@
 """Fisher information per layer: which layers classification, and which inversion, depends on."""
 
+import functools
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -12,6 +13,7 @@ from torch.nn import functional
 
 from trainables.analyses.base import Analysis, Subject
 from trainables.analyses.fisher import Forward, Loss, Norms, squared_gradient_norms
+from trainables.analyses.perceptual import mean_points, perceptual_points
 from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise
 from trainables.datasets.base import as_float
@@ -33,9 +35,11 @@ def _l1(features: Tensor, centroids: Tensor) -> Tensor:
 
 
 _PART = 256
+_NUMBERS = 2**26  # of the means of several identities, held at a time
 
 INVERSION: dict[str, Loss] = {"inversion_l2": _l2, "inversion_squared_l2": _squared_l2, "inversion_l1": _l1}
-LOSSES = ("classification", *INVERSION)
+PERCEPTUAL = "inversion_lpips"
+LOSSES = ("classification", *INVERSION, PERCEPTUAL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +55,12 @@ class Layers(Analysis):
     construction. The target is in eval mode, and the noise of a head that draws some is drawn once.
 
     The last iteration of an attack is the one that is looked at; a suite that lists the attack again with
-    fewer `iterations` has earlier ones too, a row for each. The paper's LPIPS loss is not built: a distance
-    in the features of a network of its own does not depend on the target's weights, and its Fisher
-    information in them is 0; which form the paper took is not in its text.
+    fewer `iterations` has earlier ones too, a row for each.
+
+    LPIPS is the mean distance to the private training images of the identity in the features of the target
+    itself, all channels weighted alike (`perceptual_points`); theirs stand still, as the mean feature does.
+    The paper's text does not say which form it took. In a network of its own the distance would not depend
+    on the target's weights, and their Fisher information would be 0.
 
     What it says: where each loss is sensitive to the weights of this target. What it cannot say: that
     freezing a layer hides anything, which only an attack on a target trained so shows. The raw means are
@@ -63,6 +70,7 @@ class Layers(Analysis):
     """
 
     kind = "layers"
+    version = 2  # LPIPS
     summary = "Fisher information per layer, for classification and for inversion; a freeze point from it"
     source = "Ho et al. 2024"
     limits = "that freezing a layer hides anything: that takes an attack on a target trained so"
@@ -77,12 +85,13 @@ class Layers(Analysis):
         """Return lists over layers, from the first to the head, and what they were measured on.
 
         layer, parameters: names, and numbers of parameters. classification, inversion_l2,
-        inversion_squared_l2, inversion_l1: mean Fisher information; NAME_share: divided by the sum over
-        layers, 0 where that is 0. suggested_freeze_point: see `suggest`. iteration: of the attack.
+        inversion_squared_l2, inversion_l1, inversion_lpips: mean Fisher information; NAME_share: divided by
+        the sum over layers, 0 where that is 0. suggested_freeze_point: see `suggest`. iteration: of the
+        attack.
         """
         target = subject.target
         layers = layers_of(target)
-        norms = self._classification(subject) | self._inversion(subject)
+        norms = self._classification(subject) | self._inversion(subject) | self._perceptual(subject)
         counts = [sum(p.numel() for p in layer) for layer in layers.values()]
         figures: dict[str, Any] = {"layer": list(layers), "parameters": counts}
         for loss in LOSSES:
@@ -130,6 +139,25 @@ class Layers(Analysis):
         pixels = subject.reconstructions.flatten(0, 1)
         return _in_parts(subject, INVERSION, [pixels], centroids[identities], lambda _: target.features)
 
+    def _perceptual(self, subject: Subject) -> Norms:
+        target, train, made = subject.target, subject.private.train, subject.reconstructions
+        points = functools.partial(perceptual_points, target)
+        with torch.no_grad():
+            width = points(as_float(train.pixels[:1].to(subject.device))).numel()
+        parts = []
+        for group in torch.split(torch.arange(len(subject.identities)), max(1, _NUMBERS // width)):
+            images = [train.pixels[train.labels == identity] for identity in subject.identities[group]]
+            means = mean_points(target, images, subject.device)
+
+            # The mean of squared distances to images is that to their mean, and a number that stands still.
+            def distance(given: Tensor, owner: Tensor, means: Tensor = means) -> Tensor:
+                return (given - means[owner]).square().sum(1)
+
+            owners = torch.arange(len(group)).repeat(len(made))
+            pixels = made[:, group].flatten(0, 1)
+            parts.append(_in_parts(subject, {PERCEPTUAL: distance}, [pixels], owners, lambda _: points))
+        return _joined(parts)
+
 
 def _in_parts(
     subject: Subject,
@@ -146,6 +174,11 @@ def _in_parts(
         given = [as_float(pixels), *rest]
         goal = goals[index].to(subject.device)
         parts.append(squared_gradient_norms(subject.target, losses, given, goal, forward=forward))
+    return _joined(parts)
+
+
+def _joined(parts: Sequence[Norms]) -> Norms:
+    """Return the norms of all samples from those of some each."""
     return {
         loss: {name: torch.cat([part[loss][name] for part in parts]) for name in by_name}
         for loss, by_name in parts[0].items()

@@ -87,6 +87,24 @@ def test_the_toy_case_of_inversion_by_hand():
         assert figures[loss] == [pytest.approx(value, rel=1e-5)], loss
 
 
+def test_the_toy_case_of_lpips_by_hand():
+    target = toy("neck")
+    figures = Layers().measure(toy_subject(target, pictures([*SAMPLES, CENTRED], [1, 0, 1])))
+
+    def unit(sample):
+        feature = target.neck(torch.tensor([sample], dtype=torch.float32))[0]
+        return feature / (feature.square().sum() + 1e-10).sqrt()
+
+    seen = {0: [[0, 1, -1]], 1: [[1, 2, 3], CENTRED]}  # of each label
+    truth = 0.0
+    for sample, label in zip(SAMPLES, LABELS, strict=True):
+        distances = [(unit(sample) - unit(other).detach()).square().sum() for other in seen[label]]
+        own = torch.autograd.grad(torch.stack(distances).mean(), list(target.neck.parameters()))
+        truth += sum(gradient.square().sum().item() for gradient in own) / 8 / 2
+    assert truth > 0.01
+    assert figures["inversion_lpips"] == [pytest.approx(truth, rel=1e-4)]
+
+
 @pytest.mark.parametrize("defense", [None, "mid"])
 def test_layers_are_means_over_samples_and_parameters(defense):
     target = build_classifier("small_cnn", 4, 32, "none", 0)
