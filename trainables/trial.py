@@ -15,7 +15,7 @@ from trainables.results import AttackResult, Interval, TrialResult
 from trainables.runtime.progress import Report, silent
 from trainables.stages.attack import make_attack
 from trainables.stages.auxiliary import make_auxiliary
-from trainables.stages.data import load_data
+from trainables.stages.data import Data, load_data
 from trainables.stages.evaluation import make_evaluation, measure_optional, useless_judge
 from trainables.stages.judge import make_judges
 from trainables.stages.opinion import gather_opinions, judge_figures, measure_judges
@@ -54,6 +54,21 @@ def run_trial(
         for name, plan in config.attack_plans.items()
     }
     judges = make_judges(config, store=store, device=device, report=report)
+    judged = judge_figures(config, judges, store=store, device=device)
+    return _put_together(config, data, trained, attacks, judges, judged, distance, read)
+
+
+def _put_together(
+    config: TrialConfig,
+    data: Data,
+    trained: Stage,
+    attacks: dict[str, AttackResult],
+    judges: Sequence[Stage],
+    judged: Mapping[str, float],
+    distance: Stage | None,
+    read: str | None,
+) -> TrialResult:
+    """Return the result of the trial with these stages; the strongest attack's figures stand for it."""
     strongest = max(attacks, key=lambda name: attacks[name].metrics["attack_accuracy_top1"])
     headline = attacks[strongest]
     per_identity = torch.tensor([attack.per_identity for attack in attacks.values()])
@@ -79,7 +94,7 @@ def run_trial(
             **target_figures(trained),
             **trained.result.get("figures", {}),
             **distance_figures(distance),
-            **judge_figures(config, judges, store=store, device=device),
+            **judged,
             **headline.metrics,
             **{
                 f"{name}.{key}": figure
