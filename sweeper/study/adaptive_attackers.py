@@ -1,8 +1,8 @@
 """Adaptive attackers: what someone who knows of a defense does, and whether an attack of a trial does so.
 
 A defense says both in its class: ``adaptive``, a text, and ``adaptive_attack``, the attacks that do so, apart
-by commas: ``NAME``, ``NAME KNOB=VALUE`` or ``* KNOB>NUMBER``, where ``*`` is any attack and a value is as in
-a study file: ``* adaptive=true``. None: none does.
+by commas: ``NAME``, ``*``, ``NAME KNOB=VALUE`` or ``* KNOB>NUMBER``, where ``*`` is any attack and a
+value is as in a study file: ``* adaptive=true``. None: none does.
 They are read from the text of the files, since importing them imports torch.
 """
 
@@ -30,7 +30,7 @@ class AdaptiveAttacker:
         """Return the attacks that do so, in words."""
         if self.attack is None:
             return NOBODY
-        return self.attack.replace("* ", "any attack with ").replace("=", ": ")
+        return self.attack.replace("* ", "any attack with ").replace("*", "any attack").replace("=", ": ")
 
     def ran(self, attacks: Iterable[Mapping[str, Any]]) -> bool:
         """Return whether one of `attacks`, documents with their ``kind`` and knobs, does so."""

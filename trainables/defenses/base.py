@@ -22,9 +22,9 @@ class Defense(Method):
 
     Attributes:
         adaptive: what an attacker who knows of the defense does, as the end of a sentence.
-        adaptive_attack: the attacks here that do so: ``NAME``, ``NAME KNOB=VALUE`` or ``* KNOB>NUMBER`` (of
-            any attack), apart by commas; None where none does. Figures without them are called non-adaptive.
-            Where `adapted` is overridden, ``* adaptive=true`` is among them.
+        adaptive_attack: the attacks here that do so: ``NAME``, ``*`` (any), ``NAME KNOB=VALUE`` or ``*
+            KNOB>NUMBER``, apart by commas; None where none does. Figures without them are called
+            non-adaptive. Where `adapted` is overridden, ``* adaptive=true`` is among them.
         adapted_cost: passes of the target that one there and back through `adapted` costs, as many images.
     """
 

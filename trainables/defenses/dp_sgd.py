@@ -127,6 +127,7 @@ class DPSGD(Defense):
     summary: ClassVar[str] = "clipped gradients of single images, and noise; needs the extra dp"
     source: ClassVar[str] = "Abadi et al., CCS 2016 (DP-SGD), through Opacus"
     adaptive: ClassVar[str] = "gains nothing by knowing of it: any attack on the weights or the answers"
+    adaptive_attack: ClassVar[str | None] = "*"
     poisson_batches: ClassVar[bool] = True
 
     noise_multiplier: float = 0.01

@@ -24,6 +24,7 @@ def test_the_text_of_the_files_says_what_the_classes_say(kind):
         ("gmi", [{"kind": "gmi"}], True),
         ("gmi", [{"kind": "kedmi"}, {"kind": "brep"}], False),
         ("map, gmi", [{"kind": "kedmi"}, {"kind": "gmi"}], True),
+        ("*", [{"kind": "kedmi"}], True),
         ("gmi align=paa", [{"kind": "gmi"}], False),
         ("gmi align=paa", [{"kind": "gmi", "align": "paa"}], True),
         ("gmi align=paa", [{"kind": "kedmi", "align": "paa"}], False),
@@ -52,6 +53,8 @@ def test_a_sentence_says_what_is_missing():
     assert text.endswith("(lomma_gmi, lomma_kedmi)")
     frozen = non_adaptive("none", "block1", [gmi, lomma])
     assert frozen.startswith("non-adaptive: one who knows of freezing ") and frozen.endswith("does so)")
+    assert non_adaptive("dp_sgd", "none", [gmi]) == ""  # nothing that one could know
+    assert AdaptiveAttacker(attack="*").runs_here == "any attack"
     assert non_adaptive("unheard_of", "none", [gmi]).startswith("non-adaptive: nobody says")
     assert AdaptiveAttacker(attack="* copies>1").runs_here == "any attack with copies>1"
     assert AdaptiveAttacker(attack="* knowing=true, gmi").runs_here == "any attack with knowing: true, gmi"
