@@ -116,9 +116,13 @@ class BREP(Attack):
         above(self, 0, "radius", "clip")
         above(self, 1, "expansion")
 
+    def _walk_queries(self, identities: int) -> int:
+        """Return what the walks of so many identities ask at most."""
+        return identities * self.calls * (self.points + 1)
+
     def passes(self) -> Passes:
         """Return what one identity costs at most; the search for starts, shared by all, is not in it."""
-        most = self.calls * (self.points + 1)
+        most = self._walk_queries(1)
         return Passes(generator_forward=most + 1, target_forward=most)
 
     def unguided_latents(self, normals: Tensor) -> Tensor:
@@ -190,8 +194,10 @@ class BREP(Attack):
                 state["batch"], state["asked"] = state["batch"] + 1, state["asked"] + count
                 yield False
 
+        most = self.start_queries + self._walk_queries(len(identities))
+
         def tell() -> None:
-            run.report("attack", 0, len(identities), started=state["started"].double().mean().item())
+            run.report("attack", state["asked"], most, started=state["started"].double().mean().item())
 
         resumable_loop(steps(), tell, lambda: run.resume.write("start", state), run.resume)
         return state["latents"], state["started"], state["asked"]
@@ -231,12 +237,17 @@ class BREP(Attack):
                 self._record(state, started)
                 yield False
 
-        def tell() -> None:
-            done = len(latents) - int(state["walking"].sum())
-            run.report("attack", done, len(latents), radius=state["radius"].mean().item())
+        walk = self._walk_queries(len(latents))
+
+        def tell(ended: bool = False) -> None:
+            """Report queries of the budgets: those of walks that ended early are not left to ask."""
+            stopped = 1 - state["walking"].double().mean().item()
+            share = 1.0 if ended else max(state["call"] / self.calls, stopped)
+            done, most = self.start_queries + int(share * walk), self.start_queries + walk
+            run.report("attack", done, most, radius=state["radius"].mean().item())
 
         resumable_loop(steps(), tell, lambda: run.resume.write("walk", state), run.resume)
-        run.report("attack", len(latents), len(latents), radius=state["radius"].mean().item())
+        tell(ended=True)
         judged = torch.where(state["grown"][:, None], state["kept"], state["latents"])
         return judged, state["asked"], state["history"]
 

@@ -1,6 +1,6 @@
 """BREP-MI against the released code's traces, its step against hand-computed ones, and its budgets."""
 
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -187,6 +187,20 @@ def test_a_walk_that_would_never_end_stops_at_its_budget():
         found = invert(BREP(points=4, calls=calls, start_batch=8), oracle, prior, [0])
         assert found.queries == oracle.queries == 8 + expected * 5
         assert torch.isfinite(found.latents).all()
+
+
+def test_progress_counts_the_queries_of_the_search_and_of_the_walks(monkeypatch):
+    seconds = count(0, 2)
+    monkeypatch.setattr("trainables.runtime.resumable_loop.time.monotonic", lambda: float(next(seconds)))
+    told = []
+    attack = BREP(points=4, iterations=1000, calls=10, start_batch=10, start_queries=40)
+    invert(attack, *halves(), [0, 1, 2], report=lambda _, done, total, **__: told.append((done, total)))
+    most = 40 + 3 * 10 * 5
+    assert {total for _, total in told} == {most}
+    done = [count for count, _ in told]
+    assert done == sorted(done) and done[-1] == most
+    assert done[:4] == [10, 20, 30, 40]  # nobody starts as label 2, and its walk counts as done
+    assert done[4:-1] == [40 + max(50, 15 * call) for call in range(1, 11)]  # 10 calls of 3 x 5 queries
 
 
 @pytest.mark.parametrize("noisy", [False, True], ids=["plain target", "MID target"])
