@@ -197,7 +197,7 @@ def test_progress_counts_the_queries_of_the_search_and_of_the_walks(monkeypatch)
     invert(attack, *halves(), [0, 1, 2], report=lambda _, done, total, **__: told.append((done, total)))
     most = 40 + 3 * 10 * 5
     assert {total for _, total in told} == {most}
-    done = [count for count, _ in told]
+    done = [reached for reached, _ in told]
     assert done == sorted(done) and done[-1] == most
     assert done[:4] == [10, 20, 30, 40]  # nobody starts as label 2, and its walk counts as done
     assert done[4:-1] == [40 + max(50, 15 * call) for call in range(1, 11)]  # 10 calls of 3 x 5 queries
