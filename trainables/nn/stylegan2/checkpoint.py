@@ -112,7 +112,8 @@ def _opened(path: Path) -> Any:
         return safe_open(path, framework="pt", device="cpu")
     except FileNotFoundError:
         raise ConfigError(
-            f"expected a StyleGAN2 checkpoint, found no file at {path}; check the path"
+            f"expected a StyleGAN2 checkpoint, found no file at {path}; check the path, or make it of a "
+            f"published pickle: `sweeper prepare stylegan2 FILE.pkl -o {path}`"
         ) from None
     except (SafetensorError, OSError) as error:
         raise ConfigError(f"expected a safetensors file at {path}, got: {error}") from None
