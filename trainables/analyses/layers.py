@@ -142,8 +142,7 @@ class Layers(Analysis):
     def _perceptual(self, subject: Subject) -> Norms:
         target, train, made = subject.target, subject.private.train, subject.reconstructions
         points = functools.partial(perceptual_points, target)
-        with torch.no_grad():
-            width = points(as_float(train.pixels[:1].to(subject.device))).numel()
+        width = outputs(points, train.pixels[:1], subject.device).numel()
         parts = []
         for group in torch.split(torch.arange(len(subject.identities)), max(1, _NUMBERS // width)):
             images = [train.pixels[train.labels == identity] for identity in subject.identities[group]]
@@ -151,7 +150,7 @@ class Layers(Analysis):
 
             # The mean of squared distances to images is that to their mean, and a number that stands still.
             def distance(given: Tensor, owner: Tensor, means: Tensor = means) -> Tensor:
-                return (given - means[owner]).square().sum(1)
+                return _squared_l2(given, means[owner])
 
             owners = torch.arange(len(group)).repeat(len(made))
             pixels = made[:, group].flatten(0, 1)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from trainables.architectures.base import Classifier
-from trainables.datasets.base import as_float
+from trainables.judges.base import outputs
 
 _TOGETHER = 16  # images of one pass; a point has as many numbers as all of the target's features
 _LEAST = 1e-10  # under the root: a place where all features are 0 has a gradient then
@@ -30,13 +30,12 @@ def perceptual_points(target: Classifier, images: Tensor) -> Tensor:
 
 def mean_points(target: Classifier, images: Sequence[Tensor], device: str) -> Tensor:
     """Return (len(images), D): the mean point of each of several uint8 tensors (N, 3, S, S)."""
-    means = []
-    with torch.no_grad():
-        for pixels in images:
-            parts = torch.split(pixels, _TOGETHER)
-            sums = [perceptual_points(target, as_float(part.to(device))).sum(0) for part in parts]
-            means.append(torch.stack(sums).sum(0) / len(pixels))
-    return torch.stack(means)
+
+    def summed(part: Tensor) -> Tensor:  # not all points of an identity at a time: they are large
+        return perceptual_points(target, part).sum(0, keepdim=True)
+
+    means = [outputs(summed, pixels, device, _TOGETHER).sum(0) / len(pixels) for pixels in images]
+    return torch.stack(means).to(device)
 
 
 def _units(features: Tensor) -> Tensor:
