@@ -19,7 +19,7 @@ from trainables.datasets import DATASETS
 from trainables.datasets.base import Dataset
 from trainables.defenses import DEFENSES
 from trainables.defenses.base import Defense
-from trainables.errors import ConfigError
+from trainables.errors import ConfigError, placed
 from trainables.judges import JUDGES
 from trainables.judges.base import Judge
 from trainables.method import FILE, knobs_marked
@@ -70,6 +70,7 @@ class TrialConfig:
     suite: what several attacks say together: the accuracy of the "worst" for the defender, or their "mean".
     identities: how many identities are attacked, the first in label order; None attacks all.
     attacked: labels of those who are attacked; None attacks all, or the first `identities`.
+    checked: whether the parts are tried with each other, which reads the files and packages that they name.
     seed: of everything. replicate: repeats training and attack with fresh randomness, on the same shared
     stages (backbone, prior, judge). split_seed, prior_seed, judge_seed: of the private split, the priors and
     the judge alone; None takes `seed`.
@@ -96,8 +97,9 @@ class TrialConfig:
     split_seed: int | None = None
     prior_seed: int | None = None
     judge_seed: int | None = None
+    checked: dataclasses.InitVar[bool] = True
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, checked: bool) -> None:
         at_least(self, 32, "image_size")
         at_least(self, 1, "identities")
         fraction(self, "validation", "test")
@@ -109,6 +111,10 @@ class TrialConfig:
             raise ValueError(
                 f"validation + test must leave images to train on; got {self.validation} + {self.test}"
             )
+        if checked:
+            self._check_parts()
+
+    def _check_parts(self) -> None:
         points = freeze_points(self.target.architecture)
         if self.target.freeze_point not in points:
             raise ValueError(
@@ -143,15 +149,17 @@ class TrialConfig:
         return named
 
 
-def load_trial(document: dict[str, Any] | Path, where: str = "trial") -> TrialConfig:
+def load_trial(document: dict[str, Any] | Path, where: str = "trial", *, checked: bool = True) -> TrialConfig:
     """Return the configuration that `document` (a dict, or the path of a YAML file) describes.
 
-    Raises ConfigError with the path of the first mistake: an unknown key or kind, a value out of range.
+    checked: see `TrialConfig`.
+    Raises ConfigError with the path of the first mistake: an unknown key or kind, a value out of range;
+    MissingError for a file or a package that is not here.
     """
     if isinstance(document, Path):
         where = str(document)
         document = read_yaml(document)
-    config: TrialConfig = _build(TrialConfig, document, where, "")
+    config: TrialConfig = _build(TrialConfig, document, where, "", checked=checked)
     return config
 
 
@@ -218,8 +226,11 @@ def _hints(expected: Any) -> dict[str, Any]:
     return typing.get_type_hints(expected)
 
 
-def _build(expected: Any, document: Any, where: str, path: str) -> Any:
-    """Return `document` as the dataclass `wanted`, or as the member of the family `wanted` it names."""
+def _build(expected: Any, document: Any, where: str, path: str, **unwritten: Any) -> Any:
+    """Return `document` as the dataclass `expected`, or as the member of the family `expected` it names.
+
+    unwritten: what it takes besides, which no document has.
+    """
     place = f"({where}: {path})" if path else f"({where})"
     if not isinstance(document, dict):
         raise ConfigError(f"expected a mapping, got {document!r} {place}")
@@ -260,9 +271,9 @@ def _build(expected: Any, document: Any, where: str, path: str) -> Any:
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise ConfigError(f"'{_join(path, name)}' is missing ({where})")
     try:
-        return expected(**values)
+        return expected(**values, **unwritten)
     except ConfigError as error:
-        raise ConfigError(f"{error} {place}") from None
+        raise placed(error, f" {place}") from None
     except ValueError as error:
         raise ConfigError(f"{error} {place}") from None
 

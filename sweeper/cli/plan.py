@@ -21,9 +21,6 @@ from trainables.storage.strict_yaml import dump_yaml
 if TYPE_CHECKING:  # torch takes seconds
     from trainables.config import TrialConfig
 
-if TYPE_CHECKING:
-    from trainables.config import TrialConfig
-
 SEED_DEVIATION = (
     0.06  # of the attack accuracy over training seeds: .05 to .064 in eight replicates on rendered faces
 )
@@ -42,10 +39,10 @@ def show_plan(study: Study, home: Home) -> None:
     try:
         begun = begin(study, home)
     except ConfigError:  # without its data a study can still be read
-        _show_form(study)
+        show_form(study)
         raise
     study = begun
-    _show_form(study)
+    show_form(study)
     available = size(study.domains)
     wide = "endless" if available is None else f"{available} assignments"
     first = 0 if study.search.sampler == "grid" or not study.search.anchors else len(anchors(study.domains))
@@ -78,7 +75,7 @@ def show_plan(study: Study, home: Home) -> None:
     _show_estimate(study)
 
 
-def _show_form(study: Study) -> None:
+def show_form(study: Study) -> None:
     """Print the study in full, and the published rows that it repeats."""
     document = asdict(study)
     if not document["published"]:

@@ -24,14 +24,17 @@ def run(
     anyway: bool,
 ) -> None:
     """Run STUDY (a YAML file or a preset), or take it up where it stopped."""
-    _run(study, trials, address, home, overrides, dry_run, anyway)
+    if dry_run:
+        _show_plan(study, trials, home, overrides)
+    else:
+        _run(study, trials, address, home, overrides, anyway)
 
 
 @click.command(epilog="Example: sweeper quickstart --home /tmp/first-sweep")
 @home_option
 def quickstart(home: str | None) -> None:
     """Run a small complete sweep on rendered faces: minutes on a laptop, nothing to download."""
-    _run("quickstart", None, None, home, (), False)
+    _run("quickstart", None, None, home, ())
     click.echo("\nNext: `sweeper list presets`, or write a study file of your own and `sweeper run` it.")
 
 
@@ -119,7 +122,6 @@ def _run(
     address: str | None,
     home: str | None,
     overrides: tuple[str, ...],
-    dry_run: bool,
     anyway: bool = False,
 ) -> None:
     from sweeper.cli.tables import show
@@ -128,14 +130,8 @@ def _run(
     from sweeper.study.loading import load_study
 
     place = open_home(home)
-    if not dry_run:
-        place.prepare()
+    place.prepare()
     study = load_study(reference, overrides=overrides, trials=trials)
-    if dry_run:
-        from sweeper.cli.plan import show_plan
-
-        show_plan(study, place)
-        return
     from sweeper.engine.sweep import sweep
     from sweeper.study.checks import known_warnings
 
@@ -150,6 +146,21 @@ def _run(
         words += ["--anyway"] if anyway else []
         stopped(_with_place(words, address, home), error)
     show(outcome, study, place)
+
+
+def _show_plan(reference: str, trials: int | None, home: str | None, overrides: tuple[str, ...]) -> None:
+    from sweeper.cli.plan import show_form, show_plan
+    from sweeper.storage.home import open_home
+    from sweeper.study.loading import described_study, load_study
+    from trainables.errors import MissingError
+
+    place = open_home(home)
+    try:
+        study = load_study(reference, overrides=overrides, trials=trials)
+    except MissingError:  # without what it names a study can still be read
+        show_form(described_study(reference, overrides=overrides, trials=trials))
+        raise
+    show_plan(study, place)
 
 
 def _with_place(words: list[str], address: str | None, home: str | None) -> list[str]:

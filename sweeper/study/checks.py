@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweeper.study.metrics import objective_metrics
 from sweeper.study.study import MOST_OBJECTIVES, OBJECTIVES, Resources, Study
-from trainables.errors import ConfigError
+from trainables.errors import ConfigError, placed
 from trainables.storage.documents import check_numbers, suggestion
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _check_controls(study: Study) -> None:
     try:
         check_controls(load_trial(study.trial, f"{study.name}: trial"), Controls(**options))
     except ConfigError as error:
-        raise ConfigError(f"{error} ({study.name}: controls; `controls: false` leaves them out)") from None
+        raise placed(error, f" ({study.name}: controls; `controls: false` leaves them out)") from None
 
 
 def check_study(study: Study) -> None:
@@ -127,7 +127,7 @@ def check_study(study: Study) -> None:
                 shortened(config, study.search.screening_share)
         except ConfigError as error:
             shown = ", ".join(f"{path}={value}" for path, value in assignment.items())
-            mistake = ConfigError(f"{error}, in the trial with {shown}")
+            mistake = placed(error, f", in the trial with {shown}")
             if not _is_left_out(study, assignment):
                 raise mistake from None
             left_out.append(mistake)

@@ -27,21 +27,31 @@ def load_study(
     check: also try the template with anchors and random draws. The study's template is returned with every
     default filled in. Raises `ConfigError` for every mistake.
     """
-    from trainables.config import document as filled
-    from trainables.config import load_trial
-
-    path = find_study(reference)
-    document = read_study(path)
-    document.setdefault("name", path.stem)
-    for item in overrides:
-        _override(document, item)
-    if trials is not None:
-        document["search"] = {**(document.get("search") or {}), "trials": trials}
-    study = parse_study(document, reference)
-    study = dataclasses.replace(study, trial=filled(load_trial(study.trial, f"{reference}: trial")))
+    study = _filled(reference, overrides, trials, checked=True)
     if check:
         check_study(study)
     return study
+
+
+def described_study(reference: str, *, overrides: Sequence[str] = (), trials: int | None = None) -> Study:
+    """Return the study as `load_study` does, though files or packages that it names may not be here."""
+    return _filled(reference, overrides, trials, checked=False)
+
+
+def _filled(reference: str, overrides: Sequence[str], trials: int | None, *, checked: bool) -> Study:
+    """Return the study with every default filled into its template, tried as a whole if `checked`."""
+    from trainables.config import document, load_trial
+
+    path = find_study(reference)
+    written = read_study(path)
+    written.setdefault("name", path.stem)
+    for item in overrides:
+        _override(written, item)
+    if trials is not None:
+        written["search"] = {**(written.get("search") or {}), "trials": trials}
+    study = parse_study(written, reference)
+    template = load_trial(study.trial, f"{reference}: trial", checked=checked)
+    return dataclasses.replace(study, trial=document(template))
 
 
 def stored_study(folder: Path) -> Study:

@@ -36,7 +36,7 @@ from trainables.attacks.optim.pool_search import PoolSearch
 from trainables.attacks.optim.rows import Meter, search_rows
 from trainables.attacks.optim.style_pool import best, style_bounds
 from trainables.attacks.optim.styles import StyleGenerator, style_generator
-from trainables.errors import ConfigError
+from trainables.errors import MissingError
 from trainables.method import file_knob, length_knob, named_knob
 from trainables.nn.identity_losses import cross_entropy
 from trainables.nn.inference import inference_copy
@@ -50,9 +50,9 @@ from trainables.training.classifier import Normalization
 
 
 def check_nevergrad() -> None:
-    """Raise `ConfigError` naming the extra if nevergrad is not installed; importing it takes seconds."""
+    """Raise `MissingError` naming the extra if nevergrad is not installed; importing it takes seconds."""
     if importlib.util.find_spec("nevergrad") is None:
-        raise ConfigError(
+        raise MissingError(
             "attack 'smile' expects nevergrad, the extra 'nevergrad' of this package; got no such module; "
             "install it with pip install 'inversion-sweeper[nevergrad]', or choose another attack that sees "
             "scores, such as 'mirror_blackbox'"

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainables.errors import ConfigError
+from trainables.errors import ConfigError, MissingError
 
 
 @dataclass
@@ -49,7 +49,7 @@ def read(path: Path, kind: str) -> Any:
         with path.open("rb") as file, torch.device("cpu"):
             return _Reader(file, path).load()
     except (FileNotFoundError, IsADirectoryError):
-        raise ConfigError(f"expected {kind}, found no file at {path}; check the path") from None
+        raise MissingError(f"expected {kind}, found no file at {path}; check the path") from None
     except ConfigError:
         raise
     except Exception as error:  # a damaged pickle can fail in any way

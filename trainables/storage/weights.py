@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainables.errors import ConfigError
+from trainables.errors import ConfigError, MissingError
 from trainables.storage.file_kinds import file_kind, is_cut_off
 
 WRAPPERS = (
@@ -36,7 +36,7 @@ def read_weights(path: Path, where: str) -> dict[str, Tensor]:
     the error. Raises `ConfigError` for anything else, and for weights that are not finite.
     """
     if not path.is_file():
-        raise ConfigError(
+        raise MissingError(
             f"expected a file of weights, got {str(path)!r}, which is no file ({where}); check it"
         )
     content = _content(path, where)

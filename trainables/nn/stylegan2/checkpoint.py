@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from trainables.errors import ConfigError
+from trainables.errors import ConfigError, MissingError
 from trainables.nn.stylegan2.discriminator import Discriminator, DiscriminatorShape
 from trainables.nn.stylegan2.generator import Generator, GeneratorShape
 from trainables.storage.file_kinds import file_kind
@@ -111,7 +111,7 @@ def _opened(path: Path) -> Any:
     try:
         return safe_open(path, framework="pt", device="cpu")
     except FileNotFoundError:
-        raise ConfigError(
+        raise MissingError(
             f"expected a StyleGAN2 checkpoint, found no file at {path}; check the path, or make it of a "
             f"published pickle: `sweeper prepare stylegan2 FILE.pkl -o {path}`"
         ) from None
