@@ -8,6 +8,7 @@ norm"; Bu et al., "Scalable and Efficient Training of Large Convolutional Neural
 Privacy", NeurIPS 2022). Every other parameter goes through ``torch.func``: ``vmap`` over ``grad``.
 """
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -218,39 +219,70 @@ def _linear(module: nn.Linear, x: Tensor, gradient: Tensor) -> dict[str, Tensor]
 
 
 def _convolution(module: nn.Conv2d, x: Tensor, gradient: Tensor) -> dict[str, Tensor]:
-    count, groups = len(x), module.groups
     gradient = gradient.contiguous()
-    kernel: Any = module.kernel_size
-    padding: Any = module.padding
-    places = gradient[0, 0].numel()
-    if x.device.type == "cpu" and _is_long(module, x, gradient):
-        return _one_by_one(module, x, gradient)
-    depth = x.shape[1] * math.prod(kernel) * places
-    size = max(1, _UNFOLDED // depth)
-    parts = []
-    for inputs, given in zip(torch.split(x, size), torch.split(gradient, size), strict=True):
-        if kernel == (1, 1) and padding == (0, 0):  # nothing to unfold
-            down, across = module.stride
-            columns = inputs[:, :, ::down, ::across].flatten(2)
-        else:
-            columns = functional.unfold(inputs.contiguous(), kernel, module.dilation, padding, module.stride)
-        parts.append(
-            _outer(
-                columns.reshape(len(inputs), groups, -1, places),
-                given.reshape(len(given), groups, -1, places),
-            )
-        )
-    norms = {"weight": torch.cat(parts)}
+    if not _is_small(module, x, gradient):
+        rule = _one_by_one if x.device.type == "cpu" else _unfolded
+        return rule(module, x, gradient)
+    norms = {"weight": _by_places(module, x, gradient)}
     if module.bias is not None:
-        norms["bias"] = gradient.reshape(count, -1, places).sum(2).square().sum(1)
+        norms["bias"] = gradient.flatten(2).sum(2).square().sum(1)
     return norms
 
 
-def _is_long(module: nn.Conv2d, x: Tensor, gradient: Tensor) -> bool:
-    """Return whether the layer has so many places that `_outer` would make the gradients themselves."""
-    places, depth = gradient[0, 0].numel(), module.weight[0].numel()
-    channels = gradient.shape[1] // module.groups
-    return places * (depth + channels) >= depth * channels
+def _is_small(module: nn.Conv2d, x: Tensor, gradient: Tensor) -> bool:
+    """Return whether pairs of places are less work than the gradients of all weights."""
+    padding: Any = module.padding
+    seen = (x.shape[2] + 2 * padding[0]) * (x.shape[3] + 2 * padding[1])
+    given, channels = gradient[0, 0].numel(), gradient.shape[1]
+    offsets = module.weight[0, 0].numel()
+    pairs = seen**2 * x.shape[1] + given**2 * (channels + offsets * module.groups)
+    return bool(pairs < given * channels * module.weight[0].numel())
+
+
+def _by_places(module: nn.Conv2d, x: Tensor, gradient: Tensor) -> Tensor:
+    """Return the norms from products of places, without unfolding.
+
+    The product of what the kernel saw at two places p and q is a sum over its own offsets o of products of
+    pixels, ``sum_o x_{p+o} . x_{q+o}``: all pixels are multiplied once, then shifted.
+    """
+    stride: Any = module.stride
+    padding: Any = module.padding
+    dilation: Any = module.dilation
+    count, groups = len(x), module.groups
+    x = functional.pad(x, (padding[1], padding[1], padding[0], padding[0]))
+    wide, high = x.shape[2:], gradient.shape[2:]
+    x, gradient = (each.reshape(count, groups, -1, each[0, 0].numel()) for each in (x, gradient))
+    pixels = (x.transpose(2, 3) @ x).view(count, groups, *wide, *wide)
+    spans = [range(size) for size in module.weight.shape[2:]]
+    received: Tensor | None = None
+    for offsets in itertools.product(*spans):
+        place = tuple(
+            slice(offset * step, offset * step + (size - 1) * pace + 1, pace)
+            for offset, step, size, pace in zip(offsets, dilation, high, stride, strict=True)
+        )
+        shifted = pixels[:, :, *place, *place]
+        received = shifted.clone() if received is None else received.add_(shifted)
+    assert received is not None
+    given = (gradient.transpose(2, 3) @ gradient).view_as(received)
+    return given.mul_(received).flatten(1).sum(1).clamp_(min=0)
+
+
+def _unfolded(module: nn.Conv2d, x: Tensor, gradient: Tensor) -> dict[str, Tensor]:
+    """Return the norms from gradients made of unfolded inputs, some samples at a time."""
+    kernel: Any = module.kernel_size
+    padding: Any = module.padding
+    places = gradient[0, 0].numel()
+    size = max(1, _UNFOLDED // (x.shape[1] * math.prod(kernel) * places))
+    parts = []
+    for inputs, given in zip(torch.split(x, size), torch.split(gradient, size), strict=True):
+        columns = functional.unfold(inputs.contiguous(), kernel, module.dilation, padding, module.stride)
+        received = columns.reshape(len(inputs), module.groups, -1, places)
+        given = given.reshape(len(given), module.groups, -1, places)
+        parts.append((given @ received.transpose(2, 3)).flatten(1).square().sum(1))
+    norms = {"weight": torch.cat(parts)}
+    if module.bias is not None:
+        norms["bias"] = gradient.flatten(2).sum(2).square().sum(1)
+    return norms
 
 
 def _one_by_one(module: nn.Conv2d, x: Tensor, gradient: Tensor) -> dict[str, Tensor]:

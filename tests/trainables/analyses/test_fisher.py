@@ -76,6 +76,42 @@ def test_every_kind_of_parameter_is_exact(build):
             assert values.tolist() == pytest.approx(truth[name].tolist(), rel=1e-9, abs=1e-20), name
 
 
+@pytest.mark.parametrize("rule", [fisher._by_places, fisher._one_by_one, fisher._unfolded])
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"kernel_size": 1},
+        {"kernel_size": 1, "stride": 2, "padding": 1},
+        {"kernel_size": (3, 2), "stride": (2, 1), "padding": (1, 0), "dilation": (1, 2), "groups": 2},
+        {"kernel_size": 3, "padding": 2, "dilation": 2, "groups": 4, "bias": False},
+    ],
+)
+def test_every_way_through_a_convolution_is_exact(rule, knobs, monkeypatch):
+    torch.manual_seed(0)
+    monkeypatch.setattr(fisher, "_UNFOLDED", 500)  # some samples at a time
+    layer = nn.Conv2d(4, 8, **knobs).double()
+    x = torch.rand(5, 4, 6, 9, dtype=torch.float64, requires_grad=True)
+    outputs = layer(x)
+    goals = torch.rand_like(outputs)
+    rows = {name: [] for name, _ in layer.named_parameters()}
+    for sample in range(len(x)):
+        loss = (layer(x[sample : sample + 1]) - goals[sample]).square().sum()
+        gradients = torch.autograd.grad(loss, list(layer.parameters()))
+        for name, gradient in zip(rows, gradients, strict=True):
+            rows[name].append(gradient.square().sum().item())
+    found = rule(layer, x.detach(), 2 * (outputs - goals).detach())
+    found = found if isinstance(found, dict) else {"weight": found}
+    for name, values in found.items():
+        assert values.tolist() == pytest.approx(rows[name], rel=1e-10), name
+
+
+def test_layers_of_few_places_go_by_places_and_others_do_not():
+    few, many = torch.rand(2, 128, 8, 8), torch.rand(2, 3, 64, 64)
+    wide, first = nn.Conv2d(128, 128, 3, padding=1), nn.Conv2d(3, 64, 7, stride=2, padding=3)
+    assert fisher._is_small(wide, few, wide(few))
+    assert not fisher._is_small(first, many, first(many))
+
+
 @pytest.mark.parametrize("architecture", ["small_cnn", "resnet18", "vgg16_bn"])
 def test_networks_of_the_registry_are_exact(architecture):
     """In double precision, so that a sample near a kink of a rectifier stays on its side."""
