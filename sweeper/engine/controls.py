@@ -120,17 +120,6 @@ class BesideTrials:
             self._worker = None
 
 
-def measure(worker: ControlsWorker, look: Callable[[], None]) -> Measured:
-    """Return what `worker` measures, and end it; `look` is called now and then."""
-    found: list[Measured] = []
-    beside = BesideTrials(worker, found.append)
-    try:
-        beside.wait(look)
-    finally:
-        beside.end()
-    return found[0]
-
-
 def rising(controls: Mapping[str, Any]) -> dict[str, bool | None]:
     """Return, for each control that has a budget curve, whether the attack on it is still rising."""
     return {name: still_rising(controls[name]) for name in CURVES if (controls.get(name) or {}).get("budget")}
@@ -162,8 +151,8 @@ def measure_stopped(
 ) -> Measured | None:
     """Return the figures of stopped targets beside the front's trials, to be stored; None if nothing is new.
 
-    stored: those of an earlier end. null: the study's floor, as JSON. ask: `measure` with all but the request
-    and what makes it. A string says why they could not be measured.
+    stored: those of an earlier end. null: the study's floor, as JSON. ask: measures what a request asks for,
+    with the function that makes it. A string says why they could not be measured.
     """
     request = stopped_request(study, members)
     if request is None:
@@ -202,14 +191,7 @@ def controls_beside(
     alone = allotment.concurrent == 1
     worker = None
     if options is not None and stored.get("options") != options:
-        worker = ControlsWorker(
-            study,
-            dict(options),
-            str(home.store.root),
-            display,
-            threads=allotment.threads,
-            gpus=min(1, int(allotment.node_gpus)) if alone else min(1.0, allotment.gpus),
-        )
+        worker = _worker(study, home, allotment, display, dict(options), make_controls, alone=alone)
     beside = BesideTrials(worker, functools.partial(_keep_controls, options, optuna_study, warner))
     try:
         if alone:
@@ -239,22 +221,31 @@ def _wait(beside: BesideTrials, display: Display) -> None:
         beside.wait(lambda: stopping.say(display))
 
 
-def _asked(
-    study: Study, home: Home, allotment: TrialResources, display: Display, request: Any, make: Any
-) -> Any:
-    """Return what a worker made of a `request` for controls, or why it could not; a signal ends it."""
-    stopping = Stopping(lambda: None)
-    with stoppable(stopping):
-        worker = ControlsWorker(
-            study,
-            request,
-            str(home.store.root),
-            display,
-            threads=allotment.threads,
-            gpus=min(1, int(allotment.node_gpus)),
-            make=make,
-        )
-        return measure(worker, lambda: stopping.say(display))
+def _worker(
+    study: Study,
+    home: Home,
+    allotment: TrialResources,
+    display: Display,
+    request: dict[str, Any],
+    make: Callable[..., Any],
+    *,
+    alone: bool,
+) -> ControlsWorker:
+    """Return a worker with the threads of a trial, and a GPU of its own where nothing runs beside it."""
+    gpus = min(1, int(allotment.node_gpus)) if alone else min(1.0, allotment.gpus)
+    root = str(home.store.root)
+    return ControlsWorker(study, request, root, display, threads=allotment.threads, gpus=gpus, make=make)
+
+
+def _measured(worker: ControlsWorker, display: Display) -> Measured:
+    """Return what `worker` measures, or why it could not, and end it; a signal does too."""
+    found: list[Measured] = []
+    beside = BesideTrials(worker, found.append)
+    try:
+        _wait(beside, display)
+    finally:
+        beside.end()
+    return found[0]
 
 
 def measure_after(
@@ -278,7 +269,9 @@ def measure_after(
         records.members,
         stored,
         (records.controls or {}).get("null"),
-        lambda request, make: _asked(study, home, allotment, display, request, make=make),
+        lambda request, make: _measured(
+            _worker(study, home, allotment, display, request, make, alone=True), display
+        ),
     )
     if isinstance(results, str):
         warner.tell([f"no undefended target was stopped at the accuracies of the front: {results}"], "")

@@ -114,48 +114,26 @@ def compare(
         noises=[r.seed_noise for r in records],
     )
     drawn: list[Redraw | None] = [None] * len(records)
-    if (
-        fitted is None or next(iter(objectives)) != "test_accuracy"
-    ):  # at whose levels halves say what is attained
+    # At levels of test accuracy the halves of `fitted` say what is attained.
+    if fitted is None or next(iter(objectives)) != "test_accuracy":
         # The same identities for all studies, unless they were not measured on the same ones.
         drawn = [
-            redraw(
-                eligible(record),
-                list(objectives),
-                seed=number if notes else 0,
-                noise=record.seed_noise,
-            )
+            redraw(eligible(record), list(objectives), seed=number if notes else 0, noise=record.seed_noise)
             for number, record in enumerate(records)
         ]
     volumes: list[Redraw | None] = [None] * len(records)
     if fitted is None:
         volumes = [None if again is None else _volumes(again, directions, corner) for again in drawn]
     tables = {record.study: values(record) for record in records}
-    steps = [
-        growth(record.trials, {t.number for t in eligible(record)}, objectives, corner, by=record.choosing())
-        for record in records
-    ]
-    least = min((done[-1].seconds for done in steps if done), default=0.0)
-    studies = []
-    for number, (record, again, done) in enumerate(zip(records, volumes, steps, strict=True)):
-        seconds = done[-1].seconds if done else 0.0
-        volume = hypervolume(tables[record.study], directions, corner)
-        studies.append(
-            ComparedStudy(
-                study=record.study,
-                hypervolume=volume,
-                front=front(record),
-                trials=len(finished(record)),
-                estimate=_estimate([again]) if fitted is None else fitted_volume(fitted[number]),
-                seconds=seconds,
-                per_hour=volume / (seconds / 3600) if seconds else None,
-                at_equal_work=volume_after(done, least),
-                confirmed=record.confirmed,
-            )
-        )
     comparison = FrontComparison(
         reference_point=reference,
-        studies=studies,
+        studies=_studies(
+            records,
+            tables,
+            [_estimate([again]) for again in volumes] if fitted is None else [*map(fitted_volume, fitted)],
+            directions,
+            corner,
+        ),
         dominated={
             a: {b: dominated_share(tables[a], tables[b], directions) for b in tables if b != a}
             for a in tables
@@ -174,16 +152,59 @@ def compare(
         attainment=_attainment(records, drawn, fitted),
         published=[_published(setup, records, directions, corner) for setup in published],
     )
-    bases = {again.basis for again in drawn if again is not None}
-    if fitted is not None:
-        bases = {study.basis for study in fitted}
+    bases = {again.basis for again in (drawn if fitted is None else fitted) if again is not None}
     notes += interval_notes(records, bases)
     notes += studies_warning(records)
-    if len({record.on_validation for record in records if record.complete}) > 1:
-        names = ", ".join(f"'{record.study}'" for record in records if not record.on_validation)
-        notes.append(f"chosen by test accuracy, so that its hypervolume is too high: the front of {names}")
+    notes += _chosen_by_test(records)
     warnings = {record.study: formatting.warnings(record.trials) for record in records}
     return replace(comparison, outcome=conclusion(comparison), notes=notes, warnings=warnings)
+
+
+def _studies(
+    records: Sequence[StudyRecords],
+    tables: Mapping[str, Floats],
+    estimated: Sequence[VolumeEstimate | None],
+    directions: Sequence[str],
+    corner: Sequence[float],
+) -> list[ComparedStudy]:
+    """Return the figures of each study by itself, and its hypervolume after as much work as the least had."""
+    steps = [
+        growth(
+            record.trials,
+            {trial.number for trial in eligible(record)},
+            record.objectives,
+            corner,
+            by=record.choosing(),
+        )
+        for record in records
+    ]
+    least = min((done[-1].seconds for done in steps if done), default=0.0)
+    studies = []
+    for record, estimate, done in zip(records, estimated, steps, strict=True):
+        seconds = done[-1].seconds if done else 0.0
+        volume = hypervolume(tables[record.study], directions, corner)
+        studies.append(
+            ComparedStudy(
+                study=record.study,
+                hypervolume=volume,
+                front=front(record),
+                trials=len(finished(record)),
+                estimate=estimate,
+                seconds=seconds,
+                per_hour=volume / (seconds / 3600) if seconds else None,
+                at_equal_work=volume_after(done, least),
+                confirmed=record.confirmed,
+            )
+        )
+    return studies
+
+
+def _chosen_by_test(records: Sequence[StudyRecords]) -> list[str]:
+    """Return which fronts were chosen by test accuracy, where others were by validation accuracy."""
+    if len({record.on_validation for record in records if record.complete}) < 2:
+        return []
+    names = ", ".join(f"'{record.study}'" for record in records if not record.on_validation)
+    return [f"chosen by test accuracy, so that its hypervolume is too high: the front of {names}"]
 
 
 def _volumes(again: Redraw, directions: Sequence[str], corner: Sequence[float]) -> Redraw:

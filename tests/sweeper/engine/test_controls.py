@@ -11,7 +11,6 @@ from sweeper.engine.controls import (
     BesideTrials,
     ControlsWorker,
     controls_beside,
-    measure,
     measure_after,
     measure_stopped,
     rising,
@@ -25,7 +24,7 @@ from sweeper.search.optuna_study import OptunaStudy
 from sweeper.search.reading import CONTROLS, STOPPED, stored_notes
 from sweeper.study.checks import control_options
 from trainables.runtime.background import JobStatus
-from trainables.tune import make_stopped
+from trainables.tune import make_controls, make_stopped
 
 TELLS = {"verdict": {"verdict": "tells", "reason": "clear", "remedies": []}, "power": None}
 CANNOT = {"verdict": {"verdict": "cannot tell", "reason": "not clear", "remedies": ["people"]}, "power": None}
@@ -85,6 +84,12 @@ def play(monkeypatch, script):
     return played
 
 
+def measure(worker, look=lambda: None):
+    found = []
+    BesideTrials(worker, found.append).wait(look)
+    return found[0]
+
+
 def test_what_the_controls_measured_comes_back_with_their_progress(monkeypatch, cheap):
     played = play(monkeypatch, [JobStatus("running", "null", 1, 4, 2.0), JobStatus("complete", result=TELLS)])
     study, shown, looks = cheap(), Shown(), []
@@ -107,7 +112,7 @@ def test_what_the_controls_measured_comes_back_with_their_progress(monkeypatch, 
 )
 def test_controls_that_fail_say_why_and_end_their_worker(monkeypatch, cheap, end, reason):
     played = play(monkeypatch, [end])
-    found = measure(ControlsWorker(cheap(), {}, "store", Silent(), threads=1, gpus=0), lambda: None)
+    found = measure(ControlsWorker(cheap(), {}, "store", Silent(), threads=1, gpus=0))
     assert isinstance(found, str) and reason in found
     assert played.killed == 1
 
@@ -163,7 +168,8 @@ def kept(home, cheap, monkeypatch):
         measured = []
         allotment = SimpleNamespace(threads=3, gpus=gpus, node_gpus=2.0 * (gpus > 0), concurrent=concurrent)
 
-        def worker(study, options, root, display, *, threads, gpus):
+        def worker(study, options, root, display, *, threads, gpus, make):
+            assert make is make_controls
             measured.append(options)
             run.needs = (threads, gpus)
             return Worker(results)
