@@ -153,7 +153,20 @@ def known_warnings(study: Study) -> list[str]:
 
     offered = [assignment for assignment in _draws(study) if study.offers(assignment)]
     texts = (text for assignment in offered for text in config_warnings(_trial(study, assignment)))
-    return list(dict.fromkeys(texts))
+    return list(dict.fromkeys([*_repeated_twice(study), *texts]))
+
+
+def _repeated_twice(study: Study) -> list[str]:
+    """Return a warning where seeds are both counted in a trial and a knob of the space."""
+    from search_spaces.space import paths
+
+    count = study.search.replicates
+    if count == 1 or "replicate" not in paths(study.domains):
+        return []
+    return [
+        f"the space varies `replicate`, and search.replicates: {count} averages {count} of them in each "
+        "trial, from there on, so that trials share seeds; leave one of the two out (search.replicates: 1)"
+    ]
 
 
 def _draws(study: Study) -> list[dict[str, Any]]:

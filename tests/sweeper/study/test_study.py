@@ -284,6 +284,18 @@ def test_what_the_configuration_shows_is_known_at_the_start(write):
     assert known_warnings(load_study(write(trial=pretrained))) == []
 
 
+@pytest.mark.parametrize(
+    "knob", [{"replicate": {"choice": [0, 1]}}, {"seed": {"cases": {"a": {"replicate": 0}, "b": {}}}}]
+)
+def test_seeds_that_are_averaged_and_varied_too_are_warned_of(write, knob):
+    def warned(**changes):
+        return "share seeds" in " ".join(known_warnings(load_study(write(**changes))))
+
+    assert warned(space=[knob], search={"replicates": 2})
+    assert not warned(space=[knob])
+    assert not warned(search={"replicates": 2})
+
+
 def test_one_accuracy_is_searched_for(cheap):
     both = {"test_accuracy": "maximize", "validation_accuracy": "maximize"}
     with pytest.raises(ConfigError, match="objectives must name one accuracy"):
