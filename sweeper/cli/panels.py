@@ -63,7 +63,8 @@ def _is_a_study(rest: list[str]) -> bool:
 @click.option(
     "--controls",
     type=click.IntRange(min=0),
-    help="Genuine panels, and as many impostor ones (default: one of each for every person, 10 at least).",
+    help="Genuine panels, and as many impostor and swapped ones (default: one of each for every person, 10 "
+    "at least).",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of all that is drawn, and the order.")
 @home_option
@@ -80,8 +81,9 @@ def panels(
     """Write panels of STUDY for readers: a reconstruction beside four private images of the person.
 
     DIR gets an image of each panel, panels.html to answer them on with the keyboard, without any network, and
-    panels.csv for a program to fill in. Among them are controls, private images that were not trained on, of
-    the person or of another; they measure the readers. `sweeper import answers` takes the answers back.
+    panels.csv for a program to fill in. Among them are controls: private images that were not trained on, of
+    the person or of another, and reconstructions of somebody else; they measure the readers. `sweeper import
+    answers` takes the answers back.
     """
     from sweeper.cli.console import warn
     from sweeper.results.panels.export import export_panels

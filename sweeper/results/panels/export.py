@@ -14,7 +14,15 @@ from sweeper.results.panels.key import identifiers, write_key
 from sweeper.results.panels.layout import panel as composed
 from sweeper.results.panels.layout import png
 from sweeper.results.panels.page import render
-from sweeper.results.panels.selection import Attacked, Panel, People, controls, pairs, reconstructions
+from sweeper.results.panels.selection import (
+    Attacked,
+    Panel,
+    People,
+    controls,
+    pairs,
+    reconstructions,
+    swapped,
+)
 from sweeper.results.records import study_records
 from sweeper.results.trial_record import TrialRecord
 from sweeper.storage.home import Home
@@ -71,8 +79,8 @@ def export_panels(
 
     trial, against: with both, panels of two: which of the two trials' reconstructions of a person is closer.
     most: panels of reconstructions at most, drawn at random; None writes all.
-    control: genuine panels, and as many impostor ones; None takes one of each for every attacked person, at
-    least ten. Panels of two have none.
+    control: genuine panels, and as many impostor and swapped ones; None takes one of each for every attacked
+    person, at least ten. Panels of two have none.
     seed: of all that is drawn, and of the order.
 
     Raises `ConfigError`, before anything is written, for a trial without reconstructions here, private images
@@ -101,12 +109,16 @@ def export_panels(
     people = People(data.split, identities)
     if against is not None:
         panels = pairs(attacked[0], attacked[1], people, seed, most)
-        count = 0
+        beside: list[Panel] = []
     else:
         panels = reconstructions(attacked, people, seed, most)
         count = max(LEAST_CONTROLS, len(identities)) if control is None else control
         judge = _judge(trials[0], config, data)
-        panels += [_judged(panel, judge) for panel in controls(identities, people, seed, count)]
+        beside = [
+            *(_judged(panel, judge) for panel in controls(identities, people, seed, count)),
+            *swapped(attacked, people, seed, count),
+        ]
+    panels += beside
     if not panels:
         raise ConfigError("expected at least one panel, got none; ask for more (--panels, --controls)")
     random.Random(derive(seed, "panels", "order")).shuffle(panels)
@@ -119,8 +131,8 @@ def export_panels(
         folder=folder,
         key=key,
         panels=len(panels),
-        controls=2 * count,
-        people=len({label for panel in panels for label in _shows(panel)}),
+        controls=len(beside),
+        people=len({label for panel in panels for label in _leave(panel)}),
         study=study,
     )
 
@@ -137,8 +149,10 @@ def _write(folder: Path, panels: dict[str, Panel]) -> None:
     (folder / PAGE).write_text(render(panels), encoding="utf-8")
 
 
-def _shows(panel: Panel) -> Sequence[int]:
-    return [panel.about["identity"], *([panel.about["shows"]] if "shows" in panel.about else [])]
+def _leave(panel: Panel) -> set[int]:
+    """Return whose private images `panel` shows."""
+    about = panel.about
+    return {about["identity"], *([about["shows"]] if about["kind"] in ("genuine", "impostor") else [])}
 
 
 def _check_data(trials: Sequence[TrialRecord], data: "Data") -> None:
@@ -164,11 +178,9 @@ def _attacked(trial: TrialRecord, config: "TrialConfig", data: "Data") -> Attack
     made = torch.load(path, map_location="cpu", weights_only=True)
     images, identities = made["images"], made["identities"]
     judge = _judge(trial, config, data)
-    accepted = None
-    if judge is not None:
-        accepted = judge(images.flatten(0, 1)).reshape(images.shape[:2]) == identities
+    named = None if judge is None else judge(images.flatten(0, 1)).reshape(images.shape[:2])
     return Attacked(
-        trial=trial.number, images=images, identities=[int(label) for label in identities], accepted=accepted
+        trial=trial.number, images=images, identities=[int(label) for label in identities], named=named
     )
 
 

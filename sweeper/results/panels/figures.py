@@ -56,6 +56,8 @@ def figures(answers: Sequence[Answer]) -> dict[str, Any]:
     - ``readers``: name, number of answers, error rates on controls, share of reconstructions recognised.
     - ``answers``, ``refused``: how many; panels of two are not among them.
     - ``false_positive_rate``, ``false_negative_rate``: on controls, over all readers, each with an interval.
+    - ``swapped_rate``: the share of reconstructions that are recognised as somebody else whose images lie
+      beside them: what readers would say to one that tells nothing; with an interval, and for each trial.
     - ``kappa``: Cohen's of two readers, Fleiss' of more, over the panels that all of them answered.
     - ``judge``: ``agreement``, ``kappa`` with the study's first judge on reconstructions, and its error rates
       with the readers as the truth.
@@ -67,6 +69,7 @@ def figures(answers: Sequence[Answer]) -> dict[str, Any]:
     single = [answer for answer in answers if answer.about["kind"] != "pair"]
     decided = [answer for answer in single if answer.answer in WORDS]
     attacks = [answer for answer in decided if answer.about["kind"] == "attack"]
+    swapped = [answer for answer in decided if answer.about["kind"] == "swapped"]
     return {
         "readers": [_reader(name, [a for a in single if a.reader == name]) for name in _readers(single)],
         "answers": len(single),
@@ -74,7 +77,10 @@ def figures(answers: Sequence[Answer]) -> dict[str, Any]:
         **_errors(decided),
         "kappa": _kappa(decided),
         "judge": _judge(attacks),
-        "trials": [_trial(number, rows) for number, rows in sorted(_by_trial(attacks).items())],
+        "trials": [
+            _trial(number, rows, [answer for answer in swapped if answer.about["trial"] == number])
+            for number, rows in sorted(_by_trial(attacks).items())
+        ],
         "pairs": _pairs([answer for answer in answers if answer.about["kind"] == "pair"]),
     }
 
@@ -90,11 +96,16 @@ def _reader(name: str, answers: Sequence[Answer]) -> dict[str, Any]:
 
 
 def _errors(answers: Sequence[Answer]) -> dict[str, Any]:
-    """Return the error rates on controls: a yes to an impostor, a no to a genuine image."""
-    impostor, genuine = (
-        [answer for answer in answers if answer.about["kind"] == kind] for kind in ("impostor", "genuine")
+    """Return the error rates on controls: a yes to an impostor or a swapped image, a no to a genuine one."""
+    impostor, genuine, swapped = (
+        [answer for answer in answers if answer.about["kind"] == kind]
+        for kind in ("impostor", "genuine", "swapped")
     )
-    return {**_rate("false_positive", "yes", impostor), **_rate("false_negative", "no", genuine)}
+    return {
+        **_rate("false_positive", "yes", impostor),
+        **_rate("false_negative", "no", genuine),
+        **_rate("swapped", "yes", swapped),
+    }
 
 
 def _rate(name: str, wrong: str, answers: Sequence[Answer]) -> dict[str, Any]:
@@ -149,8 +160,11 @@ def _by_trial(attacks: Sequence[Answer]) -> dict[int, list[Answer]]:
     return rows
 
 
-def _trial(number: int, answers: Sequence[Answer]) -> dict[str, Any]:
-    """Return what readers recognise of a trial: the mean over people, each of whom weighs the same."""
+def _trial(number: int, answers: Sequence[Answer], swapped: Sequence[Answer]) -> dict[str, Any]:
+    """Return what readers recognise of a trial: the mean over people, each of whom weighs the same.
+
+    swapped: answers to its reconstructions beside somebody else's images.
+    """
     rates = _per_person(answers, [float(answer.answer == "yes") for answer in answers])
     judged = [float(a.about["judge"]) for a in answers if a.about.get("judge") is not None]
     return {
@@ -160,6 +174,7 @@ def _trial(number: int, answers: Sequence[Answer]) -> dict[str, Any]:
         "rate": float(rates.mean()),
         "interval": list(interval95(rates, _fewest(answers))),
         "judge_rate": float(_per_person(answers, judged).mean()) if len(judged) == len(answers) else None,
+        "swapped_rate": _share([answer.answer == "yes" for answer in swapped]),
     }
 
 

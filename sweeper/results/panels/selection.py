@@ -2,7 +2,9 @@
 
 A control shows a private image that no reference is: of the attacked person (genuine, the answer is yes) or
 of another (impostor, no). They are sharp where reconstructions are not, so a reader can tell them from these;
-what they measure is how well a reader tells these people apart, not what a reader makes of a blurred picture.
+what they measure is how well a reader tells these people apart. What a reader makes of a blurred picture is
+measured by reconstructions of one person beside the images of another (swapped): how often they get a yes is
+what a reconstruction gets that says nothing of the person.
 """
 
 import random
@@ -24,7 +26,7 @@ class Panel:
     """One panel.
 
     Attributes:
-        about: what it is, JSON-ready; `kind` is "attack", "genuine", "impostor" or "pair".
+        about: what it is, JSON-ready; `kind` is "attack", "genuine", "impostor", "swapped" or "pair".
         shown: what is asked about, one image or two, uint8 (3, S, S).
         references: private images of the person that none of `shown` is.
     """
@@ -42,13 +44,13 @@ class Attacked:
         trial: its number.
         images: uint8 (R, N, 3, S, S).
         identities: labels of the people, N.
-        accepted: whether the study's judge takes each for the person, bool (R, N); None if it is not here.
+        named: the person whom the study's judge takes each for, int64 (R, N); None if it is not here.
     """
 
     trial: int
     images: Tensor
     identities: Sequence[int]
-    accepted: Tensor | None
+    named: Tensor | None
 
 
 class People:
@@ -111,7 +113,7 @@ def reconstructions(trials: Sequence[Attacked], people: People, seed: int, most:
             "trial": trial.trial,
             "identity": label,
             "restart": restart,
-            "judge": None if trial.accepted is None else bool(trial.accepted[restart, place]),
+            "judge": None if trial.named is None else int(trial.named[restart, place]) == label,
         }
         shown = (trial.images[restart, place],)
         panels.append(Panel(about=about, shown=shown, references=people.references(label, dice)))
@@ -136,6 +138,32 @@ def controls(identities: Sequence[int], people: People, seed: int, count: int) -
             about = {"kind": kind, "identity": label, "shows": shows}
             references = people.references(label, dice, but=image)
             panels.append(Panel(about=about, shown=(image,), references=references))
+    return panels
+
+
+def swapped(trials: Sequence[Attacked], people: People, seed: int, count: int) -> list[Panel]:
+    """Return `count` panels of a reconstruction beside the images of another attacked person.
+
+    Trials and people take turns; none where only one person is attacked.
+    """
+    dice = random.Random(derive(seed, "panels", "swapped"))
+    identities = sorted({label for trial in trials for label in trial.identities})
+    order = dice.sample(identities, len(identities))
+    panels = []
+    for number in range(count if len(order) > 1 else 0):
+        label, trial = order[number % len(order)], trials[number % len(trials)]
+        others = [place for place, owner in enumerate(trial.identities) if owner != label]
+        restart, place = dice.randrange(len(trial.images)), dice.choice(others)
+        about = {
+            "kind": "swapped",
+            "trial": trial.trial,
+            "identity": label,
+            "shows": trial.identities[place],
+            "restart": restart,
+            "judge": None if trial.named is None else int(trial.named[restart, place]) == label,
+        }
+        shown = (trial.images[restart, place],)
+        panels.append(Panel(about=about, shown=shown, references=people.references(label, dice)))
     return panels
 
 

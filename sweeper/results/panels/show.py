@@ -23,6 +23,11 @@ def sentences(figures: Mapping[str, Any] | None, *, names: bool = True) -> list[
             f"{_rate(figures, 'false_positive')}, false negatives {_rate(figures, 'false_negative')}"
             + ("" if figures["kappa"] is None else f"; kappa {figures['kappa']:.2f}")
         )
+        if figures.get("swapped_rate") is not None:
+            lines.append(
+                "a reconstruction beside somebody else's images is taken for that person in "
+                f"{_rate(figures, 'swapped')}: so much says nothing of anybody"
+            )
         judge = figures["judge"]
         if judge["agreement"] is not None:
             kappa = "" if judge["kappa"] is None else f", kappa {judge['kappa']:.2f}"
@@ -38,9 +43,11 @@ def of_trial(trial: Mapping[str, Any]) -> str:
     """Return what readers recognised of a trial, beside the judge."""
     rate = formatting.ranged("attack_accuracy", trial["rate"], trial["interval"], trial["people"])
     judge = formatting.value("attack_accuracy", trial["judge_rate"], trial["people"])
+    swapped = trial.get("swapped_rate")
     return (
         f"trial {trial['trial']}: readers recognise {rate} of {trial['people']} people "
         f"({trial['panels']} panels), the judge {judge}"
+        + ("" if swapped is None else f"; beside somebody else's images {_share(swapped)}")
     )
 
 

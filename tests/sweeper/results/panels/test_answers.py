@@ -54,6 +54,7 @@ def test_answers_are_kept_with_the_study_and_front_shows_them(study, tmp_path):
         "rate": 0.5,
         "interval": None,
         "judge_rate": 0.5,
+        "swapped_rate": None,
     }
     assert figures["judge"]["agreement"] == 1 and figures["false_negative_rate"] == 0
     more = write(tmp_path, "reader,answer,panel", f"b,yes,{impostor}", f"c,no,{impostor}", f"b,no,{first}")

@@ -64,8 +64,9 @@ def test_every_reconstruction_is_a_panel_and_the_controls_are_beside_them(export
         "attack": PEOPLE * RESTARTS,
         "genuine": 6,
         "impostor": 6,
+        "swapped": 6,
     }
-    assert (exported.panels, exported.controls, exported.people) == (PEOPLE * RESTARTS + 12, 12, PEOPLE)
+    assert (exported.panels, exported.controls, exported.people) == (PEOPLE * RESTARTS + 18, 18, PEOPLE)
     shown = {(a["identity"], a["restart"]) for a in key_of(exported).values() if a["kind"] == "attack"}
     assert shown == {(label, restart) for label in range(PEOPLE) for restart in range(RESTARTS)}
 
@@ -89,8 +90,9 @@ def test_panels_show_what_the_key_says_and_no_reference_is_held_out(tiny, export
         label = about["identity"]
         assert len(set(references)) == 4 and set(references) <= set(own[label])
         assert not set(references) & {image for images in held_out.values() for image in images}
-        if about["kind"] == "attack":
-            place = made["identities"].tolist().index(label)
+        if about["kind"] in ("attack", "swapped"):
+            assert (about.get("shows", label) == label) == (about["kind"] == "attack")
+            place = made["identities"].tolist().index(about.get("shows", label))
             assert shown == as_bytes(made["images"][about["restart"]][place : place + 1])[0]
         else:
             assert (about["shows"] == label) == (about["kind"] == "genuine")
@@ -117,7 +119,18 @@ def test_nothing_that_a_reader_gets_tells_what_a_panel_is(tiny, exported):
     assert files == sorted([*(f"{name}.png" for name in panels), "panels.csv", "panels.html"])
     text = (exported.folder / "panels.html").read_text(encoding="utf-8")
     text = re.sub(r"data:image/png;base64,[A-Za-z0-9+/=]*", "", text)
-    for word in ("tiny", "genuine", "impostor", "attack", "gmi", "conv2", "trial", "control", "judge"):
+    for word in (
+        "tiny",
+        "genuine",
+        "impostor",
+        "swapped",
+        "attack",
+        "gmi",
+        "conv2",
+        "trial",
+        "control",
+        "judge",
+    ):
         assert word not in text.lower(), word
     with (exported.folder / "panels.csv").open(newline="") as lines:
         rows = list(csv.DictReader(lines))
@@ -133,16 +146,16 @@ def test_nothing_that_a_reader_gets_tells_what_a_panel_is(tiny, exported):
 
 def test_the_order_does_not_leak(tiny, tmp_path):
     """Over many seeds each kind stands as often in front as behind."""
-    place = {"attack": [], "genuine": [], "impostor": []}
+    place = {"attack": [], "genuine": [], "impostor": [], "swapped": []}
     for seed in range(12):
         exported = export_panels(tiny, "tiny", tmp_path / str(seed), trial=0, control=8, seed=seed)
         kinds = [about["kind"] for about in key_of(exported).values()]
         for position, kind in enumerate(kinds):
             place[kind].append(position)
-    # Each mean of 96 places of 24 lies within 4 standard errors, 4 x 6.9 / sqrt(96), of the middle.
+    # Each mean of 96 places of 32 lies within 4 standard errors, 4 x 9.2 / sqrt(96), of the middle.
     assert {len(places) for places in place.values()} == {96}
     for places in place.values():
-        assert abs(sum(places) / 96 - 11.5) < 2.9
+        assert abs(sum(places) / 96 - 15.5) < 3.8
 
 
 def test_the_same_seed_gives_the_same_and_another_seed_another_export(tiny, tmp_path):
@@ -153,7 +166,7 @@ def test_the_same_seed_gives_the_same_and_another_seed_another_export(tiny, tmp_
     assert first.key == again.key != other.key
     for path in first.folder.iterdir():
         assert path.read_bytes() == (again.folder / path.name).read_bytes()
-    assert first.panels == 3 + 2 and not set(key_of(first)) & set(key_of(other))
+    assert first.panels == 3 + 3 and not set(key_of(first)) & set(key_of(other))
 
 
 def test_the_front_is_shown_where_no_trial_is_named_and_few_are_spread_over_it(tiny, tmp_path):

@@ -34,7 +34,7 @@ def test_error_rates_of_readers_are_those_of_the_controls():
     assert (result["answers"], result["refused"]) == (18, 2)
     assert result["readers"] == [
         {"reader": "a", "answers": 18, "rate": 1.0}
-        | {name: result[name] for name in result if name.startswith("false_")}
+        | {name: result[name] for name in result if name.startswith(("false_", "swapped_"))}
     ]
 
 
@@ -69,7 +69,30 @@ def test_attack_success_is_a_mean_over_people_with_their_interval():
         "rate": 0.5,
         "interval": list(interval95(rates, 1)),
         "judge_rate": (1 + 0 + 1) / 3,
+        "swapped_rate": None,
     }
+
+
+def test_what_tells_nothing_of_a_person_is_measured_by_trial_and_over_all():
+    rows = [attack(f"x{n}", "yes", n) for n in range(4)] + [attack("y", "yes", 0, trial=1)]
+    words = [(3, "yes"), (3, "no"), (3, "no"), (3, "no"), (1, "no"), (1, "refused")]
+    rows += [
+        answer(f"s{n}", word, "a", kind="swapped", identity=n, shows=9, trial=trial, restart=0, judge=False)
+        for n, (trial, word) in enumerate(words)
+    ]
+    result = figures(rows)
+    assert result["swapped_rate"] == result["readers"][0]["swapped_rate"] == 1 / 5
+    assert result["swapped_interval"] == list(interval95(torch.tensor([1.0, 0, 0, 0, 0]), 1))
+    assert [(trial["trial"], trial["rate"], trial["swapped_rate"]) for trial in result["trials"]] == [
+        (1, 1.0, 0.0),
+        (3, 1.0, 0.25),
+    ]
+    said = sentences(result)
+    assert "taken for that person in 20.0 %" in " ".join(said)
+    assert "beside somebody else's images 25.0 %" in said[-1]
+    bare = [{k: v for k, v in trial.items() if k != "swapped_rate"} for trial in result["trials"]]
+    older = {k: v for k, v in result.items() if not k.startswith("swapped_")} | {"trials": bare}
+    assert "somebody else" not in " ".join(sentences(older))  # kept before there were any
 
 
 def test_the_judge_is_measured_with_the_readers_as_the_truth():

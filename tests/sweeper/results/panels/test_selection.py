@@ -3,7 +3,7 @@ import random
 import pytest
 import torch
 
-from sweeper.results.panels.selection import Attacked, People, controls, reconstructions
+from sweeper.results.panels.selection import Attacked, People, controls, reconstructions, swapped
 from trainables.datasets.base import Images
 from trainables.datasets.split import Split
 from trainables.errors import ConfigError
@@ -51,7 +51,7 @@ def test_few_panels_are_spread_over_trials_and_without_repetition():
             trial=number,
             images=torch.zeros(2, 2, 3, 2, 2, dtype=torch.uint8),
             identities=[0, 1],
-            accepted=torch.tensor([[True, False], [False, True]]),
+            named=torch.tensor([[0, 0], [1, 1]]),
         )
         for number in (4, 7)
     ]
@@ -68,3 +68,25 @@ def test_controls_take_people_in_turn():
     kinds = [(panel.about["kind"], panel.about["identity"]) for panel in panels]
     for kind in ("genuine", "impostor"):
         assert sorted(label for k, label in kinds if k == kind) == [0, 0, 1, 1]
+
+
+def test_swapped_panels_show_somebody_else_of_every_trial_in_turn():
+    made = [
+        Attacked(
+            trial=number,
+            images=torch.tensor([[10, 20]], dtype=torch.uint8).view(1, 2, 1, 1, 1).expand(1, 2, 3, 2, 2),
+            identities=[0, 1],
+            named=torch.tensor([[1, 1]]),
+        )
+        for number in (4, 7)
+    ]
+    panels = swapped(made, people(), seed=0, count=4)
+    assert sorted(panel.about["identity"] for panel in panels) == [0, 0, 1, 1]
+    assert [panel.about["trial"] for panel in panels] == [4, 7, 4, 7]
+    for panel in panels:
+        about = panel.about
+        assert about["shows"] == 1 - about["identity"] and value(panel.shown[0]) == 10 * (1 + about["shows"])
+        assert all(value(image) // 10 == about["identity"] for image in panel.references)
+        assert about["judge"] == (about["identity"] == 1)
+    alone = [Attacked(trial=0, images=made[0].images[:, :1], identities=[0], named=None)]
+    assert swapped(alone, people(), seed=0, count=4) == []
