@@ -2,6 +2,7 @@
 
 import dcgan_files
 import pytest
+import yaml
 
 from sweeper.study.loading import load_study
 from sweeper.study.presets import preset_files
@@ -19,3 +20,12 @@ def test_a_preset_loads(name, tmp_path, monkeypatch):
     study = load_study(name, check=False)
     assert study.name == name
     assert study.domains
+
+
+@pytest.mark.parametrize("name", list(preset_files()))
+def test_who_changes_the_network_says_how_it_is_trained(name):
+    """A learning rate that fits the network of the preset below may destroy another one."""
+    document = yaml.safe_load(preset_files()[name].read_text(encoding="utf-8"))
+    target = document.get("trial", {}).get("target", {})
+    if "extends" in document and "architecture" in target:
+        assert "recipe" in target or {"optimizer", "learning_rate"} <= target.keys()
