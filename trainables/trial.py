@@ -23,7 +23,12 @@ from trainables.stages.pretrained import DIGESTS, make_pretrained, pretraining_k
 from trainables.stages.pretraining_distance import distance_figures, distance_interval, make_distance
 from trainables.stages.prior import make_prior, prior_queries
 from trainables.stages.target import make_target
-from trainables.stages.warnings import judges_warnings, stored_prior_warnings, trial_warnings
+from trainables.stages.warnings import (
+    judges_warnings,
+    lost_pretraining,
+    stored_prior_warnings,
+    trial_warnings,
+)
 from trainables.storage.store import Stage, Store
 
 SHARED = ("pretrained", "prior", "judge")
@@ -142,7 +147,15 @@ def _put_together(
             **{f"judge_{number}": str(judge.path) for number, judge in enumerate(judges[1:], 2)},
             **{f"attack.{name}": attack.path for name, attack in several.items()},
         },
-        warnings=trial_warnings(config, data, trained, judges, attacks.values()),
+        warnings=[
+            *trial_warnings(config, data, trained, judges, attacks.values()),
+            *lost_pretraining(
+                config,
+                trained.result["test_accuracy"],
+                distance_figures(distance).get("probe_test_accuracy"),
+                tested,
+            ),
+        ],
     )
 
 

@@ -3,6 +3,7 @@
 `config_warnings` and `batch_warnings` are known before any work; the others once a stage is finished.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -235,6 +236,29 @@ def target_warnings(test_accuracy: float, images_seen: float | None, labels: Ten
             "or, under a defense that batches by identity, images_per_identity"
         )
     return texts
+
+
+def lost_pretraining(
+    config: TrialConfig, test_accuracy: float, probe: float | None, tested: int
+) -> list[str]:
+    """Return whether an undefended target, a study's reference, knows less than what it began from.
+
+    probe: test accuracy of a linear classifier of the pre-trained stages as they were; None where there is
+    none. tested: test images. Told from two standard errors of the difference on; of a target that something
+    protects, that is frozen or stopped early, nothing is said: it may pay with accuracy.
+    """
+    target = config.target
+    protected = config.defense.kind != "none" or target.frozen != "none" or target.kept_epoch is not None
+    if probe is None or protected:
+        return []
+    error = math.sqrt((probe * (1 - probe) + test_accuracy * (1 - test_accuracy)) / tested)
+    if probe - test_accuracy <= 2 * error:
+        return []
+    return [
+        f"training lost what pre-training knew: the undefended target names {test_accuracy:.3f} of the test "
+        f"images, a linear classifier of its pre-trained stages as they were {probe:.3f}; take a lower "
+        "learning_rate, another optimizer or more epochs, else every defense is held against a broken target"
+    ]
 
 
 def prior_warnings(kind: str, samples: Tensor, public: Tensor) -> list[str]:

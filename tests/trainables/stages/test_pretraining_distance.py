@@ -104,6 +104,17 @@ def test_a_trial_holds_it_unless_its_target_began_elsewhere(store):
     assert not any(name.startswith("probe") for name in (*given.metrics, *given.interval))
 
 
+def test_a_trial_says_whether_its_training_lost_it(store, monkeypatch):
+    asked = []
+    monkeypatch.setattr("trainables.trial.lost_pretraining", lambda *given: asked.append(given) or ["lost"])
+    config = load_trial(DOCUMENT)
+    found = run_trial(config, store=store)
+    tested = len(load_data(config).split.test)
+    probe = found.metrics["probe_test_accuracy"]
+    assert found.warnings[-1] == "lost"
+    assert asked == [(config, found.values["test_accuracy"], probe, tested)]
+
+
 @pytest.mark.parametrize("beaten", [False, True])
 def test_a_screened_trial_holds_it_too(store, beaten):
     config = load_trial(DOCUMENT)

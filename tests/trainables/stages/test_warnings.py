@@ -12,6 +12,7 @@ from trainables.stages.data import load_data
 from trainables.stages.warnings import (
     batch_warnings,
     config_warnings,
+    lost_pretraining,
     low_accuracy,
     normalization_warnings,
     prior_warnings,
@@ -42,6 +43,28 @@ DOCUMENT = {
 )
 def test_low_accuracy_is_a_fifth_or_three_times_chance_and_never_out_of_reach(chance, expected):
     assert low_accuracy(chance) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("reached", "probe", "tested", "changes", "warned"),
+    [
+        (0.23, 0.33, 1000, {}, True),
+        (0.23, 0.33, 50, {}, False),  # within two errors, 2 x sqrt((.33 x .67 + .23 x .77) / 50)
+        (0.33, 0.23, 1000, {}, False),
+        (0.0, 1.0, 1, {}, True),
+        (0.23, None, 1000, {}, False),
+        (0.23, 0.33, 1000, {"target.freeze_point": "conv1"}, False),
+        (0.23, 0.33, 1000, {"target.kept_epoch": 1}, False),
+        (0.23, 0.33, 1000, {"defense.kind": "midre"}, False),
+    ],
+)
+def test_an_undefended_target_below_its_own_start_is_a_broken_reference(
+    reached, probe, tested, changes, warned
+):
+    texts = lost_pretraining(load_trial(merge(DOCUMENT, changes)), reached, probe, tested)
+    assert len(texts) == warned
+    if warned:
+        assert f"names {reached:.3f}" in texts[0] and f"as they were {probe:.3f}" in texts[0]
 
 
 def test_a_target_at_eleven_percent_is_a_warning():
