@@ -80,7 +80,8 @@ class Cost(TrainingAnalysis):
         ends: list[float] = []
 
         def report(stage: str, done: int, total: int, **metrics: float) -> None:
-            ends.append(time.perf_counter())
+            if metrics:  # the end of an epoch
+                ends.append(time.perf_counter())
 
         began = time.perf_counter()
         run = Run(seed=subject.seed, device=subject.device, report=report)

@@ -1,8 +1,9 @@
 """Train a classifier: a target under a defense, and just as well a backbone or an evaluation classifier."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from time import monotonic
 from typing import Literal
 
 import torch
@@ -28,6 +29,8 @@ from trainables.training.frozen_name import frozen_name
 from trainables.training.frozen_prefix import Prefix, cacheable_variants
 from trainables.training.recipe import Recipe
 from trainables.training.schedule import make_schedule
+
+_TELL_SECONDS = 5.0  # between two reports within an epoch
 
 Normalization = Literal["none", "imagenet", "half"]
 
@@ -187,6 +190,12 @@ def _train(
             seed=derive(run.seed, stage, "rule"),
         )
     )
+    epochs = kept_epoch or recipe.epochs + defense.extra_epochs
+
+    def within(epoch: int, images: int) -> None:
+        count = len(train)
+        run.report(stage, (epoch - 1) * count + min(images, count - 1), epochs * count)
+
     batchnorm, keep = recipe.frozen_batchnorm, cacheable_variants(recipe.augmentation)
     order, views, noise = (run.stream(stage, name) for name in ("order", "views", "noise"))
     one_pass = _Pass(
@@ -199,9 +208,9 @@ def _train(
         views=views,
         noise=noise,
         device=run.device,
+        tell=within,
     )
     unseen = Prefix(classifier, frozen, validation.pixels.to(run.device), keep=1, batchnorm=batchnorm)
-    epochs = kept_epoch or recipe.epochs + defense.extra_epochs
     checkpoint = Checkpoint(
         resume=run.resume,
         name=stage,
@@ -262,7 +271,7 @@ class _Loop:
 
 @dataclass(frozen=True, kw_only=True)
 class _Pass:
-    """One pass over the training images; labels: theirs, on `device`."""
+    """One pass over the training images; labels: theirs, on `device`; tell: how many images an epoch saw."""
 
     classifier: Classifier
     recipe: Target
@@ -273,6 +282,7 @@ class _Pass:
     views: torch.Generator
     noise: torch.Generator
     device: str
+    tell: Callable[[int, int], None]
 
     def __call__(self, epoch: int, batches: Iterator[Tensor]) -> tuple[float, float, int]:
         """Train on `batches`; return the mean loss, the train accuracy and how many images were shown."""
@@ -280,7 +290,7 @@ class _Pass:
         loss_sum = torch.zeros((), dtype=torch.float64, device=device)
         correct = torch.zeros((), dtype=torch.int64, device=device)
         shown = torch.zeros(len(self.train), dtype=torch.int64)
-        steps = 0
+        steps, images_seen, told = 0, 0, monotonic()
         for index in batches:
             seen = draw_augmentation(
                 len(index), self.train.pixels.shape[-1], self.recipe.augmentation, self.views
@@ -295,6 +305,10 @@ class _Pass:
             correct += (logits.argmax(1) == batch.labels).sum()
             shown += index.bincount(minlength=len(self.train))
             steps += 1
+            images_seen += len(index)
+            if monotonic() - told > _TELL_SECONDS:
+                told = monotonic()
+                self.tell(epoch, images_seen)
         train_accuracy = correct.item() / max(1, int(shown.sum()))
         return loss_sum.item() / steps, train_accuracy, int((shown > 0).sum())
 

@@ -33,8 +33,9 @@ def test_both_take_turns_and_the_fastest_epochs_count(monkeypatch):
         trained.append((recipe.epochs, recipe.freeze_point, defense.kind))
         first, later = (2.0, 2.0) if isinstance(defense, NoDefense) else (5.0, 3.0)
         for epoch in range(1, recipe.epochs + 1):
+            run.report("target", 10 * epoch - 5, 10 * recipe.epochs)  # within an epoch: ends none
             now[0] += (first if epoch == 1 else later) + slow
-            run.report("target", epoch, recipe.epochs)
+            run.report("target", epoch, recipe.epochs, loss=1.0)
 
     monkeypatch.setattr(cost, "train_classifier", train)
     monkeypatch.setattr(cost.time, "perf_counter", lambda: now[0])

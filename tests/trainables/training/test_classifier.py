@@ -1,6 +1,7 @@
 """Training: the authors' freezing runs step by step, and what the loop promises."""
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -233,6 +234,19 @@ def test_best_epoch_is_kept_and_reported():
     assert not classifier.training
     assert [call[:3] for call in calls] == [("target", epoch, 6) for epoch in range(1, 7)]
     assert set(calls[0][3]) == {"loss", "train_accuracy", "validation_accuracy"}
+
+
+def test_a_long_epoch_is_told_of_while_it_lasts(monkeypatch):
+    calls, clock = [], itertools.count(step=3.0)  # every second look is more than five seconds later
+    recipe = dataclasses.replace(RECIPE, epochs=2, batch_size=8)
+    quiet, _ = fit(recipe)
+    monkeypatch.setattr("trainables.training.classifier.monotonic", lambda: next(clock))
+    told, _ = fit(recipe, report=lambda *args, **metrics: calls.append((*args, bool(metrics))))
+    assert all(torch.equal(told.state_dict()[name], value) for name, value in quiet.state_dict().items())
+    shares = [done / total for _, done, total, _ in calls]
+    assert shares == sorted(set(shares)) and shares[-1] == 1
+    assert [share for share, call in zip(shares, calls, strict=True) if call[3]] == [0.5, 1.0]
+    assert any(share < 0.5 for share in shares) and any(0.5 < share < 1 for share in shares)
 
 
 def test_accuracy_of_a_noisy_head_is_the_same_for_every_call_and_batch_size():
