@@ -220,10 +220,10 @@ def _linear(module: nn.Linear, x: Tensor, gradient: Tensor) -> dict[str, Tensor]
 
 def _convolution(module: nn.Conv2d, x: Tensor, gradient: Tensor) -> dict[str, Tensor]:
     gradient = gradient.contiguous()
-    if not _is_small(module, x, gradient):
-        rule = _one_by_one if x.device.type == "cpu" else _unfolded
-        return rule(module, x, gradient)
-    norms = {"weight": _by_places(module, x, gradient)}
+    small = _is_small(module, x, gradient)
+    if not small and x.device.type == "cpu":
+        return _one_by_one(module, x, gradient)
+    norms = {"weight": (_by_places if small else _unfolded)(module, x, gradient)}
     if module.bias is not None:
         norms["bias"] = gradient.flatten(2).sum(2).square().sum(1)
     return norms
@@ -267,7 +267,7 @@ def _by_places(module: nn.Conv2d, x: Tensor, gradient: Tensor) -> Tensor:
     return given.mul_(received).flatten(1).sum(1).clamp_(min=0)
 
 
-def _unfolded(module: nn.Conv2d, x: Tensor, gradient: Tensor) -> dict[str, Tensor]:
+def _unfolded(module: nn.Conv2d, x: Tensor, gradient: Tensor) -> Tensor:
     """Return the norms from gradients made of unfolded inputs, some samples at a time."""
     kernel: Any = module.kernel_size
     padding: Any = module.padding
@@ -279,10 +279,7 @@ def _unfolded(module: nn.Conv2d, x: Tensor, gradient: Tensor) -> dict[str, Tenso
         received = columns.reshape(len(inputs), module.groups, -1, places)
         given = given.reshape(len(given), module.groups, -1, places)
         parts.append((given @ received.transpose(2, 3)).flatten(1).square().sum(1))
-    norms = {"weight": torch.cat(parts)}
-    if module.bias is not None:
-        norms["bias"] = gradient.flatten(2).sum(2).square().sum(1)
-    return norms
+    return torch.cat(parts)
 
 
 def _one_by_one(module: nn.Conv2d, x: Tensor, gradient: Tensor) -> dict[str, Tensor]:

@@ -290,7 +290,7 @@ class _Pass:
         loss_sum = torch.zeros((), dtype=torch.float64, device=device)
         correct = torch.zeros((), dtype=torch.int64, device=device)
         shown = torch.zeros(len(self.train), dtype=torch.int64)
-        steps, images_seen, told = 0, 0, monotonic()
+        steps, told = 0, monotonic()
         for index in batches:
             seen = draw_augmentation(
                 len(index), self.train.pixels.shape[-1], self.recipe.augmentation, self.views
@@ -305,10 +305,9 @@ class _Pass:
             correct += (logits.argmax(1) == batch.labels).sum()
             shown += index.bincount(minlength=len(self.train))
             steps += 1
-            images_seen += len(index)
             if monotonic() - told > _TELL_SECONDS:
                 told = monotonic()
-                self.tell(epoch, images_seen)
+                self.tell(epoch, int(shown.sum()))
         train_accuracy = correct.item() / max(1, int(shown.sum()))
         return loss_sum.item() / steps, train_accuracy, int((shown > 0).sum())
 

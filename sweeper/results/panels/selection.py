@@ -107,17 +107,25 @@ def reconstructions(trials: Sequence[Attacked], people: People, seed: int, most:
         chosen += [pile.pop() for pile in piles if pile][: wanted - len(chosen)]
     panels = []
     for trial, restart, place in chosen:
-        label = trial.identities[place]
-        about = {
-            "kind": "attack",
-            "trial": trial.trial,
-            "identity": label,
-            "restart": restart,
-            "judge": None if trial.named is None else int(trial.named[restart, place]) == label,
-        }
-        shown = (trial.images[restart, place],)
-        panels.append(Panel(about=about, shown=shown, references=people.references(label, dice)))
+        panels.append(_beside(trial.identities[place], trial, restart, place, people, dice))
     return panels
+
+
+def _beside(
+    label: int, trial: Attacked, restart: int, place: int, people: People, dice: random.Random
+) -> Panel:
+    """Return a reconstruction beside the images of the person `label`, its own or another."""
+    owner = trial.identities[place]
+    about = {
+        "kind": "attack" if owner == label else "swapped",
+        "trial": trial.trial,
+        "identity": label,
+        "restart": restart,
+        "judge": None if trial.named is None else int(trial.named[restart, place]) == label,
+        **({} if owner == label else {"shows": owner}),
+    }
+    shown = (trial.images[restart, place],)
+    return Panel(about=about, shown=shown, references=people.references(label, dice))
 
 
 def _places(trial: Attacked) -> Iterator[tuple[Attacked, int, int]]:
@@ -154,16 +162,7 @@ def swapped(trials: Sequence[Attacked], people: People, seed: int, count: int) -
         label, trial = order[number % len(order)], trials[number % len(trials)]
         others = [place for place, owner in enumerate(trial.identities) if owner != label]
         restart, place = dice.randrange(len(trial.images)), dice.choice(others)
-        about = {
-            "kind": "swapped",
-            "trial": trial.trial,
-            "identity": label,
-            "shows": trial.identities[place],
-            "restart": restart,
-            "judge": None if trial.named is None else int(trial.named[restart, place]) == label,
-        }
-        shown = (trial.images[restart, place],)
-        panels.append(Panel(about=about, shown=shown, references=people.references(label, dice)))
+        panels.append(_beside(label, trial, restart, place, people, dice))
     return panels
 
 
