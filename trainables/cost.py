@@ -139,17 +139,24 @@ class _Calibration:
 
     def _priors(self, *, needs_target: bool) -> Duration:
         priors = dict.fromkeys(plan.prior for plan in self.config.attack)
-        prices = [
-            _scaled(
-                prior,
-                self.data.public,
-                lambda knobs, images: knobs.train(images, run=self.run, target=self.network),
-                self.device,
-            )
-            for prior in priors
-            if prior.needs_target == needs_target
-        ]
+        prices = [self._prior(prior) for prior in priors if prior.needs_target == needs_target]
         return sum(prices, Duration.exactly(0.0))
+
+    def _prior(self, prior: Prior) -> Duration:
+        public, few = self.data.public, _first(self.data.public, 2 * prior.batch_size)
+
+        def train(knobs: Prior, images: Images) -> object:
+            return knobs.train(images, run=self.run, target=self.network)
+
+        short = prior.short_run(len(public) - len(few), self.train.classes)
+        if short is None:
+            return _scaled(prior, public, train, self.device)
+        if short.more is None:
+            return _seconds(lambda: train(short.first, public), self.device)
+        once = _seconds(lambda: train(short.first, few), self.device)
+        longer = _seconds(lambda: train(short.more, few), self.device).beyond(once)
+        asked = _seconds(lambda: outputs(self.network, few.pixels, self.device), self.device)
+        return once + longer * short.times + asked * (short.asked / len(few))
 
 
 def _priced(config: TrialConfig, variants: Sequence[TrialConfig]) -> list[TrialConfig]:
@@ -226,15 +233,7 @@ def _learn(recipe: Auxiliary, public: Images, *, seen: Any, run: Run) -> dict[st
 def _scaled(
     knobs: Prior | Auxiliary, public: Images, work: Callable[[Any, Images], object], device: str
 ) -> Duration:
-    """Return the seconds of training on `public`, from one epoch over two batches.
-
-    Knobs whose work is not counted in epochs say in ``short_run()`` what to run instead and how often it goes
-    into the whole.
-    """
-    shortened = knobs.short_run()
-    if shortened is not None:
-        short, times = shortened
-        return _seconds(lambda: work(short, public), device) * float(times)
+    """Return the seconds of training on `public`, from one epoch over two batches."""
     few = _first(public, 2 * knobs.batch_size)
     one_epoch = _replace(knobs, epochs=1)
     return _seconds(lambda: work(one_epoch, few), device) * (len(public) / len(few) * knobs.epochs)

@@ -147,3 +147,43 @@ def test_only_the_stages_asked_for_are_timed(monkeypatch):
     some = estimate(load_trial(DOCUMENT), stages=("attack", "judge"))
     assert some == {stage: whole[stage] for stage in ("judge", "attack")}
     assert len(timed) - count < count
+
+
+@pytest.mark.parametrize(
+    "prior",
+    [
+        {"kind": "plg", "iterations": 7, "critic_steps": 2, "batch_size": 4, "top": 3},
+        {
+            "kind": "lokt",
+            "iterations": 8,
+            "critic_steps": 2,
+            "batch_size": 4,
+            "warmup": 0,
+            "surrogates": ["small_resnet"],
+            "images_per_class": 3,
+            "surrogate_epochs": 1,
+            "epoch_images": 8,
+            "surrogate_batch": 2,
+        },
+    ],
+    ids=lambda prior: prior["kind"],
+)
+def test_a_prior_that_asks_the_target_is_priced_by_what_it_asks(monkeypatch, prior):
+    """If the target alone took time, a second an image, the price would be what a whole training asks of it."""
+    config = load_trial({**DOCUMENT, "attack": {"kind": prior["kind"]}, "prior": {"width": 2, **prior}})
+    calibration = cost._Calibration(config, "cpu", [])
+    asked = []
+    calibration.network.register_forward_hook(lambda network, images, _: asked.append(len(images[0])))
+
+    def seconds(work, device):
+        asked.clear()
+        work()
+        return Duration.exactly(sum(asked))
+
+    monkeypatch.setattr(cost, "_seconds", seconds)
+    (plan,) = config.attack
+    price = calibration._prior(plan.prior)
+    asked.clear()
+    plan.prior.train(calibration.data.public, run=calibration.run, target=calibration.network)
+    assert price == Duration.exactly(sum(asked))
+    assert sum(asked) > len(calibration.data.public)

@@ -89,10 +89,6 @@ class Auxiliary(Method):
         """Return how many images a step takes."""
         return 64
 
-    def short_run(self) -> tuple["Auxiliary", float] | None:
-        """Return what to run to price it, and how often that goes into the whole; None prices an epoch."""
-        return None
-
     def make(self, target: Any, public: Images, *, run: Run) -> dict[str, Any]:
         """Return tensors and plain values for ``torch.save``, on the CPU; reports as stage "auxiliary"."""
         raise NotImplementedError

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from trainables.datasets.base import Images
 from trainables.method import Method
 from trainables.nn.inference import inference_copy
+from trainables.priors.short_run import ShortRun
 from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive
 
@@ -63,8 +64,11 @@ class Prior(Method):
         """Return whether a pass over the public images leaves out those that fill no whole batch."""
         return True
 
-    def short_run(self) -> tuple["Prior", float] | None:
-        """Return what to run to price it, and how often that goes into the whole; None prices an epoch."""
+    def short_run(self, left_out: int, classes: int) -> ShortRun | None:
+        """Return what to run, on a few of the public images, to price it; None prices an epoch.
+
+        left_out: the public images that are not among the few.  classes: of the target.
+        """
         return None
 
     def build(self, image_size: int, classes: int | None = None) -> PriorNetworks:

@@ -15,6 +15,7 @@ from trainables.errors import ConfigError
 from trainables.method import file_knob
 from trainables.nn.critic import NoDiscriminator
 from trainables.priors.base import Prior, PriorNetworks, TargetView, eval_mode
+from trainables.priors.short_run import ShortRun
 from trainables.runtime.run import Run
 from trainables.storage.weights import listed, read_weights
 
@@ -85,9 +86,9 @@ class DCGANPrior(Prior):
         """Return that nothing is trained."""
         return False
 
-    def short_run(self) -> tuple[Prior, float]:
+    def short_run(self, left_out: int, classes: int) -> ShortRun:
         """Return the prior itself: it is only read."""
-        return self, 1.0
+        return ShortRun(first=self)
 
     def build(self, image_size: int, classes: int | None = None) -> PriorNetworks:
         """Return the networks with random weights; raise `ConfigError` if a file is no such network."""

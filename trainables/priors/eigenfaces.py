@@ -10,6 +10,7 @@ from trainables.datasets.base import Images, as_float
 from trainables.errors import ConfigError
 from trainables.priors.base import Prior, PriorNetworks, TargetView, eval_mode
 from trainables.priors.fit import held_out
+from trainables.priors.short_run import ShortRun
 from trainables.runtime.checks import at_least
 from trainables.runtime.run import Run
 
@@ -121,9 +122,9 @@ class EigenfacesPrior(Prior):
         """Return that all images are seen."""
         return False
 
-    def short_run(self) -> tuple[Prior, float]:
+    def short_run(self, left_out: int, classes: int) -> ShortRun:
         """Return the prior itself: it takes seconds."""
-        return self, 1.0
+        return ShortRun(first=self)
 
     def build(self, image_size: int, classes: int | None = None) -> PriorNetworks:
         """Return the networks without axes; an image must have as many numbers as there are components."""

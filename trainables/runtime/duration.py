@@ -49,6 +49,11 @@ class Duration:
         """Return itself: `sum` begins with 0."""
         return self + Duration.exactly(other)
 
+    def beyond(self, other: "Duration") -> "Duration":
+        """Return how much longer it takes than `other`, end by end; 0 where it does not."""
+        low = max(0.0, self.low - other.low)
+        return Duration(low=low, high=max(low, self.high - other.high))
+
     def __mul__(self, factor: float) -> "Duration":
         """Return how long it takes `factor` times."""
         return Duration(low=self.low * factor, high=self.high * factor)

@@ -74,11 +74,6 @@ def test_the_generator_learns_what_the_target_calls_a_class():
     assert hits > 0.9  # a half by chance
 
 
-def test_a_brief_run_prices_the_whole():
-    short, times = PLGPrior(iterations=500).short_run()
-    assert short.iterations * times == 500 and short == PLGPrior(iterations=2)
-
-
 def test_gradients_of_the_target_are_needed():
     for target in (None, LabelOracle(colours(), "cpu")):
         with pytest.raises(ConfigError, match="expects a Classifier as its target"):
