@@ -30,7 +30,8 @@ from trainables.stages.pretraining_distance import distance_figures, distance_in
 from trainables.stages.target import make_target
 from trainables.stages.warnings import trial_warnings
 from trainables.storage.store import Stage, Store
-from trainables.trial import run_attack, run_trial, target_figures
+from trainables.trial import run_attack, run_trial
+from trainables.trial_result import target_figures
 
 KNOWN = (
     "test_accuracy",

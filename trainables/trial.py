@@ -1,35 +1,26 @@
 """One trial, top to bottom: target, then for each attack prior, attack and judge. No stage is made twice."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-import torch
-
-from trainables import __version__
 from trainables.attacks.plan import AttackPlan
 from trainables.attacks.sharding import Spread
 from trainables.config import TrialConfig
-from trainables.metrics.attack_accuracy import interval95
-from trainables.metrics.strongest import interval_of_maximum, people_found
 from trainables.results import AttackResult, Interval, TrialResult
 from trainables.runtime.progress import Report, silent
 from trainables.stages.attack import make_attack
 from trainables.stages.auxiliary import make_auxiliary
-from trainables.stages.data import Data, load_data
+from trainables.stages.data import load_data
 from trainables.stages.evaluation import make_evaluation, measure_optional, useless_judge
 from trainables.stages.judge import make_judges
 from trainables.stages.opinion import gather_opinions, judge_figures, measure_judges
 from trainables.stages.pretrained import DIGESTS, make_pretrained, pretraining_key
-from trainables.stages.pretraining_distance import distance_figures, distance_interval, make_distance
+from trainables.stages.pretraining_distance import make_distance
 from trainables.stages.prior import make_prior, prior_queries
 from trainables.stages.target import make_target
-from trainables.stages.warnings import (
-    judges_warnings,
-    lost_pretraining,
-    stored_prior_warnings,
-    trial_warnings,
-)
+from trainables.stages.warnings import judges_warnings, stored_prior_warnings
 from trainables.storage.store import Stage, Store
+from trainables.trial_result import Made
 
 SHARED = ("pretrained", "prior", "judge")
 
@@ -60,103 +51,16 @@ def run_trial(
     }
     judges = make_judges(config, store=store, device=device, report=report)
     judged = judge_figures(config, judges, store=store, device=device)
-    return _put_together(config, data, trained, attacks, judges, judged, distance, read)
-
-
-def _put_together(
-    config: TrialConfig,
-    data: Data,
-    trained: Stage,
-    attacks: dict[str, AttackResult],
-    judges: Sequence[Stage],
-    judged: Mapping[str, float],
-    distance: Stage | None,
-    read: str | None,
-) -> TrialResult:
-    """Return the result of the trial with these stages; the strongest attack's figures stand for it."""
-    strongest = max(attacks, key=lambda name: attacks[name].metrics["attack_accuracy_top1"])
-    headline = attacks[strongest]
-    per_identity = torch.tensor([attack.per_identity for attack in attacks.values()])
-    value, interval = headline.metrics["attack_accuracy_top1"], highest(list(attacks.values()))
-    if config.suite == "mean":
-        value, interval = average(list(attacks.values()))
-    tested = len(data.split.test)
-    several = attacks if len(attacks) > 1 else {}  # a single attack's figures need no prefix
-    return TrialResult(
-        values={"test_accuracy": trained.result["test_accuracy"], "attack_accuracy": value},
-        interval={
-            "test_accuracy": proportion(trained.result["test_accuracy"], tested),
-            "validation_accuracy": proportion(
-                trained.result["validation_accuracy"], len(data.split.validation)
-            ),
-            "attack_accuracy": interval,
-            **distance_interval(distance),
-            **({} if headline.verified is None else {"attack_accuracy_verified": headline.verified}),
-        },
-        metrics={
-            "validation_accuracy": trained.result["validation_accuracy"],
-            "train_accuracy": trained.result["train_accuracy"],
-            **target_figures(trained),
-            **trained.result.get("figures", {}),
-            **distance_figures(distance),
-            **judged,
-            **headline.metrics,
-            **{
-                f"{name}.{key}": figure
-                for name, attack in several.items()
-                for key, figure in attack.metrics.items()
-            },
-        },
+    return Made(
+        config=config,
+        data=data,
+        trained=trained,
         attacks=attacks,
-        strongest=strongest,
-        people={"attacked": per_identity.shape[1], "found": people_found(per_identity)},
-        data={
-            "private": data.private_key,
-            "public": data.public_key,
-            **({} if data.images_key in ("", data.private_key) else {"images": data.images_key}),
-            **({} if read is None else {"pretraining": read}),
-        },
-        version=__version__,
-        machines={
-            "target": trained.machine,
-            "judge": judges[0].machine,
-            **headline.machines,
-            **{
-                f"{stage}.{name}": machine
-                for name, attack in several.items()
-                for stage, machine in attack.machines.items()
-            },
-        },
-        trained_params=trained.result["parameters"]["trained"],
-        total_params=trained.result["parameters"]["total"],
-        parameters=trained.result["parameters"],
-        freeze_point=config.target.frozen,
-        defense=config.defense.kind,
-        seconds={"target": trained.seconds, **_summed([attack.seconds for attack in attacks.values()])},
-        history={
-            "target": trained.result["history"],
-            **{
-                "attack" if name == strongest else f"attack.{name}": attack.history
-                for name, attack in attacks.items()
-            },
-        },
-        artifacts={
-            "target": str(trained.path),
-            "attack": headline.path,
-            "judge": str(judges[0].path),
-            **{f"judge_{number}": str(judge.path) for number, judge in enumerate(judges[1:], 2)},
-            **{f"attack.{name}": attack.path for name, attack in several.items()},
-        },
-        warnings=[
-            *trial_warnings(config, data, trained, judges, attacks.values()),
-            *lost_pretraining(
-                config,
-                trained.result["test_accuracy"],
-                distance_figures(distance).get("probe_test_accuracy"),
-                tested,
-            ),
-        ],
-    )
+        judges=judges,
+        judged=judged,
+        distance=distance,
+        read=read,
+    ).result()
 
 
 def run_attack(
@@ -225,38 +129,6 @@ def run_attack(
     )
 
 
-def target_figures(trained: Stage) -> dict[str, float]:
-    """Return the target's test accuracy as a mean over identities, and its defense's own figures.
-
-    Targets of older stores, and of defenses without figures, have none.
-    """
-    name = "test_accuracy_per_identity"
-    over_identities = {name: trained.result[name]} if name in trained.result else {}
-    return {**over_identities, **trained.result.get("figures", {})}
-
-
-def average(attacks: Sequence[AttackResult]) -> tuple[float, Interval]:
-    """Return the mean attack accuracy over attacks, and its 95 % interval over identities."""
-    per_identity = torch.tensor([attack.per_identity for attack in attacks]).double().mean(0)
-    low, high = interval95(per_identity, sum(attack.restarts for attack in attacks))
-    return per_identity.mean().item(), Interval(low=low, high=high)
-
-
-def highest(attacks: Sequence[AttackResult]) -> Interval:
-    """Return the 95 % interval of the strongest attack's accuracy, over identities and the choice of it."""
-    per_identity = torch.tensor([attack.per_identity for attack in attacks])
-    low, high = interval_of_maximum(per_identity, [attack.restarts for attack in attacks])
-    return Interval(low=low, high=high)
-
-
-def proportion(share: float, count: int) -> Interval:
-    """Return Wilson's 95 % interval of a `share`, in [0, 1], of `count` images."""
-    right = torch.zeros(count, dtype=torch.float64)
-    right[: round(share * count)] = 1.0
-    low, high = interval95(right, restarts=1)
-    return Interval(low=low, high=high)
-
-
 def make_shared(
     config: TrialConfig, name: str, *, store: Store, device: str = "cpu", report: Report = silent
 ) -> Stage:
@@ -309,11 +181,3 @@ def shared_warnings(config: TrialConfig, name: str, *, store: Store) -> tuple[li
         ]
         return texts, ""
     return [], ""
-
-
-def _summed(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    total: dict[str, float] = {}
-    for part in parts:
-        for name, value in part.items():
-            total[name] = total.get(name, 0.0) + value
-    return total

@@ -169,7 +169,7 @@ def test_only_the_stages_asked_for_are_timed(monkeypatch):
     ids=lambda prior: prior["kind"],
 )
 def test_a_prior_that_asks_the_target_is_priced_by_what_it_asks(monkeypatch, prior):
-    """If the target alone took time, a second an image, the price would be what a whole training asks of it."""
+    """If the target alone took time, a second an image, the price would be what a training asks of it."""
     config = load_trial({**DOCUMENT, "attack": {"kind": prior["kind"]}, "prior": {"width": 2, **prior}})
     calibration = cost._Calibration(config, "cpu", [])
     asked = []

@@ -15,7 +15,7 @@ from trainables.stages.judge import make_judge
 from trainables.stages.pretrained import pretraining_key
 from trainables.storage.documents import merge
 from trainables.storage.store import Store
-from trainables.trial import average, highest, make_shared, proportion, run_trial, shared_warnings
+from trainables.trial import make_shared, run_trial, shared_warnings
 
 FACES = {"kind": "synthetic_faces", "population": "private", "identities": 4, "images_per_identity": 8}
 DOCUMENT = {
@@ -260,40 +260,6 @@ def test_several_attacks_give_one_figure_and_each_its_own(finished, suite):
     assert found.artifacts["attack"] == found.artifacts[f"attack.{strongest}"]
     other = "gmi_2" if strongest == "gmi" else "gmi"
     assert set(found.history) == {"target", "attack", f"attack.{other}"}
-
-
-def test_the_strongest_of_several_attacks_has_the_interval_of_a_maximum(finished):
-    attack = finished[1].attacks["gmi"]
-    dice = torch.Generator().manual_seed(0)
-    attacks = [
-        dataclasses.replace(
-            attack, per_identity=torch.bernoulli(torch.full((60,), 0.1), generator=dice).tolist(), restarts=1
-        )
-        for _ in range(8)
-    ]
-    strongest = max(attacks, key=lambda one: sum(one.per_identity))
-    alone = interval95(torch.tensor(strongest.per_identity), 1)
-    assert highest(attacks).high == alone[1]
-    assert highest(attacks).low < alone[0]
-    assert highest([strongest]).to_json() == list(alone)
-
-
-@pytest.mark.parametrize(("share", "count"), [(0.85, 240), (0.0, 60), (1.0, 20)])
-def test_an_accuracy_has_wilsons_interval_over_its_images(share, count):
-    z2 = 1.959963984540054**2
-    centre = (share + z2 / (2 * count)) / (1 + z2 / count)
-    half = (z2 * (share * (1 - share) / count + z2 / (4 * count**2))) ** 0.5 / (1 + z2 / count)
-    expected = [max(0.0, centre - half), min(1.0, centre + half)]
-    assert proportion(share, count).to_json() == pytest.approx(expected)
-
-
-def test_the_mean_of_attacks_has_an_interval_over_identities(finished):
-    attack = finished[1].attacks["gmi"]
-    one = dataclasses.replace(attack, per_identity=[1.0, 0.0, 1.0, 0.0], restarts=1)
-    other = dataclasses.replace(attack, per_identity=[1.0, 0.5, 0.0, 0.0], restarts=2)
-    value, interval = average([one, other])
-    assert value == pytest.approx((1.0 + 0.25 + 0.5 + 0.0) / 4)
-    assert interval.to_json() == list(interval95(torch.tensor([1.0, 0.25, 0.5, 0.0]), 3))
 
 
 def test_an_unfinished_attack_leaves_nothing_behind_when_it_is_done(finished):

@@ -106,7 +106,9 @@ def test_a_trial_holds_it_unless_its_target_began_elsewhere(store):
 
 def test_a_trial_says_whether_its_training_lost_it(store, monkeypatch):
     asked = []
-    monkeypatch.setattr("trainables.trial.lost_pretraining", lambda *given: asked.append(given) or ["lost"])
+    monkeypatch.setattr(
+        "trainables.trial_result.lost_pretraining", lambda *given: asked.append(given) or ["lost"]
+    )
     config = load_trial(DOCUMENT)
     found = run_trial(config, store=store)
     tested = len(load_data(config).split.test)
