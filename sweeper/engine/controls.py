@@ -38,7 +38,7 @@ class ControlsWorker:
     """A worker that measures controls of `study`; `look` says where it stands.
 
     options: what `make` is asked for. threads: of a trial, since the undefended target is one and another
-    number of threads would train another. gpus: that it takes.
+    number of threads would train another. gpus: that it takes. name: under which it is shown.
     """
 
     def __init__(
@@ -51,8 +51,9 @@ class ControlsWorker:
         threads: int,
         gpus: float,
         make: Callable[..., Any] = make_controls,
+        name: str = NAME,
     ) -> None:
-        self._display, self._seconds = display, 0.0
+        self._display, self._name, self._seconds = display, name, 0.0
         self._actor = ray.remote(num_cpus=threads, num_gpus=gpus)(StageMaker).remote(threads)
         self._actor.start.remote(make, study.document({}), options, store_root)
         self._poll = self._actor.poll.remote()
@@ -72,10 +73,12 @@ class ControlsWorker:
         if status.state == "failed":
             return status.reason
         if status.state == "complete":
-            self._display.ended(NAME, f"ready after {spell(self._seconds)}" if self._seconds else "ready")
+            self._display.ended(
+                self._name, f"ready after {spell(self._seconds)}" if self._seconds else "ready"
+            )
             return dict(status.result)
         self._seconds = max(self._seconds, status.seconds)
-        self._display.stage(NAME, status.stage, status.done, status.total, status.seconds)
+        self._display.stage(self._name, status.stage, status.done, status.total, status.seconds)
         self._poll = self._actor.poll.remote()
         return None
 
@@ -85,39 +88,38 @@ class ControlsWorker:
 
 
 class BesideTrials:
-    """Controls that are measured beside the trials of a sweep, in the place of one of them.
+    """Controls that are measured beside the trials of a sweep, each worker in the place of one of them.
 
-    worker: measures them; None where nothing is to be measured. keep: is told what it measured.
+    workers: measure them; none where nothing is to be measured. keep: is told what each measured.
     """
 
-    def __init__(self, worker: ControlsWorker | None, keep: Callable[[Measured], None]) -> None:
-        self._worker, self._keep = worker, keep
+    def __init__(self, workers: Sequence[ControlsWorker], keep: Callable[[Measured], None]) -> None:
+        self._workers, self._keep = list(workers), keep
 
     @property
     def places(self) -> int:
         """Return how many trials' places they take now."""
-        return int(self._worker is not None)
+        return len(self._workers)
 
     def look(self, seconds: float = 0.0) -> None:
-        """Keep what was measured, once it is; wait for news so many seconds at most."""
-        if self._worker is None:
-            return
-        found = self._worker.look(seconds)
-        if found is not None:
-            self.end()
-            self._keep(found)
+        """Keep what was measured, once it is; wait for news of each so many seconds at most."""
+        for worker in list(self._workers):
+            found = worker.look(seconds)
+            if found is not None:
+                self._workers.remove(worker)
+                worker.end()
+                self._keep(found)
 
     def wait(self, look: Callable[[], None]) -> None:
         """Come back once all is measured; `look` is called now and then."""
-        while self._worker is not None:
+        while self._workers:
             look()
             self.look(LOOK_SECONDS)
 
     def end(self) -> None:
-        """End their worker, if it still works."""
-        if self._worker is not None:
-            self._worker.end()
-            self._worker = None
+        """End the workers that still work."""
+        while self._workers:
+            self._workers.pop().end()
 
 
 def rising(controls: Mapping[str, Any]) -> dict[str, bool | None]:
@@ -189,10 +191,10 @@ def controls_beside(
     """
     stored = optuna_study.notes.get(CONTROLS) or {}
     alone = allotment.concurrent == 1
-    worker = None
+    workers = []
     if options is not None and stored.get("options") != options:
-        worker = _worker(study, home, allotment, display, dict(options), make_controls, alone=alone)
-    beside = BesideTrials(worker, functools.partial(_keep_controls, options, optuna_study, warner))
+        workers = [_worker(study, home, allotment, display, dict(options), make_controls, alone=alone)]
+    beside = BesideTrials(workers, functools.partial(_keep_controls, options, optuna_study, warner))
     try:
         if alone:
             _wait(beside, display)
@@ -230,22 +232,54 @@ def _worker(
     make: Callable[..., Any],
     *,
     alone: bool,
+    name: str = NAME,
 ) -> ControlsWorker:
     """Return a worker with the threads of a trial, and a GPU of its own where nothing runs beside it."""
     gpus = min(1, int(allotment.node_gpus)) if alone else min(1.0, allotment.gpus)
     root = str(home.store.root)
-    return ControlsWorker(study, request, root, display, threads=allotment.threads, gpus=gpus, make=make)
+    threads = allotment.threads
+    return ControlsWorker(study, request, root, display, threads=threads, gpus=gpus, make=make, name=name)
 
 
-def _measured(worker: ControlsWorker, display: Display) -> Measured:
-    """Return what `worker` measures, or why it could not, and end it; a signal does too."""
+def _shared(
+    study: Study,
+    home: Home,
+    allotment: TrialResources,
+    display: Display,
+    request: dict[str, Any],
+    make: Callable[..., Any],
+) -> Measured:
+    """Return what `request` asks for by trial, each worker measuring its share, or why one of them could not.
+
+    As many work as trials run at once, if there is something for each. A signal ends them all.
+    """
+    count = max(1, min(allotment.concurrent, request["most"], len(request["trials"])))
+    workers = [
+        _worker(
+            study,
+            home,
+            allotment,
+            display,
+            {**request, "share": [number, count]},
+            make,
+            alone=count == 1,
+            name=f"{NAME} {number + 1}" if number else NAME,
+        )
+        for number in range(count)
+    ]
     found: list[Measured] = []
-    beside = BesideTrials(worker, found.append)
+    beside = BesideTrials(workers, found.append)
     try:
         _wait(beside, display)
     finally:
         beside.end()
-    return found[0]
+    merged: dict[str, Any] = {}
+    for part in found:
+        if isinstance(part, str):
+            return part
+        for number, control in part.items():
+            merged[number] = control or merged.get(number)
+    return merged
 
 
 def measure_after(
@@ -269,9 +303,7 @@ def measure_after(
         records.members,
         stored,
         (records.controls or {}).get("null"),
-        lambda request, make: _measured(
-            _worker(study, home, allotment, display, request, make, alone=True), display
-        ),
+        functools.partial(_shared, study, home, allotment, display),
     )
     if isinstance(results, str):
         warner.tell([f"no undefended target was stopped at the accuracies of the front: {results}"], "")

@@ -94,6 +94,7 @@ def measure_stopped(
     trials: Sequence[DefendedTrial],
     most: int,
     *,
+    share: tuple[int, int] = (0, 1),
     store: Store,
     device: str = "cpu",
     report: Report = silent,
@@ -104,6 +105,8 @@ def measure_stopped(
     share a target. most: epochs that are attacked, spread over those that the trials reach. None for trials
     of the other epochs, and for an accuracy that the undefended target never reaches: then nothing is to be
     excused. What the store holds is not made again.
+
+    share: (n, of): of the attacked epochs every `of`-th from the n-th, from 0, where several share the work.
     """
     epochs: dict[int, int] = {}
     for trial in trials:
@@ -112,7 +115,8 @@ def measure_stopped(
         epoch = epoch_reaching(finished.result["history"], trial.validation_accuracy)
         if epoch is not None:
             epochs[trial.number] = epoch
-    attacked = spread_over(list(epochs.values()), most)
+    first, step = share
+    attacked = spread_over(list(epochs.values()), most)[first::step]
     results: dict[int, StoppedControl | None] = {}
     for trial in trials:
         epoch = epochs.get(trial.number)

@@ -86,7 +86,7 @@ def play(monkeypatch, script):
 
 def measure(worker, look=lambda: None):
     found = []
-    BesideTrials(worker, found.append).wait(look)
+    BesideTrials([worker], found.append).wait(look)
     return found[0]
 
 
@@ -121,7 +121,7 @@ def test_beside_trials_nobody_waits_and_what_was_measured_is_kept_once(monkeypat
     played = play(monkeypatch, [LATER])
     shown, told = Shown(), []
     worker = ControlsWorker(cheap(), {}, "store", shown, threads=1, gpus=0)
-    beside = BesideTrials(worker, told.append)
+    beside = BesideTrials([worker], told.append)
     beside.look()
     assert (beside.places, told, played.waited, shown.stages) == (1, [], [0.0], [])
     played.script = [JobStatus("complete", result=TELLS)]
@@ -138,7 +138,7 @@ def test_beside_trials_nobody_waits_and_what_was_measured_is_kept_once(monkeypat
 
 def test_a_worker_whose_trials_ended_badly_ends_too(monkeypatch, cheap):
     played = play(monkeypatch, [LATER])
-    beside = BesideTrials(ControlsWorker(cheap(), {}, "store", Silent(), threads=1, gpus=0), pytest.fail)
+    beside = BesideTrials([ControlsWorker(cheap(), {}, "store", Silent(), threads=1, gpus=0)], pytest.fail)
     beside.end()
     assert (beside.places, played.killed) == (0, 1)
 
@@ -168,8 +168,8 @@ def kept(home, cheap, monkeypatch):
         measured = []
         allotment = SimpleNamespace(threads=3, gpus=gpus, node_gpus=2.0 * (gpus > 0), concurrent=concurrent)
 
-        def worker(study, options, root, display, *, threads, gpus, make):
-            assert make is make_controls
+        def worker(study, options, root, display, *, threads, gpus, make, name):
+            assert make is make_controls and name == "controls"
             measured.append(options)
             run.needs = (threads, gpus)
             return Worker(results)
@@ -308,7 +308,7 @@ def test_stopped_targets_are_kept_beside_trials_and_asked_for_once(cheap, monkey
 @pytest.fixture
 def ended(home, cheap, monkeypatch, result):
     """End a study of one defended trial; return its warnings, what was asked for, its notes and records."""
-    allotment = SimpleNamespace(threads=1, node_gpus=0.0)
+    allotment = SimpleNamespace(threads=1, gpus=0.0, node_gpus=0.0, concurrent=3)
 
     def run(results, trials=1, **changes):
         study = cheap(search={"trials": trials}, **changes)
@@ -331,12 +331,40 @@ def ended(home, cheap, monkeypatch, result):
 
 def test_at_the_end_the_front_gets_its_stopped_targets_once(ended):
     lines, asked, notes, records = ended({"0": STOPPED_TARGET})
-    assert lines == [] and [trial["number"] for trial in asked[0]["trials"]] == [0]
+    (request,) = asked  # one trial is no work for three
+    assert lines == [] and [trial["number"] for trial in request["trials"]] == [0]
+    assert request["share"] == [0, 1]
     assert notes[STOPPED]["due"] is False
     (trial,) = records.trials
     assert (trial.stopped["epoch"], trial.stopped["verdict"]) == (3, "cannot tell")
     assert records.to_json()["trials"][0]["stopped"]["attack_accuracy"] == 0.5
     assert ended({"0": STOPPED_TARGET})[1] == []
+
+
+@pytest.mark.parametrize(("concurrent", "gpus"), [(1, 2), (2, 0.5), (9, 0.5)])
+def test_stopped_targets_are_shared_out_among_as_many_as_run_at_once(
+    monkeypatch, home, cheap, concurrent, gpus
+):
+    made, ended = [], []
+
+    class Part(Worker):
+        def __init__(self, study, request, root, display, *, threads, gpus, make, name):
+            number, _ = request["share"]
+            made.append((request["share"], threads, gpus, name))
+            super().__init__({str(n): STOPPED_TARGET if n == number else None for n in range(3)}, 2 - number)
+
+        def end(self):
+            ended.append(self)
+
+    monkeypatch.setattr(module, "ControlsWorker", Part)
+    allotment = SimpleNamespace(threads=2, gpus=0.5, node_gpus=2.0, concurrent=concurrent)
+    request = {"most": 3, "trials": [{"number": number} for number in range(3)]}
+    found = module._shared(cheap(), home, allotment, Silent(), request, make_stopped)
+    count = min(3, concurrent)
+    names = ["controls", "controls 2", "controls 3"]
+    assert made == [([n, count], 2, min(gpus, 1), names[n]) for n in range(count)]
+    assert found == {str(n): STOPPED_TARGET if n < count else None for n in range(3)}
+    assert len(ended) == count
 
 
 def test_before_the_end_no_target_is_stopped(ended):
@@ -357,7 +385,7 @@ def test_a_sweep_that_was_cut_off_before_its_stopped_targets_runs_no_trial_for_t
 
 def test_while_controls_are_measured_one_trial_less_may_run(cheap):
     worker = Worker(TELLS)
-    beside = BesideTrials(worker, lambda found: None)
+    beside = BesideTrials([worker], lambda found: None)
     allotment = SimpleNamespace(concurrent=3)
     runner = _Runner(cheap(), None, None, allotment, Silent(), None, None, None, None, beside)
     assert runner._places() == 2

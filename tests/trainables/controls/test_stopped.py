@@ -125,6 +125,11 @@ def test_trials_of_like_accuracy_share_a_target_and_no_more_are_attacked_than_ar
     again = measure_stopped(TEMPLATE, trials, 2, store=store, report=lambda *line, **_: reports.append(line))
     assert again == results and reports == []  # nothing is made twice
     assert set(measure_stopped(TEMPLATE, trials, 0, store=store).values()) == {None}
+    shares = [measure_stopped(TEMPLATE, trials, 2, share=(n, 2), store=store) for n in range(2)]
+    assert [[n for n, control in share.items() if control] for share in shares] == [[0, 1], [3]]
+    assert {n: control for share in shares for n, control in share.items() if control} == {
+        n: control for n, control in results.items() if control
+    }
 
 
 def test_at_its_own_best_the_undefended_target_is_attacked_as_it_is(store, reached):
