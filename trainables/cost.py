@@ -1,6 +1,5 @@
 """Cost of a trial on this machine: each stage is run in miniature and scaled up."""
 
-import dataclasses
 import functools
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -34,6 +33,7 @@ from trainables.stages.data import Data, attacked_identities, load_data
 from trainables.stages.evaluation import score
 from trainables.stages.target import new_target
 from trainables.training.classifier import Target, accuracy, train_classifier
+from trainables.training.recipe import Recipe
 
 STAGES = ("pretrained", "judge", "prior", "target", "attack", "evaluation")
 
@@ -90,7 +90,7 @@ class _Calibration:
         if not isinstance(config.pretraining, OnDataset):
             return asked
         images = len(config.pretraining.data.load(config.image_size))  # the same network on other images
-        plain = dataclasses.replace(config.target.unfrozen(), epochs=1, kept_epoch=None)
+        plain = config.target.unfrozen().shortened(1)
         network = new_target(config, self.train.classes)
         fit = _train(network, plain, NoDefense(), few, _first(few, 1), self.device)
         return asked + fit * (images / len(few) * config.pretraining.epochs)
@@ -116,9 +116,8 @@ class _Calibration:
             recipe = plan.attack.auxiliary
             if recipe is not None:
                 seen = observe(self.network, plan.attack.threat_model, self.device)
-                learn = functools.partial(_learn, seen=seen, run=self.run)
-                total += _scaled(recipe, self.data.public, learn, self.device)
-            total += _attack(self.config, plan, self.network, self.device) * self.identities
+                total += self._learnt(recipe, functools.partial(_learn, seen=seen, run=self.run))
+            total += _attack(self.config, plan, self.network, self.device, self.identities)
         return total
 
     def evaluation(self) -> Duration:
@@ -135,7 +134,7 @@ class _Calibration:
     def _miniature(self, judge: Judge) -> tuple[Any, Split]:
         """Return a judge with one epoch, and few images to fit it on."""
         small = Split(train=self.few, validation=self.few, test=self.few)
-        return _replace(judge, epochs=1), small
+        return judge.shortened(1) if isinstance(judge, Recipe) else judge, small
 
     def _priors(self, *, needs_target: bool) -> Duration:
         priors = dict.fromkeys(plan.prior for plan in self.config.attack)
@@ -143,14 +142,12 @@ class _Calibration:
         return sum(prices, Duration.exactly(0.0))
 
     def _prior(self, prior: Prior) -> Duration:
-        public, few = self.data.public, _first(self.data.public, 2 * prior.batch_size)
+        return self._learnt(prior, lambda part, few: part.train(few, run=self.run, target=self.network))
 
-        def train(knobs: Prior, images: Images) -> object:
-            return knobs.train(images, run=self.run, target=self.network)
-
-        short = prior.short_run(len(public) - len(few), self.train.classes)
-        if short is None:
-            return _scaled(prior, public, train, self.device)
+    def _learnt(self, knobs: Prior | Auxiliary, train: Callable[[Any, Images], object]) -> Duration:
+        """Return the price of a prior or of what an attack learns first; see `ShortRun`."""
+        public, few = self.data.public, _first(self.data.public, 2 * knobs.batch_size)
+        short = knobs.short_run(len(few), len(public), self.train.classes)
         if short.more is None:
             return _seconds(lambda: train(short.first, public), self.device)
         once = _seconds(lambda: train(short.first, few), self.device)
@@ -189,7 +186,7 @@ def _target(config: TrialConfig, data: Data, device: str) -> Duration:
     target = new_target(config, train.classes).to(device)
     trained = config.target.kept_epoch or config.target.epochs
     epochs = min(trained, FROZEN_EPOCHS if config.target.frozen != "none" else 1)
-    shortened = dataclasses.replace(config.target, epochs=epochs, kept_epoch=None)
+    shortened = config.target.shortened(epochs)
     unseen = _first(validation, max(1, round(share * len(validation))))
     extra = 0 if config.target.kept_epoch else config.defense.extra_epochs
     fit = _train(target, shortened, config.defense, few, unseen, device)
@@ -230,17 +227,10 @@ def _learn(recipe: Auxiliary, public: Images, *, seen: Any, run: Run) -> dict[st
     return recipe.make(seen, public, run=run)
 
 
-def _scaled(
-    knobs: Prior | Auxiliary, public: Images, work: Callable[[Any, Images], object], device: str
+def _attack(
+    config: TrialConfig, plan: AttackPlan, target: Classifier, device: str, identities: int
 ) -> Duration:
-    """Return the seconds of training on `public`, from one epoch over two batches."""
-    few = _first(public, 2 * knobs.batch_size)
-    one_epoch = _replace(knobs, epochs=1)
-    return _seconds(lambda: work(one_epoch, few), device) * (len(public) / len(few) * knobs.epochs)
-
-
-def _attack(config: TrialConfig, plan: AttackPlan, target: Classifier, device: str) -> Duration:
-    """Return the seconds of one identity: the price of each kind of pass, times how many there are."""
+    """Return the seconds of an attack: the price of each kind of pass, times how many there are."""
     networks = eval_mode(plan.prior.build(config.image_size, target(_blank(config, 1, device)).shape[1]))
     generator, critic = (
         inference_copy(network, device).to(device) for network in (networks.generator, networks.discriminator)
@@ -272,12 +262,14 @@ def _attack(config: TrialConfig, plan: AttackPlan, target: Classifier, device: s
             total += and_back(network, x) * (backward / ROWS)
         return total
 
-    passes = plan.attack.passes()
+    passes = plan.attack.shared_passes() + plan.attack.passes() * identities
     asked = passes.target_forward * plan.answers_averaged
     adapted = config.defense.adapted_cost if plan.adaptive else 1.0
-    # a prior's surrogates, or the discriminator that does their work where there are none
+    # the attack's own, a prior's, or the discriminator that does their work where there are none
+    own = plan.attack.surrogate_network(target(images).shape[1], config.image_size)
     discriminator = networks.discriminator
-    surrogates = (discriminator.stand_ins() if isinstance(discriminator, Critic) else []) or [critic]
+    brought = discriminator.stand_ins() if isinstance(discriminator, Critic) else []
+    surrogates = [own] if own is not None else brought or [critic]
     return (
         price(draw, latents, passes.generator_forward, passes.generator_backward)
         + price(victim, images, asked, passes.target_backward) * adapted
@@ -299,11 +291,6 @@ def _attack(config: TrialConfig, plan: AttackPlan, target: Classifier, device: s
 
 def _blank(config: TrialConfig, count: int, device: str) -> Tensor:
     return torch.full((count, 3, config.image_size, config.image_size), 0.5, device=device)
-
-
-def _replace(knobs: Any, **changes: int) -> Any:
-    known = {f.name for f in dataclasses.fields(knobs)}
-    return dataclasses.replace(knobs, **{k: v for k, v in changes.items() if k in known})
 
 
 def _first(images: Images, count: int) -> Images:

@@ -169,6 +169,22 @@ def test_says_what_an_identity_costs(name):
         assert costs["target_backward"] == 0
 
 
+def test_the_target_sees_as_many_images_as_is_said(name):
+    target, prior = victim(name)
+    seen = []
+    target.head.register_forward_hook(lambda head, features, _: seen.append(len(features[0])))
+    invert(name, target, prior)
+    attack = small(name)
+    said = attack.shared_passes() + attack.passes() * len(IDENTITIES)
+    asked = said.target_forward or said.surrogate_forward  # here the target stands in for itself
+    if name.startswith("lomma"):  # students answer beside it, and public images come first
+        assert sum(seen) <= asked + len(public())
+    elif name == "brep":  # a walk may end early
+        assert 0 < sum(seen) <= asked
+    else:
+        assert sum(seen) - asked in (0, 1)  # one to see what comes of it
+
+
 class Killed(Exception):
     pass
 

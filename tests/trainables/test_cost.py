@@ -1,9 +1,13 @@
+import dataclasses
+
 import pytest
 import torch
 
 from trainables import cost
+from trainables.attacks.smile import SMILE
 from trainables.config import load_trial
 from trainables.cost import STAGES, estimate
+from trainables.priors.stylegan2 import StyleGAN2Prior
 from trainables.runtime.duration import Duration
 from trainables.stages.target import new_target
 from trainables.storage.documents import merge
@@ -134,7 +138,7 @@ def test_surrogates_of_a_prior_are_priced_each(monkeypatch, surrogates, networks
     views = 2
     generated = 10 * 2 + 2
     passes = generated + networks * views * 10 * 2
-    assert cost._attack(config, plan, target, "cpu") == Duration.exactly(passes)
+    assert cost._attack(config, plan, target, "cpu", 3) == Duration.exactly(3 * passes)
 
 
 def test_only_the_stages_asked_for_are_timed(monkeypatch):
@@ -163,8 +167,9 @@ def test_only_the_stages_asked_for_are_timed(monkeypatch):
             "images_per_class": 3,
             "surrogate_epochs": 1,
             "epoch_images": 8,
-            "surrogate_batch": 2,
+            "surrogate_batch": 8,
         },
+        {"kind": "kedmi", "epochs": 3, "critic_steps": 2, "batch_size": 4},
     ],
     ids=lambda prior: prior["kind"],
 )
@@ -186,4 +191,75 @@ def test_a_prior_that_asks_the_target_is_priced_by_what_it_asks(monkeypatch, pri
     asked.clear()
     plan.prior.train(calibration.data.public, run=calibration.run, target=calibration.network)
     assert price == Duration.exactly(sum(asked))
-    assert sum(asked) > len(calibration.data.public)
+    assert sum(asked) >= len(calibration.data.public)
+
+
+def test_what_an_attack_learns_first_is_priced_by_what_it_asks(monkeypatch):
+    students = {"students": ["small_resnet"], "student_epochs": 5, "student_weights": "none"}
+    config = load_trial({**DOCUMENT, "attack": {"kind": "lomma_gmi", **students}})
+    calibration = cost._Calibration(config, "cpu", [])
+    asked = []
+    calibration.network.head.register_forward_hook(lambda head, features, _: asked.append(len(features[0])))
+
+    def seconds(work, device):
+        asked.clear()
+        work()
+        return Duration.exactly(sum(asked))
+
+    monkeypatch.setattr(cost, "_seconds", seconds)
+    recipe = config.attack[0].attack.auxiliary
+    price = calibration._learnt(
+        recipe, lambda part, few: part.make(calibration.network, few, run=calibration.run)
+    )
+    assert price == Duration.exactly(len(calibration.data.public))
+
+
+def test_a_training_in_epochs_is_priced_by_its_steps(monkeypatch):
+    """If setting up took 5 s and an image of an epoch 1 s, so would the price say of any number of epochs."""
+    config = load_trial(merge(DOCUMENT, {"prior.epochs": 7}))
+    calibration = cost._Calibration(config, "cpu", [])
+    lasts = {"seconds": 0.0}
+
+    def train(knobs, images):
+        lasts["seconds"] = 5.0 + knobs.epochs * len(images)
+
+    monkeypatch.setattr(
+        cost, "_seconds", lambda work, device: (work(), Duration.exactly(lasts["seconds"]))[1]
+    )
+    price = calibration._learnt(config.prior, train)
+    assert price == Duration.exactly(5.0 + 7 * len(calibration.data.public))
+
+
+@pytest.mark.parametrize("place", ["target", "judge"])
+def test_milestones_beyond_a_short_run_are_no_matter(place):
+    """A published recipe falls after epochs that no short run has."""
+    steps = {"schedule": "multistep", "milestones": [1], "epochs": 2}
+    document = {**DOCUMENT, place: {**DOCUMENT[place], **steps}, "pretraining": {"kind": "none"}}
+    assert estimate(load_trial(document), stages=("target", "judge", "evaluation"))["target"].low > 0
+
+
+def test_a_prior_from_a_file_is_priced_as_it_is_read():
+    whole = StyleGAN2Prior(path="published.pkl")
+    short = whole.short_run(8, 10_000, 4)
+    assert (short.first, short.more) == (whole, None)
+    assert StyleGAN2Prior(epochs=4).short_run(8, 80, 4).times == (4 * 10 - 1) / 2
+
+
+def test_what_all_identities_share_is_priced_once(monkeypatch):
+    """If each run of 16 images takes 16 seconds, an attack takes as many as it has passes."""
+    monkeypatch.setattr(cost, "_seconds", lambda work, device: (work(), Duration.exactly(16))[1])
+    attack = SMILE(pool=10, surrogate="small_cnn", epochs=3, iterations=2, budget=5)
+    config = load_trial(DOCUMENT)
+    plan = dataclasses.replace(config.attack[0], attack=attack)
+    target = new_target(config, 4).eval()
+    surrogates = []
+    original = cost.inference_copy
+    monkeypatch.setattr(
+        cost, "inference_copy", lambda network, d: (surrogates.append(network), original(network, d))[1]
+    )
+    price = cost._attack(config, plan, target, "cpu", 6)
+    generated = 2 * 10 + 6 * (2 + 5 + 1)
+    asked = 10 + 6 * 5
+    learnt = 3 * 10 + 6 * 2
+    assert price == Duration.exactly(generated + asked + learnt)
+    assert type(surrogates[-1]).__name__ == "Experts" and len(surrogates[-1].experts) == 3

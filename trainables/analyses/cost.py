@@ -1,6 +1,5 @@
 """Cost of a defense: seconds of training beside undefended training, in one run on one machine."""
 
-import dataclasses
 import time
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -85,6 +84,6 @@ class Cost(TrainingAnalysis):
 
         began = time.perf_counter()
         run = Run(seed=subject.seed, device=subject.device, report=report)
-        short = dataclasses.replace(recipe, epochs=self.epochs, kept_epoch=None)
+        short = recipe.shortened(self.epochs)
         train_classifier(classifier, short, defense, train, validation, run=run)
         return [end - start for start, end in zip([began, *ends], ends, strict=False)]

@@ -20,6 +20,7 @@ from trainables.priors.base import PriorNetworks, eval_mode
 from trainables.priors.gmi import adversarial_steps
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.run import Run
+from trainables.runtime.short_run import ShortRun
 from trainables.runtime.upload import upload
 from trainables.training.batches import shuffled
 
@@ -36,6 +37,10 @@ class PublicImages(Auxiliary):
 
     def __post_init__(self) -> None:
         at_least(self, 1, "images")
+
+    def short_run(self, few: int, public: int, classes: int) -> ShortRun:
+        """Return the recipe itself: nothing is learnt."""
+        return ShortRun(first=self)
 
     def make(self, target: Any, public: Images, *, run: Run) -> dict[str, Any]:
         """Return ``public``, uint8 (n, 3, S, S)."""

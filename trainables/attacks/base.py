@@ -1,7 +1,7 @@
 """The base of attacks: from a target and a prior to images of the attacked identities."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
@@ -16,6 +16,7 @@ from trainables.nn.inference import inference_copy
 from trainables.oracle import Oracle, seen_as
 from trainables.priors.base import PriorNetworks, inference_prior
 from trainables.runtime.run import Run
+from trainables.runtime.short_run import ShortRun, of_epochs
 
 ThreatModel = Literal["white-box", "scores", "labels"]
 
@@ -47,7 +48,7 @@ class Reconstructions:
 class Passes:
     """Costs of an attack for one identity: images put forward through, and back through, the networks.
 
-    surrogate: each of the networks that the prior brings along to stand in for the target.
+    surrogate: each of the networks that stand in for the target, the prior's or the attack's own.
     """
 
     generator_forward: int
@@ -71,6 +72,15 @@ class Passes:
             target_backward=views * count,
         )
 
+    def __add__(self, other: "Passes") -> "Passes":
+        """Return the costs of both."""
+        mine, theirs = asdict(self), asdict(other)
+        return Passes(**{name: count + theirs[name] for name, count in mine.items()})
+
+    def __mul__(self, factor: int) -> "Passes":
+        """Return the costs of so many identities."""
+        return Passes(**{name: count * factor for name, count in asdict(self).items()})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Auxiliary(Method):
@@ -88,6 +98,10 @@ class Auxiliary(Method):
     def batch_size(self) -> int:
         """Return how many images a step takes."""
         return 64
+
+    def short_run(self, few: int, public: int, classes: int) -> ShortRun:
+        """Return what to run, on `few` of the `public` images, to price it; classes: of the target."""
+        return of_epochs(self, few, public)
 
     def make(self, target: Any, public: Images, *, run: Run) -> dict[str, Any]:
         """Return tensors and plain values for ``torch.save``, on the CPU; reports as stage "auxiliary"."""
@@ -135,6 +149,14 @@ class Attack(Method):
     def passes(self) -> Passes:
         """Return what one identity costs."""
         raise NotImplementedError
+
+    def shared_passes(self) -> Passes:
+        """Return what is done once for all identities."""
+        return Passes(generator_forward=0, target_forward=0)
+
+    def surrogate_network(self, classes: int, image_size: int) -> nn.Module | None:
+        """Return a network like the surrogate that the attack trains; None where it trains none."""
+        return None
 
     def prepare_prior(self, prior: PriorNetworks, device: str) -> PriorNetworks:
         """Return `prior` as `reconstruct` takes it: copies of its networks."""

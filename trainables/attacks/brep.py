@@ -121,9 +121,13 @@ class BREP(Attack):
         return identities * self.calls * (self.points + 1)
 
     def passes(self) -> Passes:
-        """Return what one identity costs at most; the search for starts, shared by all, is not in it."""
+        """Return what one identity costs at most."""
         most = self._walk_queries(1)
         return Passes(generator_forward=most + 1, target_forward=most)
+
+    def shared_passes(self) -> Passes:
+        """Return what the search for starts costs at most."""
+        return Passes(generator_forward=self.start_queries, target_forward=self.start_queries)
 
     def unguided_latents(self, normals: Tensor) -> Tensor:
         """Return random latents, clipped as those of a walk."""

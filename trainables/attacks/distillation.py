@@ -23,6 +23,7 @@ from trainables.pretraining.torchvision import Torchvision
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive
+from trainables.runtime.short_run import ShortRun, of_epochs
 from trainables.runtime.upload import upload
 from trainables.storage.documents import suggestion
 from trainables.training.batches import shuffled
@@ -97,6 +98,10 @@ class Distillation(Auxiliary):
                 raise ValueError(
                     f"students must be among {', '.join(STUDENTS)}; got '{name}'{suggestion(name, STUDENTS)}"
                 )
+
+    def short_run(self, few: int, public: int, classes: int) -> ShortRun:
+        """Return runs of one and three epochs; the target answers each public image once."""
+        return of_epochs(self, few, public, asks=True)
 
     def make(self, target: Classifier, public: Images, *, run: Run) -> dict[str, Any]:
         """Return ``feature_mean`` (F,) and ``students``, a list that `restore_students` takes, on the CPU.

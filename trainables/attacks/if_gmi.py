@@ -115,7 +115,7 @@ class IFGMI(StyleSearch):
             )
 
     def passes(self) -> Passes:
-        """Return what one identity costs, without the pool of candidates, which all identities share.
+        """Return what one identity costs.
 
         An image counts when it goes through the last block, the dearest, wherever it entered: at published
         1024 pixels about a tenth of the generator's work that is counted is skipped. The blocks that take an

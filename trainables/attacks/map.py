@@ -83,7 +83,7 @@ class MAP(AlignedAttack):
             )
 
     def passes(self) -> Passes:
-        """Return what one identity costs, without the pool, which all identities share."""
+        """Return what one identity costs."""
         steps = self.starts * self.iterations
         chosen = self.starts if self.starts > 1 else 0
         return Passes(
@@ -92,6 +92,10 @@ class MAP(AlignedAttack):
             target_forward=self.copies_seen * self.views * steps + chosen * self.rounds,
             target_backward=self.copies_seen * self.views * steps,
         )
+
+    def shared_passes(self) -> Passes:
+        """Return what the pool costs."""
+        return Passes(generator_forward=self.pool, target_forward=self.pool)
 
     def reconstruct(
         self, target: Classifier, prior: PriorNetworks, identities: Tensor, run: Run, auxiliary: Learnt

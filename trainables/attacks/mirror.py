@@ -112,7 +112,7 @@ class Mirror(AlignedAttack, PoolSearch):
             raise ValueError(f"starts must be at most pool, {self.pool}; got {self.starts}")
 
     def passes(self) -> Passes:
-        """Return what one identity costs, without the pool, which all identities share."""
+        """Return what one identity costs."""
         steps = self.starts * self.iterations
         return Passes(
             generator_forward=steps + 2 * self.starts,

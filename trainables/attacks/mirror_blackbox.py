@@ -95,7 +95,7 @@ class MirrorBlackbox(PoolSearch):
             raise ValueError(f"population must be at most pool, {self.pool}; got {self.population}")
 
     def passes(self) -> Passes:
-        """Return what one identity costs at most, without the pool, which all identities share."""
+        """Return what one identity costs at most."""
         children = self.generations * (self.population - 1)
         return Passes(generator_forward=children + 1, target_forward=children)
 

@@ -57,7 +57,7 @@ class PPA(StyleSearch):
         at_least(self, 0, "realism_weight")
 
     def passes(self) -> Passes:
-        """Return what one identity costs, without the pool of candidates, which all identities share."""
+        """Return what one identity costs."""
         steps = self.starts * self.iterations
         return Passes(
             generator_forward=steps + self.starts + self.kept,

@@ -62,13 +62,18 @@ class PseudoPrivate(Attack):
 
     def passes(self) -> Passes:
         """Return what one identity costs: its searches and tunings, and what chooses in between."""
-        search, tuning, count = super().passes(), self.tuning_passes(), self.tunings
+        search = super().passes() + super().shared_passes()  # each search is of one identity
+        tuning, count = self.tuning_passes(), self.tunings
         return Passes(
             generator_forward=(count + 1) * search.generator_forward + count * tuning.generator_forward,
             generator_backward=(count + 1) * search.generator_backward + count * tuning.generator_backward,
             target_forward=(count + 1) * search.target_forward + count * self.questions,
             target_backward=(count + 1) * search.target_backward,
         )
+
+    def shared_passes(self) -> Passes:
+        """Return nothing: identities share no work."""
+        return Passes(generator_forward=0, target_forward=0)
 
     def prepare_prior(self, prior: PriorNetworks, device: str) -> PriorNetworks:
         """Return copies that can be tuned; each round makes of them those that the attack takes."""

@@ -128,13 +128,37 @@ class SMILE(PoolSearch):
         check_nevergrad()
 
     def passes(self) -> Passes:
-        """Return what one identity costs, without the pool and the surrogate, which all identities share."""
+        """Return what one identity costs."""
         return Passes(
             generator_forward=self.iterations + self.budget + 1,
             generator_backward=self.iterations,
             target_forward=self.budget,
             surrogate_forward=self.iterations,
             surrogate_backward=self.iterations,
+        )
+
+    def shared_passes(self) -> Passes:
+        """Return what the pool costs, and the surrogate's training on it."""
+        return Passes(
+            generator_forward=2 * self.pool,
+            target_forward=self.pool,
+            surrogate_forward=self.epochs * self.pool,
+            surrogate_backward=self.epochs * self.pool,
+        )
+
+    def surrogate_network(self, classes: int, image_size: int) -> nn.Module:
+        """Return untrained experts."""
+        return self._experts(classes, image_size, seed=0)
+
+    def _experts(self, classes: int, image_size: int, *, seed: int) -> Experts:
+        return new_experts(
+            self.surrogate,
+            classes,
+            image_size,
+            count=self.experts,
+            path=self.surrogate_path,
+            normalization=self.normalization,
+            seed=seed,
         )
 
     def images(self, generator: StyleGenerator, styles: Tensor) -> Tensor:
@@ -184,15 +208,8 @@ class SMILE(PoolSearch):
     ) -> nn.Module:
         """Return the surrogate, trained on the scores (M, K) of the images of a pool (M, W)."""
         pixels = render(lambda styles: self.images(generator, styles), pool, run)
-        experts: Experts = new_experts(
-            self.surrogate,
-            scores.shape[1],
-            pixels.shape[-1],
-            count=self.experts,
-            path=self.surrogate_path,
-            normalization=self.normalization,
-            seed=derive(run.seed, self.kind, "surrogate"),
-        ).to(run.device)
+        seed = derive(run.seed, self.kind, "surrogate")
+        experts = self._experts(scores.shape[1], pixels.shape[-1], seed=seed).to(run.device)
         train_experts(
             experts,
             pixels,

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from trainables.datasets.base import Images
 from trainables.method import Method
 from trainables.nn.inference import inference_copy
-from trainables.priors.short_run import ShortRun
 from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive
+from trainables.runtime.short_run import ShortRun, of_epochs
 
 TargetView = Literal["nothing", "labels", "scores", "white-box"]
 VIEWS: tuple[TargetView, ...] = (
@@ -64,12 +64,9 @@ class Prior(Method):
         """Return whether a pass over the public images leaves out those that fill no whole batch."""
         return True
 
-    def short_run(self, left_out: int, classes: int) -> ShortRun | None:
-        """Return what to run, on a few of the public images, to price it; None prices an epoch.
-
-        left_out: the public images that are not among the few.  classes: of the target.
-        """
-        return None
+    def short_run(self, few: int, public: int, classes: int) -> ShortRun:
+        """Return what to run, on `few` of the `public` images, to price it; classes: of the target."""
+        return of_epochs(self, few, public)
 
     def build(self, image_size: int, classes: int | None = None) -> PriorNetworks:
         """Return the untrained networks; raise `ConfigError` if `image_size` does not fit.

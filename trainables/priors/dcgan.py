@@ -15,8 +15,8 @@ from trainables.errors import ConfigError
 from trainables.method import file_knob
 from trainables.nn.critic import NoDiscriminator
 from trainables.priors.base import Prior, PriorNetworks, TargetView, eval_mode
-from trainables.priors.short_run import ShortRun
 from trainables.runtime.run import Run
+from trainables.runtime.short_run import ShortRun
 from trainables.storage.weights import listed, read_weights
 
 KERNEL = 4
@@ -86,7 +86,7 @@ class DCGANPrior(Prior):
         """Return that nothing is trained."""
         return False
 
-    def short_run(self, left_out: int, classes: int) -> ShortRun:
+    def short_run(self, few: int, public: int, classes: int) -> ShortRun:
         """Return the prior itself: it is only read."""
         return ShortRun(first=self)
 

@@ -10,9 +10,9 @@ from trainables.datasets.base import Images, as_float
 from trainables.errors import ConfigError
 from trainables.priors.base import Prior, PriorNetworks, TargetView, eval_mode
 from trainables.priors.fit import held_out
-from trainables.priors.short_run import ShortRun
 from trainables.runtime.checks import at_least
 from trainables.runtime.run import Run
+from trainables.runtime.short_run import ShortRun
 
 EXTRA = 20  # directions beyond those asked for: the last of a subspace are its least exact
 PASSES = 4  # over the images before the last one
@@ -122,7 +122,7 @@ class EigenfacesPrior(Prior):
         """Return that all images are seen."""
         return False
 
-    def short_run(self, left_out: int, classes: int) -> ShortRun:
+    def short_run(self, few: int, public: int, classes: int) -> ShortRun:
         """Return the prior itself: it takes seconds."""
         return ShortRun(first=self)
 

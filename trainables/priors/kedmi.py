@@ -20,6 +20,7 @@ from trainables.oracle import ScoreOracle
 from trainables.priors.averaged import AveragedGAN
 from trainables.priors.base import PriorNetworks, TargetView, eval_mode
 from trainables.runtime.run import Run
+from trainables.runtime.short_run import ShortRun, of_epochs
 from trainables.runtime.upload import upload
 from trainables.training.batches import shuffled
 
@@ -147,6 +148,10 @@ class KEDMIPrior(AveragedGAN):
         )
         losses = ((labelling + telling, loss) for labelling, telling, loss in steps)
         return eval_mode(self.fit(networks, losses, len(public), run=run))
+
+    def short_run(self, few: int, public: int, classes: int) -> ShortRun:
+        """Return runs of one and three epochs; every public image gets its labels once."""
+        return of_epochs(self, few, public, asks=True)
 
     def queries(self, networks: PriorNetworks, public: int) -> int:
         """Return the images whose labels were asked for: each public one, once."""

@@ -21,11 +21,11 @@ from trainables.nn.conditional_gan import (
 from trainables.oracle import LabelOracle
 from trainables.priors.base import PriorNetworks, TargetView, eval_mode
 from trainables.priors.conditional import ConditionalGAN
-from trainables.priors.short_run import ShortRun
 from trainables.priors.surrogates import DENSENETS, build, check_names, teach
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive
+from trainables.runtime.short_run import ShortRun
 from trainables.runtime.upload import upload
 from trainables.training.batches import endless
 
@@ -77,18 +77,19 @@ class LOKTPrior(ConditionalGAN):
         above(self, 0, "surrogate_rate")
         check_names(self.surrogates, "surrogates")
 
-    def short_run(self, left_out: int, classes: int) -> ShortRun:
+    def short_run(self, few: int, public: int, classes: int) -> ShortRun:
         """Return runs of two and four iterations, each with its share of the surrogates' steps."""
         steps = self.surrogate_epochs * max(1, self.epoch_images // self.surrogate_batch)
-        few = max(1, round(2 * steps / self.iterations)) * self.surrogate_batch
+        images = max(1, round(2 * steps / self.iterations)) * self.surrogate_batch
+        enough = min(self.images_per_class, -(-self.surrogate_batch // classes))  # for a whole batch
         first = replace(
-            self, iterations=2, warmup=0, images_per_class=1, surrogate_epochs=1, epoch_images=few
+            self, iterations=2, warmup=0, images_per_class=enough, surrogate_epochs=1, epoch_images=images
         )
         return ShortRun(
             first=first,
-            more=replace(first, iterations=4, epoch_images=2 * few),
+            more=replace(first, iterations=4, epoch_images=2 * images),
             times=max(0.0, self.iterations / 2 - 1),
-            asked=(self.images_per_class - 1) * classes if self.surrogates else 0,
+            asked=(self.images_per_class - enough) * classes if self.surrogates else 0,
         )
 
     def build(self, image_size: int, classes: int | None = None) -> PriorNetworks:

@@ -18,9 +18,9 @@ from trainables.nn.identity_losses import max_margin
 from trainables.nn.inference import inference_copy
 from trainables.priors.base import PriorNetworks, TargetView, eval_mode
 from trainables.priors.conditional import ConditionalGAN
-from trainables.priors.short_run import ShortRun
 from trainables.runtime.checks import at_least
 from trainables.runtime.run import Run
+from trainables.runtime.short_run import ShortRun
 from trainables.runtime.upload import upload
 from trainables.training.batches import endless
 
@@ -73,13 +73,13 @@ class PLGPrior(ConditionalGAN):
         at_least(self, 1, "top")
         at_least(self, 0, "guidance")
 
-    def short_run(self, left_out: int, classes: int) -> ShortRun:
+    def short_run(self, few: int, public: int, classes: int) -> ShortRun:
         """Return runs of two and four iterations; every public image gets its labels once."""
         return ShortRun(
             first=replace(self, iterations=2),
             more=replace(self, iterations=4),
             times=max(0.0, self.iterations / 2 - 1),
-            asked=left_out,
+            asked=public - few,
         )
 
     def build(self, image_size: int, classes: int | None = None) -> PriorNetworks:

@@ -24,6 +24,7 @@ from trainables.priors.base import Prior, PriorNetworks, TargetView, eval_mode
 from trainables.priors.training_loop import train_loop
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.run import Run
+from trainables.runtime.short_run import ShortRun
 from trainables.runtime.upload import upload
 from trainables.training.batches import shuffled
 
@@ -247,6 +248,10 @@ class StyleGAN2Prior(Prior):
     def drops_last_batch(self) -> bool:
         """Return whether it is trained here at all; a published one is taken as it is."""
         return not self.path
+
+    def short_run(self, few: int, public: int, classes: int) -> ShortRun:
+        """Return runs of one and three epochs; with a `path` the prior itself, which is only read."""
+        return super().short_run(few, public, classes) if self.path is None else ShortRun(first=self)
 
     def build(self, image_size: int, classes: int | None = None) -> PriorNetworks:
         """Return the untrained networks; without `path`, `image_size` must be a power of two from 32."""

@@ -84,6 +84,10 @@ class Target(Recipe):
         """Return what is frozen in words, "none" if nothing is: see `frozen_name`."""
         return frozen_name({"freeze_point": self.freeze_point, "trained": self.trained})
 
+    def shortened(self, epochs: int) -> "Target":
+        """Return the recipe with so many epochs; see `Recipe.shortened`."""
+        return Recipe.shortened(replace(self, kept_epoch=None), epochs)
+
     def unfrozen(self) -> "Target":
         """Return the same recipe with every stage trained."""
         return replace(self, freeze_point="none", trained=None)

@@ -76,7 +76,8 @@ def test_costs_are_those_of_searches_tunings_and_views():
         target_backward=3 * search.target_backward,
     )
     styles = PPDGPPA(tunings=1, points=3, inversion_steps=7, tuning_steps=5)
-    search = PPA(candidates=500, starts=100, iterations=70, kept=100).passes()
+    whole = PPA(candidates=500, starts=100, iterations=70, kept=100)
+    search = whole.passes() + whole.shared_passes()  # of one identity
     assert styles.passes() == Passes(
         generator_forward=2 * search.generator_forward + 3 * 12,
         generator_backward=2 * search.generator_backward + 3 * 12,

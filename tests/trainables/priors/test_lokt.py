@@ -101,7 +101,7 @@ def test_scores_are_more_than_is_asked_for():
 
 def test_a_brief_run_keeps_the_share_of_the_surrogates():
     whole = LOKTPrior(iterations=100, surrogate_epochs=10, epoch_images=60, surrogate_batch=2)
-    short = whole.short_run(0, 4)
+    short = whole.short_run(8, 100, 4)
     first, more = (
         (run.iterations, run.surrogate_epochs * (run.epoch_images // run.surrogate_batch))
         for run in (short.first, short.more)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trainables.attacks.base import Attack, chunk_size, render
+from trainables.attacks.base import Attack, Passes, chunk_size, render
 from trainables.attacks.optim.style_pool import sample_styles, style_bounds, worked
 from trainables.attacks.optim.styles import StyleGenerator, style_generator
 from trainables.priors.base import PriorNetworks
@@ -37,6 +37,10 @@ class PoolSearch(Attack):
     def check_prior(self, prior: PriorNetworks) -> None:
         """Raise `ConfigError` unless the prior has a style space."""
         style_generator(prior, self.kind)
+
+    def shared_passes(self) -> Passes:
+        """Return what the pool costs."""
+        return Passes(generator_forward=self.pool, target_forward=self.pool)
 
     def images(self, generator: StyleGenerator, styles: Tensor) -> Tensor:
         """Return what targets see of styles (n, W), (n, 3, S, S), not clipped."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from trainables.architectures.base import Classifier
-from trainables.attacks.base import Learnt, Reconstructions, chunk_size, render
+from trainables.attacks.base import Learnt, Passes, Reconstructions, chunk_size, render
 from trainables.attacks.optim.alignment import AlignedAttack
 from trainables.attacks.optim.descent import Guide, guided
 from trainables.attacks.optim.rows import Meter, Rows
@@ -119,6 +119,10 @@ class StyleSearch(AlignedAttack):
     def selects(self) -> bool:
         """Return whether the rows' ends are scored over crops."""
         return True
+
+    def shared_passes(self) -> Passes:
+        """Return what the candidates cost, each seen as it is and mirrored."""
+        return Passes(generator_forward=self.candidates, target_forward=2 * self.candidates)
 
     def check_prior(self, prior: PriorNetworks) -> None:
         """Raise `ConfigError` unless the prior has a style space."""
