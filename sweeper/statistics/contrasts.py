@@ -66,10 +66,10 @@ class Contrast:
 def contrast(terms: Sequence[Term]) -> Contrast:
     """Return the contrast of `terms`, whose people are the same, in the same order.
 
-    The degrees of freedom of people (N - 1) and of the pooled noise of each kind of target are put together
-    as Satterthwaite does (Biometrics Bulletin 2, 1946). Seeds are taken as independent between terms, which
-    makes the interval a little wide where attacks share their targets. Raises `ValueError` for other people,
-    and for a single one.
+    The degrees of freedom of people (N - 1) and of each pooled noise are put together as Satterthwaite does
+    (Biometrics Bulletin 2, 1946); a noise that several terms share is one estimate, and counts once. Seeds
+    are taken as independent between terms, which makes the interval a little wide where attacks share their
+    targets. Raises `ValueError` for other people, and for a single one.
     """
     people = terms[0].rates.shape[1]
     if people < 2 or any(term.rates.shape[1] != people for term in terms):
@@ -80,8 +80,12 @@ def contrast(terms: Sequence[Term]) -> Contrast:
     means = [term.weight * term.rates.mean(axis=0) for term in terms]
     own = np.sum(means, axis=0)
     difference = float(own.mean())
+    pools: dict[PooledNoise, float] = {}
+    for term in terms:
+        if term.noise is not None:
+            pools[term.noise] = pools.get(term.noise, 0.0) + term.seed_variance
     parts = [(float(own.var(ddof=1)) / people, people - 1.0)]
-    parts += [(term.seed_variance, float(term.noise.freedom)) for term in terms if term.noise is not None]
+    parts += [(part, float(noise.freedom)) for noise, part in pools.items()]
     variance = math.fsum(part for part, _ in parts)
     known = all(term.noise is not None for term in terms)
     p, reach = float(difference == 0), 0.0

@@ -52,17 +52,26 @@ def exact_power(first: float, second: float, people: int) -> float:
     Where few people are found the normal approximation of `power_of` is too hopeful; nothing is approximated
     here: all tables of two counts are gone through (Fisher, The Design of Experiments, 1935, section 21.02).
     """
-    counts = np.arange(people + 1)
-    choose = np.array([math.comb(people, int(count)) / 2**people for count in counts])
+    counts, ways = np.arange(people + 1), _log_ways(people)
     chance = [_binomial(people, rate) for rate in (first, second)]
     told = 0.0
     for total in range(2 * people + 1):
         one = counts[max(0, total - people) : min(people, total) + 1]
-        tables = choose[one] * choose[total - one]
-        tables = tables / tables.sum()
-        unlikely = np.array([tables[tables <= likely * (1 + 1e-7)].sum() < LEVEL for likely in tables])
+        logs = ways[one] + ways[total - one]
+        tables = np.exp(logs - logs.max())  # of many people a table alone underflows
+        tables /= tables.sum()
+        rising = np.sort(tables)
+        as_unlikely = np.searchsorted(rising, tables * (1 + 1e-7), side="right")
+        unlikely = np.cumsum(rising)[as_unlikely - 1] < LEVEL
         told += float((chance[0][one] * chance[1][total - one])[unlikely].sum())
     return told
+
+
+def _log_ways(people: int) -> NDArray[np.float64]:
+    """Return the logarithm of the binomial coefficient of each count from 0 to `people`, (people + 1,)."""
+    factorials = np.array([math.lgamma(count + 1) for count in range(people + 1)])
+    logs: NDArray[np.float64] = factorials[-1] - factorials - factorials[::-1]
+    return logs
 
 
 def _binomial(people: int, rate: float) -> NDArray[np.float64]:
@@ -71,8 +80,7 @@ def _binomial(people: int, rate: float) -> NDArray[np.float64]:
     if rate in (0.0, 1.0):
         certain: NDArray[np.float64] = np.where(counts == rate * people, 1.0, 0.0)
         return certain
-    ways = [math.lgamma(people + 1) - math.lgamma(n + 1) - math.lgamma(people - n + 1) for n in counts]
-    logs = np.array(ways) + counts * math.log(rate) + (people - counts) * math.log1p(-rate)
+    logs = _log_ways(people) + counts * math.log(rate) + (people - counts) * math.log1p(-rate)
     chances: NDArray[np.float64] = np.exp(logs)
     return chances
 

@@ -41,6 +41,21 @@ def test_variances_of_people_and_seeds_add_up():
     assert result.p == pytest.approx(max(wanted, exact))
 
 
+def test_a_noise_that_terms_share_is_one_estimate():
+    """Its degrees of freedom count once, however many terms there are."""
+    dice = np.random.default_rng(4)
+    tables = [dice.random((2, 500)) for _ in range(4)]
+    noise = PooledNoise(probit=0.5, accuracy=0.0, freedom=2)
+    weights = (1.0, -1.0, -1.0, 1.0)
+    terms = [Term(weight=w, rates=rates, noise=noise) for w, rates in zip(weights, tables, strict=True)]
+    result = contrast(terms)
+    own = sum(w * rates.mean(axis=0) for w, rates in zip(weights, tables, strict=True))
+    people, seeds = own.var(ddof=1) / 500, sum(term.seed_variance for term in terms)
+    freedom = (people + seeds) ** 2 / (people**2 / 499 + seeds**2 / 2)
+    reach = student.ppf(0.975, freedom) * math.sqrt(people + seeds)
+    assert (result.low, result.high) == pytest.approx((own.mean() - reach, own.mean() + reach))
+
+
 def test_what_few_people_show_is_no_more_than_the_exact_test_carries():
     rates = np.zeros((3, 60))
     rates[:, :4] = 1.0
@@ -94,3 +109,18 @@ def test_p_values_are_adjusted_step_by_step():
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
     assert holm([]) == []
+
+
+def test_two_targets_of_two_seeds_are_called_different_no_more_often_than_said():
+    """One estimate of the noise from two deviations: what its freedom counts for decides."""
+    dice, told, studies = np.random.default_rng(2), 0, 400
+    for _ in range(studies):
+        faces = 0.8 * dice.standard_normal(214)
+        levels = [0.3 * dice.standard_normal((2, 1)) for _ in range(2)]
+        targets = [dice.binomial(2, ndtr(level + faces)) / 2 for level in levels]
+        noise = seed_noise(targets)
+        terms = [
+            Term(weight=w, rates=rates, noise=noise) for w, rates in zip((1.0, -1.0), targets, strict=True)
+        ]
+        told += contrast(terms).p < 0.05
+    assert told / studies < 0.095  # counted twice, 0.12

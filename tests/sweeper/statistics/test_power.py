@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binom, fisher_exact, norm
+from scipy.stats import binom, fisher_exact, hypergeom, norm
 
 from sweeper.statistics.power import (
     effective_people,
@@ -96,6 +96,24 @@ def test_exact_power_is_the_share_of_all_tables_that_fishers_test_rejects():
     assert exact_power(0.1, 0.7, 12) == pytest.approx(told)
     assert exact_power(1.0, 0.0, 12) == pytest.approx(1.0)
     assert exact_power(0.4, 0.4, 30) < 0.05
+
+
+@pytest.mark.parametrize("people", [50, 540, 1000])
+def test_exact_power_of_many_people(people):
+    """Against scipy's tables; of equal rates it is at most the level, however many people there are."""
+    first, second = 0.03, 0.014
+    chances = [binom.pmf(np.arange(people + 1), people, rate) for rate in (first, second)]
+    told = 0.0
+    for total in range(1, 2 * people + 1):
+        one = np.arange(max(0, total - people), min(people, total) + 1)
+        weight = chances[0][one] * chances[1][total - one]
+        if weight.sum() < 1e-9:  # no study comes to this
+            continue
+        tables = hypergeom.pmf(one, 2 * people, people, total)
+        p = np.array([tables[tables <= table * (1 + 1e-7)].sum() for table in tables])
+        told += weight[p < 0.05].sum()
+    assert exact_power(first, second, people) == pytest.approx(told, abs=1e-6)
+    assert exact_power(0.02, 0.02, people) <= 0.05
 
 
 def test_people_within_reach_of_a_floor_have_the_power_that_was_asked_for():
