@@ -118,9 +118,7 @@ def _stored(
         replicate, measured = next(iter(seeds.items()))
         artifacts = measured.artifacts
         key = Path(artifacts.get("target", "")).name
-        document = study.document(trial.params)
-        if "replicate" not in trial.params:
-            document["replicate"] = replicate
+        document = {**study.document(trial.params), "replicate": replicate}
         config = load_trial(document, f"{name}, trial {number}")
         if not isinstance(analysis, TrainingAnalysis):
             if not key or store.fetch("target", key) is None:  # training it again is what a sweep is for

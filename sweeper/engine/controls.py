@@ -308,7 +308,7 @@ def measure_after(
     if isinstance(results, str):
         warner.tell([f"no undefended target was stopped at the accuracies of the front: {results}"], "")
     new = results if isinstance(results, dict) else stored
-    optuna_study.note(STOPPED, {**new, "due": False})
+    optuna_study.note(STOPPED, {**new, "due": isinstance(results, str)})
     if records.controls is None or dict(records.controls) == notes.get(CONTROLS):
         return
     optuna_study.note(CONTROLS, dict(records.controls))

@@ -2,7 +2,7 @@
 
 import errno
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from sweeper.results.records import study_records
 from sweeper.search.ask_tell import TrialSource
 from sweeper.search.noise_replicates import NoiseReplicates
 from sweeper.search.optuna_study import OptunaStudy
-from sweeper.search.reading import STOPPED
+from sweeper.search.reading import CONTROLS, STOPPED
 from sweeper.search.replicates import run_replicates
 from sweeper.storage.databases import check_tracking
 from sweeper.storage.home import Home
@@ -77,12 +77,13 @@ def sweep(
             optuna_study.record_sources()
         source = NoiseReplicates(study, optuna_study, home.storage)
         before = optuna_study.complete
-        closed = source.finished and optuna_study.notes.get("closed") == optuna_study.complete
+        whole = shared and run is None and make is None
+        due = _due(study, optuna_study.notes, whole)
+        closed = source.finished and not due and optuna_study.notes.get("closed") == optuna_study.complete
         if shared and run is None and not before and not optuna_study.finished:
             display.say("checking the data")
             warner.tell(check_data(study), "")
         tracker = None if closed else _tracker(study, home)
-        due = optuna_study.notes.get(STOPPED, {}).get("due", False)  # of a sweep that was cut off at its end
         if not source.finished or due:
             _keep(study, home)
             if not anyway:
@@ -100,7 +101,6 @@ def sweep(
                         _prepare(study, home, allotment, display, make, remaining, source, warner, anyway)
                     from sweeper.engine.controls import controls_beside, measure_after
 
-                    whole = shared and run is None and make is None
                     if whole:
                         optuna_study.note(STOPPED, {**optuna_study.notes.get(STOPPED, {}), "due": True})
                     wanted = control_options(study) if whole else None
@@ -130,6 +130,18 @@ def sweep(
         outcome = _close(study, home, optuna_study, before, tracker)
         outcome.problems.extend(source.failures)
         return outcome
+
+
+def _due(study: Study, notes: Mapping[str, Any], whole: bool) -> bool:
+    """Return whether controls are still to come.
+
+    They are where the last start was cut off before its end, where they failed, and where the study has
+    wanted others since. whole: whether a study's controls are this start's business.
+    """
+    if notes.get(STOPPED, {}).get("due", False):
+        return True
+    wanted = control_options(study) if whole else None
+    return wanted is not None and (notes.get(CONTROLS) or {}).get("options") != wanted
 
 
 def check_places(study: Study, home: Home, address: str | None) -> None:

@@ -163,9 +163,11 @@ def find_trial(records: StudyRecords, number: int) -> TrialRecord:
 def trained_seeds(trial: TrialRecord, first: int) -> dict[int, Replicate]:
     """Return replicate number -> values, interval and artifacts of every target that the trial trained.
 
-    A confirmation without fresh training seeds measured the search's own: its figures do not replace those.
+    first: the study's first seed, for a trial under one seed that no space has chosen. A confirmation without
+    fresh training seeds measured the search's own: its figures do not replace those.
     """
-    own = Replicate(replicate=first, values=trial.values, interval=trial.interval, artifacts=trial.artifacts)
+    number = trial.params.get("replicate", first)
+    own = Replicate(replicate=number, values=trial.values, interval=trial.interval, artifacts=trial.artifacts)
     fresh = trial.confirmed.replicates if trial.confirmed else ()
     seeds = {seed.replicate: seed for seed in trial.replicates or [own]}
     return seeds | {seed.replicate: seed for seed in fresh if seed.replicate not in seeds}

@@ -126,7 +126,7 @@ def count(number: int | None) -> str:
     if number is None:
         return "–"
     for size, unit in ((1_000_000, "M"), (1_000, "k")):
-        if number >= size:
+        if number >= size - size // 2000:  # what three digits would round up to it
             return f"{number / size:.3g} {unit}"
     return str(number)
 

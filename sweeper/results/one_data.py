@@ -48,7 +48,15 @@ def _data(trial: TrialRecord) -> Iterator[Mapping[str, str]]:
     yield trial.data
     yield from (seed.data for seed in trial.replicates)
     if trial.confirmed:
-        yield from (seed.data for seed in trial.confirmed.replicates)
+        for seed in trial.confirmed.replicates:
+            dealt_anew = "split_seed" in seed.changes and _images(seed.data) == _images(trial.data)
+            known = {role: key for role, key in trial.data.items() if role == "private"}
+            yield {**seed.data, **known} if dealt_anew else seed.data
+
+
+def _images(data: Mapping[str, str]) -> str | None:
+    """Return the key of the private images, whatever their parts."""
+    return data.get("images", data.get("private"))
 
 
 def same_images(records: Sequence[StudyRecords]) -> dict[str, str]:

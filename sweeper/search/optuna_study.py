@@ -85,6 +85,9 @@ class OptunaStudy:
                     )
             self._enqueue()
             self._walk = self._unwalked(trials)
+            waiting = any(trial.state in (State.RUNNING, State.WAITING) for trial in trials)
+            if self.complete and self._listable and not waiting:  # what has no effect is not offered
+                self._used_up = not any(self._is_new(raw) for raw in grid(self.study.domains))
 
     @property
     def budget(self) -> int:

@@ -13,8 +13,8 @@ import pytest
 from sweeper.engine.machines.cluster import Node, TrialResources
 from sweeper.engine.progress import Silent
 from sweeper.engine.runner import _Lost, useless
-from sweeper.engine.sweep import check_data, sweep
-from sweeper.search.reading import stored_trials
+from sweeper.engine.sweep import _due, check_data, sweep
+from sweeper.search.reading import CONTROLS, STOPPED, stored_trials
 from sweeper.study.loading import parse_study
 from trainables.errors import ConfigError, DiskError, TrialError
 from trainables.stages.evaluation import useless_judge
@@ -184,7 +184,7 @@ def test_a_full_disk_stops_the_sweep_and_the_next_start_goes_on(tmp_path, home, 
 def test_every_trial_runs_under_its_seeds_and_a_complete_study_starts_nothing(
     home, cheap, result, ray_address, monkeypatch
 ):
-    study = cheap(search={"trials": 2, "replicates": 2}, resources=ALONE)
+    study = cheap(search={"trials": 2, "replicates": 2}, resources=ALONE, controls=False)
     told = sweep(
         study, home, run=lambda trial, **_: result(trial["x"] + trial["replicate"] / 10), shared=False
     ).records
@@ -343,6 +343,18 @@ def test_a_place_that_cannot_be_used_is_told_before_ray_starts(home, cheap, vari
     monkeypatch.setenv(variable, url.format(root=home.root))
     with pytest.raises(ConfigError, match=variable):
         sweep(cheap(tracking={"mlflow": True}), home, shared=False)
+
+
+def test_controls_that_a_study_lacks_are_still_to_come(cheap):
+    """Of a start that was cut off, where they failed, and where the study wants others by now."""
+    wanting, none = cheap(), cheap(controls=False)
+    measured = {STOPPED: {"due": False}, CONTROLS: {"options": {}, "verdict": {}}}
+    assert not _due(wanting, measured, True)
+    assert _due(wanting, {**measured, STOPPED: {"due": True}}, True)
+    assert _due(wanting, {STOPPED: {"due": False}}, True)  # their worker died
+    assert _due(cheap(controls={"sampler": False}), measured, True)
+    assert not _due(none, {STOPPED: {"due": False}}, True)
+    assert not _due(wanting, {}, False)  # trials that are no trials
 
 
 def test_a_missing_extra_of_any_defense_of_the_space_is_told_before_any_work(monkeypatch):

@@ -221,6 +221,7 @@ def test_labels_of_a_stage_that_holds_none_are_not_guessed(people, tmp_path):
 def test_a_target_of_each_seed_can_be_chosen(ran):
     trial = find_trial(study_records(ran[0], "tiny"), 0)
     assert list(trained_seeds(trial, 4)) == [4]
+    assert list(trained_seeds(replace(trial, params={"replicate": 3}), 4)) == [3]  # a space has chosen it
     fresh = TrialConfirmation(seeds=1, values={}, replicates=[Replicate(replicate=6)])
     trial = replace(trial, replicates=[Replicate(replicate=4), Replicate(replicate=5)], confirmed=fresh)
     assert list(trained_seeds(trial, 4)) == [4, 5, 6]

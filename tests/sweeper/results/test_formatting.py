@@ -23,7 +23,15 @@ def test_duration(seconds, text):
 
 
 @pytest.mark.parametrize(
-    ("number", "text"), [(None, "–"), (999, "999"), (1234, "1.23 k"), (16_753_896, "16.8 M")]
+    ("number", "text"),
+    [
+        (None, "–"),
+        (999, "999"),
+        (1234, "1.23 k"),
+        (999_499, "999 k"),
+        (999_500, "1 M"),
+        (16_753_896, "16.8 M"),
+    ],
 )
 def test_count(number, text):
     assert formatting.count(number) == text

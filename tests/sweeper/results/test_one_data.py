@@ -68,6 +68,28 @@ def test_every_seed_counts():
         assert mixed_data(changed) == "private data aaaaaaaa in trial 0 and bbbbbbbb in trial 0"
 
 
+@pytest.mark.parametrize("images", ["i" * 20, None])  # parts that a data set gives, or a split of its own
+def test_images_that_a_confirmation_dealt_anew_are_the_same_data(images):
+    """The parts of a data set have a key of their own beside that of its images."""
+    searched = A | ({"images": images} if images else {})
+    dealt = {"private": "d" * 20, "public": A["public"], "images": images or A["private"]}
+    seed = {"replicate": 0, "data": dealt, "changes": {"split_seed": 1}}
+
+    def confirmed(seed):
+        trial = study(searched).trials[0].to_json()
+        return as_study(
+            {
+                "study": "s",
+                "trials": [trial | {"confirmed": {"seeds": 1, "values": {}, "replicates": [seed]}}],
+            }
+        )
+
+    assert mixed_data(confirmed(seed)) == ""
+    assert mixed_data(confirmed(seed | {"data": dealt | {"images": "x" * 20}}))  # other images
+    if images:
+        assert mixed_data(confirmed({"replicate": 0, "data": dealt}))  # nothing says why
+
+
 def test_an_older_key_of_the_images_alone_is_the_same():
     older, newer = {"private": "plain", "public": "c"}, {"private": "parts", "public": "c", "images": "plain"}
     assert mixed_data(study(older, newer, older)) == ""

@@ -148,6 +148,20 @@ def test_a_finite_space_is_used_up_without_repeats(optuna_study, result, sampler
     assert source.finished
 
 
+def test_a_used_up_space_is_finished_at_the_next_start_too(optuna_study, result):
+    """What has no effect is not offered, so there are fewer results than assignments."""
+    trial = {"target": {"architecture": "small_cnn"}, "image_size": 32, "defense": {"kind": "none"}}
+    space = [
+        {"defense.kind": {"choice": ["none", "bido"]}},
+        {"target.freeze_point": {"choice": ["none", "conv6"]}},
+    ]
+    changes = {"trial": trial, "space": space, "search": {"trials": 50}}
+    source = optuna_study(**changes)
+    assert len(run_all(source, result)) == 3 and source.budget == 4
+    again = optuna_study(**changes)
+    assert again.finished and again.ask() is None
+
+
 def test_a_finite_space_with_a_failure_ends_and_the_next_start_tries_it_again(optuna_study, result):
     space = [{"a": {"choice": [1, 2]}}]
     source = optuna_study(space=space)
