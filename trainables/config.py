@@ -123,6 +123,12 @@ class TrialConfig:
             )
         if self.target.trained is not None:
             check_trained(self.target.trained, points[1:])
+        kept, epochs = self.target.kept_epoch, self.target.epochs
+        if kept is not None and not self.defense.finished(kept, epochs):
+            raise ValueError(
+                f"target.kept_epoch expects an epoch after which defense '{self.defense.kind}' is finished, "
+                f"not one of its first phase; got {kept} of {epochs}; leave it out, or stop another defense"
+            )
         get_architecture(self.target.architecture).check_size(self.image_size)
         self.defense.check(get_architecture(self.target.architecture), self.image_size)
         for judge in self.judges:

@@ -20,8 +20,9 @@ from trainables.defenses.base import Defense
 from trainables.defenses.rule import Batch, Training
 from trainables.errors import ConfigError
 from trainables.nn.inference import inference_copy
+from trainables.runtime.run import Run
 from trainables.training.batches import by_identity
-from trainables.training.classifier import build_classifier
+from trainables.training.classifier import Target, build_classifier, train_classifier
 from trainables.training.freeze import freeze, training_mode
 
 LABELS = torch.arange(4).repeat_interleave(4)
@@ -261,7 +262,34 @@ def test_its_last_epoch_may_be_chosen(kind):
     pixels = torch.zeros(16, 3, 32, 32, dtype=torch.uint8)
     images = Images(pixels=pixels, labels=LABELS, names=tuple("abcd"), files=tuple("x" * 16))
     training = Training(classifier=classifier, optimizer=optimizer, frozen=0, epochs=3, images=images, seed=0)
-    assert DEFENSES[kind]().begin(training).may_be_chosen(3 + DEFENSES[kind]().extra_epochs)
+    defense = DEFENSES[kind]()
+    rule, last = defense.begin(training), 3 + defense.extra_epochs
+    assert rule.may_be_chosen(last)
+    for epoch in range(1, last + 1):
+        assert rule.may_be_chosen(epoch) == defense.finished(epoch, 3)
+
+
+@every_defense
+def test_frozen_statistics_follow_each_step_once(kind):
+    """Frozen batch norm in train mode sees what the step shows it and nothing else."""
+    defense = DEFENSES[kind]()
+    classifier = network_for(defense)
+    if not any(isinstance(module, nn.BatchNorm2d) for module in classifier.modules()):
+        return  # DP-SGD has none
+    stage = next(iter(classifier.stages))
+    recipe = Target(
+        architecture="small_cnn",
+        epochs=2,
+        batch_size=8,
+        freeze_point=stage,
+        frozen_batchnorm="train",
+        augmentation="none",
+    )
+    pixels = torch.randint(0, 256, (16, 3, 32, 32), dtype=torch.uint8)
+    images = Images(pixels=pixels, labels=LABELS, names=tuple("abcd"), files=tuple("x" * 16))
+    train_classifier(classifier, recipe, defense, images, images, run=Run(seed=0), kept_epoch=1)
+    norms = [m for m in classifier.stages[stage].modules() if isinstance(m, nn.BatchNorm2d)]
+    assert {int(norm.num_batches_tracked) for norm in norms} == {2}  # steps of the epoch
 
 
 @every_defense

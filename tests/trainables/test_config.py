@@ -347,3 +347,23 @@ def test_an_architecture_that_does_not_fit_is_an_error_at_once(params, message):
 def test_an_architecture_of_a_library_survives_a_round_trip():
     config = load_trial(changed(target__architecture="torchvision:resnet18", target__freeze_point="layer2_1"))
     assert load_trial(document(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("defense", "kept", "finished"),
+    [
+        ({"kind": "calor", "rank": 3}, 8, False),
+        ({"kind": "negative_label_smoothing", "alpha": -0.5}, 1, False),
+        ({"kind": "negative_label_smoothing", "alpha": -0.5}, 8, True),
+        ({"kind": "none"}, 1, True),
+    ],
+)
+def test_a_target_is_not_kept_before_its_defense_is_finished(defense, kept, finished):
+    trial = {**TRIAL, "defense": defense, "target": {**TRIAL["target"], "epochs": 8, "kept_epoch": kept}}
+    if finished:
+        assert load_trial(trial).target.kept_epoch == kept
+        return
+    with pytest.raises(
+        ConfigError, match=f"kept_epoch expects .*'{defense['kind']}' is finished.* got {kept} of 8"
+    ):
+        load_trial(trial)

@@ -240,6 +240,8 @@ class BREP(Attack):
                 self._call(target, prior, identities, draw, state, run)
                 self._record(state, started)
                 yield False
+            if not state["history"]:  # nobody started, of some identities as others may
+                state["history"].append(self._point(state, started, 0))
 
         walk = self._walk_queries(len(latents))
 
@@ -299,17 +301,13 @@ class BREP(Attack):
     def _record(state: dict[str, Any], started: Tensor) -> None:
         """Add this call to the history, which is thinned by half whenever it has grown too long."""
         if (state["call"] - 1) % state["every"] == 0:
-            shares = {
-                name: flags.double().mean().item()
-                for name, flags in (
-                    ("walking", state["walking"]),
-                    ("started", started),
-                    ("grown", state["grown"]),
-                )
-            }
-            state["history"].append(
-                {"iteration": float(state["call"] - 1), "radius": state["radius"].mean().item(), **shares}
-            )
+            state["history"].append(BREP._point(state, started, state["call"] - 1))
         if len(state["history"]) > 2 * HISTORY_POINTS:
             state["history"] = state["history"][::2]
             state["every"] *= 2
+
+    @staticmethod
+    def _point(state: dict[str, Any], started: Tensor, iteration: int) -> dict[str, float]:
+        flags = {"walking": state["walking"], "started": started, "grown": state["grown"]}
+        shares = {name: which.double().mean().item() for name, which in flags.items()}
+        return {"iteration": float(iteration), "radius": state["radius"].mean().item(), **shares}

@@ -56,6 +56,10 @@ class Defense(Method):
         """Return how many epochs a second phase takes after those of the recipe; its learning rate stays."""
         return 0
 
+    def finished(self, epoch: int, epochs: int) -> bool:
+        """Return whether weights after `epoch`, from 1, of a recipe of `epochs` have had all of the defense."""
+        return True
+
     def begin(self, training: Training) -> Rule:
         """Return the rule that takes the steps of `training`; by default one optimiser step on `loss`."""
         return LossRule(self.loss, training)

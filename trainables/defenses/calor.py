@@ -70,6 +70,10 @@ class CALoR(Defense):
         """Return how long the confidence is adapted."""
         return self.adaptation_epochs
 
+    def finished(self, epoch: int, epochs: int) -> bool:
+        """Return whether the confidence has been adapted."""
+        return epoch > epochs
+
     def prepare(self, classifier: Classifier) -> Classifier:
         """Return the classifier with a low-rank head; its neck stays."""
         linear = linear_head(classifier, self.kind)
@@ -109,13 +113,13 @@ class _Adapting(Rule):
         if not self.may_be_chosen(epoch):
             return self._first.step(batch, epoch)
         done, length = epoch - self._epochs - 1, self._defense.adaptation_epochs
-        falls = sum(done >= fifths * length // 5 for fifths in (3, 4))
+        falls = sum(5 * done >= fifths * length for fifths in (3, 4))
         for group in self._optimizer.param_groups:
             group["lr"] = self._defense.adaptation_rate * 0.1**falls
         return self._second.step(batch, epoch)
 
     def may_be_chosen(self, epoch: int) -> bool:
-        return epoch > self._epochs
+        return self._defense.finished(epoch, self._epochs)
 
     def state(self) -> dict[str, Any]:
         return {"optimizer": self._optimizer.state_dict()}

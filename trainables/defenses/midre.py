@@ -118,6 +118,8 @@ class MIDRE(Defense):
 class _Erasing(LossRule):
     """A step on what is left of the images."""
 
+    makes_inputs: ClassVar[bool] = True
+
     def __init__(self, defense: MIDRE, training: Training) -> None:
         super().__init__(defense.loss, training)
         self._defense = defense

@@ -48,6 +48,10 @@ class NegativeLabelSmoothing(Defense):
             return self.alpha
         return self.alpha * max(0, epoch - start) / (epochs - start)
 
+    def finished(self, epoch: int, epochs: int) -> bool:
+        """Return whether the smoothing is that of the schedule's end."""
+        return self.alpha_in(epoch, epochs) == self.alpha
+
     def loss(self, logits: Tensor, labels: Tensor, images: Tensor, trace: Trace) -> Tensor:
         """Return the loss of the schedule's end."""
         return smoothed(logits, labels, self.alpha)
@@ -72,4 +76,4 @@ class _Scheduled(LossRule):
         return super().step(batch, epoch)
 
     def may_be_chosen(self, epoch: int) -> bool:
-        return self._defense.alpha_in(epoch, self._training.epochs) == self._defense.alpha
+        return self._defense.finished(epoch, self._training.epochs)

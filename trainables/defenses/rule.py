@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -45,7 +45,8 @@ class Batch:
             without augmentation.
         images: (m, 3, S, S) in [0, 1], augmented.
         labels: int64 (m,).
-        inputs: what stage number `Training.frozen` receives for `images`, without gradient.
+        inputs: what stage number `Training.frozen` receives for `images`, without gradient; `images` for a
+            rule that makes its own (`Rule.makes_inputs`).
     """
 
     index: Tensor
@@ -55,7 +56,13 @@ class Batch:
 
 
 class Rule:
-    """The base of all rules: what happens in one step, and which epochs may be chosen at the end."""
+    """The base of all rules: what happens in one step, and which epochs may be chosen at the end.
+
+    makes_inputs: whether its steps put other images than those of the batch through the frozen stages, so
+    that these need not see that batch, nor may, where their batch norm follows what they see.
+    """
+
+    makes_inputs: ClassVar[bool] = False
 
     def step(self, batch: Batch, epoch: int) -> tuple[Tensor, Tensor]:
         """Train on `batch` in `epoch`, from 1; return loss, a scalar, and logits (m, K), both detached."""

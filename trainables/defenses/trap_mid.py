@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import inspect
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -73,6 +74,8 @@ class TrapRule(Rule):
     view: A, the augmentation; each call draws anew.
     """
 
+    makes_inputs: ClassVar[bool] = True
+
     def __init__(self, defense: "TrapMID", training: Training, view: View | None = None) -> None:
         self._defense, self._training = defense, training
         self._generator = stream(training.seed, "trap_mid")
@@ -90,7 +93,9 @@ class TrapRule(Rule):
         )
         optimizer: Any = training.optimizer
         weights = [p for p in self.discriminator.parameters() if p.requires_grad]
-        self._optimizer = type(optimizer)(weights, **optimizer.defaults)
+        taken = inspect.signature(type(optimizer)).parameters  # AdamW's settings hold more than that
+        settings = {name: value for name, value in optimizer.defaults.items() if name in taken}
+        self._optimizer = type(optimizer)(weights, **settings)
 
     def state(self) -> dict[str, Any]:
         return {

@@ -40,6 +40,10 @@ class TTS(SkipRemoval):
         """Return the length of the second phase."""
         return self.second_epochs
 
+    def finished(self, epoch: int, epochs: int) -> bool:
+        """Return whether the skips are gone."""
+        return epoch > epochs
+
     def begin(self, training: Training) -> Rule:
         """Return the rule of two phases."""
         return _TwoStages(self, training)
@@ -50,7 +54,7 @@ class _TwoStages(LossRule):
 
     def __init__(self, defense: TTS, training: Training) -> None:
         super().__init__(defense.loss, training)
-        self._factors = defense.factors(training.classifier)
+        self._defense, self._factors = defense, defense.factors(training.classifier)
         self._set((1.0,) * len(self._factors))
         self._removed = False
 
@@ -66,7 +70,7 @@ class _TwoStages(LossRule):
         set_factors(classifier, factors, first=self._training.frozen)
 
     def may_be_chosen(self, epoch: int) -> bool:
-        return epoch > self._training.epochs
+        return self._defense.finished(epoch, self._training.epochs)
 
     def state(self) -> dict[str, Any]:
         return {"removed": self._removed}

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from trainables.architectures.base import Classifier
 from trainables.attacks.brep import BREP, candidates, directions
+from trainables.attacks.sharding import merge
 from trainables.defenses.mid import MID
 from trainables.errors import ConfigError
 from trainables.oracle import LabelOracle, ScoreOracle
@@ -168,10 +169,21 @@ def test_a_label_that_never_shows_up_keeps_its_guess_and_costs_no_walk():
     attack = BREP(iterations=3, calls=5, start_batch=10, start_queries=45)
     found = invert(attack, oracle, prior, [2])
     assert found.queries == 45 == oracle.queries
-    assert found.history == [] and torch.isfinite(found.latents).all()
+    assert torch.isfinite(found.latents).all()
+    (point,) = found.history
+    assert point == {"iteration": 0.0, "radius": attack.radius, "walking": 0.0, "started": 0.0, "grown": 0.0}
     both = invert(attack, *halves(), [1, 2])
     assert torch.equal(both.latents[:, 1], found.latents[:, 0])
     assert {point["started"] for point in both.history} == {0.5}
+
+
+def test_parts_in_which_nobody_started_count_in_the_course_of_all():
+    attack = BREP(iterations=3, calls=5, start_batch=10, start_queries=45)
+    whole = invert(attack, *halves(), [2, 1, 0])
+    merged = merge([invert(attack, *halves(), [identity]) for identity in (2, 1, 0)])
+    assert torch.equal(merged.latents, whole.latents) and merged.queries == whole.queries
+    for point, other in zip(merged.history, whole.history, strict=True):
+        assert point == pytest.approx(other)
 
 
 def test_a_walk_that_would_never_end_stops_at_its_budget():

@@ -87,6 +87,35 @@ def test_the_second_phase_has_an_optimiser_and_a_schedule_of_its_own():
             assert torch.allclose(a, b, rtol=1e-5, atol=1e-7), epoch
 
 
+@pytest.mark.parametrize(
+    ("length", "falls"),
+    [
+        (1, [0]),
+        (2, [0, 0]),
+        (3, [0, 0, 1]),
+        (4, [0, 0, 0, 1]),
+        (5, [0, 0, 0, 1, 2]),
+        (10, [0] * 6 + [1] * 2 + [2] * 2),
+    ],
+)
+def test_the_rate_of_the_second_phase_falls_after_three_and_four_fifths(length, falls):
+    """Not before: a phase of one epoch has the rate that was asked for."""
+    defense = CALoR(rank=4, adaptation_epochs=length, adaptation_rate=0.1)
+    network = defense.prepare(build_classifier("small_cnn", 4, 32, "none", seed=0))
+    recipe = Target(architecture="small_cnn", epochs=2)
+    optimizer = make_optimizer(network, recipe)
+    rule = defense.begin(
+        Training(classifier=network, optimizer=optimizer, frozen=0, epochs=2, images=IMAGES, seed=0)
+    )
+    images = PIXELS.float() / 255
+    batch = Batch(index=torch.arange(16), images=images, labels=IMAGES.labels, inputs=images)
+    rates = []
+    for epoch in range(3, 3 + length):
+        rule.step(batch, epoch)
+        rates.append(rule.state()["optimizer"]["param_groups"][0]["lr"])
+    assert rates == pytest.approx([0.1 * 0.1**fallen for fallen in falls])
+
+
 def test_confidence_is_adapted_in_a_training_whatever_the_first_phase_reached():
     defense = CALoR(rank=4, adaptation_epochs=3, adaptation_rate=0.5)
     classifier = defense.prepare(build_classifier("small_cnn", 4, 32, "none", seed=0))

@@ -175,6 +175,25 @@ def test_a_frozen_prefix_stays_as_it_was_to_the_bit():
     assert 0 <= figures["trapdoor_success"] <= 1
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+def test_the_discriminators_optimiser_is_of_the_targets_kind(optimizer):
+    knobs = {"optimizer": optimizer, "learning_rate": 0.003, "weight_decay": 0.02}
+    recipe = Target(architecture="small_cnn", epochs=2, **knobs)
+    classifier = TrapMID().prepare(build_classifier("small_cnn", toys.CLASSES, toys.SIZE, "none", 0))
+    ours = make_optimizer(classifier, recipe)
+    images = toys.parts().train
+    rule = TrapRule(
+        TrapMID(),
+        Training(classifier=classifier, optimizer=ours, frozen=0, epochs=2, images=images, seed=0),
+    )
+    theirs = rule.state()["optimizer"]["param_groups"][0]
+    assert type(rule._optimizer) is type(ours)
+    expected = {
+        name: value for name, value in ours.state_dict()["param_groups"][0].items() if name != "params"
+    }
+    assert {name: theirs[name] for name in expected} == expected
+
+
 def test_strong_triggers_open_their_trapdoors_and_success_counts_them():
     knobs = {"alpha": 0.5, "beta": 0.5, "crop": 1.0, "degrees": 0.0, "trigger_step": 0.05}
     classifier, _, stored, figures = trained("none", epochs=20, learning_rate=0.02, **knobs)
