@@ -21,7 +21,8 @@ class AttackPlan:
     precision, compile: only of white-box attacks; see `trainables.nn.precision`. "auto" is another result
         where it means another number format, and `on` says which.
     adaptive: only of white-box attacks: attack what `Defense.adapted` makes of the target, as one does who
-        knows of its defense; of a defense without such a form nothing changes.
+        knows of its defense; of a defense without such a form nothing changes. A prior that the target
+        teaches is taught by the target itself, once for both attackers.
     answers_averaged: only of others: pictures asked about for each image, see `trainables.oracle.Oracle`.
     """
 
