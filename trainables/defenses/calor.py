@@ -44,6 +44,7 @@ class CALoR(Defense):
     """
 
     kind: ClassVar[str] = "calor"
+    version: ClassVar[int] = 2  # a second phase of other than five epochs
     summary: ClassVar[str] = "a low-rank last layer, then a fine-tuning of confidence"
     source: ClassVar[str] = "Yu et al., arXiv 2410.05814 (CALoR, later LoFt)"
     adaptive: ClassVar[str] = (

@@ -86,6 +86,7 @@ class MIDRE(Defense):
     """
 
     kind: ClassVar[str] = "midre"
+    version: ClassVar[int] = 2  # frozen statistics see erased images alone
     summary: ClassVar[str] = "a random square is missing from every training image"
     source: ClassVar[str] = "Tran et al., TMLR 2025 (MIDRE)"
     adaptive: ClassVar[str] = "erases squares of the reconstruction as the training did, and averages"

@@ -191,6 +191,7 @@ class TrapMID(Defense):
     """
 
     kind: ClassVar[str] = "trap_mid"
+    version: ClassVar[int] = 2  # frozen statistics see what A shows alone
     summary: ClassVar[str] = "a trapdoor trigger for each identity, which attacks find first"
     source: ClassVar[str] = "Liu & Chen, NeurIPS 2024 (Trap-MID)"
     adaptive: ClassVar[str] = "knows the triggers and subtracts that of the label that an image is taken for"
