@@ -104,7 +104,7 @@ def analyze(
     STUDY, a study file, a preset or a stored study; started again, it goes on: `accuracy_control`,
     `defenses`, `frozen_batchnorm`, `layer_roles`, `pretraining` and `threat_models`.
     """
-    from sweeper.cli.registry import study_analyses
+    from sweeper.cli.registry import analyses, study_analyses
 
     name = name.replace("-", "_")
     given = {
@@ -132,7 +132,13 @@ def analyze(
     from sweeper.engine.analyze import analyze as measure
     from sweeper.engine.progress import display
     from sweeper.storage.home import open_home
+    from trainables.storage.documents import suggestion
 
+    known = analyses()
+    if name not in known:
+        raise ConfigError(
+            f"expected an analysis, one of {', '.join(known)}; got '{name}'{suggestion(name, known)}"
+        )
     with display() as shown:
         analyzed = measure(
             name,

@@ -49,7 +49,7 @@ def stopped(words: Sequence[str], error: KeyboardInterrupt) -> NoReturn:
     if _hung_up():  # nobody reads it, and writing would fail at the very end
         for stream in (1, 2):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
-    remains = KEPT.get(words[0], NOTHING) if words else NOTHING
+    remains = NOTHING if not words or "--dry-run" in words else KEPT.get(words[0], NOTHING)
     with contextlib.suppress(OSError):
         click.echo(f"stopped; {remains}: {shlex.join(['sweeper', *words])}", err=True)
     sys.exit(exit_code(error))

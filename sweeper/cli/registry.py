@@ -95,6 +95,11 @@ def study_analyses() -> list[str]:
     return list(registry_entries(ROOT, *STUDY_ANALYSES))
 
 
+def analyses() -> list[str]:
+    """Return the names of all analyses."""
+    return [*registry_entries(ROOT, "trainables.analyses", REGISTRIES["analyses"]), *study_analyses()]
+
+
 def _family(package: str, registry: str, *fields: str) -> list[Row]:
     entries = registry_entries(ROOT, package, registry)
     return [

@@ -130,8 +130,8 @@ def _run(
     from sweeper.study.loading import load_study
 
     place = open_home(home)
-    place.prepare()
     study = load_study(reference, overrides=overrides, trials=trials)
+    place.prepare()
     from sweeper.engine.sweep import sweep
     from sweeper.study.checks import known_warnings
 

@@ -206,4 +206,6 @@ def ui(port: int, home: str | None) -> None:
     from sweeper.storage.home import open_home
     from sweeper.tracking.mlflow_server import serve
 
-    serve(open_home(home), port)
+    code = serve(open_home(home), port)
+    if code:
+        fail(f"MLflow's server ended with exit code {code}; what it said stands above", 1)

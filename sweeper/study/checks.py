@@ -98,8 +98,11 @@ def _check_controls(study: Study) -> None:
                 f"controls must be one of {', '.join(known)}; got '{name}'{suggestion(name, known)} "
                 f"({study.name}: controls)"
             )
+        kind = typing.get_type_hints(Controls)[name]
         try:
-            check_numbers(typing.get_type_hints(Controls)[name], value)
+            if kind is bool and not isinstance(value, bool):
+                raise ValueError("must be true or false")
+            check_numbers(kind, value)
         except ValueError as error:
             raise ConfigError(f"controls.{name} {error}; got {value!r} ({study.name}: controls)") from None
     try:

@@ -126,6 +126,8 @@ def _first_mistake(error: ValidationError, where: str) -> str:
     if first["type"] in ("missing", "missing_argument"):
         return f"'{path}' is missing ({where})"
     problem = first["msg"].replace("Input should be", "must be")
+    if keys == ["controls"]:
+        problem = "must be true, false or a mapping of controls"
     if any(
         detail["loc"][:-1] == first["loc"][:-1] and "'auto'" in detail["msg"] for detail in error.errors()[1:]
     ):
@@ -135,7 +137,7 @@ def _first_mistake(error: ValidationError, where: str) -> str:
 
 def _branch(part: Any) -> bool:
     """Return whether a part of an error's place names a branch of a union, and no key of the study."""
-    return isinstance(part, str) and ("[" in part or part.startswith("constrained-"))
+    return isinstance(part, str) and (part == "bool" or "[" in part or part.startswith("constrained-"))
 
 
 _KEYS = {f.name for owner in (Study, Search, Resources, Tracking) for f in dataclasses.fields(owner)}

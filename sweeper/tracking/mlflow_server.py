@@ -1,9 +1,11 @@
 """MLflow's pages for one home, on this machine only."""
 
 import os
+import signal
 import sqlite3
+import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 
 from sweeper.storage.databases import sqlite_file
 from sweeper.storage.home import Home
@@ -11,9 +13,15 @@ from sweeper.tracking.mlflow_tracker import EXPERIMENT, VIEW, VIEW_TAG
 from trainables.errors import ConfigError
 from trainables.storage.urls import redact
 
+STOP_SECONDS = 10.0  # that the server has to end in
 
-def serve(home: Home, port: int) -> None:
-    """Replace this process by MLflow's server at 127.0.0.1:`port`; works without a network."""
+
+def serve(home: Home, port: int) -> int:
+    """Run MLflow's server at 127.0.0.1:`port` until it or this process ends, and return its exit code.
+
+    Works without a network. An interruption ends the server, which does not hear of it itself: it would
+    answer with a traceback.
+    """
     uri = home.tracking
     file = sqlite_file(uri)
     if file is not None and not file.exists():
@@ -38,7 +46,22 @@ def serve(home: Home, port: int) -> None:
         "--artifacts-destination",
         str(home.artifacts),
     ]
-    os.execv(sys.executable, [*command, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"])
+    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    server = subprocess.Popen(command, start_new_session=True)
+    try:
+        return server.wait()
+    finally:
+        _stop(server)
+
+
+def _stop(server: "subprocess.Popen[bytes]") -> None:
+    """End the server and its workers, if they still work."""
+    for ending in (signal.SIGTERM, signal.SIGKILL):
+        if server.poll() is not None:
+            return
+        os.killpg(server.pid, ending)
+        with suppress(subprocess.TimeoutExpired):
+            server.wait(STOP_SECONDS)
 
 
 def _runs_page(uri: str) -> str:

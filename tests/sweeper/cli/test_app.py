@@ -255,6 +255,26 @@ def test_ui_needs_records(command):
     assert found.exit_code == 2 and "run a study there first" in found.stderr
 
 
+def test_ui_fails_as_its_server_does(command, monkeypatch):
+    monkeypatch.setattr("sweeper.tracking.mlflow_server.serve", lambda home, port: port - 4999)
+    assert command("ui", "--port", 4999).exit_code == 0
+    found = command("ui", "--port", 5000)
+    assert found.exit_code == 1 and "server ended with exit code 1" in found.stderr
+
+
+def test_a_study_that_is_not_there_leaves_no_home(tmp_path):
+    found = CliRunner().invoke(main, ["run", "quickstrat", "--home", str(tmp_path / "home")])
+    assert found.exit_code == 2 and "did you mean 'quickstart'" in found.stderr
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("name", ["threat_model", "judge"])
+def test_a_misspelt_analysis_is_answered_with_all_there_are(command, name):
+    found = command("analyze", name, "cheap")
+    assert found.exit_code == 2 and f"did you mean '{name}s'" in found.stderr
+    assert "layers" in found.stderr and "accuracy_control" in found.stderr
+
+
 def test_a_report_that_cannot_be_written_is_a_mistake_to_correct(command, filled, tmp_path):
     (tmp_path / "file").write_text("")
     found = command("compare", "cheap", "-o", tmp_path / "file" / "report.html")

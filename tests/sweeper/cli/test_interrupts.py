@@ -83,6 +83,11 @@ COMMANDS = [
     ("sweeper.engine.sweep.sweep", ["run", "quickstart", "--trials", "3"], "finished trials are kept. Go on"),
     ("sweeper.study.loading.load_study", ["run", "quickstart"], "finished trials are kept. Go on"),
     (
+        "sweeper.study.loading.load_study",
+        ["run", "quickstart", "--dry-run"],
+        "nothing was changed. Start again",
+    ),
+    (
         "sweeper.engine.confirm.confirm",
         ["confirm", "cheap", "--seeds", "2"],
         "finished trials are kept. Go on",

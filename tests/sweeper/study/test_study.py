@@ -137,7 +137,9 @@ def test_overrides_are_values_of_the_file(write):
         ({"controls": {"null_pictures": -1}}, "null_pictures must be at least 0; got -1"),
         ({"controls": {"null_pictures": "many"}}, "controls.null_pictures"),
         ({"controls": {"attack": "gmy"}}, r"got 'gmy'; did you mean 'gmi'\?.*`controls: false`"),
-        ({"controls": "perhaps"}, "controls"),
+        ({"controls": {"sampler": 3}}, "controls.sampler must be true or false; got 3"),
+        ({"controls": {"budget": "no"}}, "controls.budget must be true or false; got 'no'"),
+        ({"controls": "perhaps"}, r"controls must be true, false or a mapping of controls; .*: controls\)"),
     ],
 )
 def test_each_mistake_is_one_clear_error(write, changes, message):

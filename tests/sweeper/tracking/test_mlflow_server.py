@@ -1,7 +1,9 @@
-"""The server that `sweeper ui` turns into: where it listens, what it reads, that it calls nobody."""
+"""The server that `sweeper ui` runs: where it listens, what it reads, that it calls nobody, how it ends."""
 
 import os
+import signal
 import sqlite3
+import subprocess
 import sys
 from contextlib import closing
 
@@ -16,16 +18,55 @@ SWITCHES = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUT
 
 @pytest.fixture
 def started(monkeypatch) -> list[tuple[str, list[str], dict[str, str]]]:
-    """Return what would have replaced this process: program, arguments, and the switches it would see."""
+    """Return what would have been started: program, arguments, and the switches it would see."""
     calls = []
     for name in SWITCHES:
         monkeypatch.setenv(name, "unset")  # so that monkeypatch puts the environment back
 
-    def execv(program, arguments):
-        calls.append((program, arguments, {name: os.environ[name] for name in SWITCHES}))
+    class Server:
+        def __init__(self, arguments, *, start_new_session):
+            assert start_new_session  # else Ctrl-C would reach it too
+            calls.append((arguments[0], arguments, {name: os.environ[name] for name in SWITCHES}))
 
-    monkeypatch.setattr(os, "execv", execv)
+        def wait(self):
+            return 3
+
+        def poll(self):
+            return 3
+
+    monkeypatch.setattr(subprocess, "Popen", Server)
     return calls
+
+
+@pytest.mark.parametrize(("heeds", "code"), [(True, -signal.SIGTERM), (False, -signal.SIGKILL)])
+def test_an_interruption_ends_the_server_even_one_that_does_not_heed(home, monkeypatch, heeds, code):
+    (home.root / "mlflow.db").touch()
+    monkeypatch.setattr("sweeper.tracking.mlflow_server.STOP_SECONDS", 2.0)
+    ignoring = "import signal, time; print(flush=True); time.sleep(60)"
+    if not heeds:
+        ignoring = ignoring.replace("time;", "time; signal.signal(signal.SIGTERM, signal.SIG_IGN);")
+    real, servers = subprocess.Popen, []
+
+    class Interrupted(real):
+        def __init__(self, arguments, **options):
+            super().__init__([sys.executable, "-c", ignoring], stdout=subprocess.PIPE, **options)
+            self.stdout.readline()  # it runs
+            servers.append(self)
+
+        def wait(self, timeout=None):
+            if timeout is None and len(servers) == 1 and self.returncode is None and not self.told:
+                self.told = True
+                raise KeyboardInterrupt
+            return super().wait(timeout)
+
+        told = False
+
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        serve(home, 5123)
+    (server,) = servers
+    server.stdout.close()
+    assert server.returncode == code
 
 
 def options(arguments: list[str]) -> dict[str, str]:
@@ -36,7 +77,7 @@ def options(arguments: list[str]) -> dict[str, str]:
 
 def test_serves_the_homes_records_on_this_machine_only(home, started, capsys):
     (home.root / "mlflow.db").touch()
-    serve(home, 5123)
+    assert serve(home, 5123) == 3
     ((program, arguments, switches),) = started
     assert program == sys.executable
     assert arguments[:4] == [sys.executable, "-m", "mlflow", "server"]
