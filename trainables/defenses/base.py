@@ -57,7 +57,7 @@ class Defense(Method):
         return 0
 
     def finished(self, epoch: int, epochs: int) -> bool:
-        """Return whether weights after `epoch`, from 1, of a recipe of `epochs` have had all of the defense."""
+        """Return whether weights after `epoch`, from 1, of `epochs` have had all of the defense."""
         return True
 
     def begin(self, training: Training) -> Rule:
