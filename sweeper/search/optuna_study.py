@@ -75,10 +75,8 @@ class OptunaStudy:
             self._used_up = False
             self._tried: dict[str, int] = {}
             self._rivals: list[dict[str, Any]] = []
-            for trial in trials:
-                if (
-                    trial.state == State.COMPLETE
-                ):  # a running one may lack parameters, and is handed out first
+            for trial in trials:  # a running one may lack parameters, and is handed out first
+                if trial.state == State.COMPLETE:
                     self._tried.setdefault(_key(decode(study.domains, trial.params)), trial.number)
                     self._compete(
                         trial.number, trial.values, trial.constraints, trial.user_attrs.get("result", {})

@@ -20,7 +20,7 @@ from trainables.config import load_trial
 from trainables.judges import JUDGES
 from trainables.priors import PRIORS
 from trainables.runtime.progress import silent
-from trainables.tune import make_controls, run_document
+from trainables.tune import run_document
 
 FACES = {"kind": "synthetic_faces", "images_per_identity": 8}
 SMALL = {
@@ -43,7 +43,7 @@ def run(home, monkeypatch):
     class Here:
         """Measures in this process, at the first look."""
 
-        def __init__(self, study, request, store_root, display, *, threads, gpus, make=make_controls):
+        def __init__(self, study, request, store_root, display, *, threads, gpus, make, name):
             self.make, self.asked = make, (study.document({}), request)
             self.settings = {"store_root": store_root, "device": "cpu", "report": silent}
 

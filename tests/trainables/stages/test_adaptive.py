@@ -249,7 +249,7 @@ def test_copies_and_second_answers_are_priced(kind, times, monkeypatch):
     monkeypatch.setattr(cost, "_seconds", lambda work, device: Duration.exactly(1.0))
     config = trial(kind, ATTACK, KNOWING)
     target = build_classifier("small_resnet", 4, 32, "none", 0)
-    usual, knowing = (cost._attack(config, plan, target, "cpu") for plan in config.attack)
+    usual, knowing = (cost._attack(config, plan, target, "cpu", 1) for plan in config.attack)
     passes = config.attack[0].attack.passes()
     of_target = passes.target_backward / cost.ROWS
     assert knowing.low == pytest.approx(usual.low + (times - 1) * of_target)
