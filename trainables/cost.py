@@ -152,8 +152,11 @@ class _Calibration:
             return _seconds(lambda: train(short.first, public), self.device)
         once = _seconds(lambda: train(short.first, few), self.device)
         longer = _seconds(lambda: train(short.more, few), self.device).beyond(once)
-        asked = _seconds(lambda: outputs(self.network, few.pixels, self.device), self.device)
-        return once + longer * short.times + asked * (short.asked / len(few))
+        price = once + longer * short.times
+        if short.asked:
+            asked = _seconds(lambda: outputs(self.network, few.pixels, self.device), self.device)
+            price += asked * (short.asked / len(few))
+        return price
 
 
 def _priced(config: TrialConfig, variants: Sequence[TrialConfig]) -> list[TrialConfig]:
@@ -231,7 +234,8 @@ def _attack(
     config: TrialConfig, plan: AttackPlan, target: Classifier, device: str, identities: int
 ) -> Duration:
     """Return the seconds of an attack: the price of each kind of pass, times how many there are."""
-    networks = eval_mode(plan.prior.build(config.image_size, target(_blank(config, 1, device)).shape[1]))
+    classes = target(_blank(config, 1, device)).shape[1]
+    networks = eval_mode(plan.prior.build(config.image_size, classes))
     generator, critic = (
         inference_copy(network, device).to(device) for network in (networks.generator, networks.discriminator)
     )
@@ -266,7 +270,7 @@ def _attack(
     asked = passes.target_forward * plan.answers_averaged
     adapted = config.defense.adapted_cost if plan.adaptive else 1.0
     # the attack's own, a prior's, or the discriminator that does their work where there are none
-    own = plan.attack.surrogate_network(target(images).shape[1], config.image_size)
+    own = plan.attack.surrogate_network(classes, config.image_size)
     discriminator = networks.discriminator
     brought = discriminator.stand_ins() if isinstance(discriminator, Critic) else []
     surrogates = [own] if own is not None else brought or [critic]

@@ -38,25 +38,20 @@ def analyze(
     trial after the first against the first, which is the first of `trials`, or the undefended one. A warning
     is told as soon as its judge is there.
 
-    reference: a stored study, or the path of a checkpoint, whose rows have None for a trial. trials: of the
-    study; those on its front by default. Of a trial with several seeds the first is looked at.
+    name: in ``trainables.analyses.ANALYSES``. reference: a stored study, or the path of a checkpoint, whose
+    rows have None for a trial. trials: of the study; those on its front by default. Of a trial with several
+    seeds the first is looked at.
     study, overrides: of a checkpoint: the study file or preset that names the data, the architecture, the
     prior, the attacks and the judge, and what to change in it.
     address: of a Ray cluster that measures the trials of a study; a checkpoint is analyzed here.
     What the store lacks of the stages of attack and judge is made now. Figures of a study are kept with it,
     and shown by its report and MLflow; what could not be measured or written is among the warnings. Raises
-    `ConfigError` for an unknown analysis, an unknown reference or trial, a trial whose target is not here or
+    `ConfigError` for an unknown reference or trial, a trial whose target is not here or
     has too few judges, and a study that another process drives.
     """
     from trainables.analyses import ANALYSES
     from trainables.analyses.base import TrainingAnalysis
-    from trainables.storage.documents import suggestion
 
-    name = name.replace("-", "_")
-    if name not in ANALYSES:
-        raise ConfigError(
-            f"expected an analysis, one of {', '.join(ANALYSES)}; got '{name}'{suggestion(name, ANALYSES)}"
-        )
     analysis, warnings = ANALYSES[name](), list[str]()
     if reference in study_names(home):
         if overrides:

@@ -21,7 +21,7 @@ from sweeper.results.records import study_records
 from sweeper.results.stage_files import per_identity
 from sweeper.results.trial_record import VALIDATION, TrialRecord
 from sweeper.search.optuna_study import OptunaStudy
-from sweeper.search.reading import CONTROLS, STOPPED
+from sweeper.search.reading import CONTROLS, STOPPED, lacks_controls
 from sweeper.storage.home import Home
 from sweeper.study.checks import control_options
 from sweeper.study.study import Study
@@ -189,10 +189,9 @@ def controls_beside(
 
     Where no two trials run at once they are measured before any, and else beside the trials.
     """
-    stored = optuna_study.notes.get(CONTROLS) or {}
     alone = allotment.concurrent == 1
     workers = []
-    if options is not None and stored.get("options") != options:
+    if options is not None and lacks_controls(optuna_study.notes, options):
         workers = [_worker(study, home, allotment, display, dict(options), make_controls, alone=alone)]
     beside = BesideTrials(workers, functools.partial(_keep_controls, options, optuna_study, warner))
     try:

@@ -23,7 +23,7 @@ from sweeper.results.records import study_records
 from sweeper.search.ask_tell import TrialSource
 from sweeper.search.noise_replicates import NoiseReplicates
 from sweeper.search.optuna_study import OptunaStudy
-from sweeper.search.reading import CONTROLS, STOPPED
+from sweeper.search.reading import STOPPED, lacks_controls
 from sweeper.search.replicates import run_replicates
 from sweeper.storage.databases import check_tracking
 from sweeper.storage.home import Home
@@ -140,8 +140,7 @@ def _due(study: Study, notes: Mapping[str, Any], whole: bool) -> bool:
     """
     if notes.get(STOPPED, {}).get("due", False):
         return True
-    wanted = control_options(study) if whole else None
-    return wanted is not None and (notes.get(CONTROLS) or {}).get("options") != wanted
+    return whole and lacks_controls(notes, control_options(study))
 
 
 def check_places(study: Study, home: Home, address: str | None) -> None:

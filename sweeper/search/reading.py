@@ -84,6 +84,11 @@ def stored_notes(url: str, name: str) -> dict[str, Any]:
     return dict(optuna.load_study(study_name=name, storage=open_storage(url)).user_attrs)
 
 
+def lacks_controls(notes: Mapping[str, Any], options: Mapping[str, Any] | None) -> bool:
+    """Return whether the controls of `options`, None for no controls, are not among the notes of a study."""
+    return options is not None and (notes.get(CONTROLS) or {}).get("options") != options
+
+
 def write_note(url: str, name: str, attribute: str, value: Any) -> None:
     """Keep `value`, JSON-ready, with the stored study `name` under `attribute`."""
     with storage_errors(url):

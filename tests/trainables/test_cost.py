@@ -153,6 +153,20 @@ def test_only_the_stages_asked_for_are_timed(monkeypatch):
     assert len(timed) - count < count
 
 
+def images_as_seconds(monkeypatch, calibration):
+    """Let work take a second for each image that the target sees; return what it has seen of the last."""
+    asked = []
+    calibration.network.head.register_forward_hook(lambda head, features, _: asked.append(len(features[0])))
+
+    def seconds(work, device):
+        asked.clear()
+        work()
+        return Duration.exactly(sum(asked))
+
+    monkeypatch.setattr(cost, "_seconds", seconds)
+    return asked
+
+
 @pytest.mark.parametrize(
     "prior",
     [
@@ -177,15 +191,7 @@ def test_a_prior_that_asks_the_target_is_priced_by_what_it_asks(monkeypatch, pri
     """If the target alone took time, a second an image, the price would be what a training asks of it."""
     config = load_trial({**DOCUMENT, "attack": {"kind": prior["kind"]}, "prior": {"width": 2, **prior}})
     calibration = cost._Calibration(config, "cpu", [])
-    asked = []
-    calibration.network.register_forward_hook(lambda network, images, _: asked.append(len(images[0])))
-
-    def seconds(work, device):
-        asked.clear()
-        work()
-        return Duration.exactly(sum(asked))
-
-    monkeypatch.setattr(cost, "_seconds", seconds)
+    asked = images_as_seconds(monkeypatch, calibration)
     (plan,) = config.attack
     price = calibration._prior(plan.prior)
     asked.clear()
@@ -198,15 +204,7 @@ def test_what_an_attack_learns_first_is_priced_by_what_it_asks(monkeypatch):
     students = {"students": ["small_resnet"], "student_epochs": 5, "student_weights": "none"}
     config = load_trial({**DOCUMENT, "attack": {"kind": "lomma_gmi", **students}})
     calibration = cost._Calibration(config, "cpu", [])
-    asked = []
-    calibration.network.head.register_forward_hook(lambda head, features, _: asked.append(len(features[0])))
-
-    def seconds(work, device):
-        asked.clear()
-        work()
-        return Duration.exactly(sum(asked))
-
-    monkeypatch.setattr(cost, "_seconds", seconds)
+    images_as_seconds(monkeypatch, calibration)
     recipe = config.attack[0].attack.auxiliary
     price = calibration._learnt(
         recipe, lambda part, few: part.make(calibration.network, few, run=calibration.run)
