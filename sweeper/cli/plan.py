@@ -205,7 +205,7 @@ def _shares(study: Study) -> str:
     try:
         got = allot(study.resources, [_machine()])
     except ConfigError as error:
-        return f"does not fit on this machine: {error}"
+        return f"WARNING: does not fit on this machine: {error}"
     first, *others = got.processes
     spread = f", and {len(others)} x {say(others[0])} for its attacks' other shards" if others else ""
     return f"on this machine, up to {got.concurrent} at once, each on {say(first)}{spread}"

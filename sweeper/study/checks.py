@@ -15,6 +15,7 @@ from trainables.storage.documents import check_numbers, suggestion
 if TYPE_CHECKING:
     from trainables.config import TrialConfig
 
+IN_TRIAL = ", in the trial with "
 _CHECKED_DRAWS = 20
 _CHECKED_COMBINATIONS = 200  # milliseconds each
 
@@ -130,7 +131,7 @@ def check_study(study: Study) -> None:
                 shortened(config, study.search.screening_share)
         except ConfigError as error:
             shown = ", ".join(f"{path}={value}" for path, value in assignment.items())
-            mistake = placed(error, f", in the trial with {shown}")
+            mistake = placed(error, f"{IN_TRIAL}{shown}")
             if not _is_left_out(study, assignment):
                 raise mistake from None
             left_out.append(mistake)

@@ -31,6 +31,12 @@ def merged(parent: dict[str, Any], child: dict[str, Any]) -> dict[str, Any]:
     return together
 
 
+def inherited_space(path: Path) -> str | None:
+    """Return the study that `path` extends and takes its ``space`` from; None where it has one of its own."""
+    document = read_yaml(path)
+    return str(document["extends"]) if "extends" in document and "space" not in document else None
+
+
 def _read(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
     """Return the merged mapping of `path`; `children`: the files on the way here, the first one first."""
     document = read_yaml(path)

@@ -9,11 +9,11 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from sweeper.study.checks import _check_gpus, _check_objectives, _check_screening, check_study
-from sweeper.study.inheritance import read_study
+from sweeper.study.checks import IN_TRIAL, _check_gpus, _check_objectives, _check_screening, check_study
+from sweeper.study.inheritance import inherited_space, read_study
 from sweeper.study.presets import find_study
 from sweeper.study.study import Resources, Search, Study, Tracking
-from trainables.errors import ConfigError
+from trainables.errors import ConfigError, placed
 from trainables.storage.documents import check_numbers, merge, read_yaml, suggestion
 from trainables.storage.strict_yaml import parse_yaml
 
@@ -29,7 +29,13 @@ def load_study(
     """
     study = _filled(reference, overrides, trials, checked=True)
     if check:
-        check_study(study)
+        try:
+            check_study(study)
+        except ConfigError as error:
+            parent = inherited_space(find_study(reference)) if IN_TRIAL in str(error) else None
+            if parent is None:
+                raise
+            raise placed(error, f"; its space is that of {parent}: state a `space` that fits") from None
     return study
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
 from torch import Tensor
 
-from trainables.method import Method
+from trainables.method import FILE, Method, knobs_marked
 
 T = TypeVar("T")
 
@@ -94,3 +95,11 @@ class Metric(Method):
     def measure(self, evidence: Evidence) -> float | None:
         """Return the figure, or None where `evidence` does not allow it: then it is left out."""
         raise NotImplementedError
+
+    def missing(self) -> str | None:
+        """Return which of its files is not here, so that it is told before any work; None if all are."""
+        for name in knobs_marked(self, FILE):
+            path = getattr(self, name)
+            if not Path(path).is_file():
+                return f"{self.kind} needs a file of weights, got none at {path!r} (metrics.{name})"
+        return None

@@ -96,6 +96,11 @@ def _content(path: Path, where: str) -> Any:
             raise ConfigError(
                 f"{expected}got a cut-off safetensors file of {size} bytes; copy or download it again"
             ) from error
+        if kind == "pickle":
+            raise ConfigError(
+                f"{expected}got a pickle that torch does not read as data; it is not opened another way, "
+                "since that could run code: torch.save(model.state_dict()) where the model was made"
+            ) from error
         raise ConfigError(f"{expected}which cannot be read") from error
 
 

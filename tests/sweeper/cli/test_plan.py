@@ -166,7 +166,10 @@ def test_screening_is_announced(plan):
             {"concurrent": 1, "attack_shards": "auto"},
             "each on 2 cores and 1 GPU, and 1 x 2 cores and 1 GPU for its attacks' other shards",
         ),
-        ({"attack_shards": 9}, "does not fit on this machine: resources.attack_shards 9 makes a trial"),
+        (
+            {"attack_shards": 9},
+            "WARNING: does not fit on this machine: resources.attack_shards 9 makes a trial",
+        ),
     ],
 )
 def test_what_a_trial_would_get_of_this_machine(plan, resources, line):

@@ -101,3 +101,19 @@ def test_a_circle_is_an_error_naming_the_file(presets, tmp_path):
         read_study(tmp_path / "a.yaml")
     with pytest.raises(ConfigError, match=r"c\.yaml -> c\.yaml \(.*c\.yaml: extends\)"):
         read_study(tmp_path / "c.yaml")
+
+
+def test_a_space_that_was_taken_over_and_no_longer_fits_is_said_to_be_the_parents(presets, tmp_path):
+    path = tmp_path / "mine.yaml"
+    space = [{"prior.epochs": {"choice": [1, 2]}}]
+    (presets / "spaced.yaml").write_text(yaml.safe_dump({"name": "s", "trial": TRIAL, "space": space}))
+    mine = {"extends": "spaced", "trial": {"prior": {"kind": "eigenfaces"}}}
+    path.write_text(yaml.safe_dump(mine))
+    with pytest.raises(
+        ConfigError, match=r"unknown key 'epochs'.*its space is that of spaced: state a"
+    ):
+        load_study(str(path))
+    path.write_text(yaml.safe_dump({**mine, "space": space}))
+    with pytest.raises(ConfigError, match="unknown key 'epochs'") as caught:
+        load_study(str(path))
+    assert "state a `space`" not in str(caught.value)

@@ -1,5 +1,9 @@
+import dataclasses
+
+import pytest
 import torch
 
+from trainables.method import FILE, knobs_marked
 from trainables.metrics import METRICS, attack_accuracy
 from trainables.metrics.base import Evidence
 
@@ -40,3 +44,18 @@ def test_the_metrics_of_attack_accuracy_compute_it_once(monkeypatch):
     assert figures["attack_accuracy_top1"] == expected.top1
     assert figures["attack_accuracy_top5"] == expected.top5
     assert figures["attack_accuracy_std"] == expected.std
+
+
+@pytest.mark.parametrize("kind", ["fid", "lpips", "face_distance"])
+def test_a_file_that_a_metric_needs_and_is_not_here_is_told(tmp_path, kind):
+    here = tmp_path / "weights.pth"
+    here.touch()
+    files = knobs_marked(METRICS[kind], FILE)
+    whole = METRICS[kind](**dict.fromkeys(files, str(here)))
+    assert files and whole.missing() is None
+    for name in files:
+        lacking = dataclasses.replace(whole, **{name: "nowhere.pth"})
+        assert (
+            lacking.missing() == f"{kind} needs a file of weights, got none at 'nowhere.pth' (metrics.{name})"
+        )
+    assert METRICS["knn_distance"]().missing() is None

@@ -140,7 +140,7 @@ class Trap:
 def test_a_pickle_that_would_run_code_is_not_opened(tmp_path):
     (tmp_path / "w.pt").write_bytes(pickle.dumps({"a": Trap(tmp_path / "ran")}))
     torch.save({"a": Trap(tmp_path / "ran")}, tmp_path / "zip.pt")
-    for name, said in (("w.pt", "cannot be read"), ("zip.pt", r"asks for \w+\.mkdir.*could run code")):
+    for name, said in (("w.pt", "could run code.*save"), ("zip.pt", r"asks for \w+\.mkdir.*could run code")):
         with pytest.raises(ConfigError, match=f"{name}.*{said}"):
             read_weights(tmp_path / name, "here")
     assert not (tmp_path / "ran").exists()
