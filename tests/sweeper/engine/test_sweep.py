@@ -388,6 +388,6 @@ def test_a_missing_extra_of_any_defense_of_the_space_is_told_before_any_work(mon
     with pytest.raises(ConfigError, match=r"expects opacus, .*inversion-sweeper\[dp\]"):
         check_data(studies["dp_sgd"])
     check_data(studies["defenses"])  # needs no extra
-    studies["defenses"].trial["metrics"] = ["prdc_recall", {"kind": "fid", "path": "nowhere.pth"}]
-    (text,) = [text for text in check_data(studies["defenses"]) if "fid" in text]
-    assert text.startswith("not measured unless it comes: fid needs a file of weights, got none at")
+    studies["defenses"].trial["metrics"] = ["prdc_recall", {"kind": "lpips", "path": "nowhere.pth"}]
+    (text,) = [text for text in check_data(studies["defenses"]) if "lpips" in text]
+    assert text.startswith("not measured unless it comes: lpips needs a file of weights, got none at")

@@ -109,9 +109,7 @@ def test_a_space_that_was_taken_over_and_no_longer_fits_is_said_to_be_the_parent
     (presets / "spaced.yaml").write_text(yaml.safe_dump({"name": "s", "trial": TRIAL, "space": space}))
     mine = {"extends": "spaced", "trial": {"prior": {"kind": "eigenfaces"}}}
     path.write_text(yaml.safe_dump(mine))
-    with pytest.raises(
-        ConfigError, match=r"unknown key 'epochs'.*its space is that of spaced: state a"
-    ):
+    with pytest.raises(ConfigError, match=r"unknown key 'epochs'.*its space is that of spaced: state a"):
         load_study(str(path))
     path.write_text(yaml.safe_dump({**mine, "space": space}))
     with pytest.raises(ConfigError, match="unknown key 'epochs'") as caught:
