@@ -250,21 +250,10 @@ def _train(
         loop.history.append({"epoch": float(epoch), **row})
         better = reached > loop.best_accuracy and rule.may_be_chosen(epoch)
         if better if kept_epoch is None else epoch == kept_epoch:
-            loop.best_epoch, loop.best_accuracy = epoch, reached
-            loop.best = _copies(classifier.state_dict())
-            loop.kept = _copies(rule.kept())
+            loop.keep(epoch, reached, classifier, rule)
         run.report(stage, epoch, epochs, **row)
         checkpoint.save(vars(loop))
-    kept = loop.kept | rule.spent()
-    classifier.load_state_dict(loop.best)
-    classifier.eval()
-    return Trained(
-        history=loop.history,
-        best_epoch=loop.best_epoch,
-        validation_accuracy=loop.best_accuracy,
-        images_seen=loop.distinct / (epochs * len(train)),
-        kept=kept,
-    )
+    return loop.end(classifier, rule, epochs * len(train))
 
 
 @dataclass
@@ -277,6 +266,25 @@ class _Loop:
     best_epoch: int = 0
     best_accuracy: float = -1.0
     distinct: int = 0
+
+    def keep(self, epoch: int, reached: float, classifier: Classifier, rule: Rule) -> None:
+        """Keep the weights as they are after `epoch`, which `reached` this validation accuracy."""
+        self.best_epoch, self.best_accuracy = epoch, reached
+        self.best = _copies(classifier.state_dict())
+        self.kept = _copies(rule.kept())
+
+    def end(self, classifier: Classifier, rule: Rule, images: int) -> Trained:
+        """Leave `classifier` with the weights that were kept; images: shown in all epochs, each once."""
+        kept = self.kept | rule.spent()
+        classifier.load_state_dict(self.best)
+        classifier.eval()
+        return Trained(
+            history=self.history,
+            best_epoch=self.best_epoch,
+            validation_accuracy=self.best_accuracy,
+            images_seen=self.distinct / images,
+            kept=kept,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
