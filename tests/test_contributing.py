@@ -156,7 +156,7 @@ def test_a_new_metric_shows_wherever_metrics_do(copy, tmp_path):
     assert re.search(r"trial +. +judge confidence +. +test accuracy", text)  # the front, as a table
     assert "0.250 [0.125, 0.375]" in text
     assert "hypervolume 0." in text and "judge_confidence 1, test_accuracy 0" in text  # its natural bound
-    assert "infeasible, misses judge_confidence <= 0.9: 1 trials (2)" in text
+    assert "infeasible, misses judge_confidence <= 0.9: 1 trial (2)" in text
     assert '"judge_confidence": 0.25' in text and "judge_confidence_low" in text  # JSON and CSV
     assert re.search(r"confidence +. +judge confidence +. +time", text)  # the attacks on one target
     assert '"metrics.`judge_confidence`"' in text and '"orderByAsc": true' in text  # MLflow: the lowest first

@@ -5,6 +5,7 @@ import functools
 import os
 import types
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,6 +42,7 @@ from trainables.training.recipes import with_recipe
 
 PLANNED = {"precision": AskedFormat, "compile": bool, "adaptive": bool, "answers_averaged": int}
 UNWRITTEN = "unwritten"  # marks a field that a document holds under another name
+LARGEST = 4096  # pixels of a side: no prior draws more, and a batch of such images fills a GPU
 
 FAMILIES: dict[Any, dict[str, Any]] = {
     Dataset: DATASETS,
@@ -101,6 +103,8 @@ class TrialConfig:
 
     def __post_init__(self, checked: bool) -> None:
         at_least(self, 32, "image_size")
+        if self.image_size > LARGEST:
+            raise ValueError(f"image_size must be at most {LARGEST}; got {self.image_size}")
         at_least(self, 1, "identities")
         fraction(self, "validation", "test")
         if self.attacked is not None and (not self.attacked or len(set(self.attacked)) < len(self.attacked)):
@@ -243,13 +247,7 @@ def _build(expected: Any, document: Any, where: str, path: str, **unwritten: Any
     document = dict(document)
     if expected in FAMILIES:
         registry = FAMILIES[expected]
-        kind = document.pop("kind", None)
-        if kind not in registry:
-            raise ConfigError(
-                f"kind must be one of {', '.join(registry)}; got {kind!r}{suggestion(str(kind), registry)} "
-                f"({where}: {_join(path, 'kind')})"
-            )
-        expected = registry[kind]
+        expected = registry[_known("kind", document.pop("kind", None), registry, where, path)]
     if isinstance(expected, type) and issubclass(expected, Recipe):
         known = [field.name for field in dataclasses.fields(expected)]
         document = with_recipe(document, known, f"{where}: {_join(path, 'recipe')}")
@@ -284,6 +282,19 @@ def _build(expected: Any, document: Any, where: str, path: str, **unwritten: Any
         raise ConfigError(f"{error} {place}") from None
 
 
+def _known(what: str, name: Any, names: Mapping[str, Any], where: str, path: str) -> str:
+    """Return `name` if it is one of `names`; else, and for a list or a mapping, raise `ConfigError`.
+
+    what, path: the key that holds it, and the path of the mapping that it stands in.
+    """
+    if not isinstance(name, str) or name not in names:
+        raise ConfigError(
+            f"{what} must be one of {', '.join(names) or 'none'}; got {name!r}"
+            f"{suggestion(str(name), names)} ({where}: {_join(path, what)})"
+        )
+    return name
+
+
 def _threats(documents: Any, default: Any, where: str, path: str) -> tuple[AttackPlan, ...]:
     """Return the attacks that a mapping or a list of mappings names, each with its prior or the default."""
     listed = documents if isinstance(documents, list) else [documents]
@@ -297,13 +308,8 @@ def _threats(documents: Any, default: Any, where: str, path: str) -> tuple[Attac
         knobs = dict(given)
         preset = knobs.pop("preset", None)
         if preset is not None:
-            presets = ATTACKS[knobs["kind"]].presets if knobs.get("kind") in ATTACKS else {}
-            if preset not in presets:
-                raise ConfigError(
-                    f"preset must be one of {', '.join(presets) or 'none'}; got {preset!r}"
-                    f"{suggestion(str(preset), presets)} ({where}: {_join(place, 'preset')})"
-                )
-            knobs = {**presets[preset], **knobs}
+            presets = ATTACKS[_known("kind", knobs.get("kind"), ATTACKS, where, place)].presets
+            knobs = {**presets[_known("preset", preset, presets, where, place)], **knobs}
         prior = _build(Prior, knobs.pop("prior", default), where, _join(place, "prior"))
         settings = {
             name: _value(hint, knobs.pop(name), where, _join(place, name))

@@ -13,13 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trainables.architectures import get_architecture
 from trainables.architectures.base import Classifier, Shield
 from trainables.datasets.base import as_float
 from trainables.datasets.pictures import read_picture
 from trainables.defenses import DEFENSES
 from trainables.errors import ConfigError
 from trainables.storage.weights import listed, read_weights
-from trainables.training.classifier import MEAN_AND_STD, build_classifier
+from trainables.training.classifier import MEAN_AND_STD
 
 FORMAT = 1
 WEIGHTS, CONFIG, LABELS = "target.safetensors", "config.json", "labels.json"
@@ -114,11 +115,9 @@ def load_released(folder: str | Path) -> Released:
                 f"{place / CONFIG} names the defense '{kind}' and the normalization '{normalization}', and "
                 "this version does not know both; use the version that wrote it"
             )
-        classifier = build_classifier(
-            config["architecture"], len(labels), config["image_size"], normalization, seed=0
-        )
         method = DEFENSES[kind](**defense)
-        classifier = method.prepare(classifier)
+        with torch.random.fork_rng(devices=[]):  # what is drawn here is replaced below
+            classifier = method.prepare(_built(config, len(labels)))
     except (KeyError, TypeError) as error:
         raise ConfigError(f"expected a complete {place / CONFIG}, got an error over {error}") from None
     weights = read_weights(place / WEIGHTS, "a released target")
@@ -161,13 +160,26 @@ def write_released(
     )
     if stored:
         save_file({name: value.contiguous() for name, value in stored.items()}, folder / DEFENSE)
-    (folder / CONFIG).write_text(json.dumps({"format": FORMAT, **config}, indent=1) + "\n")
-    (folder / LABELS).write_text(json.dumps(list(labels), indent=1, ensure_ascii=False) + "\n")
+    (folder / CONFIG).write_text(json.dumps({"format": FORMAT, **config}, indent=1) + "\n", encoding="utf-8")
+    (folder / LABELS).write_text(
+        json.dumps(list(labels), indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+
+
+def _built(config: Mapping[str, Any], classes: int) -> Classifier:
+    """Return the network of any weights, the normalization among them.
+
+    Nothing is seeded, for that would reach the GPU's generators too: a noisy head would draw the same there
+    in every process.
+    """
+    entry = get_architecture(config["architecture"])
+    entry.check_size(config["image_size"])
+    return entry.build(classes, config["image_size"])
 
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"expected a released target, found nothing at {path}; check the folder") from None
     except (OSError, ValueError) as error:

@@ -11,6 +11,7 @@ from sweeper.analyses.base import Conclusion, StudyAnalysis
 from sweeper.analyses.runs import read_runs
 from sweeper.engine.progress import Display
 from sweeper.engine.sweep import SweepResult, sweep
+from sweeper.report.report import write_report
 from sweeper.results.records import study_names
 from sweeper.storage.home import Home
 from sweeper.study.checks import check_study
@@ -105,6 +106,8 @@ def analyze_study(
     conclusion = analysis.conclude(read_runs(study, outcome.records))
     analyzed = StudyAnalyzed(analysis=analysis, study=study, outcome=outcome, conclusion=conclusion)
     _keep(home.study(study.name) / "analysis.json", analyzed)
+    if outcome.report is not None:  # again, with the conclusion
+        write_report([outcome.records], outcome.report, images=study.tracking.images)
     return analyzed
 
 

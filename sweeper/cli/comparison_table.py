@@ -27,7 +27,7 @@ def show_comparison(comparison: FrontComparison) -> None:
         print(f"note: {note}")
     print(comparison.outcome)
     warn(
-        f"{text} ('{study}', {len(numbers)} trials)"
+        f"{text} ('{study}', {len(numbers)} {formatting.plural('trial', len(numbers))})"
         for study, texts in comparison.warnings.items()
         for text, numbers in texts.items()
     )

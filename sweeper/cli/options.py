@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from trainables.errors import ConfigError
+
 
 class UserPath(click.Path):
     """A path in which ~ is the home also where no shell saw to it, as in ``--output=~/x``."""
@@ -21,6 +23,16 @@ home_option = click.option(
 overrides_option = click.option(
     "-S", "overrides", metavar="PATH.TO.KEY=VALUE", multiple=True, help="Override a value of the study file."
 )
+
+
+def check_folder_of(path: Path, option: str) -> None:
+    """Raise `ConfigError` unless the folder is there that a file, named with `option`, is to be written into.
+
+    None is made: a folder that is not there is more often a slip than a wish.
+    """
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise ConfigError(f"expected a folder {folder}, got none ({option}); make it first")
 
 
 def study_name(reference: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import click
 
-from sweeper.cli.options import UserPath, home_option, study_name
+from sweeper.cli.options import UserPath, check_folder_of, home_option, study_name
 from sweeper.cli.panels import Export
 from trainables.errors import ConfigError
 
@@ -71,6 +71,8 @@ def compare(
     from sweeper.results.comparing.published import points
     from sweeper.storage.home import open_home
 
+    if output is not None:
+        check_folder_of(output, "-o")
     published = [record for query in queries for record in points(query)]
     records = load(open_home(home), [study_name(name) for name in studies], history=output is not None)
     comparison = compare_fronts(records, published=published, force=force)

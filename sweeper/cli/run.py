@@ -1,9 +1,14 @@
 """Commands that measure: a sweep, the small sweep to start with, and the front again under fresh seeds."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from sweeper.cli.interrupts import stopped
 from sweeper.cli.options import home_option, overrides_option, study_name
+
+if TYPE_CHECKING:
+    from sweeper.study.study import Study
 
 
 @click.command(epilog="Example: sweeper run quickstart --trials 4 -S search.sampler=random --dry-run")
@@ -131,6 +136,7 @@ def _run(
 
     place = open_home(home)
     study = load_study(reference, overrides=overrides, trials=trials)
+    _check_published(study, reference)
     place.prepare()
     from sweeper.engine.sweep import sweep
     from sweeper.study.checks import known_warnings
@@ -158,9 +164,20 @@ def _show_plan(reference: str, trials: int | None, home: str | None, overrides: 
     try:
         study = load_study(reference, overrides=overrides, trials=trials)
     except MissingError:  # without what it names a study can still be read
-        show_form(described_study(reference, overrides=overrides, trials=trials))
+        described = described_study(reference, overrides=overrides, trials=trials)
+        _check_published(described, reference)
+        show_form(described)
         raise
+    _check_published(study, reference)
+    place.prepare()  # for the contact sheet, and to find out here what the sweep would
     show_plan(study, place)
+
+
+def _check_published(study: "Study", reference: str) -> None:
+    """Raise `ConfigError` for a row of papers that there is none of, before it is looked for to be shown."""
+    from sweeper.results.comparing.published import check_queries
+
+    check_queries(study.published, reference)
 
 
 def _with_place(words: list[str], address: str | None, home: str | None) -> list[str]:

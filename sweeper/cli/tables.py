@@ -2,6 +2,7 @@
 
 import shlex
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Sized
 
 from rich.console import Console
 from rich.table import Table
@@ -9,6 +10,7 @@ from rich.table import Table
 from sweeper.cli.console import WIDTH, console, warn
 from sweeper.engine.sweep import SweepResult
 from sweeper.results import formatting
+from sweeper.results.comparing.undefended import undefended_trial
 from sweeper.results.confirmed import LIKELY
 from sweeper.results.controls import texts
 from sweeper.results.controls.pretraining_distance import distance_risk, distance_sentence, distances
@@ -30,7 +32,7 @@ def show(outcome: SweepResult, study: Study, home: Home) -> None:
     """Print the outcome of a sweep to stdout, and warnings to stderr."""
     records = outcome.records
     if outcome.before >= study.budget:
-        print(f"study '{study.name}' is complete: {len(records.complete)} trials; nothing to run")
+        print(f"study '{study.name}' is complete: {_trials(records.complete)}; nothing to run")
     show_front(records)
     show_warnings(records, outcome.problems)
     if outcome.report is not None:
@@ -47,7 +49,7 @@ def show_front(records: StudyRecords, *, everything: bool = False) -> None:
     """
     objectives = list(records.objectives)
     first, direction = next(iter(records.objectives.items()))
-    plain = formatting.reference(records.trials, records.objectives)
+    plain = undefended_trial(records)
     trials = [trial for trial in records.trials if everything or trial.on_front or (plain and trial is plain)]
     better = -1 if direction == "maximize" else 1
     trials.sort(key=lambda trial: (first not in trial.values, better * trial.values.get(first, 0.0)))
@@ -101,18 +103,18 @@ def show_front(records: StudyRecords, *, everything: bool = False) -> None:
     _show_judges(records)
     screened = [str(trial.number) for trial in records.trials if trial.state == "screened"]
     if screened:
-        print(f"screened after a short attack: {len(screened)} trials ({', '.join(screened)})")
+        print(f"screened after a short attack: {_trials(screened)} ({', '.join(screened)})")
     missed: dict[str, list[str]] = defaultdict(list)
     for trial in records.trials:
         if trial.feasible is False:
             missed[str(trial.reason)].append(str(trial.number))
     for reason, numbers in missed.items():
-        print(f"infeasible, {reason}: {len(numbers)} trials ({', '.join(numbers)})")
+        print(f"infeasible, {reason}: {_trials(numbers)} ({', '.join(numbers)})")
     if behind:
-        print(f"dominated by another member on test images: trials {', '.join(map(str, sorted(behind)))}")
+        print(f"dominated by another member on test images: {_named(map(str, sorted(behind)))}")
     for text, short in formatting.missed(records.trials).items():
         shown = ", ".join(map(str, short))
-        print(f"kept while searching, missed on test images, {text}: {len(short)} trials ({shown})")
+        print(f"kept while searching, missed on test images, {text}: {_trials(short)} ({shown})")
 
 
 def show_people(records: StudyRecords) -> None:
@@ -151,11 +153,12 @@ def show_warnings(records: StudyRecords, problems: list[str]) -> None:
     aside = Console(stderr=True, width=width, highlight=False)
     grouped = formatting.warnings(records.trials)
     rising = texts.rising_warning(records.controls)
-    trials = [f"{text} ({len(numbers)} trials)" for text, numbers in grouped.items()]
+    trials = [f"{text} ({_trials(numbers)})" for text, numbers in grouped.items()]
     warn([*trials, *([rising] if rising else []), *problems])
     failed = Counter(str(trial.reason) for trial in records.trials if trial.state == "failed")
     if failed:
-        aside.print(f"{failed.total()} failed trials:", style="yellow")
+        word = formatting.plural("trial", failed.total())
+        aside.print(f"{failed.total()} failed {word}:", style="yellow")
         for reason, count in failed.most_common(5):
             aside.print(f"  {count} x {reason}", markup=False)
 
@@ -174,7 +177,7 @@ def _show_importances(records: StudyRecords) -> None:
 
 def _show_controls(records: StudyRecords) -> None:
     """Print what the study's figures are held against, and whether they can tell anything."""
-    rows = formatting.controls(records.controls)
+    rows = formatting.controls(records.controls, records.seed_noise)
     if not rows:
         return
     table = Table(title="Controls", title_justify="left")
@@ -199,14 +202,16 @@ def _show_stopped(records: StudyRecords) -> None:
     for column in ("trial", *ACCURACIES, "stopped after epoch", *ACCURACIES, "the trial"):
         table.add_column(column)
     for trial in trials:
-        beside = trial.stopped or {}
-        low, high = beside["interval"]
+        beside, people = trial.stopped or {}, formatting.attacked(trial)
         table.add_row(
             str(trial.number),
-            *(f"{trial.values[name]:.3f}" for name in ("test_accuracy", "attack_accuracy")),
+            *(
+                formatting.decimals(name, trial.values[name], people=people)
+                for name in ("test_accuracy", "attack_accuracy")
+            ),
             str(beside["epoch"]),
             f"{beside['test_accuracy']:.3f}",
-            f"{beside['attack_accuracy']:.3f} [{low:.3f}, {high:.3f}]",
+            formatting.decimals("attack_accuracy", beside["attack_accuracy"], beside["interval"]),
             texts.SHORT_TEXTS[beside["verdict"]],
         )
     console(FRONT_WIDTH).print(table)
@@ -223,6 +228,17 @@ def _show_judges(records: StudyRecords) -> None:
     for row in rows:
         table.add_row(*row)
     console(FRONT_WIDTH).print(table)
+
+
+def _trials(which: Sized) -> str:
+    """Return how many trials they are: ``3 trials``."""
+    return f"{len(which)} {formatting.plural('trial', len(which))}"
+
+
+def _named(numbers: Iterable[str]) -> str:
+    """Return the trials by number: ``trials 3, 11``."""
+    known = list(numbers)
+    return f"{formatting.plural('trial', len(known))} {', '.join(known)}"
 
 
 def _has_verified(trials: list[TrialRecord], objectives: list[str]) -> bool:
@@ -286,9 +302,9 @@ def _show_confirmed(records: StudyRecords, confirmed: StudyConfirmation) -> None
     doubtful = [str(trial.number) for trial, p in probabilities if trial.on_front and p < LIKELY]
     likely = [str(trial.number) for trial, p in probabilities if not trial.on_front and p >= LIKELY]
     if doubtful:
-        print(f"probably not on the front: trials {', '.join(doubtful)}")
+        print(f"probably not on the front: {_named(doubtful)}")
     if likely:
-        print(f"probably on the front, though not by the search's own figures: trials {', '.join(likely)}")
+        print(f"probably on the front, though not by the search's own figures: {_named(likely)}")
 
 
 def _searched(trial: TrialRecord, objectives: list[str]) -> tuple[str, str]:

@@ -183,11 +183,13 @@ def _replicated(study: Study, run: Run | None) -> Run | None:
 def check_data(study: Study) -> list[str]:
     """Return what must be known of the data before any work; raise `ConfigError` for unusable data.
 
-    Such are missing ones, too few, equal in two parts, both private and public, or pre-trained on. The same
-    for a file of pre-trained weights that does not fit the architecture, and a judge that cannot be used. A
-    metric whose file is not here is told.
+    Such are missing ones, too few, equal in two parts, both private and public, or pre-trained on, and people
+    to attack, of the template or of the space, whom they do not show. The same for a file of pre-trained
+    weights that does not fit the architecture, and a judge that cannot be used. A metric whose file is not
+    here is told.
     """
     from sweeper.engine.machines.calibration import variants
+    from sweeper.study.checks import check_people
     from trainables.config import load_trial
     from trainables.defenses import DEFENSES
     from trainables.pretraining.checkpoint import FromCheckpoint
@@ -202,6 +204,7 @@ def check_data(study: Study) -> list[str]:
         config.pretraining.read(config.target.architecture, config.image_size)
     check_judges(config)
     data = load_data(config)
+    check_people(study)
     gaps = (metric.missing() for metric in config.metrics)
     unmeasured = [f"not measured unless it comes: {gap}" for gap in gaps if gap]
     return [*data_warnings(config), *batch_warnings(config, data), *unmeasured]

@@ -1,18 +1,22 @@
 """Analyses as tables, in a terminal and in the report, and what the report says of each."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
+from sweeper.report.accuracy_plot import accuracy_svg
 from sweeper.report.layers_plot import layers_svg
-from sweeper.results import formatting
 from sweeper.results.comparing.paired_rows import compare_rows
+from sweeper.results.comparing.undefended import undefended_trial
 from sweeper.results.record_types import StudyRecords
 
 Row = Mapping[str, Any]
 ROUNDING = 1e-12  # a difference of equal means is shown as 0
+CONCLUSION = "analysis.json"  # beside the report of a study that an analysis derived
 COMPARISON_COLUMNS = ("trial", "against", "attack", "figure", "difference", "p")
 
 
@@ -86,6 +90,34 @@ def limits(name: str) -> str:
     return f"It does not show {ANALYSES[name].limits}."
 
 
+def conclusion_beside(report: Path, study: str) -> dict[str, Any] | None:
+    """Return what the analysis that derived `study` concluded, as it stands beside the study's report.
+
+    It is the JSON of `sweeper analyze`; None where there is none, or only that of another study.
+    """
+    try:
+        found = json.loads(report.with_name(CONCLUSION).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    whole = isinstance(found, dict) and {"analysis", "rows", "sentences", "does_not_show"} <= found.keys()
+    return found if whole and found.get("study") == study else None
+
+
+def derived_section(concluded: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the report says of the analysis that derived its study; concluded: `conclusion_beside`."""
+    points = concluded.get("points")
+    return {
+        "name": concluded["analysis"],
+        "summary": "",
+        "limits": f"What this does not show. {concluded['does_not_show']}",
+        "table": rows_table(concluded["rows"]),
+        "comparison": None,
+        "conclusions": concluded["sentences"],
+        "plot": Markup(accuracy_svg(points)) if points else "",  # escapes what it is given
+        "plotted": "Attack accuracy over test accuracy, target by target",
+    }
+
+
 def sections(record: StudyRecords) -> list[dict[str, Any]]:
     """Return what the report says of each analysis of a study; the undefended trial first where one compares.
 
@@ -96,7 +128,8 @@ def sections(record: StudyRecords) -> list[dict[str, Any]]:
     from trainables.analyses import ANALYSES
     from trainables.analyses.base import Analysis
 
-    plain = next((trial.number for trial in record.complete if formatting.undefended(trial)), None)
+    reference = undefended_trial(record)
+    plain = None if reference is None else reference.number
     shown = []
     for name in (name for name in ANALYSES if name in record.analyses):
         kind, rows = ANALYSES[name], record.analyses[name]
@@ -113,6 +146,7 @@ def sections(record: StudyRecords) -> list[dict[str, Any]]:
                 "comparison": comparison_table(comparisons) if comparisons else None,
                 "conclusions": conclusions(comparisons),
                 "plot": Markup(layers_svg(rows)) if name == "layers" else "",  # escapes what it is given
+                "plotted": "Shares by layer",
             }
         )
     return shown

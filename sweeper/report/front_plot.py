@@ -10,10 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from xml.sax.saxutils import escape, quoteattr
 
 from sweeper.report.axis import Axis, axis_for
+from sweeper.report.front_controls import crosses, levels
+from sweeper.report.markers import marker
 from sweeper.report.point_labels import Labels
 from sweeper.results import formatting
 from sweeper.results.comparing.fronts import finished, front
 from sweeper.results.comparing.published import PublishedRecords, PublishedTrial
+from sweeper.results.comparing.undefended import undefended_trial
 from sweeper.results.record_types import StudyRecords
 from sweeper.results.trial_record import TrialRecord
 from sweeper.statistics.pareto import non_dominated
@@ -41,14 +44,15 @@ def style() -> str:
         "--paper:#161b22}}"
         ".plot text{fill:var(--ink);font-size:12px}.plot .soft{fill:var(--soft)}"
         ".plot .axis{font-size:13px;font-weight:600}"
-        ".plot .tag{font-size:11.5px;paint-order:stroke;stroke:var(--paper);stroke-width:3px}"
+        ".plot .tag{font-size:11.5px}"
+        ".plot .tag,.plot .level{paint-order:stroke;stroke:var(--paper);stroke-width:3px}"
         ".plot .point{stroke:var(--paper);stroke-width:1.4}"
         ".plot .point.off{fill-opacity:.3;stroke:none}"
         ".plot .bar{stroke-width:1.5;stroke-opacity:.6}.plot .bar.off{stroke-opacity:.16}"
         ".plot .printed{fill:var(--paper);stroke-width:1.8}.plot .printed.off{stroke-opacity:.45}"
         ".plot .hit{fill:transparent;cursor:default}.plot a .hit{cursor:pointer}"
-        ".plot g.trial:hover .point{fill-opacity:1;stroke:var(--ink);stroke-width:2}"
-        ".plot g.trial:hover .bar{stroke-opacity:1}"
+        ".plot g.trial:hover .point,.plot a:focus .point{fill-opacity:1;stroke:var(--ink);stroke-width:2}"
+        ".plot g.trial:hover .bar,.plot a:focus .bar{stroke-opacity:1}"
     )
 
 
@@ -93,22 +97,24 @@ def front_svg(
             bars = len(best) <= FAINT_BARS if on_front else not crowd
             mark = _trial(trial, record, name, x, y, colour, kinds, on_front, bars, printed)
             if number < len(links):
-                mark = f'<a href="#{links[number]}{trial.number}">{mark}</a>'
+                spoken = quoteattr(_hover(trial, record).replace("\n", "; "))
+                mark = f'<a href="#{links[number]}{trial.number}" aria-label={spoken}>{mark}</a>'
             (above if on_front else below).append(mark)
             labels.avoid(x(trial.values[x_name]), y(trial.values[y_name]))
+    against = [*levels(records, x, y, labels), *crosses(records, x, y, labels)]
     for trial in [] if several else _labelled(records[0]):
         labels.add(x(trial.values[x_name]), y(trial.values[y_name]), formatting.short(trial))
     label = title or "Front of " + ", ".join(record.study for record in shown)
     legend, lines = _legend(shown, kinds, several)
     higher = LEGEND_LINE * (lines - 1)  # more lines of legend go on top
+    role = "group" if links else "img"  # what is in an img nobody can reach, so links need a group
     return "".join(
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 {-higher} {WIDTH} {HEIGHT + higher}" '
-            f'class="plot" role="img" aria-label={quoteattr(label)}><style>{style()}</style>',
+            f'class="plot" role="{role}" aria-label={quoteattr(label)}><style>{style()}</style>',
             f'<rect y="{-higher}" width="{WIDTH}" height="{HEIGHT + higher}" fill="var(--paper)"/>',
             *_frame(x, y),
-            *_floor(records, x),
-            *_stopped(records, x, y),
+            *against,
             *legend,
             *below,
             *above,
@@ -124,7 +130,7 @@ def _labelled(record: StudyRecords) -> list[TrialRecord]:
     best = front(record)
     best = best[:: max(1, math.ceil(len(best) / LABELLED))]
     if not any(formatting.undefended(trial) for trial in best):
-        best += [trial for trial in finished(record) if formatting.undefended(trial)][:1]
+        best += [trial for trial in finished(record) if trial is undefended_trial(record)]
     return best
 
 
@@ -162,48 +168,6 @@ def _frame(x: Axis, y: Axis) -> Iterator[str]:
     )
 
 
-def _floor(records: Sequence[StudyRecords], x: Axis) -> Iterator[str]:
-    """Yield lines at the floor and the ceiling that a single study measured, or else at a guess.
-
-    A guess is drawn where all trials know its attack accuracy and agree.
-    """
-    if x.name != "attack_accuracy":
-        return
-    controls = {name: rate for name, _, _, rate, _ in formatting.controls(records[0].controls)}
-    levels: dict[str, float] = {name: controls[name] for name in ("floor", "ceiling") if name in controls}
-    if len(records) > 1 or "floor" not in levels:
-        known = {trial.metrics.get("chance") for record in records for trial in finished(record)}
-        chance = known.pop() if len(known) == 1 else None
-        levels = {} if chance is None else {"chance": chance}
-    for name, level in levels.items():
-        if x.low < level < x.high:
-            line = f"M{x(level):.1f} {TOP}V{HEIGHT - BOTTOM}"
-            yield f'<path d="{line}" stroke="var(--soft)" stroke-dasharray="6 4"/>'
-            yield f'<text class="soft" x="{x(level) + 5:.1f}" y="{TOP + 12}">{name} {x.word(level)}</text>'
-
-
-def _stopped(records: Sequence[StudyRecords], x: Axis, y: Axis) -> Iterator[str]:
-    """Yield a cross for each undefended target that a single study stopped, tied to its trials."""
-    if len(records) > 1 or (x.name, y.name) != ("attack_accuracy", "test_accuracy"):
-        return
-    drawn: set[str] = set()
-    for trial in front(records[0]):
-        if trial.stopped is None:
-            continue
-        px, py = x(trial.stopped[x.name]), y(trial.stopped[y.name])
-        yield (
-            f'<path d="M{px:.1f} {py:.1f}L{x(trial.values[x.name]):.1f} {y(trial.values[y.name]):.1f}" '
-            'stroke="var(--soft)" stroke-dasharray="1 3"/>'
-        )
-        cross = f"M{px - 4:.1f} {py - 4:.1f}l8 8m-8 0l8 -8"
-        if cross not in drawn:
-            drawn.add(cross)
-            yield (
-                f'<path class="stopped" d="{cross}" stroke="var(--ink)" stroke-width="1.6" fill="none">'
-                f"<title>undefended, stopped after epoch {trial.stopped['epoch']}</title></path>"
-            )
-
-
 def _legend(shown: Sequence[StudyRecords], kinds: dict[str, int], several: bool) -> tuple[list[str], int]:
     """Return the legend, and how many lines it takes; the last one ends with the hint."""
     items: list[tuple[str, str, int]] = []  # a drawing at the origin, its label, how far the label is in
@@ -213,7 +177,7 @@ def _legend(shown: Sequence[StudyRecords], kinds: dict[str, int], several: bool)
         items.append((f'<path d="M0 0h22" stroke="{colour}" stroke-width="3"{dashes}/>', record.study, 28))
     for kind, place in kinds.items():
         colour = "var(--ink)" if several else f"var(--c{place % 8})"
-        mark = f'<path class="point" d="{_shape(place, 6, 0, 6)}" fill="{colour}"/>'
+        mark = f'<path class="point" d="{marker(place, 6, 0, 6)}" fill="{colour}"/>'
         items.append((mark, "no defense" if kind == "none" else kind, 18))
     if len(shown) == 1 and any(isinstance(t, TrialRecord) and t.stopped for t in front(shown[0])):
         mark = '<path d="M2 -4l8 8m-8 0l8 -8" stroke="var(--ink)" stroke-width="1.6" fill="none"/>'
@@ -287,7 +251,7 @@ def _trial(
         if ends and bars:
             path = _bar(axis(ends[0]), axis(ends[1]), py if axis is x else px, flat=axis is x)
             parts.append(f'<path class="bar{off}" d="{path}" stroke="{colour}"/>')
-    shape = _shape(kinds[formatting.family(trial)], px, py, 6.5 if on_front else 5)
+    shape = marker(kinds[formatting.family(trial)], px, py, 6.5 if on_front else 5)
     if printed:
         parts.append(f'<path class="point printed{off}" d="{shape}" style="stroke:{colour}"/>')
     else:
@@ -338,21 +302,6 @@ def _hover(trial: TrialRecord, record: StudyRecords) -> str:
     if isinstance(trial, PublishedTrial):
         lines += [f"doubtful: {flag}" for flag in trial.flags]
     return "\n".join(lines)
-
-
-def _shape(place: int, x: float, y: float, r: float) -> str:
-    """Return the path of a marker: circle, square, triangle or diamond around (x, y)."""
-    match place % 4:
-        case 0:
-            return f"M{x - r:.1f} {y:.1f}a{r} {r} 0 1 0 {2 * r} 0a{r} {r} 0 1 0 {-2 * r} 0Z"
-        case 1:
-            s = 0.9 * r
-            return f"M{x - s:.1f} {y - s:.1f}h{2 * s:.2f}v{2 * s:.2f}h{-2 * s:.2f}Z"
-        case 2:
-            return f"M{x:.1f} {y - 1.2 * r:.1f}l{1.15 * r:.2f} {2 * r:.2f}h{-2.3 * r:.2f}Z"
-        case _:
-            s = 1.3 * r
-            return f"M{x:.1f} {y - s:.1f}l{s:.2f} {s:.2f}l{-s:.2f} {s:.2f}l{-s:.2f} {-s:.2f}Z"
 
 
 def _empty() -> str:

@@ -25,9 +25,9 @@ class Series(NamedTuple):
 def growth_svg(series: Sequence[Series]) -> str:
     """Return each study's hypervolume over the work in its trials; a dot where a trial changed it."""
     longest = max((s.steps[-1].seconds for s in series if s.steps), default=0.0) or 1.0
-    volumes = [step.volume for s in series for step in s.steps]
-    bottom, top = _span(volumes)
+    bottom, top = _span(series)
     unit, name = _unit(longest)
+    label = "Hypervolume over work of " + ", ".join(s.name for s in series)
 
     def x(seconds: float) -> float:
         return LEFT + seconds / longest * (WIDTH - LEFT - RIGHT)
@@ -38,7 +38,7 @@ def growth_svg(series: Sequence[Series]) -> str:
 
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" class="plot curve-plot" '
-        f'role="img" aria-label={quoteattr("Hypervolume over work of " + ", ".join(s.name for s in series))}>'
+        f'role="group" aria-label={quoteattr(label)}>'
     ]
     for tick in round_values(bottom, top, 6):
         parts.append(f'<path d="M{LEFT} {y(tick):.1f}H{WIDTH - RIGHT}" stroke="var(--rule)"/>')
@@ -54,17 +54,28 @@ def growth_svg(series: Sequence[Series]) -> str:
         f'<text class="axis" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 10}" text-anchor="middle">'
         f"{name} of work in trials</text>"
     )
+    middle = (TOP + HEIGHT - BOTTOM) / 2
+    parts.append(
+        f'<text class="axis" transform="translate(16 {middle}) rotate(-90)" text-anchor="middle">'
+        "hypervolume</text>"
+    )
     for study in series:
         parts += _curve(study, x, y)
     return "".join((*parts, "</svg>"))
 
 
-def _span(volumes: Sequence[float]) -> tuple[float, float]:
+def begins_above_zero(series: Sequence[Series]) -> bool:
+    """Return whether the upright axis of `growth_svg` leaves out 0, which a reader must be told."""
+    return _span(series)[0] > 0
+
+
+def _span(series: Sequence[Series]) -> tuple[float, float]:
     """Return the ends of the upright axis.
 
-    The first trials soon give most of the hypervolume: the axis begins a little below them, not at 0.
+    The first trials soon give most of the hypervolume: the axis begins a little below them, where that is
+    above 0.
     """
-    known = [volume for volume in volumes if volume > 0]
+    known = [step.volume for s in series for step in s.steps if step.volume > 0]
     if not known:
         return 0.0, 1.0
     low, high = min(known), max(known)
@@ -83,8 +94,10 @@ def _curve(series: Series, x: Scale, y: Scale) -> list[str]:
             f"{series.name}, trial {step.number} ({place} of {len(series.steps)} to end)\n"
             f"hypervolume {step.volume:.4f} after {formatting.duration(step.seconds)}"
         )
+        spoken = quoteattr(text.replace("\n", "; "))
         dots.append(
-            f'<g class="dot-hover"><circle cx="{px:.1f}" cy="{py:.1f}" r="3" fill="{series.colour}"/>'
+            f'<g class="dot-hover" tabindex="0" role="img" aria-label={spoken}>'
+            f'<circle cx="{px:.1f}" cy="{py:.1f}" r="3" fill="{series.colour}"/>'
             f'<circle class="hit" cx="{px:.1f}" cy="{py:.1f}" r="9"/><title>{escape(text)}</title></g>'
         )
         before = step.volume

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from sweeper.report import analyses
 from sweeper.report.front_plot import DARK, LIGHT, families, front_svg
-from sweeper.report.hypervolume_plot import Series, growth_svg
+from sweeper.report.hypervolume_plot import Series, begins_above_zero, growth_svg
 from sweeper.report.parallel_coordinates import parallel_svg
 from sweeper.report.sparkline import spark_svg
 from sweeper.results import formatting
@@ -18,6 +18,7 @@ from sweeper.results.comparing.compare import check_comparable, compare
 from sweeper.results.comparing.comparison_types import FrontComparison
 from sweeper.results.comparing.fronts import eligible, finished, front
 from sweeper.results.comparing.published import PublishedRecords
+from sweeper.results.comparing.undefended import undefended_trial
 from sweeper.results.controls import texts
 from sweeper.results.controls.pretraining_distance import distance_risk, distance_sentence, distances
 from sweeper.results.importance import ENOUGH, importances
@@ -47,10 +48,13 @@ def write_report(
 
     images: show reconstructions and private examples, where their files exist. The page then holds private
     images. comparison: of `compare`, if that is known already; the studies count as comparable then.
-    published: records of `published.points` to draw beside them. Raises `ConfigError` for several studies
-    that do not compare, `DiskError` if it cannot be written.
+    published: records of `published.points` to draw beside them. What an analysis concluded of a study that
+    it derived is read from beside `path`. Raises `ConfigError` for several studies that do not compare,
+    `DiskError` if it cannot be written.
     """
-    text = render(records, images=images, comparison=comparison, published=published)
+    found = {record.study: analyses.conclusion_beside(path, record.study) for record in records}
+    concluded = {study: document for study, document in found.items() if document}
+    text = render(records, images=images, comparison=comparison, published=published, concluded=concluded)
     with disk_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -62,8 +66,12 @@ def render(
     images: bool,
     comparison: FrontComparison | None = None,
     published: Sequence[PublishedRecords] = (),
+    concluded: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> str:
-    """Return the page about `records` as HTML; see `write_report`."""
+    """Return the page about `records` as HTML; see `write_report`.
+
+    concluded: name of a study -> what the analysis that derived it concluded, of `conclusion_beside`.
+    """
     check_comparable(records)
     comparison = comparison or compare(records, published=published)
     environment = Environment(
@@ -78,12 +86,14 @@ def render(
     mixed = several or bool(published)  # among several series a colour means a series
     colours = {} if mixed else families(records)
     environment.globals.update(formatting=formatting, light=LIGHT, dark=DARK, colours=colours, spark=_spark)
+    growths = _growths(records, comparison, mixed)
     return environment.get_template("report.html.j2").render(
         title=", ".join(record.study for record in records),
         plot=Markup(front_svg(records, published=published, links=prefixes)),  # escapes what it is given
-        growth=Markup(growth_svg(_growths(records, comparison, mixed))),
+        growth=Markup(growth_svg(growths)),
+        cut=begins_above_zero(growths),
         studies=[
-            _study(record, number, prefix, images, colours)
+            _study(record, number, prefix, images, colours, (concluded or {}).get(record.study))
             for number, (record, prefix) in enumerate(zip(records, prefixes, strict=True))
         ],
         comparison=comparison,
@@ -108,13 +118,18 @@ def _growths(records: Sequence[StudyRecords], comparison: FrontComparison, mixed
 
 
 def _study(
-    record: StudyRecords, number: int, prefix: str, images: bool, colours: Mapping[str, int]
+    record: StudyRecords,
+    number: int,
+    prefix: str,
+    images: bool,
+    colours: Mapping[str, int],
+    concluded: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Return what the page says of one study. prefix: what the ids of its trials begin with."""
     done, best = finished(record), front(record)
     on_front = {trial.number for trial in best}
     people = recovered(best)  # their files may have come to this machine after `record` was read
-    cards = _cards(done, best) if images else []
+    cards = _cards(undefended_trial(record), best) if images else []
     carded = {card["trial"].number for card in cards}
     own = f"var(--c{(number + 1) % 8})"
     unknowing = [(trial, formatting.non_adaptive(record, trial)) for trial in done]
@@ -132,7 +147,7 @@ def _study(
         "front": best,
         "on_front": on_front,
         "confirmed": record.confirmed,
-        "controls": formatting.controls(record.controls),
+        "controls": formatting.controls(record.controls, record.seed_noise),
         "plain": formatting.verdict(record),
         "people": people or (),
         "readers": sentences(record.panels, names=False),
@@ -143,7 +158,10 @@ def _study(
         "rising": texts.rising_warning(record.controls),
         "stopped": [(trial, texts.stopped_sentence(trial)) for trial in best if trial.stopped is not None],
         "judges": formatting.judges(record),
-        "analyses": analyses.sections(record),
+        "analyses": [
+            *([analyses.derived_section(concluded)] if concluded else []),
+            *analyses.sections(record),
+        ],
         "verified": VERIFIED not in record.objectives and any(VERIFIED in trial.metrics for trial in best),
         "searched": formatting.searched(record),
         "non_adaptive": {trial.number: text for trial, text in unknowing if text},
@@ -155,7 +173,7 @@ def _study(
         "other": Counter(
             trial.state for trial in record.trials if trial.state not in ("complete", "screened", "failed")
         ),
-        "reference": next((trial for trial in done if formatting.undefended(trial)), None),
+        "reference": undefended_trial(record),
         "warnings": formatting.warnings(record.trials),
         "stages": _totals(record.trials),
         "timed": sorted(done, key=work, reverse=True)[:TIMED],
@@ -181,11 +199,11 @@ def _totals(trials: Sequence[TrialRecord]) -> dict[str, float]:
     return total
 
 
-def _cards(done: Sequence[TrialRecord], best: Sequence[TrialRecord]) -> list[dict[str, Any]]:
-    """Return trials with their pictures: an undefended one first, to compare with, then the front."""
+def _cards(plain: TrialRecord | None, best: Sequence[TrialRecord]) -> list[dict[str, Any]]:
+    """Return trials with their pictures: the undefended one first, to compare with, then the front."""
     from sweeper.report.thumbnails import sheet
 
-    reference = [trial for trial in done if formatting.undefended(trial)][:1]
+    reference = [] if plain is None else [plain]
     shown = reference + [trial for trial in best if trial not in reference]
     cards: list[dict[str, Any]] = []
     for trial in shown:

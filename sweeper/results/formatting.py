@@ -8,6 +8,7 @@ from typing import Any
 from sweeper.results.controls.remedies import remedies
 from sweeper.results.record_types import StudyRecords
 from sweeper.results.trial_record import Ends, TrialRecord
+from sweeper.statistics.seed_noise import PooledNoise
 from sweeper.study.adaptive_attackers import attacks_of
 from sweeper.study.adaptive_attackers import non_adaptive as missing_attacker
 from sweeper.study.metrics import SHARE, find_metric
@@ -199,14 +200,6 @@ def non_adaptive(records: StudyRecords, trial: TrialRecord, config: Mapping[str,
     return missing_attacker(family(trial), freeze_point(trial), attacks)
 
 
-def reference(trials: Iterable[TrialRecord], objectives: Mapping[str, str]) -> TrialRecord | None:
-    """Return the undefended trial to compare with, the best in the first objective; None without any."""
-    name, direction = next(iter(objectives.items()))
-    plain = [trial for trial in trials if trial.complete and undefended(trial) and name in trial.values]
-    best = max if direction == "maximize" else min
-    return best(plain, key=lambda trial: trial.values[name], default=None)
-
-
 def chances(trials: Iterable[TrialRecord]) -> list[float]:
     """Return the attack accuracy of a guess, from the lowest; several where people differ."""
     known = {trial.metrics.get("chance") for trial in trials if trial.complete}
@@ -286,18 +279,23 @@ CONTROL_NAMES = {
 }
 
 
-def controls(documents: Mapping[str, Any] | None) -> list[tuple[str, str, float | None, float, list[float]]]:
+def controls(
+    documents: Mapping[str, Any] | None, noise: PooledNoise | None = None
+) -> list[tuple[str, str, float | None, float, list[float]]]:
     """Return a row for each control of a study: name, meaning, test accuracy, attack accuracy, interval.
 
     documents: what the controls measured, as JSON; None gives no rows. The floor has no target and so no
-    test accuracy.
+    test accuracy. noise: of training seeds, which intervals hold then, but for the floor's.
     """
     rows = []
     for key, (name, meaning) in CONTROL_NAMES.items():
         control = (documents or {}).get(key)
         if control is not None:
             rate = control["rate"] if key == "null" else control["attack_accuracy"]
-            rows.append((name, meaning, control.get("test_accuracy"), rate, list(control["interval"])))
+            ends = list(control["interval"])
+            if noise is not None and key != "null":
+                ends = list(noise.around_rate(rate, ends, people=len(control["per_identity"])))
+            rows.append((name, meaning, control.get("test_accuracy"), rate, ends))
     return rows
 
 
@@ -360,3 +358,8 @@ def verdict(records: StudyRecords) -> str:
     if helpful:
         text += f"; what would help: {', '.join(remedy.text for remedy in helpful)}"
     return f"{text}."
+
+
+def plural(noun: str, number: int, several: str = "") -> str:
+    """Return the noun for so many: as it is for one, else `several`, by default with an s."""
+    return noun if number == 1 else several or f"{noun}s"

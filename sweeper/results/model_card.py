@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweeper.results import formatting
 from sweeper.results.comparing.against_undefended import against
+from sweeper.results.comparing.undefended import undefended_trial
 from sweeper.results.controls.pretraining_distance import distance_of, distance_risk, distance_sentence
 from sweeper.results.machines import STAGES, Machines, machines_text
 from sweeper.results.panels.show import sentences
@@ -146,15 +147,10 @@ def _utility(records: StudyRecords, trial: TrialRecord, released: Replicate) -> 
                 _shown("test_accuracy", fresh),
             ]
         )
-    plain = _undefended(records, trial)
+    plain = undefended_trial(records, trial)
     if plain:
         rows.append(["undefended, same study", _shown("test_accuracy", plain)])
     return rows
-
-
-def _undefended(records: StudyRecords, trial: TrialRecord) -> TrialRecord | None:
-    others = (other for other in records.complete if other.number != trial.number)
-    return next(filter(formatting.undefended, others), None)
 
 
 def _attacks(trial: TrialRecord, config: Mapping[str, Any]) -> list[list[str]]:
@@ -220,7 +216,7 @@ def _remarks(
     distance = distance_of(records, trial)
     if distance is not None:
         remarks.append(_sentence(distance_sentence(distance)))
-    plain = _undefended(records, trial)
+    plain = undefended_trial(records, trial)
     if plain and "attack_accuracy" in plain.values:
         remarks.append(
             f"Undefended, trial {plain.number} of the same study: attack accuracy "

@@ -11,7 +11,7 @@ the study shows private images (``tracking.images``).
 
 from collections.abc import Sequence
 
-from sweeper.results.formatting import percent
+from sweeper.results.formatting import percent, plural
 from sweeper.results.person_record import PersonRecord
 from sweeper.results.stage_files import Judged, judged_attacks
 from sweeper.results.trial_record import TrialRecord
@@ -58,19 +58,20 @@ def worst_off(people: Sequence[PersonRecord] | None, *, names: bool = False, tri
     if not people:
         return ""
     over = "" if trials == 1 else f" over {trials} trials of the front"
+    everybody = f"{len(people)} {plural('person', len(people), 'people')}"
     met = [person for person in people if person.recovered]
     if not met:
         bound = percent(upper_bound(len(people)))
         attempts = people[0].attempts
         return (
-            f"nobody of {len(people)} people was recovered in {attempts} "
-            f"reconstruction{'' if attempts == 1 else 's'} of each{over}: below {bound} of people at 95 %"
+            f"nobody of {everybody} was recovered in {attempts} {plural('reconstruction', attempts)} of "
+            f"each{over}: below {bound} of people at 95 %"
         )
     worst = people[0]
     return (
         f"worst off: {spelled(worst, names=names)}, recovered in {worst.recovered} of {worst.attempts} "
-        f"reconstructions ({percent(worst.rate)}{_score(worst)}){over}; {len(met)} of {len(people)} people "
-        "were recovered at least once"
+        f"{plural('reconstruction', worst.attempts)} ({percent(worst.rate)}{_score(worst)}){over}; "
+        f"{len(met)} of {everybody} {plural('was', len(met), 'were')} recovered at least once"
     )
 
 

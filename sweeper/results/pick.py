@@ -42,8 +42,9 @@ def pick(
     ``interval``, ``interval_holds`` (a sentence), ``seeds`` (fresh ones; 0 if the figures are the search's),
     ``fresh``, ``freeze_point``, ``defense``, ``params``, ``sure``: ``limit`` (that it truly keeps the limit,
     from its interval), ``front`` (`TrialConfirmation.front_probability`) and ``best`` (share of bootstrap
-    draws in which no other trial keeps the limit and is better), None where unknown; ``safer``: the best
-    trial that keeps the limit with its whole interval, if another; ``advice``: what would make it surer.
+    draws of seeds in which no other trial keeps the limit and is better, for these people), None where
+    unknown; ``safer``: the best trial that keeps the limit with its whole interval, if another; ``advice``:
+    what would make it surer.
     Raises `TrialError` for a study that cannot tell by its controls, unless `anyway`; `ConfigError` for
     limits that make no sense, for a limit that no trial keeps, naming the nearest, and for trials of
     different data.
@@ -156,7 +157,7 @@ def _best_of(
     best: TrialRecord, confirmed: Sequence[TrialRecord], records: StudyRecords, name: str, limit: float
 ) -> float | None:
     """Return the share of draws of fresh means in which `best` keeps the limit and no other that does is
-    better in the other objective."""
+    better in the other objective. Seeds alone are drawn, so that it is of the people who were attacked."""
     names = list(records.objectives)
     drawn = drawn_means(
         [
@@ -269,8 +270,8 @@ def show_pick(choice: Mapping[str, Any]) -> None:
     asked = f"{formatting.objective(name)} is {bound} {formatting.value(name, limit)}"
     for key, text in (
         ("limit", asked),
-        ("front", "it is on the front"),
-        ("best", "no other trial that keeps the limit is better"),
+        ("front", "it is on the front, among these people"),
+        ("best", "no other trial that keeps the limit is better, among these people"),
     ):
         print(f"  {'unknown' if chances[key] is None else format(chances[key], '.0%')}: {text}")
     if choice["safer"] is not None:

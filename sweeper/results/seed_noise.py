@@ -56,13 +56,15 @@ def with_seed_noise(records: StudyRecords, stored: Mapping[str, Any] | None) -> 
     noise = pooled_noise(records.trials, stored, people) if people else None
     if noise is None:
         return replace(records, interval_holds=WITHOUT if stored is None else PENDING)
+    freedom = f"{noise.freedom} degree{'' if noise.freedom == 1 else 's'} of freedom"
     return replace(
         records,
         trials=tuple(_with_noise(trial, noise, people) for trial in records.trials),
         seed_noise=noise,
         interval_holds=(
-            "intervals hold people and restarts or test images, and training seeds: their noise is pooled, "
-            f"with {noise.freedom} degrees of freedom"
+            "intervals of attack and test accuracy hold people and restarts or test images, and training "
+            f"seeds, whose noise is pooled, with {freedom}; those of a mean over "
+            "several seeds hold the noise of its own, and those of other figures of one seed no seeds"
         ),
     )
 

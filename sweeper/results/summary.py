@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from statistics import NormalDist
 
 from sweeper.results import formatting
+from sweeper.results.comparing.undefended import undefended_trial
 from sweeper.results.record_types import StudyRecords
 from sweeper.results.stage_files import per_identity
 from sweeper.results.trial_record import TrialRecord
@@ -32,7 +33,7 @@ def _shows(records: StudyRecords) -> str:
     count = len(records.complete)
     text = f"The front holds {len(members)} of {count} trial{'' if count == 1 else 's'}"
     text += f", with {' and '.join(ranges)}"
-    plain = formatting.reference(records.trials, records.objectives)
+    plain = undefended_trial(records)
     if plain is not None and plain.fresh.values:
         own = [_figure(name, plain) for name in records.objectives if name in plain.fresh.values]
         text += f"; without a defense it is {' and '.join(own)}"
@@ -46,19 +47,22 @@ def _figure(name: str, trial: TrialRecord) -> str:
 
 def _sure(records: StudyRecords) -> str:
     parts = []
-    widths = [
-        (ends[1] - ends[0]) / 2 for trial in records.members if (ends := trial.fresh.interval.get(RATE))
+    reaches = [
+        max(trial.fresh.values[RATE] - ends[0], ends[1] - trial.fresh.values[RATE])
+        for trial in records.members
+        if (ends := trial.fresh.interval.get(RATE))
     ]
-    if widths:
-        widest = formatting.percent(max(widths)).removesuffix(" %")
-        parts.append(f"an attack accuracy on it is known to within {widest} points either way at worst")
+    if reaches:
+        farthest = formatting.percent(max(reaches)).removesuffix(" %")
+        parts.append(f"an attack accuracy on it is known to within {farthest} points either way at worst")
     tested = _fewer(records)
     if tested is not None:
         fewer, tests, people = tested
         parts.append(
             f"{fewer} of {tests} defended target{'' if tests == 1 else 's'} on it "
-            f"give{'s' if fewer == 1 else ''} away fewer people than the undefended one by a paired test "
-            f"over the same {people} people (5 % for all tests together, for these targets alone)"
+            f"give{'s' if fewer == 1 else ''} away fewer people than the undefended one most like it by a "
+            f"paired test over the same {people} people (5 % for all tests together, these targets alone, "
+            "without training seeds)"
         )
     if records.interval_holds:
         parts.append(records.interval_holds)
@@ -69,18 +73,20 @@ def _sure(records: StudyRecords) -> str:
 
 
 def _fewer(records: StudyRecords) -> tuple[int, int, int] | None:
-    """Return how many defended members give away fewer people than the undefended trial, of how many, on how
-    many people; None where that cannot be tested. Levels are divided by the number of tests (Bonferroni)."""
-    plain = formatting.reference(records.trials, records.objectives)
-    if plain is None or RATE not in records.objectives:
+    """Return how many defended members give away fewer people than their undefended trials, of how many, on
+    how many people; None where that cannot be tested. Levels are divided by the number of tests
+    (Bonferroni)."""
+    pairs = [(trial, plain) for trial in records.members if (plain := undefended_trial(records, trial))]
+    if not pairs or RATE not in records.objectives:
         return None
-    others = [trial for trial in records.members if not formatting.undefended(trial)]
-    base, *rates = per_identity([plain, *others])
-    if base is None or not others or any(rate is None or len(rate) != len(base) for rate in rates):
+    rates = per_identity([trial for pair in pairs for trial in pair])
+    people = {None if rate is None else len(rate) for rate in rates}
+    if None in people or len(people) > 1:
         return None
-    tests = [paired_test(rate, base) for rate in rates if rate is not None]
+    known = [rate for rate in rates if rate is not None]
+    tests = [paired_test(rate, base) for rate, base in zip(known[::2], known[1::2], strict=True)]
     fewer = sum(test.difference < 0 and test.p * len(tests) < LEVEL for test in tests)
-    return fewer, len(tests), len(base)
+    return fewer, len(tests), len(known[0])
 
 
 def _cannot(records: StudyRecords) -> str:
@@ -107,12 +113,13 @@ def _attacks(members: Sequence[TrialRecord]) -> str:
 
 def _smallest(records: StudyRecords) -> float | None:
     """Return the smallest fall from the undefended attack accuracy that is told in 80 of 100 cases."""
-    plain = formatting.reference(records.trials, records.objectives)
+    plain = undefended_trial(records)
     if plain is None or not plain.people or RATE not in plain.values:
         return None
     rate, people = plain.fresh.values[RATE], plain.people["attacked"]
     deviation = 0.0
     if records.seed_noise is not None and 0 < rate < 1:
         normal = NormalDist()
-        deviation = normal.pdf(normal.inv_cdf(rate)) * records.seed_noise.probit
+        seeds = max(1, len((plain.confirmed or plain).replicates))
+        deviation = normal.pdf(normal.inv_cdf(rate)) * records.seed_noise.probit / seeds**0.5
     return smallest_difference(rate, people, seed_deviation=deviation)

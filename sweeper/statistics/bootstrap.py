@@ -5,6 +5,10 @@ high, the more so the more trials there are and the fewer identities were attack
 same kind of luck once more. Two levels of draws measure that and take it off (Efron and Tibshirani, An
 Introduction to the Bootstrap, 1993, chapter 10; the second level as in Hall, The Bootstrap and Edgeworth
 Expansion, 1992, section 1.4).
+
+That says about how high a front is, and does not show that one is above another: of two studies of equal
+recipes the difference's interval leaves out 0 in 15 to 55 of 100 simulated cases (three objectives, or trials
+drawn from their intervals). That of `cross_fitting` does so in no more than 5.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,16 +42,12 @@ class Redrawn:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A statistic with its 95 % interval: as measured, and with the luck of the front taken off.
-
-    above: the share of the draws, moved to lie around `corrected`, in which it is above 0.
-    """
+    """A statistic with its 95 % interval: as measured, and with the luck of the front taken off."""
 
     measured: float
     corrected: float
     low: float
     high: float
-    above: float
 
 
 def by_identities(
@@ -135,10 +135,9 @@ def estimates(redrawn: Sequence[Redrawn], statistic: Callable[..., Floats]) -> l
     # measurement and the first level was missed: 3 t - 3 E(t*) + E(t**).
     corrected = 3 * measured - 3 * mean + twice.mean(axis=0)
     spread = NORMAL_975 * once.std(axis=0, ddof=1)
-    above = (once - mean + corrected > 0).mean(axis=0)
     return [
-        Estimate(float(t), float(c), float(c - s), float(c + s), float(a))
-        for t, c, s, a in zip(measured, corrected, spread, above, strict=True)
+        Estimate(float(t), float(c), float(c - s), float(c + s))
+        for t, c, s in zip(measured, corrected, spread, strict=True)
     ]
 
 

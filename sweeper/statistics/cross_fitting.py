@@ -17,12 +17,11 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sweeper.statistics.bootstrap import NORMAL_975
-
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
 
 DRAWS = 400
+LEVEL = 0.95
 _SPLIT = 2018  # the stream of the halves: the same people and images in them for all studies that share them
 
 
@@ -62,11 +61,11 @@ class CrossFitted:
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A cross-fitted figure with its 95 % interval.
+    """A cross-fitted figure with its interval.
 
     Attributes:
         value: as measured.
-        low: lower end, the value less 1.96 standard deviations of the draws.
+        low: lower end, at 95 % the value less 1.96 standard deviations of the draws.
         high: upper end.
         above: share of the draws, moved to lie around the value, that lie above 0.
     """
@@ -194,12 +193,22 @@ def attained(halves_: Halves, level: float) -> Floats:
     return (values[0] + values[1]) / 2
 
 
-def figure(measured: float, drawn: Floats) -> Figure | None:
+def level_of_pairs(studies: int) -> float:
+    """Return the level of each interval at which those of all pairs of `studies` hold together with 95 %.
+
+    Whoever compares the best-looking of k studies with all others has picked among k (k - 1) / 2 pairs, and
+    one of them excludes 0 by luck the more easily the more there are (Bonferroni; Miller, Simultaneous
+    Statistical Inference, 1981, section 1.6).
+    """
+    return 1 - (1 - LEVEL) / max(1, studies * (studies - 1) // 2)
+
+
+def figure(measured: float, drawn: Floats, level: float = LEVEL) -> Figure | None:
     """Return `measured` with its interval from the `drawn` figures (B,); None unless most of them exist."""
     known = drawn[np.isfinite(drawn)]
     if not np.isfinite(measured) or len(known) < max(2, len(drawn) / 2):
         return None
-    half = NORMAL_975 * float(known.std(ddof=1))
+    half = NormalDist().inv_cdf((1 + level) / 2) * float(known.std(ddof=1))
     above = float((known - known.mean() + measured > 0).mean())
     return Figure(value=float(measured), low=float(measured - half), high=float(measured + half), above=above)
 
@@ -209,10 +218,10 @@ def hypervolume_figure(study: CrossFitted) -> Figure | None:
     return figure(hypervolumes(study.measured)[0], hypervolumes(study.drawn))
 
 
-def difference_figure(first: CrossFitted, second: CrossFitted) -> Figure | None:
+def difference_figure(first: CrossFitted, second: CrossFitted, level: float = LEVEL) -> Figure | None:
     """Return the lead of the first study in hypervolume; their draws are paired where their seeds are."""
     measured = hypervolumes(first.measured)[0] - hypervolumes(second.measured)[0]
-    return figure(measured, hypervolumes(first.drawn) - hypervolumes(second.drawn))
+    return figure(measured, hypervolumes(first.drawn) - hypervolumes(second.drawn), level)
 
 
 def attained_figures(study: CrossFitted, levels: Sequence[float]) -> list[Figure | None]:

@@ -45,7 +45,10 @@ def sqlite_file(url: str) -> Path | None:
 
 
 def check_storage(url: str) -> None:
-    """Raise `ConfigError` for a database of studies that lies in memory: it would end with its process."""
+    """Raise `ConfigError` for a database of studies that cannot be kept.
+
+    Such is one in memory, which would end with its process, and one in a folder that is not there.
+    """
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 
@@ -60,6 +63,12 @@ def check_storage(url: str) -> None:
         raise ConfigError(
             f"expected a database that outlives this process in OPTUNA_STORAGE, got {redact(url)}, which "
             "lies in memory: every result would be lost; name a file, as in sqlite:////folder/studies.db"
+        )
+    file = sqlite_file(url)
+    if file is not None and not file.parent.is_dir():
+        raise ConfigError(
+            f"expected a folder for the database {file} (OPTUNA_STORAGE), found none; make {file.parent}, or "
+            "name another file"
         )
     _check_owner(url, "Optuna", "OPTUNA_STORAGE")
 

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import socket
+import stat
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -143,8 +144,35 @@ def _read(note: Path) -> dict[str, Any]:
 
 
 def open_home(root: str | Path | None = None) -> Home:
-    """Return the home at `root`, else at SWEEPER_HOME, else at ``./sweeps``. Nothing is created."""
+    """Return the home at `root`, else at SWEEPER_HOME, else at ``./sweeps``. Nothing is created.
+
+    Raises `ConfigError` where no folder can be, and for a database of OPTUNA_STORAGE that cannot be used.
+    """
     chosen = root or os.environ.get("SWEEPER_HOME") or "sweeps"
-    home = Home(Path(chosen).expanduser().resolve())
+    try:
+        home = Home(Path(chosen).expanduser().resolve())
+        _check_folder(home.root)
+    except (OSError, RuntimeError) as error:  # a loop of links, a name too long, a user who is not there
+        raise ConfigError(
+            f"expected a folder for the home, got {chosen} ({getattr(error, 'strerror', None) or error}); "
+            "choose another with --home or SWEEPER_HOME"
+        ) from None
+    if os.environ.get("OPTUNA_STORAGE"):
+        check_storage(home.storage)
     use_folder(home.root / "cache")
     return home
+
+
+def _check_folder(root: Path) -> None:
+    """Raise `ConfigError` if `root`, or the nearest of its parents that exists, is no folder."""
+    for place in (root, *root.parents):
+        try:
+            mode = place.stat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        if not stat.S_ISDIR(mode):
+            raise ConfigError(
+                f"expected a folder for the home, got {place}, which is none; choose another with --home or "
+                "SWEEPER_HOME"
+            )
+        return

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -60,3 +60,14 @@ def parse_constraint(text: Any, where: str) -> Constraint:
         )
         raise ConfigError(f"the limit of {name} must be {span}; got {number} ({where})")
     return Constraint(name, ">=" if sign == ">=" else "<=", limit)
+
+
+def check_together(limits: Sequence[Constraint], where: str) -> None:
+    """Raise `ConfigError` naming two limits of one metric that no value keeps."""
+    for low_at, low in enumerate(limits):
+        for high_at, high in enumerate(limits):
+            if (low.sign, high.sign, low.name) == (">=", "<=", high.name) and low.limit > high.limit:
+                raise ConfigError(
+                    f"constraints must leave some value of {low.name}; got '{low}' and '{high}' "
+                    f"({where}: constraints[{low_at}] and constraints[{high_at}]); leave one of them out"
+                )

@@ -17,18 +17,35 @@ def read_study(path: Path) -> dict[str, Any]:
     return _read(path, ())
 
 
-def merged(parent: dict[str, Any], child: dict[str, Any]) -> dict[str, Any]:
+def merged(
+    parent: dict[str, Any], child: dict[str, Any], origin: str = "its parent", place: str = ""
+) -> dict[str, Any]:
     """Return `child` over `parent`: mappings merge key by key, lists and scalars of the child replace.
 
-    Where the child's mapping has another ``kind``, nothing of the parent's mapping is left behind.
+    Where the child's mapping has another ``kind``, nothing of the parent's mapping is left behind. origin,
+    place: what the parent is called and where the child's mapping stands, for `ConfigError`, which is raised
+    for a mapping without ``kind`` in the place of a list of attacks or judges: it reads as a change of them.
     """
     if "kind" in child and child["kind"] != parent.get("kind"):
         parent = {}
     together = dict(parent)
     for key, value in child.items():
-        base = parent.get(key)
-        together[key] = merged(base, value) if isinstance(base, dict) and isinstance(value, dict) else value
+        base, here = parent.get(key), f"{place}{key}"
+        together[key] = value
+        if isinstance(base, dict) and isinstance(value, dict):
+            together[key] = merged(base, value, origin, f"{here}.")
+        elif isinstance(value, dict) and "kind" not in value and (count := _of_kinds(base)):
+            raise ConfigError(
+                f"{key} of {origin} is a list of {count}, and a mapping replaces it whole: give its kind; "
+                f"got {value!r} ({here})"
+            )
     return together
+
+
+def _of_kinds(value: Any) -> int:
+    """Return how many mappings that name their kind, as attacks and judges do, `value` lists; 0 if others."""
+    listed = value if isinstance(value, list) else []
+    return len(listed) if all(isinstance(item, dict) and "kind" in item for item in listed) else 0
 
 
 def inherited_space(path: Path) -> str | None:
@@ -42,14 +59,15 @@ def _read(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
     document = read_yaml(path)
     if "extends" not in document:
         return document
-    parent = _parent(document.pop("extends"), path)
+    reference = document.pop("extends")
+    parent = _parent(reference, path)
     line = (*children, path)
     if parent.resolve() in {child.resolve() for child in line}:
         chain = " -> ".join(child.name for child in (*line, parent))
         raise ConfigError(f"a study must not extend itself; got {chain} ({path}: extends)")
     inherited = _read(parent, line)
     inherited.pop("name", None)
-    return merged(inherited, document)
+    return merged(inherited, document, reference, f"{path}: ")
 
 
 def _parent(reference: Any, path: Path) -> Path:

@@ -17,6 +17,8 @@ from trainables.errors import ConfigError, placed
 from trainables.storage.documents import check_numbers, merge, read_yaml, suggestion
 from trainables.storage.strict_yaml import parse_yaml
 
+MOST_LETTERS = 100  # of a name; a folder's may have 255 bytes, and others are made of it
+
 
 def load_study(
     reference: str, *, overrides: Sequence[str] = (), trials: int | None = None, check: bool = True
@@ -53,8 +55,9 @@ def _filled(reference: str, overrides: Sequence[str], trials: int | None, *, che
     written.setdefault("name", path.stem)
     for item in overrides:
         _override(written, item)
-    if trials is not None:
-        written["search"] = {**(written.get("search") or {}), "trials": trials}
+    search = written.get("search", {})
+    if trials is not None and isinstance(search, dict):  # what else it may be is told below
+        written["search"] = {**search, "trials": trials}
     study = parse_study(written, reference)
     template = load_trial(study.trial, f"{reference}: trial", checked=checked)
     return dataclasses.replace(study, trial=document(template))
@@ -75,6 +78,11 @@ def parse_study(document: dict[str, Any], where: str) -> Study:
     except ValidationError as error:
         raise ConfigError(_first_mistake(error, where)) from None
     _check_numbers(document, where)
+    if len(study.name.encode()) > MOST_LETTERS:
+        raise ConfigError(
+            f"name must have at most {MOST_LETTERS} characters, those beyond ASCII counted as two to four "
+            f"(it names a folder); got {len(study.name.encode())} ({where}: name)"
+        )
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", study.name):
         raise ConfigError(
             f"name must be letters, digits, '_', '-' and '.' (it names a folder); got {study.name!r} "
@@ -106,6 +114,8 @@ def _override(document: dict[str, Any], item: str) -> None:
     path, sign, text = item.partition("=")
     if not sign or not path.strip():
         raise ConfigError(f"an override must be path.to.key=value; got {item!r} (-S)")
+    if path.strip() == "extends":  # the file is already read, and merged over its parent
+        raise ConfigError("extends cannot be overridden (-S); write it in the study file")
     try:
         value = parse_yaml(text, path)
     except ConfigError as error:
@@ -122,6 +132,8 @@ def _first_mistake(error: ValidationError, where: str) -> str:
     first = error.errors()[0]
     keys = [str(part) for part in first["loc"] if part in _KEYS or not _branch(part)]
     path = ".".join(keys)
+    if keys[0] == "space":
+        return _mistake_in_space(first, where)
     if first["type"] == "unexpected_keyword_argument":
         owner = {"search": Search, "resources": Resources, "tracking": Tracking}.get(keys[0], Study)
         known = [*(f.name for f in dataclasses.fields(owner)), *(["extends"] if owner is Study else [])]
@@ -131,7 +143,11 @@ def _first_mistake(error: ValidationError, where: str) -> str:
         )
     if first["type"] in ("missing", "missing_argument"):
         return f"'{path}' is missing ({where})"
+    if isinstance(first["loc"][-1], int):
+        path = f"{'.'.join(keys[:-1])}[{keys[-1]}]"
     problem = first["msg"].replace("Input should be", "must be")
+    if first["type"] in ("dict_type", "dataclass_type"):
+        problem = "must be a mapping"
     if keys == ["controls"]:
         problem = "must be true, false or a mapping of controls"
     if any(
@@ -139,6 +155,18 @@ def _first_mistake(error: ValidationError, where: str) -> str:
     ):
         problem += ", or 'auto'"
     return f"{path} {problem}; got {first['input']!r} ({where}: {path})"
+
+
+def _mistake_in_space(first: Any, where: str) -> str:
+    """Return what the space, or an item of it, must be: each branch of its union complains of its own."""
+    item = next((part for part in first["loc"] if isinstance(part, int)), None)
+    path = "space" if item is None else f"space[{item}]"
+    expected = (
+        "a name, a list or a mapping of paths to domains"
+        if item is None
+        else "a name or a mapping of a path to its domain"
+    )
+    return f"{path} must be {expected}; got {first['input']!r} ({where}: {path})"
 
 
 def _branch(part: Any) -> bool:

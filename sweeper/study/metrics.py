@@ -227,9 +227,15 @@ def _read(name: str, entry: Entry) -> TrialMetric:
 def find_metric(name: str) -> TrialMetric | None:
     """Return the metric under which a trial's result holds a figure, None for a name that is no metric's.
 
-    A figure of one attack among several, ``<attack>.<metric>``, is that metric's.
+    A figure of one attack among several, ``<attack>.<metric>``, is that metric's. Of the judge that counts a
+    trial holds ``judge_<metric>``, as of the others ``judge_2.<metric>``.
     """
-    return trial_metrics().get(name.rpartition(".")[2])
+    own = name.rpartition(".")[2]
+    judged = own.removeprefix("judge_")
+    if own not in trial_metrics() and judged != own and judged in {metric.name for metric in OF_JUDGES}:
+        metric = trial_metrics()[judged]
+        return dataclasses.replace(metric, name=own, label=f"judge {metric.label}")
+    return trial_metrics().get(own)
 
 
 def objective_metrics() -> dict[str, TrialMetric]:

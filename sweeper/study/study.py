@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from sweeper.study.constraints import Constraint, parse_constraint
+from sweeper.study.constraints import Constraint, check_together, parse_constraint
 from sweeper.study.metrics import Direction
 from sweeper.study.objectives import Accuracy, searched_accuracy, searched_name
 from trainables.errors import ConfigError
@@ -17,6 +17,9 @@ Sampler = Literal["tpe", "nsga2", "gp", "random", "sobol", "grid"]
 OBJECTIVES: dict[str, Direction] = {"test_accuracy": "maximize", "attack_accuracy": "minimize"}
 DEFAULT_TRIALS = 16
 NOISE_TRIALS = 2  # an undefended and a defended one are run again for the noise of training seeds
+MOST_TRIALS = 100_000  # each is a row that every proposal reads
+MOST = 1024  # seeds of a trial, trials at once, processes of a trial: lists of so many are made
+MOST_SEED = 2**31 - 1  # numpy's are below 2 ** 32, and the count of trials is added
 MOST_OBJECTIVES = 3  # hypervolumes are exact up to three, and nobody reads a front of four
 
 
@@ -45,11 +48,11 @@ class Search(_Strict):
     """
 
     sampler: Sampler = "tpe"
-    trials: Annotated[int, Field(ge=1)] | None = None
+    trials: Annotated[int, Field(ge=1, le=MOST_TRIALS)] | None = None
     anchors: bool = True
-    seed: int = 0
-    replicates: Annotated[int, Field(ge=1)] = 1
-    noise_replicates: Annotated[int, Field(ge=1)] = 3
+    seed: Annotated[int, Field(ge=0, le=MOST_SEED)] = 0
+    replicates: Annotated[int, Field(ge=1, le=MOST)] = 1
+    noise_replicates: Annotated[int, Field(ge=1, le=MOST)] = 3
     screening: bool = False
     screening_share: Annotated[float, Field(gt=0, lt=1)] = 0.25
     accuracy: Accuracy | None = None
@@ -72,8 +75,8 @@ class Resources(_Strict):
 
     cpus_per_trial: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
     gpus_per_trial: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"
-    concurrent: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
-    attack_shards: Annotated[int, Field(ge=1)] | Literal["auto"] = 1
+    concurrent: Annotated[int, Field(ge=1, le=MOST)] | Literal["auto"] = "auto"
+    attack_shards: Annotated[int, Field(ge=1, le=MOST)] | Literal["auto"] = 1
     cpus_per_shard: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
     gpus_per_shard: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"
     niceness: Annotated[int, Field(ge=0, le=19)] | Literal["auto"] = "auto"
@@ -134,11 +137,13 @@ class Study(_Strict):
 
     @functools.cached_property
     def limits(self) -> tuple[Constraint, ...]:
-        """Return the constraints; raise `ConfigError` for one that makes no sense."""
-        return tuple(
+        """Return the constraints; raise `ConfigError` for one without sense and two that never meet."""
+        limits = tuple(
             parse_constraint(text, f"{self.name}: constraints[{position}]")
             for position, text in enumerate(self.constraints)
         )
+        check_together(limits, self.name)
+        return limits
 
     @property
     def accuracy(self) -> Accuracy:

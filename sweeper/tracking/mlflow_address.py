@@ -3,6 +3,7 @@
 import os
 import re
 import socket
+from urllib.parse import urlsplit
 
 from trainables.errors import ConfigError
 from trainables.storage.urls import redact
@@ -33,12 +34,21 @@ def bounded_client() -> None:
 
 
 def brief(error: BaseException, length: int = 200) -> str:
-    """Return what an error says in one line of at most `length` signs, without secrets."""
-    return redact(" ".join(str(error).split()))[:length]
+    """Return what an error says in one line of at most `length` signs, whole words of it, without secrets."""
+    text = redact(" ".join(str(error).split()))
+    if len(text) <= length:
+        return text
+    words = text[: length - 2]  # two for what is put behind them
+    return f"{words.rpartition(' ')[0] or words} …"
 
 
 def _check_server(uri: str) -> None:
     """Ask the server for a sign of life with MLflow's own request: its credentials, proxies, certificates."""
+    if not urlsplit(uri).hostname:
+        raise ConfigError(
+            f"expected an MLflow server at http://host:port (MLFLOW_TRACKING_URI), got {redact(uri)}, which "
+            f"names no host; {REMEDY}"
+        )
     from mlflow.exceptions import MlflowException
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request

@@ -7,8 +7,9 @@ import subprocess
 import sys
 from contextlib import closing, suppress
 
-from sweeper.storage.databases import sqlite_file
+from sweeper.storage.databases import check_tracking, sqlite_file
 from sweeper.storage.home import Home
+from sweeper.tracking.mlflow_address import check_reachable
 from sweeper.tracking.mlflow_tracker import EXPERIMENT, VIEW, VIEW_TAG
 from trainables.errors import ConfigError
 from trainables.storage.urls import redact
@@ -20,12 +21,14 @@ def serve(home: Home, port: int) -> int:
     """Run MLflow's server at 127.0.0.1:`port` until it or this process ends, and return its exit code.
 
     Works without a network. An interruption ends the server, which does not hear of it itself: it would
-    answer with a traceback.
+    answer with a traceback. Raises `ConfigError` where there is nothing that a server could show.
     """
     uri = home.tracking
     file = sqlite_file(uri)
     if file is not None and not file.exists():
         raise ConfigError(f"expected MLflow's records at {redact(uri)}, found none; run a study there first")
+    check_reachable(uri)
+    check_tracking(uri, home.storage)
     if uri.startswith(("http://", "https://")):
         raise ConfigError(f"MLFLOW_TRACKING_URI is a server already: open {redact(uri)} in a browser")
     os.environ |= {

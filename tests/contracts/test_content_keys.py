@@ -115,7 +115,8 @@ def keys(folders: Path, **changes: Any) -> dict[str, str]:
     run_trial(config, store=store)
     for name in ("pretrained", "judge"):
         make_shared(config, name, store=store)
-    return store.noted
+    # "disjoint" is a check, and no stage that others rest on
+    return {stage: key for stage, key in store.noted.items() if stage != "disjoint"}
 
 
 def cases() -> dict[str, dict[str, Any]]:

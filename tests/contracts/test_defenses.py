@@ -1,5 +1,6 @@
 """What every defense must do. A new one in the registry is tested by being there."""
 
+import copy
 import dataclasses
 
 import pytest
@@ -221,7 +222,7 @@ def test_a_frozen_combination_trains_and_leaves_what_is_frozen(kind, point):
 
 
 def rule_steps(
-    defense: Defense, classifier: Classifier, epochs: int, point: str = "none"
+    defense: Defense, classifier: Classifier, epochs: int, point: str = "none", *, blind: bool = False
 ) -> list[torch.Tensor]:
     """Return the losses of a step in each of the epochs and of what the defense adds to them."""
     frozen = freeze(classifier, point)
@@ -241,7 +242,8 @@ def rule_steps(
         training_mode(classifier, list(classifier.stages)[:frozen], "eval")
         with torch.no_grad():
             inputs = classifier.run(images, 0, frozen) if frozen else images
-        batch = Batch(index=torch.arange(16), images=images, labels=LABELS, inputs=inputs)
+        shown = images[:0] if blind and not rule.reads_images else images
+        batch = Batch(index=torch.arange(16), images=shown, labels=LABELS, inputs=inputs)
         losses.append(rule.step(batch, epoch)[0])
     return losses
 
@@ -298,3 +300,17 @@ def test_has_a_branch_of_the_search_space_with_knobs_of_its_own(kind):
     assert branch.fixed["defense.kind"] == kind
     knobs = {f"defense.{field.name}" for field in dataclasses.fields(DEFENSES[kind])}
     assert {*branch.fixed, *branch.space} <= knobs | {"defense.kind"}
+
+
+@every_defense
+def test_a_defense_that_says_so_reads_no_images(kind):
+    defense = DEFENSES[kind]()
+    if defense.reads_images:
+        pytest.skip("reads images")
+    for epochs in (1, 2):
+        classifier = network_for(defense)
+        point = name_of("first", classifier)
+        torch.manual_seed(0)  # of a head that draws noise
+        first = rule_steps(defense, copy.deepcopy(classifier), epochs, point)
+        torch.manual_seed(0)
+        assert rule_steps(defense, classifier, epochs, point, blind=True) == first

@@ -196,3 +196,44 @@ def test_a_path_that_begins_with_the_home_is_found_and_named_in_full(place, monk
     assert f"{place}/other.pt" in refused(place, "attack", "~/other.pt", "--study", "~/mine.yaml")
     (place / "child.yaml").write_text("extends: ~/homely.yaml\nname: child\n")
     assert f"{place}/none" in refused(place, "run", "child.yaml", "--dry-run")
+
+
+@pytest.mark.parametrize(
+    ("space", "said"),
+    [
+        ({"identities": {"choice": [2, 9]}}, "identities must be at most 4, as many as the private images"),
+        ({"identities": {"int": [2, 9]}}, "got 9 (identities); ask for fewer"),
+        ({"people": {"cases": {"few": {"identities": 2}, "many": {"identities": 9}}}}, "got 9 (identities)"),
+        ({"attacked": {"choice": [[0, 1], [2, 7]]}}, "attacked must be labels from 0 to 3, as many as"),
+    ],
+)
+def test_people_of_a_space_beyond_the_data(place, space, said):
+    (place / "mine.yaml").write_text(yaml.safe_dump({**STUDY, "space": [space]}))
+    for words in (("run", "mine.yaml", "--dry-run"), ("run", "mine.yaml")):
+        error = refused(place, *words)
+        assert said in error and ", in the trial with " in error
+
+
+def test_a_published_query_is_looked_at_before_anything_is_printed(place):
+    (place / "mine.yaml").write_text(yaml.safe_dump({**STUDY, "published": ["attack=GMI", "a"]}))
+    for words in (("run", "mine.yaml", "--dry-run"), ("run", "mine.yaml")):
+        assert "got 'a' (mine.yaml: published[1]; columns: attack" in refused(place, *words)
+    done = CliRunner().invoke(main, ["run", "mine.yaml", "--dry-run", "--home", "home"])
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("run", "mine.yaml"), ("run", "mine.yaml", "--dry-run"), ("front", "mine"), ("ui",), ("log", "mine")],
+)
+def test_a_home_that_is_no_folder(place, words):
+    (place / "home").write_text("")
+    done = CliRunner().invoke(main, [*words, "--home", "home/below"])
+    assert done.exit_code == 2 and done.stdout == ""
+    assert f"error: expected a folder for the home, got {place}/home" in done.stderr
+
+
+def test_a_dry_run_in_a_home_that_cannot_be_made(place):
+    done = CliRunner().invoke(main, ["run", "mine.yaml", "--dry-run", "--home", "/proc/no-such-home"])
+    assert done.exit_code == 2 and done.stdout == ""
+    assert "error: expected a home that can be written, got /proc/no-such-home" in done.stderr

@@ -55,7 +55,7 @@ CARRIED = {
         "tests/sweeper/results/controls/test_figures.py",
         "",
     ),
-    ("sweeper/results/controls/texts.py", "protects no more than"): (
+    ("sweeper/results/controls/texts.py", "is not shown to protect"): (
         "tests/sweeper/results/controls/test_figures.py",
         "",
     ),

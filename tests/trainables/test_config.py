@@ -111,6 +111,8 @@ def test_kinds_become_dataclasses_and_survive_a_round_trip():
         ({"attack__iterations": 0}, r"iterations must be at least 1; got 0 \(trial: attack\)"),
         ({"attack__iterations": "many"}, r"iterations must be a valid integer.*got 'many'"),
         ({"image_size": 16}, "image_size must be at least 32; got 16"),
+        ({"image_size": 10**30}, rf"image_size must be at most 4096; got {10**30} \(trial\)"),
+        ({"metrics": [{"kind": ["fid"]}]}, r"kind must be one of .*got \['fid'\].*metrics\[0\].kind\)"),
         ({"validation": 0.9}, r"validation \+ test must leave images"),
         (
             {"target__schedule": "linear"},
@@ -367,3 +369,31 @@ def test_a_target_is_not_kept_before_its_defense_is_finished(defense, kept, fini
         ConfigError, match=f"kept_epoch expects .*'{defense['kind']}' is finished.* got {kept} of 8"
     ):
         load_trial(trial)
+
+
+FAMILIES = ("private", "pretraining", "pretraining__data", "defense", "prior", "attack", "judge")
+
+
+@pytest.mark.parametrize("kind", [["a"], [], {"a": 1}, {}, 3, None])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_kind_that_is_no_text_is_one_error(family, kind):
+    path = family.replace("__", ".")
+    with pytest.raises(ConfigError) as caught:
+        load_trial(changed(**{f"{family}__kind": kind}))
+    assert "kind must be one of" in str(caught.value)
+    assert f"got {kind!r}" in str(caught.value) and f"(trial: {path}.kind)" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "said"),
+    [
+        ({"kind": ["gmi"], "preset": "paper"}, r"kind must be one of .*got \['gmi'\].*attack.kind\)"),
+        ({"kind": "gmj", "preset": "paper"}, r"kind must be one of .*did you mean 'gmi'.*attack.kind\)"),
+        ({"preset": "paper"}, r"kind must be one of .*got None .*attack.kind\)"),
+        ({"kind": "gmi", "preset": ["paper"]}, r"preset must be one of .*got \['paper'\].*attack.preset\)"),
+        ({"kind": "gmi", "preset": {}}, r"preset must be one of .*got {} \(trial: attack.preset\)"),
+    ],
+)
+def test_a_preset_of_no_attack_or_that_is_no_text(knobs, said):
+    with pytest.raises(ConfigError, match=said):
+        load_trial({**TRIAL, "attack": knobs})

@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -48,6 +51,38 @@ def test_what_is_loaded_is_what_was_written(release):
     assert not any(p.requires_grad for p in found.classifier.parameters())
     assert torch.equal(found.classifier.mean, torch.full((1, 3, 1, 1), 0.5))
     assert sorted(p.name for p in folder.iterdir()) == ["config.json", "labels.json", "target.safetensors"]
+
+
+def test_loading_leaves_the_random_state_of_the_caller(release, monkeypatch):
+    """Else a noisy head would answer with the same noise after every load, in every process."""
+    folder, _ = release(MID(beta=0.1, bottleneck=8))
+    images, seeded = torch.rand(1, 3, 32, 32), []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    answers = []
+    for seed in (123, 456, 123):
+        torch.manual_seed(seed)
+        state = torch.get_rng_state()
+        seeded.clear()
+        found = load_released(folder)
+        assert torch.equal(torch.get_rng_state(), state) and not seeded
+        answers.append(found.logits(images))
+    assert not torch.equal(answers[0], answers[1]) and torch.equal(answers[0], answers[2])
+
+
+def test_names_are_written_and_read_under_any_locale(release):
+    folder, _ = release()
+    locale = {"PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "LC_ALL": "C"}
+
+    def said(program):
+        run = [sys.executable, "-c", f"from pathlib import Path; from trainables import released; {program}"]
+        done = subprocess.run(run, capture_output=True, text=True, env=os.environ | locale, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    place, names = f"Path({str(folder)!r})", ascii(LABELS)
+    assert said(f"print(ascii(released.load_released({place}).labels))") == names
+    said(f"released.write_released({place}, weights={{}}, labels={names}, config={{}})")
+    assert json.loads((folder / "labels.json").read_bytes().decode("utf-8")) == list(LABELS)
 
 
 def test_a_noisy_head_comes_with_its_noise(release):

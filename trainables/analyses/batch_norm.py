@@ -76,7 +76,7 @@ class BatchNorm(TrainingAnalysis):
         """Return how well members are told from others, over all pairs of a target and a person.
 
         auc: probability in [0, 1] that a member's score is above a non-member's, each under any target; 0.5
-        is chance. auc_interval: 95 % over people (percentile bootstrap). auc_eval: the same with frozen batch
+        is chance. auc_interval: 95 % over people (`auc_interval`). auc_eval: the same with frozen batch
         norm in eval mode, where it is 0.5. statistics: how many differ between targets; with 0 there is
         nothing to tell by, as where no batch norm is frozen. Raises `ConfigError` with fewer than four
         people.

@@ -11,6 +11,7 @@ from trainables.runtime.seeds import stream
 
 LEAST_PEOPLE = 4
 DRAWS = 1000
+LEVEL = 0.95  # of intervals and bounds
 
 
 def halves(kind: str, targets: int, people: int, seed: int) -> Tensor:
@@ -59,11 +60,31 @@ def auc(scores: Tensor, member: Tensor) -> float:
 
 
 def auc_interval(kind: str, scores: Tensor, member: Tensor, seed: int) -> tuple[float, float]:
-    """Return the 95 % interval of `auc` over people (percentile bootstrap), for the analysis `kind`."""
-    generator = stream(seed, kind, "bootstrap")
+    """Return the 95 % interval of `auc` over people (percentile bootstrap), for the analysis `kind`.
+
+    Where people are told apart completely, every draw of them is too, however few they are. So an interval
+    that reaches 1 begins no higher than `bound_of_complete`, and one that reaches 0 ends no lower than 1 less
+    that. The targets are taken as given.
+    """
     people = scores.shape[1]
-    drawn = torch.randint(people, (DRAWS, people), generator=generator)
+    drawn = torch.randint(people, (DRAWS, people), generator=stream(seed, kind, "bootstrap"))
     values = torch.tensor([auc(scores[:, row], member[:, row]) for row in drawn], dtype=torch.float64)
+    centre, bound = auc(scores, member), bound_of_complete(people)
     low, high = values.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-    centre = auc(scores, member)
-    return min(low, centre), max(high, centre)
+    least = min(low, centre, bound if high == 1 else 1.0)
+    most = max(high, centre, 1 - bound if low == 0 else 0.0)
+    return least, most
+
+
+def bound_of_complete(people: int) -> float:
+    """Return what the true AUC is above with 95 % where `people` are all told apart: .05^(2 / people).
+
+    An AUC of 1 says that no two of K people have scores in the wrong order. Were the true AUC A, the chance
+    of two people without such scores would be at most A, since scores in the wrong order are what lowers it.
+    People who are drawn independently make K / 2 pairs that share nobody, so the chance that all K are told
+    apart is at most A^(K / 2), and below 5 % where A is below .05^(2 / K). That is Clopper and Pearson's
+    bound (1934) of none among K / 2 pairs; for odd K it holds too, by the theorem of Kruskal (1963) and
+    Katona (1968) on how many sets of K can do without a pair. It is reached where a few people are in the
+    wrong order with everybody, and else it is too low rather than too high.
+    """
+    return float((1 - LEVEL) ** (2 / people))

@@ -10,6 +10,7 @@ from torch import Tensor
 from trainables.analyses.base import TrainingAnalysis, TrainingSubject
 from trainables.analyses.member_scores import auc, auc_interval, calibrate, halves, only
 from trainables.architectures.head_noise import head_noise
+from trainables.errors import ConfigError
 from trainables.judges.base import outputs
 from trainables.runtime.checks import at_least
 from trainables.runtime.run import Run
@@ -60,11 +61,17 @@ class Membership(TrainingAnalysis):
         """Return how well members are told from others, over all pairs of a target and a person.
 
         auc: probability in [0, 1] that a member's calibrated score is above a non-member's, each under any
-        target; 0.5 is chance. auc_interval: 95 % over people (percentile bootstrap). auc_uncalibrated: of the
+        target; 0.5 is chance. auc_interval: 95 % over people (`auc_interval`). auc_uncalibrated: of the
         plain scores. detected: share of members above the level that a tenth of non-members exceed.
-        Raises `ConfigError` with fewer than four people.
+        Raises `ConfigError` with fewer than four people, and for people without a test image.
         """
         people = subject.private.train.classes
+        untested = people - len(torch.unique(subject.private.test.labels))
+        if untested:
+            raise ConfigError(
+                f"membership expects a private test image of every person, got none of {untested} of "
+                f"{people} people (private, test); hold out some of each"
+            )
         member = halves(self.kind, self.targets, people, subject.seed)
         scores = torch.stack([self._scores(subject, number, row) for number, row in enumerate(member)])
         calibrated = calibrate(scores, member)

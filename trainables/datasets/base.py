@@ -113,6 +113,13 @@ class Dataset(Method):
         """
         return None
 
+    def has_parts(self) -> bool:
+        """Return whether some of its images are reserved for testing or validation, nothing decoded.
+
+        Raises `ConfigError` as `contents` does.
+        """
+        return False
+
     def load(self, image_size: int) -> Images:
         """Return all images at `image_size`; raise `ConfigError` for anything missing or unreadable."""
         raise NotImplementedError

@@ -20,12 +20,14 @@ from trainables.datasets.canaries import add_canaries
 from trainables.datasets.layout import arrange, by_suffix, loss_warnings, remedy
 from trainables.datasets.pictures import Fit, readable_suffixes, square
 from trainables.datasets.reading import Pile, read_all
+from trainables.datasets.zip_names import path_of
 from trainables.errors import ConfigError
 from trainables.method import file_knob, later_knob
 from trainables.storage.digests import file_digests, remembered
 from trainables.storage.folders import Listing, is_foreign, is_regular, list_folder
 
 SHOWN = 5  # how many bad files an error names
+ZIP_NAMES = "zip_names_2"  # another where other names come of the same zip: fingerprints are remembered there
 Read = Callable[[str], bytes]
 LOADED: dict[str, tuple[str, ...]] = {}  # the folders below each root that this process loaded
 
@@ -71,6 +73,8 @@ class ImageFolder(Dataset):
     grey: bool = later_knob(False)
 
     def __post_init__(self) -> None:
+        if not self.root.strip():  # a path of nothing is the current directory
+            raise ConfigError(f"root of image_folder must name a folder or a .zip; got {self.root!r}")
         for knob in ("crop", "limit"):
             value = getattr(self, knob)
             if value is not None and value < 1:
@@ -119,11 +123,17 @@ class ImageFolder(Dataset):
             people=len({entry.identity for entry in entries}),
             images=len(entries),
             fingerprint=(
-                remembered(root, memory, of_zip)
+                remembered(root, None if memory is None else memory / ZIP_NAMES, of_zip)
                 if root.is_file()
                 else fingerprint(file_digests(root.resolve(), memory))
             ),
         )
+
+    def has_parts(self) -> bool:
+        """Return whether the top folders are parts."""
+        root, listing = self._listed()
+        paths, others = _pictures(root, listing, readable_suffixes())
+        return any(entry.part for entry in arrange(paths, listing.folders, others, str(root))[0])
 
     def _listed(self) -> tuple[Path, Listing]:
         """Return the root and what lies below it; raise `ConfigError` where nothing does."""
@@ -201,7 +211,7 @@ def _list_zip(root: Path) -> Listing:
     """Return what lies in a zip, without what other programs leave there."""
     time = root.stat().st_mtime_ns
     with zipfile.ZipFile(root) as archive:
-        entries = [(_slashed(i), i) for i in archive.infolist()]
+        entries = [(path_of(i), i) for i in archive.infolist()]
     entries = [(name, i) for name, i in entries if not is_foreign(PurePosixPath(name).parts)]
     files = {name: entry.file_size for name, entry in entries if not name.endswith("/")}
     folders = {PurePosixPath(name).as_posix() for name, _ in entries if name.endswith("/")}
@@ -209,11 +219,6 @@ def _list_zip(root: Path) -> Listing:
     return Listing(
         tuple((file, size, time) for file, size in sorted(files.items())), tuple(sorted(folders - {"."}))
     )
-
-
-def _slashed(entry: zipfile.ZipInfo) -> str:
-    """Return the path of an entry; old programs for Windows wrote backslashes."""
-    return entry.filename if "/" in entry.filename else entry.filename.replace("\\", "/")
 
 
 def _check_names(paths: list[str], root: Path) -> None:
@@ -250,7 +255,7 @@ def _reader(root: Path) -> Iterator[Read]:
         return
     with zipfile.ZipFile(root) as archive:
         lock = threading.Lock()
-        entries = {_slashed(entry): entry for entry in archive.infolist()}
+        entries = {path_of(entry): entry for entry in archive.infolist()}
 
         def read(path: str) -> bytes:
             with lock:

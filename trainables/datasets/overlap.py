@@ -43,7 +43,8 @@ def shared_pictures(first: Images, second: Images) -> list[tuple[str, str]]:
 
 
 def check_parts(parts: Split, *, allow: bool) -> list[str]:
-    """Return warnings of pictures that lie in two parts of one data set, or under two people.
+    """Return warnings of pictures that lie in two parts of one data set, or under two people, and of people
+    without a test image.
 
     Raises `ConfigError` with their count and names instead, unless `allow`. A warning has no names: it goes
     into the card of a released target.
@@ -56,8 +57,12 @@ def check_parts(parts: Split, *, allow: bool) -> list[str]:
         ):
             places[digest].append((part, label, file))
     groups = [group for group in places.values() if len(group) > 1]
-    across_people = [g for g in groups if len({label for _, label, _ in g}) > 1]
-    across_parts = [g for g in groups if len({part for part, _, _ in g}) > 1 and g not in across_people]
+    across_people, across_parts = [], []
+    for group in groups:
+        if len({label for _, label, _ in group}) > 1:
+            across_people.append(group)
+        elif len({part for part, _, _ in group}) > 1:
+            across_parts.append(group)
     problems = [
         (
             f"{len(these)} equal image{'' if len(these) == 1 else 's'} {where}",
@@ -73,7 +78,12 @@ def check_parts(parts: Split, *, allow: bool) -> list[str]:
             f"{texts} of {sum(len(images) for _, images in named)} (private); remove "
             "them, or set private.allow_duplicates: true"
         )
-    return [f"private data: {text}" for text, _ in problems]
+    warnings = [text for text, _ in problems]
+    untested = parts.test.classes - len(set(parts.test.labels.tolist()))
+    if untested:
+        who = f"{untested} of {parts.test.classes} people"
+        warnings.append(f"{who} have no test image, and test accuracy says nothing of them")
+    return [f"private data: {text}" for text in warnings]
 
 
 def check_pretraining(private: Images, pretraining: Images, *, allow: bool) -> list[str]:

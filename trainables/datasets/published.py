@@ -164,6 +164,10 @@ class Published(Dataset):
         tree, catalogue = self.survey()
         return _read(self, tree, image_size, catalogue)
 
+    def has_parts(self) -> bool:
+        """Return whether the published parts are there, or the papers have some."""
+        return any(item.part in ("validation", "test") for item in self.survey()[1].items)
+
     def contents(self, memory: Path | None = None) -> Contents:
         """Return how many classes and images there are, and a fingerprint of those that are used."""
         tree, catalogue = self.survey()

@@ -66,6 +66,7 @@ def _fill(pixels: Tensor, pile: Pile, digests: list[bytes]) -> dict[str, Any]:
     """Write the pictures and the digests of their files, and return the warnings of how they were read."""
     scaled: list[int] = []
     layered: list[int] = []
+    small: list[int] = []  # sides of squares that are enlarged more than twice
 
     def fill(position: int) -> tuple[str, str] | None:
         problem = write(position)
@@ -86,6 +87,8 @@ def _fill(pixels: Tensor, pile: Pile, digests: list[bytes]) -> dict[str, Any]:
             return pile.too_small
         pixels[position] = resized(middle, pixels.shape[-1])
         digests[position] = _digest(content)
+        if 2 * middle.width < pixels.shape[-1]:
+            small.append(middle.width)
         if picture.scaled:
             scaled.append(position)
         if picture.frames > 1:
@@ -101,6 +104,12 @@ def _fill(pixels: Tensor, pile: Pile, digests: list[bytes]) -> dict[str, Any]:
         warnings.append(f"scaled {len(scaled)} of {total} images from 16 bits to 8, 65535 to 255")
     if layered:
         warnings.append(f"took the first frame of {len(layered)} of {total} images that hold several")
+    if small:
+        side = min(small)
+        warnings.append(
+            f"{len(small)} of {total} images are smaller than image_size and were enlarged (smallest "
+            f"{side}x{side})"
+        )
     return {"warnings": warnings}
 
 

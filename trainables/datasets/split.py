@@ -25,9 +25,10 @@ def split(images: Images, *, validation: float = 0.1, test: float = 0.2, seed: i
     """Return a seeded split of every identity: shares `validation` and `test`, at least one image each.
 
     Where the data set reserves images for testing, exactly those are the test set and `test` is not used;
-    `validation` is then a share of the rest, or not used where the data set gives that part too. Within a
-    part, images keep their order. One identity's split
-    depends on its own images, the seed and its name only.
+    `validation` is then a share of the rest, or not used where the data set gives that part too. There an
+    identity may have no test image, as some in PPA's shuffle of all images; `check_parts` counts them. Within
+    a part, images keep their order. One identity's split depends on its own images, the seed and its name
+    only.
     """
     if not (0 < validation < 1 and 0 < test < 1 and validation + test < 1):
         raise ConfigError(
@@ -54,18 +55,26 @@ def split(images: Images, *, validation: float = 0.1, test: float = 0.2, seed: i
         _enough(name, own_parts, images.reserved is not None)
         for part, index in own_parts.items():
             parts[part].append(index)
+    if not sum(map(len, parts["test"])):
+        raise ConfigError(
+            f"a data set with parts of its own needs at least 1 test image; got none of {len(images)} images "
+            "in the test part; use more of its people"
+        )
     train, val, test_part = (images.select(torch.cat(parts[part]).sort().values) for part in LEAST)
     return Split(train=train, validation=val, test=test_part)
 
 
 def _enough(name: str, parts: dict[str, Tensor], reserved: bool) -> None:
-    if all(len(parts[part]) >= least for part, least in LEAST.items()):
+    least = {**LEAST, "test": 0} if reserved else LEAST
+    if all(len(parts[part]) >= count for part, count in least.items()):
         return
     total = sum(len(index) for index in parts.values())
     got = ", ".join(f"{len(index)} for {part}" for part, index in parts.items())
-    needed = "3 images and 1 reserved for testing" if reserved else "4 images"
+    wanted, needed = "1 for validation and 1 for test", "4 images, lower validation and test"
+    if reserved:
+        wanted, needed = "1 for validation", "3 images that are not reserved, lower validation"
     raise ConfigError(
-        f"every identity needs at least 2 images for training, 1 for validation and 1 for test; "
+        f"every identity needs at least 2 images for training, {wanted}; "
         f"identity '{name}' has {total} in all, which gives {got}; "
-        f"give it at least {needed}, lower validation and test, or remove it"
+        f"give it at least {needed}, or remove it"
     )

@@ -1,5 +1,6 @@
 """The embedded data: drawn people, and drawn shapes as the far pre-training domain."""
 
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar, Literal, get_args
@@ -56,7 +57,26 @@ class SyntheticFaces(Dataset):
             raise ConfigError(
                 f"synthetic_faces expects an image_size of at least {SMALLEST}; got {image_size} (image_size)"
             )
+        needed, held = self._bytes(image_size), _memory()
+        if held is not None and needed > held:
+            raise ConfigError(
+                f"synthetic_faces expects pictures that fit into memory; {self.identities} x "
+                f"{self.images_per_identity} of {image_size} pixels take {needed:,} bytes, and this machine "
+                f"has {held:,} (identities, images_per_identity, image_size); ask for fewer"
+            )
         return _render(self, image_size)
+
+    def _bytes(self, image_size: int) -> int:
+        """Return how many bytes all pictures take, and the noise of one identity in floats."""
+        return (self.identities + 4) * self.images_per_identity * 3 * image_size**2
+
+
+def _memory() -> int | None:
+    """Return the bytes of memory of this machine; None where the system does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
 
 
 @lru_cache(maxsize=6)

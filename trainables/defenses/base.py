@@ -25,11 +25,13 @@ class Defense(Method):
         adaptive_attack: the attacks here that do so: ``NAME``, ``*`` (any), ``NAME KNOB=VALUE`` or ``*
             KNOB>NUMBER``, apart by commas; None where none does. Figures without them are called
             non-adaptive. Where `adapted` is overridden, ``* adaptive=true`` is among them.
+        reads_images: whether `loss` looks at the images themselves; see `Rule`.
         adapted_cost: passes of the target that one there and back through `adapted` costs, as many images.
     """
 
     adaptive: ClassVar[str] = ""
     adaptive_attack: ClassVar[str | None] = None
+    reads_images: ClassVar[bool] = True
     adapted_cost: ClassVar[float] = 1.0
     changes_answers: ClassVar[bool] = False  # whether `shield` returns one
 
@@ -62,7 +64,7 @@ class Defense(Method):
 
     def begin(self, training: Training) -> Rule:
         """Return the rule that takes the steps of `training`; by default one optimiser step on `loss`."""
-        return LossRule(self.loss, training)
+        return LossRule(self.loss, training, reads_images=self.reads_images)
 
     def finish(
         self, classifier: Classifier, validation: Images, kept: dict[str, Tensor], device: str

@@ -98,6 +98,8 @@ class CALoR(Defense):
 class _Adapting(Rule):
     """Steps of the recipe on the cross-entropy, then steps of an optimiser of its own on the confidence."""
 
+    reads_images = False
+
     def __init__(self, defense: CALoR, training: Training) -> None:
         weights = [weight for weight in training.classifier.parameters() if weight.requires_grad]
         optimizer = torch.optim.SGD(weights, lr=defense.adaptation_rate, momentum=0.9)

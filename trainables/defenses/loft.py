@@ -25,6 +25,7 @@ class LoFt(Defense):
     kind: ClassVar[str] = "loft"
     summary: ClassVar[str] = "a low-rank last layer with a tanh inside"
     source: ClassVar[str] = "Yu et al., arXiv 2410.05814 (LoFt, earlier CALoR)"
+    reads_images: ClassVar[bool] = False
     adaptive: ClassVar[str] = (
         "leaves the tanh out of the gradient, or descends through classifiers of its own"
     )

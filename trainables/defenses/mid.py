@@ -56,6 +56,7 @@ class MID(Defense):
     kind: ClassVar[str] = "mid"
     summary: ClassVar[str] = "variational information bottleneck before the last layer"
     source: ClassVar[str] = "Wang et al., AAAI 2021 (MID)"
+    reads_images: ClassVar[bool] = False
     adaptive: ClassVar[str] = "averages gradients over many draws of the noise, or sets it to zero"
     adaptive_attack: ClassVar[str | None] = "* adaptive=true"
 

@@ -26,6 +26,7 @@ class NegativeLabelSmoothing(Defense):
     kind: ClassVar[str] = "negative_label_smoothing"
     summary: ClassVar[str] = "labels smoothed by a negative amount, on a schedule"
     source: ClassVar[str] = "Struppek et al., ICLR 2024 (negative label smoothing)"
+    reads_images: ClassVar[bool] = False
     adaptive: ClassVar[str] = "descends on logits or margins, which the smoothing bends less than confidence"
     adaptive_attack: ClassVar[str | None] = "map, lomma_gmi, lomma_kedmi, plg"
 
@@ -65,7 +66,7 @@ class _Scheduled(LossRule):
     """A step on the loss with the smoothing of its epoch."""
 
     def __init__(self, defense: NegativeLabelSmoothing, training: Training) -> None:
-        super().__init__(self._smoothed, training)
+        super().__init__(self._smoothed, training, reads_images=defense.reads_images)
         self._defense, self._alpha = defense, defense.alpha
 
     def _smoothed(self, logits: Tensor, labels: Tensor, images: Tensor, trace: Trace) -> Tensor:

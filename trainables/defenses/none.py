@@ -17,6 +17,7 @@ class NoDefense(Defense):
     kind: ClassVar[str] = "none"
     summary: ClassVar[str] = "plain cross-entropy; with a freeze point, TL-DMI"
     source: ClassVar[str] = "Ho et al., CVPR 2024 (TL-DMI)"
+    reads_images: ClassVar[bool] = False
     adaptive: ClassVar[str] = "inverts the stages that private images trained, and them alone"
 
     def loss(self, logits: Tensor, labels: Tensor, images: Tensor, trace: Trace) -> Tensor:

@@ -43,7 +43,7 @@ class Batch:
     Attributes:
         index: int64 (m,), on the CPU: which of the training images they are, for a rule that wants them
             without augmentation.
-        images: (m, 3, S, S) in [0, 1], augmented.
+        images: (m, 3, S, S) in [0, 1], augmented; may be none, (0, 3, S, S), for a rule that reads none.
         labels: int64 (m,).
         inputs: what stage number `Training.frozen` receives for `images`, without gradient; `images` for a
             rule that makes its own (`Rule.makes_inputs`).
@@ -60,9 +60,12 @@ class Rule:
 
     makes_inputs: whether its steps put other images than those of the batch through the frozen stages, so
     that these need not see that batch, nor may, where their batch norm follows what they see.
+    reads_images: whether its steps look at `Batch.images`; where not, and the frozen stages' outputs are
+    stored, nobody makes them.
     """
 
     makes_inputs: ClassVar[bool] = False
+    reads_images: bool = True
 
     def step(self, batch: Batch, epoch: int) -> tuple[Tensor, Tensor]:
         """Train on `batch` in `epoch`, from 1; return loss, a scalar, and logits (m, K), both detached."""
@@ -100,8 +103,8 @@ def trained_trace(trace: Trace) -> Trace:
 class LossRule(Rule):
     """One step of the recipe's optimiser on a loss of logits, labels, images and trace."""
 
-    def __init__(self, loss: Loss, training: Training) -> None:
-        self._loss, self._training = loss, training
+    def __init__(self, loss: Loss, training: Training, *, reads_images: bool = True) -> None:
+        self._loss, self._training, self.reads_images = loss, training, reads_images
 
     def step(self, batch: Batch, epoch: int) -> tuple[Tensor, Tensor]:
         """Return loss and logits before the step."""

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -34,6 +35,8 @@ class SkipRemoval(Defense):
         Published for ResNets (1, 1, 1, 0), for MaxViT (0, 0, 1, 1), for ViT 0 and eleven times 1, for
         DenseNet (1, 0, 1, 1) on faces and (1, 1, 1, 0) on dogs.
     """
+
+    reads_images: ClassVar[bool] = False
 
     skips: tuple[float, ...] = ()
 

@@ -99,6 +99,7 @@ class SSD(Defense):
     adaptive: ClassVar[str] = "averages the answers to nearly equal pictures (answers_averaged of an attack)"
     adaptive_attack: ClassVar[str | None] = "* answers_averaged>1"
     changes_answers: ClassVar[bool] = True
+    reads_images: ClassVar[bool] = False
 
     temperature: float = 0.1
     epsilon: float = 0.5

@@ -136,6 +136,7 @@ class TrapRule(Rule):
         loss = functional.binary_cross_entropy_with_logits(scores, real)
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
+        torch.clear_autocast_cache()  # of the weights before this step, in a lower precision
 
     def _move_triggers(self, images: Tensor, doors: Tensor) -> None:
         triggers = self.triggers.requires_grad_()

@@ -53,7 +53,7 @@ class _TwoStages(LossRule):
     """The recipe's steps, of the second phase without the skips."""
 
     def __init__(self, defense: TTS, training: Training) -> None:
-        super().__init__(defense.loss, training)
+        super().__init__(defense.loss, training, reads_images=defense.reads_images)
         self._defense, self._factors = defense, defense.factors(training.classifier)
         self._set((1.0,) * len(self._factors))
         self._removed = False

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from trainables.datasets.split import Split
 from trainables.judges.base import Judge, JudgeModel, outputs, top1
-from trainables.method import later_knob, stated_knob
+from trainables.method import stated_knob
 from trainables.runtime.run import Run
 
 Embed = Callable[[Tensor], Tensor]
@@ -28,7 +28,7 @@ class NearestMeanJudge(Judge):
     trained_on: the data that it was trained on, such as "CASIA-WebFace", or "unknown".
     """
 
-    overlap: str = later_knob("unknown")
+    overlap: str = stated_knob("unknown")
     trained_on: str = stated_knob("unknown")
 
     def weights(self) -> dict[str, Tensor]:

@@ -64,11 +64,12 @@ def measured(test_scores: Tensor, labels: Tensor) -> dict[str, Any]:
     """Return how well a judge verifies people, JSON-ready, from reference pairs of images it did not learn.
 
     test_scores (T, K): of T private test images for each person; labels (T,). A genuine pair is an image and
-    its own person, an impostor pair an image and any other person; every person has at least one image.
+    its own person, an impostor pair an image and any other person.
 
     ``threshold`` and ``false_acceptance``: see `Threshold`. ``true_acceptance``: share of genuine pairs above
     it. ``equal_error_rate``. ``genuine_p5``: the 5th percentile of genuine scores. ``pairs``: how many of
-    both kinds. ``per_identity``: for each person the share of both kinds above the threshold.
+    both kinds. ``per_identity``: for each person the share of both kinds above the threshold, None without a
+    pair of the kind: where the data set reserves the test images, some people may have none.
     """
     own = functional.one_hot(labels, test_scores.shape[1]).bool()
     genuine, impostor = test_scores[own], test_scores[~own]
@@ -83,7 +84,13 @@ def measured(test_scores: Tensor, labels: Tensor) -> dict[str, Any]:
         "genuine_p5": torch.quantile(genuine, 0.05).item(),
         "pairs": {"genuine": len(genuine), "impostor": len(impostor)},
         "per_identity": {
-            "genuine": ((accepted & own).sum(0) / images).tolist(),
-            "impostor": ((accepted & ~own).sum(0) / (len(labels) - images)).tolist(),
+            "genuine": _shares((accepted & own).sum(0), images),
+            "impostor": _shares((accepted & ~own).sum(0), len(labels) - images),
         },
     }
+
+
+def _shares(above: Tensor, pairs: Tensor) -> list[float | None]:
+    """Return ``above / pairs``, both (K,), None where there is no pair: NaN is no JSON."""
+    shares = (above / pairs).tolist()
+    return [share if count else None for share, count in zip(shares, pairs.tolist(), strict=True)]

@@ -51,10 +51,15 @@ class Skipped(Exception):
 
 
 def private_of(evidence: Evidence) -> tuple[Tensor, Tensor]:
-    """Return the private training images of the attacked identities, uint8 (n, 3, S, S), and their labels."""
+    """Return the private training images of the attacked identities, uint8 (n, 3, S, S), and their labels.
+
+    Do not write to them: where everybody is attacked they are no copy, which could be larger than memory.
+    """
     if evidence.private_images is None:
         raise Skipped("the private training images are not at hand")
     attacked = torch.isin(evidence.private_labels, evidence.identities)
+    if attacked.all():
+        return evidence.private_images, evidence.private_labels
     return evidence.private_images[attacked], evidence.private_labels[attacked]
 
 

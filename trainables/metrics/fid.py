@@ -84,8 +84,14 @@ class FID(Metric):
                 f"fid of {len(fakes)} reconstructions ({self.images}) is not given: below {self.least} it "
                 "says how few they are (least); attack more people or with more restarts"
             )
-        features = self._features(evidence.device)
         private, _ = private_of(evidence)
+        if len(private) < 2:
+            given = f"{len(private)} private image{'' if len(private) == 1 else 's'} of those attacked"
+            raise Skipped(
+                f"fid from {given} is not given: a covariance takes at least 2; attack more people, or give "
+                "them more images"
+            )
+        features = self._features(evidence.device)
         return fid(features(fakes), features(private))
 
     def chosen(self, evidence: Evidence) -> Tensor:

@@ -86,9 +86,18 @@ def load_stages(classifier: Classifier, state: StagesState | None) -> None:
         classifier.stages.load_state_dict(state)
 
 
-def matched(architecture: str, image_size: int, weights: dict[str, Tensor], where: str) -> StagesState:
+def matched(
+    architecture: str,
+    image_size: int,
+    weights: dict[str, Tensor],
+    where: str,
+    *,
+    subject: str = "pretraining",
+    remedy: str = "choose the architecture that the file was saved from",
+) -> StagesState:
     """Return the stage weights in `weights`, a state dict in our names or torchvision's, under our names.
 
+    subject, remedy: whose weights they are to be, and what to do if they are not, for the error.
     Raises `ConfigError` naming what is missing, surplus or of another shape. Counters of the batches
     that batch norm saw may be missing, as in old files.
     """
@@ -113,8 +122,8 @@ def matched(architecture: str, image_size: int, weights: dict[str, Tensor], wher
     ]
     if problems:
         raise ConfigError(
-            f"pretraining expects the weights of {architecture}; {where} does not fit: "
-            f"{'; '.join(problems)}; choose the architecture that the file was saved from"
+            f"{subject} expects the weights of {architecture}; {where} does not fit: "
+            f"{'; '.join(problems)}; {remedy}"
         )
     zero = torch.zeros((), dtype=torch.int64)
     return {name: weights.get(theirs[name], zero).clone() for name in expected}

@@ -22,7 +22,10 @@ HELD_OUT = 0.1  # of a pre-training set, to choose the epoch by
 class OnDataset(Recipe, Pretraining):
     """Train the whole network to classify `data`, whose identities are not the private ones.
 
-    The other knobs are those of every recipe. A tenth of the images chooses the epoch.
+    The other knobs are those of every recipe. A tenth of the images chooses the epoch. Images that the data
+    set reserves for testing are left out (ImageNet's ``val``, PPA's tenth), and its validation part, where it
+    has one, chooses the epoch. Version 1 learnt them: `version` is 2 for data sets with parts alone, so that
+    what was stored of all others stays valid.
     """
 
     kind: ClassVar[str] = "dataset"
@@ -35,6 +38,14 @@ class OnDataset(Recipe, Pretraining):
     weight_decay: float = 5e-4
     schedule: Schedule = "cosine"
     augmentation: Augmentation = "crop_flip"
+
+    @property
+    def version(self) -> int:  # type: ignore[override]  # of this data set, not of the class
+        """Return 2 where the data set reserves images, else 1; 1 too where it cannot be read."""
+        try:
+            return 2 if self.data.has_parts() else 1
+        except ConfigError:  # whoever reads it says what is missing
+            return 1
 
     def stages_state(
         self, architecture: str, image_size: int, *, run: Run, normalization: Normalization
@@ -56,6 +67,13 @@ class OnDataset(Recipe, Pretraining):
 
 
 def _hold_out(images: Images, seed: int) -> tuple[Images, Images]:
-    order = torch.randperm(len(images), generator=stream(seed, "pretraining", "split"))
-    held_out = max(1, round(HELD_OUT * len(images)))
+    """Return the images that are learnt, and those that choose the epoch."""
+    nobody = torch.zeros(len(images), dtype=torch.bool)
+    tested = nobody if images.reserved is None else images.reserved
+    checked = nobody if images.checked is None else images.checked
+    if checked.any():
+        return images.select(~tested & ~checked), images.select(checked)
+    free = (~tested).nonzero().flatten()
+    order = free[torch.randperm(len(free), generator=stream(seed, "pretraining", "split"))]
+    held_out = max(1, round(HELD_OUT * len(free)))
     return images.select(order[held_out:]), images.select(order[:held_out])

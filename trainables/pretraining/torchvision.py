@@ -1,8 +1,11 @@
 """torchvision's published ImageNet weights."""
 
 from dataclasses import dataclass
+from pickle import UnpicklingError
 from typing import ClassVar
 from urllib.error import URLError
+
+from torch import hub
 
 from trainables.architectures import ARCHITECTURES, get_architecture
 from trainables.errors import ConfigError
@@ -26,6 +29,13 @@ class Torchvision(OutsidePretraining):
     source: ClassVar[str] = "torchvision; Russakovsky et al., IJCV 2015 (ImageNet)"
 
     weights: str = "IMAGENET1K_V1"
+
+    def __post_init__(self) -> None:
+        if self.weights == "DEFAULT":
+            raise ValueError(
+                "weights must name one set, such as IMAGENET1K_V1, since what DEFAULT is changes with "
+                "torchvision; got DEFAULT"
+            )
 
     def usual_size(self, architecture: str) -> int | None:
         """Return the side to which torchvision cuts images for these weights; None if it knows none."""
@@ -69,7 +79,13 @@ class Torchvision(OutsidePretraining):
                 f"got '{self.weights}' (pretraining.weights)"
             ) from None
         try:
-            saved = entry.get_state_dict(progress=False, check_hash=True)
+            saved = entry.get_state_dict(progress=False, check_hash=True, weights_only=True)
+        except UnpicklingError as error:
+            raise ConfigError(
+                f"pretraining 'torchvision' expects plain tensors in torch's cache of {entry.url} "
+                f"({hub.get_dir()}); got a pickle of something else, which is not opened, since that could "
+                "run code; delete it"
+            ) from error
         except (URLError, OSError, RuntimeError) as error:
             raise ConfigError(
                 f"pretraining 'torchvision' expects to download {entry.url}; got: {error} "

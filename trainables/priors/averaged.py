@@ -8,7 +8,7 @@ from torch import Tensor
 
 from trainables.nn.dcgan import update_ema
 from trainables.priors.base import Prior, PriorNetworks
-from trainables.priors.training_loop import train_loop
+from trainables.priors.training_loop import Checkpoint, train_loop
 from trainables.runtime.checks import above, at_least, fraction
 from trainables.runtime.run import Run
 
@@ -40,21 +40,35 @@ class AveragedGAN(Prior):
         if self.averaging:
             fraction(self, "averaging")
 
+    def steps(self, images: int) -> int:
+        """Return how many steps of the discriminator a training on `images` public images has."""
+        return self.epochs * max(1, images // self.batch_size)
+
     def fit(
-        self, networks: PriorNetworks, steps: Iterable[tuple[Tensor, Tensor | None]], images: int, *, run: Run
+        self,
+        networks: PriorNetworks,
+        steps: Iterable[tuple[Tensor, Tensor | None]],
+        images: int,
+        *,
+        run: Run,
+        checkpoint: Checkpoint | None = None,
     ) -> PriorNetworks:
         """Return `networks` after `steps` on `images` public images, with the average if it is wanted.
 
         steps: yield the discriminator's loss and, when it stepped, the generator's.
+        checkpoint: as in `train_loop`.
         """
-        total = self.epochs * max(1, images // self.batch_size)
-        average = copy.deepcopy(networks.generator) if self.averaging else networks.generator
+        total, checkpoint = self.steps(images), checkpoint or Checkpoint()
+        average = networks.generator
+        if self.averaging:
+            average = copy.deepcopy(networks.generator)
+            checkpoint.hold(average=average)
 
         def averaged() -> Iterator[Mapping[str, Tensor]]:
-            for done, (critic_loss, generator_loss) in enumerate(steps, start=1):
+            for done, (critic_loss, generator_loss) in enumerate(steps, start=checkpoint.done + 1):
                 if generator_loss is not None and self.averaging:
                     update_ema(average, networks.generator, self.averaging if done > total // 10 else 0.0)
                 yield {"critic_loss": critic_loss}
 
-        train_loop(averaged(), total, run=run)
+        train_loop(averaged(), total, run=run, checkpoint=checkpoint)
         return replace(networks, generator=average)

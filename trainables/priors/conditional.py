@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from trainables.nn.conditional_gan import gan_steps, random_latents
 from trainables.nn.optimizers import adam, gradient_step
 from trainables.priors.base import Prior, PriorNetworks
-from trainables.priors.training_loop import train_loop
+from trainables.priors.training_loop import Checkpoint, train_loop
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.run import Run
 
@@ -51,6 +51,7 @@ class ConditionalGAN(Prior):
         noise: torch.Generator,
         *,
         run: Run,
+        checkpoint: Checkpoint,
         critic_weights: list[nn.Parameter] | None = None,
         units: int | None = None,
     ) -> None:
@@ -58,7 +59,7 @@ class ConditionalGAN(Prior):
 
         generator_loss: of latents; the discriminator's weights have no gradients meanwhile.
         critic_loss: of generated images.  critic_weights: those that it moves; by default all.
-        units: as in `train_loop`.
+        checkpoint, units: as in `train_loop`; it holds both networks, `noise`, and what the losses draw from.
         """
         generator, critic = networks.generator, networks.discriminator
         generator_optimizer, critic_optimizer = adam(
@@ -67,13 +68,15 @@ class ConditionalGAN(Prior):
             learning_rate=self.learning_rate,
             betas=(0.0, 0.9),
         )
+        checkpoint.hold(generator_optimizer=generator_optimizer, critic_optimizer=critic_optimizer)
+        begin = checkpoint.done
 
         def latents() -> tuple[Tensor, Tensor]:
             return random_latents(self.batch_size, self.latent_size, classes, noise, run.device)
 
         def generator_step(iteration: int) -> Tensor:
             critic.requires_grad_(False)  # no gradients of weights that this step does not move
-            loss = generator_loss(*latents(), iteration)
+            loss = generator_loss(*latents(), begin + iteration)
             gradient_step(generator_optimizer, loss)
             critic.requires_grad_(True)
             return loss.detach()
@@ -82,12 +85,13 @@ class ConditionalGAN(Prior):
             z, labels = latents()
             with torch.no_grad():
                 fake = generator(z)
-            loss = critic_loss(fake, labels, iteration)
+            loss = critic_loss(fake, labels, begin + iteration)
             gradient_step(critic_optimizer, loss)
             return loss.detach()
 
         def steps() -> Iterator[Mapping[str, Tensor]]:
-            for losses in gan_steps(self.iterations, self.critic_steps, generator_step, critic_step):
+            left = self.iterations - begin
+            for losses in gan_steps(left, self.critic_steps, generator_step, critic_step):
                 yield dict(zip(("generator_loss", "critic_loss"), losses, strict=True))
 
-        train_loop(steps(), self.iterations, run=run, units=units)
+        train_loop(steps(), self.iterations, run=run, units=units, checkpoint=checkpoint)

@@ -58,8 +58,13 @@ class Typicality(Directions):
         return -0.5 * self.encode(images).square().sum(1)
 
 
-def principal_axes(pixels: Tensor, components: int, *, run: Run) -> tuple[Tensor, Tensor]:
-    """Return the mean (D,) and the axes (K, D), most variance first, of uint8 images (n, 3, S, S).
+def principal_axes(
+    pixels: Tensor, components: int, *, run: Run, fitted: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return the mean (D,) and the axes (K, D), most variance first, of uint8 images (m, 3, S, S).
+
+    fitted: int64 (n,), which of them count; None takes all. They are not copied together, for `pixels` may be
+    larger than memory.
 
     Subspace iteration from random directions (Halko et al. 2011, algorithm 4.4), which are a stream of the
     run's seed: the images are read `PASSES` + 2 times, `ROWS` at a time. An axis is as long as the standard
@@ -67,12 +72,13 @@ def principal_axes(pixels: Tensor, components: int, *, run: Run) -> tuple[Tensor
     """
     size = pixels[0].numel()
     width = min(components + EXTRA, size)
+    rows = torch.arange(len(pixels)) if fitted is None else fitted
 
     def chunks() -> Any:
-        for first in range(0, len(pixels), ROWS):
-            yield as_float(pixels[first : first + ROWS].to(run.device)).flatten(1)
+        for some in torch.split(rows, ROWS):
+            yield as_float(pixels[some].to(run.device)).flatten(1)
 
-    mean = sum(chunk.double().sum(0) for chunk in chunks()) / len(pixels)
+    mean = sum(chunk.double().sum(0) for chunk in chunks()) / len(rows)
     mean = mean.float()
 
     def covariance_times(basis: Tensor) -> Tensor:
@@ -81,7 +87,7 @@ def principal_axes(pixels: Tensor, components: int, *, run: Run) -> tuple[Tensor
         for chunk in chunks():
             centred = chunk - mean
             product += centred.T @ (centred @ basis)
-        return product / len(pixels)
+        return product / len(rows)
 
     start = torch.randn(size, width, generator=run.stream("prior", "directions"))
     basis = torch.linalg.qr(start.to(run.device)).Q
@@ -142,16 +148,17 @@ class EigenfacesPrior(Prior):
         """Return the networks of the public images but for those held out; labels are not used."""
         networks = self.build(public.pixels.shape[-1])
         left_out = held_out(len(public), run)
-        fitted = torch.ones(len(public), dtype=torch.bool)
-        fitted[left_out] = False
-        most = int(fitted.sum()) - 1
+        counts = torch.ones(len(public), dtype=torch.bool)
+        counts[left_out] = False
+        fitted = counts.nonzero().flatten()
+        most = len(fitted) - 1
         if self.components > most:
             raise ConfigError(
                 f"prior 'eigenfaces' expects fewer components than it has public images to fit, at most "
                 f"{most}; got {self.components} (components) and {len(public)} public images, of which "
                 f"{len(left_out)} are held out; lower it, or add public images"
             )
-        mean, axes = principal_axes(public.pixels[fitted], self.components, run=run)
+        mean, axes = principal_axes(public.pixels, self.components, run=run, fitted=fitted)
         for network in (networks.generator, networks.discriminator):
             network.to(run.device)
             assert isinstance(network, Directions)

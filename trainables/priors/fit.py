@@ -9,6 +9,7 @@ from trainables.datasets.base import Images, as_float
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.run import Run
 
+ROWS = 512  # images that are summed at once
 MOST = 16  # images that are held out
 SHARE = 8  # of at least so many each
 POOL = 256  # random latents that a descent begins at the nearest of: at 0 some generators have no slope
@@ -35,7 +36,8 @@ def reconstruction_error(networks: PriorNetworks, public: Images, *, run: Run) -
         return None
     images = as_float(public.pixels[chosen].to(run.device))
     with torch.no_grad():
-        mean = public.pixels.double().mean(0).div(255).to(images)
+        sums = sum(part.sum(0, dtype=torch.int64) for part in torch.split(public.pixels, ROWS))
+        mean = (sums / (255 * len(public))).to(images)  # of parts: the set may be larger than memory
         inverted = networks.generator(invert(networks, images, run=run))
     return {
         "error": rms(inverted - images),

@@ -12,9 +12,9 @@ from trainables.nn.dcgan import check_size, generator
 from trainables.nn.optimizers import adam, gradient_step
 from trainables.priors.averaged import AveragedGAN
 from trainables.priors.base import PriorNetworks, TargetView, eval_mode
+from trainables.priors.training_loop import Checkpoint, Order
 from trainables.runtime.run import Run
 from trainables.runtime.upload import upload
-from trainables.training.batches import shuffled
 
 
 def critic(width: int, image_size: int) -> nn.Module:
@@ -55,15 +55,19 @@ def adversarial_steps(
     *,
     learning_rate: float,
     critic_steps: int,
+    checkpoint: Checkpoint | None = None,
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Train both networks, one critic step per batch and one generator step every `critic_steps` batches.
 
     Yields the critic's and, when it stepped, the generator's loss (detached). Adam, betas (0.5, 0.999).
+    checkpoint: holds all else of the training; `batches` are those after the steps done.
     """
     critic_optimizer, generator_optimizer = adam(
         critic.parameters(), generator.parameters(), learning_rate=learning_rate, betas=(0.5, 0.999)
     )
-    for number, real in enumerate(batches, start=1):
+    checkpoint = checkpoint or Checkpoint()
+    checkpoint.hold(critic_optimizer=critic_optimizer, generator_optimizer=generator_optimizer)
+    for number, real in enumerate(batches, start=checkpoint.done + 1):
         with torch.no_grad():
             fake = generator(draw_z(len(real)))
         loss = critic_loss(critic, real, fake, draw_alpha(len(real)))
@@ -106,6 +110,10 @@ class GMIPrior(AveragedGAN):
         """Return the networks trained on all public images; their labels are not used."""
         networks = self.untrained(public.pixels.shape[-1], run=run)
         noise = run.stream("prior", "noise")
+        order = Order(len(public), self.batch_size, run.stream("prior", "order"))
+        checkpoint = Checkpoint(
+            run, generator=networks.generator, critic=networks.discriminator, noise=noise, order=order
+        )
 
         def draw_z(count: int) -> Tensor:
             return upload(torch.randn(count, self.latent_size, generator=noise), run.device)
@@ -113,19 +121,18 @@ class GMIPrior(AveragedGAN):
         def draw_alpha(count: int) -> Tensor:
             return upload(torch.rand(count, 1, 1, 1, generator=noise), run.device)
 
+        def batches() -> Iterator[Tensor]:
+            for _ in range(checkpoint.done, self.steps(len(public))):
+                yield as_float(upload(public.pixels[next(order)], run.device))
+
         steps = adversarial_steps(
             networks.generator,
             networks.discriminator,
-            self._batches(public, run),
+            batches(),
             draw_z,
             draw_alpha,
             learning_rate=self.learning_rate,
             critic_steps=self.critic_steps,
+            checkpoint=checkpoint,
         )
-        return eval_mode(self.fit(networks, steps, len(public), run=run))
-
-    def _batches(self, public: Images, run: Run) -> Iterator[Tensor]:
-        order = run.stream("prior", "order")
-        for _ in range(self.epochs):
-            for index in shuffled(len(public), self.batch_size, order):
-                yield as_float(upload(public.pixels[index], run.device))
+        return eval_mode(self.fit(networks, steps, len(public), run=run, checkpoint=checkpoint))

@@ -19,10 +19,10 @@ from trainables.nn.optimizers import adam, gradient_step
 from trainables.oracle import ScoreOracle
 from trainables.priors.averaged import AveragedGAN
 from trainables.priors.base import PriorNetworks, TargetView, eval_mode
+from trainables.priors.training_loop import Checkpoint, Order, Questions
 from trainables.runtime.run import Run
 from trainables.runtime.short_run import ShortRun, of_epochs
 from trainables.runtime.upload import upload
-from trainables.training.batches import shuffled
 
 ENTROPY_WEIGHT = 1e-4
 
@@ -55,17 +55,22 @@ def inversion_steps(
     *,
     learning_rate: float,
     critic_steps: int,
+    checkpoint: Checkpoint | None = None,
 ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
     """Train both networks: a discriminator step per batch, a generator step every `critic_steps` batches.
 
     batches: of images with their soft labels (B, K), images to tell from fakes, and images whose features the
     generator matches; three draws of the same public images. Yields the label loss and the realism loss of
     the discriminator, and the generator's loss when it stepped (all detached). Adam, betas (0.5, 0.999).
+    checkpoint: holds all else of the training; `batches` are those after the steps done.
     """
     critic_optimizer, generator_optimizer = adam(
         discriminator.parameters(), generator.parameters(), learning_rate=learning_rate, betas=(0.5, 0.999)
     )
-    for number, (labelled, probabilities, unlabelled, matched) in enumerate(batches, start=1):
+    checkpoint = checkpoint or Checkpoint()
+    checkpoint.hold(critic_optimizer=critic_optimizer, generator_optimizer=generator_optimizer)
+    numbered = enumerate(batches, start=checkpoint.done + 1)
+    for number, (labelled, probabilities, unlabelled, matched) in numbered:
         with torch.no_grad():
             fake = generator(draw_z(len(labelled)))
         # three passes: images are compared only with those of their own batch
@@ -89,6 +94,19 @@ def inversion_steps(
 def soft_labels(target: Classifier, pixels: Tensor) -> Tensor:
     """Return the target's probabilities (N, K) of images (N, 3, S, S) in uint8, on its device."""
     return torch.cat([target(as_float(part)).softmax(1) for part in torch.split(pixels, 256)])
+
+
+def asked_once(oracle: ScoreOracle, pixels: Tensor, run: Run) -> Tensor:
+    """Return the oracle's probabilities (N, K) of images (N, 3, S, S) in uint8, on their device.
+
+    They are kept beside the training, which asks no more after a kill: large, and the same to its end.
+    """
+    probabilities = torch.empty(len(pixels), oracle.classes, device=pixels.device)
+    answers = Checkpoint(run, "answers", probabilities=probabilities, questions=Questions(oracle))
+    if not answers.done:
+        probabilities.copy_(torch.cat([oracle(as_float(part)) for part in torch.split(pixels, 256)]))
+        answers.save(1)
+    return probabilities
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +143,7 @@ class KEDMIPrior(AveragedGAN):
         """
         pixels = public.pixels.to(run.device)
         if isinstance(target, ScoreOracle):
-            probabilities = torch.cat([target(as_float(part)) for part in torch.split(pixels, 256)])
+            probabilities = asked_once(target, pixels, run)
         elif isinstance(target, Classifier):
             target = inference_copy(target, run.device)
             with head_noise(target, run.stream("prior", "labels")):
@@ -138,16 +156,35 @@ class KEDMIPrior(AveragedGAN):
         networks = self.untrained(pixels.shape[-1], probabilities.shape[1], run=run)
         assert isinstance(networks.discriminator, InversionDiscriminator)
         noise = run.stream("prior", "noise")
+        orders = {
+            use: Order(len(pixels), self.batch_size, run.stream("prior", "order", use))
+            for use in ("labelled", "unlabelled", "matched")
+        }
+        checkpoint = Checkpoint(
+            run, generator=networks.generator, critic=networks.discriminator, noise=noise, **orders
+        )
+
+        def batches() -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+            for _ in range(checkpoint.done, self.steps(len(pixels))):
+                labelled, unlabelled, matched = (upload(next(o), pixels.device) for o in orders.values())
+                yield (
+                    as_float(pixels[labelled]),
+                    probabilities[labelled],
+                    as_float(pixels[unlabelled]),
+                    as_float(pixels[matched]),
+                )
+
         steps = inversion_steps(
             networks.generator,
             networks.discriminator,
-            self._batches(pixels, probabilities, run),
+            batches(),
             lambda count: upload(torch.randn(count, self.latent_size, generator=noise), run.device),
             learning_rate=self.learning_rate,
             critic_steps=self.critic_steps,
+            checkpoint=checkpoint,
         )
         losses = ((labelling + telling, loss) for labelling, telling, loss in steps)
-        return eval_mode(self.fit(networks, losses, len(public), run=run))
+        return eval_mode(self.fit(networks, losses, len(public), run=run, checkpoint=checkpoint))
 
     def short_run(self, few: int, public: int, classes: int) -> ShortRun:
         """Return runs of one and three epochs; every public image gets its labels once."""
@@ -156,18 +193,3 @@ class KEDMIPrior(AveragedGAN):
     def queries(self, networks: PriorNetworks, public: int) -> int:
         """Return the images whose labels were asked for: each public one, once."""
         return public
-
-    def _batches(
-        self, pixels: Tensor, probabilities: Tensor, run: Run
-    ) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-        orders = [run.stream("prior", "order", use) for use in ("labelled", "unlabelled", "matched")]
-        for _ in range(self.epochs):
-            drawn = [shuffled(len(pixels), self.batch_size, order) for order in orders]
-            for parts in zip(*drawn, strict=True):
-                labelled, unlabelled, matched = (upload(part, pixels.device) for part in parts)
-                yield (
-                    as_float(pixels[labelled]),
-                    probabilities[labelled],
-                    as_float(pixels[unlabelled]),
-                    as_float(pixels[matched]),
-                )

@@ -22,12 +22,12 @@ from trainables.oracle import LabelOracle
 from trainables.priors.base import PriorNetworks, TargetView, eval_mode
 from trainables.priors.conditional import ConditionalGAN
 from trainables.priors.surrogates import DENSENETS, build, check_names, teach
+from trainables.priors.training_loop import Checkpoint, Order, Questions
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive
 from trainables.runtime.short_run import ShortRun
 from trainables.runtime.upload import upload
-from trainables.training.batches import endless
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,13 +114,13 @@ class LOKTPrior(ConditionalGAN):
             raise ConfigError(
                 f"prior 'lokt' expects a target that answers with labels; got {type(target).__name__} (prior)"
             )
-        asked_before = target.queries
+        questions = Questions(target)
         networks = self.untrained(public.pixels.shape[-1], target.classes, run=run)
         total = self.iterations + len(self.surrogates) * self.surrogate_epochs  # of two kinds of units
-        self._adversarial(networks, target, public, total, run=run)
+        self._adversarial(networks, target, questions, public, total, run=run)
         networks.generator.eval().requires_grad_(False)
-        self._surrogates(networks, target, total, run=run)
-        networks.discriminator.queries.fill_(target.queries - asked_before)  # type: ignore[operator]
+        self._surrogates(networks, target, questions, total, run=run)
+        networks.discriminator.queries.fill_(questions.asked)  # type: ignore[operator]
         return eval_mode(networks)
 
     def queries(self, networks: PriorNetworks, public: int) -> int:
@@ -130,12 +130,30 @@ class LOKTPrior(ConditionalGAN):
         return int(critic.queries)
 
     def _adversarial(
-        self, networks: PriorNetworks, target: LabelOracle, public: Images, total: int, *, run: Run
+        self,
+        networks: PriorNetworks,
+        target: LabelOracle,
+        questions: Questions,
+        public: Images,
+        total: int,
+        *,
+        run: Run,
     ) -> None:
         generator, critic = networks.generator, networks.discriminator
         assert isinstance(critic, ClassifyingDiscriminator)
         heads = [*critic.trunk.parameters(), *critic.score.parameters(), *critic.labels.parameters()]
-        order = endless(len(public), self.batch_size, run.stream("prior", "order"))
+        noise = run.stream("prior", "noise")
+        order = Order(len(public), self.batch_size, run.stream("prior", "order"), goes_on=True)
+        checkpoint = Checkpoint(  # without the surrogates: large, and not trained yet
+            run,
+            generator=generator,
+            trunk=critic.trunk,
+            score=critic.score,
+            labels=critic.labels,
+            noise=noise,
+            order=order,
+            questions=questions,
+        )
 
         def generator_loss(latents: Tensor, labels: Tensor, iteration: int) -> Tensor:
             score, logits = critic.both(generator(latents))
@@ -157,13 +175,16 @@ class LOKTPrior(ConditionalGAN):
             target.classes,
             generator_loss,
             critic_loss,
-            run.stream("prior", "noise"),
+            noise,
             run=run,
+            checkpoint=checkpoint,
             critic_weights=heads,
             units=total,
         )
 
-    def _surrogates(self, networks: PriorNetworks, target: LabelOracle, total: int, *, run: Run) -> None:
+    def _surrogates(
+        self, networks: PriorNetworks, target: LabelOracle, questions: Questions, total: int, *, run: Run
+    ) -> None:
         critic = networks.discriminator
         assert isinstance(critic, ClassifyingDiscriminator)
         if not len(critic.surrogates):
@@ -179,7 +200,11 @@ class LOKTPrior(ConditionalGAN):
 
         size = self.surrogate_batch
         order = torch.arange(len(identities))
-        labels = torch.cat([target(images(part)) for part in torch.split(order, size)])
+        labels = torch.empty(len(identities), dtype=torch.int64, device=run.device)
+        answers = Checkpoint(run, "answers", labels=labels, questions=questions)
+        if not answers.done:
+            labels.copy_(torch.cat([target(images(part)) for part in torch.split(order, size)]))
+            answers.save(1)
         for number, network in enumerate(critic.surrogates):
             done = self.iterations + number * self.surrogate_epochs
 
@@ -197,4 +222,5 @@ class LOKTPrior(ConditionalGAN):
                 learning_rate=self.surrogate_rate,
                 generator=run.stream("prior", "surrogate", number),
                 progress=progress,
+                checkpoint=Checkpoint(run, f"surrogate-{number}", network=network),
             )

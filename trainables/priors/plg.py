@@ -18,11 +18,11 @@ from trainables.nn.identity_losses import max_margin
 from trainables.nn.inference import inference_copy
 from trainables.priors.base import PriorNetworks, TargetView, eval_mode
 from trainables.priors.conditional import ConditionalGAN
+from trainables.priors.training_loop import Checkpoint, Order
 from trainables.runtime.checks import at_least
 from trainables.runtime.run import Run
 from trainables.runtime.short_run import ShortRun
 from trainables.runtime.upload import upload
-from trainables.training.batches import endless
 
 
 @torch.no_grad()
@@ -105,7 +105,9 @@ class PLGPrior(ConditionalGAN):
         classes = int(labels.max()) + 1
         networks = self.untrained(public.pixels.shape[-1], classes, run=run)
         generator, critic = networks.generator, networks.discriminator
-        batches = self._batches(public, index, labels, run.stream("prior", "order"), run.device)
+        order = Order(len(index), self.batch_size, run.stream("prior", "order"), goes_on=True)
+        batches = self._batches(public, index, labels, order, run.device)
+        checkpoint = Checkpoint(run, generator=generator, critic=critic, noise=noise, order=order)
 
         def generator_loss(latents: Tensor, labels: Tensor, _: int) -> Tensor:
             fake = generator(latents)
@@ -119,16 +121,16 @@ class PLGPrior(ConditionalGAN):
             real, real_labels = next(batches)
             return hinge(critic(real, real_labels), critic(fake, labels))
 
-        self.take_turns(networks, classes, generator_loss, critic_loss, noise, run=run)
+        self.take_turns(networks, classes, generator_loss, critic_loss, noise, run=run, checkpoint=checkpoint)
         return eval_mode(networks)
 
     def _batches(
-        self, public: Images, index: Tensor, labels: Tensor, order: torch.Generator, device: str
+        self, public: Images, index: Tensor, labels: Tensor, order: Order, device: str
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield, for ever, shuffled labelled batches; pixels get up to one level of noise, as published."""
-        for batch in endless(len(index), self.batch_size, order):
+        for batch in order:
             images = as_float(public.pixels[index[batch]])
-            images += torch.rand(images.shape, generator=order) / 256
+            images += torch.rand(images.shape, generator=order.generator) / 256
             yield upload(images, device), upload(labels[batch], device)
 
 

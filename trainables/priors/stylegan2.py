@@ -21,12 +21,11 @@ from trainables.nn.stylegan2.checkpoint import Shapes, load, shapes
 from trainables.nn.stylegan2.discriminator import Discriminator, DiscriminatorShape, deviation
 from trainables.nn.stylegan2.generator import Generator, GeneratorShape
 from trainables.priors.base import Prior, PriorNetworks, TargetView, eval_mode
-from trainables.priors.training_loop import train_loop
+from trainables.priors.training_loop import Checkpoint, Order, train_loop
 from trainables.runtime.checks import above, at_least
 from trainables.runtime.run import Run
 from trainables.runtime.short_run import ShortRun
 from trainables.runtime.upload import upload
-from trainables.training.batches import shuffled
 
 MEAN_OVER = 4096  # styles that the mean style is taken over
 PATH_EVERY = 4  # generator steps between two penalties of the path length, as published
@@ -127,6 +126,7 @@ def adversarial_steps(
     penalty: float,
     penalty_every: int,
     path_length: float = 0.0,
+    checkpoint: Checkpoint | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Train both networks, one step each per batch (B, 3, S, S) in [-1, 1]; yield their losses, detached.
 
@@ -134,12 +134,17 @@ def adversarial_steps(
     betas (0, 0.99). Every `penalty_every` steps the discriminator's loss has penalty / 2 |∇D(x)|² times
     `penalty_every` (R1; StyleGAN2, section 3.1), every fourth the generator's that of the path length.
     Unlike the published loop, both networks use the images of the same latents.
+    checkpoint: holds all else of the training; `batches` are those after the steps done.
     """
     critic_optimizer, generator_optimizer = adam(
         discriminator.parameters(), generator.parameters(), learning_rate=learning_rate, betas=(0.0, 0.99)
     )
-    usual_length = torch.zeros([])
-    for number, real in enumerate(batches):
+    usual_length = next(generator.parameters()).new_zeros([])
+    checkpoint = checkpoint or Checkpoint()
+    checkpoint.hold(
+        critic_optimizer=critic_optimizer, generator_optimizer=generator_optimizer, usual_length=usual_length
+    )
+    for number, real in enumerate(batches, start=checkpoint.done):
         styles = generator.truncate(generator.mapping(draw_z(len(real))))
         fake = generator.synthesis(styles, "random")
 
@@ -158,7 +163,7 @@ def adversarial_steps(
         generator_loss = total = functional.softplus(-discriminator(fake)).mean()
         if path_length and number % PATH_EVERY == 0:
             lengths = path_lengths(fake, styles)
-            usual_length = torch.lerp(usual_length.to(lengths), lengths.detach().mean(), 0.01)
+            usual_length.lerp_(lengths.detach().mean(), 0.01)
             total = total + (lengths - usual_length).square().mean() * (path_length * PATH_EVERY)
         gradient_step(generator_optimizer, total)
         yield loss.detach(), generator_loss.detach()
@@ -269,6 +274,12 @@ class StyleGAN2Prior(Prior):
         for network in (generator, discriminator):
             network.to(memory_format=torch.channels_last)
         latents = run.stream("prior", "noise")
+        size = self._size(public)
+        order = Order(len(public), size, run.stream("prior", "order"))
+        total = self.epochs * (len(public) // size)
+        checkpoint = Checkpoint(run, generator=generator, critic=discriminator, noise=latents, order=order)
+        average = copy.deepcopy(generator)
+        checkpoint.hold(average=average)
 
         def draw_z(count: int) -> Tensor:
             return upload(torch.randn(count, self.latent_size, generator=latents), run.device)
@@ -276,24 +287,22 @@ class StyleGAN2Prior(Prior):
         steps = adversarial_steps(
             generator,
             discriminator,
-            self._batches(public, run),
+            self._batches(public, order, total - checkpoint.done, run.device),
             draw_z,
             learning_rate=self.learning_rate,
             penalty=self.penalty,
             penalty_every=self.penalty_every,
             path_length=self.path_length,
+            checkpoint=checkpoint,
         )
-        average = copy.deepcopy(generator)
-        size = self._size(public)
-        total = self.epochs * (len(public) // size)
 
         def averaged() -> Iterator[Mapping[str, Tensor]]:
-            for done, losses in enumerate(steps, start=1):
+            for done, losses in enumerate(steps, start=checkpoint.done + 1):
                 half_life = min(self.averaging, 0.1 * done * size)
                 update_ema(average, generator, 0.5 ** (size / half_life))
                 yield dict(zip(("critic_loss", "generator_loss"), losses, strict=True))
 
-        train_loop(averaged(), total, run=run)
+        train_loop(averaged(), total, run=run, checkpoint=checkpoint)
         average.mapping.w_avg.copy_(mean_style(average, draw_z(MEAN_OVER)))
         some = as_float(public.pixels[: 64 * self.batch_size].to(run.device)) * 2 - 1
         discriminator.b4.usual.copy_(usual_deviation(discriminator, some))
@@ -362,11 +371,9 @@ class StyleGAN2Prior(Prior):
             return self.batch_size
         return len(public) if len(public) < 4 else len(public) // 4 * 4
 
-    def _batches(self, public: Images, run: Run) -> Iterator[Tensor]:
-        order, size = run.stream("prior", "order"), self._size(public)
-        for _ in range(self.epochs):
-            for index in shuffled(len(public), size, order):
-                images = as_float(upload(public.pixels[index], run.device)) * 2 - 1
-                flipped = upload(torch.rand(size, 1, 1, 1, generator=order) < 0.5, run.device)
-                images = torch.where(flipped, images.flip(3), images)
-                yield images.contiguous(memory_format=torch.channels_last)
+    def _batches(self, public: Images, order: Order, count: int, device: str) -> Iterator[Tensor]:
+        for _ in range(count):
+            images = as_float(upload(public.pixels[next(order)], device)) * 2 - 1
+            drawn = torch.rand(order.batch_size, 1, 1, 1, generator=order.generator)
+            images = torch.where(upload(drawn < 0.5, device), images.flip(3), images)
+            yield images.contiguous(memory_format=torch.channels_last)

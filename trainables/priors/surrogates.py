@@ -10,9 +10,9 @@ from trainables.architectures import ARCHITECTURES
 from trainables.errors import ConfigError, TrialError
 from trainables.nn.augmentation import AUGMENTATION_DRAWS, random_augmentation
 from trainables.nn.optimizers import gradient_step
+from trainables.priors.training_loop import Checkpoint, Order
 from trainables.runtime.upload import upload
 from trainables.storage.documents import suggestion
-from trainables.training.batches import endless
 
 DENSENETS = ("densenet121", "densenet161", "densenet169")
 SURROGATES = tuple(dict.fromkeys((*ARCHITECTURES, *DENSENETS)))
@@ -53,19 +53,23 @@ def teach(
     learning_rate: float,
     generator: torch.Generator,
     progress: Callable[[int, float], None],
+    checkpoint: Checkpoint | None = None,
 ) -> None:
     """Train `network` in place on ``images(index)`` (n, 3, S, S) and `labels` (N,), on the labels' device.
 
     The loss is half the cross-entropy of the images and half that of a random view of each (released code of
     LOKT). SGD, momentum 0.9, weight decay 5e-4, the rate falling to 0 by a cosine over `epochs` of `steps`
     batches. ``progress(epoch, loss)`` from 1. Raises `TrialError` if the loss is not finite.
+    checkpoint: of this training alone, which holds the network; its steps are epochs.
     """
     network.train()
     optimizer = torch.optim.SGD(network.parameters(), lr=learning_rate, momentum=0.9, weight_decay=5e-4)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs)
     size = min(batch_size, len(labels))
-    batches = endless(len(labels), size, generator)
-    for epoch in range(1, epochs + 1):
+    batches = Order(len(labels), size, generator, goes_on=True)
+    checkpoint = checkpoint or Checkpoint()
+    checkpoint.hold(optimizer=optimizer, schedule=schedule, batches=batches)
+    for epoch in range(checkpoint.done + 1, epochs + 1):
         for _ in range(steps):
             taken = next(batches)
             with torch.no_grad():
@@ -81,3 +85,5 @@ def teach(
         if value != value:
             raise TrialError(f"a surrogate's loss is not a number in epoch {epoch} of {epochs}")
         progress(epoch, value)
+        if epoch == epochs or checkpoint.resume.due():
+            checkpoint.save(epoch)

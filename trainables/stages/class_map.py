@@ -13,31 +13,33 @@ from trainables.errors import ConfigError
 from trainables.storage.weights import listed
 
 IN_FOLDER = "labels.json"  # of an exported target
+BESIDE = f"{IN_FOLDER} of an exported target; mend it, or give another file with --labels"
 
 
-def read_class_map(path: Path) -> tuple[str, ...]:
+def read_class_map(path: Path, where: str = "--labels") -> tuple[str, ...]:
     """Return the names of a target's classes, in the order of its labels, from the file at `path`.
 
     JSON: a list of names, or a mapping of names to labels or of labels to names, labels from 0. Text: a name
     on each line, in order; or a label and a name on each, in either order, with a comma or blanks between.
-    Raises `ConfigError` for anything else, and for names or labels that come twice or are left out.
+    where: what named the file, for the error. Raises `ConfigError` for anything else, and for names or labels
+    that come twice or are left out.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"expected a class map, JSON or text, at {path}: {reason} (--labels)") from None
+        raise ConfigError(f"expected a class map, JSON or text, at {path}: {reason} ({where})") from None
     if text.lstrip()[:1] in ("[", "{"):
         try:
             content = json.loads(text, object_pairs_hook=_Pairs)
         except ValueError as error:
-            raise ConfigError(f"expected JSON in {path}, got: {error} (--labels)") from None
+            raise ConfigError(f"expected JSON in {path}, got: {error} ({where})") from None
         pairs = _of_json(content)
     else:
         pairs = _of_lines([line.strip() for line in text.splitlines() if line.strip()])
     if pairs is None or not pairs:
         raise ConfigError(
-            f"expected in {path} a list of names, or names with their labels, got neither (--labels)"
+            f"expected in {path} a list of names, or names with their labels, got neither ({where})"
         )
     columns: list[tuple[str, list[Any]]] = [
         ("name", [name for _, name in pairs]),
@@ -46,11 +48,11 @@ def read_class_map(path: Path) -> tuple[str, ...]:
     for what, values in columns:
         twice = sorted({str(value) for value in values if values.count(value) > 1})
         if twice:
-            raise ConfigError(f"expected every {what} once in {path}, got twice: {listed(twice)} (--labels)")
+            raise ConfigError(f"expected every {what} once in {path}, got twice: {listed(twice)} ({where})")
     if sorted(label for label, _ in pairs) != list(range(len(pairs))):
         raise ConfigError(
             f"expected labels from 0 to {len(pairs) - 1} in {path}, got some from "
-            f"{min(pairs)[0]} to {max(pairs)[0]} (--labels)"
+            f"{min(pairs)[0]} to {max(pairs)[0]} ({where})"
         )
     return tuple(name for _, name in sorted(pairs))
 
@@ -58,7 +60,7 @@ def read_class_map(path: Path) -> tuple[str, ...]:
 def folder_labels(path: Path) -> tuple[str, ...] | None:
     """Return the names in the `labels.json` of the exported target at `path`, its folder or its weights."""
     file = (path if path.is_dir() else path.parent) / IN_FOLDER
-    return read_class_map(file) if file.is_file() else None
+    return read_class_map(file, BESIDE) if file.is_file() else None
 
 
 def class_order(labels: Sequence[str], names: Sequence[str]) -> list[int]:
@@ -85,7 +87,8 @@ def class_order(labels: Sequence[str], names: Sequence[str]) -> list[int]:
         ]
         raise ConfigError(
             f"expected the target's {len(labels)} classes to be the {len(names)} private people; got "
-            f"{'; '.join(problems)} (--labels, private); give the map of this target, and its people's images"
+            f"{'; '.join(problems)} (--labels or {IN_FOLDER}, private); give the map of this target, and its "
+            "people's images"
         )
     return [position[key] for key in keys]
 

@@ -59,12 +59,13 @@ def load_data(config: TrialConfig) -> Data:
             f"identities must be at most {classes}, as many as the private images show; got "
             f"{config.identities} (identities); ask for fewer, or leave it out to attack all"
         )
-    if isinstance(config.pretraining, OnDataset) and _may_share(config.private, config.pretraining.data):
+    if isinstance(config.pretraining, OnDataset) and may_share(config.private, config.pretraining.data):
         return dataclasses.replace(data, warnings=(*data.warnings, *pretraining_warnings(config)))
     return data
 
 
-def _may_share(private: Dataset, other: Dataset) -> bool:
+def may_share(private: Dataset, other: Dataset) -> bool:
+    """Return whether the user says that images of `private` may be in `other` too."""
     return bool(private.allow_duplicates or other.allow_duplicates)
 
 
@@ -111,14 +112,34 @@ def _read_data(
 def pretraining_warnings(config: TrialConfig) -> list[str]:
     """Return what to know of the pre-training data, beside the private images; [] without such data.
 
-    Raises `ConfigError` for images that both hold, unless `allow_duplicates` of either says that they may.
+    Raises `ConfigError` for too few images, and for images that both hold, unless `allow_duplicates` of
+    either says that they may.
     """
     if not isinstance(config.pretraining, OnDataset):
         return []
     private, other = config.private, config.pretraining.data
     images = other.load(config.image_size)
-    shared = check_pretraining(private.load(config.image_size), images, allow=_may_share(private, other))
+    _check_enough(images)
+    shared = check_pretraining(private.load(config.image_size), images, allow=may_share(private, other))
     return [*(f"pre-training data: {text}" for text in images.warnings), *shared]
+
+
+def _check_enough(images: Images) -> None:
+    """Raise `ConfigError` for pre-training data that teach nothing.
+
+    Without a validation part of its own a tenth of the images chooses the epoch, one at least. Of one image
+    for each person, nobody who is held out would be trained on. Batch norm needs two images to train on.
+    """
+    nobody = torch.zeros(len(images), dtype=torch.bool)
+    tested = nobody if images.reserved is None else images.reserved
+    checked = nobody if images.checked is None else images.checked
+    learnt = int((~tested & ~checked).sum())
+    if images.classes < 2 or learnt < 2 or (not checked.any() and learnt <= images.classes):
+        raise ConfigError(
+            "pre-training data must show at least 2 people, to tell them apart, in more images than people, "
+            f"of which a part is held out to choose the epoch by; got {images.classes} in {learnt} images "
+            "that are not reserved (pretraining.data); give more images, or choose another pretraining"
+        )
 
 
 def data_warnings(config: TrialConfig) -> list[str]:

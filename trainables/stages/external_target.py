@@ -20,7 +20,7 @@ from trainables.stages.data import load_data
 from trainables.stages.target import defense_figures, measured, new_target, store_defense
 from trainables.storage.content import named_versions, with_content
 from trainables.storage.store import Stage, Store
-from trainables.storage.weights import listed, read_weights
+from trainables.storage.weights import listed, misfits, read_weights
 from trainables.training.classifier import accuracy
 from trainables.training.freeze import count_parameters
 
@@ -103,7 +103,14 @@ def fill(classifier: Classifier, config: TrialConfig, weights: dict[str, Tensor]
         _check(expected, weights, config.target.architecture, where)
         classifier.load_state_dict(weights)
         return
-    stages = matched(config.target.architecture, config.image_size, weights, where)
+    stages = matched(
+        config.target.architecture,
+        config.image_size,
+        weights,
+        where,
+        subject="the target",
+        remedy="set trial.target.architecture (-S or --study) to the one that the file was saved from",
+    )
     classifier.stages.load_state_dict(stages)
     entry = get_architecture(config.target.architecture)
     own = {entry.torchvision_key(name) for name in stages} if entry.torchvision_key else set()
@@ -120,19 +127,11 @@ def fill(classifier: Classifier, config: TrialConfig, weights: dict[str, Tensor]
 
 
 def _check(expected: dict[str, Tensor], weights: dict[str, Tensor], what: str, where: str) -> None:
-    missing = [name for name in expected if name not in weights]
-    surplus = [name for name in weights if name not in expected]
-    shapes = [
-        f"{name} {tuple(weights[name].shape)} instead of {tuple(value.shape)}"
-        for name, value in expected.items()
-        if name in weights and weights[name].shape != value.shape
-    ]
-    kinds = (("missing", missing), ("surplus", surplus), ("other shape", shapes))
-    problems = [f"{kind}: {listed(names)}" for kind, names in kinds if names]
+    problems = misfits(expected, weights)
     if problems:
         raise ConfigError(
             f"expected the weights of {what} for the private identities; {where} does not fit: "
-            f"{'; '.join(problems)}; check target.architecture, image_size, the defense and the identities"
+            f"{problems}; check target.architecture, image_size, the defense and the identities"
         )
 
 

@@ -81,7 +81,14 @@ def judge_parts(config: TrialConfig, judge: Judge | None = None) -> dict[str, An
         "private": load_data(config).private_key,
         "validation": config.validation,
         "test": config.test,
+        **_dealt(config),
     }
+
+
+def _dealt(config: TrialConfig) -> dict[str, Any]:
+    """Return the seed that dealt the split, where it is neither the judge's nor in the data's key."""
+    in_key = config.split_seed not in (None, config.seed)
+    return {} if in_key or judge_seed(config) == config.seed else {"dealt": config.seed}
 
 
 def _check_people(judge: Judge, model: JudgeModel, train: Images, device: str) -> None:

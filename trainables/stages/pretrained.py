@@ -12,7 +12,7 @@ from trainables.pretraining.dataset import OnDataset
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
 from trainables.stages.base import _common, on_machine, unfinished
-from trainables.stages.data import pretraining_warnings
+from trainables.stages.data import load_data, may_share, pretraining_warnings
 from trainables.storage.content import named_versions, with_content
 from trainables.storage.resume import Resume
 from trainables.storage.store import Stage, Store, content_key
@@ -26,7 +26,6 @@ def make_pretrained(
     """Return the weights that targets start from."""
 
     def make(folder: Path, resume: Resume) -> dict[str, Any]:
-        pretraining_warnings(config)  # refuses data that holds private images
         weights = config.pretraining.stages_state(
             config.target.architecture,
             config.image_size,
@@ -36,10 +35,27 @@ def make_pretrained(
         torch.save(weights, folder / "stages.pt")
         return {"weights": weights is not None}
 
+    _check_disjoint(config, store)
     parts = pretrained_parts(config, store.root / DIGESTS)
     with unfinished(store, "pretrained", parts) as resume:
         made = on_machine(device, functools.partial(make, resume=resume))
         return store.get("pretrained", parts, made)
+
+
+def _check_disjoint(config: TrialConfig, store: Store) -> None:
+    """Raise `ConfigError` for a pre-training set that holds private images; once for each pair of them.
+
+    The backbone's own key knows nothing of private images, so that a stored one says nothing of these.
+    """
+    if not isinstance(config.pretraining, OnDataset):
+        return
+    parts = {
+        "private": load_data(config).private_key,
+        "pretraining": pretraining_key(config, store.root / DIGESTS),
+        "image_size": config.image_size,
+        "allow": may_share(config.private, config.pretraining.data),
+    }
+    store.get("disjoint", parts, lambda _: {"warnings": pretraining_warnings(config)})
 
 
 def pretraining_key(config: TrialConfig, memory: Path | None = None) -> str | None:

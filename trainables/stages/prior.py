@@ -1,5 +1,6 @@
 """The prior, as a stage: trained once for all trials, or once for each target."""
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ from trainables.priors.base import Prior, PriorNetworks, restore, state
 from trainables.priors.fit import reconstruction_error
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
-from trainables.stages.base import _common, _load, on_machine
+from trainables.stages.base import _common, _load, on_machine, unfinished
 from trainables.stages.data import load_data
 from trainables.stages.target import load_target, seen_by
 from trainables.storage.content import with_content
+from trainables.storage.resume import Resume
 from trainables.storage.store import Stage, Store
 
 
@@ -40,9 +42,9 @@ def make_prior(
     seed = prior_seed(config)
     answers = {} if target is None else _answers(config, plan)
 
-    def make(folder: Path) -> dict[str, Any]:
+    def make(folder: Path, resume: Resume) -> dict[str, Any]:
         victim: Any = None if target is None else load_target(config, data, target).to(device)
-        run = Run(seed=seed, device=device, report=report)
+        run = Run(seed=seed, device=device, report=report, resume=resume)
         if target is not None and plan is not None and answers:
             victim = seen_by(config, plan, victim, target.path, device, threat_model=prior.threat_model)
         networks = prior.train(data.public, run=run, target=victim)
@@ -59,11 +61,10 @@ def make_prior(
         return result
 
     parts = prior_parts(config, prior)
-    return store.get(
-        "prior",
-        parts if target is None else {**parts, "target": target.key, **answers},
-        on_machine(device, make),
-    )
+    if target is not None:
+        parts |= {"target": target.key, **answers}
+    with unfinished(store, "prior", parts) as resume:
+        return store.get("prior", parts, on_machine(device, functools.partial(make, resume=resume)))
 
 
 def _answers(config: TrialConfig, plan: AttackPlan | None) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from trainables.storage.content import with_content
 from trainables.storage.resume import Resume
 from trainables.storage.store import Stage, Store
 from trainables.training.classifier import (
+    Target,
     accuracy,
     accuracy_per_identity,
     build_classifier,
@@ -80,7 +81,7 @@ def make_target(
 
     parts = {
         "version": VERSIONS["target"],
-        "target": with_content(replace(config.target, kept_epoch=None)),
+        "target": with_content(_decisive(config.target)),
         "defense": with_content(config.defense),
         "backbone": backbone.key,
         "private": data.private_key,
@@ -187,6 +188,12 @@ def _answered(oracle: ScoreOracle, images: Images) -> torch.Tensor:
     """Return which of `images` the answers name rightly, bool (N,) on the CPU."""
     labels = [oracle(as_float(pixels)).argmax(1).cpu() for pixels in torch.split(images.pixels, 256)]
     return torch.cat(labels) == images.labels
+
+
+def _decisive(target: Target) -> Target:
+    """Return the knobs of `target` that decide its weights beside the epoch that is kept."""
+    target = replace(target, kept_epoch=None)
+    return target if target.frozen != "none" else replace(target, frozen_batchnorm="eval")  # of nothing
 
 
 def new_target(config: TrialConfig, classes: int) -> Classifier:

@@ -181,7 +181,7 @@ def batch_warnings(config: TrialConfig, data: Data) -> list[str]:
         f"an epoch of {name} shows {share:.0%} of {images}, for a batch takes {size} of {count}; "
         "lower its batch_size"
         for name, images, size, count in _batches(config, data)
-        if (share := share_of_pass(count, size)) < LEAST_SEEN
+        if count > 0 and (share := share_of_pass(count, size)) < LEAST_SEEN  # too few is said elsewhere
     ]
 
 

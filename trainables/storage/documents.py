@@ -26,8 +26,20 @@ def read_yaml(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(f"expected a YAML file, found nothing at {path}; check the path") from None
-    except (UnicodeDecodeError, OSError) as error:
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ConfigError(
+            f"expected YAML in {path}, got text that is not UTF-8 (byte 0x{error.object[error.start]:02x} in "
+            f"line {line}); save it as UTF-8"
+        ) from None
+    except OSError as error:
         raise ConfigError(f"expected YAML in {path}, got: {' '.join(str(error).split())}") from None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise ConfigError(
+            f"expected YAML in {path}, got a character of zeros, as UTF-16 has them (line {line}); save it "
+            "as UTF-8"
+        )
     content = parse_yaml(text, str(path))
     if not isinstance(content, dict):
         raise ConfigError(f"expected a mapping of names to values in {path}, got {type(content).__name__}")

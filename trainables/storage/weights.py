@@ -25,6 +25,7 @@ WRAPPERS = (
     "ema",
 )
 PARTS = ("stages", "features")  # of networks here and in torchvision: a file of one part alone keeps its name
+LEARNT = ("weight", "bias", "running_mean", "running_var")  # names, after the last dot, of no whole numbers
 READABLE = ("safetensors", "torch", "pickle", "unknown")
 
 
@@ -33,7 +34,7 @@ def read_weights(path: Path, where: str) -> dict[str, Tensor]:
 
     Training programs wrap it: a dict that holds it under one of `WRAPPERS` is opened, and a prefix that all
     names share is dropped, as "module." of a parallel model. where: the file's place in the user's input, for
-    the error. Raises `ConfigError` for anything else, and for weights that are not finite.
+    the error. Raises `ConfigError` for anything else, and for weights that are not dense, real and finite.
     """
     if not path.is_file():
         raise MissingError(
@@ -41,6 +42,8 @@ def read_weights(path: Path, where: str) -> dict[str, Tensor]:
         )
     content = _content(path, where)
     state = _unwrapped(content, path, where)
+    _check_dense(state, path, where)
+    _check_real(state, path, where)
     _check_finite(state, path, where)
     return without_prefix(state)
 
@@ -137,6 +140,43 @@ def _is_state(content: Mapping[Any, Any]) -> bool:
     return bool(content) and all(isinstance(value, Tensor) for value in content.values())
 
 
+def _check_dense(state: Mapping[str, Tensor], path: Path, where: str) -> None:
+    """Raise `ConfigError` for tensors that hold no value of each element."""
+    broken = [f"{name} ({kind})" for name, value in state.items() if (kind := _not_dense(value))]
+    if broken:
+        raise ConfigError(
+            f"expected dense tensors in {path} ({where}), got others: {listed(broken)}; save "
+            "those of the network that was trained, dense (to_dense, dequantize)"
+        )
+
+
+def _not_dense(value: Tensor) -> str:
+    if value.is_meta:
+        return "meta, without values"
+    if value.is_quantized:
+        return "quantized"
+    if value.is_nested:
+        return "nested"
+    return "" if value.layout == torch.strided else str(value.layout).removeprefix("torch.")
+
+
+def _check_real(state: Mapping[str, Tensor], path: Path, where: str) -> None:
+    """Raise `ConfigError` for complex numbers, and for weights in whole numbers: copying would change both.
+
+    Counters, masks and indices are whole numbers rightly; they have other names.
+    """
+    broken = [
+        f"{name} ({str(value.dtype).removeprefix('torch.')})"
+        for name, value in state.items()
+        if value.is_complex() or (name.rpartition(".")[2] in LEARNT and not value.is_floating_point())
+    ]
+    if broken:
+        raise ConfigError(
+            f"expected weights in floating point in {path} ({where}), got others: {listed(broken)}; save "
+            "them as they were trained, not quantised or rounded"
+        )
+
+
 def _check_finite(state: Mapping[str, Tensor], path: Path, where: str) -> None:
     broken = [
         name
@@ -148,6 +188,19 @@ def _check_finite(state: Mapping[str, Tensor], path: Path, where: str) -> None:
             f"expected finite weights in {path} ({where}); these hold NaN or infinity: {listed(broken)}; "
             "take a checkpoint from before the training diverged"
         )
+
+
+def misfits(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> str:
+    """Return what of `weights` does not fit a network with the state dict `expected`, "" if all does."""
+    missing = [name for name in expected if name not in weights]
+    surplus = [name for name in weights if name not in expected]
+    shapes = [
+        f"{name} {tuple(weights[name].shape)} instead of {tuple(value.shape)}"
+        for name, value in expected.items()
+        if name in weights and weights[name].shape != value.shape
+    ]
+    kinds = (("missing", missing), ("surplus", surplus), ("other shape", shapes))
+    return "; ".join(f"{kind}: {listed(names)}" for kind, names in kinds if names)
 
 
 def listed(names: Sequence[str], most: int = 4) -> str:

@@ -147,8 +147,8 @@ def train_classifier(
     has prepared the classifier before. Stages that are frozen before the first trained one run outside
     autograd, and once only where their output cannot vary (see `Prefix`). Deterministic for one seed, device
     and thread count, also where it was killed between and goes on after the last whole epoch that
-    `run.resume` holds. Raises `TrialError` if an epoch's loss is not finite, `ConfigError` if there is
-    nothing to validate on.
+    `run.resume` holds, which is written where that is due. Raises `TrialError` if an epoch's loss is not
+    finite, `ConfigError` if there is nothing to validate on.
     """
     if len(train) < 2 or len(validation) == 0:
         raise ConfigError(
@@ -211,7 +211,7 @@ def _train(
         prefix=Prefix(
             classifier,
             0 if rule.makes_inputs else frozen,
-            train.pixels.to(run.device),
+            train.pixels,
             keep=keep,
             batchnorm=batchnorm,
         ),
@@ -220,7 +220,7 @@ def _train(
         device=run.device,
         tell=within,
     )
-    unseen = Prefix(classifier, frozen, validation.pixels.to(run.device), keep=1, batchnorm=batchnorm)
+    unseen = Prefix(classifier, frozen, validation.pixels, keep=1, batchnorm=batchnorm)
     checkpoint = Checkpoint(
         resume=run.resume,
         name=stage,
@@ -252,7 +252,8 @@ def _train(
         if better if kept_epoch is None else epoch == kept_epoch:
             loop.keep(epoch, reached, classifier, rule)
         run.report(stage, epoch, epochs, **row)
-        checkpoint.save(vars(loop))
+        if run.resume.due():
+            checkpoint.save(vars(loop))
     return loop.end(classifier, rule, epochs * len(train))
 
 
@@ -313,7 +314,7 @@ class _Pass:
             seen = draw_augmentation(
                 len(index), self.train.pixels.shape[-1], self.recipe.augmentation, self.views
             )
-            images, inputs = self.prefix(index, seen)
+            images, inputs = self.prefix(index, seen, look=self.rule.reads_images)
             batch = Batch(
                 index=index, images=images, labels=self.labels[upload(index, device)], inputs=inputs
             )
@@ -360,7 +361,7 @@ def accuracy(classifier: Classifier, images: Images, *, device: str, batch_size:
 def hits(classifier: Classifier, images: Images, *, device: str, batch_size: int = 256) -> Tensor:
     """Return which of `images` the classifier names rightly, bool (N,) on the CPU; else as `accuracy`."""
     classifier.to(device)
-    everything = Prefix(classifier, 0, images.pixels.to(device), keep=0, batchnorm="eval")
+    everything = Prefix(classifier, 0, images.pixels, keep=0, batchnorm="eval")
     return _hits(classifier, everything, images.labels, batch_size)
 
 
@@ -390,7 +391,7 @@ def _hits(classifier: Classifier, prefix: Prefix, labels: Tensor, batch_size: in
     noise = torch.randn(len(labels), classifier.noise_size, generator=stream(0, "accuracy"))
     predictions = []
     for index in torch.split(torch.arange(len(labels)), batch_size):
-        _, inputs = prefix(index, no_augmentation(len(index)))
+        _, inputs = prefix(index, no_augmentation(len(index)), look=False)
         with head_noise(classifier, noise[index]):
             predictions.append(classifier(inputs, prefix.frozen).argmax(1))
     return torch.cat(predictions).cpu() == labels

@@ -12,12 +12,18 @@ from trainables.training.variation import vary
 
 # Bytes for the stored outputs of one set of images. Fixed, so that a run computes the same way every time.
 KEPT_BYTES = {"cpu": 1 << 30, "cuda": 8 << 30}
+RESIDENT_BYTES = 8 << 30  # of pixels that a GPU holds; a set of millions of images stays mapped from its file
 CHUNK = 64
 
 
 def cacheable_variants(augmentation: Augmentation) -> int:
     """Return how many views of an image `augmentation` makes, or 0 if they are too many to keep."""
     return {"none": 1, "flip": 2}.get(augmentation, 0)
+
+
+def resident(pixels: Tensor, device: torch.device) -> Tensor:
+    """Return `pixels` on `device` if they are few enough to stay there, else where they are."""
+    return pixels.to(device) if pixels.nbytes <= RESIDENT_BYTES else pixels
 
 
 class Prefix:
@@ -35,30 +41,41 @@ class Prefix:
     ) -> None:
         self.classifier = classifier
         self.frozen = frozen
-        self.pixels = pixels
+        self.device = next(classifier.parameters()).device
+        self.pixels = resident(pixels, self.device)
         self.stored: Tensor | None = None
         if frozen and keep and batchnorm == "eval":
             self._keep(keep)
 
-    def __call__(self, index: Tensor, views: BatchAugmentation) -> tuple[Tensor, Tensor]:
-        """Return images (B, 3, S, S) in [0, 1], pixels[index] as `views` show them, and the stage's input."""
-        images = vary(as_float(take_batch(self.pixels, index, views)), views.variation)
-        if self.frozen == 0:
-            return images, images
+    def __call__(
+        self, index: Tensor, views: BatchAugmentation, *, look: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        """Return images (B, 3, S, S) in [0, 1], pixels[index] as `views` show them, and the stage's input.
+
+        look: whether the images are wanted; where the input is stored they are not made else, and there are
+        none of them, (0, 3, S, S).
+        """
         if self.stored is None:
-            return images, self._outputs(images)
-        where = self.stored.device
-        return images, self.stored[upload(views.flips.long(), where), upload(index, where)]
+            images = self._images(index, views)
+            return images, self._outputs(images) if self.frozen else images
+        inputs = self.stored[upload(views.flips.long(), self.device), upload(index, self.device)]
+        return self._images(index if look else index[:0], views), inputs
+
+    def _images(self, index: Tensor, views: BatchAugmentation) -> Tensor:
+        if not len(index):
+            return torch.empty(0, *self.pixels.shape[1:], device=self.device)
+        seen = upload(take_batch(self.pixels, index, views), self.device)
+        return vary(as_float(seen), views.variation)
 
     def _keep(self, views: int) -> None:
         count = len(self.pixels)
-        example = self._outputs(as_float(self.pixels[:1]))
+        example = self._outputs(as_float(upload(self.pixels[:1], self.device)))
         needed = example.numel() * example.element_size() * count * views
-        if needed > KEPT_BYTES.get(self.pixels.device.type, 0):
+        if needed > KEPT_BYTES.get(self.device.type, 0):
             return
         self.stored = example.new_empty(views, count, *example.shape[1:])
         for index in torch.split(torch.arange(count), CHUNK):
-            images = as_float(take_batch(self.pixels, index, no_augmentation(len(index))))
+            images = self._images(index, no_augmentation(len(index)))
             for view in range(views):
                 outputs = self._outputs(images.flip(-1) if view else images)
                 self.stored[view, upload(index, outputs.device)] = outputs

@@ -55,6 +55,8 @@ class Recipe:
         at_least(self, 2, "batch_size")  # batch norm needs two
         above(self, 0, "learning_rate", "gamma")
         at_least(self, 0, "momentum", "weight_decay")
+        if self.momentum >= 1:  # steps would grow for ever
+            raise ValueError(f"momentum must be below 1; got {self.momentum}")
         rising = list(self.milestones) == sorted(set(self.milestones))
         if not rising or not all(0 < milestone < self.epochs for milestone in self.milestones):
             raise ValueError(

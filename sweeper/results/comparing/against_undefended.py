@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from sweeper.results import formatting
+from sweeper.results.comparing.undefended import undefended_trial
 from sweeper.results.record_types import StudyRecords
 from sweeper.results.trial_record import TrialRecord
 
@@ -70,8 +71,8 @@ def with_ratios(records: StudyRecords) -> StudyRecords:
 
     A ratio that is not defined is left out.
     """
-    plain = formatting.reference(records.trials, records.objectives)
-    return replace(records, trials=tuple(_with_ratios(plain, trial) for trial in records.trials))
+    trials = (_with_ratios(undefended_trial(records, trial), trial) for trial in records.trials)
+    return replace(records, trials=tuple(trials))
 
 
 def _with_ratios(plain: TrialRecord | None, trial: TrialRecord) -> TrialRecord:

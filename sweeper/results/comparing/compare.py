@@ -152,8 +152,7 @@ def compare(
         attainment=_attainment(records, drawn, fitted),
         published=[_published(setup, records, directions, corner) for setup in published],
     )
-    bases = {again.basis for again in (drawn if fitted is None else fitted) if again is not None}
-    notes += interval_notes(records, bases)
+    notes += interval_notes(records, fitted, drawn)
     notes += studies_warning(records)
     notes += _chosen_by_test(records)
     warnings = {record.study: formatting.warnings(record.trials) for record in records}
@@ -227,7 +226,6 @@ def _estimate(volumes: Sequence[Redraw | None]) -> VolumeEstimate | None:
         value=estimate.corrected,
         interval=(estimate.low, estimate.high),
         basis=" against ".join(dict.fromkeys(again.basis for again in known)),
-        probability=estimate.above if len(known) == 2 else None,
     )
 
 

@@ -118,7 +118,10 @@ class Comparison:
         return pandas.DataFrame(table)
 
     def pairs(self) -> "pandas.DataFrame":
-        """Return a row for each two studies: the first one's lead in hypervolume, and the chance of it."""
+        """Return a row for each two studies: the first one's lead in hypervolume, and the chance of it.
+
+        ``level`` is that of the interval from ``lead_low`` to ``lead_high``, see `VolumeEstimate`.
+        """
         import pandas
 
         table = []
@@ -134,6 +137,7 @@ class Comparison:
                     "lead_corrected": estimate and estimate.value,
                     "lead_low": low,
                     "lead_high": high,
+                    "level": estimate and estimate.level,
                     "probability": estimate and estimate.probability,
                     "crossings": len(pair.crossings or ()),
                 }

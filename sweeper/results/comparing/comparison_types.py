@@ -15,20 +15,24 @@ class VolumeEstimate:
 
     Attributes:
         value: of the hypervolume, or of the lead.
-        interval: 95 % interval of it.
+        interval: of it, at `level`.
+        level: 0.95; of leads among several studies so much more that those of all pairs hold at 0.95.
         basis: of the interval, a key of `resample.BASES`, or two.
-        probability: that the lead is above 0; None for a hypervolume.
+        probability: that the lead is above 0, this pair taken alone; None for a hypervolume, and for a lead
+            that is not cross-fitted, of which it would be overstated.
     """
 
     value: float
     interval: tuple[float, float]
+    level: float = 0.95
     basis: str
     probability: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON-ready data."""
         known = {} if self.probability is None else {"probability": self.probability}
-        return {"value": self.value, "interval": list(self.interval), "basis": self.basis, **known}
+        ends = {"interval": list(self.interval), "level": self.level}
+        return {"value": self.value, **ends, "basis": self.basis, **known}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -107,15 +107,21 @@ def frame() -> "pandas.DataFrame":
     return pandas.DataFrame([{**row, "flags": ";".join(row["flags"])} for row in _rows()])
 
 
-def points(query: str) -> list[PublishedRecords]:
+def check_queries(queries: Sequence[str], where: str) -> None:
+    """Raise `ConfigError` for the first of a study's ``published`` that selects nothing."""
+    for position, query in enumerate(queries):
+        points(query, f"{where}: published[{position}]")
+
+
+def points(query: str, where: str = "--published") -> list[PublishedRecords]:
     """Return the rows that `query` selects, as one record for each set-up.
 
     query: ``column=value`` pairs with commas between them, as in ``attack=KEDMI,architecture=VGG16``;
     columns are `FILTERS`, and upper or lower case and dashes do not matter. A row needs both accuracies.
-    Raises `ConfigError` naming what there is, for an unknown column or value and for a query that no row
-    meets.
+    Raises `ConfigError` naming what there is, and `where` it was asked for, for an unknown column or value
+    and for a query that no row meets.
     """
-    filters = _parse(query)
+    filters = _parse(query, where)
     rows = [row for row in _rows() if row["test_accuracy"] is not None and row["attack_accuracy"] is not None]
     met: list[str] = []
     for column, value in filters.items():
@@ -125,7 +131,7 @@ def points(query: str) -> list[PublishedRecords]:
             given = f" with {', '.join(met)}" if met else ""
             raise ConfigError(
                 f"no published row{given} has {column}={value}{suggestion(value, possible)}; "
-                f"possible values: {', '.join(possible)} (--published)"
+                f"possible values: {', '.join(possible)} ({where})"
             )
         met.append(f"{column}={value}")
     groups: dict[tuple[str, ...], list[Row]] = {}
@@ -134,19 +140,20 @@ def points(query: str) -> list[PublishedRecords]:
     return [_record(group) for group in groups.values()]
 
 
-def _parse(query: str) -> dict[str, str]:
+def _parse(query: str, where: str) -> dict[str, str]:
     filters: dict[str, str] = {}
     for item in query.split(","):
         column, sign, value = (part.strip() for part in item.partition("="))
         if not sign or not value:
             raise ConfigError(
-                f"--published expects column=value pairs, as in attack=KEDMI,architecture=VGG16; "
-                f"got {item.strip()!r} (columns: {', '.join(FILTERS)})"
+                f"a query of published rows expects column=value pairs, as in "
+                f"attack=KEDMI,architecture=VGG16; got {item.strip()!r} ({where}; columns: "
+                f"{', '.join(FILTERS)})"
             )
         if column not in FILTERS:
             raise ConfigError(
-                f"--published knows the columns {', '.join(FILTERS)}; got '{column}'"
-                f"{suggestion(column, FILTERS)}"
+                f"a query of published rows knows the columns {', '.join(FILTERS)}; got '{column}'"
+                f"{suggestion(column, FILTERS)} ({where})"
             )
         filters[column] = value
     return filters

@@ -41,7 +41,8 @@ def beside_stopped(
 
     rates: of the trial, by person; None if they are not known. stopped: `StoppedControl` as JSON; None gives
     None. ``difference``: of the attack accuracies, stopped less trial; ``p``: two-sided; ``verdict``: the
-    trial leaks less, it leaks no less (no fewer people are found on it), or so few people cannot tell.
+    trial leaks less; it leaks no less, in that no fewer people are found on it, which is no test that it does
+    not protect; or so few people cannot tell.
     floor: upper end of the interval of the study's floor, where that was measured. On a stopped target that
     is not clear of it the attack finds nobody, so that leaking no less says nothing.
     """

@@ -40,7 +40,8 @@ class PretrainingDistance:
 
     @property
     def near(self) -> bool | None:
-        """Return whether the pre-training is near the private people; None without an undefended target.
+        """Return whether the pre-training is near the private people; None without an undefended target, and
+        where `interval` holds the limit.
 
         It is where the probe, above guessing, reaches three quarters of what the undefended target does:
         what tells the people apart was learnt elsewhere then, whatever is frozen. The limit is a convention
@@ -48,9 +49,17 @@ class PretrainingDistance:
         with the freeze point, reaches half of it (0.33 of test images of 214 people, undefended 0.66); a face
         recogniser, MobileFaceNet of CASIA-WebFace, all of it (0.99, of 57 of these people).
         """
+        if self.limit is None:
+            return None
+        low, high = self.interval or (self.accuracy, self.accuracy)
+        return None if low < self.limit <= high else self.accuracy >= self.limit
+
+    @property
+    def limit(self) -> float | None:
+        """Return the probe's accuracy from which on it is near; None without an undefended target."""
         if self.undefended is None or self.undefended <= self.chance:
             return None
-        return self.accuracy - self.chance >= NEAR * (self.undefended - self.chance)
+        return self.chance + NEAR * (self.undefended - self.chance)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON-ready data, with ``near``."""
@@ -94,7 +103,7 @@ def distance_sentence(distance: PretrainingDistance) -> str:
     if distance.undefended is not None:
         beside.append(f"the undefended target {formatting.percent(distance.undefended)}")
     meaning = {
-        None: "",
+        None: "" if distance.limit is None else f"; whether that is near is not told: {_between(distance)}",
         True: f"; that is near: above guessing {NEAR:.0%} or more of what the undefended target reaches",
         False: f"; that is far: above guessing less than {NEAR:.0%} of what the undefended target reaches",
     }[distance.near]
@@ -105,15 +114,20 @@ def distance_sentence(distance: PretrainingDistance) -> str:
 
 
 def distance_risk(distance: PretrainingDistance | None) -> str:
-    """Return the warning of a near pre-training; "" for a far one, and where it is not known."""
-    if distance is None or not distance.near:
+    """Return the warning of a near pre-training, or of one that may be; "" for a far one, and if unknown."""
+    if distance is None or distance.limit is None or distance.near is False:
         return ""
+    doubt = "" if distance.near else f" (whether this one is near is not told: {_between(distance)})"
     return (
-        f"near pre-training is a risk of its own: the frozen features of '{distance.pretraining}' alone name "
-        f"{formatting.percent(distance.accuracy)} of private validation images rightly, so that a head on "
-        "them knows these people at every freeze point: do not count on freezing alone, or take a "
-        "pre-training further from them"
+        f"near pre-training is a risk of its own{doubt}: the frozen features of "
+        f"'{distance.pretraining}' alone name {formatting.percent(distance.accuracy)} of private validation "
+        "images rightly, so that a head on them knows these people at every freeze point: do not count on "
+        "freezing alone, or take a pre-training further from them"
     )
+
+
+def _between(distance: PretrainingDistance) -> str:
+    return f"the interval holds {formatting.percent(distance.limit or 0.0)}, from which on it is"
 
 
 def _row(records: StudyRecords, trial: TrialRecord) -> tuple[Any, ...]:

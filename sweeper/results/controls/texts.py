@@ -11,12 +11,12 @@ RISING = "still rising: the second half of the steps finds more people, and stil
 TARGETS = {"undefended": "the undefended target", "positive": "the target that must leak"}
 STOPPED_TEXTS = {
     LESS: "leaks less than the undefended target stopped at its accuracy",
-    NO_LESS: "protects no more than a worse classifier would",
+    NO_LESS: "is not shown to protect: stopped at its accuracy, the undefended target gives away no more",
     UNKNOWN: "cannot be told from a worse classifier",
 }
 SHORT_TEXTS = {
     LESS: "leaks less",
-    NO_LESS: "no more than a worse classifier",
+    NO_LESS: "no fewer found",
     UNKNOWN: "cannot tell",
 }
 
@@ -38,7 +38,7 @@ def stopped_sentence(trial: TrialRecord) -> str:
     chance = "" if beside["p"] is None else f" (p {beside['p']:.3f} over the same people)"
     return (
         f"trial {trial.number} {STOPPED_TEXTS[beside['verdict']]}: "
-        f"{formatting.value('attack_accuracy', trial.values.get('attack_accuracy'))} of people against "
+        f"attack accuracy {formatting.value('attack_accuracy', trial.values.get('attack_accuracy'))} against "
         f"{formatting.value('attack_accuracy', beside['attack_accuracy'])}{chance}"
     )
 

@@ -2,7 +2,8 @@
 
 Rates of error follow the evaluation critique (MI-Eval-MLLM): FPR = FP / (FP + TN), FNR = FN / (FN + TP). Of
 readers the truth is what a control shows; of the study's judge the truth is what readers say of a
-reconstruction. A refusal counts nowhere but in its own number.
+reconstruction. A refusal counts nowhere but in its own number. Each control weighs the same, however many
+readers answered it: a rate on controls is the mean of the shares of their readers.
 """
 
 from collections import Counter, defaultdict
@@ -55,8 +56,9 @@ def figures(answers: Sequence[Answer]) -> dict[str, Any]:
 
     - ``readers``: name, number of answers, error rates on controls, share of reconstructions recognised.
     - ``answers``, ``refused``: how many; panels of two are not among them.
-    - ``false_positive_rate``, ``false_negative_rate``: on controls, over all readers, each with an interval.
-    - ``swapped_rate``: the share of reconstructions that are recognised as somebody else whose images lie
+    - ``false_positive_rate``, ``false_negative_rate``: on controls, the mean over panels of the share of
+      readers who err, each with an interval over panels.
+    - ``swapped_rate``: the same of reconstructions that are recognised as somebody else whose images lie
       beside them: what readers would say to one that tells nothing; with an interval, and for each trial.
     - ``kappa``: Cohen's of two readers, Fleiss' of more, over the panels that all of them answered.
     - ``judge``: ``agreement``, ``kappa`` with the study's first judge on reconstructions, and its error rates
@@ -109,18 +111,23 @@ def _errors(answers: Sequence[Answer]) -> dict[str, Any]:
 
 
 def _rate(name: str, wrong: str, answers: Sequence[Answer]) -> dict[str, Any]:
-    """Return the share of answers that are `wrong`, with Wilson's interval over panels.
+    """Return the mean over panels of the share of answers that are `wrong`, with Wilson's interval over them.
 
     Readers of one panel err together, so their answers are no more panels.
     """
-    errors: dict[str, list[float]] = defaultdict(list)
-    for answer in answers:
-        errors[answer.panel].append(float(answer.answer == wrong))
-    shares = torch.tensor([sum(own) / len(own) for own in errors.values()], dtype=torch.float64)
+    shares = _per_panel(wrong, answers)
     return {
-        f"{name}_rate": _share([answer.answer == wrong for answer in answers]),
+        f"{name}_rate": float(shares.mean()) if answers else None,
         f"{name}_interval": list(interval95(shares, 1)) if answers else None,
     }
+
+
+def _per_panel(word: str, answers: Sequence[Answer]) -> torch.Tensor:
+    """Return the share of the answers to each panel that are `word`, float64 (P,)."""
+    said: dict[str, list[float]] = defaultdict(list)
+    for answer in answers:
+        said[answer.panel].append(float(answer.answer == word))
+    return torch.tensor([sum(own) / len(own) for own in said.values()], dtype=torch.float64)
 
 
 def _share(flags: Sequence[bool]) -> float | None:
@@ -174,7 +181,7 @@ def _trial(number: int, answers: Sequence[Answer], swapped: Sequence[Answer]) ->
         "rate": float(rates.mean()),
         "interval": list(interval95(rates, _fewest(answers))),
         "judge_rate": float(_per_person(answers, judged).mean()) if len(judged) == len(answers) else None,
-        "swapped_rate": _share([answer.answer == "yes" for answer in swapped]),
+        "swapped_rate": float(_per_panel("yes", swapped).mean()) if swapped else None,
     }
 
 

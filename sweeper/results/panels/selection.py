@@ -85,6 +85,16 @@ class People:
             )
         return tuple(dice.sample(images, REFERENCES))
 
+    def tested(self, identities: Sequence[int]) -> list[int]:
+        """Return those of `identities` with a test image; raise `ConfigError` without one, and a second."""
+        having = set(self._test.labels.tolist())
+        if having.isdisjoint(identities) or len(having) < 2:
+            raise ConfigError(
+                "expected private test images of attacked people and of others, as controls; got those of "
+                f"{len(having)} people (private, test): attack people who have some"
+            )
+        return [label for label in identities if label in having]
+
     def held_out(self, label: int, dice: random.Random, *, of_another: bool) -> tuple[int, Tensor]:
         """Return a random test image of the person `label`, or of another one, and whom it shows."""
         shows = (self._test.labels != label) if of_another else (self._test.labels == label)
@@ -135,9 +145,13 @@ def _places(trial: Attacked) -> Iterator[tuple[Attacked, int, int]]:
 
 
 def controls(identities: Sequence[int], people: People, seed: int, count: int) -> list[Panel]:
-    """Return `count` genuine and `count` impostor panels, of people in turn, in a random order of theirs."""
+    """Return `count` genuine and `count` impostor panels, of people in turn, in a random order of theirs.
+
+    Of people who have a test image: where the data set gives them, some may have none.
+    """
     dice = random.Random(derive(seed, "panels", "controls"))
-    order = dice.sample(list(identities), len(identities))
+    tested = people.tested(identities)
+    order = dice.sample(tested, len(tested))
     panels = []
     for kind in ("genuine", "impostor"):
         for number in range(count):

@@ -277,9 +277,11 @@ def test_a_misspelt_analysis_is_answered_with_all_there_are(command, name):
 
 def test_a_report_that_cannot_be_written_is_a_mistake_to_correct(command, filled, tmp_path):
     (tmp_path / "file").write_text("")
-    found = command("compare", "cheap", "-o", tmp_path / "file" / "report.html")
-    assert found.exit_code == 2
-    assert found.stderr.startswith("error: expected a report file that can be written, got ")
+    for folder in (tmp_path / "file", tmp_path / "none"):
+        found = command("compare", "cheap", "-o", folder / "report.html")
+        assert found.exit_code == 2
+        assert found.stderr == f"error: expected a folder {folder}, got none (-o); make it first\n"
+    assert not (tmp_path / "none").exists()
 
 
 def test_confirm_measures_the_stored_study_again(command, filled, cheap, monkeypatch):

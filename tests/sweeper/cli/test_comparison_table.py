@@ -83,6 +83,10 @@ def test_warnings_of_either_study_are_on_stderr(capsys):
     text = "weak judge: 0.8, below the target's 0.90; others alike"
     assert err.splitlines() == [f"WARNING: {text} ('weak', 3 trials)"]
     assert "WARNING" not in out
+    warned = {"values": weak.trials[0].values, "warnings": ["weak judge"]}
+    one = as_study({"study": "one", "trials": [warned]})
+    show_comparison(compare([record("sound", [(0.9, 0.5)]), one]))
+    assert capsys.readouterr().err.splitlines() == ["WARNING: weak judge ('one', 1 trial)"]
     assert found.to_json()["warnings"] == {"sound": {}, "weak": {text: [0, 1, 2]}}
 
 

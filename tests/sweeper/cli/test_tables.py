@@ -113,8 +113,8 @@ def test_fresh_seeds_are_columns_and_who_is_doubtful_is_named(capsys):
     assert (
         "measured again under at least 3 fresh seeds, and further attacks: kedmi: hypervolume 0.5432" in out
     )
-    assert "probably not on the front: trials 0\n" in out
-    assert "not by the search's own figures: trials 2\n" in out
+    assert "probably not on the front: trial 0\n" in out
+    assert "not by the search's own figures: trial 2\n" in out
 
 
 def test_screened_trials_are_named(capsys, cheap):
@@ -123,7 +123,7 @@ def test_screened_trials_are_named(capsys, cheap):
     seen = {"test_accuracy": 0.5, "attack_accuracy": 0.25, "reason": "trial 0 is better even so"}
     beaten = trial(3, 0, 0, state="screened", values={}, on_front=False, feasible=None, screening=seen)
     summary.show_front(records(trial(0, 0.8, 0.2), beaten))
-    assert "screened after a short attack: 1 trials (3)\n" in capsys.readouterr().out
+    assert "screened after a short attack: 1 trial (3)\n" in capsys.readouterr().out
     assert line(cheap(), {**beaten, "params": {"x": 0.5}}, 61) == (
         "screened by a short attack: test_accuracy 0.500, attack_accuracy 0.250; "
         "trial 0 is better even so (x=0.5) after 1 min 01 s"
@@ -156,6 +156,26 @@ def test_warnings_and_failures_are_counted_on_stderr(capsys):
     ]
     summary.show_warnings(records(trial(0, 0.8, 0.2)), [])
     assert capsys.readouterr().err == ""
+    summary.show_warnings(records(trial(0, 0.8, 0.2, **weak), failed(1, "no [memory]")), [])
+    assert capsys.readouterr().err.splitlines() == [
+        "WARNING: weak judge [0.6] (1 trial)",
+        "1 failed trial:",
+        "  1 x no [memory]",
+    ]
+
+
+def test_one_trial_is_no_trials(capsys):
+    limit = "test_accuracy >= 0.8"
+    trials = [
+        trial(0, 0.9, 0.5, missed=["test_accuracy >= 0.95"]),
+        trial(1, 0.5, 0.1, on_front=False, feasible=False, reason=f"misses {limit}"),
+    ]
+    summary.show_front(records(*trials))
+    out = capsys.readouterr().out
+    assert f"infeasible, misses {limit}: 1 trial (1)\n" in out
+    assert "missed on test images, test_accuracy >= 0.95: 1 trial (0)\n" in out
+    summary.show_front(records(*trials, {**trials[1], "number": 2}))
+    assert f"infeasible, misses {limit}: 2 trials (1, 2)\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("before", "complete"), [(0, False), (1, False), (2, True)])
@@ -287,7 +307,8 @@ def test_controls_stand_below_the_front_with_what_they_tell(capsys):
                     {"member": 0, "replicate": 1, "values": {"test_accuracy": 0.8, "attack_accuracy": 0.3}}
                 ]
             },
-            "and training seeds: their noise is pooled, with 1 degrees of freedom\n",
+            "and training seeds, whose noise is pooled, with 1 degree of freedom; those of a mean over "
+            "several seeds hold the noise of its own, and those of other figures of one seed no seeds\n",
         ),
     ],
 )
@@ -436,7 +457,7 @@ def test_it_says_which_images_chose_and_who_is_behind_on_the_others(capsys):
     out = capsys.readouterr().out
     assert [row[-1] for row in rows(out)] == ["front", "front, behind, misses limit"]
     assert "Searched and chosen by validation accuracy" in out
-    assert "dominated by another member on test images: trials 0\n" in out
-    assert f"kept while searching, missed on test images, {limit}: 1 trials (0)" in out
+    assert "dominated by another member on test images: trial 0\n" in out
+    assert f"kept while searching, missed on test images, {limit}: 1 trial (0)" in out
     summary.show_front(records(trial(0, 0.8, 0.2)))
     assert "Searched and chosen by test accuracy" in capsys.readouterr().out

@@ -1,12 +1,21 @@
 """What report and terminal show of analyses."""
 
+import json
 from xml.etree import ElementTree
 
+import pytest
 from records import as_study
 
-from sweeper.report.analyses import COMPARISON_COLUMNS, figures_table, rows_table, sections
+from sweeper.report.analyses import (
+    COMPARISON_COLUMNS,
+    CONCLUSION,
+    conclusion_beside,
+    figures_table,
+    rows_table,
+    sections,
+)
 from sweeper.report.layers_plot import layers_svg
-from sweeper.report.report import render
+from sweeper.report.report import render, write_report
 from trainables.analyses import ANALYSES
 
 SHARES = [
@@ -116,3 +125,38 @@ def test_what_rounding_leaves_of_a_difference_is_shown_as_none():
     table = rows_table([{"difference": -1.5e-17, "difference_interval": [-0.1, 0.1]}, {"difference": -0.015}])
     assert table.columns == ["difference"]
     assert table.rows == [[["0 [-0.1, 0.1]"]], [["-0.015"]]]
+
+
+CONCLUDED = {
+    "analysis": "accuracy_control",
+    "study": "mine",
+    "rows": [{"freeze_point": "conv<3>", "shift": -0.5, "shift_interval": [-0.75, -0.25], "p": None}],
+    "sentences": ["frozen up to conv<3>, targets leak less"],
+    "does_not_show": "A checkpoint differs in more than accuracy.",
+    "points": [{"series": "conv<3>", "test_accuracy": 0.5, "attack_accuracy": 0.25}],
+}
+
+
+@pytest.mark.parametrize("points", [True, False])
+def test_the_report_of_a_derived_study_has_its_conclusion(tmp_path, points):
+    document = CONCLUDED if points else {**CONCLUDED, "points": []}
+    (tmp_path / CONCLUSION).write_text(json.dumps(document))
+    record = as_study({"trials": trials("none", "bido"), "analyses": {"layers": [layers(1)]}})
+    write_report([record], tmp_path / "report.html", images=False)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count("<h2>Analyses</h2>") == 1 and "<h3>layers</h3>" in page
+    own = page.partition("<h3>accuracy_control</h3>")[2].partition("<h3>layers</h3>")[0]
+    assert "What this does not show. A checkpoint differs in more than accuracy." in own
+    assert "<li>frozen up to conv&lt;3&gt;, targets leak less</li>" in own
+    assert "<td>conv&lt;3&gt;</td><td>-0.5 [-0.75, -0.25]</td><td>-</td>" in own
+    assert ('data-series="conv&lt;3&gt;"' in own) == points
+
+
+def test_a_conclusion_of_another_study_or_half_a_one_is_none(tmp_path):
+    report, path = tmp_path / "report.html", tmp_path / CONCLUSION
+    assert conclusion_beside(report, "mine") is None
+    path.write_text(json.dumps(CONCLUDED))
+    assert conclusion_beside(report, "mine") == CONCLUDED and conclusion_beside(report, "other") is None
+    for text in ("[]", "{", json.dumps({"study": "mine", "analysis": "pretraining"})):
+        path.write_text(text)
+        assert conclusion_beside(report, "mine") is None

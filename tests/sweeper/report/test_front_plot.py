@@ -6,7 +6,9 @@ import pytest
 from records import as_study
 
 from sweeper.report import front_plot
-from sweeper.report.front_plot import FAINT_BARS, LABELLED
+from sweeper.report.front_plot import FAINT_BARS, LABELLED, LEFT, RIGHT, WIDTH
+from sweeper.report.point_labels import covers, overlap
+from sweeper.report.text_width import text_width
 from sweeper.results.comparing import compare
 from sweeper.results.comparing.published import points
 
@@ -205,6 +207,85 @@ def test_the_front_of_a_study_that_cannot_tell_is_hollow():
     record = study("one", 12)
     assert hollow(front_svg([controlled(record)])) == 0
     assert hollow(front_svg([controlled(record, "cannot tell")])) == len(front(record))
+
+
+def boxes(svg, kind):
+    """Return text -> (left, top, right, bottom) of the texts of a class, drawn as wide as may be."""
+    found = {}
+    for text in ET.fromstring(svg).iter(f"{SVG}text"):
+        if kind in (text.get("class") or "").split():
+            wide, x, y = text_width(text.text, 12), float(text.get("x")), float(text.get("y"))
+            left = x - wide if text.get("text-anchor") == "end" else x
+            found[text.text] = (left, y - 10, left + wide, y + 3)
+    return found
+
+
+LEVELS = [(0.02, 1.0), (0.02, 0.925), (0.02, 0.035), (0.6, 0.62), (0.97, 1.0), (0.45, 0.55)]
+
+
+@pytest.mark.parametrize(("floor", "ceiling"), LEVELS)
+def test_floor_and_ceiling_are_written_inside_the_frame_and_apart(floor, ceiling):
+    record = controlled(study("one", 12))
+    for number, trial in enumerate(record["trials"]):
+        trial["values"]["attack_accuracy"] = number / 11
+    record["controls"]["null"]["rate"] = floor
+    record["controls"]["ceiling"]["attack_accuracy"] = ceiling
+    shown = boxes(front_svg([record]), "level")
+    assert [text.split()[0] for text in shown] == ["floor", "ceiling"]
+    for left, _, right, _ in shown.values():
+        assert left >= LEFT and right <= WIDTH - RIGHT
+    assert not overlap(*shown.values())
+    alone = front_svg([study("one", 12)])
+    assert [text.split()[0] for text in boxes(alone, "level")] == ["chance"]
+
+
+def one_trial(accuracy, attacked, **more):
+    record = study("one", 4)  # of which all but one are far behind
+    for number, trial in enumerate(record["trials"]):
+        trial["values"] = {"test_accuracy": 0.3, "attack_accuracy": 0.97}
+        trial["interval"] = {}
+        trial["freeze_point"] = "block1"
+        if number == 1:
+            trial["values"] = {"test_accuracy": accuracy, "attack_accuracy": attacked}
+            trial.update(more)
+    return record
+
+
+@pytest.mark.parametrize("ceiling", [0.42, 0.44, 0.5, 0.55, 0.6, 0.65])
+def test_labels_of_points_leave_floor_and_ceiling_visible(ceiling):
+    for accuracy in (0.95, 0.97, 0.99, 1.0):
+        record = controlled(one_trial(accuracy, 0.5))
+        record["controls"]["ceiling"]["attack_accuracy"] = ceiling
+        svg = front_svg([record])
+        for label in boxes(svg, "tag").values():
+            assert not any(overlap(label, level) for level in boxes(svg, "level").values())
+
+
+def test_labels_of_points_leave_crosses_and_ties_visible():
+    for right in range(-5, 16):
+        for up in range(-5, 6):
+            seen = {"test_accuracy": 0.7 + up / 100, "attack_accuracy": 0.5 + right / 100}
+            svg = front_svg([one_trial(0.7, 0.5, stopped={"epoch": 4, **seen})])
+            (tie,) = re.findall(
+                r'd="M(\S+) (\S+)L(\S+) (\S+)" stroke="var\(--soft\)" stroke-dasharray="1 3"', svg
+            )
+            px, py, qx, qy = map(float, tie)
+            for text, (left, top, end, bottom) in boxes(svg, "tag").items():
+                right_end = left + 6.4 * len(text)  # the cross is free of what is drawn
+                assert not (left < px < min(end, right_end) and top < py < bottom), (right, up)
+                assert not covers((left, top, right_end, bottom), (px, py, qx, qy)), (right, up)
+
+
+def test_links_can_be_reached_and_say_what_the_points_do():
+    svg = front_svg([study("<one>", 3)], links=["trial-"])
+    root = ET.fromstring(svg)
+    assert root.get("role") == "group" and root.get("aria-label") == "Front of <one>"
+    links = list(root.iter(f"{SVG}a"))
+    for link in links:
+        (title,) = link.iter(f"{SVG}title")
+        assert link.get("aria-label") == title.text.replace("\n", "; ")
+    assert len(links) == 3
+    assert ET.fromstring(front_svg([study("<one>", 3)])).get("role") == "img"  # nothing in it to reach
 
 
 def test_stopped_targets_are_crosses_tied_to_their_trials():

@@ -4,7 +4,16 @@ from itertools import pairwise
 
 import pytest
 
-from sweeper.report.hypervolume_plot import HEIGHT, LEFT, RIGHT, WIDTH, Series, growth_svg
+from sweeper.report.hypervolume_plot import (
+    BOTTOM,
+    HEIGHT,
+    LEFT,
+    RIGHT,
+    WIDTH,
+    Series,
+    begins_above_zero,
+    growth_svg,
+)
 from sweeper.statistics.hypervolume import HypervolumeStep
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -44,6 +53,30 @@ def test_small_gains_on_a_high_level_are_seen():
     steps = [HypervolumeStep(n, n + 1, 0.65 + n / 1000) for n in range(5)]
     heights = [float(dot.get("cy")) for dot, _ in dots(growth_svg([Series("mine", "red", steps)]))]
     assert all(lower - higher > 5 for lower, higher in pairwise(heights))
+
+
+@pytest.mark.parametrize(("first", "above"), [(0.5, True), (0.1, False), (0.0, True)])
+def test_an_axis_that_leaves_out_zero_is_known(first, above):
+    series = [Series("mine", "red", [HypervolumeStep(0, 10, first), HypervolumeStep(1, 20, 0.9)])]
+    texts = list(ET.fromstring(growth_svg(series)).iter(f"{SVG}text"))
+    upright = {text.text: float(text.get("y")) for text in texts if text.get("text-anchor") == "end"}
+    assert ("0" in upright) != above == begins_above_zero(series)
+    assert max(upright.values()) <= HEIGHT - BOTTOM + 4
+
+
+def test_both_axes_are_named():
+    root = ET.fromstring(growth_svg([Series("mine", "red", STEPS)]))
+    texts = {text.text: text for text in root.iter(f"{SVG}text")}
+    assert "rotate(-90)" in texts["hypervolume"].get("transform")
+    assert "hours of work in trials" in texts
+
+
+def test_dots_can_be_reached_and_say_what_they_are():
+    root = ET.fromstring(growth_svg([Series("mine", "red", STEPS)]))
+    assert root.get("role") == "group"
+    for group in root.iter(f"{SVG}g"):
+        assert group.get("tabindex") == "0"
+        assert group.get("aria-label") == group.find(f"{SVG}title").text.replace("\n", "; ")
 
 
 @pytest.mark.parametrize(("seconds", "unit"), [(90, "seconds"), (900, "minutes"), (9000, "hours")])

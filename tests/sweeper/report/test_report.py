@@ -131,10 +131,13 @@ def test_defended_trials_without_an_attacker_who_knows_the_defense_are_called_no
     plain = complete(0, 0.95, 0.4, params={}, freeze_point="none", defense="none")
     trials = [plain, complete(1, 0.8, 0.2), complete(2, 0.7, 0.1, defense="bido", params={})]
     study = record("tiny", trials)
-    for attack, numbers in (({"kind": "gmi"}, "trials 1, 2"), ({"kind": "lomma_gmi"}, "trial 1;")):
+    for attack, whose, numbers, own in (
+        ({"kind": "gmi"}, "their defenses", "trials 1, 2", "their own lines say"),
+        ({"kind": "lomma_gmi"}, "its defense", "trial 1", "its own lines say"),
+    ):
         definition = {"trial": {"attack": attack}}
         shown = Page(page([study | {"definition": definition}], tmp_path))
-        assert f"Non-adaptive: nobody who knows of its defense attacked {numbers}" in shown.text
+        assert f"Non-adaptive: nobody who knows of {whose} attacked {numbers}; {own}" in shown.text
         assert "Non-adaptive: one who knows of 'mid' averages gradients" in shown.text
         assert "zero (any attack with adaptive: true)" in shown.text
         assert ("one who knows of 'bido'" in shown.text) == (attack["kind"] == "gmi")
@@ -181,7 +184,7 @@ def test_a_study_without_results_has_a_page(tmp_path, trials):
 def test_trials_may_know_no_more_than_their_values(tmp_path):
     values = {"test_accuracy": 0.9, "attack_accuracy": 0.3}
     bare = {"number": 0, "state": "complete", "params": {}, "values": values}
-    assert "1 of 1 trials on the front" in Page(page([record("bare", [bare])], tmp_path, images=True)).text
+    assert "1 of 1 trial on the front" in Page(page([record("bare", [bare])], tmp_path, images=True)).text
 
 
 @pytest.fixture
@@ -315,7 +318,7 @@ STOPPED = {
     ("verdict", "words"),
     [
         ("leaks less", "leaks less than the undefended target stopped at its accuracy"),
-        ("leaks no less", "protects no more than a worse classifier would"),
+        ("leaks no less", "is not shown to protect"),
         ("cannot tell", "cannot be told from a worse classifier"),
     ],
 )

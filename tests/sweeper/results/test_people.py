@@ -123,6 +123,20 @@ def test_the_worst_off_stands_in_one_sentence(store):
     assert worst_off(None) == "" == worst_off(())
 
 
+@pytest.mark.parametrize(
+    ("rates", "words"),
+    [
+        ([1], "recovered in 1 of 1 reconstruction (100.0 %); 1 of 1 person was recovered at least once"),
+        ([0, 1], "recovered in 1 of 1 reconstruction (100.0 %); 1 of 2 people was recovered at least once"),
+        ([1, 1], "recovered in 1 of 1 reconstruction (100.0 %); 2 of 2 people were recovered at least once"),
+        ([0], "nobody of 1 person was recovered in 1 reconstruction of each: below 95.0 % of people at 95 %"),
+    ],
+)
+def test_one_person_and_one_reconstruction_are_no_several(store, rates, words):
+    trial = as_trial({"artifacts": store(attacked=len(rates), gmi=(rates, 1))})
+    assert words in worst_off(recovered([trial]))
+
+
 def test_people_are_in_the_json_and_back():
     person = PersonRecord(identity=4, name="id_c", recovered=3, attempts=8, trials=(1, 2))
     document = replace(as_study({}), people=(person,)).to_json()

@@ -250,7 +250,7 @@ def test_a_choice_that_is_no_better_than_a_worse_classifier_says_so():
         return pick(replace(study, trials=trials), max_attack_accuracy=0.3)["advice"]
 
     assert any(
-        "protects no more than a worse" in t for t in advice(stopped={**stopped, "verdict": "leaks no less"})
+        "is not shown to protect" in t for t in advice(stopped={**stopped, "verdict": "leaks no less"})
     )
     assert any(
         "cannot be told from a worse" in t for t in advice(stopped={**stopped, "verdict": "cannot tell"})

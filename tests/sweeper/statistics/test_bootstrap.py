@@ -109,5 +109,5 @@ def test_a_difference_is_sure_if_the_same_people_show_it():
     (paired,) = estimates(drawn, lead)
     (alone,) = estimates([drawn[0], by_identities([[0.9, b.mean()]], 1, b, seed=1)], lead)
     assert paired.measured == pytest.approx(0.9 * (b.mean() - a.mean()))
-    assert paired.low > 0 and paired.above > 0.95
+    assert paired.low > 0
     assert alone.high - alone.low > 1.5 * (paired.high - paired.low)

@@ -18,6 +18,7 @@ from sweeper.statistics.cross_fitting import (
     halves,
     hypervolume_figure,
     hypervolumes,
+    level_of_pairs,
     policy_value,
 )
 from sweeper.statistics.hypervolume import hypervolume
@@ -175,6 +176,21 @@ def test_a_figure_has_the_draws_spread_around_what_was_measured():
     assert figure(0.05, draws).above == pytest.approx(0.5)  # moved to -.15, -.05, .05, .35
     assert figure(np.nan, draws) is None
     assert figure(0.5, np.array([0.1, np.nan, np.nan, np.nan])) is None
+
+
+@pytest.mark.parametrize(("studies", "pairs"), [(1, 1), (2, 1), (3, 3), (6, 15)])
+def test_an_interval_among_several_studies_is_as_wide_as_its_pairs_ask(studies, pairs):
+    level, draws = level_of_pairs(studies), np.array([0.1, 0.2, 0.3, 0.6])
+    assert 1 - level == pytest.approx(0.05 / pairs)
+    half = NormalDist().inv_cdf(1 - 0.025 / pairs) * draws.std(ddof=1)
+    result = figure(0.5, draws, level)
+    assert (result.low, result.high) == pytest.approx((0.5 - half, 0.5 + half))
+    dice = np.random.default_rng(4)
+    one, two = (cross_fit(dice.random((2, 20)), dice.random((2, 30)), draws=50) for _ in range(2))
+    ratio = NormalDist().inv_cdf(1 - 0.025 / pairs) / NormalDist().inv_cdf(0.975)
+    wide, plain = difference_figure(one, two, level), difference_figure(one, two)
+    assert wide.high - wide.value == pytest.approx(ratio * (plain.high - plain.value))
+    assert (wide.value, wide.above) == (plain.value, plain.above)
 
 
 def test_too_few_people_are_refused():

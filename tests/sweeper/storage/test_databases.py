@@ -12,7 +12,7 @@ from sweeper.results.records import study_names, study_records
 from sweeper.search.optuna_study import OptunaStudy
 from sweeper.search.reading import open_storage
 from sweeper.storage.databases import check_storage, check_tracking, sqlite_file, sqlite_url, write_ahead
-from sweeper.storage.home import Home
+from sweeper.storage.home import Home, open_home
 from trainables.errors import ConfigError
 
 IN_MEMORY = [
@@ -77,6 +77,19 @@ def test_a_database_in_memory_is_refused(url, home, cheap, monkeypatch):
     with pytest.raises(ConfigError, match=r"MLFLOW_TRACKING_URI, got .* in memory"):
         check_tracking(url, f"sqlite:///{home.root}/optuna.db")
     assert list(home.root.glob("*.db")) == []
+
+
+def test_a_file_whose_folder_is_not_there_is_refused_also_where_it_is_only_read(home, tmp_path, monkeypatch):
+    url = f"sqlite:///{tmp_path}/no/x.db"
+    monkeypatch.setenv("OPTUNA_STORAGE", url)
+    for act in (lambda: check_storage(url), lambda: open_home(home.root)):
+        with pytest.raises(
+            ConfigError, match=r"expected a folder for the database .*/no/x\.db \(OPTUNA_STOR"
+        ):
+            act()
+    (tmp_path / "no").mkdir()
+    check_storage(url)
+    assert study_names(open_home(home.root)) == []
 
 
 def test_one_file_for_optuna_and_mlflow_is_refused_however_it_is_named(tmp_path, monkeypatch):

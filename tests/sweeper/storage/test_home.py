@@ -23,6 +23,27 @@ def test_paths_are_absolute_and_the_environment_wins(tmp_path, monkeypatch):
     assert (home.storage, home.tracking) == ("postgresql://db/x", "http://tracker")
 
 
+def test_a_home_that_is_no_folder_is_refused_where_it_is_opened(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to("file")
+    for name in ("file", "file/home", "link", "link/a/b"):
+        with pytest.raises(ConfigError, match=rf"{tmp_path}/file, which is none; choose another with --home"):
+            open_home(tmp_path / name)
+    monkeypatch.setenv("SWEEPER_HOME", str(tmp_path / "file"))
+    with pytest.raises(ConfigError, match=r"expected a folder for the home, got .*SWEEPER_HOME"):
+        open_home()
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "loop", "loop/a", "~nobody-of-that-name/x"])
+def test_a_home_that_can_never_be_is_refused_where_it_is_opened(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("loop").symlink_to("loop")
+    with pytest.raises(
+        ConfigError, match=r"expected a folder for the home, got .*with --home or SWEEPER_HOME"
+    ):
+        open_home(name)
+
+
 def test_a_home_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="--home"):

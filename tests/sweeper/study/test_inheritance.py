@@ -54,6 +54,20 @@ def test_what_parent_and_child_say_together(parent, child, together):
     assert merged(parent, child) == together
 
 
+@pytest.mark.parametrize(("part", "knob"), [("attack", "iterations: 5"), ("judge", "epochs: 1")])
+def test_a_mapping_in_the_place_of_an_inherited_list_needs_its_kind(presets, tmp_path, part, knob):
+    listed = {**TRIAL, part: [TRIAL[part], {**TRIAL[part], "epochs": 2}]}
+    (presets / "two.yaml").write_text(yaml.safe_dump({"trial": listed}))
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"extends: two\ntrial: {{{part}: {{{knob}}}}}\n")
+    with pytest.raises(ConfigError) as caught:
+        read_study(path)
+    said = f"{part} of two is a list of 2, and a mapping replaces it whole: give its kind; got {{'"
+    assert str(caught.value).startswith(said) and str(caught.value).endswith(f"mine.yaml: trial.{part})")
+    path.write_text(f"extends: two\ntrial: {{{part}: {{kind: x}}}}\nspace: {{a: {{choice: [1]}}}}\n")
+    assert read_study(path)["trial"][part] == {"kind": "x"}
+
+
 def test_a_file_extends_a_preset_that_extends_another(presets, tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(

@@ -68,6 +68,16 @@ def test_a_figure_of_one_attack_is_its_metrics():
     assert find_metric("loss") is find_metric("knn_distance.more") is None
 
 
+def test_a_figure_of_the_judge_that_counts_is_that_of_any_judge():
+    for name in ("equal_error_rate", "true_acceptance", "false_acceptance"):
+        metric, own = find_metric(name), find_metric(f"judge_{name}")
+        assert (own.unit, own.low, own.high, own.direction) == ("share", 0.0, 1.0, metric.direction)
+        assert (own.name, own.label) == (f"judge_{name}", f"judge {metric.label}")
+        assert find_metric(f"judge_2.{name}") is metric
+    assert find_metric("judge_test_accuracy") is trial_metrics()["judge_test_accuracy"]
+    assert find_metric("judge_knn_distance") is find_metric("judge_threshold") is None
+
+
 def test_the_table_needs_no_torch():
     code = "import sys, sweeper.study.metrics as m; m.trial_metrics(); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -71,9 +71,22 @@ def test_overrides_are_values_of_the_file(write):
         ({"search": {"sampler": "tep"}}, "search.sampler must be 'tpe', 'nsga2', .* or 'grid'; got 'tep'"),
         ({"search": {"replicates": 0}}, "search.replicates .*greater than or equal to 1; got 0"),
         ({"search": {"trials": 0}}, "search.trials .*greater than or equal to 1; got 0"),
+        ({"search": {"trials": 10**30}}, "search.trials must be less than or equal to 100000; got 1000"),
+        ({"search": {"replicates": 10**30}}, "search.replicates must be less than or equal to 1024; got 1"),
+        ({"search": {"noise_replicates": 1025}}, "noise_replicates must be less than or equal to 1024"),
+        ({"search": {"seed": -1}}, "search.seed must be greater than or equal to 0; got -1"),
+        ({"search": {"seed": 10**30}}, "search.seed must be less than or equal to 2147483647; got 1000"),
+        ({"search": []}, r"search must be a mapping; got \[\] \(.*: search\)"),
+        ({"resources": 3}, r"resources must be a mapping; got 3 \(.*: resources\)"),
+        ({"trial": 3}, r"trial must be a mapping; got 3 \(.*: trial\)"),
         ({"search": {"anchor": True}}, r"unknown key 'anchor'; did you mean 'anchors'\?"),
         ({"resources": {"concurrent": "many"}}, "resources.concurrent"),
         ({"space": []}, "space must not be empty"),
+        ({"space": 3}, r"space must be a name, a list or a mapping of paths to domains; got 3 \(.*: space\)"),
+        (
+            {"space": ["freeze_depth", 3]},
+            r"^space\[1\] must be a name or a mapping of a path to its domain; got 3 \(.*: space\[1\]\)$",
+        ),
         ({"space": ["freeze_dept"]}, r"did you mean 'freeze_depth'\?"),
         ({"space": [{"target.learnin_rate": {"float": [0.1, 0.2]}}]}, r"did you mean 'learning_rate'\?"),
         ({"space": [{"target.epochs": {"choice": [0, 1]}}]}, "epochs"),
@@ -94,6 +107,8 @@ def test_overrides_are_values_of_the_file(write):
         ({"trial": TRIAL | {"defence": {}}}, r"unknown key 'defence'; did you mean 'defense'\?"),
         ({"trial": None}, "'trial' is missing"),
         ({"name": "a/b"}, "name must be letters"),
+        ({"name": "x" * 101}, r"name must have at most 100 characters, .*; got 101 \(.*: name\)"),
+        ({"name": "a" + "張" * 34}, "at most 100 characters.*got 103"),  # a folder's name is bytes
         ({"objectives": {"test_accuracy": "up"}}, "objectives.test_accuracy must be"),
         ({"objectives": {}}, "objectives must name one to 3 results.*got 0"),
         (
@@ -133,6 +148,11 @@ def test_overrides_are_values_of_the_file(write):
         ),
         ({"constraints": ["test_accuracy > 0.8"]}, r"a measure, >= or <=, and a number.*constraints\[0\]"),
         ({"constraints": "test_accuracy >= 0.8"}, "constraints must be a valid list"),
+        ({"constraints": [1]}, r"^constraints\[0\] must be a valid string; got 1 \(.*: constraints\[0\]\)$"),
+        (
+            {"constraints": ["test_accuracy >= 0.9", "attack_accuracy <= 0.5", "test_accuracy<=0.1"]},
+            r"'test_accuracy >= 0.9' and 'test_accuracy <= 0.1' \(mine: constraints\[0\] and .*\[2\]\)",
+        ),
         ({"controls": {"cieling": False}}, r"got 'cieling'; did you mean 'ceiling'\?"),
         ({"controls": {"null_pictures": -1}}, "null_pictures must be at least 0; got -1"),
         ({"controls": {"null_pictures": "many"}}, "controls.null_pictures"),
@@ -147,10 +167,28 @@ def test_each_mistake_is_one_clear_error(write, changes, message):
         load_study(write(**changes))
 
 
-@pytest.mark.parametrize(("item", "message"), [("x", "path.to.key=value"), ("a=[", "must be YAML")])
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        ("x", "path.to.key=value"),
+        ("a=[", "must be YAML"),
+        ("extends=quickstart", r"^extends cannot be overridden \(-S\); write it in the study file$"),
+        (" extends =quickstart", "extends cannot be overridden"),
+        (
+            "resources.attack_shards=10" + "0" * 30,
+            "attack_shards must be less than or equal to 1024, or 'aut",
+        ),
+    ],
+)
 def test_overrides_that_make_no_sense(write, item, message):
     with pytest.raises(ConfigError, match=message):
         load_study(write(), overrides=[item])
+
+
+@pytest.mark.parametrize("search", [[3], "fast"])
+def test_a_number_of_trials_beside_a_search_that_is_none(write, search):
+    with pytest.raises(ConfigError, match="search must be a mapping"):
+        load_study(write(search=search), trials=3)
 
 
 def test_studies_that_do_not_exist_name_the_nearest(write, tmp_path, monkeypatch):
@@ -260,6 +298,14 @@ def test_constraints_and_objectives_belong_to_the_identity(write):
         (
             {"attack_shards": 0},
             "resources.attack_shards must be greater than or equal to 1, or 'auto'; got 0",
+        ),
+        (
+            {"attack_shards": 10**30},
+            "resources.attack_shards must be less than or equal to 1024, or 'auto'; got 1000",
+        ),
+        (
+            {"concurrent": 1025},
+            "resources.concurrent must be less than or equal to 1024, or 'auto'; got 1025",
         ),
         ({"attack_shards": 2.5}, "fractional part, or 'auto'; got 2.5 (mine: resources.attack_shards)"),
         ({"attack_shards": "all"}, "integer, or 'auto'; got 'all'"),

@@ -60,6 +60,12 @@ def test_a_server_that_does_not_answer_is_named_soon_and_without_its_password(ur
     assert time.monotonic() - began < 15
 
 
+@pytest.mark.parametrize("uri", ["http://", "https:///runs", "http:/127.0.0.1:9", "http://:5000"])
+def test_a_server_without_a_host_is_malformed(uri):
+    with pytest.raises(ConfigError, match=r"expected an MLflow server at http://host:port .*names no host"):
+        check_reachable(uri)
+
+
 @pytest.mark.parametrize(
     ("uri", "message"),
     [
@@ -90,4 +96,7 @@ def test_a_file_store_that_the_user_allows_is_taken(tmp_path, monkeypatch):
 
 def test_errors_are_brief_and_without_secrets():
     error = ValueError("no answer\n of http://me:s3cret@host/x?token=s3cret " + "x" * 500)
-    assert brief(error, 60) == "no answer of http://me:***@host/x?token=*** xxxxxxxxxxxxxxxxxxx"[:60]
+    assert brief(error, 60) == "no answer of http://me:***@host/x?token=*** …"
+    assert brief(error, 20) == "no answer of …"
+    assert brief(ValueError("no answer"), 9) == "no answer"
+    assert brief(ValueError("x" * 500), 9) == "xxxxxxx …"

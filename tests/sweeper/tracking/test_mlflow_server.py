@@ -121,6 +121,7 @@ def test_a_password_is_not_among_the_words_that_every_user_of_the_machine_can_re
     home, started, monkeypatch
 ):
     monkeypatch.setenv("MLFLOW_BACKEND_STORE_URI", "unset")
+    monkeypatch.setattr("sweeper.tracking.mlflow_server.check_tracking", lambda tracking, storage: None)
     uri = "postgresql://me:s3cret@127.0.0.1/runs"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     serve(home, 5000)
@@ -132,12 +133,25 @@ def test_a_password_is_not_among_the_words_that_every_user_of_the_machine_can_re
     [
         (None, "expected MLflow's records at sqlite:///.*mlflow.db, found none; run a study there first"),
         ("sqlite:////nowhere/mlflow.db", "expected MLflow's records at sqlite:////nowhere/mlflow.db"),
-        ("http://tracking:5000", "is a server already: open http://tracking:5000 in a browser"),
+        ("http://127.0.0.1:9", "expected an MLflow server at http://127.0.0.1:9, got: .*refused"),
+        ("http://", "names no host"),
+        ("nonsense://x", "or a database .* got nonsense://x"),
+        ("sqlite:///{home}/text", "expected a database of SQLite"),
     ],
 )
 def test_nothing_to_serve_starts_nothing(home, started, monkeypatch, uri, message):
+    (home.root / "text").write_text("no database " * 100)
     if uri:
+        uri = uri.format(home=home.root)
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     with pytest.raises(ConfigError, match=message):
+        serve(home, 5000)
+    assert started == []
+
+
+def test_a_server_that_answers_is_named_and_none_started(home, started, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking:5000")
+    monkeypatch.setattr("sweeper.tracking.mlflow_server.check_reachable", lambda uri: None)
+    with pytest.raises(ConfigError, match="is a server already: open http://tracking:5000 in a browser"):
         serve(home, 5000)
     assert started == []

@@ -1,11 +1,21 @@
 """Halves, calibration and AUC, by brute force."""
 
 import itertools
+import math
 
+import numpy as np
 import pytest
 import torch
 
-from trainables.analyses.member_scores import auc, auc_interval, calibrate, halves, only
+from trainables.analyses import member_scores
+from trainables.analyses.member_scores import (
+    auc,
+    auc_interval,
+    bound_of_complete,
+    calibrate,
+    halves,
+    only,
+)
 from trainables.datasets.base import Images
 from trainables.errors import ConfigError
 
@@ -44,8 +54,48 @@ def test_the_interval_is_over_people():
     scores = torch.where(torch.arange(20) < 10, member.double(), 0.5)
     low, high = auc_interval("any", scores, member, seed=0)
     assert low < auc(scores, member) - 0.05 and high > auc(scores, member) + 0.05
-    sure = auc_interval("any", member.double(), member, seed=0)
-    assert sure == (1.0, 1.0)
+    assert auc_interval("any", torch.full((8, 20), 0.3), member, seed=0) == (0.5, 0.5)  # nothing is told
+
+
+@pytest.mark.parametrize("people", [4, 9, 40])
+def test_people_who_are_all_told_apart_have_a_bound(people):
+    member = halves("any", 8, people, seed=0)
+    bound = 0.05 ** (2 / people)
+    right, wrong = (auc_interval("any", sign * member.double(), member, seed=0) for sign in (1, -1))
+    assert right == (pytest.approx(bound), 1.0) and wrong == (0.0, pytest.approx(1 - bound))
+    scores = member.double()
+    scores[0, 0] = -0.5 if member[0, 0] else 1.5  # one score in the wrong order makes nobody surer
+    low, high = auc_interval("any", scores, member, seed=0)
+    assert low <= right[0] < auc(scores, member) < 1 and high >= auc(scores, member)
+
+
+def some_reversed(dice, people, share):
+    """Return scores (8, people) and who is a member; a `share` of people is in the wrong order with all."""
+    member = halves("any", 8, people, seed=int(dice.integers(1000)))
+    wrong = torch.from_numpy(dice.random(people) < share)
+    noise = torch.from_numpy(dice.random((8, people))) / 4
+    return torch.where(wrong, 2.0 - 3 * member.double(), member.double()) + noise, member
+
+
+@pytest.mark.parametrize("people", [4, 9, 40])
+def test_at_the_bound_all_are_told_apart_in_one_case_of_twenty(people):
+    """The worst case. Two people are told apart if neither is reversed, which is the true AUC."""
+    share, dice = 1 - math.sqrt(bound_of_complete(people)), np.random.default_rng(people)
+    complete = sum(auc(*some_reversed(dice, people, share)) == 1 for _ in range(600))
+    assert 15 <= complete <= 48  # 30 +- 18: 3.4 standard deviations
+
+
+@pytest.mark.parametrize("people", [4, 31])
+@pytest.mark.parametrize("expected", [0.7, 1.5])
+def test_intervals_hold_the_truth_where_hardly_anybody_is_in_the_wrong_order(people, expected, monkeypatch):
+    """So many people are reversed on average, and often none: a bootstrap alone holds it in .50 to .83."""
+    monkeypatch.setattr(member_scores, "DRAWS", 50)
+    share, dice = expected / people, np.random.default_rng([people, int(10 * expected)])
+    truth, held = (1 - share) ** 2, 0
+    for number in range(60):
+        low, high = auc_interval("any", *some_reversed(dice, people, share), seed=number)
+        held += low <= truth <= high
+    assert held >= 53  # of 60, at .95: fewer have a chance of .01
 
 
 def test_people_are_labelled_anew():

@@ -1,5 +1,7 @@
 """Targets that know whom they saw, and targets that do not."""
 
+import dataclasses
+
 import pytest
 import torch
 import toy_networks as toys
@@ -95,3 +97,12 @@ def test_mistakes_are_named():
     )
     with pytest.raises(ConfigError, match="at least 4 private people, got 3"):
         Membership().measure(small)
+
+
+def test_a_person_without_a_test_image_is_one_error():
+    part = pictures(2)
+    some = part.select((part.labels > 0).nonzero().flatten())
+    whole = subject()
+    lacking = dataclasses.replace(whole, private=Split(train=part, validation=part, test=some))
+    with pytest.raises(ConfigError, match="of every person, got none of 1 of 6 people"):
+        Membership(targets=4).measure(lacking)

@@ -13,8 +13,10 @@ from PIL import Image
 from published_trees import celeba
 
 from trainables.config import load_trial
+from trainables.datasets.base import Images
 from trainables.datasets.celeba import CelebA
 from trainables.datasets.overlap import check_disjoint
+from trainables.datasets.published import shuffled_parts
 from trainables.datasets.split import split
 from trainables.errors import ConfigError
 from trainables.stages.data import load_data
@@ -87,6 +89,24 @@ def test_ppa_shuffles_all_images_with_seed_42(root: Path) -> None:
     assert images.reserved is not None
     own = {Path(f).stem for f, test in zip(images.files, images.reserved.tolist(), strict=True) if test}
     assert own == tested and len(own) == 8
+
+
+def test_ppas_shuffle_leaves_some_people_untested_and_is_split_all_the_same() -> None:
+    """30,027 images of 1,000 people, as published: the tenth lacks about 1,000 * 0.9 ** 30 = 42 of them."""
+    dice = np.random.default_rng(0)
+    labels = torch.from_numpy(dice.permutation(np.arange(30_027) % 1000))
+    tested = torch.tensor([part == "test" for part in shuffled_parts(len(labels))])
+    images = Images(
+        pixels=torch.zeros(len(labels), 3, 1, 1, dtype=torch.uint8),
+        labels=labels,
+        names=tuple(f"CelebA person {number}" for number in range(1000)),
+        files=tuple(map(str, range(len(labels)))),
+        reserved=tested,
+    )
+    parts = split(images)
+    assert len(parts.test) == 3_003 and 20 < 1000 - len(parts.test.labels.unique()) < 70
+    for part in (parts.train, parts.validation):
+        assert len(part.labels.unique()) == 1000
 
 
 def test_public_images_show_nobody_private(root: Path) -> None:

@@ -9,10 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from trainables.datasets.image_folder import ImageFolder
+from trainables.datasets.image_folder import ImageFolder, _decode
 from trainables.datasets.overlap import check_disjoint
 from trainables.datasets.split import split
 from trainables.errors import ConfigError
+from trainables.storage import pixel_cache
 from trainables.storage.content import with_content
 
 PACK = Path(os.environ.get("SWEEPER_FACES", Path(__file__).parents[4] / "shared" / "data"))
@@ -262,11 +263,32 @@ def test_images_beside_identity_folders(tmp_path: Path) -> None:
         ImageFolder(root=str(tmp_path)).load(SIZE)
 
 
+@pytest.mark.parametrize("mapped", [False, True])
+def test_images_that_are_enlarged_more_than_twice_are_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mapped: bool
+) -> None:
+    if mapped:  # what lies in a file says the same
+        monkeypatch.setattr(pixel_cache, "SMALLEST", 1)
+        monkeypatch.setitem(pixel_cache.PLACE, "folder", tmp_path / "cache")
+    root = tree(tmp_path / "data", "a/1.png", "b/1.png")
+    picture(root / "b" / "2.png", 2, width=30, height=3)
+    (said,) = ImageFolder(root=str(root)).load(2 * SIZE).warnings
+    assert said == "1 of 3 images are smaller than image_size and were enlarged (smallest 3x3)"
+    _decode.cache_clear()
+    assert ImageFolder(root=str(root)).load(2 * SIZE).warnings == (said,)
+    assert ImageFolder(root=str(root), fit="pad").load(2 * SIZE).warnings == ()  # its whole width is kept
+    (said,) = ImageFolder(root=str(root)).load(2 * SIZE + 1).warnings
+    assert said.startswith("3 of 3")
+
+
 def test_impossible_knobs() -> None:
     with pytest.raises(ConfigError, match="crop of image_folder must be at least 1, or left out; got 0"):
         ImageFolder(root="x", crop=0)
     with pytest.raises(ConfigError, match="limit of image_folder must be at least 1, or left out; got -2"):
         ImageFolder(root="x", limit=-2)
+    for nothing in ("", " "):  # the current directory, to whoever opens it
+        with pytest.raises(ConfigError, match=f"root of image_folder must name a folder .*got '{nothing}'"):
+            ImageFolder(root=nothing)
 
 
 def test_the_same_archive_on_both_sides_is_refused(tmp_path: Path) -> None:

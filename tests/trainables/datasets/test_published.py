@@ -15,6 +15,7 @@ from trainables.datasets import DATASETS
 from trainables.datasets.base import Dataset
 from trainables.datasets.overlap import check_disjoint
 from trainables.datasets.published import Published, View, shuffled_parts
+from trainables.datasets.split import split
 from trainables.errors import ConfigError
 
 
@@ -117,6 +118,7 @@ def test_ppas_split(kind: str, tmp_path: Path) -> None:
     np.random.seed(42)
     np.random.shuffle(order)
     assert images.reserved.nonzero().flatten().tolist() == sorted(order[10:].tolist())
+    assert len(split(images).test.labels.unique()) == 2 < images.classes == 3  # somebody is not tested
 
 
 @pytest.mark.parametrize("kind", ["imagenet", "stanford_cars"])

@@ -52,6 +52,15 @@ def test_reserved_images_are_the_test_set() -> None:
     assert parts.train.labels.bincount().tolist() == [5, 5]
 
 
+def test_a_reserved_part_may_lack_a_person() -> None:
+    """PPA shuffles all images of CelebA: of 1,000 people with 30 each, some 40 have none in the tenth."""
+    whole = images([10, 8, 6], reserved=[0, 3, 0])
+    parts = split(whole, validation=0.2)
+    assert parts.test.labels.tolist() == [1, 1, 1] and parts.test.names == whole.names
+    assert parts.validation.labels.bincount().tolist() == [2, 1, 1]
+    assert parts.train.labels.bincount().tolist() == [8, 4, 5]
+
+
 def test_seeded_and_independent_of_the_other_identities() -> None:
     whole = images([12, 12])
     assert split(whole, seed=1).train.files == split(whole, seed=1).train.files
@@ -72,8 +81,8 @@ def test_smallest_identity_that_can_be_split(reserved: list[int] | None) -> None
     [
         ([8, 3], None, r"identity 'b' has 3 in all.*1 for training, 1 for validation, 1 for test"),
         ([8, 0], None, r"identity 'b' has 0 in all"),
-        ([8, 5], [2, 0], r"identity 'b' has 5 in all.*0 for test; .*1 reserved for testing"),
-        ([8, 5], [2, 4], r"identity 'b' has 5 in all.*0 for training"),
+        ([8, 5], [2, 4], r"identity 'b' has 5 in all.*0 for training.*at least 3 images that are not res"),
+        ([8, 5], [0, 0], r"at least 1 test image; got none of 13 images in the test part"),
     ],
 )
 def test_too_few_images(counts: list[int], reserved: list[int] | None, expected: str) -> None:

@@ -97,6 +97,23 @@ def test_impossible_knobs(changes: dict[str, Any], expected: str) -> None:
         faces(**changes)
 
 
+@pytest.mark.parametrize(
+    ("changes", "needed"),
+    [
+        ({"identities": 10**10}, (10**10 + 4) * 4 * 3 * 32**2),
+        ({"identities": 10**30}, (10**30 + 4) * 4 * 3 * 32**2),
+        ({"images_per_identity": 10**30}, 7 * 10**30 * 3 * 32**2),
+    ],
+)
+def test_more_than_memory_holds_is_refused_before_any_of_it_is_drawn(
+    changes: dict[str, Any], needed: int
+) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"take {needed:,} bytes, and this machine has [\d,]+ \(identities"
+    ):
+        faces(**changes).load(32)
+
+
 def test_pictures_can_be_too_small() -> None:
     with pytest.raises(ConfigError, match="at least 32; got 16"):
         faces().load(16)

@@ -265,3 +265,29 @@ def test_the_head_must_be_linear():
     classifier.head = nn.Sequential(classifier.head)
     with pytest.raises(ConfigError, match="linear head"):
         TrapMID().prepare(classifier)
+
+
+def test_triggers_are_moved_by_the_discriminator_as_it_is_after_its_step():
+    """Under autocast a weight's cast to bfloat16 is kept, and that of before the step is not the one now."""
+    images = toys.colours()
+    pixels, labels = images.pixels[:8].float() / 255, images.labels[:8]
+    scores = {}
+    for cached in (True, False):
+        torch.manual_seed(0)
+        classifier = build_classifier("small_cnn", toys.CLASSES, toys.SIZE, "none", 0)
+        recipe = Target(architecture="small_cnn", learning_rate=0.5)
+        training = Training(
+            classifier=classifier,
+            optimizer=make_optimizer(classifier, recipe),
+            frozen=0,
+            epochs=1,
+            images=images,
+            seed=0,
+        )
+        rule = TrapMID().begin(training)
+        seen = scores.setdefault(cached, [])
+        rule.discriminator.register_forward_hook(lambda _, __, out, seen=seen: seen.append(out.detach()))
+        with torch.autocast("cpu", torch.bfloat16, cache_enabled=cached):
+            rule.step(Batch(index=torch.arange(8), images=pixels, labels=labels, inputs=pixels), 1)
+    assert len(scores[True]) == 2
+    assert torch.equal(scores[True][1], scores[False][1])

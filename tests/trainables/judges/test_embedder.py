@@ -7,6 +7,7 @@ import torch
 from face_pack import FACES, as_images, real_faces
 from safetensors.torch import save_file
 from torch import nn
+from torch.nn import functional
 
 from trainables.datasets.split import Split
 from trainables.errors import ConfigError
@@ -24,10 +25,11 @@ class Seen(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.shown = []
+        self.register_buffer("one", torch.ones(1))  # a file of weights is never empty
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.shown.append(x)
-        return torch.cat([x.mean((2, 3)), torch.ones(len(x), 1)], 1)
+        return torch.cat([x.mean((2, 3)), self.one.expand(len(x), 1)], 1)
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def seen(monkeypatch) -> Seen:
 
 @pytest.fixture
 def judge(seen, tmp_path) -> EmbedderJudge:
-    torch.save({}, tmp_path / "weights.pt")
+    torch.save(seen.state_dict(), tmp_path / "weights.pt")
     return EmbedderJudge(path=str(tmp_path / "weights.pt"))
 
 
@@ -113,6 +115,45 @@ def test_weights_may_be_safetensors(judge, tmp_path, monkeypatch):
         EmbedderJudge(path=str(tmp_path / "broken.safetensors")).check(32)
 
 
+def saved(tmp_path, content) -> EmbedderJudge:
+    torch.save(content, tmp_path / "w.pt")
+    return EmbedderJudge(path=str(tmp_path / "w.pt"))
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda s: {"state_dict": s, "epoch": 3}, lambda s: {f"module.{k}": v for k, v in s.items()}]
+)
+def test_what_training_programs_wrap_is_opened(tmp_path, wrap):
+    state = MobileFaceNet().state_dict()
+    found = saved(tmp_path, wrap(state)).weights()
+    assert found.keys() == state.keys() and all(torch.equal(found[k], v) for k, v in state.items())
+
+
+def test_counters_may_be_missing_as_in_old_files(tmp_path):
+    state = MobileFaceNet().state_dict()
+    judge = saved(tmp_path, {k: v for k, v in state.items() if not k.endswith("tracked")})
+    faces = torch.rand(2, 3, 32, 32)
+    expected = judge.embedder(state, "cpu")(faces)
+    torch.testing.assert_close(judge.embedder(judge.weights(), "cpu")(faces), expected)
+
+
+def test_what_is_wrong_with_a_file_is_said_by_name(tmp_path):
+    state = MobileFaceNet().state_dict()
+    first = next(iter(state))
+    nan = {**state, first: state[first] * float("nan")}
+    with pytest.raises(ConfigError, match=rf"finite weights in .*w.pt \(judge.path\).*{first}"):
+        saved(tmp_path, nan).check(32)
+    odd = {**state, first: torch.ones(2), "fc.weight": torch.ones(1)}
+    with pytest.raises(ConfigError, match=rf"surplus: fc.weight; other shape: {first} \(2,\) instead of"):
+        saved(tmp_path, odd).check(32)
+
+
+def test_nobody_is_told_to_load_a_file_in_an_unsafe_way(tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        saved(tmp_path, Harmful()).check(32)
+    assert "weights_only" not in str(caught.value) and "could run code" in str(caught.value)
+
+
 class Harmful:
     def __reduce__(self):
         return (os.getcwd, ())
@@ -135,3 +176,14 @@ def test_tells_real_people_apart():
     saved = EmbedderJudge(path=str(path)).fit(data, run=Run(seed=0))
     assert saved["test_accuracy"] > 0.98
     assert sum(weight.numel() for weight in MobileFaceNet().parameters()) == pytest.approx(1e6, rel=0.05)
+
+
+def test_a_face_that_shrinks_is_smoothed(seen, judge):
+    """As a file in the ONNX format sees it."""
+    model = judge.restore(judge.fit(colours(), run=Run(seed=0)), colours(), "cpu")
+    seen.shown.clear()
+    noise = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0))
+    model.features(noise)
+    wide = functional.interpolate(noise, (112, 112), mode="bilinear", antialias=True)
+    expected = (wide[..., 8:-8] * 255 - 127.5) / 128
+    torch.testing.assert_close(seen.shown[0], expected)

@@ -1,3 +1,6 @@
+import json
+import math
+
 import pytest
 import torch
 from torch.nn import functional
@@ -87,3 +90,15 @@ def test_a_judge_is_measured_on_every_pair_of_test_image_and_person():
         own = [genuine[row] > max(impostor) for row in range(6) if labels[row] == person]
         assert result["per_identity"]["genuine"][person] == pytest.approx(sum(own) / len(own))
     assert result["per_identity"]["impostor"] == [0, 0, 0]
+
+
+def test_a_person_without_a_test_image_has_no_share_and_changes_nobody_elses():
+    table = torch.rand(4, 3, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    result = measured(table, torch.tensor([0, 0, 2, 2]))
+    shares = result["per_identity"]
+    assert shares["genuine"][1] is None and None not in shares["impostor"]
+    assert all(0 <= share <= 1 for share in (*shares["genuine"][::2], *shares["impostor"]))
+    assert math.isfinite(result["equal_error_rate"])
+    alone = measured(table, torch.tensor([2, 2, 2, 2]))["per_identity"]  # nobody else's images
+    assert alone["genuine"][:2] == [None, None] and alone["impostor"][2] is None
+    json.dumps([result, alone], allow_nan=False)

@@ -5,7 +5,7 @@ import torch
 
 from trainables.method import FILE, knobs_marked
 from trainables.metrics import METRICS, attack_accuracy
-from trainables.metrics.base import Evidence
+from trainables.metrics.base import Evidence, private_of
 
 
 def evidence() -> Evidence:
@@ -59,3 +59,12 @@ def test_a_file_that_a_metric_needs_and_is_not_here_is_told(tmp_path, kind):
             lacking.missing() == f"{kind} needs a file of weights, got none at 'nowhere.pth' (metrics.{name})"
         )
     assert METRICS["knn_distance"]().missing() is None
+
+
+def test_private_images_of_everybody_are_no_copy():
+    """They may lie in a mapped file that is larger than memory."""
+    whole = dataclasses.replace(evidence(), private_images=torch.zeros(6, 3, 4, 4, dtype=torch.uint8))
+    images, labels = private_of(whole)
+    assert images is whole.private_images and labels is whole.private_labels
+    images, labels = private_of(dataclasses.replace(whole, identities=torch.tensor([2, 0])))
+    assert labels.tolist() == [0, 2, 0, 2] and len(images) == 4

@@ -57,6 +57,19 @@ def test_n_is_always_said_and_below_it_there_is_no_figure(tmp_path):
         FID(images="successful", least=5).measure(evidence())
 
 
+def test_one_private_image_has_no_covariance(monkeypatch):
+    monkeypatch.setattr(FID, "_features", lambda self, device: lambda pixels: pixels.flatten(1).float())
+    seen, one = evidence(), torch.tensor([2])
+    for count, said in ((1, "1 private image of those attacked"), (0, "0 private images of those attacked")):
+        alone = dataclasses.replace(
+            seen, private_images=seen.private_images[:count], private_labels=one[:count]
+        )
+        with pytest.raises(Skipped, match=rf"fid from {said} is not given: .* at least 2; attack more"):
+            FID(least=2).measure(alone)
+    two = dataclasses.replace(seen, private_images=seen.private_images[:2], private_labels=one.repeat(2))
+    assert FID(least=2).measure(two) > 0
+
+
 def test_without_weights_or_library_it_says_what_to_do(tmp_path, monkeypatch):
     with pytest.raises(Skipped, match=r"got no file at '' \(path\); save weights-inception"):
         FID(least=2).measure(evidence())

@@ -1,9 +1,12 @@
+import dataclasses
+import weakref
+
 import pytest
 import torch
 import torchvision
 
 from trainables.metrics.base import Evidence, Skipped
-from trainables.metrics.lpips import LPIPS
+from trainables.metrics.lpips import LPIPS, TOGETHER
 
 WIDTHS = (64, 128, 256, 512, 512)
 
@@ -65,6 +68,46 @@ def test_the_least_distance_to_a_private_image_of_the_identity(tmp_path):
     ]
     figure = LPIPS(path=path, backbone=backbone).measure(seen)
     assert figure == pytest.approx(sum(expected) / 4, rel=1e-4)
+
+
+class Watched(torch.nn.Module):
+    """A network whose features are the pixels; `most` images had features at once."""
+
+    def __init__(self):
+        super().__init__()
+        self.alive, self.most = [], 0
+
+    def forward(self, images):
+        features = images.clone()
+        self.alive = [ref for ref in self.alive if ref() is not None] + [weakref.ref(features)]
+        self.most = max(self.most, sum(len(ref()) for ref in self.alive))
+        return [features]
+
+    def distances(self, one, others):
+        return (one[0] - others[0]).square().mean((1, 2, 3))
+
+
+def test_features_of_few_images_are_held_at_once(monkeypatch):
+    """An image of 224 pixels has 24.5 MB of them; the figure is that of all at once."""
+    noise, count, restarts = torch.Generator().manual_seed(1), 5 * TOGETHER + 3, 2 * TOGETHER + 1
+    seen = dataclasses.replace(
+        evidence(),
+        reconstructions=torch.randint(0, 256, (restarts, 2, 3, 4, 4), dtype=torch.uint8, generator=noise),
+        private_images=torch.randint(0, 256, (2 * count, 3, 4, 4), dtype=torch.uint8, generator=noise),
+        private_labels=torch.arange(2).repeat(count),
+    )
+    network = Watched()
+    monkeypatch.setattr(LPIPS, "_network", lambda self: network)
+    figure = LPIPS().measure(seen)
+    own = [seen.private_images[seen.private_labels == label].float() / 255 for label in (1, 0)]
+    images = seen.reconstructions.float() / 255
+    least = [
+        network.distances([images[r, place]], [own[place]]).min().item()
+        for place in range(2)
+        for r in range(restarts)
+    ]
+    assert figure == sum(least) / len(least)
+    assert network.most <= 2 * TOGETHER
 
 
 def test_without_fitting_weights_there_is_a_reason_and_no_figure(tmp_path):

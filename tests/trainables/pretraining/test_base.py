@@ -201,3 +201,23 @@ def test_torchvisions_weights_enumeration_of_each_is_found_and_fits(name, monkey
     with torch.device("meta"):
         stages = get_architecture(name).build(2, 224).stages.state_dict()
     assert {key: value.shape for key, value in state.items()} == {k: v.shape for k, v in stages.items()}
+
+
+class Harmful:
+    def __reduce__(self):
+        return os.mkdir, ("ran",)
+
+
+def test_torchvisions_cached_file_is_read_as_data_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    (tmp_path / "checkpoints").mkdir()
+    torch.save({"a": Harmful()}, tmp_path / "checkpoints" / "resnet18-f37072fd.pth")
+    with pytest.raises(ConfigError, match=r"resnet18-f37072fd.*delete it"):
+        state_of(Torchvision(), "resnet18")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_torchvisions_default_is_no_name():
+    with pytest.raises(ValueError, match=r"must name one set.*got DEFAULT"):
+        Torchvision(weights="DEFAULT")

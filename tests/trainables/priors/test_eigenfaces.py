@@ -94,6 +94,28 @@ def test_held_out_images_do_not_enter():
     assert torch.equal(first.generator.mean, second.generator.mean)
 
 
+def test_held_out_images_are_left_out_without_a_copy_of_the_others():
+    """The set may lie in a mapped file that is larger than memory: only `ROWS` images are taken at once."""
+
+    class Mapped(Tensor):
+        most = 0
+
+        def __getitem__(self, index):
+            taken = self.as_subclass(Tensor)[index]
+            if not isinstance(index, int):
+                Mapped.most = max(Mapped.most, len(taken))
+            return taken
+
+    public, run = pictures(2 * ROWS + 30), Run(seed=1)
+    fitted = torch.ones(len(public), dtype=torch.bool)
+    fitted[held_out(len(public), run)] = False
+    mean, axes = principal_axes(public.pixels[fitted], 6, run=run)
+    mapped = dataclasses.replace(public, pixels=public.pixels.as_subclass(Mapped))
+    networks = EigenfacesPrior(components=6).train(mapped, run=run)
+    assert torch.equal(networks.generator.mean, mean) and torch.equal(networks.generator.axes, axes)
+    assert 0 < Mapped.most <= ROWS
+
+
 def test_images_that_span_less_than_the_components_give_axes_of_no_length():
     public = pictures(40)
     flat = dataclasses.replace(public, pixels=public.pixels[:1].expand(40, -1, -1, -1).clone())

@@ -66,6 +66,15 @@ def test_what_is_no_map(tmp_path, text, said):
         read_class_map(tmp_path / "none")
 
 
+@pytest.mark.parametrize("content", [b"[]", b"[", b"\xff", b'["a", "a"]', b'{"a": 1}'])
+def test_a_broken_map_of_an_exported_target_is_named_and_not_labels_alone(tmp_path, content):
+    (tmp_path / "labels.json").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"labels\.json.*\(labels\.json of an exported target; mend it"):
+        folder_labels(tmp_path)
+    with pytest.raises(ConfigError, match=r"\(--labels\)"):
+        read_class_map(tmp_path / "labels.json")
+
+
 def test_people_are_matched_by_name():
     assert class_order(("zoe", "ada", "bob"), ("ada", "bob", "zoe")) == [1, 2, 0]
     assert class_order(("Zoe Z", "Ada-A"), ("ada_a", "zoe_z")) == [1, 0]

@@ -213,6 +213,38 @@ def test_stages_of_before_that_note_no_names_still_count(tmp_path, stage):
 # pre-training
 
 
+@pytest.mark.parametrize(
+    ("people", "images", "enough"),
+    [(1, 1, False), (1, 6, False), (2, 1, False), (3, 1, False), (2, 2, True)],
+)
+def test_too_little_to_pretrain_on_is_refused_before_any_work(people, images, enough):
+    data = {**DRAWN, "population": "far", "identities": people, "images_per_identity": images}
+    private = {**DRAWN, "population": "private"}
+    config = load_trial({**TRIAL, "private": private, "pretraining": {"kind": "dataset", "data": data}})
+    if enough:
+        assert data_warnings(config) == []
+        return
+    with pytest.raises(ConfigError, match=rf"at least 2 people.*got {people} in {people * images} images"):
+        data_warnings(config)
+
+
+@pytest.mark.parametrize(("learnt", "enough"), [(1, False), (2, True)])
+def test_parts_of_the_pretraining_data_are_not_trained_on(tmp_path, learnt, enough):
+    """A validation part chooses the epoch, and what is reserved for testing is left out."""
+    other = write_pictures(
+        tmp_path / "other",
+        *(f"{part}/{name}/{n}.png" for part in ("val", "test") for name in "ab" for n in range(3)),
+        *(f"train/{name}/0.png" for name in "ab"[:learnt]),
+        first=50,
+    )
+    config = trial(write_people(tmp_path / "private", "ada", "bob"), **pretrained_on(other))
+    if enough:
+        assert pretraining_warnings(config) == []
+        return
+    with pytest.raises(ConfigError, match=r"got 2 in 1 images that are not reserved \(pretraining.data\)"):
+        pretraining_warnings(config)
+
+
 def pretrained_on(root: Path, knobs=None, **private):
     data = {"kind": "image_folder", "root": str(root), **(knobs or {})}
     return {"pretraining": {"kind": "dataset", "data": data, "epochs": 1, "batch_size": 8}}
@@ -263,3 +295,18 @@ def test_other_bytes_of_the_same_size_are_another_backbone(tmp_path):
     Image.new("RGB", (32, 32), (99, 98, 97)).save(other / "eve" / "0.bmp")
     assert (other / "eve" / "0.bmp").stat().st_size == size
     assert make_pretrained(config, store=store).key != made.key
+
+
+def test_a_stored_backbone_is_checked_against_the_private_images_of_every_trial(tmp_path):
+    harmless = write_people(tmp_path / "harmless", "ada", "bob", first=100)
+    private = write_people(tmp_path / "private", "ada", "bob")
+    other = write_people(tmp_path / "other", "eve", "joe", first=50)
+    shutil.copy(private / "bob" / "3.png", other / "eve" / "found.png")
+    store = Store(tmp_path / "store", None)
+    made = make_pretrained(trial(harmless, **pretrained_on(other)), store=store)
+    with pytest.raises(ConfigError, match="got 1 shared"):
+        make_pretrained(trial(private, **pretrained_on(other)), store=store)
+    allowed = trial(private, {"allow_duplicates": True}, **pretrained_on(other))
+    assert make_pretrained(allowed, store=store).key == made.key
+    with pytest.raises(ConfigError, match="got 1 shared"):  # nobody allowed it here
+        make_pretrained(trial(private, **pretrained_on(other)), store=store)

@@ -84,3 +84,11 @@ def test_a_file_without_a_linear_head():
     stages = new_target(config, 4).stages.state_dict()
     with pytest.raises(ConfigError, match=r"linear layer as the head.*none"):
         fill(new_target(config, 4), config, stages, "file")
+
+
+def test_weights_of_another_architecture_are_the_targets_and_not_pretrainings():
+    with pytest.raises(ConfigError) as caught:
+        fill(new_target(load_trial(DOCUMENT), 4), load_trial(DOCUMENT), resnet18().state_dict(), "file")
+    text = str(caught.value)
+    assert text.startswith("the target expects the weights of small_cnn; file does not fit: missing:")
+    assert "trial.target.architecture (-S or --study)" in text and "pretraining" not in text

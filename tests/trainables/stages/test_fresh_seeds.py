@@ -34,8 +34,8 @@ def test_the_seed_of_the_study_serves_where_none_is_given():
     assert judge_parts(plain) == judge_parts(named)
     assert prior_parts(plain, plain.prior) == prior_parts(named, named.prior)
     assert load_data(plain).private_key == load_data(named).private_key
-    # A judge of another seed is the judge of a study of that seed: it is fitted once for both.
-    assert content_key(**judge_parts(trial(judge_seed=7))) == content_key(**judge_parts(trial(seed=7)))
+    # A judge of another seed is no judge of a study of that seed, which deals another split.
+    assert content_key(**judge_parts(trial(judge_seed=7))) != content_key(**judge_parts(trial(seed=7)))
 
 
 def test_each_makes_its_own_stage_another_and_no_other(tmp_path):

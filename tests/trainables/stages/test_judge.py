@@ -7,6 +7,7 @@ import torch
 from trainables.config import load_trial
 from trainables.errors import ConfigError
 from trainables.judges.base import Judge, JudgeModel
+from trainables.stages.data import load_data
 from trainables.stages.judge import judge_parts, make_judge
 from trainables.storage.store import Store
 
@@ -61,3 +62,18 @@ def test_another_seed_is_another_judge_and_the_usual_one_keeps_its_key():
     other = dataclasses.replace(CONFIG.judge, seed=1)
     assert judge_parts(CONFIG) == judge_parts(CONFIG, CONFIG.judge)
     assert "seed" not in judge_parts(CONFIG)["judge"] and judge_parts(CONFIG, other)["judge"]["seed"] == 1
+
+
+def test_the_seed_that_dealt_the_split_is_in_the_key_of_a_judge_with_a_seed_of_its_own(tmp_path):
+    first, second = (dataclasses.replace(CONFIG, seed=seed, judge_seed=7) for seed in (0, 1))
+    assert not torch.equal(load_data(first).split.test.pixels, load_data(second).split.test.pixels)
+    store = Store(tmp_path, None)
+    made = [make_judge(config, store=store) for config in (first, second)]
+    assert made[0].key != made[1].key and made[1].made_now
+    plain = dataclasses.replace(CONFIG, seed=7)
+    for fresh in (first, second):
+        assert judge_parts(fresh) != judge_parts(plain)
+    own = dataclasses.replace(first, judge_seed=0)
+    assert judge_parts(own) == judge_parts(dataclasses.replace(CONFIG, seed=0))
+    split = [dataclasses.replace(config, split_seed=3) for config in (first, second)]
+    assert judge_parts(split[0]) == judge_parts(split[1])  # one judge of one split

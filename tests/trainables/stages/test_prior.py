@@ -1,4 +1,4 @@
-"""The stage of a prior: what it says of its fit, and that older priors say nothing new."""
+"""The stage of a prior: what it says of its fit, that older priors say nothing new, and that it goes on."""
 
 import pytest
 import torch
@@ -8,8 +8,10 @@ from trainables.datasets.base import as_float
 from trainables.priors.fit import held_out
 from trainables.runtime.run import Run
 from trainables.stages.data import load_data
-from trainables.stages.prior import load_prior, make_prior
+from trainables.stages.prior import load_prior, make_prior, prior_queries
+from trainables.stages.target import make_target
 from trainables.stages.warnings import fit_warnings, stored_prior_warnings
+from trainables.storage.resume import Resume
 from trainables.storage.store import Store
 
 FACES = {"kind": "synthetic_faces", "population": "private", "identities": 4, "images_per_identity": 8}
@@ -24,6 +26,7 @@ DOCUMENT = {
     "attack": {"kind": "map"},
     "judge": {"kind": "classifier", "architecture": "small_cnn"},
 }
+TARGET = {"architecture": "small_cnn", "epochs": 1, "batch_size": 16}
 
 
 def test_fit_is_measured_on_the_images_held_out_by_the_trials_seed(tmp_path):
@@ -58,3 +61,59 @@ def test_a_prior_that_shows_no_public_image_is_a_warning(tmp_path):
     made.result["fit"] = {"error": 0.31, "mean_image_error": 0.2, "images": 4}
     (text,) = stored_prior_warnings("eigenfaces", made, pixels)
     assert "'eigenfaces' does not fit the public images" in text and "0.310" in text and "0.200" in text
+
+
+class Killed(BaseException):
+    """Stands for a kill."""
+
+
+LOKT = {"iterations": 4, "warmup": 0, "surrogates": ["small_cnn"], "images_per_class": 2, "epoch_images": 8}
+KILLED = {  # knobs of the prior and kind of its attack
+    "gmi": ({"epochs": 1}, "gmi"),
+    "kedmi": ({"epochs": 1}, "rlb"),
+    "lokt": ({**LOKT, "surrogate_epochs": 3, "surrogate_batch": 4}, "lokt"),
+}
+
+
+@pytest.mark.parametrize("kind", KILLED)
+def test_a_killed_training_goes_on_where_it_was_saved(kind, tmp_path, monkeypatch):
+    """Killed at its third step of four: the first two were saved, and leave nothing once it is done."""
+    knobs, attack = KILLED[kind]
+    prior = {"kind": kind, "width": 2, "batch_size": 8, "critic_steps": 2, **knobs}
+    defense = {"kind": "ssd"} if kind == "kedmi" else {"kind": "mid"}  # answers that are changed, or drawn
+    config = load_trial(
+        {**DOCUMENT, "prior": prior, "attack": {"kind": attack}, "defense": defense, "target": TARGET}
+    )
+    stores = Store(tmp_path / "store"), Store(tmp_path / "other")
+    needed = [make_target(config, store=store) if kind != "gmi" else None for store in stores]
+
+    def make(place):
+        (plan,) = config.attack
+        return make_prior(config, plan.prior, needed[place], store=stores[place], plan=plan)
+
+    steps, due = [], Resume.due
+
+    def dying(self):
+        steps.append(self)
+        if len(steps) == 3:
+            raise Killed
+        return True
+
+    monkeypatch.setattr(Resume, "due", dying)
+    with pytest.raises(Killed):
+        make(0)
+    (unfinished,) = (tmp_path / "store" / "prior").glob("*.unfinished")
+    assert torch.load(unfinished / "prior.pt", weights_only=True)["done"] == 2
+    monkeypatch.setattr(Resume, "due", due)
+    again, whole = make(0), make(1)
+    assert again.key == whole.key and again.result == whole.result
+    assert not list((tmp_path / "store" / "prior").glob("*.unfinished"))
+    samples = [torch.load(made.path / "samples.pt", weights_only=True) for made in (again, whole)]
+    assert torch.equal(*samples)
+    saved, expected = (torch.load(made.path / "prior.pt", weights_only=True) for made in (again, whole))
+    for network, weights in expected.items():
+        assert all(torch.equal(saved[network][name], value) for name, value in weights.items())
+    if kind != "gmi":
+        (plan,) = config.attack
+        asked = prior_queries(config, plan.prior, again)
+        assert asked == prior_queries(config, plan.prior, whole) and asked > 0

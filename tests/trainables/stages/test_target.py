@@ -1,6 +1,7 @@
 """What the stage of a target keeps of its training and of its test images."""
 
 import dataclasses
+import functools
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from trainables.stages.judge import make_judge
 from trainables.stages.pretrained import make_pretrained
 from trainables.stages.prior import make_prior
 from trainables.stages.target import load_defense, load_target, make_target
+from trainables.storage.resume import Resume
 from trainables.storage.store import Store
 from trainables.trial import run_trial
 
@@ -209,7 +211,8 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("stage", ["target", "judge", "pretrained"])
-def test_a_killed_training_goes_on_at_its_epoch(stage, tmp_path):
+def test_a_killed_training_goes_on_at_its_epoch(stage, tmp_path, monkeypatch):
+    monkeypatch.setattr("trainables.stages.base.Resume", functools.partial(Resume, every=0.0))
     backbone = {"kind": "dataset", "data": {**FACES, "population": "far"}, "epochs": 3, "batch_size": 8}
     config = load_trial(
         {
@@ -245,3 +248,15 @@ def test_a_killed_training_goes_on_at_its_epoch(stage, tmp_path):
         weights = first.get("state", first)
         for name, value in weights.items():
             assert torch.equal(value, second.get("state", second)[name]), name
+
+
+def test_batch_norm_of_nothing_frozen_is_no_other_target(made):
+    store, config, whole = made
+    for point, same in (("none", True), ("conv1", False)):
+        target = dataclasses.replace(config.target, freeze_point=point)
+        moving = dataclasses.replace(target, frozen_batchnorm="train")
+        keys = {
+            make_target(dataclasses.replace(config, target=each), store=store).key
+            for each in (target, moving)
+        }
+        assert (len(keys) == 1) == same and (whole.key in keys) == same

@@ -47,6 +47,21 @@ def test_what_is_no_mapping_is_one_line(tmp_path: Path, content, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("a: 1\n# café\n".encode("latin-1"), r"not UTF-8 \(byte 0xe9 in line 2\)"),
+        ("a: 1\n".encode("utf-16"), r"not UTF-8 \(byte 0xf[ef] in line 1\)"),
+        ("a: 1\n".encode("utf-16-le"), r"zeros, as UTF-16 has them \(line 1\)"),
+    ],
+)
+def test_a_file_in_another_encoding_is_said_with_its_line(tmp_path: Path, content, said):
+    path = tmp_path / "study.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=rf"expected YAML in .*study\.yaml, got .*{said}; save it as UTF-8"):
+        read_yaml(path)
+
+
 def test_a_mark_of_the_encoding_is_no_part_of_the_first_key(tmp_path: Path):
     path = tmp_path / "study.yaml"
     path.write_bytes("\ufeffname: mine\n".encode())

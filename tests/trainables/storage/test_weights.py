@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from trainables.errors import ConfigError
-from trainables.storage.weights import listed, read_weights, without_prefix
+from trainables.storage.weights import listed, misfits, read_weights, without_prefix
 
 STATE = {"a.weight": torch.ones(2, 3), "b.c": torch.zeros(1)}
 
@@ -164,3 +164,59 @@ def test_something_else_than_a_state_dict(tmp_path):
 def test_long_lists_are_cut():
     assert listed(["a", "b"]) == "a, b"
     assert listed(list("abcdef")) == "a, b, c, d and 2 more"
+
+
+def quantized():
+    return torch.quantize_per_tensor(torch.ones(2, 3), 0.1, 0, torch.qint8)
+
+
+@pytest.mark.filterwarnings("ignore")  # torch means to drop quantized tensors; files of them stay
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (lambda: torch.eye(3).to_sparse(), "sparse_coo"),
+        (lambda: torch.eye(3).to_sparse_csr(), "sparse_csr"),
+        (lambda: torch.ones(2, device="meta"), "meta, without values"),
+        (quantized, "quantized"),
+    ],
+)
+def test_tensors_that_are_not_dense_are_refused(tmp_path, value, said):
+    torch.save({**STATE, "a.weight": value()}, tmp_path / "w.pt")
+    with pytest.raises(
+        ConfigError, match=rf"expected dense tensors in .*w\.pt \(here\).*a.weight \({said}\)"
+    ):
+        read_weights(tmp_path / "w.pt", "here")
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int32, torch.int64, torch.uint8, torch.bool])
+@pytest.mark.parametrize("name", ["a.weight", "bn.bias", "bn.running_mean", "bn.running_var"])
+def test_weights_in_whole_numbers_are_refused(tmp_path, dtype, name):
+    torch.save({**STATE, name: torch.ones(2).to(dtype)}, tmp_path / "w.pt")
+    kind = str(dtype).removeprefix("torch.")
+    with pytest.raises(ConfigError, match=rf"in floating point in .*w\.pt \(here\).*{name} \({kind}\)"):
+        read_weights(tmp_path / "w.pt", "here")
+
+
+def test_complex_numbers_are_refused_under_any_name(tmp_path):
+    torch.save({**STATE, "mean": torch.ones(2).to(torch.complex64)}, tmp_path / "w.pt")
+    with pytest.raises(ConfigError, match=r"in floating point .*mean \(complex64\)"):
+        read_weights(tmp_path / "w.pt", "here")
+
+
+def test_counters_masks_and_indices_stay_whole_numbers(tmp_path):
+    others = {
+        "bn.num_batches_tracked": torch.tensor(3),
+        "attn.relative_position_index": torch.arange(4),
+        "attn.mask": torch.tensor([True, False]),
+        "levels": torch.ones(2, dtype=torch.uint8),
+    }
+    torch.save({**STATE, **others}, tmp_path / "w.pt")
+    found = read_weights(tmp_path / "w.pt", "here")
+    assert all(torch.equal(found[name], value) for name, value in others.items())
+
+
+def test_what_does_not_fit_is_said_by_name():
+    weights = {"a.weight": torch.ones(3, 3), "d": torch.ones(1)}
+    said = "missing: b.c; surplus: d; other shape: a.weight (3, 3) instead of (2, 3)"
+    assert misfits(STATE, weights) == said
+    assert misfits(STATE, STATE) == ""

@@ -8,7 +8,7 @@ from trainables.architectures.small_cnn import build
 from trainables.datasets.base import as_float
 from trainables.training.batches import BatchAugmentation, no_augmentation
 from trainables.training.freeze import freeze
-from trainables.training.frozen_prefix import Prefix
+from trainables.training.frozen_prefix import Prefix, resident
 
 PIXELS = torch.randint(0, 256, (10, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 MIRRORED = BatchAugmentation(torch.tensor([True, False, True]), torch.zeros(3, 2, dtype=torch.int64))
@@ -58,3 +58,18 @@ def test_memory_is_bounded(monkeypatch):
     monkeypatch.setattr(trainables.training.frozen_prefix, "KEPT_BYTES", {"cpu": one * len(PIXELS)})
     assert prefix(3, 1).stored is not None
     assert prefix(3, 2).stored is None
+
+
+@pytest.mark.parametrize(("frozen", "keep", "seen"), [(3, 2, 0), (3, 0, 3), (0, 2, 3)])
+def test_images_that_nobody_looks_at_are_not_made_where_the_input_is_stored(frozen, keep, seen):
+    made = prefix(frozen, keep)
+    images, inputs = made(INDEX, MIRRORED, look=False)
+    assert images.shape == (seen, 3, 32, 32)
+    assert torch.equal(inputs, made(INDEX, MIRRORED)[1])
+
+
+def test_a_set_that_is_too_large_for_the_device_stays_where_it_is(monkeypatch):
+    device = torch.device("meta")
+    assert resident(PIXELS, device).device == device
+    monkeypatch.setattr(trainables.training.frozen_prefix, "RESIDENT_BYTES", PIXELS.nbytes - 1)
+    assert resident(PIXELS, device) is PIXELS

@@ -39,6 +39,8 @@ def test_every_recipe_hands_on_every_knob():
         ("batch_size", 1),
         ("learning_rate", 0.0),
         ("momentum", -1.0),
+        ("momentum", 1.0),
+        ("momentum", 1e30),
         ("weight_decay", -1e-9),
         ("gamma", 0.0),
     ],

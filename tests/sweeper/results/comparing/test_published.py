@@ -63,7 +63,7 @@ def test_doubts_name_the_rows():
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ("attack", r"expects column=value pairs, .*; got 'attack' \(columns: attack, private"),
+        ("attack", r"expects column=value pairs, .*; got 'attack' \(--published; columns: attack, private"),
         ("attack=", "expects column=value pairs"),
         ("atack=GMI", r"knows the columns attack, .*; got 'atack'; did you mean 'attack'"),
         ("attack=KEDM", r"has attack=KEDM; did you mean 'KEDMI'\?; possible values: BREP-MI, GMI, KEDMI"),
@@ -77,6 +77,9 @@ def test_doubts_name_the_rows():
 def test_mistakes_name_what_there_is(query, message):
     with pytest.raises(ConfigError, match=message):
         points(query)
+    with pytest.raises(ConfigError) as caught:
+        points(query, "mine.yaml: published[0]")
+    assert "(mine.yaml: published[0]" in str(caught.value) and "--published" not in str(caught.value)
 
 
 def test_a_study_always_departs_from_a_paper():

@@ -32,7 +32,8 @@ def test_stored_verdicts_are_preferred(monkeypatch):
     monkeypatch.setattr(module, "per_identity", lambda trials: rates)
     trials = [trial(0.9, 0.5, **interval(0.1, 0.9)), trial(0.8, 0.25, **interval(0.0, 0.8))]
     found = redraw(trials, OBJECTIVES)
-    assert found.basis == "identities"
+    assert (found.basis, found.held) == ("identities", ("test accuracy",))
+    assert found.seedless == tuple(OBJECTIVES)
     assert found.tables.measured.tolist() == [[0.9, 0.5], [0.8, 0.25]]
     assert found.tables.once[:, 0, 1].std() > 0
 
@@ -46,6 +47,7 @@ def test_without_all_verdicts_intervals_are_drawn_from(monkeypatch, rates):
     monkeypatch.setattr(module, "per_identity", lambda trials: rates)
     found = redraw([trial(0.9, 0.5, **interval(0.4, 0.6)), trial(0.8, 0.25)], OBJECTIVES)
     assert found.basis == "intervals"
+    assert found.held == ("test accuracy", "attack accuracy of 1 of 2 trials")
     assert (found.tables.once[:, 1] == [0.8, 0.25]).all()  # no interval, no spread
     assert found.tables.once[:, 0, 1].std() == pytest.approx(0.1 / 1.96, rel=0.1)
 
@@ -68,7 +70,8 @@ def test_replicates_add_their_seeds_to_the_identities(monkeypatch):
     monkeypatch.setattr(module, "per_identity", lambda trials: [np.full(10, 0.5)])
     seeds = replicates([(0.9, 0.6), (0.7, 0.4)])
     found = redraw([trial(0.8, 0.5, replicates=seeds)], OBJECTIVES)
-    assert found.basis == "identities and seeds"
+    assert (found.basis, found.seedless) == ("identities and seeds", ())
+    assert found.held == ("test accuracy but for training seeds",)
     assert found.tables.once[:, 0].std(axis=0) == pytest.approx([0.1, 0.1], rel=0.1)  # 0.2 / sqrt 2 / sqrt 2
 
 
@@ -128,7 +131,7 @@ def test_the_noise_that_a_study_knows_is_drawn_as_far_as_students_interval_reach
     known(people, images)
     noise = PooledNoise(probit=0.1, accuracy=0.02, freedom=4)
     (study,) = module.cross_fitted([numbered(2)], WAYS, WORST, noises=[noise])
-    assert study.basis == "people, images and seeds"
+    assert (study.basis, study.held, study.seedless) == ("people, images and seeds", (), ())
     deviation = student.ppf(0.975, 4) / norm.ppf(0.975) * 0.02
     assert study.draws.drawn.accuracies[0].std() == pytest.approx(deviation, rel=0.08)
 
@@ -159,11 +162,62 @@ def test_which_intervals_hold_seeds(basis, holds):
     assert all(part in module.BASES for part in basis.split(" against "))
 
 
-def test_intervals_that_hold_seeds_are_named(monkeypatch):
+@pytest.mark.parametrize(
+    ("basis", "fits"),
+    [
+        ("people and images", True),
+        ("people, images and seeds", True),
+        ("people, images and seeds against people and images", True),
+        ("identities and seeds", False),
+        ("intervals with seeds", False),
+        ("people, images and seeds against intervals with seeds", False),
+    ],
+)
+def test_which_intervals_are_of_fronts_valued_on_other_data(basis, fits):
+    assert module.cross_fits(basis) == fits
+
+
+NOISE = PooledNoise(probit=0.1, accuracy=0.02, freedom=4)
+VERIFIED = "attack_accuracy_verified"
+
+
+def ends(*names):
+    return {"interval": {name: [0.4, 0.6] for name in names}}
+
+
+@pytest.mark.parametrize(
+    ("objectives", "known", "seeds", "basis", "seedless"),
+    [
+        (OBJECTIVES, OBJECTIVES, 0, "intervals with seeds", []),
+        (OBJECTIVES, OBJECTIVES[1:], 0, "intervals", OBJECTIVES[:1]),
+        (["test_accuracy", VERIFIED], ["test_accuracy", VERIFIED], 0, "intervals", [VERIFIED]),
+        (["test_accuracy", VERIFIED], ["test_accuracy", VERIFIED], 2, "intervals with seeds", []),
+    ],
+    ids=["both accuracies", "no interval", "verified of one seed", "verified of two"],
+)
+def test_intervals_hold_seeds_only_if_those_of_every_objective_do(
+    monkeypatch, objectives, known, seeds, basis, seedless
+):
     monkeypatch.setattr(module, "per_identity", lambda trials: [None])
-    trials = [trial(0.9, 0.5, **interval(0.4, 0.6))]
-    noise = PooledNoise(probit=0.1, accuracy=0.02, freedom=4)
-    assert redraw(trials, OBJECTIVES, noise=noise).basis == "intervals with seeds"
+    values = dict.fromkeys(objectives, 0.5)
+    runs = [{"replicate": seed, "values": values} for seed in range(seeds)]
+    found = redraw(
+        [as_trial({"values": values, "replicates": runs, **ends(*known)})], objectives, noise=NOISE
+    )
+    assert (found.basis, found.seedless) == (basis, tuple(seedless))
+    without = redraw([as_trial({"values": values, **ends(*known)})], objectives)
+    assert (without.basis, without.seedless) == ("intervals", tuple(objectives))
+
+
+def test_a_third_objective_without_noise_takes_the_seeds_from_the_name_of_the_basis(monkeypatch):
+    monkeypatch.setattr(module, "per_identity", lambda trials: [np.full(10, 0.5)])
+    monkeypatch.setattr(module, "DRAWS_OF_THREE", 20)
+    names = [*OBJECTIVES, "knn_distance"]
+    values = dict(zip(names, (0.8, 0.5, 9.0), strict=True))
+    found = redraw([as_trial({"values": values})], names, noise=NOISE)
+    assert (found.basis, found.seedless) == ("identities", ("knn_distance",))
+    assert found.held == ("test accuracy but for training seeds", "knn distance")
+    assert (found.tables.once[:, 0, 2] == 9.0).all()
 
 
 def test_the_noise_that_a_study_knows_is_added_to_identities(monkeypatch):
@@ -189,6 +243,14 @@ def test_estimates_are_those_of_the_draws(known):
     lead, expected = module.fitted_lead(first, second), difference_figure(first.draws, second.draws)
     assert (lead.value, *lead.interval) == (expected.value, expected.low, expected.high)
     assert lead.probability == expected.above
+    three = module.cross_fitted([numbered(3), numbered(2), numbered(1)], WAYS, WORST)
+    wider, expected = (
+        module.fitted_lead(*three[:2]),
+        difference_figure(three[0].draws, three[1].draws, 1 - 0.05 / 3),
+    )
+    assert (lead.level, wider.level) == (0.95, pytest.approx(1 - 0.05 / 3))
+    assert (wider.value, *wider.interval) == pytest.approx((expected.value, expected.low, expected.high))
+    assert module.fitted_volume(three[0]) == volume  # a study's own interval stays one of 95 %
     levels = [0.5, 0.99]
     for reached, figure in zip(
         module.fitted_attained(first, levels), attained_figures(first.draws, levels), strict=True

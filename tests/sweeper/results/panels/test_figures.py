@@ -1,5 +1,7 @@
 """Figures of answers that are written by hand, against counts made here."""
 
+import random
+
 import pytest
 import torch
 
@@ -49,6 +51,46 @@ def test_a_second_reader_of_the_same_controls_makes_no_interval_narrower():
     alone, both = figures(said("a")), figures(said("a", "b"))
     assert alone["false_positive_rate"] == both["false_positive_rate"] == 0.2
     assert alone["false_positive_interval"] == both["false_positive_interval"]
+
+
+def test_a_panel_that_more_readers_answered_weighs_no_more():
+    """One of ten impostors deceives the nine readers who saw it alone; the interval is over panels."""
+    rows = [control("c0", "yes", "impostor", reader) for reader in "abcdefghi"]
+    rows += [control(f"c{n}", "no", "impostor") for n in range(1, 10)]
+    result = figures(rows)
+    low, high = result["false_positive_interval"]
+    assert result["false_positive_rate"] == pytest.approx(1 / 10)  # 9 of 18 answers
+    assert low <= result["false_positive_rate"] <= high < 9 / 18
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_rate_lies_in_its_interval(seed):
+    """Panels with one to six readers each, of whom the ones who see many panels err more often."""
+    dice = random.Random(seed)
+    rows = []
+    for number in range(30):
+        kind = dice.choice(["impostor", "genuine", "swapped"])
+        about = {"identity": number, "shows": 9, "trial": dice.choice([1, 3]), "judge": True}
+        readers = dice.choice([1, 6])
+        for reader in "abcdef"[:readers]:
+            word = "yes" if dice.random() < (0.9 if readers > 1 else 0.1) else "no"
+            rows.append(answer(f"p{number}", word, reader, kind=kind, **about))
+    result = figures([*rows, attack("x", "yes", 0, trial=1), attack("y", "no", 0)])
+    for name, kind, wrong in (
+        ("false_positive", "impostor", "yes"),
+        ("false_negative", "genuine", "no"),
+        ("swapped", "swapped", "yes"),
+    ):
+        own = [row for row in rows if row.about["kind"] == kind]
+        panels = {row.panel: [r.answer == wrong for r in own if r.panel == row.panel] for row in own}
+        truth = sum(sum(said) / len(said) for said in panels.values()) / len(panels)
+        low, high = result[f"{name}_interval"]
+        assert result[f"{name}_rate"] == pytest.approx(truth) and low <= result[f"{name}_rate"] <= high
+    for trial in result["trials"]:
+        own = [row for row in rows if row.about["kind"] == "swapped" and row.about["trial"] == trial["trial"]]
+        panels = {row.panel: [r.answer == "yes" for r in own if r.panel == row.panel] for row in own}
+        truth = sum(sum(said) / len(said) for said in panels.values()) / len(panels)
+        assert trial["swapped_rate"] == pytest.approx(truth)
 
 
 def test_attack_success_is_a_mean_over_people_with_their_interval():

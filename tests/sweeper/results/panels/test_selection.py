@@ -90,3 +90,11 @@ def test_swapped_panels_show_somebody_else_of_every_trial_in_turn():
         assert about["judge"] == (about["identity"] == 1)
     alone = [Attacked(trial=0, images=made[0].images[:, :1], identities=[0], named=None)]
     assert swapped(alone, people(), seed=0, count=4) == []
+
+
+def test_controls_are_of_people_who_have_a_test_image():
+    panels = controls([0, 1], people(test=((1, 200), (2, 201))), seed=0, count=3)
+    assert [panel.about["identity"] for panel in panels if panel.about["kind"] == "genuine"] == [1, 1, 1]
+    for test in (((1, 200), (2, 201)), ((0, 200), (0, 201))):
+        with pytest.raises(ConfigError, match="test images of attacked people and of others"):
+            controls([0], people(test=test), seed=0, count=1)

@@ -1,0 +1,52 @@
+"""The undefended trial that a trial, or a study, is held against: one choice for all tables and sentences."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sweeper.results import formatting
+from sweeper.results.record_types import StudyRecords
+from sweeper.results.trial_record import VALIDATION, TrialRecord
+
+
+def undefended_trial(records: StudyRecords, beside: TrialRecord | None = None) -> TrialRecord | None:
+    """Return the undefended trial to hold `beside` against, or else the study; None if there is none.
+
+    It is the one most like what it is held against in the other knobs of the search, such as the
+    pre-training, since a difference would be theirs otherwise; a study is held against the one most like its
+    template. Of several that are as like, the best in the first objective, as the search saw it, so that test
+    images choose nothing. An undefended trial is held against none.
+    """
+    name, direction = next(iter(records.objectives.items()))
+    plain = [trial for trial in records.complete if formatting.undefended(trial) and name in trial.values]
+    if not plain or (beside is not None and formatting.undefended(beside)):
+        return None
+    template = (records.definition or {}).get("trial") or {}
+    sign = 1 if direction == "maximize" else -1
+
+    def order(trial: TrialRecord) -> tuple[int, float]:
+        own = _other_knobs(trial)
+        if beside is None:
+            alike = [_at(template, path) == value for path, value in own.items()]
+        else:
+            others = _other_knobs(beside)
+            alike = [path in own and own[path] == value for path, value in others.items()]
+        seen = {**trial.values, **(trial.searched if records.on_validation else {})}
+        return sum(alike), sign * seen.get(VALIDATION, seen[name])
+
+    return max(plain, key=order)
+
+
+def _other_knobs(trial: TrialRecord) -> dict[str, Any]:
+    """Return what the search varied of a trial beside defense and freezing, by path."""
+    return {
+        path: value
+        for path, value in trial.params.items()
+        if not path.startswith("defense.") and path not in formatting.SHOWN_APART
+    }
+
+
+def _at(document: Any, path: str) -> Any:
+    """Return the value at a dotted `path`; None where there is none."""
+    for key in path.split("."):
+        document = document.get(key) if isinstance(document, Mapping) else None
+    return document
