@@ -36,8 +36,9 @@ def reconstruction_error(networks: PriorNetworks, public: Images, *, run: Run) -
         return None
     images = as_float(public.pixels[chosen].to(run.device))
     with torch.no_grad():
-        sums = sum(part.sum(0, dtype=torch.int64) for part in torch.split(public.pixels, ROWS))
-        mean = (sums / (255 * len(public))).to(images)  # of parts: the set may be larger than memory
+        parts = torch.split(public.pixels, ROWS)  # the set may be larger than memory
+        sums = torch.stack([part.sum(0, dtype=torch.int64) for part in parts]).sum(0)
+        mean = (sums.double() / (255 * len(public))).to(images)
         inverted = networks.generator(invert(networks, images, run=run))
     return {
         "error": rms(inverted - images),
