@@ -55,7 +55,7 @@ def _check_disjoint(config: TrialConfig, store: Store) -> None:
         "image_size": config.image_size,
         "allow": may_share(config.private, config.pretraining.data),
     }
-    store.get("disjoint", parts, lambda _: {"warnings": pretraining_warnings(config)})
+    store.get("disjoint", parts, on_machine("cpu", lambda _: {"warnings": pretraining_warnings(config)}))
 
 
 def pretraining_key(config: TrialConfig, memory: Path | None = None) -> str | None:
