@@ -63,8 +63,8 @@ def with_seed_noise(records: StudyRecords, stored: Mapping[str, Any] | None) -> 
         seed_noise=noise,
         interval_holds=(
             "intervals of attack and test accuracy hold people and restarts or test images, and training "
-            f"seeds, whose noise is pooled, with {freedom}; those of a mean over "
-            "several seeds hold the noise of its own, and those of other figures of one seed no seeds"
+            f"seeds, whose noise is pooled, with {freedom}; a mean over several seeds has the noise of its "
+            "own, and other figures of one seed have none"
         ),
     )
 

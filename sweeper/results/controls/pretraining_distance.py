@@ -114,12 +114,12 @@ def distance_sentence(distance: PretrainingDistance) -> str:
 
 
 def distance_risk(distance: PretrainingDistance | None) -> str:
-    """Return the warning of a near pre-training, or of one that may be; "" for a far one, and if unknown."""
-    if distance is None or distance.limit is None or distance.near is False:
+    """Return the warning of a near pre-training, or of one that rather is; "" for a far or unknown one."""
+    if distance is None or distance.limit is None or distance.accuracy < distance.limit:
         return ""
-    doubt = "" if distance.near else f" (whether this one is near is not told: {_between(distance)})"
+    doubt = "" if distance.near else ", if this is one,"
     return (
-        f"near pre-training is a risk of its own{doubt}: the frozen features of "
+        f"near pre-training{doubt} is a risk of its own: the frozen features of "
         f"'{distance.pretraining}' alone name {formatting.percent(distance.accuracy)} of private validation "
         "images rightly, so that a head on them knows these people at every freeze point: do not count on "
         "freezing alone, or take a pre-training further from them"

@@ -86,9 +86,10 @@ def test_near_is_three_quarters_of_what_the_undefended_target_is_above_guessing(
     assert ("; that is near" in sentence, "; that is far" in sentence) == (near is True, near is False)
     untold = near is None and undefended == 0.9
     assert ("whether that is near is not told: the interval holds 70.0 %" in sentence) == untold
-    assert ("whether this one is near is not told: the interval holds 70.0 %" in risk) == untold
-    assert bool(risk) == (near is True or untold)
-    assert not risk or risk.startswith("near pre-training is a risk of its own")
+    rather = untold and probe > 0.7
+    assert bool(risk) == (near is True or rather)
+    started = "near pre-training, if this is one, is" if rather else "near pre-training is"
+    assert not risk or risk.startswith(f"{started} a risk of its own")
     if undefended is not None:
         assert f"the undefended target {100 * undefended:.1f} %" in sentence
 
