@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # scipy takes a moment
     from sweeper.analyses.measure import StudyAnalyzed
     from sweeper.report.analyses import Table
 
-from sweeper.cli.options import UserPath, home_option, overrides_option, study_name
+from sweeper.cli.options import UserPath, check_folder_of, home_option, overrides_option, study_name
 from trainables.errors import ConfigError
 
 STUDY_WIDTH = 150  # where stdout is no terminal: figures with their intervals fit
@@ -173,8 +173,8 @@ def _check_plot(name: str, suggest: bool, plot: Path | None) -> None:
         raise ConfigError(
             f"{'--suggest' if suggest else '--plot'} belongs to {owner}; got '{name}'; leave it out"
         )
-    if plot and not plot.resolve().parent.is_dir():
-        raise ConfigError(f"expected a folder {plot.resolve().parent}, got none (--plot); make it first")
+    if plot:
+        check_folder_of(plot, "--plot")
 
 
 def _run_study(

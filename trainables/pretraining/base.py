@@ -10,7 +10,7 @@ from trainables.architectures.base import Classifier
 from trainables.errors import ConfigError
 from trainables.method import Method, stated_knob
 from trainables.runtime.run import Run
-from trainables.storage.weights import listed
+from trainables.storage.weights import misfits
 from trainables.training.classifier import Normalization
 
 StagesState = dict[str, Tensor]
@@ -106,24 +106,16 @@ def matched(
         expected = entry.build(2, image_size).stages.state_dict()
     theirs = _names_in_file(architecture, list(expected), weights)
     counters = {name for name in expected if name.endswith("num_batches_tracked")}
-    missing = [theirs[name] for name in expected if theirs[name] not in weights and name not in counters]
-    known = set(theirs.values())
-    ignored = (*HEADS, *entry.surplus, "mean", "std")
-    surplus = [name for name in weights if name not in known and not name.startswith(ignored)]
-    shapes = [
-        f"{theirs[name]} {tuple(weights[theirs[name]].shape)} instead of {tuple(value.shape)}"
+    needed = {
+        theirs[name]: value
         for name, value in expected.items()
-        if theirs[name] in weights and weights[theirs[name]].shape != value.shape
-    ]
-    problems = [
-        f"{what}: {listed(names)}"
-        for what, names in (("missing", missing), ("surplus", surplus), ("other shape", shapes))
-        if names
-    ]
-    if problems:
+        if theirs[name] in weights or name not in counters
+    }
+    ignored = (*HEADS, *entry.surplus, "mean", "std")
+    given = {name: value for name, value in weights.items() if name in needed or not name.startswith(ignored)}
+    if problems := misfits(needed, given):
         raise ConfigError(
-            f"{subject} expects the weights of {architecture}; {where} does not fit: "
-            f"{'; '.join(problems)}; {remedy}"
+            f"{subject} expects the weights of {architecture}; {where} does not fit: {problems}; {remedy}"
         )
     zero = torch.zeros((), dtype=torch.int64)
     return {name: weights.get(theirs[name], zero).clone() for name in expected}

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from trainables.datasets.base import Dataset, Images
 from trainables.defenses.none import NoDefense
@@ -68,12 +69,25 @@ class OnDataset(Recipe, Pretraining):
 
 def _hold_out(images: Images, seed: int) -> tuple[Images, Images]:
     """Return the images that are learnt, and those that choose the epoch."""
+    free, checked = usable(images)
+    if checked.any():
+        return images.select(free), images.select(checked)
+    index = free.nonzero().flatten()
+    order = index[torch.randperm(len(index), generator=stream(seed, "pretraining", "split"))]
+    count = learnt(images)
+    return images.select(order[len(order) - count :]), images.select(order[: len(order) - count])
+
+
+def usable(images: Images) -> tuple[Tensor, Tensor]:
+    """Return which images are reserved for nothing, and which for validation, both bool (N,)."""
     nobody = torch.zeros(len(images), dtype=torch.bool)
     tested = nobody if images.reserved is None else images.reserved
     checked = nobody if images.checked is None else images.checked
-    if checked.any():
-        return images.select(~tested & ~checked), images.select(checked)
-    free = (~tested).nonzero().flatten()
-    order = free[torch.randperm(len(free), generator=stream(seed, "pretraining", "split"))]
-    held_out = max(1, round(HELD_OUT * len(free)))
-    return images.select(order[held_out:]), images.select(order[:held_out])
+    return ~tested & ~checked, checked
+
+
+def learnt(images: Images) -> int:
+    """Return how many images a backbone learns, without those that choose the epoch."""
+    free, checked = usable(images)
+    count = int(free.sum())
+    return count if checked.any() else count - max(1, round(HELD_OUT * count))

@@ -14,7 +14,7 @@ from trainables.datasets.base import Dataset, Images
 from trainables.datasets.overlap import check_disjoint, check_parts, check_pretraining
 from trainables.datasets.split import Split, split
 from trainables.errors import ConfigError
-from trainables.pretraining.dataset import OnDataset
+from trainables.pretraining.dataset import OnDataset, usable
 
 
 @dataclass(frozen=True)
@@ -130,10 +130,8 @@ def _check_enough(images: Images) -> None:
     Without a validation part of its own a tenth of the images chooses the epoch, one at least. Of one image
     for each person, nobody who is held out would be trained on. Batch norm needs two images to train on.
     """
-    nobody = torch.zeros(len(images), dtype=torch.bool)
-    tested = nobody if images.reserved is None else images.reserved
-    checked = nobody if images.checked is None else images.checked
-    learnt = int((~tested & ~checked).sum())
+    free, checked = usable(images)
+    learnt = int(free.sum())
     if images.classes < 2 or learnt < 2 or (not checked.any() and learnt <= images.classes):
         raise ConfigError(
             "pre-training data must show at least 2 people, to tell them apart, in more images than people, "

@@ -16,7 +16,7 @@ from trainables.config import TrialConfig
 from trainables.datasets.base import as_float
 from trainables.judges.base import Judge
 from trainables.pretraining.base import UNKNOWN, Pretraining
-from trainables.pretraining.dataset import HELD_OUT, OnDataset
+from trainables.pretraining.dataset import OnDataset, learnt
 from trainables.pretraining.none import Scratch
 from trainables.results import AttackResult
 from trainables.stages.data import Data
@@ -188,8 +188,7 @@ def batch_warnings(config: TrialConfig, data: Data) -> list[str]:
 def _batches(config: TrialConfig, data: Data) -> Iterator[tuple[str, str, int, int]]:
     """Yield name, images, batch size and number of images of every training that drops the last batch."""
     if isinstance(config.pretraining, OnDataset):
-        count = len(config.pretraining.data.load(config.image_size))
-        count -= max(1, round(HELD_OUT * count))
+        count = learnt(config.pretraining.data.load(config.image_size))
         yield "the pre-training", "its images", config.pretraining.batch_size, count
     for number, judge in enumerate(config.judges, 1):
         if isinstance(judge, Recipe):

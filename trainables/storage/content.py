@@ -20,8 +20,9 @@ def with_content(knobs: Any, memory: Path | None = None) -> dict[str, Any]:
     """
     content: dict[str, Any] = {"kind": knobs.kind if isinstance(knobs, Method) else type(knobs).__name__}
     content |= named_versions(knobs)
-    if isinstance(knobs, Method) and knobs.version != 1:
-        content["version"] = knobs.version
+    version = knobs.version if isinstance(knobs, Method) else 1  # read once: it may ask what lies in a folder
+    if version != 1:
+        content["version"] = version
     files, later, stated = (knobs_marked(knobs, mark) for mark in (FILE, LATER, STATED))
     for field in dataclasses.fields(knobs):
         value = getattr(knobs, field.name)

@@ -229,19 +229,17 @@ def test_the_kept_triggers_are_those_of_the_kept_epoch():
     assert torch.equal(result.kept["triggers"], kept[0])
 
 
+def one_epoch(classifier, images, **recipe):
+    """Return the start of an epoch of training on `images`, nothing frozen."""
+    optimizer = make_optimizer(classifier, Target(architecture="small_cnn", **recipe))
+    return Training(classifier=classifier, optimizer=optimizer, frozen=0, epochs=1, images=images, seed=0)
+
+
 def test_the_discriminator_has_the_learning_rate_of_the_schedule():
     images = toys.colours()
     classifier = build_classifier("small_cnn", toys.CLASSES, toys.SIZE, "none", 0)
     for optimizer in ("sgd", "adam"):
-        recipe = Target(architecture="small_cnn", optimizer=optimizer, learning_rate=0.02)
-        training = Training(
-            classifier=classifier,
-            optimizer=make_optimizer(classifier, recipe),
-            frozen=0,
-            epochs=1,
-            images=images,
-            seed=0,
-        )
+        training = one_epoch(classifier, images, optimizer=optimizer, learning_rate=0.02)
         rule = TrapMID().begin(training)
         assert type(rule._optimizer) is type(training.optimizer)
         training.optimizer.param_groups[0]["lr"] = 0.003
@@ -275,16 +273,7 @@ def test_triggers_are_moved_by_the_discriminator_as_it_is_after_its_step():
     for cached in (True, False):
         torch.manual_seed(0)
         classifier = build_classifier("small_cnn", toys.CLASSES, toys.SIZE, "none", 0)
-        recipe = Target(architecture="small_cnn", learning_rate=0.5)
-        training = Training(
-            classifier=classifier,
-            optimizer=make_optimizer(classifier, recipe),
-            frozen=0,
-            epochs=1,
-            images=images,
-            seed=0,
-        )
-        rule = TrapMID().begin(training)
+        rule = TrapMID().begin(one_epoch(classifier, images, learning_rate=0.5))
         seen = scores.setdefault(cached, [])
         rule.discriminator.register_forward_hook(lambda _, __, out, seen=seen: seen.append(out.detach()))
         with torch.autocast("cpu", torch.bfloat16, cache_enabled=cached):
