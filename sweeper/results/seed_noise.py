@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from sweeper.results import formatting
 from sweeper.results.record_types import StudyRecords
 from sweeper.results.trial_record import AttackFigures, Ends, TrialConfirmation, TrialRecord
 from sweeper.statistics.seed_noise import PooledNoise, pooled
@@ -56,7 +57,7 @@ def with_seed_noise(records: StudyRecords, stored: Mapping[str, Any] | None) -> 
     noise = pooled_noise(records.trials, stored, people) if people else None
     if noise is None:
         return replace(records, interval_holds=WITHOUT if stored is None else PENDING)
-    freedom = f"{noise.freedom} degree{'' if noise.freedom == 1 else 's'} of freedom"
+    freedom = f"{noise.freedom} {formatting.plural('degree', noise.freedom)} of freedom"
     return replace(
         records,
         trials=tuple(_with_noise(trial, noise, people) for trial in records.trials),
