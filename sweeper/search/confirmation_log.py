@@ -47,7 +47,7 @@ class Confirmation(PlannedRuns):
         self, study: Study, url: str, items: Sequence[Item], attacks: Any, fresh: Sequence[str] = SEEDS_ALONE
     ) -> None:
         self.study, self._url, self._items = study, url, list(items)
-        self._attacks, self._fresh = attacks, list(fresh)
+        self._attacks, self._fresh, self._counts = attacks, list(fresh), False
         with storage_errors(url):
             self._optuna = optuna.create_study(
                 storage=open_storage(url),
@@ -55,8 +55,6 @@ class Confirmation(PlannedRuns):
                 directions=list(study.objectives.values()),
                 load_if_exists=True,
             )
-            self._optuna.set_user_attr("attacks", attacks)
-            self._optuna.set_user_attr("fresh", self._fresh)
         measured = {
             (measurement["member"], measurement["result"]["replicate"])
             for measurement in _measurements(self._optuna, content_key(attacks=attacks), self._fresh)
@@ -64,6 +62,8 @@ class Confirmation(PlannedRuns):
         left = [n for n, i in enumerate(self._items) if (i.member, i.replicate) not in measured]
         super().__init__(len(self._items), left)
         self.complete = len(self._items) - len(left)
+        if measured:
+            self._count()
 
     def request(self, number: int) -> TrialRequest:
         """Return measurement `number`."""
@@ -97,6 +97,7 @@ class Confirmation(PlannedRuns):
                 )
             )
         self.complete += 1
+        self._count()
         return ""
 
     def fail(self, number: int, assignment: dict[str, Any], reason: str, trace: str = "") -> None:
@@ -104,6 +105,15 @@ class Confirmation(PlannedRuns):
         self.ended(number)
         item = self._items[number]
         self.failures.append(f"trial {item.member} under seed {item.replicate}: {reason}")
+
+    def _count(self) -> None:
+        """Let these measurements be what the study is confirmed by: those before count until there is one."""
+        if self._counts:
+            return
+        with storage_errors(self._url):
+            self._optuna.set_user_attr("attacks", self._attacks)
+            self._optuna.set_user_attr("fresh", self._fresh)
+        self._counts = True
 
     def values(self, result: Mapping[str, Any]) -> dict[str, Any]:
         """Return the objectives of what a measurement gave, None for one that it lacks."""

@@ -1,7 +1,6 @@
 """What is measured again, how it is kept, and what it says; over trials that take no time."""
 
 import json
-import sqlite3
 
 import numpy as np
 import optuna
@@ -142,6 +141,23 @@ def test_other_attacks_are_another_measurement(home, searched):
     assert again.finished
     found = study_records(home, study.name)
     assert found.trials[0].confirmed.values["attack_accuracy"] == pytest.approx(0.3)
+
+
+def test_a_confirmation_counts_once_something_is_measured(home, searched):
+    """One that was stopped before, or failed throughout, leaves the one before as it was."""
+    study = searched(search={"trials": 5})
+    items, _ = planned(study, study_records(home, study.name), seeds=2, near=0)
+    measure(Confirmation(study, home.storage, items, []), lambda member, seed: (0.8, 0.3))
+    kept = study_records(home, study.name).confirmed
+    assert kept is not None
+    other = Confirmation(study, home.storage, items, [{"kind": "other"}], ["judge"])
+    request = other.ask()
+    assert study_records(home, study.name).confirmed == kept
+    other.fail(request.number, {}, "out of memory")
+    assert study_records(home, study.name).confirmed == kept
+    request = other.ask()
+    other.tell(request.number, fresh(items[request.number], 0.8, 0.6))
+    assert study_records(home, study.name).confirmed.attacks == [{"kind": "other"}]
 
 
 def test_records_hold_fresh_means_intervals_and_how_sure_the_front_is(home, searched):
@@ -334,9 +350,7 @@ def test_a_confirmation_of_an_older_version_had_other_seeds_alone(home, searched
     for item, result in zip(items, older, strict=True):
         attributes = {"member": item.member, "attacks": key, "result": result}
         source._optuna.add_trial(optuna.trial.create_trial(values=[0.8, 0.4], user_attrs=attributes))
-    url = home.storage.removeprefix("sqlite:///")
-    with sqlite3.connect(url) as database:
-        database.execute("delete from study_user_attributes where key = 'fresh'")
+    source._optuna.set_user_attr("attacks", [])
     records = study_records(home, study.name)
     assert list(records.confirmed.fresh) == ["seeds"]
     assert records.trials[0].confirmed.values["test_accuracy"] == pytest.approx(0.8)
