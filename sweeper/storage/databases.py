@@ -3,6 +3,7 @@
 import re
 import shlex
 import sqlite3
+import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -148,7 +149,7 @@ def _check_owner(url: str, owner: str, variable: str) -> None:
 
 def reason(error: BaseException) -> str:
     """Return in one line what a database or its driver said, and which package may be missing."""
-    text = redact(" ".join(str(error.__cause__ or error).split())[:300])
+    text = textwrap.shorten(redact(str(error.__cause__ or error)), 300, placeholder=" …")
     if isinstance(error, ModuleNotFoundError) and str(error.name).startswith("psycopg"):
         return f"{text} (pip install 'inversion-sweeper[postgresql]')"
     return text

@@ -11,7 +11,14 @@ import pytest
 from sweeper.results.records import study_names, study_records
 from sweeper.search.optuna_study import OptunaStudy
 from sweeper.search.reading import open_storage
-from sweeper.storage.databases import check_storage, check_tracking, sqlite_file, sqlite_url, write_ahead
+from sweeper.storage.databases import (
+    check_storage,
+    check_tracking,
+    reason,
+    sqlite_file,
+    sqlite_url,
+    write_ahead,
+)
 from sweeper.storage.home import Home, open_home
 from trainables.errors import ConfigError
 
@@ -153,3 +160,10 @@ def test_a_database_that_is_told_to_wait_is_the_one_of_its_url(tmp_path, monkeyp
     write_ahead("postgresql://db/x")
     assert sqlite_file("postgresql://db/x") is None and sqlite_file("no url") is None
     assert sqlite_file("sqlite:///x.db") == Path("x.db").resolve()
+
+
+def test_a_long_reason_is_cut_between_words_and_holds_no_password():
+    for before in range(270, 310):  # so that the cut goes through the address somewhere
+        text = reason(RuntimeError("w " * (before // 2) + "postgresql://me:sesame@host/db"))
+        assert len(text) <= 300 and "sesam" not in text and "sesa" not in text
+        assert text.rstrip(" …").split()[-1] in {"w", "postgresql://me:***@host/db"}
