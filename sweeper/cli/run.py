@@ -6,6 +6,7 @@ import click
 
 from sweeper.cli.interrupts import stopped
 from sweeper.cli.options import home_option, overrides_option, study_name
+from trainables.errors import TrialError
 
 if TYPE_CHECKING:
     from sweeper.study.study import Study
@@ -119,6 +120,9 @@ def confirm(
         numbers = ", ".join(map(str, confirmation.left_out))
         click.echo(f"near the front within their intervals, but not measured (--near): trials {numbers}")
     click.echo(f"report:  {place.report(name)}")
+    if confirmation.measured < confirmation.planned:
+        missing = confirmation.planned - confirmation.measured
+        raise TrialError(f"{missing} of {confirmation.planned} measurements failed; start again to try them")
 
 
 def _run(
@@ -152,6 +156,8 @@ def _run(
         words += ["--anyway"] if anyway else []
         stopped(_with_place(words, address, home), error)
     show(outcome, study, place)
+    if outcome.failure:
+        raise TrialError(outcome.failure)
 
 
 def _show_plan(reference: str, trials: int | None, home: str | None, overrides: tuple[str, ...]) -> None:

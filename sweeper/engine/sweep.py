@@ -36,12 +36,17 @@ from trainables.storage.strict_yaml import dump_yaml
 
 @dataclass(frozen=True)
 class SweepResult:
-    """End of a sweep. before: results that it started with. problems: what a reader should know."""
+    """End of a sweep.
+
+    before: results that it started with. problems: what a reader should know. failure: why it is not done,
+    "" if it is.
+    """
 
     records: StudyRecords
     before: int
     report: Path | None
     problems: list[str]
+    failure: str = ""
 
 
 def sweep(
@@ -309,9 +314,12 @@ def _close(study: Study, home: Home, optuna_study: OptunaStudy, before: int, tra
     mixed = mixed_data(records)
     if mixed:
         problems.append(f"the trials are of different data, so no front goes through them: {mixed}")
+    failure = ""
     if optuna_study.gave_up:
-        problems.append(f"gave up after {optuna_study.failed_now} failed trials; see their reasons")
-    return SweepResult(records, before, report, problems)
+        failure = f"gave up after {optuna_study.failed_now} failed trials; see their reasons"
+    elif not optuna_study.complete:
+        failure = "no trial has a result; see their reasons"
+    return SweepResult(records, before, report, problems, failure)
 
 
 @contextmanager

@@ -172,6 +172,18 @@ def test_run_ends_with_the_front_the_warnings_and_where_to_look(command, study_f
     assert "WARNING: weak judge" in found.stderr and "WARNING: MLflow failed" in found.stderr
 
 
+def test_a_sweep_without_results_shows_what_there_is_and_fails(command, study_file, filled, monkeypatch):
+    from sweeper.results.records import study_records
+
+    def done(study, home, **_):
+        return SweepResult(study_records(home, "cheap"), 0, None, [], "gave up after 10 failed trials")
+
+    monkeypatch.setattr("sweeper.engine.sweep.sweep", done)
+    found = command("run", study_file())
+    assert found.exit_code == 1 and "hypervolume" in found.stdout
+    assert found.stderr.endswith("error: gave up after 10 failed trials\n")
+
+
 def test_dry_run_shows_the_study_and_starts_nothing(command, study_file, home, monkeypatch):
     seconds = {stage: Duration(low=1, high=2) for stage in STAGES} | {"prior": Duration(low=60, high=80)}
     monkeypatch.setattr("trainables.cost.estimate", lambda config, device, **_: seconds)
@@ -298,11 +310,14 @@ def test_confirm_measures_the_stored_study_again(command, filled, cheap, monkeyp
         asked.update(options, name=template.name, budget=template.budget)
         options["display"].say("measuring")
         records = study_records(place, "cheap")
-        return module.Confirmed(records, 3, 4, [7, 9], ["trial 0 under seed 1: out of memory"])
+        return module.Confirmed(records, *counts, [7, 9], ["trial 0 under seed 1: out of memory"])
 
     monkeypatch.setattr(module, "confirm", measure)
+    counts = 4, 4
+    assert command("confirm", "cheap").exit_code == 0
+    counts = 3, 4  # a script must not take this for done
     found = command("confirm", "cheap", "--seeds", 2, "--attacks", "gmi:cpu", "--near", 3)
-    assert found.exit_code == 0, found.output
+    assert found.exit_code == 1 and "error: 1 of 4 measurements failed; start again" in found.stderr
     assert (asked["name"], asked["budget"], asked["seeds"], asked["near"]) == ("cheap", 2, 2, 3)
     assert asked["attacks"] == [{"kind": "gmi", "preset": "cpu"}] and asked["fresh"] is None
     command("confirm", "cheap", "--fresh", "judge", "--fresh", "split")

@@ -161,6 +161,18 @@ def test_failed_trials_keep_their_reason_and_the_sweep_goes_on(home, cheap, resu
     assert "finite" in reasons["nan"]
     assert len(counts(home, "cheap")) == 2
     assert {trial.params["a"] for trial in outcome.records.members} == {"fine", "also fine"}
+    assert not outcome.failure
+
+
+@pytest.mark.parametrize(
+    ("count", "reason"), [(2, "no trial has a result"), (20, "gave up after 10 failed trials")]
+)
+def test_a_sweep_whose_trials_all_fail_has_failed(home, cheap, ray_address, count, reason):
+    def run(trial, *, store_root, device, report):
+        raise TrialError("the loss is not finite in epoch 3")
+
+    study = cheap(space=[{"a": {"choice": list(range(count))}}], search={"trials": 2}, resources=ALONE)
+    assert reason in sweep(study, home, run=run, shared=False).failure
 
 
 def test_a_full_disk_stops_the_sweep_and_the_next_start_goes_on(tmp_path, home, cheap, result, ray_address):
