@@ -12,7 +12,7 @@ import ray
 
 from sweeper.engine.collect import collect
 from sweeper.engine.interrupt import Stopping, stoppable
-from sweeper.engine.machines.cluster import TrialResources
+from sweeper.engine.machines.cluster import WORKER_RETRIES, TrialResources
 from sweeper.engine.progress import Display, Warner, spell
 from sweeper.engine.shared_stages import StageMaker
 from sweeper.results import formatting
@@ -53,10 +53,10 @@ class ControlsWorker:
         make: Callable[..., Any] = make_controls,
         name: str = NAME,
     ) -> None:
-        self._display, self._name, self._seconds = display, name, 0.0
-        self._actor = ray.remote(num_cpus=threads, num_gpus=gpus)(StageMaker).remote(threads)
-        self._actor.start.remote(make, study.document({}), options, store_root)
-        self._poll = self._actor.poll.remote()
+        self._display, self._name, self._seconds, self._deaths = display, name, 0.0, 0
+        self._maker, self._threads = ray.remote(num_cpus=threads, num_gpus=gpus)(StageMaker), threads
+        self._work = make, study.document({}), options, store_root
+        self._begin()
 
     def look(self, seconds: float = 0.0) -> Measured | None:
         """Return what was measured, JSON-ready, or why nothing could be; None while it works.
@@ -69,7 +69,12 @@ class ControlsWorker:
         try:
             status: JobStatus = ray.get(self._poll)
         except ray.exceptions.RayActorError:
-            return "their worker died (killed, or out of memory)"
+            self._deaths += 1
+            if self._deaths > WORKER_RETRIES:
+                return f"their worker died {self._deaths} times (killed, or out of memory)"
+            self._display.say(f"the worker of {self._name} died; another goes on")
+            self._begin()
+            return None
         if status.state == "failed":
             return status.reason
         if status.state == "complete":
@@ -81,6 +86,11 @@ class ControlsWorker:
         self._display.stage(self._name, status.stage, status.done, status.total, status.seconds)
         self._poll = self._actor.poll.remote()
         return None
+
+    def _begin(self) -> None:
+        self._actor = self._maker.remote(self._threads)
+        self._actor.start.remote(*self._work)
+        self._poll = self._actor.poll.remote()
 
     def end(self) -> None:
         """End the worker, whatever it has still to do; what it finished is in the store."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sweeper.engine.interrupt import Stopping, stoppable
-from sweeper.engine.machines.cluster import TrialResources, machines
+from sweeper.engine.machines.cluster import WORKER_RETRIES, TrialResources, machines
 from sweeper.engine.progress import Display, Warner, spell, stopped
 from sweeper.engine.remaining import Remaining
 from sweeper.results import formatting
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 Run = Callable[..., dict[str, Any]]
 
 
-WORKER_RETRIES = 2
 USELESS = "useless judge: "  # how `trainables.stages.evaluation.useless_judge` begins
 
 
@@ -149,7 +148,7 @@ class _Runner:
 
     def started(self, request: TrialRequest) -> None:
         """Note when the trial began."""
-        self._began[request.number] = time.time()
+        self._began[request.number] = time.monotonic()
         self._stages.pop(request.number, None)
 
     def stepped(self, request: TrialRequest, at: JobStatus) -> None:
@@ -163,20 +162,21 @@ class _Runner:
 
     def ended(self, request: TrialRequest, record: dict[str, Any]) -> None:
         """Show how the trial ended and how long the rest may take, and tell the tracker."""
-        now, began = time.time(), self._began.pop(request.number)
-        self._remaining.ended("trial", now - began)
-        self._display.ended(request.name, self._describe(record, now - began))
+        seconds = time.monotonic() - self._began.pop(request.number)  # the clock may have been set meanwhile
+        self._remaining.ended("trial", seconds)
+        self._display.ended(request.name, self._describe(record, seconds))
         self._show_total()
         self._warner.tell(record.get("warnings") or (), request.name)
         self._useless = self._useless or useless(record)
         if self._useless:
             self._stop()  # what runs ends; nothing more is handed out
         if self._tracker is not None and request.is_trial:
-            moments = {"started": _iso(began), "finished": _iso(now)}
+            now = time.time()
+            moments = {"started": _iso(now - seconds), "finished": _iso(now)}
             self._tracker.trial(TrialRecord.from_json(record | moments))
 
     def _show_total(self) -> None:
-        source, now = self._source, time.time()
+        source, now = self._source, time.monotonic()
         count = max(0, source.budget - source.complete) + source.extra
         spent = [now - began for began in self._began.values()]
         self._display.total(

@@ -6,6 +6,7 @@ from typing import Any
 
 import ray
 
+from sweeper.engine.machines.cluster import WORKER_RETRIES
 from sweeper.engine.progress import Display, Warner, spell, stopped
 from sweeper.study.study import Study
 from trainables.errors import ConfigError, DiskError, TrialError
@@ -90,6 +91,7 @@ def prepare(
     actors: dict[str, Any] = {}
     polls: dict[Any, str] = {}
     began: dict[str, float] = {}
+    deaths: dict[str, int] = {}
     try:
         while waiting or polls:
             while waiting and len(actors) < places:
@@ -104,9 +106,16 @@ def prepare(
             try:
                 status: JobStatus = ray.get(ready[0])
             except ray.exceptions.RayActorError:
-                raise TrialError(
-                    f"the shared stage '{stage}' cannot be made: its worker died (killed, or out of memory)"
-                ) from None
+                ray.kill(actors.pop(stage))
+                deaths[stage] = deaths.get(stage, 0) + 1
+                if deaths[stage] > WORKER_RETRIES:
+                    raise TrialError(
+                        f"the shared stage '{stage}' cannot be made: its worker died {deaths[stage]} times "
+                        "(killed, or out of memory)"
+                    ) from None
+                display.say(f"the worker that made '{stage}' died; another goes on with it")
+                waiting.insert(0, stage)
+                continue
             if status.state == "running":
                 display.stage(stage, status.stage, status.done, status.total, status.seconds)
                 polls[actors[stage].poll.remote()] = stage

@@ -26,6 +26,7 @@ from trainables.errors import ConfigError, TrialError
 from trainables.storage.remote import VARIABLE
 
 OBJECT_STORE_BYTES = 200_000_000  # results are small; Ray's default would take a third of the memory
+WORKER_RETRIES = 2  # of a trial, a stage or controls whose worker died
 AT_ONCE_PER_GPU = 4
 AT_ONCE_ON_CPU = 4
 REACH_SECONDS = 10.0

@@ -103,18 +103,22 @@ def test_what_the_controls_measured_comes_back_with_their_progress(monkeypatch, 
     assert len(looks) == 2 and played.killed == 1
 
 
-@pytest.mark.parametrize(
-    ("end", "reason"),
-    [
-        (JobStatus("failed", reason="the loss is not finite"), "the loss is not finite"),
-        (ray.exceptions.RayActorError(), "their worker died"),
-    ],
-)
-def test_controls_that_fail_say_why_and_end_their_worker(monkeypatch, cheap, end, reason):
-    played = play(monkeypatch, [end])
+def test_controls_that_fail_say_why_and_end_their_worker(monkeypatch, cheap):
+    played = play(monkeypatch, [JobStatus("failed", reason="the loss is not finite")])
     found = measure(ControlsWorker(cheap(), {}, "store", Silent(), threads=1, gpus=0))
-    assert isinstance(found, str) and reason in found
+    assert found == "the loss is not finite"
     assert played.killed == 1
+
+
+def test_a_worker_of_controls_that_died_is_replaced_so_many_times(monkeypatch, cheap):
+    dead, shown = ray.exceptions.RayActorError(), Shown()
+    played = play(monkeypatch, [dead, dead, JobStatus("complete", result=TELLS)])
+    assert measure(ControlsWorker(cheap(), {}, "store", shown, threads=1, gpus=0)) == TELLS
+    assert len(played.started) == 3 and len(set(map(str, played.started))) == 1
+    assert shown.lines == ["the worker of controls died; another goes on"] * 2
+    play(monkeypatch, [dead, dead, dead])
+    found = measure(ControlsWorker(cheap(), {}, "store", shown, threads=1, gpus=0))
+    assert "their worker died 3 times" in found
 
 
 def test_beside_trials_nobody_waits_and_what_was_measured_is_kept_once(monkeypatch, cheap):
