@@ -56,7 +56,7 @@ class ControlsWorker:
         self._display, self._name, self._seconds, self._deaths = display, name, 0.0, 0
         self._maker, self._threads = ray.remote(num_cpus=threads, num_gpus=gpus)(StageMaker), threads
         self._work = make, study.document({}), options, store_root
-        self._begin()
+        self._actor, self._poll = self._begin()
 
     def look(self, seconds: float = 0.0) -> Measured | None:
         """Return what was measured, JSON-ready, or why nothing could be; None while it works.
@@ -73,7 +73,7 @@ class ControlsWorker:
             if self._deaths > WORKER_RETRIES:
                 return f"their worker died {self._deaths} times (killed, or out of memory)"
             self._display.say(f"the worker of {self._name} died; another goes on")
-            self._begin()
+            self._actor, self._poll = self._begin()
             return None
         if status.state == "failed":
             return status.reason
@@ -87,10 +87,11 @@ class ControlsWorker:
         self._poll = self._actor.poll.remote()
         return None
 
-    def _begin(self) -> None:
-        self._actor = self._maker.remote(self._threads)
-        self._actor.start.remote(*self._work)
-        self._poll = self._actor.poll.remote()
+    def _begin(self) -> tuple[Any, Any]:
+        """Return a worker that has begun, and what it will say first."""
+        actor = self._maker.remote(self._threads)
+        actor.start.remote(*self._work)
+        return actor, actor.poll.remote()
 
     def end(self) -> None:
         """End the worker, whatever it has still to do; what it finished is in the store."""

@@ -17,11 +17,14 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sweeper.statistics.paired import upper_bound
+
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
 
 DRAWS = 400
 LEVEL = 0.95
+ROUNDING = 1e-9
 _SPLIT = 2018  # the stream of the halves: the same people and images in them for all studies that share them
 
 
@@ -53,10 +56,11 @@ class Halves:
 
 @dataclass(frozen=True, kw_only=True)
 class CrossFitted:
-    """A study's trials on both halves: as measured (B = 1), and drawn again."""
+    """A study's trials on both halves: as measured (B = 1), and drawn again. people: of both."""
 
     measured: Halves
     drawn: Halves
+    people: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +122,8 @@ def cross_fit(
         drawn_rates = _shifted(drawn_rates, shift, quarter=0.25 / people.shape[1])
         moved = noise.accuracy * less * gauss.standard_normal((draws, len(people)))
         drawn_accuracies = drawn_accuracies + moved
-    return CrossFitted(measured=measured, drawn=Halves(accuracies=drawn_accuracies, rates=drawn_rates))
+    drawn = Halves(accuracies=drawn_accuracies, rates=drawn_rates)
+    return CrossFitted(measured=measured, drawn=drawn, people=people.shape[1])
 
 
 def _measured(table: Floats) -> Floats:
@@ -203,27 +208,45 @@ def level_of_pairs(studies: int) -> float:
     return 1 - (1 - LEVEL) / max(1, studies * (studies - 1) // 2)
 
 
-def figure(measured: float, drawn: Floats, level: float = LEVEL) -> Figure | None:
-    """Return `measured` with its interval from the `drawn` figures (B,); None unless most of them exist."""
+def figure(measured: float, drawn: Floats, level: float = LEVEL, *, least: float = 0.0) -> Figure | None:
+    """Return `measured` with its interval from the `drawn` figures (B,); None unless most of them exist.
+
+    least: half of the interval's width at the least.
+    """
     known = drawn[np.isfinite(drawn)]
     if not np.isfinite(measured) or len(known) < max(2, len(drawn) / 2):
         return None
-    half = NormalDist().inv_cdf((1 + level) / 2) * float(known.std(ddof=1))
+    half = max(NormalDist().inv_cdf((1 + level) / 2) * float(known.std(ddof=1)), least)
     above = float((known - known.mean() + measured > 0).mean())
     return Figure(value=float(measured), low=float(measured - half), high=float(measured + half), above=above)
 
 
 def hypervolume_figure(study: CrossFitted) -> Figure | None:
     """Return the cross-fitted hypervolume of a study."""
-    return figure(hypervolumes(study.measured)[0], hypervolumes(study.drawn))
+    return figure(hypervolumes(study.measured)[0], hypervolumes(study.drawn), least=_unseen(study))
 
 
 def difference_figure(first: CrossFitted, second: CrossFitted, level: float = LEVEL) -> Figure | None:
     """Return the lead of the first study in hypervolume; their draws are paired where their seeds are."""
     measured = hypervolumes(first.measured)[0] - hypervolumes(second.measured)[0]
-    return figure(measured, hypervolumes(first.drawn) - hypervolumes(second.drawn), level)
+    least = max(_unseen(first), _unseen(second))
+    return figure(measured, hypervolumes(first.drawn) - hypervolumes(second.drawn), level, least=least)
 
 
 def attained_figures(study: CrossFitted, levels: Sequence[float]) -> list[Figure | None]:
-    """Return what is attained at each of `levels`; None where half of the draws do not reach it."""
-    return [figure(attained(study.measured, level)[0], attained(study.drawn, level)) for level in levels]
+    """Return what is attained at each of `levels`; None where half of the draws do not reach it.
+
+    People drawn again from 40 of whom nobody was found are 40 who were not: such draws do not spread, nor do
+    those of everybody found. The interval then reaches as far as the bound of `upper_bound`.
+    """
+    found = []
+    for level in levels:
+        value = float(attained(study.measured, level)[0])
+        least = upper_bound(study.people) if min(value, 1 - value) < ROUNDING else 0.0
+        found.append(figure(value, attained(study.drawn, level), least=least))
+    return found
+
+
+def _unseen(study: CrossFitted) -> float:
+    """Return what people who were not drawn may add to a hypervolume where the rates of no trial spread."""
+    return 0.0 if study.drawn.rates.std(axis=1).max() > ROUNDING else upper_bound(study.people)

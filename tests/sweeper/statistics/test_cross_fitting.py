@@ -193,6 +193,30 @@ def test_an_interval_among_several_studies_is_as_wide_as_its_pairs_ask(studies, 
     assert (wide.value, wide.above) == (plain.value, plain.above)
 
 
+@pytest.mark.parametrize(("rate", "people"), [(0.02, 40), (0.05, 40), (0.01, 214), (0.98, 40)])
+def test_where_nobody_or_everybody_was_found_the_interval_holds_what_may_be(rate, people):
+    """Draws of nobody do not spread: without the bound 36 % of the first row's intervals were points."""
+    dice, covered, rounds = np.random.default_rng(1), 0, 100
+    for _ in range(rounds):
+        rates = (dice.random((3, people)) < rate).astype(float)
+        correct = (dice.random((3, 240)) < 0.85).astype(float)
+        (found,) = attained_figures(cross_fit(rates, correct, draws=100), [0.6])
+        covered += found.low <= rate <= found.high
+    assert covered / rounds >= 0.9
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0])
+def test_a_hypervolume_of_rates_that_do_not_spread_is_no_more_certain_than_people_allow(rate):
+    correct = np.random.default_rng(1).random((3, 240)) < 0.85
+    bound = 1 - 0.05 ** (1 / 40)  # Clopper and Pearson's, of nobody found
+    study, other = (cross_fit(np.full((n, 40), rate), correct[:n], draws=100) for n in (3, 2))
+    for found in (hypervolume_figure(study), difference_figure(study, other)):
+        assert found.high - found.low >= 2 * bound
+    spread = np.tile([1.0, 1.0, 1.0, 0.0], (3, 10))  # these say themselves how far they may be off
+    seen, narrow = (hypervolume_figure(cross_fit(s, correct, draws=100)) for s in (spread, spread * 0.1))
+    assert seen.high - seen.low > 2 * bound > narrow.high - narrow.low
+
+
 def test_too_few_people_are_refused():
     with pytest.raises(ValueError, match="at least 4 people; got 3"):
         cross_fit(np.zeros((1, 3)), np.zeros((1, 9)))
