@@ -90,10 +90,24 @@ def make_external_target(
         "validation": config.validation,
         "test": config.test,
         "seed": config.seed,
-        # a defense that changes answers is no part of the weights
-        **({"defense": with_content(config.defense)} if config.defense.changes_answers else {}),
+        **_beside_weights(config),
     }
     return get_for_people(store, "target", parts, data.split.train.names, on_machine(device, make))
+
+
+def _beside_weights(config: TrialConfig) -> dict[str, Any]:
+    """Return what tells two targets of the same weights apart, as far as it is not the default.
+
+    A defense may have no weights of its own and still change what they make of an image (skips taken out, the
+    tanh of a head), how it is attacked by one who knows of it, or its answers; the replicate seeds attacks.
+    """
+    target = config.target
+    return {
+        **({} if config.defense.kind == "none" else {"defense": with_content(config.defense)}),
+        **({} if target.freeze_point == "none" else {"freeze_point": target.freeze_point}),
+        **({} if target.trained is None else {"trained": list(target.trained)}),
+        **({"replicate": config.replicate} if config.replicate else {}),
+    }
 
 
 def fill(classifier: Classifier, config: TrialConfig, weights: dict[str, Tensor], where: str) -> None:

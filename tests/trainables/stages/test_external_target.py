@@ -48,6 +48,35 @@ def test_our_own_target_from_a_file_gives_the_same_figures(ours, tmp_path):
     assert not make_external_target(config, tmp_path, store=store).made_now  # known by its weights
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"defense": {"kind": "ssf"}},
+        {"defense": {"kind": "ssf", "factor": 0.2}},
+        {"defense": {"kind": "rolss"}},
+        {"defense": {"kind": "midre"}},
+        {"defense": {"kind": "midre", "area": 0.8}},
+        {"target.freeze_point": "layer2_0"},
+        {"target.trained": ["layer4_1"]},
+        {"replicate": 1},
+    ],
+)
+def test_what_tells_targets_of_the_same_weights_apart_gives_each_a_stage_of_its_own(
+    changes, tmp_path_factory
+):
+    """Skips taken out have no weights, nor has what an adaptive attacker knows or how trials are repeated."""
+    folder = tmp_path_factory.mktemp("same")
+    document = merge(DOCUMENT, {"target.architecture": "resnet18"})
+    torch.manual_seed(0)
+    torch.save(new_target(load_trial(document), 4).state_dict(), folder / "target.pt")
+    store = Store(folder / "store")
+    plain = make_external_target(load_trial(document), folder / "target.pt", store=store)
+    other = make_external_target(load_trial(merge(document, changes)), folder / "target.pt", store=store)
+    assert other.made_now and other.key != plain.key
+    again = make_external_target(load_trial(merge(document, changes)), folder / "target.pt", store=store)
+    assert not again.made_now and again.key == other.key
+
+
 def test_a_torchvision_state_dict_gives_the_same_logits():
     config = load_trial(merge(DOCUMENT, {"target.architecture": "resnet18", "image_size": 64}))
     torch.manual_seed(0)
