@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.nn import functional
 
@@ -39,6 +39,7 @@ class PrivateRule(Rule):
     def __init__(self, defense: "DPSGD", training: Training) -> None:
         optimizers = _opacus("opacus.optimizers")
         self._classifier, self._frozen = training.classifier, training.frozen
+        self._uncompiled = _Uncompiled(self._classifier)
         for stage in self._classifier.stages.values():
             frozen = not any(weight.requires_grad for weight in stage.parameters())
             for module in stage.modules():
@@ -99,9 +100,22 @@ class PrivateRule(Rule):
     def _loss(
         self, weights: dict[str, Tensor], inputs: Tensor, label: Tensor
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        logits = functional_call(self._classifier, weights, (inputs[None], self._frozen))
+        weights = {f"network.{name}": weight for name, weight in weights.items()}
+        logits = functional_call(self._uncompiled, weights, (inputs[None], self._frozen))
         loss = functional.cross_entropy(logits, label[None])
         return loss, (loss, logits[0])
+
+
+class _Uncompiled(nn.Module):
+    """Calls a network's own forward: a compiled one cannot be differentiated image by image."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, *inputs: Any) -> Tensor:
+        logits: Tensor = self.network.forward(*inputs)
+        return logits
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -222,3 +222,16 @@ def test_a_missing_extra_is_named(monkeypatch):
 def test_impossible_knobs(knobs):
     with pytest.raises(ValueError, match=next(iter(knobs))):
         DPSGD(**knobs)
+
+
+def test_a_compiled_network_is_differentiated_image_by_image_as_any_other():
+    """The compiler cannot follow a gradient of each image: the network's own forward is called."""
+    steps = []
+    for compiled in (False, True):
+        rule, classifier, batch = begun(DPSGD(noise_multiplier=STILL, max_grad_norm=0.5), "conv3")
+        if compiled:
+            classifier.compile(backend="eager")
+        loss, logits = rule.step(batch, 1)
+        steps.append((loss, logits, *(p.detach().clone() for p in trained_weights(classifier))))
+    for plain, other in zip(*steps, strict=True):
+        assert torch.equal(plain, other)
