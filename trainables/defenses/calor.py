@@ -23,7 +23,8 @@ def confidence_adaptation(logits: Tensor, labels: Tensor, gamma: float, smoothin
     Least at p = e^(-1/gamma), where it is -alpha / (e gamma); near p = 0 it has no gradient, so that it
     cannot train from scratch. smoothing: s of (1 - s) · that + s · mean_c(-ln p_c).
     """
-    log_p = logits.log_softmax(1)
+    # bfloat16 rounds p near 1 to 1: the images that are to be pulled back would have no gradient.
+    log_p = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(1)
     own = log_p.gather(1, labels[:, None]).squeeze(1)
     terms = WEIGHT * (gamma * own).exp() * own
     return ((1 - smoothing) * terms - smoothing * log_p.mean(1)).mean()

@@ -132,3 +132,13 @@ def test_confidence_is_adapted_in_a_training_whatever_the_first_phase_reached():
 def test_impossible_knobs(knobs):
     with pytest.raises(ValueError, match=next(iter(knobs))):
         CALoR(**knobs)
+
+
+def test_confident_images_have_a_gradient_under_bfloat16():
+    """Those that the loss pulls back: at p = 0.999 bfloat16 alone rounds their p to 1."""
+    rows = torch.tensor([[9.0] + [0.0] * 9], dtype=torch.bfloat16, requires_grad=True)
+    whole = rows.detach().float().requires_grad_()
+    for logits in (rows, whole):
+        confidence_adaptation(logits, torch.tensor([0]), gamma=8.0).backward()
+    torch.testing.assert_close(rows.grad.float(), whole.grad, rtol=0.02, atol=0)
+    assert rows.grad[0, 0] != 0
