@@ -47,7 +47,9 @@ def surrogate_loss(
     """Return the loss of a batch, a sum over its images b and the experts e, with t = `TEMPERATURE`.
 
     Σ_b w_b Σ_e [KL(softmax(a_b / t) || softmax(o_eb / t)) + label_weight · CE(o_eb, argmax a_b)]
-    + diversity_weight · Σ_e 1 / (1/B Σ_b KL(softmax(o_eb / t) || softmax(mean_e o_eb / t)))
+    + diversity_weight · Σ_e 1 / (1/B Σ_b KL(softmax(o_eb / t²) || softmax(mean_e o_eb / t)))
+
+    t² is of the released code, which divides an expert's logits by t twice, and bounds them in between.
 
     outputs: logits o of the experts, (E, B, K).  answers: logits a of the target, (B, K).  weights: w, (B,).
     The released code multiplies the weights by the mean of the batch, so that no image has its own; here each
@@ -64,7 +66,7 @@ def surrogate_loss(
     if experts == 1 or diversity_weight == 0:
         return loss
     mean = (outputs.mean(0) / TEMPERATURE).log_softmax(1).expand_as(outputs)
-    own = (outputs / TEMPERATURE).clamp(-LARGEST, LARGEST).softmax(2)
+    own = ((outputs / TEMPERATURE).clamp(-LARGEST, LARGEST) / TEMPERATURE).softmax(2)
     apart = functional.kl_div(mean, own, reduction="none").sum((1, 2)) / count
     return loss + diversity_weight * (1 / apart).sum()
 

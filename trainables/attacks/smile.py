@@ -89,6 +89,7 @@ class SMILE(PoolSearch):
     """
 
     kind: ClassVar[str] = "smile"
+    version = 2  # the diversity of the surrogate's experts is the released one
     summary: ClassVar[str] = "a surrogate of the scores for rare labels, then evolution of StyleGAN2 styles"
     source: ClassVar[str] = "Li et al., CVPR 2025 (SMILE)"
     threat_model: ClassVar[ThreatModel] = "scores"

@@ -95,3 +95,20 @@ def test_a_killed_training_goes_on(tmp_path):
 def test_a_loss_that_is_not_finite_is_named():
     with pytest.raises(TrialError, match="surrogate's loss is not finite in epoch"):
         train(experts(), rate=1e30)
+
+
+def test_diversity_is_that_of_the_released_code():
+    """Whose experts are divided by the temperature twice, bounded in between, and their mean once."""
+    g = torch.manual_seed(3)
+    outputs, answers = 8 * torch.randn(3, 6, 4, generator=g), torch.randn(6, 4, generator=g)
+    weights = torch.full((6,), 0.3)
+    plain, diverse = (
+        surrogate_loss(outputs, answers, weights, label_weight=0.15, diversity_weight=weight)
+        for weight in (0.0, 10.0)
+    )
+    mean = outputs.mean(0).div(0.5).softmax(1)
+    released = 0.0
+    for expert in outputs:
+        own = (expert.div(0.5).clamp(-20, 20) / 0.5).softmax(1)
+        released += 1 / (own * (own.clamp_min(1e-45).log() - mean.log())).sum(1).mean()
+    torch.testing.assert_close(diverse - plain, 10 * released, rtol=1e-4, atol=1e-4)
