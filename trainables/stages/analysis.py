@@ -14,7 +14,7 @@ from trainables.defenses.base import Defense
 from trainables.pretraining.base import load_stages
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.seeds import derive
-from trainables.stages.base import _load, on_machine
+from trainables.stages.base import _load, get_for_people, on_machine
 from trainables.stages.data import load_data
 from trainables.stages.opinion import make_opinion
 from trainables.stages.pretrained import make_pretrained
@@ -148,4 +148,4 @@ def make_training_analysis(
         "seed": config.seed,
         "replicate": config.replicate,
     }
-    return store.get("analysis", parts, on_machine(device, make))
+    return get_for_people(store, "analysis", parts, data.split.train.names, on_machine(device, make))

@@ -9,8 +9,10 @@ import pytest
 from picture_folders import write_people, write_pictures
 from PIL import Image
 
+from trainables.analyses.membership import Membership
 from trainables.config import load_trial
 from trainables.errors import ConfigError
+from trainables.stages.analysis import make_training_analysis
 from trainables.stages.data import data_warnings, load_data, pretraining_warnings
 from trainables.stages.judge import make_judge
 from trainables.stages.pretrained import make_pretrained
@@ -310,3 +312,24 @@ def test_a_stored_backbone_is_checked_against_the_private_images_of_every_trial(
     assert make_pretrained(allowed, store=store).key == made.key
     with pytest.raises(ConfigError, match="got 1 shared"):  # nobody allowed it here
         make_pretrained(trial(private, **pretrained_on(other)), store=store)
+
+
+def test_an_analysis_of_a_training_is_of_these_people(tmp_path, monkeypatch):
+    """The same images of people of other names are split in another way, and are another measurement."""
+    seen = []
+
+    def measure(self, subject):
+        seen.append(subject.private.train.names)
+        return {"people": len(seen)}
+
+    monkeypatch.setattr(Membership, "measure", measure)
+    shapes = {"pretraining": {"kind": "dataset", "data": {**DRAWN, "population": "far"}, "epochs": 1}}
+    people, store = write_people(tmp_path / "people", "ada", "bob", images=8), Store(tmp_path / "store")
+
+    def figures():
+        return make_training_analysis(trial(people, **shapes), Membership(), store=store).result["people"]
+
+    assert (figures(), figures()) == (1, 1)
+    (people / "bob").rename(people / "cyd")
+    assert (figures(), figures()) == (2, 2)
+    assert seen == [("ada", "bob"), ("ada", "cyd")]
