@@ -34,9 +34,7 @@ SPACES: dict[str, SpaceEntry] = {
     "freeze_depth": SpaceEntry("the freeze point, from none to the whole backbone", _TL_DMI, freeze_depth),
     "bido": SpaceEntry("no defense or BiDO: measure, lambda_x, lambda_y", _BIDO, bido),
     "mid": SpaceEntry("no defense or MID: beta", _MID, mid),
-    "defenses": SpaceEntry(
-        "no defense, or any that needs no extra, and its knobs", "the papers of each", defenses
-    ),
+    "defenses": SpaceEntry("no defense, BiDO-HSIC or MID, and its weights", "the papers of each", defenses),
     "trap_mid": SpaceEntry("no defense or Trap-MID: alpha, beta", _TRAP, trap_mid),
     "ssd": SpaceEntry("no defense or SSD: epsilon", _SSD, ssd),
     "dp_sgd": SpaceEntry("no defense or DP-SGD: noise and clipping; needs the extra dp", _DP, dp_sgd),
@@ -44,7 +42,7 @@ SPACES: dict[str, SpaceEntry] = {
     "bido_coco_grid": SpaceEntry("the published 6 pairs of BiDO-COCO weights", _BIDO, bido_coco_grid),
     "mid_grid": SpaceEntry("no defense and 8 published values of MID's beta", _MID, mid_grid),
     "all_defenses": SpaceEntry(
-        "no defense and every defense, with its weights", "each its own", all_defenses
+        "no defense and every one that needs no extra, with its weights", "each its own", all_defenses
     ),
     "negls_grid": SpaceEntry("no defense and 6 published amounts of negative smoothing", _NEGLS, negls_grid),
     "midre_grid": SpaceEntry("no defense and the two published shares of erasing", _MIDRE, midre_grid),
