@@ -57,6 +57,7 @@ class BatchNorm(TrainingAnalysis):
     """
 
     kind = "batch_norm"
+    version = 2  # as of membership
     summary = "whether the running statistics of frozen batch norm tell who was in the training set"
     source = "this project, after Carlini et al. 2022"
     limits = (

@@ -42,13 +42,20 @@ def only(images: Images, member: Tensor) -> Images:
 
 
 def calibrate(scores: Tensor, member: Tensor) -> Tensor:
-    """Return scores (T, K) less each person's mean under the *other* targets trained without that person.
+    """Return scores (T, K) less each person's mean under targets trained without that person.
 
-    member: bool (T, K), each person outside at least two targets.
+    Left out is the pair of the score, the target itself and the one of all others: so a member's mean is of
+    as many targets as a non-member's, and where nothing leaks both scores spread alike.
+
+    member: bool (T, K), of pairs that are each other's complement (`halves`), each person outside at least
+    two targets.
     """
     outside = (~member).to(scores)
-    total, count = (scores * outside).sum(0), outside.sum(0)
-    return scores - (total - scores * outside) / (count - outside)
+
+    def of_others(values: Tensor) -> Tensor:
+        return values.sum(0) - values.reshape(-1, 2, values.shape[1]).sum(1).repeat_interleave(2, dim=0)
+
+    return scores - of_others(scores * outside) / of_others(outside)
 
 
 def auc(scores: Tensor, member: Tensor) -> float:

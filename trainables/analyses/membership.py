@@ -30,7 +30,7 @@ class Membership(TrainingAnalysis):
     The score of a person under a target is the mean over that person's private test images, which no
     training saw, of the logit log(p / (1 - p)) of the largest softmax p: a target is surer of those whom it
     knows. Some faces are easy for any target, so the score is calibrated: less the mean score of the same
-    person under the other targets that were trained without that person (as the offline attack of Carlini et
+    person under other targets that were trained without that person (as the offline attack of Carlini et
     al., "Membership Inference Attacks From First Principles", IEEE S&P 2022, calibrates images; for people in
     place of images, as Li et al., "User-Level Membership Inference Attack against Metric Embedding Learning",
     2022, and with a difference in place of their likelihood ratio).
@@ -42,6 +42,7 @@ class Membership(TrainingAnalysis):
     """
 
     kind = "membership"
+    version = 2  # members are calibrated by as many targets as others
     summary = "whether targets tell who was in their training set, from pictures that they never saw"
     source = "this project, after Carlini et al. 2022"
     limits = (

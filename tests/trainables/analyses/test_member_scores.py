@@ -29,12 +29,22 @@ def test_auc_counts_pairs():
     assert auc(scores, member) == pytest.approx(truth)
 
 
-def test_a_score_is_calibrated_by_the_other_targets_without_the_person():
+def test_a_score_is_calibrated_by_targets_of_other_pairs_without_the_person():
     scores = torch.tensor([[1.0, 8.0], [2.0, 4.0], [5.0, 6.0], [9.0, 1.0]], dtype=torch.float64)
     member = torch.tensor([[True, False], [False, True], [True, False], [False, True]])
     calibrated = calibrate(scores, member)
-    assert calibrated[:, 0].tolist() == [1 - 5.5, 2 - 9, 5 - 5.5, 9 - 2]
-    assert calibrated[:, 1].tolist() == [8 - 6, 4 - 7, 6 - 8, 1 - 7]
+    assert calibrated[:, 0].tolist() == [1 - 9, 2 - 9, 5 - 2, 9 - 2]
+    assert calibrated[:, 1].tolist() == [8 - 6, 4 - 6, 6 - 8, 1 - 8]
+
+
+@pytest.mark.parametrize("targets", [4, 8])
+def test_where_nothing_leaks_members_spread_as_others_do(targets):
+    """So the level that a tenth of non-members exceed is one that a tenth of members exceed."""
+    member = halves("any", targets, 4000, seed=3)
+    scores = torch.randn(targets, 4000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    calibrated = calibrate(scores, member)
+    level = calibrated[~member].quantile(0.9)
+    assert (calibrated[member] > level).double().mean().item() == pytest.approx(0.1, abs=0.01)
 
 
 def test_every_person_is_in_half_of_all_and_pairs_are_complements():
