@@ -151,15 +151,15 @@ def write_released(
     ``defense`` (its kind and knobs), and whatever else a user of the target should know. stored: what a
     defense that changes answers stored beside the weights.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     folder.mkdir(parents=True, exist_ok=True)
     # clones: tensors that share memory may not go into one file
-    save_file(
-        {name: value.detach().cpu().clone().contiguous() for name, value in weights.items()}, folder / WEIGHTS
-    )
+    own = {name: value.detach().cpu().clone().contiguous() for name, value in weights.items()}
+    (folder / WEIGHTS).write_bytes(save(own))  # save_file meets a full disk without an OSError
     if stored:
-        save_file({name: value.contiguous() for name, value in stored.items()}, folder / DEFENSE)
+        kept = {name: value.contiguous() for name, value in stored.items()}
+        (folder / DEFENSE).write_bytes(save(kept))
     (folder / CONFIG).write_text(json.dumps({"format": FORMAT, **config}, indent=1) + "\n", encoding="utf-8")
     (folder / LABELS).write_text(
         json.dumps(list(labels), indent=1, ensure_ascii=False) + "\n", encoding="utf-8"

@@ -24,8 +24,6 @@ def prepare_stylegan2(source: Path, output: Path | None, *, force: bool = False)
     file, ``replaced``, resolution, latent_size, style_size, layers, labels, and how many parameters each
     network has. Raises `ConfigError` for a source that cannot be used or an output that cannot be written.
     """
-    from safetensors import SafetensorError
-
     from trainables.nn.stylegan2.checkpoint import convert, is_converted
 
     target = output or source.with_suffix(".safetensors")
@@ -42,11 +40,11 @@ def prepare_stylegan2(source: Path, output: Path | None, *, force: bool = False)
         )
     try:
         checkpoint = convert(source, target)
-    except (OSError, SafetensorError) as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise ConfigError(
-            f"expected a file that can be written, got {target} ({getattr(error, 'strerror', None) or error})"
+            f"expected a file that can be written, got {target} ({error.strerror or error})"
         ) from None
     shape = checkpoint.shapes.generator
     generator, discriminator = checkpoint.networks()

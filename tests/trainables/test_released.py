@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -210,3 +211,17 @@ def test_a_defense_is_rebuilt_from_its_json():
     for defense in DEFENSES.values():
         knobs = json.loads(json.dumps(to_json(defense())))
         assert to_json(defense(**{k: v for k, v in knobs.items() if k != "kind"})) == to_json(defense())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("file", ["target.safetensors", "defense.safetensors"])
+def test_weights_that_do_not_fit_are_an_error_of_the_disk(tmp_path, file):
+    (tmp_path / file).symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        write_released(
+            tmp_path,
+            weights={"weight": torch.zeros(300_000)},
+            labels=("a",),
+            config={},
+            stored={"centres": torch.zeros(300_000)},
+        )

@@ -24,6 +24,7 @@ from trainables.stages.data import load_data
 from trainables.stages.pretrained import make_pretrained
 from trainables.stages.target import measured
 from trainables.storage.content import with_content
+from trainables.storage.disk import save
 from trainables.storage.pixel_cache import joined
 from trainables.storage.store import Stage, Store
 from trainables.training.classifier import Target, build_classifier, train_classifier
@@ -106,7 +107,7 @@ def make_view(
             stage="ceiling",
             kept_epoch=recipe.epochs,
         )
-        torch.save({k: v.cpu() for k, v in classifier.state_dict().items()}, folder / "target.pt")
+        save({k: v.cpu() for k, v in classifier.state_dict().items()}, folder / "target.pt")
         return {
             "history": trained.history,
             "best_epoch": trained.best_epoch,

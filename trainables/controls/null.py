@@ -20,6 +20,7 @@ from trainables.stages.data import attacked_identities, load_data
 from trainables.stages.judge import make_judge
 from trainables.stages.prior import load_prior, make_prior
 from trainables.storage.content import with_content
+from trainables.storage.disk import save
 from trainables.storage.store import Stage, Store
 
 VERSION = 1  # of both stages
@@ -101,7 +102,7 @@ def _make_pictures(
         networks = load_prior(config, prior, stage.path, classes, device)
         run = Run(seed=derive(config.seed, "null"), device=device, report=report)
         report("null", 0, 1)
-        torch.save((attack or Attack()).unguided(networks, pictures, run=run), folder / "pictures.pt")
+        save((attack or Attack()).unguided(networks, pictures, run=run), folder / "pictures.pt")
         report("null", 1, 1)
         return {"pictures": pictures}
 

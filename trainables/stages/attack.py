@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from trainables.attacks.base import Reconstructions
@@ -24,6 +23,7 @@ from trainables.stages.data import attacked_identities, load_data
 from trainables.stages.prior import load_prior
 from trainables.stages.target import _read_target, seen_by
 from trainables.storage.content import with_content
+from trainables.storage.disk import save
 from trainables.storage.resume import Resume
 from trainables.storage.store import Stage, Store, content_key
 
@@ -78,7 +78,7 @@ def make_attack(
         spread_out = spread or _here
         parts = cut(len(identities), shards, plan.attack.group_size, unfinished)
         reconstructions = merge(spread_out(functools.partial(invert_part, job), parts, device, report))
-        torch.save(
+        save(
             {
                 "images": reconstructions.images.cpu(),
                 "latents": reconstructions.latents.cpu(),

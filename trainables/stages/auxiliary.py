@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from trainables.attacks.plan import AttackPlan
 from trainables.config import TrialConfig
 from trainables.oracle import Oracle
@@ -14,6 +12,7 @@ from trainables.stages.base import VERSIONS, on_machine
 from trainables.stages.data import load_data
 from trainables.stages.target import load_target, seen_by
 from trainables.storage.content import with_content
+from trainables.storage.disk import save
 from trainables.storage.store import Stage, Store
 
 
@@ -36,7 +35,7 @@ def make_auxiliary(
         target = load_target(config, data, trained).to(device)
         seen = seen_by(config, plan, target, trained.path, device)
         made = recipe.make(seen, data.public, run=Run(seed=config.seed, device=device, report=report))
-        torch.save(made, folder / "auxiliary.pt")
+        save(made, folder / "auxiliary.pt")
         return {"queries": seen.queries if isinstance(seen, Oracle) else None}
 
     parts = {

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from trainables.architectures import get_architecture
@@ -19,6 +18,7 @@ from trainables.stages.class_map import class_order, folder_labels, reorder
 from trainables.stages.data import load_data
 from trainables.stages.target import defense_figures, measured, new_target, store_defense
 from trainables.storage.content import named_versions, with_content
+from trainables.storage.disk import save
 from trainables.storage.store import Stage, Store
 from trainables.storage.weights import listed, misfits, read_weights
 from trainables.training.classifier import accuracy
@@ -70,7 +70,7 @@ def make_external_target(
 
     def make(folder: Path) -> dict[str, Any]:
         victim = classifier.to(device).eval()
-        torch.save({name: value.cpu() for name, value in victim.state_dict().items()}, folder / "target.pt")
+        save({name: value.cpu() for name, value in victim.state_dict().items()}, folder / "target.pt")
         stored = store_defense(config, victim, data.split, {}, folder, device)
         return {
             "history": [],

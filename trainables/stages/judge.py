@@ -16,6 +16,7 @@ from trainables.runtime.run import Run
 from trainables.stages.base import _common, _load, get_for_people, on_machine, unfinished
 from trainables.stages.data import load_data
 from trainables.storage.content import with_content
+from trainables.storage.disk import save
 from trainables.storage.resume import Resume
 from trainables.storage.store import Stage, Store
 
@@ -38,8 +39,8 @@ def make_judge(
         saved = judge.fit(data.split, run=run)
         model = judge.restore(saved, data.split, device)
         _check_people(judge, model, data.split.train, device)
-        torch.save(saved, folder / "judge.pt")
-        torch.save({"images": _examples(data.split.train)}, folder / "examples.pt")
+        save(saved, folder / "judge.pt")
+        save({"images": _examples(data.split.train)}, folder / "examples.pt")
         return {"test_accuracy": model.test_accuracy}
 
     parts, names = judge_parts(config, judge), data.split.train.names

@@ -4,8 +4,6 @@ import functools
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from trainables.config import TrialConfig
 from trainables.method import FILE, knobs_marked
 from trainables.pretraining.dataset import OnDataset
@@ -14,6 +12,7 @@ from trainables.runtime.run import Run
 from trainables.stages.base import _common, on_machine, unfinished
 from trainables.stages.data import load_data, may_share, pretraining_warnings
 from trainables.storage.content import named_versions, with_content
+from trainables.storage.disk import save
 from trainables.storage.resume import Resume
 from trainables.storage.store import Stage, Store, content_key
 
@@ -32,7 +31,7 @@ def make_pretrained(
             normalization=config.target.normalization,
             run=Run(seed=config.seed, device=device, report=report, resume=resume),
         )
-        torch.save(weights, folder / "stages.pt")
+        save(weights, folder / "stages.pt")
         return {"weights": weights is not None}
 
     _check_disjoint(config, store)

@@ -18,6 +18,7 @@ from trainables.stages.base import _common, _load, on_machine, unfinished
 from trainables.stages.data import load_data
 from trainables.stages.target import load_target, seen_by
 from trainables.storage.content import with_content
+from trainables.storage.disk import save
 from trainables.storage.resume import Resume
 from trainables.storage.store import Stage, Store
 
@@ -48,10 +49,10 @@ def make_prior(
         if target is not None and plan is not None and answers:
             victim = seen_by(config, plan, victim, target.path, device, threat_model=prior.threat_model)
         networks = prior.train(data.public, run=run, target=victim)
-        torch.save(state(networks), folder / "prior.pt")
+        save(state(networks), folder / "prior.pt")
         sample = torch.randn(64, networks.latent_size, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
-            torch.save(to_pixels(networks.generator(sample.to(device))).cpu(), folder / "samples.pt")
+            save(to_pixels(networks.generator(sample.to(device))).cpu(), folder / "samples.pt")
         asked = {} if target is None else {"queries": prior.queries(networks, len(data.public))}
         if isinstance(victim, Oracle):
             asked = {"queries": victim.queries}

@@ -21,6 +21,7 @@ from trainables.stages.base import VERSIONS, _load, get_for_people, on_machine, 
 from trainables.stages.data import Data, load_data
 from trainables.stages.pretrained import make_pretrained
 from trainables.storage.content import with_content
+from trainables.storage.disk import save
 from trainables.storage.resume import Resume
 from trainables.storage.store import Stage, Store
 from trainables.training.classifier import (
@@ -67,7 +68,7 @@ def make_target(
             ),
             kept_epoch=kept_epoch,
         )
-        torch.save({k: v.cpu() for k, v in classifier.state_dict().items()}, folder / "target.pt")
+        save({k: v.cpu() for k, v in classifier.state_dict().items()}, folder / "target.pt")
         stored = store_defense(config, classifier, data.split, trained.kept, folder, device)
         return {
             "history": trained.history,
@@ -108,7 +109,7 @@ def store_defense(
     """Return what the defense stores beside the weights of a target, and write it into its folder if any."""
     stored = config.defense.finish(classifier, split.validation, kept, device)
     if stored:
-        torch.save({name: value.cpu() for name, value in stored.items()}, folder / "defense.pt")
+        save({name: value.cpu() for name, value in stored.items()}, folder / "defense.pt")
     return stored
 
 

@@ -1,11 +1,12 @@
 """States of long work: work that was killed goes on instead of starting over."""
 
-import os
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from trainables.storage.disk import draft_of, save
 
 
 class Resume:
@@ -35,9 +36,8 @@ class Resume:
         """Save `state` under `name`; a crash in between leaves the state before."""
         if self._folder is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            draft = self._folder / f".{name}.{os.getpid()}"
-            torch.save(state, draft)
-            os.replace(draft, self._folder / f"{name}.pt")
+            with draft_of(self._folder / f"{name}.pt") as draft:
+                save(state, draft)
         self._last = time.monotonic()
 
     def forget(self, name: str) -> None:

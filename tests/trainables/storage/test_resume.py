@@ -1,3 +1,7 @@
+import os
+from pathlib import Path
+
+import pytest
 import torch
 
 from trainables.storage.resume import Resume, Within
@@ -44,3 +48,15 @@ def test_a_state_that_is_forgotten_is_gone_and_the_others_stay(tmp_path):
     one.forget("never written")
     assert one.read("state") is None and whole.read("state") == {"value": 0}
     Resume().forget("state")  # no folder, nothing to do
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("size", [1, 300_000])
+def test_a_state_that_does_not_fit_is_an_error_of_the_disk_and_leaves_the_one_before(tmp_path, size):
+    resume = Resume(tmp_path)
+    resume.write("rows", {"iteration": 3})
+    (tmp_path / f".rows.pt.{os.getpid()}").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        resume.write("rows", {"iteration": 5, "latents": torch.zeros(size)})
+    assert resume.read("rows") == {"iteration": 3}
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.pt"]

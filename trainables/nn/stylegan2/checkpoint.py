@@ -10,12 +10,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from trainables.errors import ConfigError, MissingError
 from trainables.nn.stylegan2.discriminator import Discriminator, DiscriminatorShape
 from trainables.nn.stylegan2.generator import Generator, GeneratorShape
+from trainables.storage.disk import draft_of
 from trainables.storage.file_kinds import file_kind
 from trainables.storage.safe_pickle import Inert, Refused, read
 
@@ -98,12 +99,9 @@ def convert(source: Path, target: Path) -> StyleGAN2Checkpoint:
     tensors = {
         f"{part}.{key}": value.contiguous() for part, state in parts.items() for key, value in state.items()
     }
-    draft = target.with_name(f".{target.name}.draft")
-    try:
-        save_file(tensors, draft, metadata={HEADER: json.dumps(dataclasses.asdict(checkpoint.shapes))})
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
+    header = {HEADER: json.dumps(dataclasses.asdict(checkpoint.shapes))}
+    with draft_of(target) as draft:
+        draft.write_bytes(save(tensors, metadata=header))  # save_file meets a full disk without an OSError
     return checkpoint
 
 
