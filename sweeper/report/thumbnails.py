@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from PIL import Image
 from torch import Tensor
+
+from trainables.errors import ConfigError
+from trainables.storage.disk import load
 
 IDENTITIES, RESTARTS = 6, 2
 LARGEST = 128  # pixels; larger pictures are made smaller, so that a report stays small
@@ -24,7 +26,7 @@ class Sheet:
 
 
 def sheet(artifacts: Mapping[str, str], *, private: bool = True) -> Sheet | None:
-    """Return the pictures of a trial from its stage folders, or None where its files are not there.
+    """Return the pictures of a trial from its stage folders; None where files are not there, or damaged.
 
     private: also the private examples.
     """
@@ -32,10 +34,11 @@ def sheet(artifacts: Mapping[str, str], *, private: bool = True) -> Sheet | None
         return None
     attack = Path(artifacts["attack"]) / "reconstructions.pt"
     judge = Path(artifacts["judge"]) / "examples.pt"
-    if not (attack.is_file() and judge.is_file()):
+    try:
+        made = load(attack)
+        examples: Tensor = load(judge)["images"]
+    except ConfigError:
         return None
-    made = torch.load(attack, map_location="cpu", weights_only=True)
-    examples: Tensor = torch.load(judge, map_location="cpu", weights_only=True)["images"]
     identities = [int(i) for i in made["identities"][:IDENTITIES]]
     rows: Tensor = made["images"][:RESTARTS]
     return Sheet(

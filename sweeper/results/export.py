@@ -14,7 +14,7 @@ from sweeper.storage.home import Home
 from sweeper.study.loading import stored_study
 from trainables import __version__
 from trainables.errors import ConfigError
-from trainables.storage.store import disk_errors
+from trainables.storage.disk import disk_errors, load
 
 if TYPE_CHECKING:  # torch takes seconds
     from torch import Tensor
@@ -31,8 +31,6 @@ def export(home: Home, name: str, number: int, folder: Path, *, replicate: int |
     Raises `ConfigError` for a trial
     without a target here, and a folder that is in use; `DiskError` if it cannot be written.
     """
-    import torch
-
     from trainables.config import load_trial
     from trainables.released import load_released, write_released
     from trainables.stages.target import load_defense
@@ -73,7 +71,7 @@ def export(home: Home, name: str, number: int, folder: Path, *, replicate: int |
         "seed": [config.seed, chosen],
         "written_by": __version__,
     }
-    state = torch.load(weights, map_location="cpu", weights_only=True)
+    state = load(weights)
     stored = load_defense(weights.parent) if config.defense.changes_answers else {}
     point = measured_threshold(config, state, labels, stored)
     if point is not None:

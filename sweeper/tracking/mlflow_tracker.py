@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from sweeper.tracking.mlflow_fields import (
     view,
 )
 from trainables.errors import ConfigError
+from trainables.storage.disk import load
 from trainables.storage.urls import redact
 
 EXPERIMENT = "sweeper"
@@ -392,7 +393,7 @@ class Tracker:
         import torch
 
         path = Path(trial.artifacts.get("attack", "")) / "reconstructions.pt"
-        if path.is_file():
-            images = torch.load(path, weights_only=True)["images"][0, :12]
+        with suppress(ConfigError):  # gone, or damaged
+            images = load(path)["images"][0, :12]
             row = torch.cat(list(images), dim=-1).permute(1, 2, 0).contiguous().numpy()
             self._attach(self._client.log_image, run, row, "reconstructions.png")

@@ -19,12 +19,12 @@ from trainables.pretraining.base import load_stages
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive
-from trainables.stages.base import _load, get_for_people, on_machine
+from trainables.stages.base import get_for_people, on_machine
 from trainables.stages.data import load_data
 from trainables.stages.pretrained import make_pretrained
 from trainables.stages.target import measured
 from trainables.storage.content import with_content
-from trainables.storage.disk import save
+from trainables.storage.disk import load, save
 from trainables.storage.pixel_cache import joined
 from trainables.storage.store import Stage, Store
 from trainables.training.classifier import Target, build_classifier, train_classifier
@@ -96,7 +96,7 @@ def make_view(
             recipe.architecture, classes, config.image_size, recipe.normalization, seed
         )
         if backbone is not None:
-            load_stages(classifier, _load(backbone.path / "stages.pt"))
+            load_stages(classifier, load(backbone.path / "stages.pt"))
         trained = train_classifier(
             classifier.to(device),
             recipe,

@@ -15,12 +15,12 @@ from trainables.priors.base import Prior
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive
-from trainables.stages.base import _load, on_machine
+from trainables.stages.base import on_machine
 from trainables.stages.data import attacked_identities, load_data
 from trainables.stages.judge import make_judge
 from trainables.stages.prior import load_prior, make_prior
 from trainables.storage.content import with_content
-from trainables.storage.disk import save
+from trainables.storage.disk import load, save
 from trainables.storage.store import Stage, Store
 
 VERSION = 1  # of both stages
@@ -63,8 +63,8 @@ def make_null(
     judged = make_judge(config, store=store, device=device, report=report)
 
     def make(_: Path) -> dict[str, Any]:
-        judge = config.judge.restore(_load(judged.path / "judge.pt"), data.split, device)
-        images: Tensor = _load(drawn.path / "pictures.pt")
+        judge = config.judge.restore(load(judged.path / "judge.pt"), data.split, device)
+        images: Tensor = load(drawn.path / "pictures.pt")
         names = outputs(judge.logits, images, device).argmax(1)
         return {"counts": names.bincount(minlength=data.split.train.classes).tolist()}
 

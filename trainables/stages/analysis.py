@@ -14,12 +14,13 @@ from trainables.defenses.base import Defense
 from trainables.pretraining.base import load_stages
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.seeds import derive
-from trainables.stages.base import _load, get_for_people, on_machine
+from trainables.stages.base import get_for_people, on_machine
 from trainables.stages.data import load_data
 from trainables.stages.opinion import make_opinion
 from trainables.stages.pretrained import make_pretrained
 from trainables.stages.target import load_target
 from trainables.storage.content import with_content
+from trainables.storage.disk import load
 from trainables.storage.store import Stage, Store
 from trainables.training.classifier import build_classifier
 from trainables.training.freeze import freeze
@@ -48,7 +49,7 @@ def make_analysis(
 
     def make(_: Path) -> dict[str, Any]:
         data = load_data(config)
-        reconstructions = _load(attacked.path / "reconstructions.pt")
+        reconstructions = load(attacked.path / "reconstructions.pt")
         opinions = [
             make_opinion(config, judge, stage, attacked, store=store, device=device, report=report)
             for judge, stage in zip(config.judges, fitted, strict=False)
@@ -57,7 +58,7 @@ def make_analysis(
         figures = analysis.measure(
             Subject(
                 target=load_target(config, data, trained).to(device),
-                judge=config.judge.restore(_load(judged.path / "judge.pt"), data.split, device),
+                judge=config.judge.restore(load(judged.path / "judge.pt"), data.split, device),
                 private=data.split,
                 reconstructions=reconstructions["images"],
                 identities=reconstructions["identities"],
@@ -118,7 +119,7 @@ def make_training_analysis(
         )
         classifier = defense.prepare(classifier)
         freeze(classifier, freeze_point, target.frozen_batchnorm)
-        load_stages(classifier, _load(backbone.path / "stages.pt"))
+        load_stages(classifier, load(backbone.path / "stages.pt"))
         return classifier
 
     def make(_: Path) -> dict[str, Any]:

@@ -18,12 +18,12 @@ from trainables.runtime.memory import keep_freed_memory
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive
-from trainables.stages.base import VERSIONS, _load, on_machine
+from trainables.stages.base import VERSIONS, on_machine
 from trainables.stages.data import attacked_identities, load_data
 from trainables.stages.prior import load_prior
 from trainables.stages.target import _read_target, seen_by
 from trainables.storage.content import with_content
-from trainables.storage.disk import save
+from trainables.storage.disk import load, save
 from trainables.storage.resume import Resume
 from trainables.storage.store import Stage, Store, content_key
 
@@ -129,7 +129,7 @@ def invert_part(job: Job, part: Part, device: str, report: Report) -> Reconstruc
                 report=report,
                 resume=Resume(part.folder),
             ),
-            auxiliary=None if job.auxiliary is None else _load(job.auxiliary / "auxiliary.pt"),
+            auxiliary=None if job.auxiliary is None else load(job.auxiliary / "auxiliary.pt"),
         )
 
 

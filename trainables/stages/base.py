@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from trainables.config import TrialConfig
 from trainables.runtime.memory import keep_freed_memory
 from trainables.storage.machine import note_machine
@@ -71,7 +69,3 @@ def get_for_people(
     if stored.result.get("identities", list(names)) == list(names):
         return stored
     return store.get(stage, {**parts, "identities": list(names)}, noted)
-
-
-def _load(path: Path) -> Any:
-    return torch.load(path, map_location="cpu", weights_only=True)

@@ -18,11 +18,12 @@ from trainables.metrics.attack_accuracy import accuracy_of
 from trainables.metrics.base import Evidence, Metric, Skipped
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.seeds import stream
-from trainables.stages.base import VERSIONS, _load, on_machine
+from trainables.stages.base import VERSIONS, on_machine
 from trainables.stages.data import load_data
 from trainables.stages.judge import load_judge
 from trainables.stages.target import load_target
 from trainables.storage.content import with_content
+from trainables.storage.disk import load
 from trainables.storage.store import Stage, Store
 
 WEAK_JUDGE = 0.9  # below this test accuracy a judge's verdict says little
@@ -141,9 +142,9 @@ def make_evaluation(
     data = load_data(config)
 
     def make(_: Path) -> dict[str, Any]:
-        saved = _load(judged.path / "judge.pt")
+        saved = load(judged.path / "judge.pt")
         judge = config.judge.restore(saved, data.split, device)
-        reconstructions = _load(attacked.path / "reconstructions.pt")
+        reconstructions = load(attacked.path / "reconstructions.pt")
         target = load_target(config, data, trained).to(device)
         report("judge", 0, 1)
         labels = data.split.train.labels
@@ -251,7 +252,7 @@ class _LazyEvidence:
     def _made(self) -> Evidence:
         model, features = load_judge(self._config, self._config.judge, self._judged, self._device)
         train = load_data(self._config).split.train
-        reconstructions = _load(self._attacked.path / "reconstructions.pt")
+        reconstructions = load(self._attacked.path / "reconstructions.pt")
         images: Tensor = reconstructions["images"]
         flat, shape = images.flatten(0, 1), images.shape[:2]
         logits = outputs(model.logits, flat, self._device).reshape(*shape, -1)

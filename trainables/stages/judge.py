@@ -13,10 +13,10 @@ from trainables.errors import ConfigError
 from trainables.judges.base import Judge, JudgeModel
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
-from trainables.stages.base import _common, _load, get_for_people, on_machine, unfinished
+from trainables.stages.base import _common, get_for_people, on_machine, unfinished
 from trainables.stages.data import load_data
 from trainables.storage.content import with_content
-from trainables.storage.disk import save
+from trainables.storage.disk import load, save
 from trainables.storage.resume import Resume
 from trainables.storage.store import Stage, Store
 
@@ -58,7 +58,7 @@ def make_judges(
 
 def load_judge(config: TrialConfig, judge: Judge, fitted: Stage, device: str) -> tuple[JudgeModel, Tensor]:
     """Return a fitted judge, and the features (M, F) of the private training images as it sees them."""
-    saved = _load(fitted.path / "judge.pt")
+    saved = load(fitted.path / "judge.pt")
     return judge.restore(saved, load_data(config).split, device), saved["train_features"]
 
 

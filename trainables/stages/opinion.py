@@ -20,9 +20,10 @@ from trainables.metrics.attack_accuracy import interval95
 from trainables.metrics.verified_accuracy import verified
 from trainables.results import Interval
 from trainables.runtime.progress import Report, silent
-from trainables.stages.base import _load, on_machine
+from trainables.stages.base import on_machine
 from trainables.stages.data import load_data
 from trainables.stages.judge import load_judge
+from trainables.storage.disk import load
 from trainables.storage.store import Stage, Store
 
 VERSION = 1  # of both stages
@@ -67,7 +68,7 @@ def make_opinion(
         model, features = load_judge(config, judge, fitted, device)
         train = load_data(config).split.train
         people = references(features, train.labels, train.classes)
-        reconstructions = _load(attacked.path / "reconstructions.pt")
+        reconstructions = load(attacked.path / "reconstructions.pt")
         images: Tensor = reconstructions["images"]
         report("judge", 0, 1)
         flat, shape = images.flatten(0, 1), images.shape[:2]

@@ -13,9 +13,10 @@ from trainables.pretraining.base import load_stages
 from trainables.pretraining.linear_probe import frozen_features, linear_probe
 from trainables.pretraining.none import Scratch
 from trainables.results import Interval
-from trainables.stages.base import _load, get_for_people, on_machine
+from trainables.stages.base import get_for_people, on_machine
 from trainables.stages.data import load_data
 from trainables.stages.pretrained import make_pretrained
+from trainables.storage.disk import load
 from trainables.storage.store import Stage, Store
 from trainables.training.classifier import build_classifier
 
@@ -47,7 +48,7 @@ def make_distance(config: TrialConfig, *, store: Store, device: str = "cpu") -> 
             classifier = build_classifier(
                 target.architecture, split.train.classes, config.image_size, target.normalization, config.seed
             )
-        load_stages(classifier, _load(weights))
+        load_stages(classifier, load(weights))
         classifier = classifier.to(device).eval()
         train, *others = (
             outputs(lambda images: frozen_features(classifier, images), part.pixels, device).nan_to_num()

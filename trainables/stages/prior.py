@@ -14,11 +14,11 @@ from trainables.priors.base import Prior, PriorNetworks, restore, state
 from trainables.priors.fit import reconstruction_error
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
-from trainables.stages.base import _common, _load, on_machine, unfinished
+from trainables.stages.base import _common, on_machine, unfinished
 from trainables.stages.data import load_data
 from trainables.stages.target import load_target, seen_by
 from trainables.storage.content import with_content
-from trainables.storage.disk import save
+from trainables.storage.disk import load, save
 from trainables.storage.resume import Resume
 from trainables.storage.store import Stage, Store
 
@@ -104,7 +104,7 @@ def prior_parts(config: TrialConfig, prior: Prior) -> dict[str, Any]:
 
 def load_prior(config: TrialConfig, prior: Prior, folder: Path, classes: int, device: str) -> PriorNetworks:
     """Return the prior trained in `folder` for a target of `classes`, ready for an attack on `device`."""
-    networks = restore(prior.build(config.image_size, classes), _load(folder / "prior.pt"))
+    networks = restore(prior.build(config.image_size, classes), load(folder / "prior.pt"))
     networks.generator.to(device)
     networks.discriminator.to(device)
     return networks

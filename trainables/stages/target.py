@@ -17,11 +17,11 @@ from trainables.pretraining.base import load_stages
 from trainables.runtime.progress import Report, silent
 from trainables.runtime.run import Run
 from trainables.runtime.seeds import derive
-from trainables.stages.base import VERSIONS, _load, get_for_people, on_machine, unfinished
+from trainables.stages.base import VERSIONS, get_for_people, on_machine, unfinished
 from trainables.stages.data import Data, load_data
 from trainables.stages.pretrained import make_pretrained
 from trainables.storage.content import with_content
-from trainables.storage.disk import save
+from trainables.storage.disk import load, save
 from trainables.storage.resume import Resume
 from trainables.storage.store import Stage, Store
 from trainables.training.classifier import (
@@ -53,7 +53,7 @@ def make_target(
 
     def make(folder: Path, resume: Resume) -> dict[str, Any]:
         classifier = new_target(config, data.split.train.classes)
-        load_stages(classifier, _load(backbone.path / "stages.pt"))
+        load_stages(classifier, load(backbone.path / "stages.pt"))
         trained = train_classifier(
             classifier.to(device),
             config.target,
@@ -128,7 +128,7 @@ def defense_figures(
 def load_defense(folder: Path) -> dict[str, torch.Tensor]:
     """Return what the defense of the target in `folder` stored beside its weights; {} for most."""
     path = folder / "defense.pt"
-    return dict(_load(path)) if path.is_file() else {}
+    return dict(load(path)) if path.is_file() else {}
 
 
 def seen_by(
@@ -219,5 +219,5 @@ def load_target(config: TrialConfig, data: Data, trained: Stage) -> Classifier:
 
 def _read_target(config: TrialConfig, classes: int, folder: Path) -> Classifier:
     classifier = new_target(config, classes)
-    classifier.load_state_dict(_load(folder / "target.pt"))
+    classifier.load_state_dict(load(folder / "target.pt"))
     return classifier.eval()

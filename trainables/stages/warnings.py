@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -22,6 +21,7 @@ from trainables.results import AttackResult
 from trainables.stages.data import Data
 from trainables.stages.evaluation import judge_warnings
 from trainables.storage.digests import digest
+from trainables.storage.disk import load
 from trainables.storage.store import Stage
 from trainables.training.batches import share_of_pass
 from trainables.training.effect import is_active
@@ -292,7 +292,7 @@ def stored_prior_warnings(kind: str, prior: Stage, public: Tensor) -> list[str]:
     texts, path = fit_warnings(kind, prior.result.get("fit")), prior.path / "samples.pt"
     if not path.is_file():
         return texts
-    return texts + prior_warnings(kind, torch.load(path, map_location="cpu", weights_only=True), public)
+    return texts + prior_warnings(kind, load(path), public)
 
 
 def fit_warnings(kind: str, fit: Mapping[str, float] | None) -> list[str]:

@@ -1,13 +1,15 @@
-"""Files that this program writes, and errors of a disk, told as what to do about them."""
+"""Files that this program writes and reads again; errors of a disk, told as what to do about them."""
 
 import errno
 import os
+import shutil
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from trainables.errors import DiskError
+from trainables.errors import ConfigError, DiskError
 
 
 @contextmanager
@@ -38,6 +40,27 @@ def draft_of(path: Path) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
+def sync(folder: Path) -> None:
+    """Bring `folder` and all in it to the disk itself: after a power cut nothing in it is empty."""
+    for place in (folder, *folder.rglob("*")):
+        number = os.open(place, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+                raise  # others: of a file system that knows no such thing
+        finally:
+            os.close(number)
+
+
+def remove(place: Path) -> None:
+    """Delete the file or the folder at `place`, if there is one."""
+    if place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place)
+    else:
+        place.unlink(missing_ok=True)
+
+
 def save(state: Any, path: Path) -> None:
     """Write tensors and plain values by ``torch.save``; a full disk is an `OSError`, as elsewhere."""
     import torch
@@ -49,3 +72,29 @@ def save(state: Any, path: Path) -> None:
         if isinstance(error.__context__, OSError):
             raise error.__context__ from None
         raise
+
+
+def load(path: Path) -> Any:
+    """Return what `save` wrote, on the CPU; raise `ConfigError` for a file that is damaged or gone."""
+    import torch
+
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # what a damaged file raises depends on where it is damaged
+        if not _is_damaged(path):
+            raise
+        raise ConfigError(
+            f"expected tensors that were saved in {path}, got a file that is damaged or gone; "
+            f"delete the folder {path.parent}: it is made again"
+        ) from error
+
+
+def _is_damaged(path: Path) -> bool:
+    """Return whether a file of `save` is not the whole zip that it was."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return file.testzip() is not None
+    except PermissionError:
+        return False
+    except Exception:  # as above
+        return True

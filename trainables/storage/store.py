@@ -2,7 +2,8 @@
 
 A stage is a folder ``<root>/<stage>/<key>/`` that appears at once and complete, with ``result.json`` (what
 the stage reports) and ``key.json`` (what went in) inside. Whoever asks for a stage that exists gets it; who
-asks while another process makes it waits for it. A killed process leaves nothing that counts as finished.
+asks while another process makes it waits for it. A killed process leaves nothing that counts as finished, and
+neither does a power cut.
 """
 
 import dataclasses
@@ -21,6 +22,7 @@ from filelock import FileLock
 
 from trainables.storage.cache_folder import use_folder
 from trainables.storage.disk import disk_errors as disk_errors
+from trainables.storage.disk import remove, sync
 from trainables.storage.machine import Machine, noted_machine
 from trainables.storage.remote import RemoteStore, remote_here
 
@@ -86,13 +88,15 @@ class Store:
         use_folder(self.root.parent / "cache")  # whoever keeps stages here keeps large data sets beside them
 
     def find(self, stage: str, key: str) -> Stage | None:
-        """Return the finished stage, or None."""
+        """Return the finished stage, or None; one that is damaged counts as not there, and is made again."""
         path = self.root / stage / key
         try:
             record = json.loads((path / "result.json").read_text())
-        except FileNotFoundError:
+            return Stage(path, record["result"], record["seconds"], made_now=False)
+        except PermissionError:
+            raise  # it may be whole
+        except (OSError, ValueError, KeyError, TypeError):
             return None
-        return Stage(path, record["result"], record["seconds"], made_now=False)
 
     def get(self, stage: str, parts: dict[str, Any], make: Make) -> Stage:
         """Return the stage for `parts`, made by ``make(folder) -> result`` if nobody has made it yet."""
@@ -136,7 +140,7 @@ class Store:
             if not self.remote.pull(stage, key, draft):
                 return None
             (draft / SHARED).touch()
-            os.replace(draft, self.root / stage / key)
+            self._finish(draft, self.root / stage / key)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
         return self.find(stage, key)
@@ -150,8 +154,14 @@ class Store:
             seconds = time.perf_counter() - start
             (draft / "key.json").write_text(json.dumps(to_json(parts), indent=1, sort_keys=True))
             (draft / "result.json").write_text(json.dumps({"result": to_json(result), "seconds": seconds}))
-            os.replace(draft, parent / key)
+            self._finish(draft, parent / key)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
         return Stage(parent / key, json.loads(json.dumps(to_json(result))), seconds, made_now=True)
+
+    def _finish(self, draft: Path, place: Path) -> None:
+        """Let the stage in `draft` count as finished; what lies at `place` is damaged, see `find`."""
+        sync(draft)
+        remove(place)
+        os.replace(draft, place)

@@ -29,7 +29,7 @@ from sweeper.storage.home import Home
 from sweeper.study.loading import stored_study
 from trainables.errors import ConfigError
 from trainables.runtime.seeds import derive
-from trainables.storage.store import disk_errors
+from trainables.storage.disk import disk_errors, load
 
 if TYPE_CHECKING:
     from trainables.config import TrialConfig
@@ -175,7 +175,7 @@ def _attacked(trial: TrialRecord, config: "TrialConfig", data: "Data") -> Attack
             f"expected the reconstructions of trial {trial.number} at {path}, found nothing; export where "
             "the sweep ran, or with its store at the same place"
         )
-    made = torch.load(path, map_location="cpu", weights_only=True)
+    made = load(path)
     images, identities = made["images"], made["identities"]
     judge = _judge(trial, config, data)
     named = None if judge is None else judge(images.flatten(0, 1)).reshape(images.shape[:2])
@@ -188,7 +188,7 @@ class _FirstChoice:
     """The person whom a judge names first."""
 
     def __init__(self, folder: Path, config: "TrialConfig", data: "Data") -> None:
-        saved = torch.load(folder / "judge.pt", map_location="cpu", weights_only=True)
+        saved = load(folder / "judge.pt")
         self._model = config.judge.restore(saved, data.split, "cpu")
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:

@@ -54,5 +54,12 @@ def test_no_files_no_pictures(artifacts, tmp_path):
     assert sheet({**folders, "judge": str(tmp_path / "gone")}) is None
 
 
+@pytest.mark.parametrize("file", ["attack/reconstructions.pt", "judge/examples.pt"])
+def test_a_damaged_file_costs_the_pictures_of_its_trial_alone(artifacts, tmp_path, file):
+    whole = (tmp_path / file).read_bytes()
+    (tmp_path / file).write_bytes(whole[: len(whole) // 2])
+    assert sheet(artifacts[0]) is None
+
+
 def test_large_pictures_are_made_smaller():
     assert decoded(png(torch.zeros(3, 400, 400, dtype=torch.uint8))).shape == (3, LARGEST, LARGEST)

@@ -9,6 +9,7 @@ from typing import ClassVar
 import pytest
 
 from trainables.errors import DiskError
+from trainables.storage.remote import RemoteStore
 from trainables.storage.store import Store, content_key, to_json
 
 
@@ -79,6 +80,82 @@ def test_a_full_disk_is_one_error_and_finished_stages_stay(tmp_path: Path) -> No
         Store(tmp_path).get("target", {"seed": 1}, full)
     assert Store(tmp_path).find("target", content_key(seed=0)) is not None
     assert Store(tmp_path).find("target", content_key(seed=1)) is None
+
+
+DAMAGES = ("", '{"result": {"val', "null", '{"seconds": 1.0}', None)  # of result.json; None: it is missing
+
+
+def _damaged(root: Path, text: str | None) -> Path:
+    """Return the folder of a finished stage whose result.json holds `text`."""
+    stage = Store(root, None).get(
+        "target", {"seed": 0}, lambda folder: (folder / "w").touch() or {"value": 1}
+    )
+    (stage.path / "result.json").unlink()
+    if text is not None:
+        (stage.path / "result.json").write_text(text)
+    return stage.path
+
+
+@pytest.mark.parametrize("text", DAMAGES)
+def test_a_damaged_stage_is_made_again(tmp_path: Path, text: str | None) -> None:
+    place = _damaged(tmp_path, text)
+    store = Store(tmp_path)
+    assert store.find("target", place.name) is None and store.fetch("target", place.name) is None
+    made = store.get("target", {"seed": 0}, lambda _: {"value": 2})
+    assert made.made_now and made.result == {"value": 2}
+    assert sorted(path.name for path in place.iterdir()) == ["key.json", "result.json"]
+    again = store.get("target", {"seed": 0}, lambda _: {"value": 3})
+    assert not again.made_now and again.result == {"value": 2}
+
+
+def test_a_file_in_the_place_of_a_stage_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "target").mkdir()
+    (tmp_path / "target" / content_key(seed=0)).write_text("x")
+    assert Store(tmp_path).get("target", {"seed": 0}, lambda _: {"value": 2}).made_now
+    assert not Store(tmp_path).get("target", {"seed": 0}, lambda _: {"value": 3}).made_now
+
+
+@pytest.mark.parametrize("text", DAMAGES)
+def test_a_damaged_stage_is_fetched_from_the_mirror(tmp_path: Path, text: str | None) -> None:
+    mirror = RemoteStore(str(tmp_path / "mirror"))
+    Store(tmp_path / "other", mirror).get("target", {"seed": 0}, lambda _: {"value": 2})
+    place = _damaged(tmp_path / "own", text)
+    fetched = Store(tmp_path / "own", mirror).fetch("target", place.name)
+    assert fetched is not None and fetched.result == {"value": 2} and not (place / "w").exists()
+
+
+def test_a_stage_that_is_damaged_on_the_mirror_is_made_and_uploaded(tmp_path: Path) -> None:
+    mirror = RemoteStore(str(tmp_path / "mirror"))
+    mirror.push("target", content_key(seed=0), _damaged(tmp_path / "other", ""))
+    own = Store(tmp_path / "own", mirror).get("target", {"seed": 0}, lambda _: {"value": 2})
+    assert own.made_now
+    found = Store(tmp_path / "third", mirror).fetch("target", own.key)
+    assert found is not None and found.result == {"value": 2}
+
+
+def test_a_stage_that_may_not_be_read_is_not_taken_for_a_damaged_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    key = Store(tmp_path).get("target", {"seed": 0}, lambda _: {"value": 1}).key
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(PermissionError):
+        Store(tmp_path).find("target", key)
+
+
+def test_a_stage_is_on_the_disk_before_it_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "target" / content_key(seed=0)
+    synced: list[set[str]] = []
+
+    def note(draft: Path) -> None:
+        assert not place.exists()
+        synced.append({path.name for path in draft.iterdir()})
+
+    monkeypatch.setattr("trainables.storage.store.sync", note)
+    Store(tmp_path).get("target", {"seed": 0}, lambda folder: (folder / "w").touch() or {})
+    assert synced == [{"w", "key.json", "result.json"}]
 
 
 def _make_slowly(root: Path) -> None:
