@@ -10,7 +10,6 @@ identities. Each part of BREP-MI looks for starts until its own identities have 
 """
 
 import json
-import os
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ import torch
 
 from trainables.attacks.base import Reconstructions
 from trainables.runtime.progress import Report
+from trainables.storage.disk import draft_of
 from trainables.storage.resume import Resume
 
 FOUND = "found"  # the name of a finished part's result, among the states that the attack itself saves
@@ -136,9 +136,8 @@ def noting(part: Part) -> Report:
 
     def report(stage: str, done: int, total: int, **metrics: float) -> None:
         part.folder.mkdir(parents=True, exist_ok=True)
-        draft = part.folder / f".progress.{os.getpid()}"
-        draft.write_text(json.dumps([done, total]))
-        os.replace(draft, part.folder / "progress.json")
+        with draft_of(part.folder / "progress.json") as draft:
+            draft.write_text(json.dumps([done, total]))
 
     return report
 
@@ -160,6 +159,6 @@ def overall_progress(parts: Sequence[Part]) -> tuple[int, int]:
 def _noted(part: Part) -> tuple[int, int] | None:
     try:
         done, total = json.loads((part.folder / "progress.json").read_text())
-    except FileNotFoundError:
+        return int(done), int(total)
+    except (OSError, ValueError, TypeError):  # gone, or damaged
         return None
-    return int(done), int(total)

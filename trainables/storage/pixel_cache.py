@@ -17,7 +17,7 @@ from filelock import FileLock
 from torch import Tensor
 
 from trainables.storage.cache_folder import PLACE
-from trainables.storage.disk import disk_errors
+from trainables.storage.disk import disk_errors, remove, sync
 
 SMALLEST = 64 * 2**20  # bytes of pixels: below that, memory is cheaper than a file
 CHUNK = 64 * 2**20  # bytes that are copied at once
@@ -35,21 +35,22 @@ def stored(key: str, shape: Shape, fill: Fill) -> tuple[Tensor, dict[str, Any]]:
     """Return the uint8 pixels under `key` and what `fill`, which makes them, noted of them (JSON-ready).
 
     Pages of the file come and go as memory allows, so that pixels may be more than it holds. Do not write to
-    them. A process that is killed while it makes them leaves nothing that counts; one that comes meanwhile
-    waits. Raises `DiskError` for a disk that is full or refuses.
+    them. A process that is killed while it makes them leaves nothing that counts, and what is damaged is made
+    again; one that comes meanwhile waits. Raises `DiskError` for a disk that is full or refuses.
     """
     if not is_mapped(shape):
         pixels = torch.empty(shape, dtype=torch.uint8)
         return pixels, fill(pixels)
     folder = PLACE["folder"]
     place = folder / key
-    if not (place / "notes.json").exists():
+    notes = _notes(place, shape)
+    if notes is None:
         with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             with FileLock(folder / f"{key}.lock"):
-                if not (place / "notes.json").exists():
-                    _make(place, shape, fill)
-    notes: dict[str, Any] = json.loads((place / "notes.json").read_text())
+                notes = _notes(place, shape)
+                if notes is None:
+                    notes = _make(place, shape, fill)
     return _named(_map(place / "pixels", shape), key), notes
 
 
@@ -96,7 +97,19 @@ def _copy(made: Tensor, parts: list[tuple[Tensor, Tensor]]) -> dict[str, Any]:
     return {}
 
 
-def _make(place: Path, shape: Shape, fill: Fill) -> None:
+def _notes(place: Path, shape: Shape) -> dict[str, Any] | None:
+    """Return what was noted of the pixels at `place`; None if they are not there, or damaged."""
+    try:
+        notes = json.loads((place / "notes.json").read_text())
+        whole = (place / "pixels").stat().st_size == math.prod(shape)
+    except PermissionError:
+        raise  # they may be whole
+    except (OSError, ValueError):
+        return None
+    return notes if whole and isinstance(notes, dict) else None
+
+
+def _make(place: Path, shape: Shape, fill: Fill) -> dict[str, Any]:
     for leftover in place.parent.glob(f".{place.name}-*"):  # of a killed process: we hold the lock
         shutil.rmtree(leftover, ignore_errors=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
@@ -107,12 +120,16 @@ def _make(place: Path, shape: Shape, fill: Fill) -> None:
             memory = mmap.mmap(file.fileno(), size)
             notes = fill(torch.from_numpy(np.frombuffer(memory, dtype=np.uint8)).view(shape))
             memory.flush()
-        (draft / "notes.json").write_text(json.dumps(notes))
-        shutil.rmtree(place, ignore_errors=True)
+        text = json.dumps(notes)
+        (draft / "notes.json").write_text(text)
+        sync(draft)
+        remove(place)
         os.replace(draft, place)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
+    found: dict[str, Any] = json.loads(text)
+    return found
 
 
 def _map(path: Path, shape: Shape) -> Tensor:

@@ -4,9 +4,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from trainables.storage.disk import draft_of, save
+from trainables.errors import ConfigError
+from trainables.storage.disk import draft_of, load, save
 
 
 class Resume:
@@ -25,11 +24,15 @@ class Resume:
         return self._folder is not None and time.monotonic() - self._last >= self._every
 
     def read(self, name: str) -> dict[str, Any] | None:
-        """Return the state last written under `name`, or None."""
+        """Return the state last written under `name`, or None; one that is damaged is deleted, and none."""
         path = None if self._folder is None else self._folder / f"{name}.pt"
         if path is None or not path.exists():
             return None
-        saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            saved: dict[str, Any] = load(path)
+        except ConfigError:
+            path.unlink()
+            return None
         return saved
 
     def write(self, name: str, state: dict[str, Any]) -> None:

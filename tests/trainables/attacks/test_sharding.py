@@ -105,6 +105,15 @@ def test_where_all_parts_stand_is_added_up_from_what_each_noted(tmp_path):
     assert overall_progress(parts) == (60, 135)
 
 
+@pytest.mark.parametrize("text", ["", "[5", "null", "[5]", '["a", 2]'])
+def test_a_damaged_note_is_none(tmp_path, text):
+    parts = cut(2, 2, 1, tmp_path)
+    for part in parts:
+        noting(part)("attack", 1, 10)
+    (parts[0].folder / "progress.json").write_text(text)
+    assert overall_progress(parts) == (1, 20)
+
+
 def test_an_identity_is_attacked_within_its_group_in_whatever_part(tmp_path):
     torch.manual_seed(0)
     stage = nn.Sequential(nn.Conv2d(3, 4, 3, stride=4), nn.ReLU())

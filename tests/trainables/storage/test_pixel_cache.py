@@ -1,6 +1,7 @@
 """Mapped pixels: made once, equal to what memory holds, and no more memory the more there are."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -123,6 +124,26 @@ def test_a_full_disk_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("os.posix_fallocate", full)
     with pytest.raises(DiskError, match="No space left on device"):
         keep("a")
+
+
+@pytest.mark.parametrize("text", ["", '{"warnings": [', "null"])
+def test_damaged_notes_are_none_and_the_pixels_are_made_again(folder: Path, text: str) -> None:
+    keep("a")
+    (folder / "a" / "notes.json").write_text(text)
+    assert torch.equal(keep("a"), drawn()) and torch.equal(keep("a"), drawn())
+
+
+@pytest.mark.parametrize("left", [0, 1, 9599])
+def test_pixels_that_were_cut_are_made_again(folder: Path, left: int) -> None:
+    keep("a")
+    os.truncate(folder / "a" / "pixels", left)
+    assert torch.equal(keep("a"), drawn())
+
+
+def test_a_file_in_the_place_of_pixels_is_replaced(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "a").write_text("x")
+    assert torch.equal(keep("a"), drawn())
 
 
 def test_an_opened_store_has_the_files_beside_it(folder: Path, tmp_path: Path) -> None:

@@ -60,3 +60,14 @@ def test_a_state_that_does_not_fit_is_an_error_of_the_disk_and_leaves_the_one_be
         resume.write("rows", {"iteration": 5, "latents": torch.zeros(size)})
     assert resume.read("rows") == {"iteration": 3}
     assert [path.name for path in tmp_path.iterdir()] == ["rows.pt"]
+
+
+@pytest.mark.parametrize("keep", [0, 1, 400, -1])  # bytes
+def test_a_damaged_state_is_none_and_makes_room_for_the_next(tmp_path, keep):
+    resume = Resume(tmp_path)
+    resume.write("rows", {"iteration": 3, "latents": torch.ones(4)})
+    file = tmp_path / "rows.pt"
+    file.write_bytes(file.read_bytes()[:keep])
+    assert resume.read("rows") is None and not file.exists()
+    resume.write("rows", {"iteration": 5})
+    assert resume.read("rows") == {"iteration": 5}
