@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeper.results.comparing.against_undefended import with_ratios
@@ -165,12 +166,17 @@ def _record(
         else:
             document["missed"] = [str(limit) for limit in limits if (limit.violation(result) or 0) > 0]
     if history:
-        path = home.study(name) / "history" / f"{stored['number']}.json"
-        try:
-            document["history"] = json.loads(path.read_text())
-        except FileNotFoundError:
-            document["history"] = {}
+        document["history"] = _history(home.study(name) / "history" / f"{stored['number']}.json")
     return TrialRecord.from_json(json_ready(document))
+
+
+def _history(path: Path) -> dict[str, Any]:
+    """Return the curves of a trial; {} where the file is not there, or damaged: its figures are elsewhere."""
+    try:
+        history = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return history if isinstance(history, dict) else {}
 
 
 @dataclass(frozen=True)

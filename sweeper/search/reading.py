@@ -1,7 +1,6 @@
 """Stored Optuna studies read as plain data, and the storage that they lie in."""
 
 import json
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +10,7 @@ import optuna
 
 from sweeper.storage.databases import check_storage, engine_options, storage_errors, write_ahead
 from trainables.errors import ConfigError
-from trainables.storage.store import disk_errors
+from trainables.storage.disk import disk_errors, write_text
 from trainables.storage.urls import redact
 
 State = optuna.trial.TrialState
@@ -28,9 +27,7 @@ def write_history(folder: Path, number: int, history: Mapping[str, Any]) -> None
     """Write the per-epoch history of a trial, at once and complete."""
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        draft = folder / f".{number}.json"
-        draft.write_text(json.dumps(history))
-        os.replace(draft, folder / f"{number}.json")
+        write_text(folder / f"{number}.json", json.dumps(history))
 
 
 def open_storage(url: str) -> Any:

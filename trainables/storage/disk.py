@@ -40,9 +40,16 @@ def draft_of(path: Path) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
-def sync(folder: Path) -> None:
-    """Bring `folder` and all in it to the disk itself: after a power cut nothing in it is empty."""
-    for place in (folder, *folder.rglob("*")):
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` at once and complete, on the disk itself before it counts."""
+    with draft_of(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+        sync(draft)
+
+
+def sync(root: Path) -> None:
+    """Bring a file, or a folder and all in it, to the disk itself: a power cut leaves nothing of it empty."""
+    for place in (root, *(root.rglob("*") if root.is_dir() else ())):
         number = os.open(place, os.O_RDONLY)
         try:
             os.fsync(number)

@@ -1,3 +1,4 @@
+import errno
 import json
 
 import pytest
@@ -9,8 +10,8 @@ from sweeper.results.record_types import StudyRecords
 from sweeper.results.records import concluded, study_names, study_records
 from sweeper.results.summary import summary
 from sweeper.search.optuna_study import OptunaStudy
-from sweeper.search.reading import CONTROLS
-from trainables.errors import ConfigError
+from sweeper.search.reading import CONTROLS, write_history
+from trainables.errors import ConfigError, DiskError
 
 
 @pytest.fixture
@@ -48,6 +49,28 @@ def test_records_have_the_shape_that_front_prints(filled):
     assert first["history"] == {"target": [{"loss": 2.0}, {"loss": 1.0}]}
     assert records["trials"][2]["metrics"]["knn_distance"] is None
     assert records["trials"][3]["reason"] == "out of memory"
+
+
+@pytest.mark.parametrize("text", ["", '{"target": [{"lo', "null", "[1]", None])
+def test_a_damaged_history_costs_the_curves_of_its_trial_alone(filled, text):
+    file = filled.study("cheap") / "history" / "0.json"
+    file.unlink()
+    if text is not None:
+        file.write_text(text)
+    trials = study_records(filled, "cheap").to_json()["trials"]
+    assert [bool(trial["history"]) for trial in trials] == [False, True, True, False, False]
+    assert trials[0]["values"]["test_accuracy"] == 0.5
+
+
+def test_a_history_is_on_the_disk_before_it_counts(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    write_history(tmp_path, 0, {"target": []})
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(DiskError):
+        write_history(tmp_path, 0, {"target": [1]})
+    assert json.loads((tmp_path / "0.json").read_text()) == {"target": []}
 
 
 def told(home, study, rows, result):

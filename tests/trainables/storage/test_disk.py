@@ -13,7 +13,7 @@ import sweeper
 import trainables
 from trainables.errors import ConfigError, DiskError
 from trainables.runtime.background import cause_of
-from trainables.storage.disk import disk_errors, load, remove, save, sync
+from trainables.storage.disk import disk_errors, load, remove, save, sync, write_text
 
 SIZES = (1, 300_000)  # floats: what a buffer takes, and what fails while it is written
 FULL = Path("/dev/full")  # a disk without room; where there is none these tests have nothing to write to
@@ -137,3 +137,19 @@ def test_a_disk_that_is_full_at_the_end_says_so(
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match=os.strerror(number)):
         sync(tmp_path)
+
+
+def test_text_is_whole_and_on_the_disk_or_what_was_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "note.json"
+    write_text(file, "é")
+    assert file.read_bytes() == "é".encode()
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_text(file, "later")
+    assert file.read_bytes() == "é".encode() and list(tmp_path.iterdir()) == [file]
