@@ -87,7 +87,7 @@ def prepare_dataset(
     from trainables.config import load_method
     from trainables.datasets.base import Dataset
     from trainables.datasets.preparation import prepare
-    from trainables.storage.disk import disk_errors
+    from trainables.storage.disk import disk_errors, write_text
 
     document: dict[str, Any] = {"kind": kind, "root": os.path.abspath(root)}
     for item in knobs:
@@ -102,9 +102,7 @@ def prepare_dataset(
     note = dataclasses.asdict(prepared)
     with disk_errors(home.root):
         file.parent.mkdir(parents=True, exist_ok=True)
-        draft = file.with_name(f".{file.name}")
-        draft.write_text(json.dumps(note, indent=1, ensure_ascii=False), encoding="utf-8")
-        os.replace(draft, file)
+        write_text(file, json.dumps(note, indent=1, ensure_ascii=False))
     return {**note, "file": str(file)}
 
 

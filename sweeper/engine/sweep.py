@@ -31,6 +31,7 @@ from sweeper.study.checks import control_options
 from sweeper.study.study import Study
 from trainables.errors import DiskError, TrialError
 from trainables.runtime.load import is_busy, load_average
+from trainables.storage.disk import write_text
 from trainables.storage.strict_yaml import dump_yaml
 
 
@@ -340,4 +341,4 @@ def _keep(study: Study, home: Home) -> None:
     """Write the resolved study file beside what it leads to."""
     from dataclasses import asdict
 
-    (home.study(study.name) / "study.yaml").write_text(dump_yaml(asdict(study)))
+    write_text(home.study(study.name) / "study.yaml", dump_yaml(asdict(study)))

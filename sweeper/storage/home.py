@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from sweeper.storage.databases import check_storage, sqlite_url, storage_errors, write_ahead
 from trainables.errors import ConfigError, DiskError
 from trainables.storage.cache_folder import use_folder
+from trainables.storage.disk import write_text
 from trainables.storage.store import Store
 
 
@@ -107,9 +108,7 @@ class Home:
             # A note that is still there is a killed driver's. With its token its lease is ours at once.
             token = _read(note).get("token") or uuid.uuid4().hex
             me = {"pid": os.getpid(), "host": socket.gethostname(), "token": token}
-            draft = folder / ".driver.json"
-            draft.write_text(json.dumps(me))
-            os.replace(draft, note)
+            write_text(note, json.dumps(me))
             with self._lease(name, me) as check:
                 yield check
         finally:

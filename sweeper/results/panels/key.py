@@ -2,13 +2,12 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sweeper.storage.home import Home
 from trainables.errors import ConfigError
-from trainables.storage.store import disk_errors
+from trainables.storage.disk import disk_errors, write_text
 
 FOLDER = "panels"
 
@@ -36,9 +35,7 @@ def write_key(home: Home, study: str, seed: int, panels: Mapping[str, Mapping[st
     }
     with disk_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_suffix(".draft")
-        draft.write_text(json.dumps(document, indent=1), encoding="utf-8")
-        os.replace(draft, path)
+        write_text(path, json.dumps(document, indent=1))
     return str(path)
 
 

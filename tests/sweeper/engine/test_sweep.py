@@ -9,11 +9,12 @@ import textwrap
 import time
 
 import pytest
+import yaml
 
 from sweeper.engine.machines.cluster import Node, TrialResources
 from sweeper.engine.progress import Silent
 from sweeper.engine.runner import _Lost, useless
-from sweeper.engine.sweep import _due, check_data, sweep
+from sweeper.engine.sweep import _due, _keep, check_data, sweep
 from sweeper.search.reading import CONTROLS, STOPPED, stored_trials
 from sweeper.study.loading import parse_study
 from trainables.errors import ConfigError, DiskError, TrialError
@@ -191,6 +192,22 @@ def test_a_full_disk_stops_the_sweep_and_the_next_start_goes_on(tmp_path, home, 
     assert len(outcome.records.trials) == 3  # the stopped one ended under its own number
     assert {trial.state for trial in outcome.records.trials} == {"complete"}
     assert outcome.report.exists()
+
+
+def test_a_study_file_that_does_not_fit_leaves_the_one_before(home, cheap, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    folder = home.study("cheap")
+    folder.mkdir(parents=True)
+    _keep(cheap(), home)
+    before = (folder / "study.yaml").read_text()
+    assert yaml.safe_load(before)["name"] == "cheap"
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        _keep(cheap(search={"trials": 7}), home)
+    assert (folder / "study.yaml").read_text() == before
+    assert [path.name for path in folder.iterdir()] == ["study.yaml"]
 
 
 def test_every_trial_runs_under_its_seeds_and_a_complete_study_starts_nothing(
