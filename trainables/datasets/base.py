@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainables.method import Method
+from trainables.errors import ConfigError
+from trainables.method import FILE, Method, knobs_marked
 from trainables.storage.pixel_cache import rows
 
 
@@ -80,6 +81,12 @@ def as_float(pixels: Tensor) -> Tensor:
 @dataclass(frozen=True, kw_only=True)
 class Dataset(Method):
     """The base of all data sets: knobs and one verb, `load`. Register a subclass in ``datasets.DATASETS``."""
+
+    def __post_init__(self) -> None:
+        for knob in knobs_marked(self, FILE):
+            path = getattr(self, knob)
+            if isinstance(path, str) and not path.strip():  # a path of nothing is the current directory
+                raise ConfigError(f"{knob} of {self.kind} must name a folder or a file; got {path!r}")
 
     @property
     def crop(self) -> Any:

@@ -73,8 +73,7 @@ class ImageFolder(Dataset):
     grey: bool = later_knob(False)
 
     def __post_init__(self) -> None:
-        if not self.root.strip():  # a path of nothing is the current directory
-            raise ConfigError(f"root of image_folder must name a folder or a .zip; got {self.root!r}")
+        super().__post_init__()
         for knob in ("crop", "limit"):
             value = getattr(self, knob)
             if value is not None and value < 1:

@@ -104,6 +104,7 @@ class Published(Dataset):
     allow_duplicates: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"limit of {self.kind} must be at least 1, or left out; got {self.limit}")
 

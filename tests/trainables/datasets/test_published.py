@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,23 @@ from trainables.datasets.overlap import check_disjoint
 from trainables.datasets.published import Published, View, shuffled_parts
 from trainables.datasets.split import split
 from trainables.errors import ConfigError
+from trainables.method import FILE
 
 
 def at(kind: str, root: Path, **knobs: Any) -> Published:
     data = DATASETS[kind](root=str(root), **knobs)  # type: ignore[call-arg]
     assert isinstance(data, Published)
     return data
+
+
+@pytest.mark.parametrize("nothing", ["", " "])
+@pytest.mark.parametrize(
+    ("kind", "knob"),
+    [(k, f.name) for k in DATASETS for f in fields(DATASETS[k]) if f.metadata.get(FILE)],
+)
+def test_a_path_of_nothing_is_not_the_current_directory(kind: str, knob: str, nothing: str) -> None:
+    with pytest.raises(ConfigError, match=f"{knob} of {kind} must name a folder .*got '{nothing}'"):
+        DATASETS[kind](**{"root": "x", knob: nothing})  # type: ignore[call-arg]
 
 
 # knobs, size of the published setting, picture of the tree, the square of it (left, top, right, bottom)
