@@ -1,6 +1,7 @@
 """Stored Optuna studies read as plain data, and the storage that they lie in."""
 
 import json
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,7 +9,14 @@ from typing import Any
 
 import optuna
 
-from sweeper.storage.databases import check_storage, engine_options, storage_errors, write_ahead
+from sweeper.storage.databases import (
+    alone,
+    check_storage,
+    engine_options,
+    sqlite_file,
+    storage_errors,
+    write_ahead,
+)
 from trainables.errors import ConfigError
 from trainables.storage.disk import disk_errors, write_text
 from trainables.storage.urls import redact
@@ -22,6 +30,8 @@ PANELS = "panels"
 NOISE = "seed_noise"  # replicates that tell the noise of training seeds: ``{"members", "results"}``
 STOPPED = "stopped"
 
+RETRY_SECONDS = (0.2, 1.0)  # pauses before a server's database is opened again
+
 
 def write_history(folder: Path, number: int, history: Mapping[str, Any]) -> None:
     """Write the per-epoch history of a trial, at once and complete."""
@@ -31,13 +41,30 @@ def write_history(folder: Path, number: int, history: Mapping[str, Any]) -> None
 
 
 def open_storage(url: str) -> Any:
-    """Return Optuna's storage at `url`; SQLite is put into WAL mode, once."""
+    """Return Optuna's storage at `url`; SQLite is put into WAL mode, once.
+
+    Several may open a new database at the same moment.
+    """
+    from sqlalchemy.exc import DBAPIError
+
     check_storage(url)
-    with storage_errors(url):
+    with storage_errors(url), alone(url):
         write_ahead(url)
-        return optuna.storages.RDBStorage(
-            url.replace("{", "{{").replace("}", "}}"), engine_kwargs=engine_options(url)
-        )
+        for pause in RETRY_SECONDS:
+            try:
+                return _open(url)
+            except DBAPIError as error:
+                # What a server says of a statement can come of another that makes the same tables now.
+                if error.statement is None or sqlite_file(url) is not None:
+                    raise
+                time.sleep(pause)
+        return _open(url)
+
+
+def _open(url: str) -> Any:
+    return optuna.storages.RDBStorage(
+        url.replace("{", "{{").replace("}", "}}"), engine_kwargs=engine_options(url)
+    )
 
 
 def stored_studies(url: str) -> list[str]:

@@ -5,14 +5,17 @@ import shlex
 import sqlite3
 import textwrap
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from trainables.errors import ConfigError, DiskError
 from trainables.storage.urls import redact
 
 CONNECT_SECONDS = 10  # until a server that says nothing counts as unreachable
+ALONE_SECONDS = 60.0  # until nobody is waited for any more who opens a new database
 TABLES = {"Optuna": "version_info", "MLflow": "experiment_tags"}  # one that the other program does not have
 
 
@@ -219,3 +222,18 @@ def write_ahead(url: str) -> None:
     if file is not None:
         with closing(sqlite3.connect(file, timeout=20)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
+
+
+@contextmanager
+def alone(url: str) -> Iterator[None]:
+    """Let one process at a time open a SQLite database. Servers stay.
+
+    Optuna and MLflow make their tables at first touch, and of two at once one fails. Where no lock can be,
+    none is held: who may not write there makes no tables either.
+    """
+    file = sqlite_file(url)
+    with ExitStack() as stack:
+        if file is not None:
+            with suppress(OSError):
+                stack.enter_context(FileLock(f"{file}.lock", timeout=ALONE_SECONDS))
+        yield

@@ -16,7 +16,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from sweeper.storage.databases import check_storage, sqlite_url, storage_errors, write_ahead
+from sweeper.storage.databases import alone, check_storage, sqlite_url, storage_errors, write_ahead
 from trainables.errors import ConfigError, DiskError
 from trainables.storage.cache_folder import use_folder
 from trainables.storage.disk import write_text
@@ -123,7 +123,7 @@ class Home:
         from sweeper.storage.lease import Lease
 
         check_storage(self.storage)
-        with storage_errors(self.storage):
+        with storage_errors(self.storage), alone(self.storage):
             write_ahead(self.storage)
             holder = f"process {me['pid']} on {me['host']} (home {self.root})"
             lease = Lease(self.storage, name, token=me["token"], holder=holder)

@@ -7,17 +7,15 @@ import queue
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from sweeper.results.record_types import StudyRecords
 from sweeper.results.trial_record import TrialRecord
-from sweeper.storage.databases import sqlite_file, write_ahead
+from sweeper.storage.databases import alone, write_ahead
 from sweeper.storage.home import Home
 from sweeper.study.study import Study
 from sweeper.tracking.mlflow_address import REMEDY, bounded_client, brief, is_database
@@ -49,18 +47,6 @@ _BATCH_METRICS, _BATCH_PARAMS = 1000, 100
 VIEW = "trials"  # what the page of runs opens with, an address of MLflow's "share view"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
 MODEL = "model"  # the folder of a released target among a run's artifacts
-
-
-@contextmanager
-def _alone(uri: str) -> Iterator[None]:
-    """Let one driver at a time open a SQLite store: MLflow makes its tables at first touch, and two at once
-    would both fail. A server has made its own before anybody comes."""
-    file = sqlite_file(uri)
-    if file is None:
-        yield
-        return
-    with FileLock(f"{file}.lock"):
-        yield
 
 
 def _may_be_a_race(error: Exception, uri: str) -> bool:
@@ -181,7 +167,7 @@ class Tracker:
         for noisy in ("mlflow", "alembic"):  # after the import, which sets them itself
             logging.getLogger(noisy).setLevel(logging.ERROR)
         uri = self._home.tracking
-        with _alone(uri):
+        with alone(uri):
             self._client = MlflowClient(tracking_uri=uri)
             experiment = self._client.get_experiment_by_name(EXPERIMENT)
             if experiment is None:

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sql
+from processes import at_once
 
 from sweeper.results.records import study_records
 from sweeper.search.optuna_study import OptunaStudy
-from sweeper.search.reading import stored_trials
+from sweeper.search.reading import open_storage, stored_trials
 from sweeper.storage.databases import check_tracking
 from sweeper.storage.lease import Lease
 from sweeper.tracking.mlflow_tracker import Tracker
@@ -99,6 +100,11 @@ def fill(book, result, count):
     for _ in range(count):
         asked = book.ask()
         book.tell(asked.number, result(asked.assignment["x"]) | {"params": asked.assignment})
+
+
+def test_a_new_database_is_opened_by_several_at_the_same_moment(server):
+    for name in ("one", "two", "three"):
+        assert at_once(3, open_storage, server.create(name)) == [""] * 3
 
 
 def test_a_study_and_its_runs_in_mlflow(server, home, studies, cheap, result, monkeypatch):

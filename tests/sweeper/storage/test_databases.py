@@ -7,6 +7,8 @@ from pathlib import Path
 
 import optuna
 import pytest
+import sqlalchemy as sql
+from processes import at_once
 
 from sweeper.results.records import study_names, study_records
 from sweeper.search.optuna_study import OptunaStudy
@@ -59,7 +61,8 @@ def test_a_home_may_have_any_name(name, tmp_path, cheap, result, monkeypatch):
     assert study_names(home) == ["cheap"]
     assert len(study_records(home, "cheap").trials) == 1
     check_tracking(home.tracking, home.storage)
-    assert {path.name.split("-")[0] for path in home.root.glob("*.db*")} == {"optuna.db"}
+    files = {path.name.split("-")[0] for path in home.root.glob("*.db*")}
+    assert files == {"optuna.db", "optuna.db.lock"}
     assert list(tmp_path.iterdir()) == [home.root]
     assert sqlite_file(home.storage) == home.root / "optuna.db"
 
@@ -167,3 +170,48 @@ def test_a_long_reason_is_cut_between_words_and_holds_no_password():
         text = reason(RuntimeError("w " * (before // 2) + "postgresql://me:sesame@host/db"))
         assert len(text) <= 300 and "sesam" not in text and "sesa" not in text
         assert text.rstrip(" …").split()[-1] in {"w", "postgresql://me:***@host/db"}
+
+
+def test_a_new_database_is_opened_by_several_at_the_same_moment(tmp_path):
+    for name in range(4):
+        assert at_once(3, open_storage, sqlite_url(tmp_path / f"{name}.db")) == [""] * 3
+
+
+def test_a_database_is_opened_where_no_lock_can_be(tmp_path):
+    url = sqlite_url(tmp_path / "optuna.db")
+    (tmp_path / "optuna.db.lock").mkdir()
+    open_storage(url)
+    assert optuna.study.get_all_study_names(open_storage(url)) == []
+
+
+@pytest.mark.parametrize(("failures", "opens"), [(2, True), (3, False)])
+def test_the_tables_of_a_server_that_another_makes_meanwhile_are_tried_again(failures, opens, monkeypatch):
+    tries = []
+
+    def storage(url, **_):
+        tries.append(url)
+        if len(tries) <= failures:
+            raise sql.exc.ProgrammingError("CREATE TABLE studies", {}, Exception("studies already exists"))
+        return "opened"
+
+    monkeypatch.setattr("optuna.storages.RDBStorage", storage)
+    monkeypatch.setattr("sweeper.search.reading.RETRY_SECONDS", (0.0, 0.0))
+    if opens:
+        assert open_storage("postgresql://db/x") == "opened"
+    else:
+        with pytest.raises(ConfigError, match="already exists"):
+            open_storage("postgresql://db/x")
+    assert tries == ["postgresql://db/x"] * 3
+
+
+def test_a_server_that_cannot_be_reached_is_not_tried_again(monkeypatch):
+    tries = []
+
+    def storage(url, **_):
+        tries.append(url)
+        raise sql.exc.OperationalError(None, None, Exception("connection refused"))
+
+    monkeypatch.setattr("optuna.storages.RDBStorage", storage)
+    with pytest.raises(ConfigError, match="refused"):
+        open_storage("postgresql://db/x")
+    assert len(tries) == 1
