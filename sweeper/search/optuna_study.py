@@ -15,14 +15,7 @@ import optuna
 from search_spaces.space import anchors, at_random, decode, grid, size
 from sweeper.search.ask_tell import Assignment, TrialRequest
 from sweeper.search.drafts import DraftStorage
-from sweeper.search.reading import (
-    DEFINITION,
-    SOURCES,
-    State,
-    open_storage,
-    was_screened,
-    write_history,
-)
+from sweeper.search.reading import DEFINITION, SOURCES, State, open_storage, was_screened, write_history
 from sweeper.search.samplers import make_sampler, propose
 from sweeper.statistics.pareto import non_dominated
 from sweeper.storage.databases import storage_errors
@@ -217,11 +210,13 @@ class OptunaStudy:
     @property
     def notes(self) -> dict[str, Any]:
         """Return what was kept with the study."""
-        return dict(self._optuna.user_attrs)
+        with storage_errors(self._url):
+            return dict(self._optuna.user_attrs)
 
     def note(self, key: str, value: Any) -> None:
         """Keep a JSON-ready value with the study."""
-        self._optuna.set_user_attr(key, value)
+        with storage_errors(self._url):
+            self._optuna.set_user_attr(key, value)
 
     def _start(self, trial: optuna.trial.Trial, assignment: Assignment | None = None) -> TrialRequest:
         if assignment is None:
@@ -289,11 +284,11 @@ class OptunaStudy:
     @property
     def sources_recorded(self) -> bool:
         """Return whether it is known what lay behind the study's paths when it began."""
-        return SOURCES in self._optuna.user_attrs or not self._sources
+        return SOURCES in self.notes or not self._sources
 
     def record_sources(self) -> None:
         """Keep with the study what lies behind its paths."""
-        self._optuna.set_user_attr(SOURCES, self._sources)
+        self.note(SOURCES, self._sources)
 
     def _other_sources(self) -> list[str]:
         return differences(self._optuna.user_attrs.get(SOURCES) or {}, self._sources)

@@ -69,20 +69,22 @@ def _open(url: str) -> Any:
 
 def stored_studies(url: str) -> list[str]:
     """Return the names of all stored studies, without their confirmations."""
-    return sorted(n for n in optuna.study.get_all_study_names(open_storage(url)) if "/" not in n)
+    with storage_errors(url):
+        return sorted(n for n in optuna.study.get_all_study_names(open_storage(url)) if "/" not in n)
 
 
 def stored_trials(url: str, name: str) -> tuple[dict[str, str], list[dict[str, Any]]]:
     """Return objectives (name -> direction) and the trials as plain dicts, by number."""
-    study = optuna.load_study(study_name=name, storage=open_storage(url))
-    definition = study.user_attrs.get(DEFINITION)
+    with storage_errors(url):
+        study = optuna.load_study(study_name=name, storage=open_storage(url))
+        definition, stored = study.user_attrs.get(DEFINITION), study.get_trials(deepcopy=False)
     if definition is None:
         raise ConfigError(
             f"expected a study of this program, got '{name}' in {redact(url)}, which another program made, "
             "or whose first start was cut off; run a study file of that name, or choose another"
         )
     trials = []
-    for trial in study.get_trials(deepcopy=False):
+    for trial in stored:
         if trial.state == State.WAITING or "duplicate_of" in trial.user_attrs:
             continue
         state = {State.COMPLETE: "complete", State.RUNNING: "running"}.get(trial.state, "failed")
@@ -105,7 +107,8 @@ def stored_trials(url: str, name: str) -> tuple[dict[str, str], list[dict[str, A
 
 def stored_notes(url: str, name: str) -> dict[str, Any]:
     """Return what is kept with a study, by attribute: `DEFINITION`, `CONTROLS` and others."""
-    return dict(optuna.load_study(study_name=name, storage=open_storage(url)).user_attrs)
+    with storage_errors(url):
+        return dict(optuna.load_study(study_name=name, storage=open_storage(url)).user_attrs)
 
 
 def lacks_controls(notes: Mapping[str, Any], options: Mapping[str, Any] | None) -> bool:
