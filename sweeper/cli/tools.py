@@ -1,6 +1,7 @@
 """Commands beside a sweep: one attack, files to prepare, what there is to choose from, MLflow."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Literal
 
@@ -176,7 +177,7 @@ def list_(what: str, name: str | None, form: Literal["table", "json"]) -> None:
 @home_option
 def log(study: str, rebuild: bool, home: str | None) -> None:
     """Write what MLflow lacks of STUDY, from the stored study."""
-    from sweeper.results.records import study_records
+    from sweeper.results.records import check_exists, study_records
     from sweeper.storage.databases import check_tracking
     from sweeper.storage.home import open_home
     from sweeper.study.loading import stored_study
@@ -185,14 +186,17 @@ def log(study: str, rebuild: bool, home: str | None) -> None:
     from trainables.storage.urls import redact
 
     place = open_home(home)
-    records = study_records(place, study_name(study))
+    name = study_name(study)
+    check_exists(place, name)
     check_reachable(place.tracking)
     check_tracking(place.tracking, place.storage)
-    tracker = Tracker(
-        stored_study(place.study(records.study)).as_begun(records.definition), place, afresh=rebuild
-    )
-    report = place.report(records.study)
-    tracker.finish(records, report if report.exists() else None)
+    place.prepare()
+    with place.driver(name):  # a sweep of the study writes the same runs
+        records = study_records(place, name)
+        resolved = stored_study(place.study(name)).as_begun(records.definition)
+        report = place.report(name)
+        with closing(Tracker(resolved, place, afresh=rebuild)) as tracker:
+            tracker.finish(records, report if report.exists() else None)
     if tracker.problem:
         fail(tracker.problem, 1)
     click.echo(f"MLflow at {redact(place.tracking)} has {len(records.trials)} trials of '{records.study}'")

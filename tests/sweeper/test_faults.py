@@ -203,11 +203,16 @@ def test_a_study_file_that_no_longer_matches_names_the_keys(command, home, study
 
 
 def test_a_study_that_another_process_runs(command, home, study_file):
+    held = f"process {os.getpid()} on {socket.gethostname()} is running it"
     with home.driver("mine"):
         before = files(home)
-        said = refused(command, "run", study_file())
-        assert f"process {os.getpid()} on {socket.gethostname()} is running it" in said
+        assert held in refused(command, "run", study_file())
         assert files(home) == before
+    OptunaStudy(load_study(str(study_file())), home.storage, home.study("mine") / "history")
+    with home.driver("mine"):
+        for words in (["log", "mine"], ["log", "mine", "--rebuild"]):
+            assert held in refused(command, *words)
+    assert not (home.root / "mlflow.db").exists()
 
 
 DRIVER = textwrap.dedent(
