@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -225,8 +226,8 @@ def _write(study: Study, home: Home) -> list[str]:
     if study.tracking.mlflow:
         from sweeper.tracking.mlflow_tracker import Tracker
 
-        tracker = Tracker(study.as_begun(records.definition), home)
-        tracker.finish(records, report)
+        with closing(Tracker(study.as_begun(records.definition), home)) as tracker:
+            tracker.finish(records, report)
         problems += filter(None, [tracker.problem])
     if not problems:
         write_note(home.storage, study.name, WRITTEN, digest(stored_notes(home.storage, study.name)))

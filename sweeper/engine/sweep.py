@@ -3,7 +3,7 @@
 import errno
 import functools
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ def sweep(
     display = display or Silent()
     warner = Warner(display)
     home.prepare()
-    with home.driver(study.name) as held, full_disk(home):
+    with home.driver(study.name) as held, full_disk(home), ExitStack() as stack:
         check_places(study, home, address)
         if shared and run is None:
             study = begin(study, home)
@@ -90,49 +90,45 @@ def sweep(
             display.say("checking the data")
             warner.tell(check_data(study), "")
         tracker = None if closed else _tracker(study, home)
+        if tracker is not None:
+            stack.enter_context(closing(tracker))  # whatever ends this start, no run in MLflow goes on
         if not source.finished or due:
             _keep(study, home)
             if not anyway:
                 _check_judge(study, home)
-            try:
-                display.say("starting Ray" if address is None else f"connecting to Ray at {address}")
-                nice = niceness(study.resources, address)
-                with workers_start_at_zero(), cluster(address) as nodes:
-                    allotment = allot(study.resources, nodes)
-                    if tracker is not None:
-                        tracker.check_open()
-                    fresh = shared and run is None and make is None and not before
-                    remaining = _estimated(study, allotment, display) if fresh else Remaining({})
-                    if shared:
-                        _prepare(study, home, allotment, display, make, remaining, source, warner, anyway)
-                    from sweeper.engine.controls import controls_beside, measure_after
+            display.say("starting Ray" if address is None else f"connecting to Ray at {address}")
+            nice = niceness(study.resources, address)
+            with workers_start_at_zero(), cluster(address) as nodes:
+                allotment = allot(study.resources, nodes)
+                if tracker is not None:
+                    tracker.check_open()
+                fresh = shared and run is None and make is None and not before
+                remaining = _estimated(study, allotment, display) if fresh else Remaining({})
+                if shared:
+                    _prepare(study, home, allotment, display, make, remaining, source, warner, anyway)
+                from sweeper.engine.controls import controls_beside, measure_after
 
-                    if whole:
-                        optuna_study.note(STOPPED, {**optuna_study.notes.get(STOPPED, {}), "due": True})
-                    wanted = control_options(study) if whole else None
-                    with controls_beside(
-                        study, home, wanted, allotment, display, optuna_study, warner
-                    ) as beside:
-                        run_trials(
-                            study,
-                            home,
-                            source,
-                            allotment,
-                            display,
-                            _replicated(study, run),
-                            tracker,
-                            held,
-                            niceness=nice,
-                            remaining=remaining,
-                            warner=warner,
-                            anyway=anyway,
-                            beside=beside,
-                        )
-                    if whole:
-                        measure_after(study, home, allotment, display, optuna_study, warner)
-            finally:
-                if tracker is not None and not source.finished:
-                    tracker.close()
+                if whole:
+                    optuna_study.note(STOPPED, {**optuna_study.notes.get(STOPPED, {}), "due": True})
+                wanted = control_options(study) if whole else None
+                with controls_beside(study, home, wanted, allotment, display, optuna_study, warner) as beside:
+                    run_trials(
+                        study,
+                        home,
+                        source,
+                        allotment,
+                        display,
+                        _replicated(study, run),
+                        tracker,
+                        held,
+                        niceness=nice,
+                        remaining=remaining,
+                        warner=warner,
+                        anyway=anyway,
+                        beside=beside,
+                    )
+                if whole:
+                    measure_after(study, home, allotment, display, optuna_study, warner)
         outcome = _close(study, home, optuna_study, before, tracker)
         outcome.problems.extend(source.failures)
         return outcome

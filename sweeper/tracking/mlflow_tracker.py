@@ -107,10 +107,15 @@ class Tracker:
             if trial.state != "running":
                 self.trial(trial)
         self._queue.put(functools.partial(self._finish, records, report))
-        self.close()
+        self._end()
 
     def close(self) -> None:
-        """Wait until everything handed over is written."""
+        """Wait until everything handed over is written. A study that was not finished counts as killed."""
+        self._queue.put(self._kill)
+        self._end()
+
+    def _end(self) -> None:
+        """Wait until everything handed over is written. What comes later is not."""
         if self._thread.is_alive():
             self._queue.put(None)
             self._thread.join()
@@ -317,6 +322,9 @@ class Tracker:
                 f"MLflow at {redact(self._home.tracking)} has all numbers, but its artifacts cannot be "
                 f"written ({self._no_artifacts}); once they can: sweeper log {self._study.name} --rebuild"
             )
+
+    def _kill(self) -> None:
+        self._client.set_terminated(self._parent, "KILLED")
 
     def _mark(self, known: _Known, trial: TrialRecord) -> None:
         """Say of a run whether it is on the front, with what only members have. The tag comes last."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from contextlib import nullcontext
 
 import pytest
 import yaml
@@ -353,6 +354,46 @@ def test_what_mlflow_refuses_is_told_before_any_trial(home, cheap, ray_address, 
     with pytest.raises(ConfigError, match=r"no rights on the experiment.*tracking.mlflow to false"):
         sweep(study, home, run=run, address=ray_address, shared=False)
     assert counts(home, "cheap") == []
+
+
+def test_a_start_that_is_cut_off_anywhere_leaves_no_running_run_in_mlflow(home, cheap, result, monkeypatch):
+    from mlflow import MlflowClient
+
+    study = cheap(tracking={"mlflow": True}, search={"trials": 2}, controls=False)
+    client = MlflowClient(home.tracking)
+
+    def trials(study, home, source, *_, **__):
+        assert status() == "RUNNING"
+        filled, ends = steps.pop(0)
+        while filled and (asked := source.ask()) is not None:
+            source.tell(asked.number, result(asked.assignment["x"]) | {"params": asked.assignment})
+        raise ends
+
+    def status():
+        experiment = client.get_experiment_by_name("sweeper").experiment_id
+        (run,) = client.search_runs([experiment], "tags.kind = 'study'")
+        return run.info.status
+
+    def start():
+        return sweep(study, home, run=lambda trial, **_: {}, shared=False)
+
+    monkeypatch.setattr("sweeper.engine.sweep.cluster", lambda address: nullcontext([Node(2, 0)]))
+    monkeypatch.setattr("sweeper.engine.sweep.run_trials", trials)
+    steps = [(False, KeyboardInterrupt()), (False, TrialError("lost")), (True, KeyboardInterrupt())]
+    while steps:
+        with pytest.raises((KeyboardInterrupt, TrialError)):
+            start()
+        assert status() == "KILLED"
+    with monkeypatch.context() as patch, pytest.raises(DiskError):
+        patch.setattr("sweeper.engine.sweep.study_records", refuse_disk)
+        start()
+    assert status() == "KILLED"
+    assert start().problems == []
+    assert status() == "FINISHED"
+
+
+def refuse_disk(*_):
+    raise DiskError(errno.ENOSPC, "full")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 import json
 import shutil
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -288,6 +289,35 @@ def finished(home, cheap, result, empty_store):
     request = source.ask()
     source.tell(request.number, result(0.5) | {"params": request.assignment})
     return study, study_records(home, "cheap")
+
+
+def test_a_study_that_is_cut_off_counts_as_killed_until_it_is_finished(home, finished):
+    from mlflow import MlflowClient
+
+    study, records = finished
+    client = MlflowClient(home.tracking)
+
+    def status():
+        (run,) = client.search_runs(
+            [client.get_experiment_by_name(EXPERIMENT).experiment_id], "tags.kind = 'study'"
+        )
+        return run.info.status
+
+    for _ in range(2):
+        with closing(Tracker(study, home)) as tracker:
+            tracker.check_open()
+            assert status() == "RUNNING"
+            tracker.trial(records.trials[0])
+        assert status() == "KILLED"
+        tracker.close()
+        assert status() == "KILLED"
+    with closing(Tracker(study, home)) as tracker:
+        tracker.check_open()
+        assert status() == "RUNNING"
+        tracker.finish(records, None)
+        assert status() == "FINISHED"
+    tracker.close()
+    assert status() == "FINISHED" and tracker.problem == ""
 
 
 def test_an_experiment_that_was_deleted_in_the_pages_is_restored(home, finished):
