@@ -110,7 +110,10 @@ def study_records(home: Home, name: str, *, history: bool = True) -> StudyRecord
         panels=(notes.get(PANELS) or {}).get("figures"),
         analyses=kept_rows(notes, trials),
     )
-    records = with_confirmation(records, *stored_confirmation(home.storage, name))
+    attacks, fresh = stored_confirmation(home.storage, name)
+    root = home.store.root
+    measured_again = {number: [_located(one, root) for one in results] for number, results in fresh.items()}
+    records = with_confirmation(records, attacks, measured_again)
     records = with_seed_noise(records, notes.get(NOISE))
     deviation = None if records.seed_noise is None else records.seed_noise.for_draws.probit
     controls = assessed(records.controls, deviation)
@@ -148,7 +151,7 @@ def _record(
     history: bool,
 ) -> TrialRecord:
     """Return a trial as it is stored. searched: the names of the objectives as the search saw them."""
-    result = stored["result"]
+    result = _located(stored["result"], home.store.root)
     complete = stored["state"] == "complete"
     missed = [text for text, violation in stored["violations"].items() if violation > 0]
     document: dict[str, Any] = {key: result.get(key) for key in _RESULT}
@@ -177,6 +180,24 @@ def _history(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return history if isinstance(history, dict) else {}
+
+
+def _located(result: Mapping[str, Any], root: Path) -> dict[str, Any]:
+    """Return a stored result with its stages where they are: in the store `root` of a home that was moved or
+    copied, if it has them and the recorded folder is not there.
+    """
+
+    def place(recorded: str) -> str:
+        path = Path(recorded)
+        own = root / path.parent.name / path.name
+        return str(own) if path != own and not path.is_dir() and own.is_dir() else recorded
+
+    located = dict(result)
+    if result.get("artifacts"):
+        located["artifacts"] = {name: place(folder) for name, folder in result["artifacts"].items()}
+    if result.get("replicates"):
+        located["replicates"] = [_located(seed, root) for seed in result["replicates"]]
+    return located
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ class Replicate:
         replicate: number of the seed.
         values: name of an objective -> value.
         interval: name of a value -> its interval.
-        artifacts: name of a stage -> its folder, where it was made.
+        artifacts: name of a stage -> its folder, where it was made, or in the store of a home that was moved.
         data, machines: as of a trial; empty if not known.
         changes: knobs in which its trial differs from that of the search, beside the replicate number.
     """
@@ -140,7 +140,7 @@ class TrialRecord:
         replicates: figures of each seed; empty with one seed alone.
         screening: figures of the short attack; None without one.
         warnings: texts that a reader of the figures must know.
-        artifacts: stage -> its folder, where it was made.
+        artifacts: stage -> its folder, where it was made, or in the store of a home that was moved.
         reason: of a failure, or of being infeasible; None otherwise.
         started: ISO moment, None if not known.
         finished: ISO moment, None if not known.

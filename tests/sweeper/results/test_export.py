@@ -4,8 +4,9 @@ import io
 import json
 import re
 import shutil
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +17,10 @@ from PIL import Image
 from sweeper.results import formatting
 from sweeper.results.export import export, find_trial, trained_seeds
 from sweeper.results.records import study_records
+from sweeper.results.stage_files import per_identity
 from sweeper.results.trial_record import Replicate, TrialConfirmation
 from sweeper.search.optuna_study import OptunaStudy
+from sweeper.storage.home import Home
 from sweeper.study.loading import parse_study
 from trainables.config import load_trial
 from trainables.errors import ConfigError
@@ -52,8 +55,6 @@ DOCUMENT = {
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
     """Return a home with one finished trial, its configuration and its stage."""
-    from sweeper.storage.home import Home
-
     home = Home(tmp_path_factory.mktemp("released") / "home")
     home.prepare()
     study = parse_study(DOCUMENT, "test")
@@ -303,3 +304,29 @@ def test_the_front_has_its_targets_in_mlflow_if_the_study_says_so(ran, tmp_path,
     )
     run, there = write(True)
     assert run.data.tags["model"].startswith("missing: expected the target of trial 0") and there == set()
+
+
+def test_a_home_that_was_moved_or_copied_has_the_stages_of_its_own_store(ran, tmp_path):
+    home, _, result = ran
+    moved = Home(tmp_path / "moved")
+    shutil.copytree(home.root, moved.root)
+    with taken_away(home):
+        (trial,) = study_records(moved, "tiny").trials
+        assert set(trial.artifacts) == set(result["artifacts"])
+        for stage, folder in trial.artifacts.items():
+            assert Path(folder) == moved.store.root.joinpath(*Path(result["artifacts"][stage]).parts[-2:])
+        assert per_identity([trial])[0] is not None
+        export(moved, "tiny", 0, tmp_path / "release")
+    (trial,) = study_records(moved, "tiny").trials  # a recorded folder that is there is the one
+    assert trial.artifacts == result["artifacts"]
+
+
+@contextmanager
+def taken_away(home):
+    """Take a home away for a while."""
+    away = home.root.with_name("away")
+    home.root.rename(away)
+    try:
+        yield
+    finally:
+        away.rename(home.root)

@@ -7,7 +7,7 @@ import sweeper
 from sweeper.results.comparing.fronts import counted, front
 from sweeper.results.formatting import behind, missed, searched
 from sweeper.results.record_types import StudyRecords
-from sweeper.results.records import concluded, study_names, study_records
+from sweeper.results.records import _located, concluded, study_names, study_records
 from sweeper.results.summary import summary
 from sweeper.search.optuna_study import OptunaStudy
 from sweeper.search.reading import CONTROLS, write_history
@@ -259,3 +259,17 @@ def test_a_study_may_search_for_the_validation_accuracy_itself(home, cheap, resu
     assert records.trials[1].values == {"validation_accuracy": 0.9, "attack_accuracy": 0.5}
     assert [trial.number for trial in records.members] == [1, 2]
     assert searched(records) == "" and not records.on_validation
+
+
+def test_stages_of_seeds_and_confirmations_are_found_in_the_store_of_a_home_that_was_moved(home):
+    own = home.store.root / "target" / "k1"
+    own.mkdir(parents=True)
+    there = home.root / "elsewhere" / "judge" / "k2"
+    there.mkdir(parents=True)
+    recorded = {"target": "/old/store/target/k1", "judge": str(there), "prior": "/old/store/prior/k3"}
+    located = {**recorded, "target": str(own)}
+    seed = {"replicate": 1, "artifacts": recorded}
+    found = _located({"artifacts": recorded, "replicates": [seed], "data": {}}, home.store.root)
+    assert found["artifacts"] == located
+    assert found["replicates"] == [{"replicate": 1, "artifacts": located}]
+    assert _located({"reason": "failed"}, home.store.root) == {"reason": "failed"}
