@@ -11,7 +11,7 @@ from sweeper.analyses.base import Conclusion, StudyAnalysis
 from sweeper.analyses.runs import read_runs
 from sweeper.engine.progress import Display
 from sweeper.engine.sweep import SweepResult, sweep
-from sweeper.report.report import write_report
+from sweeper.results.record_types import StudyRecords
 from sweeper.results.records import study_names
 from sweeper.storage.home import Home
 from sweeper.study.checks import check_study
@@ -46,14 +46,7 @@ class StudyAnalyzed:
 
     def to_json(self) -> dict[str, Any]:
         """Return what the analysis shows, and what it does not, as JSON-ready data."""
-        return {
-            "analysis": self.analysis.kind,
-            "study": self.study.name,
-            "rows": [dict(row) for row in self.conclusion.rows],
-            "sentences": list(self.conclusion.sentences),
-            "does_not_show": self.analysis.does_not_show,
-            "points": [dict(point) for point in self.conclusion.points],
-        }
+        return _shown(self.analysis, self.study, self.conclusion)
 
 
 def make_analysis(name: str, given: Mapping[str, Any]) -> StudyAnalysis:
@@ -102,17 +95,29 @@ def analyze_study(
 
     The conclusion is kept beside the study's report, as ``analysis.json``. address, anyway: as of `sweep`.
     """
-    outcome = sweep(study, home, address=address, display=display, anyway=anyway)
-    conclusion = analysis.conclude(read_runs(study, outcome.records))
-    analyzed = StudyAnalyzed(analysis=analysis, study=study, outcome=outcome, conclusion=conclusion)
-    _keep(home.study(study.name) / "analysis.json", analyzed)
-    if outcome.report is not None:  # again, with the conclusion
-        write_report([outcome.records], outcome.report, images=study.tracking.images)
-    return analyzed
+    conclusions: list[Conclusion] = []
+
+    def conclude(records: StudyRecords) -> None:
+        conclusions.append(analysis.conclude(read_runs(study, records)))
+        _keep(home.study(study.name) / "analysis.json", _shown(analysis, study, conclusions[0]))
+
+    outcome = sweep(study, home, address=address, display=display, anyway=anyway, conclude=conclude)
+    return StudyAnalyzed(analysis=analysis, study=study, outcome=outcome, conclusion=conclusions[0])
 
 
-def _keep(path: Path, analyzed: StudyAnalyzed) -> None:
+def _shown(analysis: StudyAnalysis, study: Study, conclusion: Conclusion) -> dict[str, Any]:
+    return {
+        "analysis": analysis.kind,
+        "study": study.name,
+        "rows": [dict(row) for row in conclusion.rows],
+        "sentences": list(conclusion.sentences),
+        "does_not_show": analysis.does_not_show,
+        "points": [dict(point) for point in conclusion.points],
+    }
+
+
+def _keep(path: Path, shown: Mapping[str, Any]) -> None:
     try:
-        path.write_text(json.dumps(analyzed.to_json(), indent=1), encoding="utf-8")
+        path.write_text(json.dumps(shown, indent=1), encoding="utf-8")
     except OSError as error:
         raise DiskError(error.errno, f"cannot write {path}: {error.strerror}") from error

@@ -2,7 +2,7 @@
 
 import errno
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,13 +60,15 @@ def sweep(
     display: Display | None = None,
     shared: bool = True,
     anyway: bool = False,
+    conclude: Callable[[StudyRecords], None] | None = None,
 ) -> SweepResult:
     """Run `study` until it has its results, taking up what an earlier start left; return what it found.
 
     run, make: what runs a trial and makes a shared stage (default: ``trainables.tune``). address: of a Ray
     cluster; None starts one here. shared: make the shared stages first. anyway: also where the judge says
-    nothing (`useless_judge`). Raises `ConfigError` before any work for what can be known before, `DiskError`
-    if the disk is full, `TrialError` if a shared stage fails or the judge says nothing.
+    nothing (`useless_judge`). conclude: hears of the records before report and MLflow are written, which then
+    have what it keeps beside the report. Raises `ConfigError` before any work for what can be known before,
+    `DiskError` if the disk is full, `TrialError` if a shared stage fails or the judge says nothing.
     """
     display = display or Silent()
     warner = Warner(display)
@@ -129,7 +131,7 @@ def sweep(
                     )
                 if whole:
                     measure_after(study, home, allotment, display, optuna_study, warner)
-        outcome = _close(study, home, optuna_study, before, tracker)
+        outcome = _close(study, home, optuna_study, before, tracker, conclude)
         outcome.problems.extend(source.failures)
         return outcome
 
@@ -287,7 +289,14 @@ def _tracker(study: Study, home: Home) -> Any:
     return Tracker(study, home)
 
 
-def _close(study: Study, home: Home, optuna_study: OptunaStudy, before: int, tracker: Any) -> SweepResult:
+def _close(
+    study: Study,
+    home: Home,
+    optuna_study: OptunaStudy,
+    before: int,
+    tracker: Any,
+    conclude: Callable[[StudyRecords], None] | None,
+) -> SweepResult:
     """Write the report and finish MLflow; return the outcome."""
     records = study_records(home, study.name)
     report = None
@@ -300,14 +309,19 @@ def _close(study: Study, home: Home, optuna_study: OptunaStudy, before: int, tra
         from sweeper.report.report import write_report
 
         report = home.report(study.name)
-        write_report([records], report, images=study.tracking.images)
+        try:
+            if conclude is not None:
+                conclude(records)
+        finally:  # trials that lead to no conclusion have a report all the same
+            write_report([records], report, images=study.tracking.images)
     finally:
         if tracker is not None:
             tracker.finish(records, report)
-            if tracker.problem:
-                problems.append(tracker.problem)
-            else:
-                optuna_study.note("closed", optuna_study.complete)
+    if tracker is not None:
+        if tracker.problem:
+            problems.append(tracker.problem)
+        else:
+            optuna_study.note("closed", optuna_study.complete)
     mixed = mixed_data(records)
     if mixed:
         problems.append(f"the trials are of different data, so no front goes through them: {mixed}")

@@ -145,13 +145,13 @@ def stored_confirmation(url: str, name: str) -> tuple[Any, dict[int, list[Result
 
     Results are those with the same things fresh as then. (None, {}) if it never was.
     """
-    storage = open_storage(url)
-    try:
-        study = optuna.load_study(study_name=confirmation_name(name), storage=storage)
-    except KeyError:
-        return None, {}
-    attacks = study.user_attrs.get("attacks")
     results: dict[int, list[Result]] = {}
-    for measurement in _measurements(study, content_key(attacks=attacks), _fresh(study.user_attrs)):
-        results.setdefault(measurement["member"], []).append(measurement["result"])
+    with storage_errors(url):
+        try:
+            study = optuna.load_study(study_name=confirmation_name(name), storage=open_storage(url))
+        except KeyError:
+            return None, {}
+        attacks = study.user_attrs.get("attacks")
+        for measurement in _measurements(study, content_key(attacks=attacks), _fresh(study.user_attrs)):
+            results.setdefault(measurement["member"], []).append(measurement["result"])
     return attacks, results

@@ -1,6 +1,7 @@
 """Sweeps over cheap trials on one Ray cluster: resumed, killed, out of disk; and what trials get."""
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -16,7 +17,8 @@ from sweeper.engine.machines.cluster import Node, TrialResources
 from sweeper.engine.progress import Silent
 from sweeper.engine.runner import _Lost, useless
 from sweeper.engine.sweep import _due, _keep, check_data, sweep
-from sweeper.search.reading import CONTROLS, STOPPED, stored_trials
+from sweeper.search.optuna_study import OptunaStudy
+from sweeper.search.reading import CONTROLS, STOPPED, stored_notes, stored_trials
 from sweeper.study.loading import parse_study
 from trainables.errors import ConfigError, DiskError, TrialError
 from trainables.stages.evaluation import useless_judge
@@ -390,6 +392,42 @@ def test_a_start_that_is_cut_off_anywhere_leaves_no_running_run_in_mlflow(home, 
     assert status() == "KILLED"
     assert start().problems == []
     assert status() == "FINISHED"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_mlflow_gets_the_report_that_has_the_conclusion(home, cheap, result, fails, monkeypatch):
+    book = OptunaStudy(cheap(), home.storage, home.study("cheap") / "history")
+    while (asked := book.ask()) is not None:
+        book.tell(asked.number, result(asked.assignment["x"]) | {"params": asked.assignment})
+    written = []
+
+    class Written:
+        problem = ""
+
+        def finish(self, records, report):
+            written.append(report.read_text())
+
+        def close(self):
+            pass
+
+    def conclude(records):
+        if fails:
+            raise TrialError("no conclusion")
+        found = {
+            "analysis": "a",
+            "study": "cheap",
+            "rows": [],
+            "sentences": ["so it is"],
+            "does_not_show": "x",
+        }
+        (home.study(records.study) / "analysis.json").write_text(json.dumps(found))
+
+    monkeypatch.setattr("sweeper.engine.sweep._tracker", lambda study, home: Written())
+    with pytest.raises(TrialError) if fails else nullcontext():
+        sweep(cheap(), home, run=lambda trial, **_: {}, shared=False, conclude=conclude)
+    assert ["so it is" in page for page in written] == [not fails]
+    closed = stored_notes(home.storage, "cheap").get("closed")
+    assert closed == (None if fails else 6)  # MLflow is written again where a conclusion is still to come
 
 
 def refuse_disk(*_):
