@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # scipy takes a moment
     from sweeper.report.analyses import Table
 
 from sweeper.cli.options import UserPath, check_folder_of, home_option, overrides_option, study_name
-from trainables.errors import ConfigError
+from trainables.errors import ConfigError, TrialError
 
 STUDY_WIDTH = 150  # where stdout is no terminal: figures with their intervals fit
 
@@ -219,6 +219,8 @@ def _run_study(
         click.echo(json.dumps(analyzed.to_json(), indent=1))
     else:
         show_study_analysis(analyzed)
+    if analyzed.outcome.failure:
+        raise TrialError(analyzed.outcome.failure)
 
 
 def show_study_analysis(analyzed: "StudyAnalyzed") -> None:

@@ -88,7 +88,7 @@ def test_a_plot_is_written(analyze, study, tmp_path, monkeypatch):
     point = {"series": "none", "test_accuracy": 0.8, "attack_accuracy": 0.3}
 
     class Outcome:
-        records, problems, report = None, (), None
+        records, problems, report, failure = None, (), None, ""
 
     def analyzed(analysis, study, home, display, **options):
         conclusion = Conclusion(rows=({"freeze_point": "none"},), sentences=("so it is",), points=(point,))
@@ -100,6 +100,10 @@ def test_a_plot_is_written(analyze, study, tmp_path, monkeypatch):
     assert done.exit_code == 0, done.output
     svg = ElementTree.fromstring(plot.read_text())
     assert [each.get("data-series") for each in svg.iter() if each.get("data-series")] == ["none"]
+    Outcome.failure = "gave up after 10 failed trials"
+    failed = analyze("accuracy_control", study, "-f", "json")
+    assert failed.exit_code == 1 and "so it is" in failed.stdout
+    assert "error: gave up after 10 failed trials" in failed.stderr
 
 
 @pytest.mark.parametrize(
