@@ -1,5 +1,6 @@
 """Class maps: which class of somebody's target means whom, as people write it down, matched by name."""
 
+import itertools
 import json
 import unicodedata
 from collections.abc import Sequence
@@ -116,11 +117,16 @@ def _of_json(content: Any) -> list[tuple[int, str]] | None:
 
 
 def _of_lines(lines: list[str]) -> list[tuple[int, str]]:
-    for first in (True, False):
-        split = [_halves(line, first) for line in lines]
-        labels = [label for label, _ in split]
-        if all(label.isdecimal() and name for label, name in split) and set(map(int, labels)) == set(
-            range(len(lines))
+    """Return label and name of each line: pairs of both, below a header or not, or names alone in order."""
+    below = lines[1:] if len(lines) > 2 else []
+    for rows, first in itertools.product((lines, below), (True, False)):
+        split = [_halves(line, first) for line in rows]
+        names, labels = {name for _, name in split}, [label for label, _ in split]
+        numbered = len(split) > 1 and len(names) == 1  # "person 0", "person 1", ... are names
+        if (
+            all(label.isdecimal() and name for label, name in split)
+            and set(map(int, labels)) == set(range(len(rows))) != set()
+            and not numbered
         ):
             return [(int(label), name) for label, name in split]
     return list(enumerate(lines))

@@ -28,6 +28,8 @@ NAMES = ("zoe", "ada", "bob b")
         "0: zoe\n1: ada\n2: bob b",
         "zoe 0\nada 1\nbob b 2",
         "zoe\t0\nada\t1\nbob b\t2",
+        "label,name\n0,zoe\n1,ada\n2,bob b\n",
+        "name,label\nzoe,0\nada,1\nbob b,2\n",
     ],
 )
 def test_forms(tmp_path, text):
@@ -40,6 +42,14 @@ def test_lines_that_are_numbers_alone_are_names(tmp_path):
     (tmp_path / "map").write_text("7\n3\n5\n")
     assert read_class_map(tmp_path / "map") == ("7", "3", "5")
     assert folder_labels(tmp_path) is None
+
+
+@pytest.mark.parametrize("names", [["person 0", "person 1", "person 2"], ["x", "a 0"], ["a 0"], ["0 a"]])
+def test_names_that_end_in_numbers_are_names(tmp_path, names):
+    """But for a single pair, which is one."""
+    (tmp_path / "map").write_text("\n".join(names))
+    expected = ("a",) if len(names) == 1 else tuple(names)
+    assert read_class_map(tmp_path / "map") == expected
 
 
 @pytest.mark.parametrize(
