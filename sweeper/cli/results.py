@@ -127,7 +127,7 @@ def pick(
     if form == "json":
         click.echo(json.dumps(choice, indent=1))
     else:
-        show_pick(choice)
+        show_pick(choice, home)
 
 
 @click.command(cls=Export, epilog="Example: sweeper export quickstart --trial 3 -o release")

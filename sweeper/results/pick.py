@@ -1,6 +1,7 @@
 """Choice of the trial to release under a limit, how sure that is, and what would make it surer."""
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from statistics import NormalDist
 from typing import Any
@@ -255,8 +256,8 @@ def _more(study: str, fresh: TrialConfirmation, name: str, limit: float) -> str:
     return "it lies too close to the limit for more seeds to settle: choose one further from it, or relax it"
 
 
-def show_pick(choice: Mapping[str, Any]) -> None:
-    """Print a choice of `pick`."""
+def show_pick(choice: Mapping[str, Any], home: str | None = None) -> None:
+    """Print a choice of `pick`. home: where its commands work, unless they find it themselves."""
     (name, limit), chances = next(iter(choice["limit"].items())), choice["sure"]
     print(f"trial {choice['trial']}: frozen to {choice['freeze_point']}, defense {choice['defense']}")
     for key, value in choice["values"].items():
@@ -279,3 +280,5 @@ def show_pick(choice: Mapping[str, Any]) -> None:
     for text in choice["advice"]:
         print(f"surer: {text}")
     print(f"release it: sweeper export {choice['study']} --trial {choice['trial']} -o DIR")
+    if home is not None:
+        print(f"add to each of these commands: --home {shlex.quote(home)}")
