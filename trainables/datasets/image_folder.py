@@ -278,5 +278,5 @@ def _pile(data: ImageFolder, root: Path, paths: list[str], read: Read) -> Pile:
         read=lambda position: read(paths[position]),
         cut=lambda position, picture: _cut(data, picture),
         recipe=[data.crop, data.fit, *(["grey"] if data.grey else [])],
-        too_small=f"smaller than the crop of {data.crop}",
+        too_small=f"smaller than the crop of {data.crop}: lower it, or set fit: pad",
     )

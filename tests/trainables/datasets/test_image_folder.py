@@ -235,7 +235,9 @@ def test_dangling_link_is_unreadable(tmp_path: Path) -> None:
 
 def test_crop_larger_than_an_image(tmp_path: Path) -> None:
     picture(tmp_path / "small.png", width=6)
-    with pytest.raises(ConfigError, match=r"small.png \(smaller than the crop of 7\)"):
+    with pytest.raises(
+        ConfigError, match=r"small.png \(smaller than the crop of 7: lower it, or set fit: pad\)"
+    ):
         ImageFolder(root=str(tmp_path), crop=7).load(4)
 
 
