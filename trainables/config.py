@@ -173,9 +173,12 @@ def load_trial(document: dict[str, Any] | Path, where: str = "trial", *, checked
     return config
 
 
-def load_method(family: Any, document: dict[str, Any], where: str) -> Any:
-    """Return the member of `family`, such as `Dataset`, that a document describes; errors as `load_trial`."""
-    return _build(family, document, where, "")
+def load_method(family: Any, document: dict[str, Any], where: str, path: str = "") -> Any:
+    """Return the member of `family`, such as `Dataset`, that a document describes, or the dataclass itself.
+
+    path: under which it stands in a document. Errors as `load_trial`.
+    """
+    return _build(family, document, where, path)
 
 
 def document(config: TrialConfig) -> dict[str, Any]:

@@ -1,16 +1,14 @@
 """Checks of a study before any work: objectives, screening, GPUs, every path of its space."""
 
-import dataclasses
 import itertools
 import random
-import typing
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sweeper.study.metrics import objective_metrics
 from sweeper.study.study import MOST_OBJECTIVES, OBJECTIVES, Resources, Study
 from trainables.errors import ConfigError, placed
-from trainables.storage.documents import check_numbers, suggestion
+from trainables.storage.documents import suggestion
 
 if TYPE_CHECKING:
     from trainables.config import TrialConfig
@@ -78,9 +76,14 @@ def _check_objectives(study: Study, where: str) -> None:
 
 def control_options(study: Study) -> dict[str, Any] | None:
     """Return the knobs of the study's controls; None where it has none, or where nobody attacks."""
+    from trainables.config import load_method
+    from trainables.controls.options import Controls
+
+    given = {} if isinstance(study.controls, bool) else dict(study.controls)
+    controls = load_method(Controls, given, study.name, "controls")  # mistakes are told, used or not
     if study.controls is False or "attack_accuracy" not in study.objectives:
         return None
-    return {} if study.controls is True else dict(study.controls)
+    return {name: getattr(controls, name) for name in given}
 
 
 def _check_controls(study: Study) -> None:
@@ -92,20 +95,6 @@ def _check_controls(study: Study) -> None:
     options = control_options(study)
     if options is None:
         return
-    known = [field.name for field in dataclasses.fields(Controls)]
-    for name, value in options.items():
-        if name not in known:
-            raise ConfigError(
-                f"controls must be one of {', '.join(known)}; got '{name}'{suggestion(name, known)} "
-                f"({study.name}: controls)"
-            )
-        kind = typing.get_type_hints(Controls)[name]
-        try:
-            if kind is bool and not isinstance(value, bool):
-                raise ValueError("must be true or false")
-            check_numbers(kind, value)
-        except ValueError as error:
-            raise ConfigError(f"controls.{name} {error}; got {value!r} ({study.name}: controls)") from None
     try:
         check_controls(load_trial(study.trial, f"{study.name}: trial"), Controls(**options))
     except ConfigError as error:
@@ -192,7 +181,18 @@ def known_warnings(study: Study) -> list[str]:
 
     offered = [assignment for assignment in _draws(study) if study.offers(assignment)]
     texts = (text for assignment in offered for text in config_warnings(_trial(study, assignment)))
-    return list(dict.fromkeys([*_repeated_twice(study), *texts]))
+    return list(dict.fromkeys([*_turned_round(study), *_repeated_twice(study), *texts]))
+
+
+def _turned_round(study: Study) -> Iterator[str]:
+    """Yield a warning for each objective that is searched for the worst: attackers may want that."""
+    metrics = objective_metrics()
+    for name, direction in study.objectives.items():
+        if direction != metrics[name].direction:
+            yield (
+                f"objectives: {{{name}: {direction}}} searches for the worst targets, and `sweeper pick` for "
+                f"the best; for a target to release: {{{name}: {metrics[name].direction}}}"
+            )
 
 
 def _repeated_twice(study: Study) -> list[str]:

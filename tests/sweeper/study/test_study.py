@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from sweeper.engine.machines.calibration import variants
-from sweeper.study.checks import check_study, known_warnings
+from sweeper.study.checks import check_study, control_options, known_warnings
 from sweeper.study.loading import load_study, parse_study
 from trainables.errors import ConfigError
 
@@ -153,12 +153,18 @@ def test_overrides_are_values_of_the_file(write):
             {"constraints": ["test_accuracy >= 0.9", "attack_accuracy <= 0.5", "test_accuracy<=0.1"]},
             r"'test_accuracy >= 0.9' and 'test_accuracy <= 0.1' \(mine: constraints\[0\] and .*\[2\]\)",
         ),
-        ({"controls": {"cieling": False}}, r"got 'cieling'; did you mean 'ceiling'\?"),
+        ({"controls": {"cieling": False}}, r"unknown key 'cieling'; did you mean 'ceiling'\?"),
         ({"controls": {"null_pictures": -1}}, "null_pictures must be at least 0; got -1"),
         ({"controls": {"null_pictures": "many"}}, "controls.null_pictures"),
+        ({"controls": {"null_pictures": 2.5}}, "null_pictures must be a valid integer.*; got 2.5"),
+        ({"controls": {"null_pictures": None}}, "null_pictures must be a valid integer; got None"),
+        ({"controls": {"stopped": [1]}}, "stopped must be a valid integer; got .1."),
+        ({"controls": {"smoothing": None}}, "smoothing must be a valid number; got None"),
+        ({"controls": {"attack": 5}}, "attack must be a valid string; got 5"),
+        ({"controls": {"ceiling_architecture": 5}}, "ceiling_architecture must be a valid string; got 5"),
+        ({"controls": {"bogus": 1}, "objectives": {"test_accuracy": "maximize"}}, "unknown key 'bogus'"),
         ({"controls": {"attack": "gmy"}}, r"got 'gmy'; did you mean 'gmi'\?.*`controls: false`"),
-        ({"controls": {"sampler": 3}}, "controls.sampler must be true or false; got 3"),
-        ({"controls": {"budget": "no"}}, "controls.budget must be true or false; got 'no'"),
+        ({"controls": {"sampler": 3}}, "sampler must be a valid boolean.*; got 3"),
         ({"controls": "perhaps"}, r"controls must be true, false or a mapping of controls; .*: controls\)"),
     ],
 )
@@ -330,6 +336,17 @@ def test_what_the_configuration_shows_is_known_at_the_start(write):
         "pretraining": {"kind": "dataset", "data": TRIAL["private"] | {"population": "far"}}
     }
     assert known_warnings(load_study(write(trial=pretrained))) == []
+
+
+def test_objectives_turned_round_are_warned_of(write):
+    turned = {"test_accuracy": "minimize", "attack_accuracy": "minimize"}
+    texts = [text for text in known_warnings(load_study(write(objectives=turned))) if "worst" in text]
+    assert len(texts) == 1 and "for a target to release: {test_accuracy: maximize}" in texts[0]
+
+
+def test_numbers_of_controls_are_read_as_those_of_trials(write):
+    study = load_study(write(controls={"null_pictures": 1e3, "smoothing": "0.2", "stopped": "2"}))
+    assert control_options(study) == {"null_pictures": 1000, "smoothing": 0.2, "stopped": 2}
 
 
 @pytest.mark.parametrize(
