@@ -35,6 +35,9 @@ def parse(items: Item | Sequence[Item], freeze_points: tuple[str, ...]) -> Space
                     raise ValueError(
                         f"space must set each path once; '{owner[taken]}' and '{label}' both set {taken}"
                     )
+                if taken.startswith("trial."):
+                    own = taken.removeprefix("trial.")
+                    raise ValueError(f"a path of space begins below trial: got '{taken}', write '{own}'")
                 owner[taken] = label
             space |= part
     if not space:

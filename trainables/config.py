@@ -247,9 +247,8 @@ def _build(expected: Any, document: Any, where: str, path: str, **unwritten: Any
     place = f"({where}: {path})" if path else f"({where})"
     if not isinstance(document, dict):
         raise ConfigError(f"expected a mapping, got {document!r} {place}")
-    document = dict(document)
-    if expected in FAMILIES:
-        registry = FAMILIES[expected]
+    document, registry = dict(document), FAMILIES.get(expected, {})
+    if registry:
         expected = registry[_known("kind", document.pop("kind", None), registry, where, path)]
     if isinstance(expected, type) and issubclass(expected, Recipe):
         known = [field.name for field in dataclasses.fields(expected)]
@@ -259,7 +258,8 @@ def _build(expected: Any, document: Any, where: str, path: str, **unwritten: Any
         if key not in fields:
             raise ConfigError(
                 f"unknown key '{key}'{suggestion(str(key), fields)} ({where}: {_join(path, str(key))}); "
-                f"known keys: {', '.join(fields) or 'none'}"
+                + (f"known keys: {', '.join(fields)}" if fields else f"'{expected.kind}' has no keys")
+                + _others_with(str(key), registry)
             )
     hints, files = typing.get_type_hints(expected), knobs_marked(expected, FILE)
     values: dict[str, Any] = {}
@@ -283,6 +283,14 @@ def _build(expected: Any, document: Any, where: str, path: str, **unwritten: Any
         raise placed(error, f" {place}") from None
     except ValueError as error:
         raise ConfigError(f"{error} {place}") from None
+
+
+def _others_with(key: str, registry: Mapping[str, Any]) -> str:
+    """Return which members of a family have a key that the one at hand has not."""
+    having = [
+        kind for kind, member in registry.items() if key in {f.name for f in dataclasses.fields(member)}
+    ]
+    return f"; '{key}' is a key of {', '.join(having)}" if having else ""
 
 
 def _known(what: str, name: Any, names: Mapping[str, Any], where: str, path: str) -> str:

@@ -134,6 +134,11 @@ def test_kinds_become_dataclasses_and_survive_a_round_trip():
         ({"judge__architecture": "resnet"}, r"got 'resnet'.*\(trial: judge\)"),
         ({"image_size": 48}, "a power of two from 32; got 48"),
         ({"private": 3}, r"expected a mapping, got 3 \(trial: private\)"),
+        ({"defense": {"kind": "none", "lambda_x": 1}}, "'none' has no keys; 'lambda_x' is a key of bido$"),
+        (
+            {"defense": {"kind": "bido", "beta": 1}},
+            "known keys: measure, .*; 'beta' is a key of mid, trap_mid$",
+        ),
         ({"sed": 3}, r"unknown key 'sed'; did you mean 'seed'\?"),
     ],
 )
