@@ -34,7 +34,7 @@ def style_range(pool, spread: float):
 
 
 def batch_loss(outputs, answers, seen, attack):
-    """The loss image by image and expert by expert, with logits over 0.5."""
+    """The loss image by image and expert by expert, with logits over 0.5, twice where experts are apart."""
     total = 0.0
     mean = sum(outputs) / len(outputs)
     for logits in outputs:
@@ -45,7 +45,7 @@ def batch_loss(outputs, answers, seen, attack):
             p, log_q = (2 * answer).softmax(0), (2 * logits[b]).log_softmax(0)
             distance = (p * ((2 * answer).log_softmax(0) - log_q)).sum()
             total = total + weight * (distance - attack.label_weight * logits[b].log_softmax(0)[label])
-            own = (2 * logits[b]).clamp(-20, 20).log_softmax(0)
+            own = (2 * (2 * logits[b]).clamp(-20, 20)).log_softmax(0)
             apart = apart + (own.exp() * (own - (2 * mean[b]).log_softmax(0))).sum() / len(answers)
         total = total + attack.diversity_weight / apart
     return total
@@ -111,7 +111,7 @@ def test_smile(budget, monkeypatch):
         batch_size=5,
         surrogate_rate=0.003,
         label_weight=0.4,
-        diversity_weight=0.5,
+        diversity_weight=5.0,
         iterations=6,
         learning_rate=0.05,
         local_spread=0.6,
