@@ -18,6 +18,7 @@ from sweeper.study.checks import check_study
 from sweeper.study.loading import load_study, stored_study
 from sweeper.study.study import Study
 from trainables.errors import ConfigError, DiskError
+from trainables.storage.disk import write_text
 
 # Options of the command, and the knobs that they set.
 OPTIONS = {
@@ -118,6 +119,6 @@ def _shown(analysis: StudyAnalysis, study: Study, conclusion: Conclusion) -> dic
 
 def _keep(path: Path, shown: Mapping[str, Any]) -> None:
     try:
-        path.write_text(json.dumps(shown, indent=1), encoding="utf-8")
+        write_text(path, json.dumps(shown, indent=1))
     except OSError as error:
         raise DiskError(error.errno, f"cannot write {path}: {error.strerror}") from error
