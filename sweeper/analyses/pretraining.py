@@ -23,7 +23,7 @@ from trainables.errors import ConfigError
 
 PRETRAINING = "pretraining"
 PARTS = (4, 1)
-# Of a synthetic study without a pre-training set of its own: as much as the preset `quickstart` has.
+# Of a synthetic study without a pre-training set of its own.
 USUAL: Mapping[str, Any] = {
     "kind": "dataset",
     "data": {"kind": "synthetic_faces", "identities": 60, "images_per_identity": 24},

@@ -1,6 +1,6 @@
 """What the running statistics of frozen batch norm tell of who was in the training set.
 
-    OMP_NUM_THREADS=1 python tests/benchmarks/batch_norm_leak.py [--study quickstart] [--seeds 3]
+    OMP_NUM_THREADS=1 python tests/benchmarks/batch_norm_leak.py [--study rendered_faces] [--seeds 3]
         [--points STAGE ...] [-S PATH=VALUE ...]
 
 Targets are frozen up to the first stage, or to each that `--points` names, with `target.frozen_batchnorm:
@@ -30,7 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--study", default="quickstart")
+    parser.add_argument("--study", default="rendered_faces")
     parser.add_argument("--points", nargs="+", default=[], metavar="STAGE")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("-S", dest="overrides", action="append", default=[], metavar="PATH=VALUE")

@@ -42,7 +42,7 @@ def paired(first: list[float], second: list[float]) -> tuple[float, float]:
 def main() -> None:
     """Run all pairs and print a line for each, and one for each attack over all seeds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--study", default="quickstart")
+    parser.add_argument("--study", default="rendered_faces")
     parser.add_argument("--attacks", nargs="+", default=["gmi"], help="kinds, with the study's knobs for gmi")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--device", default="cpu")

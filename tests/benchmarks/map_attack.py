@@ -3,10 +3,10 @@
     OMP_NUM_THREADS=1 python tests/benchmarks/map_attack.py rendered [KNOB=VALUE ...]
     OMP_NUM_THREADS=1 python tests/benchmarks/map_attack.py faces FOLDER [KNOB=VALUE ...]
 
-rendered: quickstart's own target, undefended and frozen to conv3. faces: a MobileFaceNet of which the head
-alone is trained, on a folder as the preset faces_far expects it, 40 people attacked. A knob is one of the
-trial's paths, as ``attack.penalty=0.03``, ``prior.components=100`` or ``seed=1``. SWEEPER_HOME keeps what is
-trained, so that other knobs take seconds.
+rendered: the target of the preset rendered_faces, undefended and frozen to conv3. faces: a MobileFaceNet
+of which the head alone is trained, on a folder as the preset faces_far expects it, 40 people attacked. A
+knob is one of the trial's paths, as ``attack.penalty=0.03``, ``prior.components=100`` or ``seed=1``.
+SWEEPER_HOME keeps what is trained, so that other knobs take seconds.
 """
 
 import json
@@ -33,8 +33,8 @@ EIGENFACES = {"prior": {"kind": "eigenfaces"}, "attack": {"kind": "map"}}
 
 
 def rendered() -> list[dict[str, Any]]:
-    """Return quickstart's trial with this attack, undefended and frozen."""
-    trial = load_study("quickstart").trial
+    """Return the trial of rendered_faces with this attack, undefended and frozen."""
+    trial = load_study("rendered_faces").trial
     return [
         {**trial, **EIGENFACES, "target": {**trial["target"], "freeze_point": point}}
         for point in ("none", "conv3")

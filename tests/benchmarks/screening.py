@@ -2,11 +2,11 @@
 
     OMP_NUM_THREADS=1 python tests/benchmarks/screening.py [trials] [seeds] [-S PATH=VALUE ...]
 
-Both sweeps propose the same trials of the preset quickstart (the anchors, then at random, which does not look
-at results), one after the other and without Ray, and share one store: a target, and an attack that both need,
-is made once, and the seconds that it took count in both. Then the members of both fronts, and the trials near
-them, are measured again under fresh seeds, as `sweeper confirm` does. SWEEPER_HOME keeps the sweeps; started
-again, the benchmark goes on.
+Both sweeps propose the same trials of the preset rendered_faces (the anchors, then at random, which does
+not look at results), one after the other and without Ray, and share one store: a target, and an attack
+that both need, is made once, and the seconds that it took count in both. Then the members of both fronts,
+and the trials near them, are measured again under fresh seeds, as `sweeper confirm` does. SWEEPER_HOME
+keeps the sweeps; started again, the benchmark goes on.
 """
 
 import os
@@ -109,7 +109,7 @@ def main(trials: int, seeds: int, overrides: list[str], home: Home) -> None:
 
     def study(name: str, *more: str) -> Study:
         shared = ["search.sampler=random", "tracking.mlflow=false", f"name={name}"]
-        return load_study("quickstart", overrides=[*shared, *overrides, *more], trials=trials)
+        return load_study("rendered_faces", overrides=[*shared, *overrides, *more], trials=trials)
 
     unscreened, screening = study("unscreened"), study("screened", "search.screening=on")
     plain, screened = swept(unscreened, home), swept(screening, home)

@@ -195,7 +195,7 @@ def main(trials: int, seeds: int) -> None:
     only_bido: Space = {"defense": Switch({"none": UNDEFENDED, "bido_hsic": HSIC})}
     setups: list[tuple[str, str, str, Callable[[tuple[str, ...]], Space]]] = [
         ("faces", "real faces, MobileNetV2, LOMMA on GMI", "mobilenet_v2", lambda points: only_bido),
-        ("rendered", "rendered faces, small_cnn, GMI (preset quickstart)", "small_cnn", defenses),
+        ("rendered", "rendered faces, small_cnn, GMI (preset rendered_faces)", "small_cnn", defenses),
     ]
     for file, title, architecture, spread in setups:
         points = freeze_points(architecture)

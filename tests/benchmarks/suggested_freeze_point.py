@@ -1,6 +1,6 @@
 """How well Fisher information by layer ranks freeze points, and what a random proposal reaches.
 
-    OMP_NUM_THREADS=1 python tests/benchmarks/suggested_freeze_point.py [--study quickstart] [--points 8]
+    OMP_NUM_THREADS=1 python tests/benchmarks/suggested_freeze_point.py [--study rendered_faces] [--points 8]
         [--seeds 3] [-S PATH=VALUE ...]
 
 For each seed: a target at each freeze point, as far apart as the architecture allows and "none" among them,
@@ -56,7 +56,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--study", default="quickstart")
+    parser.add_argument("--study", default="rendered_faces")
     parser.add_argument("--points", type=int, default=8)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("-S", dest="overrides", action="append", default=[], metavar="PATH=VALUE")

@@ -12,7 +12,7 @@ from trainables.architectures.mobilefacenet import MOBILEFACENET
 from trainables.architectures.mobilenet_v2 import MOBILENET_V2
 from trainables.architectures.resnest import RESNEST101
 from trainables.architectures.resnet import RESNET18, RESNET34, RESNET50, RESNET101, RESNET152
-from trainables.architectures.small_cnn import SMALL_CNN
+from trainables.architectures.small_cnn import SMALL_CNN, TINY_CNN
 from trainables.architectures.small_resnet import SMALL_RESNET
 from trainables.architectures.vgg16_bn import VGG16_BN
 from trainables.architectures.vit import VIT_B_16
@@ -26,6 +26,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "mobilenet_v2": MOBILENET_V2,
     "mobilefacenet": MOBILEFACENET,
     "small_cnn": SMALL_CNN,
+    "tiny_cnn": TINY_CNN,
     "small_resnet": SMALL_RESNET,
     "resnet34": RESNET34,
     "resnet50": RESNET50,
