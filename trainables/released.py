@@ -24,6 +24,7 @@ from trainables.training.classifier import MEAN_AND_STD
 
 FORMAT = 1
 WEIGHTS, CONFIG, LABELS = "target.safetensors", "config.json", "labels.json"
+VIEW = ("crop", "of", "fit", "squeeze", "grey")  # of the private data, as `pictures.square` takes them
 DEFENSE = "defense.safetensors"  # of a defense that changes answers: what it needs for that
 
 
@@ -89,12 +90,14 @@ class Released:
         return Identification(name=self.labels[int(label)], score=float(score), threshold=threshold)
 
     def read(self, path: str | Path) -> Tensor:
-        """Return the image at `path` as (1, 3, S, S) in [0, 1], cut or padded and resized as in training.
+        """Return the image at `path` as (1, 3, S, S) in [0, 1], cut, padded and resized as in training.
+
+        An image without colours is made of one with them where the target saw none.
 
         Raises `ConfigError` for a file that is missing, holds no image, or pixels whose range is not known.
         """
-        crop, fit = self.config.get("crop"), self.config.get("fit", "cut")
-        return as_float(read_picture(path, self.image_size, crop=crop, fit=fit).unsqueeze(0))
+        view = {name: self.config[name] for name in VIEW if name in self.config}
+        return as_float(read_picture(path, self.image_size, **view).unsqueeze(0))
 
 
 def load_released(folder: str | Path) -> Released:
@@ -148,8 +151,8 @@ def write_released(
     stored: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Write what `load_released` reads. config: ``architecture``, ``image_size``, ``normalization``,
-    ``defense`` (its kind and knobs), and whatever else a user of the target should know. stored: what a
-    defense that changes answers stored beside the weights.
+    ``defense`` (its kind and knobs), the `Dataset.view` of the private data, and whatever else a user of the
+    target should know. stored: what a defense that changes answers stored beside the weights.
     """
     from safetensors.torch import save
 

@@ -57,14 +57,12 @@ def export(home: Home, name: str, number: int, folder: Path, *, replicate: int |
     document = {**study.document(trial.params), **seeds[chosen].changes, "replicate": chosen}
     config = load_trial(document, f"{name}, trial {number}")
     labels = trained_labels(config, weights.parent)
-    crop, fit = config.private.crop, config.private.fit
     about = {
         "architecture": config.target.architecture,
         "image_size": config.image_size,
         "normalization": config.target.normalization,
         "defense": to_json(config.defense),
-        **({"crop": crop} if crop else {}),
-        **({} if fit == "cut" else {"fit": fit}),
+        **config.private.view,
         "recipe": to_json(config.target),
         "study": name,
         "trial": number,

@@ -138,6 +138,43 @@ def test_an_image_is_read_as_the_training_images_were(release, tmp_path):
         assert str(said).startswith(said.name) == known and said.name in str(said)
 
 
+def trained_as(data, folder, path):
+    """Return the image at `path` as a target of `data` learnt it, and as it is read once released."""
+    config = {**CONFIG, "defense": to_json(NoDefense()), **data.view}
+    classifier = build_classifier("small_cnn", 3, 32, "half", seed=5)
+    write_released(folder, weights=classifier.state_dict(), labels=LABELS, config=config)
+    images = data.load(32)
+    learnt = images.pixels[images.files.index(str(path))].unsqueeze(0) / 255
+    return learnt, load_released(folder).read(path)
+
+
+@pytest.mark.parametrize("knobs", [{"grey": True}, {"grey": True, "fit": "pad", "crop": 50}, {"crop": 40}])
+def test_colours_are_taken_away_as_in_training(tmp_path, knobs):
+    from trainables.datasets.image_folder import ImageFolder
+
+    for number, name in enumerate(("Ada", "Grace")):
+        pixels = np.random.default_rng(number).integers(0, 256, (60, 48, 3), dtype=np.uint8)
+        (tmp_path / "people" / name).mkdir(parents=True)
+        Image.fromarray(pixels).save(tmp_path / "people" / name / "1.png")
+    data = ImageFolder(root=str(tmp_path / "people"), **knobs)
+    learnt, read = trained_as(data, tmp_path / "release", tmp_path / "people" / "Grace" / "1.png")
+    assert torch.equal(learnt, read) and torch.equal(read[:, 0], read[:, 1]) == ("grey" in knobs)
+
+
+@pytest.mark.parametrize(
+    ("kind", "knobs"), [("facescrub", {"protocol": "gmi"}), ("vggface2", {}), ("stanford_cars", {})]
+)
+def test_pictures_of_published_data_are_cut_as_in_training(tmp_path, kind, knobs):
+    from published_trees import TREES
+
+    from trainables.datasets import DATASETS
+
+    data = DATASETS[kind](root=str(TREES[kind](tmp_path / "data")), **knobs)
+    path = data.load(32).files[0]
+    learnt, read = trained_as(data, tmp_path / "release", path)
+    assert torch.equal(learnt, read)
+
+
 @pytest.mark.parametrize("knobs", [{"crop": 40}, {"fit": "pad"}, {"fit": "pad", "crop": 50}, {}])
 def test_sixteen_bits_and_other_shapes_are_read_as_in_training(release, tmp_path, knobs):
     from trainables.datasets.image_folder import ImageFolder

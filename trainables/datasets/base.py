@@ -89,14 +89,9 @@ class Dataset(Method):
                 raise ConfigError(f"{knob} of {self.kind} must name a folder or a file; got {path!r}")
 
     @property
-    def crop(self) -> Any:
-        """Return how pictures are cut before they are scaled; None where they are taken as they are."""
-        return None
-
-    @property
-    def fit(self) -> Any:
-        """Return what becomes of pictures that are not square: "cut", or "pad" with black."""
-        return "cut"
+    def view(self) -> dict[str, Any]:
+        """Return how pictures are cut before they are scaled, JSON-ready: what `pictures.square` takes."""
+        return {}
 
     @property
     def allow_duplicates(self) -> Any:

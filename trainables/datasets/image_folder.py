@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 
 from trainables.datasets.base import Contents, Dataset, Images
 from trainables.datasets.canaries import add_canaries
@@ -84,6 +84,15 @@ class ImageFolder(Dataset):
             raise ConfigError(
                 f"fit of image_folder must be one of {', '.join(get_args(Fit))}; got {self.fit!r}"
             )
+
+    @property
+    def view(self) -> dict[str, Any]:
+        """Return crop, fit and grey, as far as they are not the defaults."""
+        return {
+            **({} if self.crop is None else {"crop": self.crop}),
+            **({} if self.fit == "cut" else {"fit": self.fit}),
+            **({"grey": True} if self.grey else {}),
+        }
 
     def stamp(self) -> tuple[int, ...]:
         """Return the times of the folders loaded last: files added, moved and renamed change them."""
@@ -265,8 +274,7 @@ def _reader(root: Path) -> Iterator[Read]:
 
 def _cut(data: ImageFolder, picture: Image.Image) -> Image.Image | None:
     """Return the square of a picture that is used, None where it is too small."""
-    cut = square(picture, data.crop, data.fit)
-    return ImageOps.grayscale(cut).convert("RGB") if cut is not None and data.grey else cut
+    return square(picture, **data.view)
 
 
 def _pile(data: ImageFolder, root: Path, paths: list[str], read: Read) -> Pile:

@@ -84,17 +84,31 @@ class UnknownRange(ValueError):
     """Pixels that cannot be scaled to eight bits without a guess."""
 
 
-def square(picture: Image.Image, crop: int | None, fit: Fit) -> Image.Image | None:
+def square(
+    picture: Image.Image,
+    crop: int | None = None,
+    fit: Fit = "cut",
+    *,
+    of: int | None = None,
+    squeeze: bool = False,
+    grey: bool = False,
+) -> Image.Image | None:
     """Return the middle square of side `crop`; None of a picture that is too small for it.
 
     crop: None takes the shorter side (fit "cut") or the longer one (fit "pad"). fit: "pad" fills what lies
-    outside of the picture with black, and no picture is too small.
+    outside of the picture with black, and no picture is too small. of: the crop is of pictures whose shorter
+    side has so many pixels, and in proportion of others. squeeze: the whole picture, without its proportions.
+    grey: without its colours.
     """
-    side = crop if crop is not None else (max if fit == "pad" else min)(picture.size)
-    if fit == "cut" and side > min(picture.size):
-        return None
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    return picture.crop((left, top, left + side, top + side))
+    if not squeeze:
+        side = crop if crop is not None else (max if fit == "pad" else min)(picture.size)
+        if crop is not None and of is not None:
+            side = max(1, round(crop * min(picture.size) / of))
+        if fit == "cut" and side > min(picture.size):
+            return None
+        left, top = (picture.width - side) // 2, (picture.height - side) // 2
+        picture = picture.crop((left, top, left + side, top + side))
+    return ImageOps.grayscale(picture).convert("RGB") if grey else picture
 
 
 def resized(picture: Image.Image, size: int) -> Tensor:
@@ -104,11 +118,11 @@ def resized(picture: Image.Image, size: int) -> Tensor:
     return torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1)
 
 
-def read_picture(path: str | Path, size: int, *, crop: int | None = None, fit: Fit = "cut") -> Tensor:
-    """Return the picture at `path` as uint8 (3, size, size), as `ImageFolder` reads it.
+def read_picture(path: str | Path, size: int, **view: Any) -> Tensor:
+    """Return the picture at `path` as uint8 (3, size, size), as the data set of this `Dataset.view` reads it.
 
-    A picture that is too small for the crop gives its largest square. Raises `ConfigError` for a file that
-    is missing or holds no picture.
+    view: what `square` takes. A picture that is too small for the crop gives its largest square. Raises
+    `ConfigError` for a file that is missing or holds no picture.
     """
     place = Path(path).expanduser()
     try:
@@ -119,6 +133,6 @@ def read_picture(path: str | Path, size: int, *, crop: int | None = None, fit: F
     except UNREADABLE as error:
         reason: Any = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise ConfigError(f"expected a picture at {str(place)!a}, got: {reason}") from None
-    cut = square(picture, crop, fit) or square(picture, None, fit)
+    cut = square(picture, **view) or square(picture, **{**view, "crop": None})
     assert cut is not None
     return resized(cut, size)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
@@ -14,7 +14,7 @@ from PIL import Image
 
 from trainables.datasets.base import Contents, Dataset, Images
 from trainables.datasets.layout import Part
-from trainables.datasets.pictures import Picture, decode
+from trainables.datasets.pictures import Picture, decode, square
 from trainables.datasets.reading import Pile, read_all
 from trainables.datasets.tree import Tree
 from trainables.errors import ConfigError
@@ -45,13 +45,11 @@ class View:
             if box[0] >= box[2] or box[1] >= box[3]:
                 return None
             picture = picture.crop(box)
-        side = min(picture.size)
-        if self.squeeze:
-            return picture
-        if self.crop is not None and self.of is not None:
-            side = max(1, round(self.crop * side / self.of))
-        left, top = (picture.width - side) // 2, (picture.height - side) // 2
-        return picture.crop((left, top, left + side, top + side))
+        return square(picture, **self.knobs())
+
+    def knobs(self) -> dict[str, Any]:
+        """Return the fields by name, as `square` takes them, those at their defaults left out."""
+        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) != f.default}
 
 
 @dataclass(frozen=True)
@@ -117,6 +115,11 @@ class Published(Dataset):
     def usage(self) -> Protocol:
         """Return how the papers that the knobs choose use the data."""
         raise NotImplementedError
+
+    @property
+    def view(self) -> dict[str, Any]:
+        """Return how the papers cut pictures; without the box that a picture may have."""
+        return self.usage.view.knobs()
 
     def counts_published(self) -> Mapping[str, int]:
         """Return the published "classes", "images", "training" and "test", as far as they are known."""

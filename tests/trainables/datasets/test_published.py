@@ -15,6 +15,7 @@ from published_trees import TREES, classes, picture, ten_classes, write
 from trainables.datasets import DATASETS
 from trainables.datasets.base import Dataset
 from trainables.datasets.overlap import check_disjoint
+from trainables.datasets.pictures import read_picture
 from trainables.datasets.published import Published, View, shuffled_parts
 from trainables.datasets.split import split
 from trainables.errors import ConfigError
@@ -73,6 +74,8 @@ def test_the_published_crop_and_size(
         cut = Image.fromarray(np.asarray(whole.convert("RGB"))[top:bottom, left:right])
     expected = cut if cut.size == (size, size) else cut.resize((size, size), Image.Resampling.BILINEAR)
     assert np.array_equal(images.pixels[0].permute(1, 2, 0).numpy(), np.asarray(expected))
+    if kind != "stanford_dogs":  # there a box says where the dog is
+        assert torch.equal(read_picture(images.files[0], size, **data.view), images.pixels[0])
 
 
 def test_a_crop_keeps_its_share_of_a_picture_of_another_size() -> None:
