@@ -18,7 +18,7 @@ from PIL import Image
 from trainables.datasets.base import Contents, Dataset, Images
 from trainables.datasets.canaries import add_canaries
 from trainables.datasets.layout import arrange, by_suffix, loss_warnings, remedy
-from trainables.datasets.pictures import Fit, readable_suffixes, square
+from trainables.datasets.pictures import UNREADABLE, Fit, readable_suffixes, square
 from trainables.datasets.reading import Pile, read_all
 from trainables.datasets.zip_names import path_of
 from trainables.errors import ConfigError
@@ -125,7 +125,10 @@ class ImageFolder(Dataset):
 
         def of_zip() -> str:
             with _reader(root) as read:
-                return fingerprint({e.path: hashlib.sha256(read(e.path)).hexdigest() for e in entries})
+                try:
+                    return fingerprint({e.path: hashlib.sha256(read(e.path)).hexdigest() for e in entries})
+                except UNREADABLE as error:
+                    raise _damaged(root, error) from None
 
         return Contents(
             people=len({entry.identity for entry in entries}),
@@ -218,14 +221,24 @@ def _pictures(root: Path, listing: Listing, suffixes: frozenset[str]) -> tuple[l
 def _list_zip(root: Path) -> Listing:
     """Return what lies in a zip, without what other programs leave there."""
     time = root.stat().st_mtime_ns
-    with zipfile.ZipFile(root) as archive:
-        entries = [(path_of(i), i) for i in archive.infolist()]
+    try:
+        with zipfile.ZipFile(root) as archive:
+            entries = [(path_of(i), i) for i in archive.infolist()]
+    except UNREADABLE as error:
+        raise _damaged(root, error) from None
     entries = [(name, i) for name, i in entries if not is_foreign(PurePosixPath(name).parts)]
     files = {name: entry.file_size for name, entry in entries if not name.endswith("/")}
     folders = {PurePosixPath(name).as_posix() for name, _ in entries if name.endswith("/")}
     folders |= {parent.as_posix() for file in files for parent in PurePosixPath(file).parents}
     return Listing(
         tuple((file, size, time) for file, size in sorted(files.items())), tuple(sorted(folders - {"."}))
+    )
+
+
+def _damaged(root: Path, error: Exception) -> ConfigError:
+    return ConfigError(
+        f"image_folder expects a zip that can be read in {str(root)!a} (root), got: {error}; copy or pack it "
+        "again, without a password"
     )
 
 

@@ -58,6 +58,15 @@ def decode(content: bytes) -> Picture:
     16-bit grey (12-bit in some TIFFs) is scaled by its range to 255. Raises `UnknownRange` for pixels without
     a known one (32-bit integers, floats), and one of `UNREADABLE` for what is no picture.
     """
+    try:
+        return _decoded(content)
+    except (*UNREADABLE, MemoryError):
+        raise
+    except Exception as error:  # what Pillow raises for a damaged file depends on where it is damaged
+        raise ValueError(f"damaged, {type(error).__name__}: {error}") from error
+
+
+def _decoded(content: bytes) -> Picture:
     with Image.open(io.BytesIO(content)) as image:
         frames = getattr(image, "n_frames", 1) if image.format in LAYERED else 1
         mode, kind = image.mode, image.format

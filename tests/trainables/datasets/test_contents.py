@@ -114,3 +114,29 @@ def test_data_that_are_rendered_have_nothing_on_a_disk():
     assert Dataset().contents() is None
     on_disk = {kind for kind, dataset in DATASETS.items() if knobs_marked(dataset, FILE)}
     assert {kind for kind, data in DATASETS.items() if data.contents is not Dataset.contents} == on_disk
+
+
+def test_a_zip_whose_directory_or_pictures_are_damaged_is_named(people, tmp_path):
+    """Copied in part, or packed with a password: no fingerprint, and no traceback either."""
+    with zipfile.ZipFile(tmp_path / "whole.zip", "w") as archive:
+        for path in sorted(people.rglob("*.png")):
+            archive.write(path, path.relative_to(people))
+    whole = (tmp_path / "whole.zip").read_bytes()
+    directory = whole.index(b"PK\x01\x02")
+    pixels = whole.index(b"IDAT") + 8
+    locked = bytearray(whole)
+    for place in range(directory, len(whole) - 4):
+        if whole[place : place + 4] == b"PK\x01\x02":
+            locked[place + 8] |= 1
+    damages = {
+        "directory": whole[:directory] + b"XX" + whole[directory + 2 :],
+        "picture": whole[:pixels] + bytes(4) + whole[pixels + 4 :],
+        "lock": bytes(locked),
+    }
+    for name, content in damages.items():
+        root = tmp_path / f"{name}.zip"
+        root.write_bytes(content)
+        with pytest.raises(ConfigError, match=rf"expects a zip that can be read in .*{name}\.zip"):
+            contents(root)
+        with pytest.raises(ConfigError, match=rf"{name}\.zip"):
+            ImageFolder(root=str(root)).load(32)

@@ -12,7 +12,7 @@ import torch
 from PIL import Image, features
 
 from trainables.datasets.image_folder import ImageFolder
-from trainables.datasets.pictures import decode, read_picture, readable_suffixes, square
+from trainables.datasets.pictures import UNREADABLE, decode, read_picture, readable_suffixes, square
 from trainables.errors import ConfigError
 
 RAMP = np.linspace(0, 65535, 64).round().astype(np.uint16).reshape(8, 8)
@@ -51,6 +51,25 @@ def test_sixteen_bits_are_scaled_by_their_range(content):
     expected = np.round(RAMP / 257).astype(np.uint8)
     assert np.array_equal(np.asarray(picture.image), np.stack([expected] * 3, -1))
     assert expected.min() == 0 and expected.max() == 255 and len(np.unique(expected)) > 60
+
+
+@pytest.mark.filterwarnings("ignore")  # of Pillow, of what it skips
+@pytest.mark.parametrize("kind", ["TIFF", "GIF", "JPEG", "PNG"])
+def test_a_damaged_file_is_a_picture_or_unreadable_wherever_it_is_damaged(kind):
+    """Pillow meets some damages with a TypeError, an IndexError and others that are no `OSError`."""
+    turned = Image.Exif()
+    turned[0x0112], turned[0x010F] = 6, "a camera"
+    noise = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    whole = encoded(Image.fromarray(noise), kind, **({"exif": turned} if kind == "JPEG" else {}))
+    readable = 0
+    for place in range(min(400, len(whole))):
+        for value in (0, 1, 255):
+            damaged = whole[:place] + bytes([value]) + whole[place + 1 :]
+            try:
+                readable += decode(damaged).image.mode == "RGB"
+            except UNREADABLE:
+                continue
+    assert readable > 50  # many a byte does not matter
 
 
 def twelve_bit_tiff(values: np.ndarray, photometric: int) -> bytes:
