@@ -19,7 +19,7 @@ MOST_IMAGES = 2000  # of strangers, evenly from all
 class OperatingPoint:
     """A threshold on the score, the softmax probability of the answer, and what it does to images.
 
-    score: from which an answer counts, in [0, 1].
+    score: from which an answer counts, in [0, 1]; just above 1 where only that keeps strangers out.
     strangers_named: share of public images, of other people, that get a name all the same; false alarms.
     people_named: share of private test images that get their own name; the rest get none, or a wrong one.
     """
@@ -59,9 +59,9 @@ def operating_point(
 
 def threshold_for(scores: Tensor, share: float) -> float:
     """Return the least number that at most `share` of `scores` (n,) reach, just above the next of them."""
-    ordered = scores.double().sort(descending=True).values
+    ordered = scores.sort(descending=True).values
     passed = int(share * len(ordered))
-    return min(1.0, torch.nextafter(ordered[passed].float(), torch.tensor(2.0)).item())
+    return torch.nextafter(ordered[passed], torch.tensor(2.0).to(ordered)).item()
 
 
 @torch.no_grad()
@@ -72,8 +72,10 @@ def _answers(classifier: Classifier, pixels: Tensor, shield: Shield | None) -> t
     scores, labels = [], []
     for part, drawn in zip(torch.split(pixels, 256), torch.split(noise, 256), strict=True):
         with head_noise(classifier, drawn):
-            answers = classifier(as_float(part)).softmax(1)
-        best = (answers if shield is None else shield(answers, as_float(part))).max(1)
+            answers = classifier(as_float(part))
+        if shield is not None:
+            answers = shield(answers.softmax(1), as_float(part)).log()
+        best = answers.double().softmax(1).max(1)  # in float32 many of a sure classifier are 1
         scores.append(best.values)
         labels.append(best.indices)
     return torch.cat(scores), torch.cat(labels)

@@ -85,7 +85,7 @@ class Released:
 
     def identify(self, path: str | Path) -> Identification:
         """Return what the target says of the image at `path`, read as the training images were."""
-        score, label = self.logits(self.read(path)).softmax(1)[0].max(0)
+        score, label = self.logits(self.read(path)).double().softmax(1)[0].max(0)
         threshold = (self.config.get("operating_point") or {}).get("score")
         return Identification(name=self.labels[int(label)], score=float(score), threshold=threshold)
 

@@ -105,8 +105,9 @@ def _threshold(point: "OperatingPoint | None") -> str:
             "`identify` gives a name to everybody, strangers too, with a score; no threshold was measured, "
             "as the data were not at hand when this was written."
         )
+    score = f"{point.score:.4f}" if point.score < 0.9999 else repr(point.score)  # not rounded to 1
     return (
-        f"`identify` gives a name to everybody, with a score; count it from {point.score:.4f} up. Of public "
+        f"`identify` gives a name to everybody, with a score; count it from {score} up. Of public "
         f"images of other people {100 * point.strangers_named:.1f} % reach that; of private test images "
         f"{100 * point.people_named:.1f} % reach it with the right name."
     )

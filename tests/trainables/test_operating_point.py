@@ -44,6 +44,31 @@ def test_what_the_threshold_does_is_counted():
     assert 0.5 < point.score < torch.sigmoid(torch.tensor(2 * (3 * 160 / 255 - 1.5))).item()
 
 
+def sure(margin):
+    """Return a classifier that is the surer the brighter an image: `margin` apart when it is white."""
+    classifier = Classifier({"pool": nn.AvgPool2d(8)}, nn.Flatten(), nn.Linear(3, 2))
+    with torch.no_grad():
+        classifier.head.weight.copy_(torch.tensor([[margin / 3] * 3, [0.0] * 3]))
+        classifier.head.bias.zero_()
+    return classifier
+
+
+def test_strangers_that_all_score_one_in_float32_are_kept_out():
+    """Of a sure classifier; scores of 64 bits tell them apart from its people, who score higher still."""
+    strangers = images([180] * 38 + [181, 200], [0] * 40)
+    test = images([255, 255], [0, 0])
+    score = sure(36.0)(strangers.pixels.float() / 255).softmax(1)
+    assert bool((score.max(1).values == 1).all())
+    point = operating_point(sure(36.0), test, strangers)
+    assert point.strangers_named == 0.05 and point.people_named == 1.0 and point.score <= 1
+
+
+def test_where_no_score_keeps_strangers_out_nobody_is_named():
+    strangers = images([250] * 20, [0] * 20)
+    point = operating_point(sure(1000.0), images([255], [0]), strangers)
+    assert point.strangers_named == 0 == point.people_named and 1 < point.score < 1 + 1e-9
+
+
 def test_a_noisy_head_gives_the_same_point_twice():
     classifier = MID(bottleneck=8).prepare(build_classifier("small_cnn", 2, 32, "none", seed=0))
     generator = torch.Generator().manual_seed(0)
