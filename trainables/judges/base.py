@@ -48,6 +48,10 @@ class Judge(Method):
         """Return the data that a judge from outside was trained on, as stated; "unknown" if nobody says."""
         return "unknown"
 
+    def version_for(self, image_size: int) -> int:
+        """Return the version that counts for images of `image_size` pixels, where sizes decide."""
+        return self.version
+
     def check_size(self, image_size: int) -> None:
         """Raise `ConfigError` if the judge cannot see images of `image_size` pixels; most see all sizes."""
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 from trainables.architectures import ARCHITECTURES, get_architecture
 from trainables.architectures.base import Classifier
@@ -26,8 +27,8 @@ class ClassifierJudge(Recipe, Judge):
     Choose another `architecture` than the target's: what fools the target then fools the judge less.
     The epoch with the best validation accuracy is kept. Its features are the penultimate layer's.
 
-    input_size: images are enlarged to this size first (bilinear); None leaves them as they are. The published
-    evaluator of 64-pixel faces sees them at 112.
+    input_size: images are resized to this first (bilinear, smoothed where they shrink); None leaves them as
+        they are. The published evaluator of 64-pixel faces sees them at 112.
     seed: of its weights and batches beside the trial's: another judge of the same design.
     The other knobs are those of every recipe, and a target's normalization.
     """
@@ -50,6 +51,10 @@ class ClassifierJudge(Recipe, Judge):
         get_architecture(self.architecture)  # an unknown name is an error that lists the known ones
         super().__post_init__()
         at_least(self, 1, "input_size")
+
+    def version_for(self, image_size: int) -> int:
+        """Return 2 where images shrink: version 1 took some of their pixels and left out the others."""
+        return 2 if self.input_size is not None and self.input_size < image_size else self.version
 
     def check_size(self, image_size: int) -> None:
         """Raise `ConfigError` if the architecture does not take images of `input_size`, or of their own."""
@@ -101,6 +106,18 @@ class ClassifierJudge(Recipe, Judge):
         size = self.input_size or split.train.pixels.shape[-1]
         classifier = build_classifier(self.architecture, split.train.classes, size, self.normalization, seed)
         if self.input_size is not None:
-            enlarge = nn.Upsample(size=(size, size), mode="bilinear")
-            classifier.stages = nn.ModuleDict({"enlarge": enlarge, **classifier.stages})
+            classifier.stages = nn.ModuleDict({"resize": _Resize(size), **classifier.stages})
         return classifier
+
+
+class _Resize(nn.Module):
+    """Images (N, 3, S, S) to another size, bilinear; smoothed where they shrink, as all judges see them."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the images of that size."""
+        sides, shrinks = (self.size, self.size), x.shape[-1] > self.size
+        return functional.interpolate(x, size=sides, mode="bilinear", antialias=shrinks)

@@ -75,10 +75,12 @@ def judge_seed(config: TrialConfig) -> int:
 
 def judge_parts(config: TrialConfig, judge: Judge | None = None) -> dict[str, Any]:
     """Return all that a judge depends on; `judge` is the one that counts unless given."""
+    judge = judge or config.judge
+    version = judge.version_for(config.image_size)
     return {
         **_common(config, "judge"),
         "seed": judge_seed(config),
-        "judge": with_content(judge or config.judge),
+        "judge": with_content(judge) | ({} if version == 1 else {"version": version}),
         "private": load_data(config).private_key,
         "validation": config.validation,
         "test": config.test,

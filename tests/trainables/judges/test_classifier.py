@@ -1,5 +1,7 @@
 """The evaluation classifier: what it learns, what it sees, what it is asked for."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -46,6 +48,18 @@ def test_enlarges_what_it_sees():
     images = torch.rand(2, 3, 32, 32)
     large = torch.nn.functional.interpolate(images, size=(48, 48), mode="bilinear")
     torch.testing.assert_close(model.logits(images), plain.logits(large))
+
+
+def test_smooths_what_shrinks():
+    """Else it sees a few pixels of many, and fine patterns as others that are not there."""
+    data = stripes()
+    judge = ClassifierJudge(architecture="small_cnn", epochs=1, batch_size=16)
+    saved = judge.fit(data, run=Run(seed=0))
+    small = replace(judge, input_size=32).restore(saved, data, "cpu")
+    plain = judge.restore(saved, data, "cpu")
+    large = torch.rand(2, 3, 128, 128, generator=torch.Generator().manual_seed(0))
+    truth = torch.nn.functional.interpolate(large, size=(32, 32), mode="bilinear", antialias=True)
+    torch.testing.assert_close(small.logits(large), plain.logits(truth))
 
 
 def test_unknown_architecture():

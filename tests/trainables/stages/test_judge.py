@@ -77,3 +77,10 @@ def test_the_seed_that_dealt_the_split_is_in_the_key_of_a_judge_with_a_seed_of_i
     assert judge_parts(own) == judge_parts(dataclasses.replace(CONFIG, seed=0))
     split = [dataclasses.replace(config, split_seed=3) for config in (first, second)]
     assert judge_parts(split[0]) == judge_parts(split[1])  # one judge of one split
+
+
+def test_only_a_judge_of_images_that_shrink_is_fitted_anew():
+    """It was not smoothed before; nothing else of a judge is other than it was."""
+    same, small = (dataclasses.replace(CONFIG.judge, input_size=CONFIG.image_size // k) for k in (1, 2))
+    assert all("version" not in judge_parts(CONFIG, judge)["judge"] for judge in (CONFIG.judge, same))
+    assert judge_parts(CONFIG, small)["judge"]["version"] == 2
