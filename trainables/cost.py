@@ -17,7 +17,7 @@ from trainables.datasets.base import Images
 from trainables.datasets.split import Split
 from trainables.defenses.base import Defense
 from trainables.defenses.none import NoDefense
-from trainables.judges.base import Judge, JudgeModel, outputs
+from trainables.judges.base import Judge, JudgeModel, logits_and_features, outputs
 from trainables.nn.critic import Critic
 from trainables.nn.inference import inference_copy
 from trainables.oracle import observe
@@ -218,12 +218,7 @@ def _evaluation(
 def _opinion(judge: JudgeModel, images: Images, device: str) -> Duration:
     """Return the price of one reconstruction's choice and score."""
     pixels = images.pixels[:ROWS]
-
-    def look() -> None:
-        outputs(judge.logits, pixels, device)
-        outputs(judge.features, pixels, device)
-
-    return _seconds(look, device) * (1 / len(pixels))
+    return _seconds(lambda: logits_and_features(judge, pixels, device), device) * (1 / len(pixels))
 
 
 def _learn(recipe: Auxiliary, public: Images, *, seen: Any, run: Run) -> dict[str, Any]:

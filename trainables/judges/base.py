@@ -21,11 +21,13 @@ class JudgeModel:
         logits: images (N, 3, S, S) in [0, 1] on that device -> (N, K), higher is more likely; no gradients.
         features: the same images -> (N, F), the space of `knn_distance`; no gradients.
         test_accuracy: top-1 on the private test images, in [0, 1]; a judge that is often wrong says little.
+        decide: features -> logits, where these follow from those, so that one look gives both; None else.
     """
 
     logits: Callable[[Tensor], Tensor]
     features: Callable[[Tensor], Tensor]
     test_accuracy: float
+    decide: Callable[[Tensor], Tensor] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +79,24 @@ def outputs(function: Callable[[Tensor], Tensor], pixels: Tensor, device: str, s
     """Return `function` of uint8 pixels (N, 3, S, S), worked through `size` at a time, on the CPU."""
     with torch.no_grad():
         return torch.cat([function(as_float(part.to(device))).cpu() for part in torch.split(pixels, size)])
+
+
+def logits_and_features(
+    judge: JudgeModel, pixels: Tensor, device: str, size: int = 256
+) -> tuple[Tensor, Tensor]:
+    """Return the judge's logits and features of uint8 pixels (N, 3, S, S), on the CPU, see `outputs`."""
+    decide = judge.decide
+    if decide is None:
+        return outputs(judge.logits, pixels, device, size), outputs(judge.features, pixels, device, size)
+    logits = []
+
+    def look(images: Tensor) -> Tensor:
+        features = judge.features(images)
+        logits.append(decide(features).cpu())
+        return features
+
+    features = outputs(look, pixels, device, size)
+    return torch.cat(logits), features
 
 
 def top1(logits: Callable[[Tensor], Tensor], images: Images, device: str) -> float:

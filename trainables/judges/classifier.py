@@ -96,7 +96,10 @@ class ClassifierJudge(Recipe, Judge):
         classifier.load_state_dict(saved["state"])
         classifier.to(device).eval().requires_grad_(False)
         return JudgeModel(
-            logits=classifier, features=classifier.features, test_accuracy=saved["test_accuracy"]
+            logits=classifier,
+            features=classifier.features,
+            test_accuracy=saved["test_accuracy"],
+            decide=classifier.head,
         )
 
     def _recipe(self) -> Target:

@@ -81,5 +81,8 @@ class NearestMeanJudge(Judge):
 
 def _model(embed: Embed, means: Tensor, test_accuracy: float) -> JudgeModel:
     return JudgeModel(
-        logits=lambda images: embed(images) @ means.T, features=embed, test_accuracy=test_accuracy
+        logits=lambda images: embed(images) @ means.T,
+        features=embed,
+        test_accuracy=test_accuracy,
+        decide=lambda embeddings: embeddings @ means.T,
     )

@@ -12,7 +12,7 @@ from trainables.architectures.base import Classifier
 from trainables.architectures.head_noise import head_noise
 from trainables.config import TrialConfig
 from trainables.errors import TrialError
-from trainables.judges.base import JudgeModel, outputs
+from trainables.judges.base import JudgeModel, logits_and_features, outputs
 from trainables.metrics import METRICS
 from trainables.metrics.attack_accuracy import accuracy_of
 from trainables.metrics.base import Evidence, Metric, Skipped
@@ -101,8 +101,7 @@ def score(
     """
     restarts, count = images.shape[:2]
     flat = images.flatten(0, 1)
-    logits = outputs(judge.logits, flat, device)
-    features = outputs(judge.features, flat, device)
+    logits, features = logits_and_features(judge, flat, device)
     with head_noise(target, stream(0, "confidence")):  # a noisy head gives the same figure every time
         seen = outputs(target, flat, device).softmax(dim=1)
     evidence = Evidence(
@@ -255,12 +254,13 @@ class _LazyEvidence:
         reconstructions = load(self._attacked.path / "reconstructions.pt")
         images: Tensor = reconstructions["images"]
         flat, shape = images.flatten(0, 1), images.shape[:2]
-        logits = outputs(model.logits, flat, self._device).reshape(*shape, -1)
+        logits, seen = logits_and_features(model, flat, self._device)
+        logits = logits.reshape(*shape, -1)
         return Evidence(
             reconstructions=images,
             identities=reconstructions["identities"],
             logits=logits,
-            features=outputs(model.features, flat, self._device).reshape(*shape, -1),
+            features=seen.reshape(*shape, -1),
             confidences=logits.new_empty(*shape, 0),  # none of these metrics asks the target
             private_features=features,
             private_labels=train.labels,

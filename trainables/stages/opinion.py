@@ -14,7 +14,7 @@ from torch import Tensor
 
 from trainables.config import TrialConfig
 from trainables.judges.agreement import second_opinion as second_opinion
-from trainables.judges.base import Judge, outputs
+from trainables.judges.base import Judge, logits_and_features, outputs
 from trainables.judges.verification import measured, references, scores
 from trainables.metrics.attack_accuracy import interval95
 from trainables.metrics.verified_accuracy import verified
@@ -72,8 +72,9 @@ def make_opinion(
         images: Tensor = reconstructions["images"]
         report("judge", 0, 1)
         flat, shape = images.flatten(0, 1), images.shape[:2]
-        choices = outputs(model.logits, flat, device).argmax(1).reshape(shape)
-        every = scores(outputs(model.features, flat, device), people).reshape(*shape, -1)
+        logits, seen = logits_and_features(model, flat, device)
+        choices = logits.argmax(1).reshape(shape)
+        every = scores(seen, people).reshape(*shape, -1)
         own = reconstructions["identities"].expand(shape).unsqueeze(2)
         report("judge", 1, 1)
         return {

@@ -1,10 +1,15 @@
 """What judges share: a function worked through in parts, and the share of images it names rightly."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from trainables.datasets.base import Images
-from trainables.judges.base import outputs, top1
+from trainables.judges import nearest_mean
+from trainables.judges.base import logits_and_features, outputs, top1
+from trainables.judges.classifier import ClassifierJudge
+from trainables.training.classifier import build_classifier
 
 
 def red(images: torch.Tensor) -> torch.Tensor:
@@ -24,6 +29,28 @@ def test_parts_give_what_the_whole_gives(size):
     found = outputs(function, pixels, "cpu", size=size)
     torch.testing.assert_close(found, torch.arange(10).view(10, 1) / 255)
     assert sum(seen) == 10 and max(seen) == min(size, 10)
+
+
+@pytest.mark.parametrize("kind", ["classifier", "nearest mean"])
+def test_one_look_gives_logits_and_features(kind, monkeypatch):
+    """The same to the bit as a look for each."""
+    pixels = torch.randint(0, 256, (10, 3, 32, 32), dtype=torch.uint8)
+    network = build_classifier("small_cnn", 4, 32, "none", seed=0)
+    looks = []
+    plain = network.neck.forward
+    monkeypatch.setattr(network.neck, "forward", lambda x: looks.append(len(x)) or plain(x))
+    if kind == "classifier":
+        judge = ClassifierJudge(architecture="small_cnn")
+        monkeypatch.setattr(ClassifierJudge, "_network", lambda *_, **__: network)
+        saved = {"state": network.state_dict(), "test_accuracy": 1.0}
+        model = judge.restore(saved, SimpleNamespace(), "cpu")
+    else:
+        model = nearest_mean._model(network.features, torch.rand(4, 128), test_accuracy=1.0)
+    apart = outputs(model.logits, pixels, "cpu", size=4), outputs(model.features, pixels, "cpu", size=4)
+    assert sum(looks) == 20
+    looks.clear()
+    together = logits_and_features(model, pixels, "cpu", size=4)
+    assert sum(looks) == 10 and all(map(torch.equal, together, apart))
 
 
 def test_outputs_keep_no_gradients():
