@@ -25,6 +25,7 @@ WRAPPERS = (
     "ema",
 )
 PARTS = ("stages", "features")  # of networks here and in torchvision: a file of one part alone keeps its name
+AVERAGED = "n_averaged"  # models that an average is of
 LEARNT = ("weight", "bias", "running_mean", "running_var")  # names, after the last dot, of no whole numbers
 READABLE = ("safetensors", "torch", "pickle", "unknown")
 
@@ -51,9 +52,10 @@ def read_weights(path: Path, where: str) -> dict[str, Tensor]:
 def without_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return `state` without the dotted prefixes that all its names share, and without any "module.".
 
-    The name of the last module, and that of a part such as "features", is no prefix.
+    The name of the last module, and that of a part such as "features", is no prefix. The count that torch's
+    `AveragedModel` keeps beside its "module." is left out.
     """
-    names = {name.removeprefix("module."): value for name, value in state.items()}
+    names = {name.removeprefix("module."): value for name, value in state.items() if name != AVERAGED}
     while names:
         split = [name.partition(".") for name in names]
         if len({first for first, _, _ in split}) > 1 or split[0][0] in PARTS:

@@ -42,6 +42,7 @@ def prefixed(prefix):
         prefixed("_orig_mod.module."),
         prefixed("module.encoder.net."),
         {"module.a.weight": STATE["a.weight"], "b.c": STATE["b.c"]},
+        {"n_averaged": torch.tensor(7), **prefixed("module.")},
     ],
 )
 def test_wrappings_and_prefixes_are_taken_off(tmp_path, content):
