@@ -60,7 +60,9 @@ def decode(content: bytes) -> Picture:
     """
     try:
         return _decoded(content)
-    except (*UNREADABLE, MemoryError):
+    except UNREADABLE:
+        raise
+    except MemoryError:
         raise
     except Exception as error:  # what Pillow raises for a damaged file depends on where it is damaged
         raise ValueError(f"damaged, {type(error).__name__}: {error}") from error
