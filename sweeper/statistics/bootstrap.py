@@ -12,12 +12,13 @@ drawn from their intervals). That of `cross_fitting` does so in no more than 5.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sweeper.statistics.hypervolume import hypervolume
+from sweeper.statistics.paired import upper_bound
 from sweeper.statistics.pareto import signs
 
 Floats = NDArray[np.float64]
@@ -25,6 +26,7 @@ Floats = NDArray[np.float64]
 DRAWS = 1000
 DRAWS_OF_THREE = 200  # a volume in three dimensions is computed draw by draw
 NORMAL_975 = 1.959963984540054
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,15 @@ class Redrawn:
     """A table of trials, and the same table drawn again.
 
     measured: (n, m). once: (B, n, m), the trials on other identities. twice: (B, n, m), each of `once` drawn
-    again in the same way. Objectives of which no spread is known are as measured.
+    again in the same way. Objectives of which no spread is known are as measured. unseen: (n, m), what was
+    measured, moved by `upper_bound` where no two people differ, so that no draw spreads; None where that is
+    true of no trial.
     """
 
     measured: Floats
     once: Floats
     twice: Floats
+    unseen: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -78,12 +83,23 @@ def by_identities(
     once = mean + (first / count @ success.T - mean) * wider
     twice = once + (second / count @ success.T - first / count @ success.T) * wider
     redrawn = _replaced(table, {column: (np.clip(once, 0, 1), np.clip(twice, 0, 1))}, draws)
+    redrawn = replace(redrawn, unseen=_unseen(table, column, success))
     if errors is None:
         return redrawn
     noise = np.random.default_rng([seed, len(table)])  # of its own: the identities stay the same
     sizes = np.asarray(errors, dtype=np.float64)
     steps = [sizes * noise.standard_normal(redrawn.once.shape) for _ in range(2)]
-    return Redrawn(table, redrawn.once + steps[0], redrawn.twice + steps[0] + steps[1])
+    return replace(redrawn, once=redrawn.once + steps[0], twice=redrawn.twice + steps[0] + steps[1])
+
+
+def _unseen(table: Floats, column: int, success: Floats) -> Floats | None:
+    """Return `table` with the rates of trials that treat all people alike moved by the bound of so many."""
+    alike = np.ptp(success, axis=1) < ROUNDING
+    if not alike.any():
+        return None
+    moved, bound = table.copy(), upper_bound(success.shape[1])
+    moved[alike, column] += np.where(table[alike, column] > 0.5, -bound, bound)
+    return moved
 
 
 def by_intervals(values: ArrayLike, intervals: ArrayLike, *, draws: int = DRAWS, seed: int = 0) -> Redrawn:
@@ -125,7 +141,8 @@ def estimates(redrawn: Sequence[Redrawn], statistic: Callable[..., Floats]) -> l
     """Return what ``statistic(*tables)`` is: it takes (B, n, m) tables and returns (B,) or (B, k) figures.
 
     One estimate for each of the k figures; nan where a figure cannot be computed. Several `redrawn` are
-    passed side by side, draw by draw, for what is compared.
+    passed side by side, draw by draw, for what is compared. Half of an interval is at least what moving to
+    `Redrawn.unseen` changes.
     """
     measured = _figures(statistic(*(r.measured[None] for r in redrawn)))[0]
     once = _figures(statistic(*(r.once for r in redrawn)))
@@ -135,6 +152,10 @@ def estimates(redrawn: Sequence[Redrawn], statistic: Callable[..., Floats]) -> l
     # measurement and the first level was missed: 3 t - 3 E(t*) + E(t**).
     corrected = 3 * measured - 3 * mean + twice.mean(axis=0)
     spread = NORMAL_975 * once.std(axis=0, ddof=1)
+    for place, own in enumerate(redrawn):
+        if own.unseen is not None:
+            tables = [own.unseen if n == place else other.measured for n, other in enumerate(redrawn)]
+            spread = np.fmax(spread, np.abs(_figures(statistic(*(t[None] for t in tables)))[0] - measured))
     return [
         Estimate(float(t), float(c), float(c - s), float(c + s))
         for t, c, s in zip(measured, corrected, spread, strict=True)

@@ -211,7 +211,8 @@ def _volumes(again: Redraw, directions: Sequence[str], corner: Sequence[float]) 
     drawn = again.tables
     measured = hypervolumes(drawn.measured[None], directions, corner)[0]
     once, twice = (hypervolumes(tables, directions, corner) for tables in (drawn.once, drawn.twice))
-    return Redraw(Redrawn(np.asarray(measured), once, twice), again.basis)
+    unseen = None if drawn.unseen is None else hypervolumes(drawn.unseen[None], directions, corner)[0]
+    return Redraw(Redrawn(np.asarray(measured), once, twice, unseen), again.basis)
 
 
 def _estimate(volumes: Sequence[Redraw | None]) -> VolumeEstimate | None:
@@ -222,9 +223,10 @@ def _estimate(volumes: Sequence[Redraw | None]) -> VolumeEstimate | None:
     (estimate,) = estimates(
         [again.tables for again in known], lambda first, *second: first - second[0] if second else first
     )
+    least = -math.inf if len(known) > 1 else 0.0  # a lead may be negative, a volume not
     return VolumeEstimate(
-        value=estimate.corrected,
-        interval=(estimate.low, estimate.high),
+        value=max(least, estimate.corrected),
+        interval=(max(least, estimate.low), estimate.high),
         basis=" against ".join(dict.fromkeys(again.basis for again in known)),
     )
 

@@ -224,9 +224,10 @@ def _estimate(figure: Figure | None, basis: str, *, lead: float | None = None) -
     """Return a figure as an estimate; lead: the level of its interval if it is a difference."""
     if figure is None:
         return None
+    low, high = (-1.0, 1.0) if lead else (0.0, 1.0)  # of shares
     return VolumeEstimate(
         value=figure.value,
-        interval=(figure.low, figure.high),
+        interval=(max(low, figure.low), min(high, figure.high)),
         level=lead or LEVEL,
         basis=basis,
         probability=figure.above if lead else None,

@@ -111,3 +111,33 @@ def test_a_difference_is_sure_if_the_same_people_show_it():
     assert paired.measured == pytest.approx(0.9 * (b.mean() - a.mean()))
     assert paired.low > 0
     assert alone.high - alone.low > 1.5 * (paired.high - paired.low)
+
+
+@pytest.mark.parametrize("people", [1, 40])
+@pytest.mark.parametrize("rate", [0.0, 1.0])
+def test_where_no_two_people_differ_those_who_were_not_attacked_are_in_the_interval(people, rate):
+    rates = np.full((1, people), rate)
+    drawn = by_identities([[0.8, rate]], 1, rates)
+    (found,) = estimates([drawn], lambda t: t[:, 0, 1])
+    bound = 1 - 0.05 ** (1 / people)
+    assert (found.measured, found.corrected) == (rate, rate)
+    assert [found.low, found.high] == pytest.approx([rate - bound, rate + bound])
+    volume = estimates([drawn], lambda t: hypervolumes(t, DIRECTIONS, REFERENCE))[0]
+    assert volume.high - volume.low == pytest.approx(2 * 0.8 * bound)
+
+
+def test_a_difference_from_a_front_on_which_nobody_was_found_holds_its_bound():
+    nobody = by_identities([[0.8, 0.0]], 1, np.zeros((1, 40)))
+    (own,) = estimates([nobody, nobody], lambda a, b: (a - b)[:, 0, 1])
+    assert [own.low, own.high] == pytest.approx([-(1 - 0.05 ** (1 / 40)), 1 - 0.05 ** (1 / 40)])
+
+
+@pytest.mark.parametrize("truth", [0.01, 0.03, 0.5, 0.97])
+def test_rates_near_nobody_and_everybody_are_covered(truth):
+    dice, held, people = np.random.default_rng(5), 0, 40
+    for _ in range(150):
+        rates = (dice.random((1, people)) < truth).astype(float)
+        drawn = by_identities([[0.8, rates.mean()]], 1, rates, draws=100)
+        (found,) = estimates([drawn], lambda t: t[:, 0, 1])
+        held += found.low <= truth <= found.high
+    assert held >= 135
