@@ -80,9 +80,16 @@ def bound_of_nobody(
     """
     if number != 0 or not _is_rate_of_people(name):
         return None
-    # An interval that holds training seeds as well is as wide as one of fewer people.
-    count = min((known for known in (people, count_behind(ends)) if known), default=None)
+    count = people_behind_nobody(people, ends)
     return upper_bound(count) if count else None
+
+
+def people_behind_nobody(people: float | None, ends: Ends | None) -> float | None:
+    """Return of how many people the rate 0 tells as much as it does, with its interval; None if not known.
+
+    An interval that holds training seeds as well is as wide as one of fewer people.
+    """
+    return min((known for known in (people, count_behind(ends)) if known), default=None)
 
 
 def _is_rate_of_people(name: str) -> bool:

@@ -41,11 +41,11 @@ def pick(
     searched on validation images is chosen from by these: the test images only say what the choice reaches.
     JSON-ready: ``study``, ``limit``, ``trial``, ``chosen_by`` (the figures that decided), ``values``,
     ``interval``, ``interval_holds`` (a sentence), ``seeds`` (fresh ones; 0 if the figures are the search's),
-    ``fresh``, ``freeze_point``, ``defense``, ``params``, ``sure``: ``limit`` (that it truly keeps the limit,
-    from its interval), ``front`` (`TrialConfirmation.front_probability`) and ``best`` (share of bootstrap
-    draws of seeds in which no other trial keeps the limit and is better, for these people), None where
-    unknown; ``safer``: the best trial that keeps the limit with its whole interval, if another; ``advice``:
-    what would make it surer.
+    ``seeds_of_search``, ``fresh``, ``freeze_point``, ``defense``, ``params``, ``sure``: ``limit`` (that it
+    truly keeps the limit, from its interval), ``front`` (`TrialConfirmation.front_probability`) and ``best``
+    (share of bootstrap draws of seeds in which no other trial keeps the limit and is better, for these
+    people), None where unknown; ``safer``: the best trial that keeps the limit with its whole interval, if
+    another; ``advice``: what would make it surer.
     Raises `TrialError` for a study that cannot tell by its controls, unless `anyway`; `ConfigError` for
     limits that make no sense, for a limit that no trial keeps, naming the nearest, and for trials of
     different data.
@@ -84,6 +84,7 @@ def pick(
         "interval": dict(best.fresh.interval),
         "interval_holds": records.interval_holds,
         "seeds": fresh.seeds if fresh else 0,
+        "seeds_of_search": max(1, len(best.replicates)),
         "fresh": list(fresh.fresh) if fresh else [],
         "freeze_point": formatting.freeze_point(best),
         "defense": formatting.defense(best),
@@ -144,9 +145,16 @@ def _worst_end(trial: TrialRecord, name: str) -> float:
 
 
 def _chance(trial: TrialRecord, name: str, limit: float) -> float | None:
-    """Return the chance that the true value keeps the limit: normal, as wide as the interval on that side."""
+    """Return the chance that the true value keeps the limit: normal, as wide as the interval on that side.
+
+    Of nobody found it is one less the chance of that at the limit, as in `formatting.bound_of_nobody`.
+    """
     end = _worst_end(trial, name)
     value = trial.fresh.values[name]
+    if name == "attack_accuracy" and value == 0:
+        ends = trial.fresh.interval.get(name)
+        people = formatting.people_behind_nobody(formatting.attacked(trial), ends)
+        return 1 - (1 - limit) ** people if ends and people else None
     spread = abs(end - value) / NORMAL
     if not math.isfinite(spread):
         return None
@@ -179,7 +187,13 @@ def _best_of(
 
 def _none(records: StudyRecords, trials: Sequence[TrialRecord], name: str, limit: float) -> str:
     if not trials:
-        return f"no trial of study '{records.study}' has a result yet; run it first"
+        if not records.complete:
+            return f"no trial of study '{records.study}' has a result yet; run it first"
+        reasons = dict.fromkeys(str(trial.reason) for trial in records.complete)
+        return (
+            f"no finished trial of study '{records.study}' keeps its constraints ({'; '.join(reasons)}); "
+            "search further, or relax them in a study of another name"
+        )
     sign = 1.0 if name == "attack_accuracy" else -1.0
     near = min(trials, key=lambda trial: sign * _figures(records, trial)[name])
     values, people = _figures(records, near), formatting.attacked(near)
@@ -203,15 +217,19 @@ def _advice(
     study, fresh = records.study, best.confirmed
     if not fresh:
         advice.append(
-            f"these are the search's own figures, of one measurement that looked good: "
+            f"these are the search's own figures, of {_measured(len(best.replicates))} that looked good: "
             f"`sweeper confirm {study} --seeds 3` measures the front again under fresh seeds"
         )
+    elif "seeds" not in fresh.fresh:
+        advice.append(f"no fresh training seed measured it: `sweeper confirm {study} --seeds 3`")
     elif len(fresh.replicates) < 2:
         advice.append(f"one fresh seed says nothing of their spread: `sweeper confirm {study} --seeds 3`")
     elif chances["limit"] is not None and chances["limit"] < SURE:
         advice.append(_more(study, fresh, name, limit))
     if records.seed_noise is None and records.interval_holds:
-        advice.append(f"{records.interval_holds}, so the chance to keep the limit is overstated")
+        hopeful = (chances["limit"] or 0.0) > 0.5
+        so = ", so the chance to keep the limit is overstated" if hopeful else ""
+        advice.append(f"{records.interval_holds}{so}")
     if chances["front"] is not None and chances["front"] < LIKELY:
         advice.append("it is probably not on the front: another trial is likely to be better in everything")
     advice += [f"its test accuracy misses {text}, which it kept on validation images" for text in best.missed]
@@ -227,6 +245,11 @@ def _advice(
         advice.append(texts.stopped_sentence(best))
     risk = distance_risk(distance_of(records, best))
     return [*advice, *filter(None, (rising, risk)), *map(str, best.warnings)]
+
+
+def _measured(seeds: int) -> str:
+    """Return what the search measured a trial by."""
+    return "one measurement" if seeds < 2 else f"{seeds} seeds"
 
 
 def _more(study: str, fresh: TrialConfirmation, name: str, limit: float) -> str:
@@ -265,8 +288,8 @@ def show_pick(choice: Mapping[str, Any], home: str | None = None) -> None:
         print(f"  {formatting.objective(key)} {shown}")
     for key in choice["chosen_by"].keys() - choice["values"].keys():
         print(f"  chosen by {formatting.objective(key)} {formatting.value(key, choice['chosen_by'][key])}")
-    source = formatting.measured_again(choice["seeds"], choice["fresh"]) or "the search's one measurement"
-    print(f"  figures of {source}")
+    searched = f"the search's {_measured(choice['seeds_of_search'])}"
+    print(f"  figures of {formatting.measured_again(choice['seeds'], choice['fresh']) or searched}")
     bound = "at most" if name == "attack_accuracy" else "at least"
     asked = f"{formatting.objective(name)} is {bound} {formatting.value(name, limit)}"
     for key, text in (

@@ -298,3 +298,53 @@ def test_the_best_of_forty_is_as_good_as_it_looks():
     """Two standard errors of 300 studies are 0.0027; chosen by test accuracy the best looks 0.03 too good."""
     assert abs(too_good("validation", studies=300)[0]) < 0.004
     assert too_good("test", studies=100)[0] > 0.02
+
+
+def test_a_study_whose_trials_all_miss_a_constraint_is_not_told_to_run():
+    missing = {"feasible": False, "reason": "misses test_accuracy >= 0.99"}
+    with pytest.raises(ConfigError, match=r"keeps its constraints \(misses test_accuracy >= 0.99\); search"):
+        pick(records(trial(0, 0.9, 0.2, **missing), trial(1, 0.8, 0.1, **missing)), min_accuracy=0.5)
+
+
+@pytest.mark.parametrize("people", [1, 40])
+@pytest.mark.parametrize("limit", [0.0, 0.02, 0.07, 0.5])
+def test_of_nobody_found_the_chance_is_that_which_the_bound_is_of(people, limit):
+    found = trial(0, 0.9, 0.0, people={"attacked": people, "found": 0})
+    found["interval"]["attack_accuracy"] = [0.0, 3.8415 / (people + 3.8415)]
+    choice = pick(records(found), max_attack_accuracy=limit)
+    assert choice["sure"]["limit"] == pytest.approx(1 - (1 - limit) ** people, abs=2e-3)
+
+
+def test_what_several_seeds_of_the_search_measured_is_not_called_one_measurement(capsys):
+    seeds = [{"replicate": n, "values": {"test_accuracy": 0.9, "attack_accuracy": 0.2}} for n in range(3)]
+    choice = pick(records(trial(0, 0.9, 0.2, replicates=seeds)), max_attack_accuracy=0.3)
+    show_pick(choice)
+    out = capsys.readouterr().out
+    assert "figures of the search's 3 seeds" in out and "of 3 seeds that looked good" in out
+    assert "one measurement" not in out
+    show_pick(pick(records(trial(0, 0.9, 0.2)), max_attack_accuracy=0.3))
+    assert "figures of the search's one measurement" in capsys.readouterr().out
+
+
+def test_a_fresh_judge_is_no_fresh_seed():
+    found = confirmed(records(*SEARCHED), {1: (0.8, 0.25)}, seeds=1)
+    again = replace(found.trials[1], confirmed=replace(found.trials[1].confirmed, fresh=("judge",)))
+    choice = pick(replace(found, trials=[again]), max_attack_accuracy=0.3)
+    assert "no fresh training seed measured it: `sweeper confirm mine --seeds 3`" in choice["advice"]
+    assert not any("one fresh seed" in text for text in choice["advice"])
+
+
+@pytest.mark.parametrize(("accuracy", "overstated"), [(0.9, True), (0.82, False)])
+def test_a_chance_below_one_half_is_not_called_overstated(accuracy, overstated):
+    found = trial(0, accuracy, 0.2, searched={"validation_accuracy": 0.9, "attack_accuracy": 0.2})
+    found["interval"]["test_accuracy"] = [accuracy - 0.1, accuracy + 0.1]
+    study = as_study(
+        {
+            "searched": {"validation_accuracy": "maximize", "attack_accuracy": "minimize"},
+            "trials": [found],
+            "interval_holds": WITHOUT,
+        }
+    )
+    choice = pick(study, min_accuracy=0.85)
+    assert (choice["sure"]["limit"] > 0.5) is overstated
+    assert next(text for text in choice["advice"] if WITHOUT in text).endswith("overstated") is overstated
