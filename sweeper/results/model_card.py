@@ -51,7 +51,7 @@ def card(
         "",
         "```python",
         "from trainables.released import load_released",
-        f'released = load_released("{folder}")',
+        f"released = load_released({json.dumps(folder, ensure_ascii=False)})",
         'print(released.identify("face.png"))',
         "```",
         "",
@@ -131,7 +131,15 @@ def _explained(metric: TrialMetric) -> str:
 
 
 def _table(head: list[str], rows: list[list[str]]) -> list[str]:
-    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
+    cells = [[_plain(cell) for cell in row] for row in (head, ["---"] * len(head), *rows)]
+    return [f"| {' | '.join(row)} |" for row in cells]
+
+
+def _plain(text: str) -> str:
+    """Return `text`, which may hold people's names, as one line of Markdown that shows it as it is."""
+    for special, instead in (("\\", "\\\\"), ("|", "\\|"), ("<", "&lt;")):
+        text = text.replace(special, instead)
+    return " ".join(text.splitlines())
 
 
 def _shown(name: str, holder: TrialRecord | TrialConfirmation | Replicate) -> str:
@@ -246,9 +254,11 @@ def _remarks(
                 f"{fresh.front_probability:.0%}."
             )
     else:
+        times = len(trial.replicates)
+        looked = "Of many trials it looked good, so these figures are likely to be a little too good; "
         remarks.append(
-            "Measured once. Of many trials it looked good, so these figures are likely to be a little too "
-            "good; `sweeper confirm` measures it again."
+            f"Measured {'once' if times < 2 else f'under {times} seeds'}. "
+            f"{looked if len(records.complete) > 1 else ''}`sweeper confirm` measures it again."
         )
     missing, risk = formatting.non_adaptive(records, trial, config), distance_risk(distance)
     return [*remarks, *(f"**{text}.**" for text in (*trial.warnings, *filter(None, (risk, missing))))]
@@ -275,7 +285,7 @@ def _people(trial: TrialRecord, names: bool) -> list[str]:
     ]
     sentence = worst_off(people, names=names)
     table = [*_table(["who", "recovered", "rate", "best score"], rows), ""] if met else []
-    return ["### Person by person", "", _sentence(sentence), "", *table]
+    return ["### Person by person", "", _plain(_sentence(sentence)), "", *table]
 
 
 def _computed(machines: Machines) -> str:

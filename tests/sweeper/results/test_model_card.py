@@ -1,0 +1,56 @@
+"""The model card as Markdown: what it says of few and of many measurements, and of names of any kind."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from records import as_study
+
+from sweeper.results import model_card
+from sweeper.results.model_card import card
+from sweeper.results.person_record import PersonRecord
+from sweeper.results.trial_record import Replicate
+
+CONFIG = {"target": {"architecture": "small_cnn"}, "image_size": 32, "attack": []}
+VALUES = {"test_accuracy": 0.9, "attack_accuracy": 0.2}
+
+
+def written(*trials, folder="release", **options):
+    records = as_study({"trials": [{"number": n, "values": VALUES, **t} for n, t in enumerate(trials)]})
+    released = Replicate(replicate=0, values=VALUES)
+    return card(records, records.trials[0], released, CONFIG, 4, folder, **options)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "trials", "sentence"),
+    [
+        (1, 1, "- Measured once. `sweeper confirm` measures it again."),
+        (1, 5, "- Measured once. Of many trials it looked good, so these figures are likely to be a little"),
+        (3, 5, "- Measured under 3 seeds. Of many trials it looked good, so these figures are likely to be"),
+    ],
+)
+def test_how_often_it_was_measured_and_from_how_many_it_was_chosen(seeds, trials, sentence):
+    replicates = [{"replicate": n, "values": VALUES} for n in range(seeds)] if seeds > 1 else []
+    text = written({"replicates": replicates}, *[{}] * (trials - 1))
+    assert sentence in text
+
+
+@pytest.mark.parametrize("name", ["a|b", "two\nlines", "<script>x</script>", "back\\slash|", 'é, "quoted" *'])
+def test_a_name_of_any_kind_leaves_the_table_a_table(monkeypatch, name):
+    person = PersonRecord(identity=0, name=name, recovered=1, attempts=2, score=0.5)
+    monkeypatch.setattr(model_card, "recovered", lambda trials: (person, replace(person, identity=1)))
+    lines = written({}, names=True).splitlines()
+    start = lines.index("| who | recovered | rate | best score |")
+    for line in lines[start : start + 4]:
+        assert line.replace("\\\\", "").replace("\\|", "").count("|") == 5
+    assert "<script>" not in "\n".join(lines) and lines[start + 4] == ""
+
+
+@pytest.mark.parametrize("folder", ["release", 'said "so"', "back\\slash", "é"])
+def test_the_example_is_python_that_names_the_folder(folder):
+    text = written({}, folder=folder)
+    (line,) = [line for line in text.splitlines() if line.startswith("released = load_released(")]
+    names = {"load_released": lambda given: given}
+    exec(line, names)
+    assert names["released"] == folder
+    assert json.dumps("release") in written({})
