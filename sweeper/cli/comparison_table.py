@@ -55,23 +55,24 @@ def _studies(comparison: FrontComparison) -> Table:
 
 def _dominance(comparison: FrontComparison) -> Table:
     names = [study.study for study in comparison.studies]
+    fronts = [study.study for study in comparison.studies if study.front]  # of none nothing is dominated
     table = Table(title="Share of a study's front that a rival dominates", title_justify="left")
     table.add_column("front of", overflow="fold")
     for name in names:
         table.add_column(f"by {name}", justify="right", overflow="fold")
     for name in names:
         shares = (comparison.dominated[name].get(rival) for rival in names)
-        table.add_row(name, *("" if share is None else f"{share:.0%}" for share in shares))
+        cells = ("" if share is None else f"{share:.0%}" if name in fronts else "–" for share in shares)
+        table.add_row(name, *cells)
     return table
 
 
 def _attainment(comparison: FrontComparison) -> Table:
     level, other = comparison.attainment[0].given, comparison.attainment[0].attained
-    table = Table(
-        title=f"Best {formatting.objective(other)} at a {formatting.objective(level)} of at least this",
-        title_justify="left",
-    )
-    table.add_column(formatting.objective(level), justify="right")
+    given = formatting.objective(level)
+    title = f"Best {formatting.objective(other)} where {given} is at least as good as this"
+    table = Table(title=title, title_justify="left")
+    table.add_column(given, justify="right")
     for study in comparison.studies:
         table.add_column(study.study, justify="right", overflow="fold")
     for entry in comparison.attainment:

@@ -62,9 +62,10 @@ def worst_off(people: Sequence[PersonRecord] | None, *, names: bool = False, tri
     met = [person for person in people if person.recovered]
     if not met:
         bound = percent(upper_bound(len(people)))
-        attempts = people[0].attempts
+        attempts = sorted({person.attempts for person in people})
+        times = " to ".join(map(str, dict.fromkeys((attempts[0], attempts[-1]))))
         return (
-            f"nobody of {everybody} was recovered in {attempts} {plural('reconstruction', attempts)} of "
+            f"nobody of {everybody} was recovered in {times} {plural('reconstruction', attempts[-1])} of "
             f"each{over}: below {bound} of people at 95 %"
         )
     worst = people[0]

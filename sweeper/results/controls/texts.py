@@ -34,12 +34,13 @@ def stopped_sentence(trial: TrialRecord) -> str:
     """Return what a trial's stopped target says of it, in a sentence; "" where there is none."""
     if trial.stopped is None:
         return ""
-    beside = trial.stopped
+    beside, name, people = trial.stopped, "attack_accuracy", formatting.attacked(trial)
+    own = formatting.value(name, trial.values.get(name), people, trial.interval.get(name))
     chance = "" if beside["p"] is None else f" (p {beside['p']:.3f} over the same people)"
     return (
         f"trial {trial.number} {STOPPED_TEXTS[beside['verdict']]}: "
-        f"attack accuracy {formatting.value('attack_accuracy', trial.values.get('attack_accuracy'))} against "
-        f"{formatting.value('attack_accuracy', beside['attack_accuracy'])}{chance}"
+        f"attack accuracy {own} against "
+        f"{formatting.value(name, beside[name], people, beside.get('interval'))}{chance}"
     )
 
 

@@ -104,3 +104,20 @@ def test_published_points_are_listed_with_their_doubts(capsys):
         assert any(f"{trial.values['test_accuracy']:.4f}" in row for row in cells(out))
     assert "set-up of 'mine' against PPA on MaxViT" in out
     assert f"doubtful in {published[0].study}: setup_unknown" in out
+
+
+def test_a_minimised_level_is_no_least_and_no_front_is_no_share_of_it(capsys):
+    turned = {name: OBJECTIVES[name] for name in reversed(OBJECTIVES)}
+    rows = [
+        {"values": {"test_accuracy": 0.9, "attack_accuracy": 0.3}, "feasible": feasible}
+        for feasible in (True, False)
+    ]
+    studies = [
+        as_study({"study": name, "objectives": turned, "trials": [row]})
+        for name, row in zip(("kept", "infeasible"), rows, strict=True)
+    ]
+    show_comparison(compare(studies))
+    out = " ".join(capsys.readouterr().out.split())
+    assert "Best test accuracy where attack accuracy is at least as good as this" in out
+    assert "of at least" not in out
+    assert "│ infeasible │ – │ │" in out and "│ kept │ │ 0% │" in out

@@ -117,3 +117,20 @@ def test_measurements_of_judges_have_one_unit():
     told = {name: lines[lines.index(name) + 1] for name in lines if name.startswith("judge ")}
     assert told["judge equal error rate"] == "0.8 %" and told["judge true acceptance"] == "94.2 %"
     assert told["judge 2.equal error rate"] == "1.2 %"
+
+
+def test_trials_that_all_miss_a_constraint_have_finished():
+    missing = complete(0, 0.9, 0.3, feasible=False, on_front=False, reason="misses test_accuracy >= 0.99")
+    text = written(page({"trials": [missing]}))
+    assert "No finished trial keeps the constraints." in text and "No trial has finished yet." not in text
+    assert "No trial has finished yet." in written(page({"trials": []}))
+
+
+def test_of_no_front_no_share_is_dominated():
+    missing = complete(0, 0.9, 0.3, feasible=False, on_front=False)
+    text = page({"study": "kept", "trials": [complete(0, 0.9, 0.3)]}, {"study": "none", "trials": [missing]})
+    rows = [
+        re.sub(r"<[^>]+>", " ", row).split() for row in re.findall(r"<tr>.*?</tr>", text, flags=re.DOTALL)
+    ]
+    shares = {row[0]: row[-2:] for row in rows if row[:1] in (["kept"], ["none"])}
+    assert shares == {"kept": ["0.0", "%"], "none": ["–", "–"]}

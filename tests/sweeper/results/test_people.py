@@ -203,3 +203,11 @@ def test_what_travels_tells_names_only_where_images_are_shown(store, images):
     assert not card(records, as_trial({"values": values}), seed, config, 3, "folder").count(
         "Person by person"
     )
+
+
+def test_people_who_were_not_attacked_alike_are_told_by_the_fewest_and_the_most():
+    people = [PersonRecord(identity=label, recovered=0, attempts=1 + 2 * (label % 2)) for label in range(4)]
+    assert worst_off(people).startswith(
+        "nobody of 4 people was recovered in 1 to 3 reconstructions of each: "
+    )
+    assert "recovered in 1 reconstruction of each: " in worst_off(people[:1])

@@ -53,3 +53,16 @@ def test_attacks_that_still_rise_are_a_warning():
     assert "the undefended target and the target that must leak" in both
     for calm in (None, {}, {"still_rising": {"undefended": False, "positive": None}}):
         assert rising_warning(calm) == ""
+
+
+def test_nobody_found_is_a_bound_beside_a_stopped_target_too():
+    beside = {"epoch": 4, "test_accuracy": 0.8, "attack_accuracy": 0.0, "interval": [0.0, 0.0876], "p": 1.0}
+    found = TrialRecord(
+        number=5,
+        state="complete",
+        values={"attack_accuracy": 0.0},
+        people={"attacked": 40, "found": 0},
+        stopped={**beside, "verdict": UNKNOWN},
+    )
+    bound = f"below {100 * (1 - 0.05 ** (1 / 40)):.1f} % at 95 %"
+    assert f": attack accuracy {bound} against {bound} (p 1.000 " in stopped_sentence(found)
