@@ -1,7 +1,9 @@
 """Noise of training seeds of a stored study: read, pooled, and put into the intervals of its trials.
 
-Stored results hold intervals over people, restarts and test images. Those of a mean over several seeds hold
-seeds as well, and stay as they are; all others get the pooled noise when the study is read.
+Stored results hold intervals over people, restarts and test images; those of a mean over several seeds hold
+its own seeds as well. Two or three seeds say little of how they spread, so that such a mean would look less
+sure than one seed with the pooled noise: when the study is read both get the pooled one, of a mean over r
+seeds divided by the root of r, beside what people, restarts and images alone leave.
 """
 
 from collections.abc import Mapping, Sequence
@@ -64,34 +66,51 @@ def with_seed_noise(records: StudyRecords, stored: Mapping[str, Any] | None) -> 
         seed_noise=noise,
         interval_holds=(
             "intervals of attack and test accuracy hold people and restarts or test images, and training "
-            f"seeds, whose noise is pooled, with {freedom}; a mean over several seeds has the noise of its "
-            "own, and other figures of one seed have none"
+            f"seeds, whose noise is pooled, with {freedom}; of other figures a mean over several seeds has "
+            "the noise of its own, and one seed has none"
         ),
     )
 
 
 def _with_noise(trial: TrialRecord, noise: PooledNoise, people: int) -> TrialRecord:
-    if trial.confirmed is not None and len(trial.confirmed.replicates) < 2:
+    if trial.confirmed is not None:
         trial = replace(trial, confirmed=_wider(trial.confirmed, noise, people))
-    return trial if len(trial.replicates) > 1 else _wider(trial, noise, people)
+    return _wider(trial, noise, people)
 
 
 def _wider(holder: Holder, noise: PooledNoise, people: int) -> Holder:
-    """Return a trial, or its fresh figures, of one seed with that seed's noise in its intervals."""
-    interval = _intervals(holder.values, holder.interval, noise, people)
+    """Return a trial, or its fresh figures, with the pooled noise of its seeds in its intervals."""
+    seeds = max(1, len(holder.replicates))
+    without = holder.interval if seeds < 2 else {name: _of_one(holder, name) for name in NEEDED}
+    wider = _intervals(holder.values, without, noise, people, seeds)
+    interval = {**holder.interval, **{name: ends for name, ends in wider.items() if ends}}
+    if seeds > 1:  # the store does not have single attacks seed by seed
+        return replace(holder, interval=interval)
     attacks = {name: _of_attack(figures, noise, people) for name, figures in (holder.attacks or {}).items()}
     return replace(holder, interval=interval, attacks=attacks or holder.attacks)
 
 
+def _of_one(holder: TrialRecord | TrialConfirmation, name: str) -> Ends | None:
+    """Return the interval of a mean over seeds without their noise, which is as wide as those of the seeds on
+    average: all attack the same people. None where a seed has none."""
+    value, seeds = holder.values.get(name), holder.replicates
+    rows = [(seed.values.get(name), seed.interval.get(name)) for seed in seeds]
+    margins = [(own - ends[0], ends[1] - own) for own, ends in rows if own is not None and ends]
+    if value is None or len(margins) < len(rows):
+        return None
+    below, above = (sum(ends) / len(ends) for ends in zip(*margins, strict=True))
+    return [max(0.0, value - below), min(1.0, value + above)]
+
+
 def _intervals(
-    values: Values, interval: Mapping[str, Ends], noise: PooledNoise, people: int
-) -> dict[str, Ends]:
+    values: Values, interval: Mapping[str, Ends | None], noise: PooledNoise, people: int, seeds: int
+) -> dict[str, Ends | None]:
     wider = dict(interval)
     rate, accuracy = (values.get(name) for name in NEEDED)
-    if rate is not None and wider.get("attack_accuracy"):
-        wider["attack_accuracy"] = [*noise.around_rate(rate, wider["attack_accuracy"], people=people)]
-    if accuracy is not None and wider.get("test_accuracy"):
-        wider["test_accuracy"] = [*noise.around_accuracy(accuracy, wider["test_accuracy"])]
+    if rate is not None and (ends := wider.get("attack_accuracy")):
+        wider["attack_accuracy"] = [*noise.around_rate(rate, ends, people=people, seeds=seeds)]
+    if accuracy is not None and (ends := wider.get("test_accuracy")):
+        wider["test_accuracy"] = [*noise.around_accuracy(accuracy, ends, seeds=seeds)]
     return wider
 
 

@@ -307,8 +307,8 @@ def test_controls_stand_below_the_front_with_what_they_tell(capsys):
                     {"member": 0, "replicate": 1, "values": {"test_accuracy": 0.8, "attack_accuracy": 0.3}}
                 ]
             },
-            "and training seeds, whose noise is pooled, with 1 degree of freedom; a mean over several "
-            "seeds has the noise of its own, and other figures of one seed have none\n",
+            "and training seeds, whose noise is pooled, with 1 degree of freedom; of other figures a mean "
+            "over several seeds has the noise of its own, and one seed has none\n",
         ),
     ],
 )

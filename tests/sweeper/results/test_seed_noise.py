@@ -4,12 +4,15 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 from records import as_study
 from scipy.stats import norm
 
 from sweeper.results.record_types import StudyRecords
 from sweeper.results.seed_noise import PENDING, WITHOUT, pooled_noise, with_seed_noise
+from sweeper.search.replicates import combine
 from sweeper.statistics.seed_noise import pooled
+from trainables.metrics.attack_accuracy import interval95
 
 PEOPLE = 50
 
@@ -99,7 +102,7 @@ def test_people_must_be_known():
     assert pooled_noise(records.trials, stored((0, 1, 0.6, 0.7)), 40) is not None
 
 
-def test_every_interval_of_one_seed_gets_it_and_those_of_several_do_not():
+def test_every_interval_gets_it_and_of_a_mean_over_several_seeds_by_the_root_less():
     attacks = {"gmi": {"metrics": {"attack_accuracy_top1": 0.4}, "interval": [0.3, 0.5]}}
     alone = trial(0, attacks=attacks)
     replicated = trial(1, replicates=[seed(0, 0.35, 0.8), seed(1, 0.45, 0.8)])
@@ -115,8 +118,14 @@ def test_every_interval_of_one_seed_gets_it_and_those_of_several_do_not():
         assert read.trials[number].interval == {"attack_accuracy": rate, "test_accuracy": accuracy}
     assert read.trials[0].attacks["gmi"]["interval"] == rate
     assert read.trials[2].confirmed.interval["attack_accuracy"] == rate
-    assert read.trials[1] == records.trials[1]
-    assert read.trials[3].confirmed == records.trials[3].confirmed
+    around = {"people": PEOPLE, "seeds": 2}
+    searched, again = read.trials[1], read.trials[3].confirmed
+    assert searched.interval["attack_accuracy"] == pytest.approx(noise.around_rate(0.4, (0.3, 0.5), **around))
+    assert again.interval["attack_accuracy"] == pytest.approx(
+        noise.around_rate(0.425, (0.325, 0.525), **around)
+    )
+    # No seed of these has an interval of its test accuracy: that of the mean stays.
+    assert searched.interval["test_accuracy"] == records.trials[1].interval["test_accuracy"]
     assert "training seeds" in read.interval_holds and "3 degrees" in read.interval_holds
 
 
@@ -157,3 +166,35 @@ def test_stored_trials_stay_as_they_are(home, cheap, result):
     assert records.seed_noise.freedom == 4
     low, high = records.trials[0].interval["attack_accuracy"]
     assert low < 0.2 and high > 0.4
+
+
+def seeds_of(dice, faces, rate, count, spread):
+    """Return replicates of a trial of a true `rate`, whose seeds move it by `spread` on the probit scale."""
+    replicates = []
+    for number, shift in enumerate(spread * dice.standard_normal(count)):
+        own = np.sqrt(0.7) * dice.standard_normal(len(faces))
+        found = torch.tensor(np.sqrt(0.3) * faces + own < norm.ppf(rate) + shift, dtype=torch.float64)
+        value = float(found.mean())
+        interval = {"attack_accuracy": list(interval95(found, 1))}
+        replicates.append({"replicate": number, "values": values(value, 0.8), "interval": interval})
+    return replicates
+
+
+@pytest.mark.parametrize("rate", [0.03, 0.3])
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_mean_over_seeds_is_covered_and_surer_than_one_of_them(rate, count):
+    dice, spread, held, width, alone = np.random.default_rng(3), 0.25, 0, 0.0, 0.0
+    truth = norm.cdf(norm.ppf(rate) / np.sqrt(1 + spread**2))
+    for _ in range(150):
+        faces = dice.standard_normal(100)
+        trials = []
+        for number, own in enumerate((rate, 0.2, 0.5)):
+            combined = combine(seeds_of(dice, faces, own, count, spread))
+            trials.append({"number": number, "people": {"attacked": 100, "found": 50}, **combined})
+        first = {**trials[0]["replicates"][0], "number": 3, "people": trials[0]["people"]}
+        read = with_seed_noise(as_study({"trials": [*trials, first]}), None)
+        low, high = read.trials[0].interval["attack_accuracy"]
+        held, width = held + (low <= truth <= high), width + high - low
+        alone += np.ptp(read.trials[3].interval["attack_accuracy"])
+    assert held >= 0.92 * 150
+    assert width < alone
