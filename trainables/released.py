@@ -19,6 +19,7 @@ from trainables.datasets.base import as_float
 from trainables.datasets.pictures import read_picture
 from trainables.defenses import DEFENSES
 from trainables.errors import ConfigError
+from trainables.storage.disk import draft_of, sync, write_text
 from trainables.storage.weights import listed, read_weights
 from trainables.training.classifier import MEAN_AND_STD
 
@@ -159,14 +160,17 @@ def write_released(
     folder.mkdir(parents=True, exist_ok=True)
     # clones: tensors that share memory may not go into one file
     own = {name: value.detach().cpu().clone().contiguous() for name, value in weights.items()}
-    (folder / WEIGHTS).write_bytes(save(own))  # save_file meets a full disk without an OSError
+    _write(folder / WEIGHTS, save(own))  # save_file meets a full disk without an OSError
     if stored:
-        kept = {name: value.contiguous() for name, value in stored.items()}
-        (folder / DEFENSE).write_bytes(save(kept))
-    (folder / CONFIG).write_text(json.dumps({"format": FORMAT, **config}, indent=1) + "\n", encoding="utf-8")
-    (folder / LABELS).write_text(
-        json.dumps(list(labels), indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+        _write(folder / DEFENSE, save({name: value.contiguous() for name, value in stored.items()}))
+    write_text(folder / LABELS, json.dumps(list(labels), indent=1, ensure_ascii=False) + "\n")
+    write_text(folder / CONFIG, json.dumps({"format": FORMAT, **config}, indent=1) + "\n")
+
+
+def _write(path: Path, content: bytes) -> None:
+    with draft_of(path) as draft:
+        draft.write_bytes(content)
+        sync(draft)
 
 
 def _built(config: Mapping[str, Any], classes: int) -> Classifier:

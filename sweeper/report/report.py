@@ -28,7 +28,7 @@ from sweeper.results.record_types import StudyRecords
 from sweeper.results.summary import summary
 from sweeper.results.trial_record import TrialRecord
 from sweeper.statistics.hypervolume import growth, work
-from trainables.storage.store import disk_errors
+from trainables.storage.disk import disk_errors, write_text
 
 CARDS = 9  # trials whose reconstructions are shown large: the undefended one and the front
 PICTURED = 60  # further trials with reconstructions on their own pages; more would make the file too large
@@ -57,7 +57,10 @@ def write_report(
     text = render(records, images=images, comparison=comparison, published=published, concluded=concluded)
     with disk_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        if path.is_file() or not path.exists():
+            write_text(path.resolve(), text)
+        else:  # a pipe
+            path.write_text(text, encoding="utf-8")
 
 
 def render(

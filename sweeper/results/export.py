@@ -1,6 +1,5 @@
 """Release of a trial: its target's weights, what they are for, its labels, and a card of all figures."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,13 +7,13 @@ from sweeper.results.model_card import CARD, card
 from sweeper.results.one_data import check_one_data
 from sweeper.results.record_types import StudyRecords
 from sweeper.results.records import study_records
-from sweeper.results.stage_files import key_parts
+from sweeper.results.stage_files import key_parts, stage_result
 from sweeper.results.trial_record import Replicate, TrialRecord
 from sweeper.storage.home import Home
 from sweeper.study.loading import stored_study
 from trainables import __version__
 from trainables.errors import ConfigError
-from trainables.storage.disk import disk_errors, load
+from trainables.storage.disk import disk_errors, load, write_text
 
 if TYPE_CHECKING:  # torch takes seconds
     from torch import Tensor
@@ -44,7 +43,8 @@ def export(home: Home, name: str, number: int, folder: Path, *, replicate: int |
     chosen = next(iter(seeds)) if replicate is None else replicate
     if chosen not in seeds:
         raise ConfigError(
-            f"trial {number} was trained under the seeds {', '.join(map(str, seeds))}; got {chosen} (--seed)"
+            f"trial {number} was trained under the seeds {', '.join(map(str, seeds))}; got {chosen} "
+            "(--replicate)"
         )
     weights = Path(seeds[chosen].artifacts.get("target") or "nowhere") / "target.pt"
     if not weights.is_file():
@@ -92,7 +92,7 @@ def export(home: Home, name: str, number: int, folder: Path, *, replicate: int |
             point,
             names=study.tracking.images,
         )
-        (folder / CARD).write_text(text, encoding="utf-8")
+        write_text(folder / CARD, text)
     load_released(folder)  # what was written can be used
     return folder
 
@@ -124,12 +124,18 @@ def trained_labels(config: "TrialConfig", folder: Path) -> tuple[str, ...]:
     """Return the names that the target in the stage `folder` was trained on, in label order.
 
     A stage of an earlier version does not hold them: they are then those of the private data, if its images
-    are still those that the target was trained on. Raises `ConfigError` if they are not.
+    are still those that the target was trained on. Raises `ConfigError` if they are not, and for a damaged
+    stage.
     """
     from trainables.stages.data import load_data
 
-    record = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    names = record["result"].get("identities")
+    result = stage_result(folder)
+    if result is None:
+        raise ConfigError(
+            f"expected the target in {folder} to be whole, its result.json is missing or damaged; export "
+            "where the sweep ran, or run the study again under another name"
+        )
+    names = result.get("identities")
     if names is not None:
         return tuple(names)
     data = load_data(config)

@@ -164,7 +164,7 @@ def _judged(folder: str, judge: str, index: Index) -> Judged | None:
     labels = attacked if isinstance(attacked, list) and len(attacked) == len(rates) else range(len(rates))
     opinion = _stored("opinion", folder, judge, index) or {}
     scores: list[list[float]] = opinion.get("scores") or []  # of each restart
-    names = ((_json(Path(judge) / "result.json") or {}).get("result") or {}).get("identities")
+    names = (stage_result(Path(judge)) or {}).get("identities")
     return Judged(
         identities=opinion.get("identities") or list(labels),
         rates=rates,
@@ -183,9 +183,14 @@ def _stored(stage: str, folder: str, judge: str, index: Index) -> dict[str, Any]
     if (root, stage) not in index:
         index[root, stage] = _judgements(root, stage)
     place = index[root, stage].get((Path(folder).name, Path(judge).name))
-    stored = None if place is None else _json(place / "result.json")
-    result: dict[str, Any] | None = None if stored is None else stored["result"]
-    return result
+    return None if place is None else stage_result(place)
+
+
+def stage_result(folder: Path) -> dict[str, Any] | None:
+    """Return what the stage in `folder` gave; None where it is not here, or damaged."""
+    record = _json(folder / "result.json")
+    result = record.get("result") if isinstance(record, dict) else None
+    return result if isinstance(result, dict) else None
 
 
 def per_image(trials: Sequence[TrialRecord]) -> list[Floats | None]:
@@ -202,8 +207,7 @@ def _seeds(trial: TrialRecord) -> Sequence[TrialRecord | Replicate]:
 
 def _per_image(trial: TrialRecord | Replicate) -> Floats | None:
     value, folder = trial.values.get("test_accuracy"), trial.artifacts.get("target")
-    stored = _json(Path(folder) / "result.json") if folder else None
-    right = (stored or {}).get("result", {}).get("test_correct")
+    right = (stage_result(Path(folder)) or {}).get("test_correct") if folder else None
     if value is None or not right:
         return None
     flags = np.array([float(flag) for flag in right], dtype=np.float64)

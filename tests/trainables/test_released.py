@@ -251,9 +251,9 @@ def test_a_defense_is_rebuilt_from_its_json():
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-@pytest.mark.parametrize("file", ["target.safetensors", "defense.safetensors"])
-def test_weights_that_do_not_fit_are_an_error_of_the_disk(tmp_path, file):
-    (tmp_path / file).symlink_to("/dev/full")
+@pytest.mark.parametrize("file", ["target.safetensors", "defense.safetensors", "config.json", "labels.json"])
+def test_what_does_not_fit_is_an_error_of_the_disk_and_is_not_there_in_part(tmp_path, file):
+    (tmp_path / f".{file}.{os.getpid()}").symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left"):
         write_released(
             tmp_path,
@@ -262,3 +262,4 @@ def test_weights_that_do_not_fit_are_an_error_of_the_disk(tmp_path, file):
             config={},
             stored={"centres": torch.zeros(300_000)},
         )
+    assert not (tmp_path / file).exists() and not (tmp_path / "config.json").exists()

@@ -1,7 +1,6 @@
 import errno
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 from time import process_time
 
 import pytest
@@ -226,9 +225,13 @@ def test_mistakes_are_named(tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    before = page([study], tmp_path)
+    monkeypatch.setattr("trainables.storage.disk.sync", full)
     with pytest.raises(DiskError, match="No space left on device"):
-        page([study], tmp_path)
+        page([record("other", [])], tmp_path)
+    report = tmp_path / "reports" / "report.html"
+    assert report.read_text(encoding="utf-8") == before  # the last one is still whole
+    assert list(report.parent.iterdir()) == [report]
 
 
 def test_two_thousand_trials_take_moments(tmp_path):

@@ -153,7 +153,7 @@ def test_what_cannot_be_released_is_named(ran, tmp_path):
     home, _, _ = ran
     with pytest.raises(ConfigError, match=r"got 7, no such trial \(--trial\); finished: 0"):
         export(home, "tiny", 7, tmp_path / "release")
-    with pytest.raises(ConfigError, match=r"under the seeds 0; got 3 \(--seed\)"):
+    with pytest.raises(ConfigError, match=r"under the seeds 0; got 3 \(--replicate\)"):
         export(home, "tiny", 0, tmp_path / "release", replicate=3)
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="a new or empty folder"):
@@ -217,6 +217,18 @@ def test_labels_of_a_stage_that_holds_none_are_not_guessed(people, tmp_path):
     (root / "ada").rename(root / "zoe")  # other people under the labels
     with pytest.raises(ConfigError, match="labels would name the wrong people"):
         export(home, "tiny", 0, tmp_path / "again")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"seconds": 1}', None])
+def test_a_damaged_stage_is_named_and_nothing_is_released(people, tmp_path, text):
+    home, _ = people()
+    (note,) = (home.store.root / "target").glob("*/result.json")
+    note.unlink()
+    if text is not None:
+        note.write_text(text)
+    with pytest.raises(ConfigError, match=r"its result.json is missing or damaged"):
+        export(home, "tiny", 0, tmp_path / "release")
+    assert not (tmp_path / "release").exists()
 
 
 def test_a_target_of_each_seed_can_be_chosen(ran):
