@@ -12,7 +12,7 @@ from sweeper.engine.progress import spell_range
 from sweeper.engine.sweep import check_data
 from sweeper.statistics.power import effective_people, smallest_difference
 from sweeper.storage.home import Home
-from sweeper.study.checks import control_options, known_warnings
+from sweeper.study.checks import known_warnings, study_controls
 from sweeper.study.study import Study
 from trainables.errors import ConfigError
 from trainables.runtime.duration import Duration
@@ -165,13 +165,12 @@ def _show_estimate(study: Study) -> None:
 
 def _control_seconds(study: Study, template: "TrialConfig", seconds: Mapping[str, Duration]) -> Duration:
     """Return how long the study's controls take by an estimate of its stages; `seconds`: of one trial."""
-    from trainables.controls.options import Controls
     from trainables.controls.price import control_stages
 
-    options = control_options(study)
-    if options is None:
+    controls = study_controls(study)
+    if controls is None:
         return Duration.exactly(0.0)
-    stages = control_stages(template, Controls(**options))
+    stages = control_stages(template, controls)
     return sum((seconds[stage] * count for stage, count in stages.items()), Duration.exactly(0.0))
 
 

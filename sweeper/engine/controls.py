@@ -12,9 +12,9 @@ import ray
 
 from sweeper.engine.collect import collect
 from sweeper.engine.interrupt import Stopping, stoppable
-from sweeper.engine.machines.cluster import WORKER_RETRIES, TrialResources
+from sweeper.engine.machines.cluster import TrialResources
 from sweeper.engine.progress import Display, Warner, spell
-from sweeper.engine.shared_stages import StageMaker
+from sweeper.engine.shared_stages import Worker
 from sweeper.results import formatting
 from sweeper.results.controls.figures import CURVES, beside_stopped, still_rising
 from sweeper.results.records import study_records
@@ -23,10 +23,9 @@ from sweeper.results.trial_record import VALIDATION, TrialRecord
 from sweeper.search.optuna_study import OptunaStudy
 from sweeper.search.reading import CONTROLS, STOPPED, lacks_controls
 from sweeper.storage.home import Home
-from sweeper.study.checks import control_options
+from sweeper.study.checks import study_controls
 from sweeper.study.study import Study
 from trainables.errors import TrialError
-from trainables.runtime.background import JobStatus
 from trainables.tune import make_controls, make_stopped
 
 NAME = "controls"
@@ -53,10 +52,9 @@ class ControlsWorker:
         make: Callable[..., Any] = make_controls,
         name: str = NAME,
     ) -> None:
-        self._display, self._name, self._seconds, self._deaths = display, name, 0.0, 0
-        self._maker, self._threads = ray.remote(num_cpus=threads, num_gpus=gpus)(StageMaker), threads
-        self._work = make, study.document({}), options, store_root
-        self._actor, self._poll = self._begin()
+        self._display, self._name, self._seconds = display, name, 0.0
+        work = make, study.document({}), options, store_root
+        self._worker = Worker(name, work, display, cpus=threads, gpus=gpus)
 
     def look(self, seconds: float = 0.0) -> Measured | None:
         """Return what was measured, JSON-ready, or why nothing could be; None while it works.
@@ -64,16 +62,13 @@ class ControlsWorker:
         A study goes on without controls: they judge its figures, and none of its trials needs them. seconds:
         to wait for news.
         """
-        if not ray.wait([self._poll], timeout=seconds)[0]:
+        if not ray.wait([self._worker.news], timeout=seconds)[0]:
             return None
         try:
-            status: JobStatus = ray.get(self._poll)
-        except ray.exceptions.RayActorError:
-            self._deaths += 1
-            if self._deaths > WORKER_RETRIES:
-                return f"their worker died {self._deaths} times (killed, or out of memory)"
-            self._display.say(f"the worker of {self._name} died; another goes on")
-            self._actor, self._poll = self._begin()
+            status = self._worker.look()
+        except TrialError as error:
+            return str(error)
+        if status is None:
             return None
         if status.state == "failed":
             return status.reason
@@ -83,19 +78,11 @@ class ControlsWorker:
             )
             return dict(status.result)
         self._seconds = max(self._seconds, status.seconds)
-        self._display.stage(self._name, status.stage, status.done, status.total, status.seconds)
-        self._poll = self._actor.poll.remote()
         return None
-
-    def _begin(self) -> tuple[Any, Any]:
-        """Return a worker that has begun, and what it will say first."""
-        actor = self._maker.remote(self._threads)
-        actor.start.remote(*self._work)
-        return actor, actor.poll.remote()
 
     def end(self) -> None:
         """End the worker, whatever it has still to do; what it finished is in the store."""
-        ray.kill(self._actor)
+        self._worker.end()
 
 
 class BesideTrials:
@@ -143,10 +130,8 @@ def stopped_request(study: Study, members: Sequence[TrialRecord]) -> dict[str, A
 
     members: of the front. Those that nothing protects are left out, and those of unknown accuracy.
     """
-    from trainables.controls.options import Controls
-
-    options = control_options(study)
-    most = 0 if options is None else Controls(**options).stopped
+    controls = study_controls(study)
+    most = 0 if controls is None else controls.stopped
     trials = [
         {"number": trial.number, "trial": study.document(trial.params), VALIDATION: trial.metrics[VALIDATION]}
         for trial in members

@@ -43,6 +43,50 @@ class StageMaker:
         return self._background.poll(POLL_SECONDS)
 
 
+class Worker:
+    """A `StageMaker` at work; one that dies is followed by another, `WORKER_RETRIES` times.
+
+    name: under which it is shown. work: what `StageMaker.start` is told. news: of Ray, what it will say next.
+    """
+
+    def __init__(
+        self, name: str, work: tuple[Any, ...], display: Display, *, cpus: float, gpus: float
+    ) -> None:
+        self._name, self._work, self._display, self._deaths = name, work, display, 0
+        self._threads = max(1, int(cpus))
+        self._maker = ray.remote(num_cpus=cpus, num_gpus=gpus)(StageMaker)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._actor = self._maker.remote(self._threads)
+        self._actor.start.remote(*self._work)
+        self.news = self._actor.poll.remote()
+
+    def look(self) -> JobStatus | None:
+        """Return where it stands, once `news` are there; None where it died, and another has begun.
+
+        Raises `TrialError` for one death too many.
+        """
+        try:
+            status: JobStatus = ray.get(self.news)
+        except ray.exceptions.RayActorError:
+            self._deaths += 1
+            if self._deaths > WORKER_RETRIES:
+                raise TrialError(f"the worker died {self._deaths} times (killed, or out of memory)") from None
+            self.end()  # one that is only out of reach would go on
+            self._display.say(f"the worker of '{self._name}' died; another goes on with it")
+            self._begin()
+            return None
+        if status.state == "running":
+            self._display.stage(self._name, status.stage, status.done, status.total, status.seconds)
+            self.news = self._actor.poll.remote()
+        return status
+
+    def end(self) -> None:
+        """End the worker, whatever it has still to do; what it finished is in the store."""
+        ray.kill(self._actor)
+
+
 def shared_stages(study: Study) -> list[str]:
     """Return the shared stages that are the same for every trial of the study."""
     from search_spaces.space import paths
@@ -85,52 +129,37 @@ def prepare(
     if not waiting:
         return
     places = places_for(study, len(waiting))
-    share = max(1, int(cpus // places))
-    needs = {"num_cpus": min(share, cpus), "num_gpus": int(100 / places) / 100 if gpus >= 1 else 0}
-    maker = ray.remote(**needs)(StageMaker)
-    actors: dict[str, Any] = {}
-    polls: dict[Any, str] = {}
+    share = min(max(1, int(cpus // places)), cpus)
+    share_gpus = int(100 / places) / 100 if gpus >= 1 else 0
+    workers: dict[str, Worker] = {}
     began: dict[str, float] = {}
-    deaths: dict[str, int] = {}
     try:
-        while waiting or polls:
-            while waiting and len(actors) < places:
+        while waiting or workers:
+            while waiting and len(workers) < places:
                 stage = waiting.pop(0)
-                actors[stage] = maker.remote(share)
-                actors[stage].start.remote(make, study.document({}), stage, store_root)
-                polls[actors[stage].poll.remote()] = stage
+                work = make, study.document({}), stage, store_root
+                workers[stage] = Worker(stage, work, display, cpus=share, gpus=share_gpus)
                 began[stage] = time.monotonic()
             look()
-            ready, _ = ray.wait(list(polls), num_returns=1)
-            stage = polls.pop(ready[0])
+            ready, _ = ray.wait([worker.news for worker in workers.values()], num_returns=1)
+            stage = next(name for name, worker in workers.items() if worker.news == ready[0])
             try:
-                status: JobStatus = ray.get(ready[0])
-            except ray.exceptions.RayActorError:
-                ray.kill(actors.pop(stage))
-                deaths[stage] = deaths.get(stage, 0) + 1
-                if deaths[stage] > WORKER_RETRIES:
-                    raise TrialError(
-                        f"the shared stage '{stage}' cannot be made: its worker died {deaths[stage]} times "
-                        "(killed, or out of memory)"
-                    ) from None
-                display.say(f"the worker that made '{stage}' died; another goes on with it")
-                waiting.insert(0, stage)
+                status = workers[stage].look()
+            except TrialError as error:
+                raise TrialError(f"the shared stage '{stage}' cannot be made: {error}") from None
+            if status is None or status.state == "running":
                 continue
-            if status.state == "running":
-                display.stage(stage, status.stage, status.done, status.total, status.seconds)
-                polls[actors[stage].poll.remote()] = stage
-            elif status.state == "failed":
+            if status.state == "failed":
                 raise _error(stage, status)
-            else:
-                seconds = _seconds(status, time.monotonic() - began[stage])
-                display.ended(stage, "reused" if seconds is None else f"ready after {spell(seconds)}")
-                ended(stage, seconds)
-                warner.tell(status.result.get("warnings", ()), stage)
-                useless = useless or status.result.get("useless", "")
-                ray.kill(actors.pop(stage))  # so that one that waits for its cores can begin
+            seconds = _seconds(status, time.monotonic() - began[stage])
+            display.ended(stage, "reused" if seconds is None else f"ready after {spell(seconds)}")
+            ended(stage, seconds)
+            warner.tell(status.result.get("warnings", ()), stage)
+            useless = useless or status.result.get("useless", "")
+            workers.pop(stage).end()  # so that one that waits for its cores can begin
     finally:
-        for actor in actors.values():
-            ray.kill(actor)
+        for worker in workers.values():
+            worker.end()
     if useless and not anyway:
         raise TrialError(stopped(useless))
 

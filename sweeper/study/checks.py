@@ -12,6 +12,7 @@ from trainables.storage.documents import suggestion
 
 if TYPE_CHECKING:
     from trainables.config import TrialConfig
+    from trainables.controls.options import Controls
 
 IN_TRIAL = ", in the trial with "
 _CHECKED_DRAWS = 20
@@ -74,29 +75,36 @@ def _check_objectives(study: Study, where: str) -> None:
         )
 
 
-def control_options(study: Study) -> dict[str, Any] | None:
-    """Return the knobs of the study's controls; None where it has none, or where nobody attacks."""
+def study_controls(study: Study) -> "Controls | None":
+    """Return the study's controls; None where it has none, or where nobody attacks."""
     from trainables.config import load_method
     from trainables.controls.options import Controls
 
-    given = {} if isinstance(study.controls, bool) else dict(study.controls)
-    controls = load_method(Controls, given, study.name, "controls")  # mistakes are told, used or not
-    if study.controls is False or "attack_accuracy" not in study.objectives:
-        return None
-    return {name: getattr(controls, name) for name in given}
+    # mistakes are told, used or not
+    controls: Controls = load_method(Controls, _given_controls(study), study.name, "controls")
+    return None if study.controls is False or "attack_accuracy" not in study.objectives else controls
+
+
+def control_options(study: Study) -> dict[str, Any] | None:
+    """Return the knobs that the study gives its controls, to be stored; None as `study_controls`."""
+    controls = study_controls(study)
+    return None if controls is None else {name: getattr(controls, name) for name in _given_controls(study)}
+
+
+def _given_controls(study: Study) -> dict[str, Any]:
+    return {} if isinstance(study.controls, bool) else dict(study.controls)
 
 
 def _check_controls(study: Study) -> None:
     """Raise `ConfigError` for controls that do not fit the study's template."""
     from trainables.config import load_trial
     from trainables.controls.measure import check_controls
-    from trainables.controls.options import Controls
 
-    options = control_options(study)
-    if options is None:
+    controls = study_controls(study)
+    if controls is None:
         return
     try:
-        check_controls(load_trial(study.trial, f"{study.name}: trial"), Controls(**options))
+        check_controls(load_trial(study.trial, f"{study.name}: trial"), controls)
     except ConfigError as error:
         raise placed(error, f" ({study.name}: controls; `controls: false` leaves them out)") from None
 

@@ -7,6 +7,7 @@ import pytest
 import ray
 
 from sweeper.engine import controls as module
+from sweeper.engine import shared_stages
 from sweeper.engine.controls import (
     BesideTrials,
     ControlsWorker,
@@ -80,7 +81,8 @@ class Shown(Silent):
 
 def play(monkeypatch, script):
     played = Played(script)
-    monkeypatch.setattr(module, "ray", played)
+    for place in (module, shared_stages):
+        monkeypatch.setattr(place, "ray", played)
     return played
 
 
@@ -115,10 +117,10 @@ def test_a_worker_of_controls_that_died_is_replaced_so_many_times(monkeypatch, c
     played = play(monkeypatch, [dead, dead, JobStatus("complete", result=TELLS)])
     assert measure(ControlsWorker(cheap(), {}, "store", shown, threads=1, gpus=0)) == TELLS
     assert len(played.started) == 3 and len(set(map(str, played.started))) == 1
-    assert shown.lines == ["the worker of controls died; another goes on"] * 2
+    assert shown.lines == ["the worker of 'controls' died; another goes on with it"] * 2
     play(monkeypatch, [dead, dead, dead])
     found = measure(ControlsWorker(cheap(), {}, "store", shown, threads=1, gpus=0))
-    assert "their worker died 3 times" in found
+    assert "the worker died 3 times" in found
 
 
 def test_beside_trials_nobody_waits_and_what_was_measured_is_kept_once(monkeypatch, cheap):
@@ -129,7 +131,7 @@ def test_beside_trials_nobody_waits_and_what_was_measured_is_kept_once(monkeypat
     beside.look()
     assert (beside.places, told, played.waited, shown.stages) == (1, [], [0.0], [])
     played.script = [JobStatus("complete", result=TELLS)]
-    worker._poll = JobStatus("running", "null", 1, 4, 2.0)
+    worker._worker.news = JobStatus("running", "null", 1, 4, 2.0)
     beside.look()
     assert (beside.places, told, shown.stages) == (1, [], [("controls", "null", 1, 4)])
     beside.look()

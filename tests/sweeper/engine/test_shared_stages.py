@@ -210,10 +210,8 @@ def test_a_failure_keeps_its_kind_and_only_a_bug_shows_its_trace(run, cause, err
 def test_a_worker_that_died_is_replaced_so_many_times(run):
     dead, told = ray.exceptions.RayActorError(), Told()
     assert "judge" in run({"judge": [dead, dead, READY]}, display=told).log
-    assert [text for text, _ in told.said] == [
-        "the worker that made 'judge' died; another goes on with it"
-    ] * 2
-    with pytest.raises(TrialError, match="'judge' cannot be made: its worker died 3 times"):
+    assert [text for text, _ in told.said] == ["the worker of 'judge' died; another goes on with it"] * 2
+    with pytest.raises(TrialError, match="'judge' cannot be made: the worker died 3 times"):
         run({"judge": [dead, dead, dead, READY]})
 
 
