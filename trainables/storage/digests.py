@@ -4,11 +4,11 @@ import functools
 import hashlib
 import json
 import os
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from trainables.storage.disk import write_text
 from trainables.storage.folders import is_regular, list_folder
 
 Noted = dict[str, tuple[int, int, int, str]]  # path below the folder: bytes, two times in ns, digest
@@ -104,8 +104,6 @@ def _remember(place: Path, noted: Noted) -> None:
     """Write `noted` at once and whole; a disk that refuses costs time later, and nothing else."""
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=place.parent, delete=False) as draft:
-            json.dump(noted, draft)
-        os.replace(draft.name, place)
+        write_text(place, json.dumps(noted))
     except OSError:
         return

@@ -1,5 +1,6 @@
 """Folders count by bytes, are read once, and what is remembered of them never outlives a change."""
 
+import errno
 import hashlib
 import json
 import os
@@ -74,6 +75,21 @@ def test_a_file_put_back_at_its_old_time_is_read_again(root, tmp_path, reads):
     path.write_bytes(b"ONE")
     os.utime(path, ns=(10**18, 10**18))
     assert digest(root, tmp_path / "memory") != first
+
+
+def test_what_is_remembered_is_for_all_users_of_a_home_and_a_full_disk_leaves_no_draft(
+    root, tmp_path, reads, monkeypatch
+):
+    first = digest(root, tmp_path / "memory")
+    (plain := tmp_path / "plain").touch()
+    assert [path.stat().st_mode for path in (tmp_path / "memory").iterdir()] == [plain.stat().st_mode]
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    assert digest(root, tmp_path / "other") == first
+    assert list((tmp_path / "other").iterdir()) == []
 
 
 def test_a_file_that_changed_just_now_is_not_remembered(root, tmp_path):
