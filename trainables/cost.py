@@ -1,5 +1,6 @@
 """Cost of a trial on this machine: each stage is run in miniature and scaled up."""
 
+import dataclasses
 import functools
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -20,8 +21,9 @@ from trainables.defenses.none import NoDefense
 from trainables.judges.base import Judge, JudgeModel, logits_and_features, outputs
 from trainables.nn.critic import Critic
 from trainables.nn.inference import inference_copy
+from trainables.nn.precision import precision_scope
 from trainables.oracle import observe
-from trainables.pretraining.dataset import OnDataset
+from trainables.pretraining.dataset import OnDataset, learnt
 from trainables.pretraining.linear_probe import frozen_features
 from trainables.pretraining.none import Scratch
 from trainables.priors.base import Prior, eval_mode
@@ -89,7 +91,7 @@ class _Calibration:
         ) * (private / len(few))
         if not isinstance(config.pretraining, OnDataset):
             return asked
-        images = len(config.pretraining.data.load(config.image_size))  # the same network on other images
+        images = learnt(config.pretraining.data.load(config.image_size))  # the same network on other images
         plain = config.target.unfrozen().shortened(1)
         network = new_target(config, self.train.classes)
         fit = _train(network, plain, NoDefense(), few, _first(few, 1), self.device)
@@ -117,7 +119,10 @@ class _Calibration:
             if recipe is not None:
                 seen = observe(self.network, plan.attack.threat_model, self.device)
                 total += self._learnt(recipe, functools.partial(_learn, seen=seen, run=self.run))
-            total += _attack(self.config, plan, self.network, self.device, self.identities)
+            # compiling would take longer than all that is timed here
+            computed = dataclasses.replace(plan.settings_on(self.device), compiled=False)
+            with precision_scope(computed):
+                total += _attack(self.config, plan, self.network, self.device, self.identities)
         return total
 
     def evaluation(self) -> Duration:

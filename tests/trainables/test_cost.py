@@ -2,11 +2,13 @@ import dataclasses
 
 import pytest
 import torch
+from picture_folders import write_pictures
 
 from trainables import cost
 from trainables.attacks.smile import SMILE
 from trainables.config import load_trial
 from trainables.cost import STAGES, estimate
+from trainables.nn import inference, precision
 from trainables.priors.stylegan2 import StyleGAN2Prior
 from trainables.runtime.duration import Duration
 from trainables.stages.target import new_target
@@ -46,6 +48,37 @@ def test_weights_from_a_file_cost_what_it_takes_to_ask_them_of_the_private_peopl
     document = {**DOCUMENT, "pretraining": given, "target": {**DOCUMENT["target"], "batch_size": 4}}
     # 2 seconds for the 8 images of two batches, and all 32 are asked
     assert estimate(load_trial(document), stages=["pretrained"])["pretrained"] == Duration.exactly(8.0)
+
+
+def test_a_backbone_is_priced_by_the_images_that_it_learns(monkeypatch, tmp_path):
+    monkeypatch.setattr(cost, "_seconds", lambda work, device: (work(), Duration.exactly(2.0))[1])
+    learnt = [f"train/{person}/{number}.png" for person in "ab" for number in range(10)]
+    reserved = [f"test/{person}/{number}.png" for person in "ab" for number in range(30)]
+    write_pictures(tmp_path / "learnt", *learnt)
+    write_pictures(tmp_path / "reserved", *learnt, *reserved)
+    some, same = (
+        estimate(
+            load_trial(merge(DOCUMENT, {"pretraining.data": {"kind": "image_folder", "root": str(root)}})),
+            stages=["pretrained"],
+        )["pretrained"]
+        for root in (tmp_path / "learnt", tmp_path / "reserved")
+    )
+    assert some == same
+
+
+def test_an_attack_is_priced_in_the_numbers_that_it_computes_with(monkeypatch):
+    monkeypatch.setattr(cost, "_seconds", lambda work, device: Duration.exactly(1.0))
+    seen = []
+    monkeypatch.setattr(
+        inference,
+        "apply_precision",
+        lambda network, device: (seen.append(precision._current.get()), network)[1],
+    )
+    for form in ("bfloat16", "float32"):
+        plan = {"attack.precision": form, "attack.compile": True}
+        estimate(load_trial(merge(DOCUMENT, plan)), stages=["attack"])
+        assert seen and {(used.number_format, used.compiled) for used in seen} == {(form, False)}
+        seen.clear()
 
 
 def test_more_restarts_are_more_to_evaluate(monkeypatch):
