@@ -87,7 +87,7 @@ class ShardTasks:
         """Return what each part found; raise what went wrong in one, and `TrialError` if one is lost."""
         import ray
 
-        from trainables.attacks.sharding import found, kept, noting, overall_progress
+        from trainables.attacks.sharding import kept, noting, overall_progress
 
         if len(parts) == 1:
             return [work(parts[0], device, report)]
@@ -111,7 +111,7 @@ class ShardTasks:
         finally:
             for task in running:
                 ray.cancel(task, force=True)
-        return [first, *(found(part) for part in parts[1:])]
+        return [first, *(kept(work, part, device, report) for part in parts[1:])]
 
     def _start(self, work: "Work", part: "Part", bundle: int) -> Any:
         import ray

@@ -82,14 +82,6 @@ def kept(work: Work, part: Part, device: str, report: Report) -> Reconstructions
     return result
 
 
-def found(part: Part) -> Reconstructions:
-    """Return what a finished part found."""
-    saved = Resume(part.folder).read(FOUND)
-    if saved is None:
-        raise FileNotFoundError(f"the part in {part.folder} is not finished")
-    return Reconstructions(**saved)
-
-
 def merge(results: Sequence[Reconstructions]) -> Reconstructions:
     """Return the parts' results as one, in their order.
 

@@ -7,7 +7,7 @@ from trainables.architectures.base import Classifier
 from trainables.attacks.base import Reconstructions
 from trainables.attacks.gmi import GMI
 from trainables.attacks.kedmi import KEDMI
-from trainables.attacks.sharding import Part, cut, found, kept, merge, noting, overall_progress
+from trainables.attacks.sharding import Part, cut, kept, merge, noting, overall_progress
 from trainables.priors.kedmi import KEDMIPrior
 from trainables.runtime.progress import silent
 
@@ -89,10 +89,12 @@ def test_a_finished_part_is_read_and_not_worked_out_again(tmp_path):
 
     first = kept(work, part, "cpu", noting(part))
     again = kept(work, part, "cpu", noting(part))
-    for one in (again, found(part)):
+    assert calls == [(2, 4, "cpu")]
+    next(part.folder.glob("*.pt")).write_bytes(b"damaged")
+    for one in (again, kept(work, part, "cpu", noting(part))):
         assert torch.equal(one.latents, first.latents) and torch.equal(one.images, first.images)
         assert (one.history, one.queries, one.shared_queries) == (first.history, 3, 0)
-    assert calls == [(2, 4, "cpu")]
+    assert calls == [(2, 4, "cpu")] * 2
 
 
 def test_where_all_parts_stand_is_added_up_from_what_each_noted(tmp_path):
