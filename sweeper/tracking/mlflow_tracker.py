@@ -3,6 +3,7 @@
 import functools
 import json
 import logging
+import os
 import queue
 import tempfile
 import threading
@@ -33,6 +34,7 @@ from sweeper.tracking.mlflow_fields import (
     tags,
     view,
 )
+from sweeper.tracking.mlflow_moved import follow_home
 from trainables.errors import ConfigError
 from trainables.storage.disk import load
 from trainables.storage.urls import redact
@@ -182,6 +184,8 @@ class Tracker:
                 self._experiment = self._client.create_experiment(EXPERIMENT, artifact_location=own)
             else:
                 self._experiment = experiment.experiment_id
+                if not os.environ.get("MLFLOW_TRACKING_URI"):
+                    follow_home(self._home, EXPERIMENT)
                 if experiment.lifecycle_stage == "deleted":  # in the pages: its name cannot be used again
                     self._client.restore_experiment(self._experiment)
             shown = view(self._study.objectives, self._study.searched)

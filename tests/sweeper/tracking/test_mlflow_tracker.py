@@ -1,5 +1,4 @@
 import json
-import shutil
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -268,27 +267,6 @@ def test_a_server_that_goes_away_costs_the_view_and_not_the_sweep(home, cheap, m
     assert "the study is safe" in tracker.problem
     with pytest.raises(ConfigError, match=r"or set tracking.mlflow to false"):
         tracker.check_open()
-
-
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory):
-    """Return a database with MLflow's tables, which take seconds to make."""
-    from mlflow import MlflowClient
-
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{path}").get_experiment_by_name(EXPERIMENT)
-    return path
-
-
-@pytest.fixture
-def finished(home, cheap, result, empty_store):
-    """Return a study with one trial, and its records."""
-    shutil.copy(empty_store, home.root)
-    study = cheap(tracking={"mlflow": True})
-    source = OptunaStudy(study, home.storage, home.study("cheap") / "history")
-    request = source.ask()
-    source.tell(request.number, result(0.5) | {"params": request.assignment})
-    return study, study_records(home, "cheap")
 
 
 def test_a_study_that_is_cut_off_counts_as_killed_until_it_is_finished(home, finished):
