@@ -89,8 +89,9 @@ def panels(
     from sweeper.results.panels.export import export_panels
     from sweeper.storage.home import open_home
 
+    place = open_home(home)
     exported = export_panels(
-        open_home(home),
+        place,
         study_name(study),
         output,
         trial=trial,
@@ -104,7 +105,7 @@ def panels(
         "open panels.html, or fill in panels.csv)"
     )
     click.echo(f"key: {exported.key} (do not hand it out: it says which panel is what)")
-    click.echo(f"answers: sweeper import answers {exported.study} FILE")
+    click.echo(f"answers: sweeper import answers {exported.study} FILE {place.option}")
     warn(
         [
             f"private images of {exported.people} people left the home because you asked for panels: they "

@@ -1,6 +1,5 @@
 """Tables at the end of a sweep: the front, its hypervolume, what to beware of, where to look."""
 
-import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sized
 
@@ -38,7 +37,7 @@ def show(outcome: SweepResult, study: Study, home: Home) -> None:
     if outcome.report is not None:
         print(f"report:  {outcome.report}")
     if study.tracking.mlflow:
-        print(f"browse:  sweeper ui --home {shlex.quote(str(home.root))}")
+        print(f"browse:  sweeper ui {home.option}")
 
 
 def show_front(records: StudyRecords, *, everything: bool = False) -> None:

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import shlex
 import socket
 import stat
 import tempfile
@@ -33,6 +34,11 @@ class Home:
     """
 
     root: Path
+
+    @property
+    def option(self) -> str:
+        """Return the option that a command needs to work on this home, wherever it is started."""
+        return f"--home {shlex.quote(str(self.root))}"
 
     @property
     def storage(self) -> str:

@@ -324,7 +324,8 @@ class Tracker:
         if self._no_artifacts:
             self.problem = (
                 f"MLflow at {redact(self._home.tracking)} has all numbers, but its artifacts cannot be "
-                f"written ({self._no_artifacts}); once they can: sweeper log {self._study.name} --rebuild"
+                f"written ({self._no_artifacts}); once they can: sweeper log {self._study.name} --rebuild "
+                f"{self._home.option}"
             )
 
     def _kill(self) -> None:

@@ -42,7 +42,8 @@ def import_answers(home: Home, study: str, file: Path, *, reader: str | None = N
     if not keys:
         raise ConfigError(
             f"expected panels of '{study}' whose answers these are, found no key in "
-            f"{home.study(study) / FOLDER}; `sweeper export panels {study} -o DIR` makes some"
+            f"{home.study(study) / FOLDER}; `sweeper export panels {study} -o DIR "
+            f"{home.option}` makes some"
         )
     answers, unanswered = read_answers(file, keys, reader=reader or file.stem)
     with FileLock(home.study(study) / FOLDER / "lock"):

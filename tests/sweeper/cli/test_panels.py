@@ -1,5 +1,8 @@
 """`export panels` beside `export`, and `import answers`: words, exit codes, and what is told."""
 
+import shlex
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 
@@ -57,11 +60,12 @@ def test_the_old_form_goes_on_as_it_was(calls):
 def test_panels_of_a_study_even_of_one_called_panels(calls):
     defaults = {"trial": None, "against": None, "most": None, "control": None, "seed": 0}
     for study in ("mine", "panels"):
-        done = call("export", "panels", study, "-o", "out")
+        done = call("export", "panels", study, "-o", "out", "--home", "a home")
         assert done.exit_code == 0, done.output
         assert calls.pop() == ("panels", study, "out", defaults)
         assert "key: KEY (do not hand it out: it says which panel is what)" in done.stdout
-        assert f"sweeper import answers {study} FILE" in done.stdout
+        home = shlex.quote(str(Path("a home").resolve()))
+        assert f"answers: sweeper import answers {study} FILE --home {home}\n" in done.stdout
         said = " ".join(done.stderr.split())
         assert "private images of 3 people left the home because you asked for panels" in said
     words = ("--trial", "1", "--against", "2", "--panels", "5", "--controls", "6", "--seed", "7")

@@ -345,7 +345,7 @@ def test_artifacts_that_cannot_be_written_cost_no_number(home, finished, monkeyp
     tracker.check_open()
     tracker.finish(records, report)
     assert "has all numbers, but its artifacts cannot be written" in tracker.problem
-    assert "sweeper log cheap --rebuild" in tracker.problem and len(tries) == 1
+    assert f"sweeper log cheap --rebuild --home {home.root}" in tracker.problem and len(tries) == 1
     experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
     runs = {run.data.tags["kind"]: run for run in client.search_runs([experiment])}
     assert runs["trial"].data.metrics["test_accuracy"] == 0.5
