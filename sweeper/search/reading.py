@@ -13,6 +13,7 @@ from sweeper.storage.databases import (
     alone,
     check_storage,
     engine_options,
+    read_only_url,
     sqlite_file,
     storage_errors,
     write_ahead,
@@ -41,13 +42,16 @@ def write_history(folder: Path, number: int, history: Mapping[str, Any]) -> None
 
 
 def open_storage(url: str) -> Any:
-    """Return Optuna's storage at `url`; SQLite is put into WAL mode, once.
+    """Return Optuna's storage at `url`; SQLite is put into WAL mode, once, unless it can only be read.
 
     Several may open a new database at the same moment.
     """
     from sqlalchemy.exc import DBAPIError
 
     check_storage(url)
+    if apart := read_only_url(url):
+        with storage_errors(url):
+            return _open(apart)
     with storage_errors(url), alone(url):
         write_ahead(url)
         for pause in RETRY_SECONDS:

@@ -1,5 +1,6 @@
 """Databases by their URLs: how to build and open them, and whether they can be used at all."""
 
+import os
 import re
 import shlex
 import sqlite3
@@ -46,6 +47,24 @@ def sqlite_file(url: str) -> Path | None:
         return None
     name = str(parts.database).removeprefix("file:") if "uri" in parts.query else str(parts.database)
     return Path(name).resolve()
+
+
+def read_only_url(url: str) -> str | None:
+    """Return the URL by which a SQLite database is read that lies where this process may not write.
+
+    SQLite makes files beside a database that it opens in WAL mode, and refuses where it cannot; where nobody
+    has it open, the file alone is all of it. None for one that can be opened as it is.
+    """
+    from sqlalchemy import URL
+
+    file = sqlite_file(url)
+    if file is None or not file.is_file() or os.access(file.parent, os.W_OK):
+        return None
+    log = file.with_name(f"{file.name}-wal")
+    if log.is_file() and log.stat().st_size:
+        return None
+    query = {"immutable": "1", "uri": "true"}
+    return URL.create("sqlite", database=file.as_uri(), query=query).render_as_string(hide_password=False)
 
 
 def check_storage(url: str) -> None:

@@ -16,6 +16,7 @@ from sweeper.search.reading import open_storage
 from sweeper.storage.databases import (
     check_storage,
     check_tracking,
+    read_only_url,
     reason,
     sqlite_file,
     sqlite_url,
@@ -175,6 +176,26 @@ def test_a_long_reason_is_cut_between_words_and_holds_no_password():
 def test_a_new_database_is_opened_by_several_at_the_same_moment(tmp_path):
     for name in range(4):
         assert at_once(3, open_storage, sqlite_url(tmp_path / f"{name}.db")) == [""] * 3
+
+
+def test_where_nobody_may_write_a_study_is_read_and_nothing_is_left_there(
+    tmp_path, cheap, result, monkeypatch
+):
+    home = Home(tmp_path / "50 % of {it}?")
+    home.prepare()
+    source = OptunaStudy(cheap(), home.storage, home.study("cheap") / "history")
+    request = source.ask()
+    source.tell(request.number, result(0.5) | {"params": request.assignment})
+    assert read_only_url(home.storage) is None
+    monkeypatch.setattr(os, "access", lambda place, mode: mode != os.W_OK)
+    assert read_only_url(home.storage) is None  # what its log holds is not in the file yet
+    with closing(sqlite3.connect(home.root / "optuna.db")) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert "immutable" in read_only_url(home.storage)
+    (home.root / "optuna.db.lock").unlink()
+    before = sorted(home.root.rglob("*"))
+    assert [trial.values["test_accuracy"] for trial in study_records(home, "cheap").trials] == [0.5]
+    assert sorted(home.root.rglob("*")) == before
 
 
 def test_a_database_is_opened_where_no_lock_can_be(tmp_path):
