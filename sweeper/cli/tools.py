@@ -190,7 +190,6 @@ def log(study: str, rebuild: bool, home: str | None) -> None:
     check_exists(place, name)
     check_reachable(place.tracking)
     check_tracking(place.tracking, place.storage)
-    place.prepare()
     with place.driver(name):  # a sweep of the study writes the same runs
         records = study_records(place, name)
         resolved = stored_study(place.study(name)).as_begun(records.definition)

@@ -72,7 +72,6 @@ def sweep(
     """
     display = display or Silent()
     warner = Warner(display)
-    home.prepare()
     with home.driver(study.name) as held, full_disk(home), ExitStack() as stack:
         check_places(study, home, address)
         if shared and run is None:

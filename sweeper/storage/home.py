@@ -96,7 +96,9 @@ class Home:
 
         Raises `ConfigError` saying who holds it otherwise. A lock on the study's folder is enough where the
         database lies in this home; in a database that other homes can reach it takes a `Lease` as well.
+        The home is prepared first, see `prepare`.
         """
+        self.prepare()
         folder = self.study(name)
         folder.mkdir(parents=True, exist_ok=True)
         note = folder / "driver.json"

@@ -14,6 +14,7 @@ from sweeper.results.panels.key import FOLDER, read_keys
 from sweeper.results.records import check_exists
 from sweeper.storage.home import Home
 from trainables.errors import ConfigError
+from trainables.storage.disk import disk_errors
 
 COLUMNS = ("panel", "answer", "reader")
 OF_ONE, OF_TWO = ("yes", "no", "refused"), ("first", "second", "none")
@@ -46,7 +47,8 @@ def import_answers(home: Home, study: str, file: Path, *, reader: str | None = N
             f"{home.option}` makes some"
         )
     answers, unanswered = read_answers(file, keys, reader=reader or file.stem)
-    with FileLock(home.study(study) / FOLDER / "lock"):
+    folder = home.study(study) / FOLDER
+    with disk_errors(folder), FileLock(folder / "lock"):
         notes = stored_notes(home.storage, study).get(PANELS) or {"answers": []}
         before = [Answer.from_json(document) for document in notes["answers"]]
         given = {(answer.panel, answer.reader) for answer in before}

@@ -50,6 +50,11 @@ def test_a_home_that_cannot_be_written_is_refused(tmp_path):
         Home(tmp_path / "file" / "home").prepare()
     with pytest.raises(ConfigError, match="expected a home that can be written"):
         Home(Path("/proc/no-such-home")).prepare()
+    with (
+        pytest.raises(ConfigError, match="expected a home that can be written"),
+        Home(Path("/proc/no-such-home")).driver("s"),
+    ):
+        pass
 
 
 def test_a_full_disk_is_no_mistake_of_the_user(tmp_path, monkeypatch):
