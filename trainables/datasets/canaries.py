@@ -15,9 +15,10 @@ NAME = "canary"
 LEAST, MOST = 4, 32  # images of one canary: what a split needs, and what is worth rendering
 
 
-def add_canaries(images: Images, count: int) -> Images:
+def add_canaries(images: Images, count: int, *, grey: bool = False) -> Images:
     """Return `images` with those of `count` rendered people after them, as the last labels.
 
+    grey: without their colours, as people who have none: colours would tell them apart from everybody else.
     A canary has as many images as the median person, from 4 to 32. Who they are follows from the images, so
     that two data sets have different canaries. Where the data set gives its parts, canaries have the same
     shares of them, at least one image each.
@@ -30,6 +31,8 @@ def add_canaries(images: Images, count: int) -> Images:
         images_per_identity=each,
         seed=int.from_bytes(own[:6], "big"),
     ).load(images.pixels.shape[-1])
+    if grey:
+        rendered = replace(rendered, pixels=_without_colours(rendered.pixels))
     tag = own[:3].hex()
     parts = _given_parts(images, count, each)
     return replace(
@@ -49,6 +52,13 @@ def add_canaries(images: Images, count: int) -> Images:
 def canary_labels(names: Sequence[str]) -> list[int]:
     """Return the labels of the canaries among people with these names, in label order."""
     return [label for label, name in enumerate(names) if name.startswith(f"{NAME}-")]
+
+
+def _without_colours(pixels: Tensor) -> Tensor:
+    """Return uint8 pixels (N, 3, S, S) of three equal channels, as Pillow's "L" has them (ITU-R BT.601)."""
+    red, green, blue = pixels.int().unbind(1)
+    grey = (19595 * red + 38470 * green + 7471 * blue + 32768) >> 16
+    return grey.to(torch.uint8).unsqueeze(1).repeat(1, 3, 1, 1)
 
 
 def _given_parts(images: Images, count: int, each: int) -> tuple[Tensor | None, Tensor | None]:

@@ -53,7 +53,7 @@ class ImageFolder(Dataset):
     anonymous_names: the names say nothing about who is shown, as numbers that each data set counts anew; they
         are not compared between private and public data.
     grey: take the colours away; the three channels are equal. For public images beside private ones that are
-        grey, so that a prior draws what the target knows.
+        grey, so that a prior draws what the target knows. Canaries lose theirs too.
     canaries: how many rendered people stand beside those of the folder, see `add_canaries`. Among private
         images they are people whose leak harms nobody; public images need some of their own (others) if the
         attacker's prior is to draw rendered people at all.
@@ -84,6 +84,11 @@ class ImageFolder(Dataset):
             raise ConfigError(
                 f"fit of image_folder must be one of {', '.join(get_args(Fit))}; got {self.fit!r}"
             )
+
+    @property
+    def version(self) -> int:  # type: ignore[override]  # of these knobs, not of the class
+        """Return 2 for grey images with canaries, which had colours once; else 1."""
+        return 2 if self.grey and self.canaries else 1
 
     @property
     def view(self) -> dict[str, Any]:
@@ -201,7 +206,7 @@ def _decode(
         digests=read.digests,
         warnings=(*warnings, *read.warnings),
     )
-    return add_canaries(images, data.canaries) if data.canaries else images
+    return add_canaries(images, data.canaries, grey=data.grey) if data.canaries else images
 
 
 def _pictures(root: Path, listing: Listing, suffixes: frozenset[str]) -> tuple[list[str], list[str]]:

@@ -1,5 +1,6 @@
 """Canaries: rendered people after the real ones, in the same parts, others in every data set."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,20 @@ def test_private_and_public_canaries_are_other_people(tmp_path):
     check_disjoint(*(side.load(32) for side in sides))  # no file, picture or name in common
     again = [side.load(32).names for side in sides]
     assert again[0][:2] == ("mine1", "mine2") and set(again[0]).isdisjoint(again[1])
+
+
+def test_canaries_of_people_without_colours_have_none(tmp_path):
+    """Else colours alone would tell them apart; the grey is that of the people's own pictures."""
+    root = written(tmp_path / "faces", {"ann": 5, "bob": 5})
+    grey = ImageFolder(root=root, canaries=2, grey=True)
+    images = grey.load(32)
+    assert len(images) == 20 and bool((images.pixels == images.pixels[:, :1]).all())
+    coloured = add_canaries(ImageFolder(root=root, grey=True).load(32), 2)
+    for position in range(10, 20):
+        picture = Image.fromarray(coloured.pixels[position].permute(1, 2, 0).numpy()).convert("L")
+        assert np.array_equal(images.pixels[position, 0].numpy(), np.asarray(picture))
+    versions = [with_content(replace(grey, **knobs)).get("version") for knobs in ({}, {"canaries": 0})]
+    assert versions == [2, None]  # pre-training of such images is another
 
 
 def test_keys_move_only_with_canaries(tmp_path):
