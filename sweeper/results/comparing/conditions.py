@@ -93,7 +93,7 @@ def _of_stages(trial: TrialRecord) -> Flat | None:
         if parts is None:
             return None
         prefix = f"judge.{position}" if position else "judge"
-        flat |= _flat(parts.get("judge"), prefix) | {f"{prefix}.version": parts.get("version")}
+        flat |= _versioned(parts, "judge", prefix)
     flat["image_size"] = judge.get("image_size")
     for name, folder in attacks.items():
         parts = key_parts(folder)
@@ -101,11 +101,16 @@ def _of_stages(trial: TrialRecord) -> Flat | None:
         if parts is None or prior is None:
             return None
         prefix = f"attack.{name}" if name else "attack"
-        flat |= _flat(parts.get("attack"), prefix) | {f"{prefix}.version": parts.get("version")}
-        flat |= _flat(prior.get("prior"), f"{prefix}.prior")
-        flat |= {f"{prefix}.prior.{key}": prior.get(key) for key in ("seed", "version")}
+        flat |= _versioned(parts, "attack", prefix) | _versioned(prior, "prior", f"{prefix}.prior")
+        flat[f"{prefix}.prior.seed"] = prior.get("seed")
         flat |= {"public": prior.get("public"), "identities": parts.get("identities")}
     return flat
+
+
+def _versioned(parts: Mapping[str, Any], method: str, prefix: str) -> Flat:
+    """Return a method's knobs among the `parts` of its stage, with its own version, which is there from 2 on,
+    or else the stage's."""
+    return {f"{prefix}.version": parts.get("version")} | _flat(parts.get(method), prefix)
 
 
 def _other_judges(trial: TrialRecord) -> list[str]:

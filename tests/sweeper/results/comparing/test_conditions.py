@@ -18,19 +18,36 @@ def study(tmp_path):
         (place / "key.json").write_text(json.dumps(parts))
         return str(place)
 
-    def make(name, *, private="p0", iterations=100, width=16, epochs=20, seed=0, trials=2):
+    def make(name, *, private="p0", iterations=100, width=16, epochs=20, seed=0, trials=2, versions=None):
+        own = {kind: {"version": number} for kind, number in (versions or {}).items()}
         prior = stage(
-            "prior", f"prior-{width}", prior={"kind": "gmi", "width": width}, public="q0", version=1
+            "prior",
+            f"prior-{width}-{versions}",
+            prior={"kind": "gmi", "width": width, **own.get("prior", {})},
+            public="q0",
+            version=1,
         )
         found = []
         for number in range(trials):
             key = f"{name}-{number}"
             target = stage("target", key, private=private, validation=0.1, test=0.2, seed=seed, defense={})
-            knobs = {"kind": "gmi", "iterations": iterations}
+            knobs = {"kind": "gmi", "iterations": iterations, **own.get("attack", {})}
             attack = stage(
-                "attack", key, attack=knobs, prior=prior.split("/")[-1], target=key, identities=None
+                "attack",
+                key,
+                attack=knobs,
+                prior=prior.split("/")[-1],
+                target=key,
+                identities=None,
+                version=1,
             )
-            judge = stage("judge", f"{epochs}", judge={"kind": "classifier", "epochs": epochs}, image_size=32)
+            judge = stage(
+                "judge",
+                f"{epochs}-{versions}",
+                judge={"kind": "classifier", "epochs": epochs, **own.get("judge", {})},
+                image_size=32,
+                version=1,
+            )
             artifacts = {"target": target, "attack": attack, "judge": judge}
             found.append({"number": number, "state": "complete", "params": {}, "artifacts": artifacts})
         return as_study({"study": name, "trials": found})
@@ -61,6 +78,9 @@ def test_trials_of_other_targets_are_under_the_same_conditions(study):
         ({"width": 24}, "attack.prior.width: 16 in 'a', 24 in 'b'"),
         ({"epochs": 40}, "judge.epochs: 20 in 'a', 40 in 'b'"),
         ({"seed": 1}, "seed: 0 in 'a', 1 in 'b'"),
+        ({"versions": {"judge": 2}}, "judge.version: 1 in 'a', 2 in 'b'"),  # of the method, not the stage
+        ({"versions": {"attack": 3}}, "attack.version: 1 in 'a', 3 in 'b'"),
+        ({"versions": {"prior": 2}}, "attack.prior.version: 1 in 'a', 2 in 'b'"),
     ],
 )
 def test_what_differs_is_named(study, changes, text):
@@ -146,6 +166,7 @@ def test_all_judges_are_conditions_and_the_first_of_a_list_is_the_one_alone(stud
     assert differences(a, b) == [
         "judge.1.epochs: nothing in 'a', 5 in 'b'",
         "judge.1.kind: nothing in 'a', classifier in 'b'",
+        "judge.1.version: nothing in 'a', 1 in 'b'",
     ]
     with pytest.raises(ConfigError, match=r"judge\.1\.epochs: 5 in 'b', 9 in 'c'"):
         check_setups([b, c])
