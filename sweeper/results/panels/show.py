@@ -19,7 +19,8 @@ def sentences(figures: Mapping[str, Any] | None, *, names: bool = True) -> list[
         who = ", ".join(readers) if names else str(len(readers))
         refused = f", {figures['refused']} refused" if figures["refused"] else ""
         lines.append(
-            f"readers of panels ({who}): {figures['answers']} answers{refused}; on controls false positives "
+            f"readers of panels ({who}): {figures['answers']} "
+            f"{formatting.plural('answer', figures['answers'])}{refused}; on controls false positives "
             f"{_rate(figures, 'false_positive')}, false negatives {_rate(figures, 'false_negative')}"
             + ("" if figures["kappa"] is None else f"; kappa {figures['kappa']:.2f}")
         )
@@ -45,8 +46,8 @@ def of_trial(trial: Mapping[str, Any]) -> str:
     judge = formatting.value("attack_accuracy", trial["judge_rate"], trial["people"])
     swapped = trial.get("swapped_rate")
     return (
-        f"trial {trial['trial']}: readers recognise {rate} of {trial['people']} people "
-        f"({trial['panels']} panels), the judge {judge}"
+        f"trial {trial['trial']}: readers recognise {rate} of {_people(trial['people'])} "
+        f"({trial['panels']} {formatting.plural('panel', trial['panels'])}), the judge {judge}"
         + ("" if swapped is None else f"; beside somebody else's images {_share(swapped)}")
     )
 
@@ -59,9 +60,13 @@ def _pair(pair: Mapping[str, Any]) -> str:
     low, high = pair["interval"]
     return (
         f"trial {first} against {second}: closer in {pair['closer'][0]} against {pair['closer'][1]} "
-        f"choices{undecided}; {_share(pair['rate'])} [{_share(low)}, {_share(high)}] for trial {first} over "
-        f"{pair['people']} people"
+        f"choices{undecided}; {_share(pair['rate'])} [{_share(low)}, {_share(high)}] for trial {first} "
+        f"over {_people(pair['people'])}"
     )
+
+
+def _people(count: int) -> str:
+    return f"{count} {formatting.plural('person', count, 'people')}"
 
 
 def _rate(figures: Mapping[str, Any], name: str) -> str:

@@ -221,3 +221,11 @@ def test_figures_are_sentences_and_nobody_recognised_is_a_bound():
     ]
     assert sentences(figures(rows), names=False)[0].startswith("readers of panels (1): 30 answers")
     assert sentences(None) == []
+
+
+def test_one_of_anything_is_not_several():
+    pair = answer("d", "first", kind="pair", trials=[3, 4], identity=0)
+    first, trial, two = sentences(figures([attack("p", "yes", 0), pair]))
+    assert ": 1 answer; on" in first
+    assert " of 1 person (1 panel), the judge" in trial
+    assert "closer in 1 against 0 choices; " in two and two.endswith("over 1 person")
