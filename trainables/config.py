@@ -33,7 +33,7 @@ from trainables.pretraining.base import Pretraining
 from trainables.priors import PRIORS
 from trainables.priors.base import Prior
 from trainables.runtime.checks import at_least, fraction
-from trainables.storage.documents import check_numbers, expand_home, read_yaml, suggestion
+from trainables.storage.documents import check_numbers, expand_home, in_words, read_yaml, suggestion
 from trainables.storage.store import to_json
 from trainables.training.classifier import Target
 from trainables.training.freeze import check_trained
@@ -363,7 +363,7 @@ def _value(hint: Any, value: Any, where: str, path: str) -> Any:
         validated = _adapter(hint).validate_python(value)
         check_numbers(hint, value)
     except ValidationError as error:
-        problem = error.errors()[0]["msg"].replace("Input should be", "must be")
+        problem = in_words(error.errors()[0]["msg"])
         raise ConfigError(f"{path.rpartition('.')[2]} {problem}; got {value!r} ({where}: {path})") from None
     except ValueError as error:
         raise ConfigError(f"{path.rpartition('.')[2]} {error}; got {value!r} ({where}: {path})") from None

@@ -14,7 +14,7 @@ from sweeper.study.inheritance import inherited_space, read_study
 from sweeper.study.presets import find_study
 from sweeper.study.study import Resources, Search, Study, Tracking
 from trainables.errors import ConfigError, placed
-from trainables.storage.documents import check_numbers, merge, read_yaml, suggestion
+from trainables.storage.documents import check_numbers, in_words, merge, read_yaml, suggestion
 from trainables.storage.strict_yaml import parse_yaml
 
 MOST_LETTERS = 100  # of a name; a folder's may have 255 bytes, and others are made of it
@@ -145,9 +145,11 @@ def _first_mistake(error: ValidationError, where: str) -> str:
         return f"'{path}' is missing ({where})"
     if isinstance(first["loc"][-1], int):
         path = f"{'.'.join(keys[:-1])}[{keys[-1]}]"
-    problem = first["msg"].replace("Input should be", "must be")
+    problem = in_words(first["msg"])
     if first["type"] in ("dict_type", "dataclass_type"):
         problem = "must be a mapping"
+    if keys == ["objectives"]:
+        problem = "must be a mapping of names to directions, as {test_accuracy: maximize}"
     if keys == ["controls"]:
         problem = "must be true, false or a mapping of controls"
     if any(

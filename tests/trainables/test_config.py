@@ -125,7 +125,7 @@ def test_kinds_become_dataclasses_and_survive_a_round_trip():
         ({"target__trained": ["con1"]}, r"of conv1, .*got 'con1'; did you mean 'conv1'\? .*\(trial\)"),
         (
             {"target__trained": "conv1"},
-            r"trained must be a valid tuple; got 'conv1' \(trial: target.trained\)",
+            r"trained must be a list in brackets, as \[a, b\]; got 'conv1' \(trial: target.trained\)",
         ),
         (
             {"target__trained": ["conv1"], "target__freeze_point": "conv2"},

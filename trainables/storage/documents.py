@@ -120,6 +120,14 @@ def _words(hint: Any) -> tuple[Any, ...]:
     return typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
 
 
+def in_words(message: str) -> str:
+    """Return what a validator says of a value, in the words of whoever writes YAML, who knows no tuple."""
+    text = message.replace("Input should be", "must be")
+    for kind in ("tuple", "list"):
+        text = text.replace(f"a valid {kind}", "a list in brackets, as [a, b]")
+    return text
+
+
 def suggestion(name: str, valid: Iterable[str]) -> str:
     """Return "; did you mean 'x'?" if something in `valid` is near, else an empty string."""
     near = difflib.get_close_matches(name, list(valid), n=1)

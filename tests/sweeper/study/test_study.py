@@ -147,7 +147,18 @@ def test_overrides_are_values_of_the_file(write):
             "screening expects suite 'worst'",
         ),
         ({"constraints": ["test_accuracy > 0.8"]}, r"a measure, >= or <=, and a number.*constraints\[0\]"),
-        ({"constraints": "test_accuracy >= 0.8"}, "constraints must be a valid list"),
+        (
+            {"constraints": "test_accuracy >= 0.8"},
+            r"constraints must be a list in brackets, as \[a, b\]; got",
+        ),
+        (
+            {"objectives": ["test_accuracy"]},
+            r"mapping of names to directions, as {test_accuracy: maximize}; got",
+        ),
+        (
+            {"objectives": "test_accuracy"},
+            r"mapping of names to directions, as {test_accuracy: maximize}; got",
+        ),
         ({"constraints": [1]}, r"^constraints\[0\] must be a valid string; got 1 \(.*: constraints\[0\]\)$"),
         (
             {"constraints": ["test_accuracy >= 0.9", "attack_accuracy <= 0.5", "test_accuracy<=0.1"]},
