@@ -34,12 +34,9 @@ SMALL = {
     "trial.pretraining.data.images_per_identity": 4,
     "trial.pretraining.epochs": 1,
     "trial.target.epochs": 1,
-    "trial.prior.width": 2,
-    "trial.prior.epochs": 1,
-    "trial.attack.0.iterations": 2,
-    "trial.attack.1.iterations": 2,
-    "trial.attack.1.pool": 10,
-    "trial.attack.1.prior.components": 8,
+    "trial.prior.components": 8,
+    "trial.attack.iterations": 2,
+    "trial.attack.pool": 10,
     "trial.judge.0.epochs": 1,
     "trial.judge.1.epochs": 1,
     "search.trials": 2,
@@ -114,7 +111,7 @@ def test_yaml_blocks_are_valid(block, tmp_path, home):
         from sweeper.study.loading import load_study
         from trainables.config import load_trial
 
-        template = load_study("quickstart", check=False).trial
+        template = load_study("rendered_faces", check=False).trial
         assert len(load_trial({**template, **document}).attack_plans) == len(document["attack"])
         return
     if "space" in document:
