@@ -104,7 +104,7 @@ def sweep(
                 if tracker is not None:
                     tracker.check_open()
                 fresh = shared and run is None and make is None and not before
-                remaining = _estimated(study, allotment, display) if fresh else Remaining({})
+                remaining = _estimated(study, allotment, display, nice) if fresh else Remaining({})
                 if shared:
                     _prepare(study, home, allotment, display, make, remaining, source, warner, anyway)
                 from sweeper.engine.controls import controls_beside, measure_after
@@ -213,13 +213,13 @@ def check_data(study: Study) -> list[str]:
     return [*data_warnings(config), *batch_warnings(config, data), *unmeasured]
 
 
-def _estimated(study: Study, allotment: TrialResources, display: Display) -> Remaining:
+def _estimated(study: Study, allotment: TrialResources, display: Display, nice: int) -> Remaining:
     """Return what timing the stages in miniature tells of how long the sweep will take."""
     from sweeper.engine.machines.calibration import calibrate
 
     busy = f"; the machine is busy (load average {load_average():.1f})" if is_busy() else ""
     display.say(f"timing the stages in miniature{busy}")
-    return Remaining(calibrate(study, allotment), replicates=study.search.replicates)
+    return Remaining(calibrate(study, allotment, nice), replicates=study.search.replicates)
 
 
 def _prepare(

@@ -1,8 +1,11 @@
 """A sweep's stages timed in miniature before it begins: in a worker with the resources of a trial."""
 
+import functools
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from sweeper.engine.machines.cluster import TrialResources
+from sweeper.engine.remaining import OF_A_TRIAL, SHARED
 from sweeper.study.study import Study
 from trainables.runtime.duration import Duration
 
@@ -17,15 +20,18 @@ def variants(study: Study) -> list[dict[str, Any]]:
     return [study.document(assignment) for assignment in starts if study.offers(assignment)]
 
 
-def calibrate(study: Study, allotment: TrialResources) -> dict[str, Duration]:
+def calibrate(study: Study, allotment: TrialResources, niceness: int) -> dict[str, Duration]:
     """Return the estimated seconds of a trial's stages, measured where trials will run; empty if that fails.
 
+    niceness: of trials, at which their stages are timed: beside other work that is most of what they take.
     An estimate is for information: what is wrong with the trial is told by the trial.
     """
     import ray
 
     needs = {"num_cpus": allotment.cpus, "num_gpus": allotment.gpus, "max_retries": 0}
-    task = ray.remote(**needs)(_measured).remote(study.document({}), variants(study), allotment.threads)
+    task = ray.remote(**needs)(_measured).remote(
+        study.document({}), variants(study), allotment.threads, niceness
+    )
     try:
         ends: dict[str, tuple[float, float]] = ray.get(task, timeout=PATIENCE)
     except ray.exceptions.RayError:
@@ -35,16 +41,26 @@ def calibrate(study: Study, allotment: TrialResources) -> dict[str, Duration]:
 
 
 def _measured(
-    trial: dict[str, Any], others: list[dict[str, Any]], threads: int
+    trial: dict[str, Any], others: list[dict[str, Any]], threads: int, niceness: int
 ) -> dict[str, tuple[float, float]]:
-    """Return stage -> (low, high) in seconds, of a worker with so many threads."""
+    """Return stage -> (low, high) in seconds, of a worker with so many threads.
+
+    Stages that trials share are timed at its own niceness; the others in a thread of their own, since what
+    became nicer cannot go back.
+    """
     from trainables.config import load_trial
     from trainables.cost import estimate
-    from trainables.runtime.background import limit_threads
+    from trainables.runtime.background import limit_threads, set_niceness
     from trainables.tune import device_here
 
     limit_threads(threads)
-    seconds = estimate(
-        load_trial(trial), device_here(), threads=threads, variants=[load_trial(other) for other in others]
+    timed = functools.partial(
+        estimate,
+        load_trial(trial),
+        device_here(),
+        threads=threads,
+        variants=[load_trial(other) for other in others],
     )
+    with ThreadPoolExecutor(1, initializer=set_niceness, initargs=(niceness,)) as aside:
+        seconds = timed(stages=SHARED) | aside.submit(timed, stages=OF_A_TRIAL).result()
     return {stage: (duration.low, duration.high) for stage, duration in seconds.items()}
