@@ -7,7 +7,6 @@ import pytest
 import ray
 
 from sweeper.engine import controls as module
-from sweeper.engine import shared_stages
 from sweeper.engine.controls import (
     BesideTrials,
     ControlsWorker,
@@ -81,8 +80,8 @@ class Shown(Silent):
 
 def play(monkeypatch, script):
     played = Played(script)
-    for place in (module, shared_stages):
-        monkeypatch.setattr(place, "ray", played)
+    monkeypatch.setattr(module, "ray", played)
+    monkeypatch.setattr("sweeper.engine.shared_stages.ray", played)
     return played
 
 
