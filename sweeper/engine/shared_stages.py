@@ -1,4 +1,4 @@
-"""Shared stages first: the backbone, the prior and the judge are made once, before any trial."""
+"""Shared stages first: the backbone, the prior and the judge of the template, before any trial."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -8,6 +8,7 @@ import ray
 
 from sweeper.engine.machines.cluster import WORKER_RETRIES
 from sweeper.engine.progress import Display, Warner, spell, stopped
+from sweeper.study.checks import study_controls
 from sweeper.study.study import Study
 from trainables.errors import ConfigError, DiskError, TrialError
 from trainables.runtime.background import BackgroundJob, JobStatus
@@ -19,7 +20,8 @@ Ended = Callable[[str, float | None], None]
 POLL_SECONDS = 0.5
 
 # The paths of a trial that a shared stage depends on. If the space varies one of them there are several such
-# stages; each is then made by the first trial that needs it, while the others wait for it.
+# stages; each is then made by the first trial that needs it, while the others wait for it. The template's own is
+# made before any trial where the study has controls, which are measured on the template.
 INGREDIENTS: Mapping[str, tuple[str, ...]] = {
     "pretrained": ("image_size", "seed", "pretraining", "target.architecture", "target.normalization"),
     "prior": ("image_size", "seed", "prior_seed", "public", "prior", "attack.prior"),
@@ -88,10 +90,11 @@ class Worker:
 
 
 def shared_stages(study: Study) -> list[str]:
-    """Return the shared stages that are the same for every trial of the study."""
+    """Return the stages that are made before any trial, of the study's template: those that are the same for
+    every trial, and all of them where there are controls."""
     from search_spaces.space import paths
 
-    varied = paths(study.domains)
+    varied = [] if study_controls(study) else paths(study.domains)
 
     def touches(path: str, ingredient: str) -> bool:
         return path == ingredient or path.startswith(ingredient + ".")

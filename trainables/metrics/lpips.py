@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from trainables.datasets.base import as_float
@@ -26,7 +25,9 @@ class LPIPSNetwork(nn.Module):
     def __init__(self, backbone: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
         """Read torchvision's state dict of VGG16, and the published one of LPIPS (lin0 to lin4)."""
         super().__init__()
-        vgg = torchvision.models.vgg16(weights=None)
+        from torchvision.models import vgg16  # here: it takes longer to load than all that is ours
+
+        vgg = vgg16(weights=None)
         own = {name: value for name, value in backbone.items() if name.startswith("features.")}
         vgg.features.load_state_dict({name.removeprefix("features."): value for name, value in own.items()})
         self.features = vgg.features

@@ -121,7 +121,12 @@ def one_of(path):
 )
 def test_what_the_space_varies_is_left_to_trials(cheap, path, left_to_trials):
     assert set(INGREDIENTS) == set(SHARED)
-    assert set(shared_stages(cheap(space=one_of(path)))) == set(SHARED) - left_to_trials
+    varied = cheap(space=one_of(path), controls=False)
+    assert set(shared_stages(varied)) == set(SHARED) - left_to_trials
+
+
+def test_the_controls_need_the_templates_own_whatever_the_space_varies(cheap):
+    assert shared_stages(cheap(space=one_of("pretraining.data.identities"), controls=True)) == [*SHARED]
 
 
 @pytest.mark.parametrize(
@@ -157,7 +162,7 @@ def test_ingredients_are_what_the_stages_keys_are_made_of(cheap, changes):
     }
     same = [stage for stage in SHARED if parts[stage](before) == parts[stage](after)]
     space = [{path: {"choice": [value]}} for path, value in changes.items()]
-    assert shared_stages(cheap(space=space)) == same
+    assert shared_stages(cheap(space=space, controls=False)) == same
 
 
 @pytest.mark.parametrize(
@@ -176,13 +181,13 @@ def test_the_machine_is_divided_among_the_three(run, cpus, gpus, needs):
 
 
 def test_one_stage_alone_gets_the_machine(run):
-    played = run({}, cpus=16, gpus=1, space=one_of("private") + one_of("target.architecture"))
+    played = run({}, cpus=16, gpus=1, controls=False, space=one_of("private") + one_of("target.architecture"))
     assert played.needs == {"num_cpus": 16, "num_gpus": 1}
     assert played.log == ["prior"]
 
 
 def test_nothing_shared_starts_nothing(run):
-    assert run({}, space=one_of("seed")).needs == {}
+    assert run({}, controls=False, space=one_of("seed")).needs == {}
 
 
 def test_on_one_core_a_stage_begins_where_another_ended(run):
