@@ -55,13 +55,17 @@ def sweep_seconds(
 class Remaining:
     """Corrects an estimate by what ended: what was measured counts as measured, the rest by the same ratio.
 
-    estimate: seconds of `cost.STAGES`, of one trial; empty where nothing was estimated. Then nothing is known
-    until the first trial has ended. replicates: seeds of each trial.
+    estimate: seconds of `cost.STAGES`, of one trial; empty where nothing was estimated, or is not yet. Then
+    nothing is known until the first trial has ended. replicates: seeds of each trial.
     """
 
     def __init__(self, estimate: Mapping[str, Duration], *, replicates: int = 1) -> None:
         self._estimate, self._replicates = dict(estimate), replicates
         self._took: dict[str, list[float]] = {}
+
+    def estimated(self, estimate: Mapping[str, Duration]) -> None:
+        """Take note of an estimate that came later."""
+        self._estimate = dict(estimate)
 
     def ended(self, stage: str, seconds: float) -> None:
         """Take note that a stage, or a whole ``trial``, has ended after `seconds`."""

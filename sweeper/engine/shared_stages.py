@@ -20,8 +20,8 @@ Ended = Callable[[str, float | None], None]
 POLL_SECONDS = 0.5
 
 # The paths of a trial that a shared stage depends on. If the space varies one of them there are several such
-# stages; each is then made by the first trial that needs it, while the others wait for it. The template's own is
-# made before any trial where the study has controls, which are measured on the template.
+# stages; each is then made by the first trial that needs it, while the others wait for it. The template's own
+# is made before any trial where the study has controls, which are measured on the template.
 INGREDIENTS: Mapping[str, tuple[str, ...]] = {
     "pretrained": ("image_size", "seed", "pretraining", "target.architecture", "target.normalization"),
     "prior": ("image_size", "seed", "prior_seed", "public", "prior", "attack.prior"),

@@ -2,11 +2,12 @@
 
 import errno
 import functools
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sweeper.engine.collect import collect
 from sweeper.engine.interrupt import Stopping, stoppable
@@ -33,6 +34,9 @@ from trainables.errors import DiskError, TrialError
 from trainables.runtime.load import is_busy, load_average
 from trainables.storage.disk import write_text
 from trainables.storage.strict_yaml import dump_yaml
+
+if TYPE_CHECKING:
+    from sweeper.engine.machines.calibration import Calibration
 
 
 @dataclass(frozen=True)
@@ -104,9 +108,14 @@ def sweep(
                 if tracker is not None:
                     tracker.check_open()
                 fresh = shared and run is None and make is None and not before
-                remaining = _estimated(study, allotment, display, nice) if fresh else Remaining({})
+                remaining = Remaining({}, replicates=study.search.replicates)
+                calibration = _calibration(study, allotment, display, nice) if fresh else None
                 if shared:
-                    _prepare(study, home, allotment, display, make, remaining, source, warner, anyway)
+                    _prepare(
+                        study, home, allotment, display, make, remaining, calibration, source, warner, anyway
+                    )
+                if calibration is not None:
+                    remaining.estimated(calibration.look(wait=True) or {})
                 from sweeper.engine.controls import controls_beside, measure_after
 
                 if whole:
@@ -213,13 +222,13 @@ def check_data(study: Study) -> list[str]:
     return [*data_warnings(config), *batch_warnings(config, data), *unmeasured]
 
 
-def _estimated(study: Study, allotment: TrialResources, display: Display, nice: int) -> Remaining:
-    """Return what timing the stages in miniature tells of how long the sweep will take."""
-    from sweeper.engine.machines.calibration import calibrate
+def _calibration(study: Study, allotment: TrialResources, display: Display, nice: int) -> "Calibration":
+    """Return what will tell of how long the sweep takes: its stages timed in miniature, beside the first."""
+    from sweeper.engine.machines.calibration import Calibration
 
     busy = f"; the machine is busy (load average {load_average():.1f})" if is_busy() else ""
     display.say(f"timing the stages in miniature{busy}")
-    return Remaining(calibrate(study, allotment, nice), replicates=study.search.replicates)
+    return Calibration(study, allotment, nice)
 
 
 def _prepare(
@@ -229,32 +238,44 @@ def _prepare(
     display: Display,
     make: Run | None,
     remaining: Remaining,
+    calibration: "Calibration | None",
     source: TrialSource,
     warner: Warner,
     anyway: bool,
 ) -> None:
+    """Make the shared stages, and tell of the time left as soon as the calibration knows."""
     from sweeper.engine.shared_stages import places_for, prepare, shared_stages
     from trainables.tune import make_stage
 
     stages = shared_stages(study)
     places = places_for(study, len(stages))
+    stopping, known, since = Stopping(lambda: None), calibration is None, time.monotonic()
 
     def show() -> None:
         runs = source.budget - source.complete + source.extra
         trials = remaining.trials(runs, allotment.concurrent)
-        shared = remaining.shared(stages, places)
+        shared = remaining.shared(stages, places, time.monotonic() - since)
         if trials is not None and shared is not None:
             display.total(source.complete, source.budget, shared + trials)
 
     def ended(stage: str, seconds: float | None) -> None:
+        nonlocal since
         stages.remove(stage)
+        since = time.monotonic()
         if seconds is not None:
             remaining.ended(stage, seconds)
         show()
 
-    stopping = Stopping(lambda: None)
+    def look() -> None:
+        nonlocal known
+        stopping.say(display)
+        estimate = None if known or calibration is None else calibration.look()
+        if estimate is not None:
+            known = True
+            remaining.estimated(estimate)
+            show()
+
     with stoppable(stopping):
-        show()
         prepare(
             study,
             str(home.store.root),
@@ -262,7 +283,7 @@ def _prepare(
             cpus=allotment.node_cpus,
             gpus=allotment.node_gpus,
             make=make or make_stage,
-            look=lambda: stopping.say(display),
+            look=look,
             ended=ended,
             warner=warner,
             anyway=anyway,

@@ -1,6 +1,7 @@
-"""A sweep's stages timed in miniature before it begins: in a worker with the resources of a trial."""
+"""A sweep's stages timed in miniature as it begins: in a worker with the resources of a trial."""
 
 import functools
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -20,24 +21,35 @@ def variants(study: Study) -> list[dict[str, Any]]:
     return [study.document(assignment) for assignment in starts if study.offers(assignment)]
 
 
-def calibrate(study: Study, allotment: TrialResources, niceness: int) -> dict[str, Duration]:
-    """Return the estimated seconds of a trial's stages, measured where trials will run; empty if that fails.
+class Calibration:
+    """The estimated seconds of a trial's stages, measured where trials will run, beside other work.
 
     niceness: of trials, at which their stages are timed: beside other work that is most of what they take.
     An estimate is for information: what is wrong with the trial is told by the trial.
     """
-    import ray
 
-    needs = {"num_cpus": allotment.cpus, "num_gpus": allotment.gpus, "max_retries": 0}
-    task = ray.remote(**needs)(_measured).remote(
-        study.document({}), variants(study), allotment.threads, niceness
-    )
-    try:
-        ends: dict[str, tuple[float, float]] = ray.get(task, timeout=PATIENCE)
-    except ray.exceptions.RayError:
-        ray.cancel(task, force=True)
-        return {}
-    return {stage: Duration(low=low, high=high) for stage, (low, high) in ends.items()}
+    def __init__(self, study: Study, allotment: TrialResources, niceness: int) -> None:
+        import ray
+
+        needs = {"num_cpus": allotment.cpus, "num_gpus": allotment.gpus, "max_retries": 0}
+        self._task = ray.remote(**needs)(_measured).remote(
+            study.document({}), variants(study), allotment.threads, niceness
+        )
+        self._end = time.monotonic() + PATIENCE
+
+    def look(self, *, wait: bool = False) -> dict[str, Duration] | None:
+        """Return seconds by stage, empty if measuring failed; None while it is measured, unless to `wait`."""
+        import ray
+
+        left = max(0.0, self._end - time.monotonic())
+        if not ray.wait([self._task], timeout=left if wait else 0)[0] and left and not wait:
+            return None
+        try:
+            ends: dict[str, tuple[float, float]] = ray.get(self._task, timeout=0)
+        except ray.exceptions.RayError:
+            ray.cancel(self._task, force=True)
+            return {}
+        return {stage: Duration(low=low, high=high) for stage, (low, high) in ends.items()}
 
 
 def _measured(

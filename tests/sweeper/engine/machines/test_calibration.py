@@ -1,8 +1,9 @@
 import os
 import threading
+import time
 
 import sweeper.engine.machines.calibration as module
-from sweeper.engine.machines.calibration import calibrate, variants
+from sweeper.engine.machines.calibration import Calibration, variants
 from sweeper.engine.machines.cluster import TrialResources
 from sweeper.engine.remaining import OF_A_TRIAL, SHARED
 from trainables.cost import STAGES
@@ -41,8 +42,27 @@ def test_a_worker_measures_and_what_fails_there_is_no_estimate(cheap, ray_addres
         return {"target": (1.0, 2.0), "attack": (float(threads), 3.0)}
 
     monkeypatch.setattr(module, "_measured", measured)
-    assert calibrate(cheap(), ALLOTMENT, 0) == {
+    assert Calibration(cheap(), ALLOTMENT, 0).look(wait=True) == {
         "target": Duration(low=1, high=2),
         "attack": Duration(low=1, high=3),
     }
-    assert calibrate(cheap(trial={"broken": True}), ALLOTMENT, 0) == {}
+    assert Calibration(cheap(trial={"broken": True}), ALLOTMENT, 0).look(wait=True) == {}
+
+
+def test_nobody_waits_for_a_measurement_but_who_says_so(cheap, ray_address, monkeypatch, tmp_path):
+    go = tmp_path / "go"
+
+    def measured(trial, others, threads, niceness):
+        while not go.exists():
+            time.sleep(0.05)
+        return {"target": (1.0, 2.0)}
+
+    monkeypatch.setattr(module, "_measured", measured)
+    calibration = Calibration(cheap(), ALLOTMENT, 0)
+    assert calibration.look() is None
+    go.touch()
+    assert calibration.look(wait=True) == {"target": Duration(low=1, high=2)}
+    monkeypatch.setattr(module, "PATIENCE", 0.2)
+    go.unlink()
+    late = Calibration(cheap(), ALLOTMENT, 0)
+    assert late.look(wait=True) == {}
