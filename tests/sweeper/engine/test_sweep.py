@@ -288,10 +288,11 @@ def test_shared_stages_come_first_and_their_failure_ends_the_sweep(
 
     (tmp_path / "broken").touch()
     with pytest.raises(ConfigError, match="the public data is missing"):
-        sweep(cheap(), home, run=run, make=make)
+        sweep(cheap(controls=False), home, run=run, make=make)
     assert counts(home, "cheap") == []
     (tmp_path / "broken").unlink()
-    outcome = sweep(cheap(search={"trials": 2}, resources=ALONE), home, run=run, make=make, display=Silent())
+    study = cheap(search={"trials": 2}, resources=ALONE, controls=False)
+    outcome = sweep(study, home, run=run, make=make, display=Silent())
     assert [trial.state for trial in outcome.records.trials] == ["complete"] * 2
 
 
