@@ -48,18 +48,19 @@ def ceiling_trial(config: TrialConfig, architecture: str | None = None) -> Trial
             f"the ceiling expects another architecture than the judge's; got '{architecture}' twice "
             "(controls.ceiling_architecture); choose another, or leave it out"
         )
-    names = [architecture] if architecture else [config.target.architecture, *ARCHITECTURES]
-    fitting = [name for name in names if name != of_judge and _fits(name, config.image_size)]
-    if not fitting:
+    own = config.target.architecture  # which a trial has checked
+    names = [architecture] if architecture else [own, *ARCHITECTURES]
+    fits = (name for name in names if name != of_judge and (name == own or _fits(name, config.image_size)))
+    chosen = next(fits, None)
+    if chosen is None:
         raise ConfigError(
             f"the ceiling expects an architecture for images of {config.image_size} pixels other than the "
             f"judge's; got {', '.join(names)} (controls.ceiling_architecture, image_size); choose another"
         )
-    recipe = judge or ClassifierJudge(architecture=fitting[0])
-    own = fitting[0] == config.target.architecture
+    recipe = judge or ClassifierJudge(architecture=chosen)
     target = Target(
-        architecture=fitting[0],
-        normalization=config.target.normalization if own else recipe.normalization,
+        architecture=chosen,
+        normalization=config.target.normalization if chosen == own else recipe.normalization,
         **recipe.shared(),
     )
     return replace(config, target=target, defense=NoDefense())

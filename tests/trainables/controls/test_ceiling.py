@@ -51,6 +51,21 @@ def test_where_the_target_is_of_the_judges_architecture_the_next_that_fits_is_ta
     assert ceiling_trial(planted_trial(judge=judge)).target.architecture not in (first, "small_cnn")
 
 
+def test_no_more_networks_are_built_than_tell_which_is_taken(monkeypatch):
+    built = []
+    for name, entry in ARCHITECTURES.items():
+
+        def build(classes, image_size, name=name, entry=entry):
+            built.append(name)
+            return entry.build(classes, image_size)
+
+        monkeypatch.setitem(ARCHITECTURES, name, replace(entry, build=build))
+    ceiling_trial(planted_trial(judge=JUDGE))
+    assert built == []  # the target's own architecture, which every trial checks
+    trial = ceiling_trial(planted_trial(judge=replace(JUDGE, architecture="small_cnn")))
+    assert built == [trial.target.architecture]
+
+
 def test_without_a_classifier_as_judge_the_usual_recipe_of_one_is_taken():
     trial = ceiling_trial(planted_trial(judge=Nearest()), "small_resnet")
     assert trial.target.architecture == "small_resnet"
