@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -14,9 +14,13 @@ from trainables.datasets.rendering.shapes import CLASS, KINDS, VIEW, assign_kind
 from trainables.datasets.rendering.traits import PERSON, PICTURE, named, sample, waver
 from trainables.errors import ConfigError
 from trainables.runtime.seeds import stream
+from trainables.storage.content import with_content
+from trainables.storage.pixel_cache import stored
+from trainables.storage.store import content_key
 
 Population = Literal["private", "public", "near", "far"]
 SMALLEST = 32
+KEPT = 2**20  # bytes of pixels that take longer to draw than to read
 BATCH = 16  # pictures painted at once; small enough for the planes of one batch to stay in a core's cache
 
 
@@ -81,7 +85,26 @@ def _memory() -> int | None:
 
 @lru_cache(maxsize=6)
 def _render(data: SyntheticFaces, image_size: int) -> Images:
-    """Return the rendered data; the last few are kept, so that later trials in one process need not wait."""
+    """Return the rendered data; the last few are kept, so that later trials in one process need not wait.
+
+    Where there is a store, the pictures are drawn by one of its processes and read by the others.
+    """
+    each = data.images_per_identity
+    shape = (data.identities * each, 3, image_size, image_size)
+    key = content_key(drawn=with_content(data), size=image_size)
+    pixels, _ = stored(key, shape, lambda made: _draw(data, image_size, made), smallest=KEPT)
+    names = tuple(f"{data.population}-{number:04d}" for number in range(data.identities))
+    origin = f"synthetic_faces:{data.seed}"
+    return Images(
+        pixels=pixels,
+        labels=torch.arange(data.identities).repeat_interleave(each),
+        names=names,
+        files=tuple(f"{origin}/{name}/{number:04d}" for name in names for number in range(each)),
+    )
+
+
+def _draw(data: SyntheticFaces, image_size: int, pixels: Tensor) -> dict[str, Any]:
+    """Write all pictures into `pixels`, of which there is nothing to note."""
     far, each = data.population == "far", data.images_per_identity
     fixed_ranges, view_ranges, paint = (CLASS, VIEW, shapes) if far else (PERSON, PICTURE, portraits)
     order = torch.randperm(KINDS, generator=stream(data.seed, data.population, "kinds"))
@@ -100,7 +123,6 @@ def _render(data: SyntheticFaces, image_size: int) -> Images:
         noise = torch.rand(each, 3, image_size, image_size, generator=grain).mul_(2).sub_(1)
         return fixed, sample(view_ranges, each, view), noise
 
-    pixels = torch.empty(data.identities * each, 3, image_size, image_size, dtype=torch.uint8)
     group = -(-BATCH // each)
     for first in range(0, data.identities, group):
         drawn = [draw(number) for number in range(first, min(first + group, data.identities))]
@@ -110,11 +132,4 @@ def _render(data: SyntheticFaces, image_size: int) -> Images:
             person, picture = named(fixed_ranges, fixed[rows]), named(view_ranges, views[rows])
             start = first * each + row
             pixels[start : start + rows.stop - row] = paint(image_size, person, picture, noise[rows])
-    names = tuple(f"{data.population}-{number:04d}" for number in range(data.identities))
-    origin = f"synthetic_faces:{data.seed}"
-    return Images(
-        pixels=pixels,
-        labels=torch.arange(data.identities).repeat_interleave(each),
-        names=names,
-        files=tuple(f"{origin}/{name}/{number:04d}" for name in names for number in range(each)),
-    )
+    return {}

@@ -26,19 +26,25 @@ Shape = tuple[int, ...]
 Fill = Callable[[Tensor], dict[str, Any]]
 
 
-def is_mapped(shape: Shape) -> bool:
-    """Return whether pixels of this shape lie in a file; elsewhere `stored` keeps them in memory."""
-    return "folder" in PLACE and math.prod(shape) >= SMALLEST
+def is_mapped(shape: Shape, smallest: int | None = None) -> bool:
+    """Return whether pixels of this shape lie in a file; elsewhere `stored` keeps them in memory.
+
+    smallest: bytes from which on they do; None: `SMALLEST`.
+    """
+    return "folder" in PLACE and math.prod(shape) >= (SMALLEST if smallest is None else smallest)
 
 
-def stored(key: str, shape: Shape, fill: Fill) -> tuple[Tensor, dict[str, Any]]:
+def stored(
+    key: str, shape: Shape, fill: Fill, *, smallest: int | None = None
+) -> tuple[Tensor, dict[str, Any]]:
     """Return the uint8 pixels under `key` and what `fill`, which makes them, noted of them (JSON-ready).
 
-    Pages of the file come and go as memory allows, so that pixels may be more than it holds. Do not write to
-    them. A process that is killed while it makes them leaves nothing that counts, and what is damaged is made
-    again; one that comes meanwhile waits. Raises `DiskError` for a disk that is full or refuses.
+    smallest: as in `is_mapped`, for what takes longer to make than to read. Pages of the file come and go as
+    memory allows, so that pixels may be more than it holds. Do not write to them. A process that is killed
+    while it makes them leaves nothing that counts, what is damaged is made again, and who comes meanwhile
+    waits. Raises `DiskError` for a disk that is full or refuses.
     """
-    if not is_mapped(shape):
+    if not is_mapped(shape, smallest):
         pixels = torch.empty(shape, dtype=torch.uint8)
         return pixels, fill(pixels)
     folder = PLACE["folder"]

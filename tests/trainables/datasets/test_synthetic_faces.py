@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 import torch
 
+import trainables.datasets.synthetic_faces as module
 from trainables.datasets.overlap import check_disjoint
 from trainables.datasets.synthetic_faces import Population, SyntheticFaces, _render
 from trainables.errors import ConfigError
+from trainables.storage.cache_folder import PLACE
 
 POPULATIONS: tuple[Population, ...] = ("private", "public", "near", "far")
 GOLDEN = Path(__file__).parents[2] / "golden" / "synthetic_faces.json"
@@ -82,6 +84,30 @@ def test_the_same_data_is_rendered_once() -> None:
     _render.cache_clear()
     assert faces().load(32) is faces().load(32)
     assert faces().load(32) is not faces().load(36)
+
+
+def test_where_there_is_a_store_one_process_draws_and_others_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "KEPT", 12 * 3 * 32**2)
+    drawn = faces().load(32).pixels.clone()
+    monkeypatch.setitem(PLACE, "folder", tmp_path / "cache")
+
+    def pixels(**changes: Any) -> torch.Tensor:
+        _render.cache_clear()  # as another process would begin
+        return faces(**changes).load(32).pixels
+
+    assert torch.equal(pixels(), drawn) and len(list(tmp_path.glob("cache/*/pixels"))) == 1
+    pixels(identities=2)  # too few to be worth a file
+    assert len(list(tmp_path.glob("cache/*/pixels"))) == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_draw", lambda data, size, made: {"sum": int(made.zero_().sum())})
+        assert torch.equal(pixels(), drawn)
+        patch.setattr(SyntheticFaces, "version", 2)  # drawn otherwise since
+        assert not pixels().any()
+    for changes in ({"seed": 1}, {"population": "near"}, {"images_per_identity": 5}):
+        assert not torch.equal(pixels(**changes)[:12], drawn)
+    assert torch.equal(pixels(), drawn)
 
 
 @pytest.mark.parametrize(
