@@ -22,10 +22,11 @@ POLL_SECONDS = 0.5
 # The paths of a trial that a shared stage depends on. If the space varies one of them there are several such
 # stages; each is then made by the first trial that needs it, while the others wait for it. The template's own
 # is made before any trial where the study has controls, which are measured on the template.
+# On fewer cores than stages the first of them begin: those that are not cut short by a file, as weights are.
 INGREDIENTS: Mapping[str, tuple[str, ...]] = {
-    "pretrained": ("image_size", "seed", "pretraining", "target.architecture", "target.normalization"),
-    "prior": ("image_size", "seed", "prior_seed", "public", "prior", "attack.prior"),
     "judge": ("image_size", "seed", "split_seed", "judge_seed", "private", "validation", "test", "judge"),
+    "prior": ("image_size", "seed", "prior_seed", "public", "prior", "attack.prior"),
+    "pretrained": ("image_size", "seed", "pretraining", "target.architecture", "target.normalization"),
 }
 
 
