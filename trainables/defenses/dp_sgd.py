@@ -128,6 +128,10 @@ class DPSGD(Defense):
     holds because each batch is a Poisson sample: every image is in it with probability B/N by itself. Which
     epoch is kept is chosen on other images, and costs nothing of it.
 
+    It is the budget of one image. An inversion shows what all images of a person have in common, and k of
+    them together have a budget of k · ``dp_epsilon`` or so (Dwork & Roth 2014, theorem 2.2): one that is
+    meaningful for an image may promise a person nothing.
+
     Batch norm mixes the images of a batch, so group norm takes its place, with the same weights and names;
     batch norm of frozen stages keeps the statistics of pre-training, whatever ``target.frozen_batchnorm``
     says. A frozen stage keeps nothing of private images, so freezing costs nothing and leaves fewer weights
