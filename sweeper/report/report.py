@@ -135,6 +135,7 @@ def _study(
     cards = _cards(undefended_trial(record), best) if images else []
     carded = {card["trial"].number for card in cards}
     own = f"var(--c{(number + 1) % 8})"
+    said = {trial.number: formatting.defense_figures(trial) for trial in done}
     unknowing = [(trial, formatting.non_adaptive(record, trial)) for trial in done]
 
     def colour(trial: TrialRecord) -> str:
@@ -168,6 +169,7 @@ def _study(
         "verified": VERIFIED not in record.objectives and any(VERIFIED in trial.metrics for trial in best),
         "searched": formatting.searched(record),
         "non_adaptive": {trial.number: text for trial, text in unknowing if text},
+        "said": {number: f"{text[0].upper()}{text[1:]}." for number, text in said.items() if text},
         "behind": [trial.number for trial in formatting.behind(record)],
         "missed": formatting.missed(record.trials),
         "infeasible": [trial for trial in done if trial.feasible is False],

@@ -11,6 +11,7 @@ from sweeper.results.trial_record import Ends, TrialRecord
 from sweeper.statistics.seed_noise import PooledNoise
 from sweeper.study.adaptive_attackers import attacks_of
 from sweeper.study.adaptive_attackers import non_adaptive as missing_attacker
+from sweeper.study.defense_figures import defense_said
 from sweeper.study.metrics import SHARE, find_metric
 from trainables.results import count_behind, upper_bound
 from trainables.storage.documents import merge
@@ -205,6 +206,12 @@ def non_adaptive(records: StudyRecords, trial: TrialRecord, config: Mapping[str,
     if trial.confirmed and records.confirmed:
         attacks += records.confirmed.attacks or []
     return missing_attacker(family(trial), freeze_point(trial), attacks)
+
+
+def defense_figures(trial: TrialRecord) -> str:
+    """Return what the trial's defense says of figures of its own, as a clause; "" if it has none."""
+    said = defense_said(family(trial), trial.metrics)
+    return said and f"defense '{family(trial)}': {said}"
 
 
 def chances(trials: Iterable[TrialRecord]) -> list[float]:

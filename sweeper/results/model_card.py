@@ -241,6 +241,9 @@ def _remarks(
         )
     if "attack_accuracy" in released.values:
         remarks.append(f"These very weights: attack accuracy {_shown('attack_accuracy', released)}.")
+    said = formatting.defense_figures(trial)
+    if said:
+        remarks.append(_sentence(said))
     fresh = trial.confirmed
     if fresh:
         if "attack_accuracy" in fresh.values:

@@ -26,11 +26,13 @@ class Defense(Method):
             KNOB>NUMBER``, apart by commas; None where none does. Figures without them are called
             non-adaptive. Where `adapted` is overridden, ``* adaptive=true`` is among them.
         reads_images: whether `loss` looks at the images themselves; see `Rule`.
+        figures_told: what `figures` say, as a clause with their names in braces (``str.format``).
         adapted_cost: passes of the target that one there and back through `adapted` costs, as many images.
     """
 
     adaptive: ClassVar[str] = ""
     adaptive_attack: ClassVar[str | None] = None
+    figures_told: ClassVar[str] = ""
     reads_images: ClassVar[bool] = True
     adapted_cost: ClassVar[float] = 1.0
     changes_answers: ClassVar[bool] = False  # whether `shield` returns one

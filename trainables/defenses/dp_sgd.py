@@ -146,6 +146,10 @@ class DPSGD(Defense):
     source: ClassVar[str] = "Abadi et al., CCS 2016 (DP-SGD), through Opacus"
     adaptive: ClassVar[str] = "gains nothing by knowing of it: any attack on the weights or the answers"
     adaptive_attack: ClassVar[str | None] = "*"
+    figures_told: ClassVar[str] = (
+        "an image has a privacy budget of epsilon {dp_epsilon:.3g} at delta {dp_delta:.2g}, and the k images "
+        "of a person together one of k times as much or so"
+    )
     poisson_batches: ClassVar[bool] = True
 
     noise_multiplier: float = 0.01

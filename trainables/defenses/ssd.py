@@ -98,6 +98,9 @@ class SSD(Defense):
     source: ClassVar[str] = "Qu et al., ICLR 2025 (Stealthy Shield Defense)"
     adaptive: ClassVar[str] = "averages the answers to nearly equal pictures (answers_averaged of an attack)"
     adaptive_attack: ClassVar[str | None] = "* answers_averaged>1"
+    figures_told: ClassVar[str] = (
+        "its weights name {undefended_test_accuracy:.3g} of test images where the answer is not random"
+    )
     changes_answers: ClassVar[bool] = True
     reads_images: ClassVar[bool] = False
 

@@ -197,6 +197,9 @@ class TrapMID(Defense):
     source: ClassVar[str] = "Liu & Chen, NeurIPS 2024 (Trap-MID)"
     adaptive: ClassVar[str] = "knows the triggers and subtracts that of the label that an image is taken for"
     adaptive_attack: ClassVar[str | None] = "* adaptive=true"
+    figures_told: ClassVar[str] = (
+        "a trigger makes {trapdoor_success:.3g} of test images pass for the person that it stands for"
+    )
     adapted_cost: ClassVar[float] = 4 / 3  # one pass more without gradients
 
     alpha: float = 0.02

@@ -126,6 +126,14 @@ def test_what_else_was_varied_is_a_column_where_anything_was(tmp_path):
     assert "other knobs" in page([record("a", [near])], tmp_path)
 
 
+def test_a_defense_tells_its_own_figures(tmp_path):
+    trapped = complete(0, 0.8, 0.2, defense="trap_mid")
+    assert "own figures" not in page([record("a", [trapped])], tmp_path)
+    trapped["metrics"]["trapdoor_success"] = 0.975
+    shown = Page(page([record("a", [trapped])], tmp_path)).text
+    assert "Defense 'trap_mid': a trigger makes 0.975 of test images pass" in shown
+
+
 def test_defended_trials_without_an_attacker_who_knows_the_defense_are_called_non_adaptive(tmp_path):
     plain = complete(0, 0.95, 0.4, params={}, freeze_point="none", defense="none")
     trials = [plain, complete(1, 0.8, 0.2), complete(2, 0.7, 0.1, defense="bido", params={})]

@@ -46,6 +46,13 @@ def test_a_name_of_any_kind_leaves_the_table_a_table(monkeypatch, name):
     assert "<script>" not in "\n".join(lines) and lines[start + 4] == ""
 
 
+def test_the_defense_tells_its_own_figures():
+    figures = {"metrics": {"dp_epsilon": 12.43, "dp_delta": 3.1e-4}}
+    text = written({**figures, "defense": "dp_sgd"})
+    assert "- Defense 'dp_sgd': an image has a privacy budget of epsilon 12.4 at delta 0.00031, and" in text
+    assert "privacy budget" not in written({**figures, "defense": "none"}) + written({"defense": "dp_sgd"})
+
+
 @pytest.mark.parametrize("folder", ["release", 'said "so"', "back\\slash", "é"])
 def test_the_example_is_python_that_names_the_folder(folder):
     text = written({}, folder=folder)
