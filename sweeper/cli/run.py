@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sweeper.cli.interrupts import stopped
 from sweeper.cli.options import home_option, overrides_option, study_name
 from trainables.errors import TrialError
 
@@ -96,24 +95,17 @@ def confirm(
     further, parts = parse_attacks(attacks), parse_fresh(fresh)
     if seeds is None and (parts is None or "seeds" in parts):
         seeds = SEEDS
-    try:
-        with display() as shown:
-            confirmation = measure(
-                template,
-                place,
-                seeds=seeds,
-                attacks=further,
-                near=near,
-                fresh=parts,
-                address=address,
-                display=shown,
-            )
-    except KeyboardInterrupt as error:
-        words = ["confirm", study, *(["--seeds", str(seeds)] if seeds else [])]
-        words += [w for part in fresh for w in ("--fresh", part)]
-        words += [w for a in attacks for w in ("--attacks", a)]
-        words += ["--near", str(near)] if near is not None else []
-        stopped(_with_place(words, address, home), error)
+    with display() as shown:
+        confirmation = measure(
+            template,
+            place,
+            seeds=seeds,
+            attacks=further,
+            near=near,
+            fresh=parts,
+            address=address,
+            display=shown,
+        )
     show_front(confirmation.records)
     show_warnings(confirmation.records, [*confirmation_warning(confirmation.records), *confirmation.failures])
     if confirmation.left_out:
@@ -147,14 +139,8 @@ def _run(
 
     for text in known_warnings(study):
         click.echo(f"WARNING: {text}", err=True)
-    try:
-        with display() as shown:
-            outcome = sweep(study, place, address=address, display=shown, anyway=anyway)
-    except KeyboardInterrupt as error:
-        words = ["run", reference, *(word for item in overrides for word in ("-S", item))]
-        words += ["--trials", str(trials)] if trials else []
-        words += ["--anyway"] if anyway else []
-        stopped(_with_place(words, address, home), error)
+    with display() as shown:
+        outcome = sweep(study, place, address=address, display=shown, anyway=anyway)
     show(outcome, study, place)
     if outcome.failure:
         raise TrialError(outcome.failure)
@@ -184,8 +170,3 @@ def _check_published(study: "Study", reference: str) -> None:
     from sweeper.results.comparing.published import check_queries
 
     check_queries(study.published, reference)
-
-
-def _with_place(words: list[str], address: str | None, home: str | None) -> list[str]:
-    """Return the words of a command with those that say where it works."""
-    return [*words, *(["--address", address] if address else []), *(["--home", home] if home else [])]

@@ -136,7 +136,7 @@ def test_an_interrupt_says_how_to_go_on(command, study_file, monkeypatch):
     path = study_file()
     found = command("run", path, "--trials", 3, "-S", "search.seed=4")
     assert found.exit_code == 130
-    assert f"sweeper run {path} -S search.seed=4 --trials 3" in found.stderr
+    assert f"sweeper run {path} --trials 3 -S search.seed=4" in found.stderr
 
 
 @pytest.mark.parametrize("words", [[], ["--anyway"]])
@@ -335,7 +335,7 @@ def test_confirm_measures_the_stored_study_again(command, filled, cheap, monkeyp
     monkeypatch.setattr(module, "confirm", stop)
     found = command("confirm", "cheap", "--attacks", "{kind: gmi}")
     assert found.exit_code == 130
-    assert "sweeper confirm cheap --seeds 3 --attacks '{kind: gmi}'" in found.stderr
+    assert "sweeper confirm cheap --attacks '{kind: gmi}'" in found.stderr
     stopped = command("confirm", "cheap", "--fresh", "judge").stderr
     assert "sweeper confirm cheap --fresh judge" in stopped
     assert command("confirm", "cheap", "--attacks", "3").exit_code == 2
