@@ -27,15 +27,38 @@ def test_figures_of_the_papers_kind_that_no_test_carries():
     assert paired_test([1] * 7 + [0] * 53, nobody).differ
 
 
-def test_rates_over_restarts_flip_signs_as_all_flips_counted_do():
-    first, second = np.array([0.2, 0.8, 0.6, 1.0, 0.4, 0.3]), np.array([0.0, 0.4, 0.8, 0.6, 0.4, 0.1])
-    differences = first - second
+RATES = [0.2, 0.8, 0.6, 1.0, 0.4, 0.3]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (RATES, [0.0, 0.4, 0.8, 0.6, 0.4, 0.1]),
+        (RATES, [0, 1, 0, 0, 1, 0]),  # one restart against several: no sign test, whichever has one
+        ([0, 1, 0, 0, 1, 0], RATES),
+        (RATES, [0] * 6),
+    ],
+)
+def test_rates_over_restarts_flip_signs_as_all_flips_counted_do(first, second):
+    differences = np.array(first) - np.array(second)
     sums = [
         abs(sum(s * d for s, d in zip(signs, differences, strict=True)))
         for signs in product((1, -1), repeat=6)
     ]
     expected = np.mean([total >= abs(differences.sum()) - 1e-12 for total in sums])
     assert paired_test(first, second).p == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("people", [1, 2, 7, 12])
+def test_few_people_have_all_their_flips_tried(people):
+    """Of those who are all ahead, two flips in 2^n are as far from 0; who are equal count for nothing."""
+    ahead = 0.1 + np.arange(people) / 20
+    assert paired_test([*ahead, 0.5, 0.5], [0.0] * people + [0.5, 0.5]).p == 2 / 2**people
+
+
+def test_what_was_measured_is_one_of_the_flips():
+    """So that p is never 0, however clear the difference: no random flip of forty comes as far."""
+    assert paired_test(np.linspace(0.5, 0.9, 40), np.zeros(40)).p == 1 / 10_001
 
 
 def test_many_people_draw_flips_at_random_and_agree_with_the_normal_approximation():

@@ -78,6 +78,17 @@ def test_rows_without_a_result_count_for_nothing():
     assert non_dominated(np.empty((0, 2)), DIRECTIONS[2]).tolist() == []
 
 
+@pytest.mark.parametrize("objectives", [2, 3])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_dominated_share_is_that_counted_row_by_row(objectives, seed):
+    """Over few levels, so that rows are often equal in one objective and better in another."""
+    a, b = np.random.default_rng(seed).integers(0, 4, (2, 9, objectives)).astype(float)
+    directions = DIRECTIONS[objectives]
+    own = [row for row in a if not any(better(other, row, directions) for other in a)]
+    expected = np.mean([any(better(other, row, directions) for other in b) for row in own])
+    assert dominated_share(a, b, directions) == pytest.approx(expected)
+
+
 def test_dominated_share():
     a = [[0.9, 0.5], [0.5, 0.1], [0.1, 0.9]]  # the last is not on a's front
     b = [[0.95, 0.4], [0.5, 0.1]]

@@ -100,30 +100,49 @@ def test_spectral_norm_changes_coco_only():
     assert losses["coco", "frobenius"] != losses["coco", "spectral"]
 
 
-def test_spectral_coco_is_the_root_of_the_largest_singular_value():
-    """COCO by its definition (Gretton et al., 2005), sqrt(|H K H · H L H|₂) / m, with numpy."""
+def by_definition(knobs, images, hidden, labels):
+    """Return the dependence terms of one hook, with numpy: Gretton et al., 2005, Fukumizu et al., 2007."""
+    rows, sigma = len(labels), knobs["sigma"]
+    one_hot = np.eye(4)[labels]
+
+    def gram(given):
+        squared = ((given.reshape(rows, -1)[:, None] - given.reshape(rows, -1)[None]) ** 2).mean(2)
+        return np.exp(-squared / (2 * sigma**2))
+
+    def dependence(a, b):
+        centring = np.eye(rows) - 1 / rows
+        a, b = centring @ a @ centring, centring @ b @ centring
+        if knobs["measure"] == "coco":
+            norm = 2 if knobs["coco_norm"] == "spectral" else "fro"
+            return np.sqrt(np.linalg.norm(a @ b, norm)) / rows
+        a, b = (kernel @ np.linalg.inv(kernel + 1e-5 * rows * np.eye(rows)) for kernel in (a, b))
+        return np.trace(a @ b)
+
+    of_labels = {
+        "linear": one_hot @ one_hot.T,
+        "gaussian": gram(one_hot),
+        "imq": 1 / np.sqrt(1 + ((one_hot[:, None] - one_hot[None]) ** 2).sum(2)),
+    }[knobs["label_kernel"]]
+    own = gram(hidden)
+    term = knobs["lambda_x"] * dependence(own, gram(images))
+    return term - knobs["lambda_y"] * dependence(own, of_labels)
+
+
+@pytest.mark.parametrize("weights", [(5.0, 50.0), (5.0, 0.0), (0.0, 50.0)])
+@pytest.mark.parametrize("sigma", [5.0, 0.8])
+@pytest.mark.parametrize("kernel", ["linear", "gaussian", "imq"])
+@pytest.mark.parametrize("dependence", [("hsic", "frobenius"), ("coco", "frobenius"), ("coco", "spectral")])
+def test_every_knob_is_where_the_definition_has_it(dependence, kernel, sigma, weights):
     rng = np.random.default_rng(0)
     images, hidden = rng.random((8, 3, 2, 2)), rng.normal(size=(8, 5))
     labels = np.repeat(np.arange(4), 2)
-
-    def gram(rows):
-        flat = rows.reshape(8, -1)
-        squared = ((flat[:, None] - flat[None]) ** 2).mean(2)
-        return np.exp(-squared / (2 * 5.0**2))
-
-    centring = np.eye(8) - 1 / 8
-
-    def book(a, b):
-        product = centring @ a @ centring @ centring @ b @ centring
-        return np.sqrt(np.linalg.svd(product, compute_uv=False)[0]) / 8
-
-    same = (labels[:, None] == labels[None]).astype(float)
-    expected = 5 * book(gram(hidden), gram(images)) - 50 * book(gram(hidden), same)
-    defense = BiDO(measure="coco", coco_norm="spectral", lambda_x=5, lambda_y=50)
+    knobs = {"measure": dependence[0], "coco_norm": dependence[1], "label_kernel": kernel, "sigma": sigma}
+    knobs |= {"lambda_x": weights[0], "lambda_y": weights[1]}
     trace = {"z": torch.from_numpy(hidden)}
     zeros, indices, pixels = torch.zeros(8, 4), torch.from_numpy(labels), torch.from_numpy(images)
+    defense = BiDO(**knobs)
     ours = defense.loss(zeros, indices, pixels, trace) - defense.loss(zeros, indices, pixels, {})
-    assert ours.item() == pytest.approx(expected, rel=1e-9)
+    assert ours.item() == pytest.approx(by_definition(knobs, images, hidden, labels), rel=1e-7)
 
 
 def test_needs_hooks():
