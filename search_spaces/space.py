@@ -98,7 +98,8 @@ class _Dice:
         return float(self.raw[name])
 
     def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
-        self.raw[name] = round(self.suggest_float(name, low, high, log=log))
+        value = round(self.suggest_float(name, low - 0.5, high + 0.5, log=log))  # the ends are as likely
+        self.raw[name] = min(max(value, low), high)
         return int(self.raw[name])
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:

@@ -1,4 +1,5 @@
 import json
+import math
 import random
 
 import pytest
@@ -210,6 +211,26 @@ def test_a_random_draw_decodes_to_values_of_its_domains():
     assert {one["k"] for one in drawn} == {"a", "b"}
     assert 0.4 < sum(one["rate"] < 10**-2.5 for one in drawn) / 400 < 0.6  # the middle of the logarithms
     assert 0.4 < sum(one["wide"] < 1000**0.5 for one in drawn) / 400 < 0.6
+
+
+@pytest.mark.parametrize(
+    ("domain", "chances"),
+    [
+        (Int(3, 5), [1 / 3] * 3),
+        (Int(0, 1), [1 / 2] * 2),
+        (Ordered(("none", "one", "two", "last")), [1 / 4] * 4),
+        (Choice(("a", "b", "c")), [1 / 3] * 3),
+        (Int(1, 6, log=True), [math.log((n + 0.5) / (n - 0.5)) / math.log(13) for n in range(1, 7)]),
+    ],
+)
+def test_a_random_draw_takes_each_value_as_often_as_its_share_of_the_range(domain, chances):
+    """Of whole numbers too, the first and the last among them: "nothing frozen" is an end."""
+    dice, count = random.Random(0), 8000
+    drawn = [at_random({"x": domain}, dice)["x"] for _ in range(count)]
+    values = [raw["x"] for raw in grid({"x": domain})]
+    assert all(type(value) is type(values[0]) for value in drawn) and set(drawn) == set(values)
+    for value, chance in zip(values, chances, strict=True):
+        assert drawn.count(value) / count == pytest.approx(chance, abs=5 * (chance / count) ** 0.5)
 
 
 def test_an_optimiser_names_a_list_and_the_trial_gets_it():
