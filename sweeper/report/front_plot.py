@@ -70,8 +70,8 @@ def front_svg(
     ``#<link><number>``. title: the accessible name; made from the studies' names if not given.
     """
     objectives = records[0].objectives
-    y_name = next(iter(objectives))
     x_name = "attack_accuracy" if "attack_accuracy" in objectives else list(objectives)[-1]
+    y_name = next((name for name in objectives if name != x_name), x_name)
     shown = [*records, *published]
     everyone = [trial for record in shown for trial in finished(record)]
     x = axis_for(x_name, objectives[x_name], everyone, LEFT, WIDTH - RIGHT)

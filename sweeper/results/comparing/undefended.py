@@ -5,7 +5,7 @@ from typing import Any
 
 from sweeper.results import formatting
 from sweeper.results.record_types import StudyRecords
-from sweeper.results.trial_record import VALIDATION, TrialRecord
+from sweeper.results.trial_record import TrialRecord
 
 
 def undefended_trial(records: StudyRecords, beside: TrialRecord | None = None) -> TrialRecord | None:
@@ -17,6 +17,7 @@ def undefended_trial(records: StudyRecords, beside: TrialRecord | None = None) -
     images choose nothing. An undefended trial is held against none.
     """
     name, direction = next(iter(records.objectives.items()))
+    seen = next(iter(records.searched)) if records.on_validation else name  # in the order of the objectives
     plain = [trial for trial in records.complete if formatting.undefended(trial) and name in trial.values]
     if not plain or (beside is not None and formatting.undefended(beside)):
         return None
@@ -30,8 +31,8 @@ def undefended_trial(records: StudyRecords, beside: TrialRecord | None = None) -
         else:
             others = _other_knobs(beside)
             alike = [path in own and own[path] == value for path, value in others.items()]
-        seen = {**trial.values, **(trial.searched if records.on_validation else {})}
-        return sum(alike), sign * seen.get(VALIDATION, seen[name])
+        figures = {**trial.values, **(trial.searched if records.on_validation else {})}
+        return sum(alike), sign * figures.get(seen, figures[name])
 
     return max(plain, key=order)
 

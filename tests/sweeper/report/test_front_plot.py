@@ -78,12 +78,30 @@ def test_points_are_where_their_values_are():
     assert by_y == sorted(spots, key=lambda n: record["trials"][n]["values"]["test_accuracy"])
 
 
-def test_the_step_line_turns_at_the_front():
+def test_the_axes_are_the_same_whichever_objective_is_named_first():
     record = study("one", 30)
-    svg = front_svg([record])
+    other = record | {"objectives": dict(reversed(OBJECTIVES.items()))}
+    svgs = [front_svg([each]) for each in (record, other)]
+    circles = [
+        [group.find(f"{SVG}circle").attrib for group in marks(ET.fromstring(svg)).values()] for svg in svgs
+    ]
+    assert sorted(map(str, circles[0])) == sorted(map(str, circles[1]))
+    assert len({(spot["cx"], spot["cy"]) for spot in circles[0]}) == 30
+    words = [sorted(text.text for text in ET.fromstring(svg).iter(f"{SVG}text")) for svg in svgs]
+    assert words[0] == words[1]
+    assert step_line(svgs[0]) == step_line(svgs[1])
+
+
+def step_line(svg):
     (line,) = re.findall(
         r'<path d="(M[^"]*)" stroke="var\(--ink\)" fill="none"[^>]*stroke-opacity="\.8"', svg
     )
+    return line
+
+
+def test_the_step_line_turns_at_the_front():
+    record = study("one", 30)
+    line = step_line(front_svg([record]))
     assert line.count("H") == line.count("V") == len(front(record)) - 1
 
 

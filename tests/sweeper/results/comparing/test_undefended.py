@@ -54,6 +54,29 @@ def test_of_several_the_best_as_the_search_saw_it():
     assert numbers(study(*alike, rest)) == [None, None, 0]  # searched by test accuracy
 
 
+@pytest.mark.parametrize("by_validation", [True, False])
+@pytest.mark.parametrize(
+    ("first", "best"), [("test_accuracy", {True: 1, False: 2}), ("attack_accuracy", {True: 0, False: 0})]
+)
+def test_which_is_best_goes_by_the_first_objective_whichever_that_is(first, best, by_validation):
+    way = {"test_accuracy": "maximize", "attack_accuracy": "minimize"}
+    objectives = {name: way[name] for name in (first, *way)}
+    seen = {"test_accuracy": "validation_accuracy"} if by_validation else {}
+    alike = [
+        far(0, 0.7, 0.4, validation=0.6),
+        far(1, 0.8, 0.6, validation=0.9),
+        far(2, 0.9, 0.5, validation=0.5),
+    ]
+    for each in alike:
+        figures = each["metrics"] | each["values"]
+        each["searched"] = {seen.get(name, name): figures[seen.get(name, name)] for name in way}
+    searched = {seen.get(name, name): direction for name, direction in objectives.items()}
+    records = study(*alike, far(3, 0.7, 0.2, "conv2"), objectives=objectives, searched=searched)
+    assert records.on_validation == by_validation
+    assert undefended_trial(records).number == best[by_validation]
+    assert undefended_trial(records, records.trials[3]).number == best[by_validation]
+
+
 def test_without_an_undefended_trial_there_is_none():
     records = study(far(0, 0.8, 0.5, "conv2"), far(1, 0.9, 0.6) | {"state": "failed"})
     assert undefended_trial(records) is undefended_trial(records, records.trials[0]) is None
