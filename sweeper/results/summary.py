@@ -50,7 +50,7 @@ def _sure(records: StudyRecords) -> str:
     reaches = [
         max(trial.fresh.values[RATE] - ends[0], ends[1] - trial.fresh.values[RATE])
         for trial in records.members
-        if (ends := trial.fresh.interval.get(RATE))
+        if (ends := trial.fresh.interval.get(RATE)) and RATE in trial.fresh.values
     ]
     if reaches:
         farthest = formatting.percent(max(reaches)).removesuffix(" %")

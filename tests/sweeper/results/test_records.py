@@ -2,8 +2,10 @@ import errno
 import json
 
 import pytest
+from markupsafe import escape
 
 import sweeper
+from sweeper.report.report import render
 from sweeper.results.comparing.fronts import counted, front
 from sweeper.results.formatting import behind, missed, searched
 from sweeper.results.record_types import StudyRecords
@@ -112,6 +114,28 @@ def test_three_objectives_and_one_without_a_natural_bound(home, cheap, result):
     # 2 s deep: the square of the second; 4 s more: the rectangle of the third, less what both cover
     assert records["hypervolume"] == pytest.approx(0.25 * 2 + 0.16 * 6 - 0.16 * 2)
     assert records["trials"][1]["values"]["train_seconds"] == 8.0
+
+
+@pytest.mark.parametrize(
+    "objectives",
+    [
+        {"test_accuracy": "maximize", "knn_distance": "maximize"},
+        {"train_seconds": "minimize", "validation_accuracy": "maximize"},
+        {"attack_accuracy": "minimize", "test_accuracy": "maximize"},
+        {"attack_accuracy": "minimize"},
+    ],
+)
+def test_a_study_is_shown_whatever_it_searched_for(home, cheap, result, objectives):
+    """Every trial has the interval of its attack accuracy, also where that is no objective."""
+    told(home, cheap(objectives=objectives), [{"values": values(a, a / 2)} for a in (0.5, 0.9)], result)
+    records = study_records(home, "cheap")
+    assert all("attack_accuracy" in trial.interval for trial in records.trials)
+    found = json.loads(json.dumps(concluded(records), allow_nan=False))
+    shown = found["summary"][0]
+    assert all(name.replace("_", " ") in shown for name in objectives)
+    assert ("attack accuracy on it" in found["summary"][1]) == ("attack_accuracy" in objectives)
+    page = render([records], images=False)
+    assert "trial-0" in page and escape(shown) in page
 
 
 def test_a_notebook_gets_frames(filled):
