@@ -75,6 +75,16 @@ def test_labels_are_drawn_from_the_softmax_at_the_temperature():
     assert torch.allclose(drawn.bincount(minlength=4).double() / 4000, truth, atol=1e-3)
 
 
+def test_the_last_number_below_one_still_draws_a_label():
+    """Running sums of chances may end a little below it."""
+    rows = random_rows(2000, 7, 1.0, 3)
+    shield = StealthyShield(torch.eye(7), temperature=1.0, epsilon=1.0)
+    ends = (rows / 1.0).softmax(1).cumsum(1)[:, -1]
+    last = torch.full((2000,), 1 - 2**-53, dtype=torch.float64)
+    assert (ends <= last).any()  # else this says nothing
+    assert shield.draw(rows, last).unique().tolist() == [6]
+
+
 def shielded(**knobs) -> tuple:
     classifier, images = toys.target(toys.prior("gmi")), toys.colours(per_identity=8)
     stored = SSD(**knobs).finish(classifier, images, {}, "cpu")
@@ -100,6 +110,19 @@ def test_one_picture_has_one_answer_whatever_stands_beside_it():
     assert not torch.equal(shield(probabilities, nudged), answers)
     drawn = {tuple(row) for row in shield(probabilities[:1].expand(40, -1), pixels).tolist()}
     assert len(drawn) > 1
+
+
+def test_a_picture_is_what_eight_bits_of_it_show():
+    """A reconstruction is no file: between two levels it counts as the nearer, beyond the ends as the end."""
+    shield, _, _, pixels, _ = shielded(temperature=5.0)
+    answers, poster = random_rows(len(pixels), toys.CLASSES, 1.0, 0), pixels.round()
+    for shown, changed in (
+        (pixels, pixels + 0.4 / 255),
+        (pixels, pixels - 0.4 / 255),
+        (poster, 3 * poster - 1),
+    ):
+        assert torch.equal(shield(answers, changed), shield(answers, shown))
+    assert not torch.equal(shield(answers, pixels + 0.6 / 255), shield(answers, pixels))
 
 
 def test_answers_keep_to_the_bound():
