@@ -91,10 +91,10 @@ def varied(trials: Sequence[TrialRecord]) -> list[str]:
 def _column(name: str, x: float, trials: Sequence[TrialRecord], direction: str | None) -> Column:
     objective = direction is not None
 
-    def figure(trial: TrialRecord) -> Any:
-        return (trial.values if objective else trial.params).get(name)
+    def figures(trial: TrialRecord) -> Mapping[str, Any]:
+        return trial.values if objective else trial.params
 
-    values = [value for value in map(figure, trials) if value is not None]
+    values = [figures(trial)[name] for trial in trials if name in figures(trial)]
     bottom, height = HEIGHT - BOTTOM, HEIGHT - BOTTOM - TOP
     if all(type(v) in (int, float) for v in values) and len(set(values)) > 1:
         low, high = min(values), max(values)
@@ -108,21 +108,24 @@ def _column(name: str, x: float, trials: Sequence[TrialRecord], direction: str |
         label = formatting.value if objective else lambda _, v: f"{v:g}"
 
         def place(trial: TrialRecord) -> float | None:
-            value = figure(trial)
-            return None if value is None else level(value)
+            return level(figures(trial)[name]) if name in figures(trial) else None
 
         return Column(name, x, direction, [(label(name, tick), level(tick)) for tick in ticks], place)
-    kinds = sorted({_text(v) for v in values}, key=natural)
+    numbers = {_text(v): v for v in values if type(v) in (int, float)}  # beside words, in their own order
+    words = {_text(v) for v in values} - numbers.keys()
+    kinds = [*sorted(numbers, key=numbers.__getitem__), *sorted(words, key=natural)]
     step = height / max(1, len(kinds) - 1)
     levels = {kind: bottom - position * step for position, kind in enumerate(kinds)}
 
     def place_kind(trial: TrialRecord) -> float | None:
-        return levels.get(_text(figure(trial)))
+        return levels[_text(figures(trial)[name])] if name in figures(trial) else None
 
     return Column(name, x, direction, list(levels.items()), place_kind)
 
 
 def _text(value: Any) -> str:
+    if value is None:
+        return "null"  # as a study file says it
     return formatting.format_number(value) if isinstance(value, list | tuple) else str(value)
 
 

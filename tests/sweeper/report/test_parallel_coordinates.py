@@ -19,6 +19,7 @@ from sweeper.report.parallel_coordinates import (
     parallel_svg,
     varied,
 )
+from sweeper.results import formatting
 
 LONG_NAME = "test_accuracy_of_something_with_a_long_name"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -85,6 +86,26 @@ def test_lists_are_named_by_their_members():
     texts = {element.text for element in ET.fromstring(svg).iter(f"{SVG}text")}
     assert {"conv1, conv2", "conv3", "nothing"} <= texts and "[" not in "".join(filter(None, texts))
     assert len({heights(lines[f"3-{number}"])[0] for number in range(3)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("values", "ticks"),
+    [
+        ((None, ["conv1"], ["conv1", "head"], []), ["conv1", "conv1, head", "nothing", "null"]),
+        ((None, 0.5, 0.25), ["0.25", "0.5", "null"]),
+        ((None, True, False), ["False", "True", "null"]),
+    ],
+)
+def test_a_value_of_null_is_a_value(values, ticks):
+    """A trial without the parameter crosses nothing; one in which it is null has chosen that."""
+    name = "target.trained"
+    trials = [trial(number, {name: value}) for number, value in enumerate(values)]
+    _, lines, _ = drawn([*trials, trial(len(values), {})])
+    crossed = [heights(lines[f"3-{number}"])[0] for number in range(len(values) + 1)]
+    step = (LOW - HIGH) / (len(values) - 1)
+    words = ["null" if value is None else formatting.format_number(value) for value in values]
+    expected = [LOW - step * ticks.index(word) for word in words]
+    assert crossed == pytest.approx([*expected, -1], abs=0.51)
 
 
 def test_a_line_breaks_where_its_trial_has_no_value():
