@@ -126,18 +126,6 @@ def test_a_published_row_says_no_more_than_what_is_printed():
     assert json.loads(json.dumps(record.trials[0].to_json())) == record.trials[0].to_json()
 
 
-def test_the_validation_accuracy_is_printed_with_the_values_and_is_none_of_the_objectives():
-    document = {
-        "number": 3,
-        "state": "complete",
-        "values": {"test_accuracy": 0.8},
-        "metrics": {"validation_accuracy": 0.85},
-    }
-    printed = TrialRecord.from_json(document).to_json()
-    assert printed["values"] == {"test_accuracy": 0.8, "validation_accuracy": 0.85}
-    assert dict(TrialRecord.from_json(printed).values) == {"test_accuracy": 0.8}
-
-
 def judged(number, top1, **metrics):
     figures = {
         "attack_accuracy_top1": top1,
