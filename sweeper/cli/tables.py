@@ -205,7 +205,7 @@ def _show_stopped(records: StudyRecords) -> None:
         table.add_row(
             str(trial.number),
             *(
-                formatting.decimals(name, trial.values[name], people=people)
+                formatting.decimals(name, trial.values[name], people=people) if name in trial.values else "–"
                 for name in ("test_accuracy", "attack_accuracy")
             ),
             str(beside["epoch"]),

@@ -372,7 +372,9 @@ def test_what_decides_is_named_above_noise_alone(capsys, monkeypatch):
     assert "what decides test accuracy: no parameter above noise\n" in out
 
 
-def test_stopped_targets_stand_below_the_front_and_a_rising_attack_is_a_warning(capsys):
+@pytest.mark.parametrize("searched", ["test_accuracy", "validation_accuracy", "train_seconds", None])
+def test_stopped_targets_stand_below_the_front_and_a_rising_attack_is_a_warning(searched, capsys):
+    other = {} if searched is None else {searched: "maximize"}
     stopped = {
         "epoch": 4,
         "test_accuracy": 0.81,
@@ -385,11 +387,11 @@ def test_stopped_targets_stand_below_the_front_and_a_rising_attack_is_a_warning(
     points = [{"share": 0.5, "attack_accuracy": 0.2, "interval": [0.1, 0.3]}]
     document = {
         "study": "one",
-        "objectives": {"test_accuracy": "maximize", "attack_accuracy": "minimize"},
-        "reference_point": {"test_accuracy": 0.0, "attack_accuracy": 1.0},
+        "objectives": {**other, "attack_accuracy": "minimize"},
+        "reference_point": {**dict.fromkeys(other, 0.0), "attack_accuracy": 1.0},
         "trials": [
-            {"number": 3, "values": {"test_accuracy": 0.8, "attack_accuracy": 0.325}, "on_front": True}
-            | {"stopped": stopped}
+            {"number": 3, "values": {**dict.fromkeys(other, 0.8), "attack_accuracy": 0.325}, "on_front": True}
+            | {"searched": {**dict.fromkeys(other, 0.8), "attack_accuracy": 0.325}, "stopped": stopped}
         ],
         "controls": {
             "undefended": {"attack_accuracy": 0.6, "interval": [0.5, 0.7], "test_accuracy": 0.9}
@@ -399,7 +401,9 @@ def test_stopped_targets_stand_below_the_front_and_a_rising_attack_is_a_warning(
     }
     summary.show_front(as_study(document))
     text = capsys.readouterr().out
-    assert "stopped where it is as accurate" in text and "0.525 [0.370, 0.670]" in text
+    beside = rows(text[text.index("stopped where it is as accurate") :])
+    known = "0.800" if searched == "test_accuracy" else "–"  # a trial has what it searched for
+    assert beside[0][:6] == ["3", known, "0.325", "4", "0.810", "0.525 [0.370, 0.670]"]
     assert "leaks less" in text
     assert "0.200, 0.600 with half and all of its steps; still rising" in text
     summary.show_warnings(as_study(document), [])
