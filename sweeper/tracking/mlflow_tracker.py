@@ -292,12 +292,14 @@ class Tracker:
         from mlflow.entities import Metric
 
         from sweeper.report.front_plot import front_svg
+        from sweeper.results.comparing.compare import shared_reference
         from sweeper.results.records import flat_row
         from sweeper.statistics.hypervolume import growth
 
         now = milliseconds(None)
         counted = {trial.number for trial in records.complete if trial.feasible}
-        corner = list(records.reference_point.values())
+        reference = shared_reference([records])
+        corner = [reference[name] for name in records.objectives]
         steps = growth(records.trials, counted, records.objectives, corner, by=records.choosing())
         curve = [Metric("hypervolume", step.volume, now, number) for number, step in enumerate(steps, 1)]
         for first in range(self._steps, len(curve), _BATCH_METRICS):

@@ -50,13 +50,18 @@ LEVELS = 9  # at most so many levels at which studies are compared
 
 
 def shared_reference(records: Sequence[StudyRecords]) -> dict[str, float]:
-    """Return one reference point: for each objective the worst that any study names, or that there can be."""
+    """Return one reference point: for each objective the worst that any study names, or that there can be.
+
+    Where no trial finished there may be neither, and any number will do: each volume is 0.
+    """
     shared: dict[str, float] = {}
     for name, direction in records[0].objectives.items():
         named = [float(r.reference_point[name]) for r in records if name in r.reference_point]
         worst = bound(name, direction)
         if worst is not None:
             named.append(worst)
+        if not named and not any(map(finished, records)):
+            named.append(0.0)
         if not named:
             raise ConfigError(
                 f"a hypervolume needs a reference point for every objective; got none for '{name}' "

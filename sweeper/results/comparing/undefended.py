@@ -5,7 +5,7 @@ from typing import Any
 
 from sweeper.results import formatting
 from sweeper.results.record_types import StudyRecords
-from sweeper.results.trial_record import TrialRecord
+from sweeper.results.trial_record import VALIDATION, TrialRecord
 
 
 def undefended_trial(records: StudyRecords, beside: TrialRecord | None = None) -> TrialRecord | None:
@@ -17,7 +17,6 @@ def undefended_trial(records: StudyRecords, beside: TrialRecord | None = None) -
     images choose nothing. An undefended trial is held against none.
     """
     name, direction = next(iter(records.objectives.items()))
-    seen = next(iter(records.searched)) if records.on_validation else name  # in the order of the objectives
     plain = [trial for trial in records.complete if formatting.undefended(trial) and name in trial.values]
     if not plain or (beside is not None and formatting.undefended(beside)):
         return None
@@ -31,8 +30,8 @@ def undefended_trial(records: StudyRecords, beside: TrialRecord | None = None) -
         else:
             others = _other_knobs(beside)
             alike = [path in own and own[path] == value for path, value in others.items()]
-        figures = {**trial.values, **(trial.searched if records.on_validation else {})}
-        return sum(alike), sign * figures.get(seen, figures[name])
+        seen = trial.searched if records.on_validation else trial.values
+        return sum(alike), sign * (seen[name] if name in seen else seen.get(VALIDATION, trial.values[name]))
 
     return max(plain, key=order)
 

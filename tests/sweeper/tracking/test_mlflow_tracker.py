@@ -102,6 +102,19 @@ def test_mlflow_gets_each_trial_once_also_after_a_crash(home, cheap, result):
     assert children[0].info.run_id != first and children[0].data.metrics == run.data.metrics
 
 
+def test_a_study_that_failed_throughout_is_logged_whatever_it_searched_for(home, cheap):
+    """A third objective without a worst has no reference point before anything was measured."""
+    third = {"test_accuracy": "maximize", "attack_accuracy": "minimize", "train_seconds": "minimize"}
+    study = cheap(objectives=third, tracking={"mlflow": True})
+    book = OptunaStudy(study, home.storage, home.study("cheap") / "history")
+    for _ in range(2):
+        asked = book.ask()
+        book.fail(asked.number, asked.assignment, "out of memory")
+    tracker = Tracker(study, home)
+    tracker.finish(study_records(home, "cheap"), None)
+    assert tracker.problem == ""
+
+
 # Questions of a user, and what finds their answer in MLflow: a filter, an order, and the trials found below.
 SEARCHES = {
     "which trials are on the front?": ("tags.on_front = 'true'", "metrics.test_accuracy DESC", [1, 0]),

@@ -3,6 +3,7 @@ import json
 import pytest
 from records import as_study
 
+from sweeper.report.report import render
 from sweeper.results.comparing import compare as module
 from sweeper.results.comparing.published import points
 from trainables.errors import ConfigError
@@ -53,6 +54,23 @@ def test_a_study_without_results_has_an_empty_front():
     assert (first["study"], first["hypervolume"], first["front"], first["trials"]) == ("a", 0.0, [], 0)
     assert first["estimate"] is None and first["per_hour"] is None
     assert found["dominated"] == {"a": {"b": 0.0}, "b": {"a": 0.0}}
+
+
+@pytest.mark.parametrize("finished", [False, True])
+@pytest.mark.parametrize("third", ["train_seconds", "knn_distance"])
+def test_a_study_that_failed_throughout_needs_no_reference_point(third, finished):
+    """What has no worst is held against the worst that was measured, and nothing was."""
+    objectives = {**OBJECTIVES, third: "minimize" if third == "train_seconds" else "maximize"}
+    failed = record("a", [(0.5, 0.5, 9.0)], objectives)
+    failed["trials"][0] |= {"state": "failed", "values": {}}
+    other = record("b", [(0.5, 0.5, 9.0)] if finished else [], objectives)
+    other["reference_point"] |= {third: 12.0 if third == "train_seconds" else 0.0} if finished else {}
+    found = compare([failed, other])
+    volumes = [study["hypervolume"] for study in found["studies"]]
+    depth = {"train_seconds": 12.0 - 9.0, "knn_distance": 9.0}[third]
+    assert volumes == pytest.approx([0.0, 0.5 * 0.5 * depth if finished else 0.0])
+    assert found["studies"][0]["front"] == []
+    assert "No trial has finished yet" in render([as_study(failed)], images=False)
 
 
 def test_the_order_of_objectives_does_not_matter():
