@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import time
 
 import pytest
 import torch
@@ -119,9 +118,7 @@ def test_the_front_is_the_default_and_a_second_call_reads(ran, analyze, monkeypa
     first = analyze(NAME, "tiny", "-f", "json")
     assert {row["trial"] for row in json.loads(first.stdout)["rows"]} == set(front)
     monkeypatch.setattr(ANALYSES[NAME], "measure", None)
-    began = time.monotonic()
     assert analyze(NAME, "tiny", "-f", "json").stdout == first.stdout
-    assert time.monotonic() - began < 5
     shown = analyze(NAME, "tiny")
     assert shown.exit_code == 0 and "gmi_2" in shown.stdout and "unrecognised" in shown.stdout
     assert "analyzed before" in shown.stderr

@@ -113,12 +113,12 @@ def test_four_objectives():
 
 
 def test_two_thousand_trials_take_moments():
-    from time import perf_counter
+    from time import process_time
 
     values = np.random.default_rng(0).random((2000, 3))
-    start = perf_counter()
+    start = process_time()  # whatever else the machine does
     hypervolume(values, DIRECTIONS[3], [0.0, 1.0, 1.0])
-    assert perf_counter() - start < 5
+    assert process_time() - start < 5
 
 
 def test_a_front_of_thousands_is_found_in_moments():

@@ -49,6 +49,15 @@ def test_restarts_count_as_people_as_far_as_they_disagree():
     assert f"about {count}" in by_name(document)["restarts"].text
 
 
+@pytest.mark.parametrize(("people", "restarts"), [(200, 1), (200, 5), (400, 3)])
+def test_who_attacked_enough_by_calculation_and_cannot_tell_gets_no_figure(people, restarts):
+    """It cannot tell by bad luck: a figure below what there is would say that more of it does not help."""
+    assert people_needed(0.3, 0.1) < 200
+    found = by_name(controls(0.3, 0.1, people, restarts))
+    for name in ("people", "restarts"):
+        assert (found[name].text, found[name].needed) == (TEXTS[name], None)
+
+
 def test_restarts_are_no_remedy_where_none_of_them_would_do():
     assert needed_far_more(controls(0.033, 0.014, 60))
     assert "restarts" not in by_name(controls(0.033, 0.014, 60))
