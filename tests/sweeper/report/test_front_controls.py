@@ -7,8 +7,8 @@ import pytest
 from records import as_study
 
 from sweeper.report.axis import Axis
-from sweeper.report.front_controls import crosses, levels
-from sweeper.report.point_labels import Labels
+from sweeper.report.front_controls import LINE, crosses, levels
+from sweeper.report.point_labels import Labels, overlap
 
 X = Axis("attack_accuracy", "minimize", 0.1, 0.9, 100.0, 900.0)  # 1000 pixels a unit
 Y = Axis("test_accuracy", "maximize", 0.0, 1.0, 500.0, 60.0)
@@ -46,6 +46,13 @@ def test_a_line_stands_where_its_rate_is_and_its_words_on_the_side_with_room():
     assert texts == [("floor 20 %", 205.0, False), ("ceiling 70 %", 695.0, True)]
     (left, _, right, _), (before, _, end, _) = labels.boxes
     assert (left, end) == pytest.approx((205, 695)) and right > left and before < end
+
+
+def test_words_that_would_cover_each_other_stand_below():
+    _, texts, labels = drawn(study(floor=0.2, ceiling=0.21))
+    first, second = labels.boxes
+    assert len(texts) == 2 and not overlap(first, second)
+    assert (second[1] - first[1], second[3] - first[3]) == (LINE, LINE)
 
 
 @pytest.mark.parametrize(("floor", "ceiling", "names"), [(0.1, 0.9, []), (0.05, 0.5, ["ceiling"])])
