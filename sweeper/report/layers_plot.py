@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
+from sweeper.report.text_width import text_width
 from sweeper.statistics.round_numbers import round_values
 
 WIDTH, PANEL = 880, 230  # of the picture, and the height of each row of an analysis
 LEFT, RIGHT, TOP, BOTTOM = 60, 20, 44, 52
+SIZE = 12.0  # of the font
 SERIES = {
     "classification_share": ("classification", "#3b6ea8"),
     "inversion_l2_share": ("inversion (L2)", "#c0542c"),
@@ -29,10 +31,11 @@ def layers_svg(rows: Sequence[Mapping[str, Any]]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" class="layers" '
         f'role="img" aria-label="Share of the Fisher information by layer">{STYLE}'
     ]
-    for place, (name, colour) in enumerate(SERIES.values()):
-        x = LEFT + (WIDTH - LEFT) // len(SERIES) * place
-        parts.append(f'<rect x="{x}" y="8" width="10" height="10" fill="{colour}"/>')
-        parts.append(f'<text x="{x + 16}" y="18">{escape(name)}</text>')
+    x = float(LEFT)
+    for name, colour in SERIES.values():
+        parts.append(f'<rect x="{x:.1f}" y="8" width="10" height="10" fill="{colour}"/>')
+        parts.append(f'<text x="{x + 16:.1f}" y="18">{escape(name)}</text>')
+        x += 16 + text_width(name, SIZE) + 12
     for number, row in enumerate(rows):
         parts += _panel(row, 24 + number * PANEL)
     return "".join((*parts, "</svg>"))

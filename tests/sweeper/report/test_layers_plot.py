@@ -6,7 +6,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from sweeper.report.layers_plot import LEFT, PANEL, RIGHT, SERIES, WIDTH, layers_svg
+from sweeper.report.layers_plot import BOTTOM, LEFT, PANEL, RIGHT, SERIES, TOP, WIDTH, layers_svg
+from sweeper.report.text_width import text_width
 
 SPACE = "{http://www.w3.org/2000/svg}"
 SHARES = {
@@ -46,6 +47,7 @@ def test_a_bar_is_as_tall_as_its_share_and_stands_in_the_slot_of_its_layer():
     svg, bars, colours, texts = drawn(row())
     assert len(bars) == 9
     tallest = max(height for _, (_, _, _, height) in bars)
+    assert tallest == PANEL - TOP - BOTTOM  # the largest share fills the panel
     slot = (WIDTH - LEFT - RIGHT) / 3
     titles = {title.text for title in svg.iter(f"{SPACE}title")}
     ground = {round(y + height, 0) for _, (_, y, _, height) in bars}
@@ -90,9 +92,25 @@ def test_every_row_has_its_panel_and_says_whose_it_is():
         f"{who}, gmi: suggested freeze point conv2" for who in ("trial 3", "target", "trial 0")
     ]
     tops = [float(text.get("y")) for text in said]
+    assert [top - tops[0] for top in tops] == [0, PANEL, 2 * PANEL]
     for number, top in enumerate(tops):
         own = [y for _, (_, y, _, _) in bars[9 * number : 9 * number + 9]]
         assert top < min(own) and max(own) < top + PANEL
+
+
+def test_the_legend_has_every_series_beside_its_colour_and_none_covers_another():
+    svg, _, _, texts = drawn(row())
+    swatches = [
+        (rect.get("fill"), float(rect.get("x"))) for rect in svg.iter(f"{SPACE}rect") if rect.get("y") == "8"
+    ]
+    names = [(text.text, float(text.get("x"))) for text in texts if text.get("y") == "18"]
+    assert [(name, colour) for (name, _), (colour, _) in zip(names, swatches, strict=True)] == [
+        *SERIES.values()
+    ]
+    ends = [0.0, *(x + text_width(name, 12) for name, x in names)]
+    for end, (_, swatch), (_, x) in zip(ends, swatches, names, strict=False):
+        assert end < swatch < x
+    assert ends[-1] <= WIDTH
 
 
 @pytest.mark.parametrize(
