@@ -21,6 +21,7 @@ from sweeper.storage.home import Home
 from sweeper.study.study import Study
 from sweeper.tracking.mlflow_address import REMEDY, bounded_client, brief, is_database
 from sweeper.tracking.mlflow_analyses import log_analyses
+from sweeper.tracking.mlflow_database import make_database
 from sweeper.tracking.mlflow_fields import (
     LONGEST,
     confirmed_under,
@@ -175,6 +176,7 @@ class Tracker:
             logging.getLogger(noisy).setLevel(logging.ERROR)
         uri = self._home.tracking
         with alone(uri):
+            make_database(uri)
             self._client = MlflowClient(tracking_uri=uri)
             experiment = self._client.get_experiment_by_name(EXPERIMENT)
             if experiment is None:
