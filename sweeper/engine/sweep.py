@@ -97,8 +97,8 @@ def sweep(
         tracker = None if closed else _tracker(study, home)
         if tracker is not None:
             stack.enter_context(closing(tracker))  # whatever ends this start, no run in MLflow goes on
+        _keep(study, home)
         if not source.finished or due:
-            _keep(study, home)
             if not anyway:
                 _check_judge(study, home)
             display.say("starting Ray" if address is None else f"connecting to Ray at {address}")

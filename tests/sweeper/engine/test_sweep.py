@@ -19,7 +19,7 @@ from sweeper.engine.runner import _Lost, useless
 from sweeper.engine.sweep import _due, _keep, check_data, sweep
 from sweeper.search.optuna_study import OptunaStudy
 from sweeper.search.reading import CONTROLS, STOPPED, stored_notes, stored_trials
-from sweeper.study.loading import parse_study
+from sweeper.study.loading import parse_study, stored_study
 from trainables.errors import ConfigError, DiskError, TrialError
 from trainables.stages.evaluation import useless_judge
 
@@ -211,6 +211,24 @@ def test_a_study_file_that_does_not_fit_leaves_the_one_before(home, cheap, monke
         _keep(cheap(search={"trials": 7}), home)
     assert (folder / "study.yaml").read_text() == before
     assert [path.name for path in folder.iterdir()] == ["study.yaml"]
+
+
+def test_what_may_change_is_kept_of_a_complete_study_too(home, cheap, result, monkeypatch):
+    """`confirm`, `analyze` and `export` read the kept file, and know no other settings."""
+    first = cheap(search={"trials": 2}, tracking={"mlflow": False, "images": True}, controls=False)
+    book = OptunaStudy(first, home.storage, home.study("cheap") / "history")
+    while (request := book.ask()) is not None:
+        book.tell(request.number, result(request.number / 10) | {"params": request.assignment})
+    monkeypatch.setattr("sweeper.engine.sweep.cluster", None)  # nothing is left to run
+    kept = home.study("cheap") / "study.yaml"
+    for images, concurrent in ((True, 1), (False, 2)):
+        changes = {"tracking": {"mlflow": False, "images": images}, "resources": {"concurrent": concurrent}}
+        sweep(cheap(search={"trials": 2}, controls=False, **changes), home, run=None, shared=False)
+        stored = stored_study(kept.parent)
+        assert (stored.tracking.images, stored.resources.concurrent) == (images, concurrent)
+    with pytest.raises(ConfigError, match="must keep its trial"):
+        sweep(cheap(search={"trials": 2}, space=[{"x": {"float": [0, 2]}}]), home, run=None, shared=False)
+    assert stored_study(kept.parent) == stored
 
 
 def test_every_trial_runs_under_its_seeds_and_a_complete_study_starts_nothing(
