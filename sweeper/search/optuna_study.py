@@ -14,6 +14,7 @@ import optuna
 
 from search_spaces.space import anchors, at_random, decode, grid, size
 from sweeper.search.ask_tell import Assignment, TrialRequest
+from sweeper.search.confirmation_log import confirmation_name
 from sweeper.search.drafts import DraftStorage
 from sweeper.search.reading import DEFINITION, SOURCES, State, open_storage, was_screened, write_history
 from sweeper.search.samplers import make_sampler, propose
@@ -306,6 +307,8 @@ class OptunaStudy:
     def _check_definition(self) -> None:
         if self._optuna.user_attrs.get(DEFINITION) is None:
             self._check_foreign()
+            with contextlib.suppress(KeyError):  # what confirmed a study of this name that was deleted
+                optuna.delete_study(study_name=confirmation_name(self.study.name), storage=self._drafts)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 self._optuna.set_metric_names(list(self.study.searched))  # what optuna-dashboard shows

@@ -355,3 +355,19 @@ def test_a_confirmation_of_an_older_version_had_other_seeds_alone(home, searched
     assert list(records.confirmed.fresh) == ["seeds"]
     assert records.trials[0].confirmed.values["test_accuracy"] == pytest.approx(0.8)
     assert Confirmation(study, home.storage, items, []).finished
+
+
+def test_a_study_that_was_deleted_and_begun_anew_is_not_confirmed_by_the_old_one(searched, home, result):
+    """``optuna delete-study`` leaves the fresh measurements, whose trials have the numbers of the new ones."""
+    old = searched()
+    items, _ = planned(old, study_records(home, old.name), seeds=1, near=0)
+    log = Confirmation(old, home.storage, items, [])
+    while (request := log.ask()) is not None:
+        assert log.tell(request.number, result(0.7)) == ""
+    assert stored_confirmation(home.storage, old.name)[1]
+    OptunaStudy(old, home.storage, home.study(old.name) / "history")  # opened again it keeps them
+    assert stored_confirmation(home.storage, old.name)[1]
+    optuna.delete_study(study_name=old.name, storage=home.storage)
+    new = searched(space=[{"x": {"float": [0, 2]}}])
+    assert stored_confirmation(home.storage, new.name) == (None, {})
+    assert not any(trial.confirmed for trial in study_records(home, new.name).trials)
