@@ -52,7 +52,7 @@ class OptunaStudy:
             self.study = study
             self._optuna = self._open(storage)
             self.study = study.as_begun(self._optuna.user_attrs.get(DEFINITION))
-            if not self._begun and (self._changed() or self._other_sources()):
+            if not self.begun and (self._changed() or self._other_sources()):
                 # The first start ended before any trial, over data that were missing, say: start afresh.
                 optuna.delete_study(study_name=study.name, storage=storage)
                 self._optuna = self._open(storage)
@@ -257,7 +257,7 @@ class OptunaStudy:
         )
 
     @property
-    def _begun(self) -> bool:
+    def begun(self) -> bool:
         """Return whether any trial was ever handed out."""
         return any(t.state != State.WAITING for t in self._optuna.get_trials(deepcopy=False))
 
@@ -296,7 +296,7 @@ class OptunaStudy:
 
     def _check_sources(self) -> None:
         """Raise `ConfigError` if other data lie behind the study's paths than when it began."""
-        if not self._begun:
+        if not self.begun:
             if self._sources:
                 self.record_sources()
             return

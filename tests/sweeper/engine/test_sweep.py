@@ -10,6 +10,7 @@ import textwrap
 import time
 from contextlib import nullcontext
 
+import optuna
 import pytest
 import yaml
 
@@ -377,6 +378,29 @@ def test_what_mlflow_refuses_is_told_before_any_trial(home, cheap, ray_address, 
     assert counts(home, "cheap") == []
 
 
+def test_a_study_that_is_begun_takes_over_no_runs_of_a_deleted_one(home, cheap, monkeypatch):
+    """MLflow would show their figures, under the numbers of the new trials."""
+    asked = []
+
+    def tracker(study, home, *, afresh=False):
+        asked.append(afresh)
+        raise InterruptedError
+
+    monkeypatch.setattr("sweeper.tracking.mlflow_tracker.Tracker", tracker)
+    study = cheap(tracking={"mlflow": True})
+
+    def start():
+        with pytest.raises(InterruptedError):
+            sweep(study, home, run=None, shared=False)
+        return asked.pop()
+
+    assert start()
+    OptunaStudy(study, home.storage, home.study("cheap") / "history").ask()
+    assert not start()
+    optuna.delete_study(study_name="cheap", storage=home.storage)
+    assert start()
+
+
 def test_a_start_that_is_cut_off_anywhere_leaves_no_running_run_in_mlflow(home, cheap, result, monkeypatch):
     from mlflow import MlflowClient
 
@@ -441,7 +465,7 @@ def test_mlflow_gets_the_report_that_has_the_conclusion(home, cheap, result, fai
         }
         (home.study(records.study) / "analysis.json").write_text(json.dumps(found))
 
-    monkeypatch.setattr("sweeper.engine.sweep._tracker", lambda study, home: Written())
+    monkeypatch.setattr("sweeper.engine.sweep._tracker", lambda study, home, **_: Written())
     with pytest.raises(TrialError) if fails else nullcontext():
         sweep(cheap(), home, run=lambda trial, **_: {}, shared=False, conclude=conclude)
     assert ["so it is" in page for page in written] == [not fails]
