@@ -9,8 +9,8 @@ from sweeper.storage.databases import sqlite_file, sqlite_url
 def make_database(uri: str) -> None:
     """Let MLflow make the SQLite database at `uri` if there is none: apart, until it is whole.
 
-    MLflow makes its tables in some hundred steps, which take seconds, on a busy machine a minute. It cannot go
-    on from one of them: whoever was killed there would leave a home in which no sweep starts any more.
+    MLflow makes its tables in some hundred steps, which take seconds, on a busy machine a minute. It cannot
+    go on from one of them: whoever was killed there would leave a home in which no sweep starts any more.
     """
     file = sqlite_file(uri)
     if file is None or file.exists():

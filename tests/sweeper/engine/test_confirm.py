@@ -358,7 +358,7 @@ def test_a_confirmation_of_an_older_version_had_other_seeds_alone(home, searched
 
 
 def test_a_study_that_was_deleted_and_begun_anew_is_not_confirmed_by_the_old_one(searched, home, result):
-    """``optuna delete-study`` leaves the fresh measurements, whose trials have the numbers of the new ones."""
+    """``optuna delete-study`` leaves fresh measurements, whose trials have the numbers of the new ones."""
     old = searched()
     items, _ = planned(old, study_records(home, old.name), seeds=1, near=0)
     log = Confirmation(old, home.storage, items, [])
