@@ -94,7 +94,7 @@ def sweep(
         if shared and run is None and not before and not optuna_study.finished:
             display.say("checking the data")
             warner.tell(check_data(study), "")
-        tracker = None if closed else _tracker(study, home, afresh=not optuna_study.begun)
+        tracker = None if closed else _tracker(study, home, begins=not optuna_study.begun)
         if tracker is not None:
             stack.enter_context(closing(tracker))  # whatever ends this start, no run in MLflow goes on
         _keep(study, home)
@@ -300,16 +300,16 @@ def _check_judge(study: Study, home: Home) -> None:
         raise TrialError(stopped(reason))
 
 
-def _tracker(study: Study, home: Home, *, afresh: bool) -> Any:
+def _tracker(study: Study, home: Home, *, begins: bool) -> Any:
     """Start to write MLflow, which takes seconds at first touch; None if it is off.
 
-    afresh: what it has of the study is of one that was deleted: runs with the numbers of trials to come.
+    begins: no trial of the study ever began, so that trials which MLflow has are of one that was deleted.
     """
     if not study.tracking.mlflow:
         return None
     from sweeper.tracking.mlflow_tracker import Tracker
 
-    return Tracker(study, home, afresh=afresh)
+    return Tracker(study, home, begins=begins)
 
 
 def _close(

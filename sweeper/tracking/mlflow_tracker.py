@@ -36,6 +36,7 @@ from sweeper.tracking.mlflow_fields import (
     view,
 )
 from sweeper.tracking.mlflow_moved import follow_home
+from sweeper.tracking.mlflow_runs import Runs
 from trainables.errors import ConfigError
 from trainables.storage.disk import load
 from trainables.storage.urls import redact
@@ -80,11 +81,12 @@ class Tracker:
     Trials are written when they end, whole and once: a run that a killed driver left half written is deleted
     and written again. If the server goes away, `problem` says so and the rest is left to the next start.
     Where artifacts cannot be written, `problem` says so once, and all numbers and tags are there.
-    afresh: delete the study's runs first, and write all of them anew.
+    afresh: delete the study's runs first, and write all of them anew. begins: what is there of a study of
+    this name, and has trials, is of one that was deleted since; it stays as it is.
     """
 
-    def __init__(self, study: Study, home: Home, *, afresh: bool = False) -> None:
-        self._study, self._home, self._afresh = study, home, afresh
+    def __init__(self, study: Study, home: Home, *, afresh: bool = False, begins: bool = False) -> None:
+        self._study, self._home, self._afresh, self._begins = study, home, afresh, begins
         self._queue: queue.Queue[Callable[[], None] | None] = queue.Queue()
         self._known: dict[int, _Known] = {}
         self.problem = ""
@@ -156,7 +158,7 @@ class Tracker:
             self._delete()
         self._parent = self._find_parent()
         self._steps = len(self._client.get_metric_history(self._parent, "hypervolume"))
-        for run in self._search(f"tags.`mlflow.parentRunId` = '{self._parent}'"):
+        for run in self._runs.of_trials(self._parent):
             number = int(run.data.tags["trial.number"])
             ended = run.info.status in ("FINISHED", "FAILED")
             seen = run.data.tags
@@ -190,34 +192,29 @@ class Tracker:
                     follow_home(self._home, EXPERIMENT)
                 if experiment.lifecycle_stage == "deleted":  # in the pages: its name cannot be used again
                     self._client.restore_experiment(self._experiment)
+            self._runs = Runs(self._client, self._experiment)
             shown = view(self._study.objectives, self._study.searched)
             if experiment is None or experiment.tags.get(VIEW_TAG) != shown:
                 self._client.set_experiment_tag(self._experiment, VIEW_TAG, shown)
             write_ahead(uri)
 
-    @property
-    def _storage(self) -> str:
-        return self._home.storage_digest
-
-    def _parents(self) -> list[Any]:
-        return self._search(f"tags.study = '{self._study.name}' and tags.storage = '{self._storage}'")
-
     def _delete(self) -> None:
-        for parent in self._parents():
-            for child in self._search(f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"):
-                self._client.delete_run(child.info.run_id)
-            self._client.delete_run(parent.info.run_id)
+        for parent in self._runs.of_study(self._study.name, self._home.storage_digest):
+            for run in (*self._runs.of_trials(parent.info.run_id), parent):
+                self._client.delete_run(run.info.run_id)
 
     def _find_parent(self) -> str:
-        parents = self._parents()
-        if parents:
-            self._client.update_run(parents[0].info.run_id, status="RUNNING")
-            return str(parents[0].info.run_id)
-        tags = {"study": self._study.name, "storage": self._storage, "kind": "study"}
+        """Return the study's own run, the newest of that name, or a new one."""
+        for found in self._runs.of_study(self._study.name, self._home.storage_digest):
+            run = str(found.info.run_id)
+            if not (self._begins and self._runs.of_trials(run)):
+                self._client.update_run(run, status="RUNNING")
+                return run
+        tags = {"study": self._study.name, "storage": self._home.storage_digest, "kind": "study"}
         tags |= study_tags(self._study)
-        run = self._client.create_run(self._experiment, tags=tags, run_name=self._study.name).info.run_id
+        run = str(self._client.create_run(self._experiment, tags=tags, run_name=self._study.name).info.run_id)
         self._attach(self._client.log_dict, run, self._study.definition(), "study.json")
-        return str(run)
+        return run
 
     def _attach(self, log: Callable[..., Any], *arguments: Any) -> bool:
         """Write an artifact with ``log(*arguments)``; return whether it is there.
@@ -232,17 +229,6 @@ class Tracker:
         except Exception as error:
             self._no_artifacts = f"{type(error).__name__}: {brief(error)}"
         return not self._no_artifacts
-
-    def _search(self, condition: str) -> list[Any]:
-        runs, token = [], None
-        while True:
-            page = self._client.search_runs(
-                [self._experiment], filter_string=condition, max_results=1000, page_token=token
-            )
-            runs += list(page)
-            token = page.token
-            if not token:
-                return runs
 
     def _trial(self, trial: TrialRecord) -> None:
         known = self._known.get(trial.number)

@@ -382,8 +382,8 @@ def test_a_study_that_is_begun_takes_over_no_runs_of_a_deleted_one(home, cheap, 
     """MLflow would show their figures, under the numbers of the new trials."""
     asked = []
 
-    def tracker(study, home, *, afresh=False):
-        asked.append(afresh)
+    def tracker(study, home, *, begins):
+        asked.append(begins)
         raise InterruptedError
 
     monkeypatch.setattr("sweeper.tracking.mlflow_tracker.Tracker", tracker)

@@ -1,0 +1,33 @@
+"""Runs of an experiment in MLflow: a study's own, and below it those of its trials."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Finds runs. client: an ``MlflowClient``; experiment: the id of the experiment that they are in."""
+
+    client: Any
+    experiment: str
+
+    def of_study(self, name: str, storage: str) -> list[Any]:
+        """Return the study's own runs, the newest first. storage: digest of where the study lies."""
+        found = self.search(f"tags.study = '{name}' and tags.storage = '{storage}'")
+        return sorted(found, key=lambda run: int(run.info.start_time), reverse=True)
+
+    def of_trials(self, parent: str) -> list[Any]:
+        """Return the runs of a study's trials. parent: the id of the study's own run."""
+        return self.search(f"tags.`mlflow.parentRunId` = '{parent}'")
+
+    def search(self, condition: str) -> list[Any]:
+        """Return all runs that fit a filter of MLflow's, whatever their number."""
+        runs, token = [], None
+        while True:
+            page = self.client.search_runs(
+                [self.experiment], filter_string=condition, max_results=1000, page_token=token
+            )
+            runs += list(page)
+            token = page.token
+            if not token:
+                return runs
