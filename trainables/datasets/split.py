@@ -1,5 +1,6 @@
 """Split labelled images into training, validation and test, identity by identity."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 from trainables.datasets.base import Images
 from trainables.errors import ConfigError
 from trainables.runtime.seeds import stream
+from trainables.storage.weights import listed
 
 LEAST = {"training": 2, "validation": 1, "test": 1}  # two to train on: BiDO compares images of one identity
 
@@ -35,7 +37,9 @@ def split(images: Images, *, validation: float = 0.1, test: float = 0.2, seed: i
             "validation and test must be shares between 0 and 1 that leave something to train on; "
             f"got validation {validation} and test {test} (validation, test)"
         )
+    least = LEAST if images.reserved is None else {**LEAST, "test": 0}
     parts: dict[str, list[Tensor]] = {name: [] for name in LEAST}
+    short: dict[str, dict[str, int]] = {}
     for label, name in enumerate(images.names):
         own = (images.labels == label).nonzero().flatten()
         if images.reserved is None:
@@ -52,9 +56,12 @@ def split(images: Images, *, validation: float = 0.1, test: float = 0.2, seed: i
         else:
             given = images.checked[free]
             own_parts = {"training": free[~given], "validation": free[given], "test": reserved}
-        _enough(name, own_parts, images.reserved is not None)
         for part, index in own_parts.items():
             parts[part].append(index)
+        if any(len(own_parts[part]) < count for part, count in least.items()):
+            short[name] = {part: len(index) for part, index in own_parts.items()}
+    if short:
+        raise _too_few(short, images)
     if not sum(map(len, parts["test"])):
         raise ConfigError(
             f"a data set with parts of its own needs at least 1 test image; got none of {len(images)} images "
@@ -64,17 +71,37 @@ def split(images: Images, *, validation: float = 0.1, test: float = 0.2, seed: i
     return Split(train=train, validation=val, test=test_part)
 
 
-def _enough(name: str, parts: dict[str, Tensor], reserved: bool) -> None:
-    least = {**LEAST, "test": 0} if reserved else LEAST
-    if all(len(parts[part]) >= count for part, count in least.items()):
-        return
-    total = sum(len(index) for index in parts.values())
-    got = ", ".join(f"{len(index)} for {part}" for part, index in parts.items())
-    wanted, needed = "1 for validation and 1 for test", "4 images, lower validation and test"
-    if reserved:
-        wanted, needed = "1 for validation", "3 images that are not reserved, lower validation"
-    raise ConfigError(
-        f"every identity needs at least 2 images for training, {wanted}; "
-        f"identity '{name}' has {total} in all, which gives {got}; "
-        f"give it at least {needed}, or remove it"
+def _too_few(short: Mapping[str, Mapping[str, int]], images: Images) -> ConfigError:
+    """Return the error that names the people whose images are too few, and what helps them.
+
+    short: name -> part -> images. Lower shares help those alone who have as many images as all parts need.
+    """
+    wanted, shares, needed = (
+        "2 images for training, 1 for validation and 1 for test",
+        "validation and test",
+        4,
+    )
+    more = "give each at least 4 images"
+    if images.reserved is not None:
+        wanted, shares, needed = "2 images for training and 1 for validation", "validation", 3
+        more = "give each at least 3 images that are not reserved"
+    if images.checked is not None:
+        shares, more = "", "put images of each into both parts"
+    free = {
+        name: sum(got.values()) - (0 if images.reserved is None else got["test"])
+        for name, got in short.items()
+    }
+    lower = bool(shares) and max(free.values()) >= needed
+    parts = [
+        f"'{name}' ({', '.join(f'{count} for {part}' for part, count in got.items())})"
+        for name, got in short.items()
+    ]
+    remedies = [
+        *([more] if not lower or min(free.values()) < needed else []),
+        *([f"lower {shares}"] if lower else []),
+        "remove them",
+    ]
+    return ConfigError(
+        f"every identity needs at least {wanted}; got too few of {len(short)}: {listed(parts)}; "
+        f"{', '.join(remedies[:-1])}, or {remedies[-1]}"
     )

@@ -1,5 +1,6 @@
 """Splits: sizes, disjointness, reserved test images, and identities with too few."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import pytest
@@ -77,17 +78,64 @@ def test_smallest_identity_that_can_be_split(reserved: list[int] | None) -> None
 
 
 @pytest.mark.parametrize(
-    ("counts", "reserved", "expected"),
+    ("counts", "reserved", "shares", "got", "remedy"),
     [
-        ([8, 3], None, r"identity 'b' has 3 in all.*1 for training, 1 for validation, 1 for test"),
-        ([8, 0], None, r"identity 'b' has 0 in all"),
-        ([8, 5], [2, 4], r"identity 'b' has 5 in all.*0 for training.*at least 3 images that are not res"),
-        ([8, 5], [0, 0], r"at least 1 test image; got none of 13 images in the test part"),
+        (
+            [8, 3],
+            None,
+            {},
+            "1: 'b' (1 for training, 1 for val",
+            "give each at least 4 images, or remove them",
+        ),
+        ([8, 0], None, {}, "1: 'b' (0 for training", "give each at least 4 images, or remove them"),
+        ([3, 8, 3], None, {}, "2: 'a' (1 for training, ", "give each at least 4 images, or remove them"),
+        ([9, 5], None, {"test": 0.6}, "1: 'b' (1 for tr", "; lower validation and test, or remove them"),
+        (
+            [3, 5],
+            None,
+            {"test": 0.6},
+            "2: 'a' (0 for training, 1 for validation, 2 for test), 'b' (1 for training",
+            "; give each at least 4 images, lower validation and test, or remove them",
+        ),
+        (
+            [8, 5],
+            [2, 4],
+            {},
+            "1: 'b' (0 for training, 1 for validation, 4 for test)",
+            "; give each at least 3 images that are not reserved, or remove them",
+        ),
+        (
+            [12, 6],
+            [2, 2],
+            {"validation": 0.75},
+            "1: 'b' (1 for training, 3 for validation, 2 for test)",
+            "; lower validation, or remove them",
+        ),
     ],
 )
-def test_too_few_images(counts: list[int], reserved: list[int] | None, expected: str) -> None:
-    with pytest.raises(ConfigError, match=expected):
-        split(images(counts, reserved))
+def test_too_few_images(counts, reserved, shares, got, remedy) -> None:
+    """All who have too few are named at once, with what helps them: lower shares where those do."""
+    with pytest.raises(ConfigError) as raised:
+        split(images(counts, reserved), **shares)
+    assert f"got too few of {got}" in str(raised.value) and remedy in str(raised.value)
+    text = str(raised.value)
+    assert ("test; got" in text) == (reserved is None)
+    if "lower" in remedy and "give" not in remedy:
+        split(images(counts, reserved), validation=0.01, test=0.01)
+
+
+def test_a_validation_part_of_its_own_is_no_share() -> None:
+    """No share helps whom the given validation part lacks."""
+    given = dataclasses.replace(images([6, 6], [1, 1]), checked=torch.arange(12) == 2)
+    with pytest.raises(
+        ConfigError, match=r"'b' \(5 for training, 0 for validation, 1 for test\); put images"
+    ):
+        split(given)
+
+
+def test_no_test_image_at_all() -> None:
+    with pytest.raises(ConfigError, match="at least 1 test image; got none of 13 images in the test part"):
+        split(images([8, 5], [0, 0]))
 
 
 def test_shares_that_leave_nothing() -> None:
