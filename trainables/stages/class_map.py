@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,10 @@ from trainables.architectures.base import Classifier
 from trainables.errors import ConfigError
 from trainables.storage.weights import listed
 
+_LABEL, _BETWEEN = r"""(?P<quote>["']?)(?P<label>\d+)(?P=quote)""", r"(?:\s*[,;:]\s*|\s+)"
+_FIRST = re.compile(f"{_LABEL}{_BETWEEN}(?P<name>.+)")
+_LAST = re.compile(f"(?P<name>.+?){_BETWEEN}{_LABEL}")
+
 IN_FOLDER = "labels.json"  # of an exported target
 BESIDE = f"{IN_FOLDER} of an exported target; mend it, or give another file with --labels"
 
@@ -21,7 +26,8 @@ def read_class_map(path: Path, where: str = "--labels") -> tuple[str, ...]:
     """Return the names of a target's classes, in the order of its labels, from the file at `path`.
 
     JSON: a list of names, or a mapping of names to labels or of labels to names, labels from 0. Text: a name
-    on each line, in order; or a label and a name on each, in either order, with a comma or blanks between.
+    on each line, in order; or a label and a name on each, in either order, with a comma, a semicolon, a colon
+    or blanks between. Quotes around either, as in CSV, and the dashes of a YAML list are left out.
     where: what named the file, for the error. Raises `ConfigError` for anything else, and for names or labels
     that come twice or are left out.
     """
@@ -129,17 +135,20 @@ def _of_lines(lines: list[str]) -> list[tuple[int, str]]:
             and not numbered
         ):
             return [(int(label), name) for label, name in split]
-    return list(enumerate(lines))
+    dash = "- " if all(line.startswith("- ") for line in lines) else ""
+    return list(enumerate(_bare(line.removeprefix(dash).strip()) for line in lines))
 
 
 def _halves(line: str, first: bool) -> tuple[str, str]:
-    """Return the label and the name of a line whose label comes first or last."""
-    parts = line.replace(",", " ").replace("\t", " ").strip()
-    if first:
-        label, _, name = parts.partition(" ")
-    else:
-        name, _, label = parts.rpartition(" ")
-    return label.strip().removesuffix(":"), name.strip()
+    """Return the label and the name of a line whose label comes first or last, ("", "") of any other line."""
+    halves = (_FIRST if first else _LAST).fullmatch(line)
+    return (halves["label"], _bare(halves["name"])) if halves else ("", "")
+
+
+def _bare(name: str) -> str:
+    """Return a name without the quotes that CSV and YAML may put around it."""
+    quoted = re.fullmatch(r"""(["'])(.*)\1""", name)
+    return quoted[2].replace(2 * quoted[1], quoted[1]) if quoted else name
 
 
 def _key(name: str) -> str:

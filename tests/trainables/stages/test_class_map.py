@@ -30,12 +30,28 @@ NAMES = ("zoe", "ada", "bob b")
         "zoe\t0\nada\t1\nbob b\t2",
         "label,name\n0,zoe\n1,ada\n2,bob b\n",
         "name,label\nzoe,0\nada,1\nbob b,2\n",
+        "0;zoe\n1;ada\n2;bob b\n",
+        "zoe; 0\nada; 1\nbob b; 2\n",
+        'label;name\n"0";"zoe"\n"1";"ada"\n"2";"bob b"\n',
+        'name,label\n"zoe",0\n"ada",1\n"bob b",2\n',
+        "zoe: 0\nada: 1\nbob b: 2\n",
+        "names:\n  0: zoe\n  1: 'ada'\n  2: \"bob b\"\n",
+        "- zoe\n- ada\n- 'bob b'\n",
     ],
 )
 def test_forms(tmp_path, text):
     (tmp_path / "labels.json").write_text(text, encoding="utf-8")
     assert read_class_map(tmp_path / "labels.json") == NAMES
     assert folder_labels(tmp_path) == folder_labels(tmp_path / "target.safetensors") == NAMES
+
+
+@pytest.mark.parametrize("between", [",", ";", "\t", " ", ": "])
+@pytest.mark.parametrize("first", [True, False])
+def test_names_keep_what_stands_in_them(tmp_path, between, first):
+    names = ("Smith, John", "d'Arc", "a;b", "x: y", "7 of 9")
+    rows = [(str(label), name) for label, name in enumerate(names)]
+    (tmp_path / "map").write_text("\n".join(between.join(row if first else row[::-1]) for row in rows))
+    assert read_class_map(tmp_path / "map") == names
 
 
 def test_lines_that_are_numbers_alone_are_names(tmp_path):
