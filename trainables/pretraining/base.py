@@ -2,21 +2,15 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from trainables.architectures import get_architecture
 from trainables.architectures.base import Classifier
-from trainables.errors import ConfigError
 from trainables.method import Method, stated_knob
 from trainables.runtime.run import Run
-from trainables.storage.weights import misfits
 from trainables.training.classifier import Normalization
 
 StagesState = dict[str, Tensor]
 UNKNOWN = "unknown"
-
-HEADS = ("neck.", "head.", "heads.", "classifier.", "fc.")  # of our own files and of torchvision's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,48 +78,3 @@ def load_stages(classifier: Classifier, state: StagesState | None) -> None:
     """Load what `stages_state` returned into the classifier's stages; None leaves them as they are."""
     if state is not None:
         classifier.stages.load_state_dict(state)
-
-
-def matched(
-    architecture: str,
-    image_size: int,
-    weights: dict[str, Tensor],
-    where: str,
-    *,
-    subject: str = "pretraining",
-    remedy: str = "choose the architecture that the file was saved from",
-) -> StagesState:
-    """Return the stage weights in `weights`, a state dict in our names or torchvision's, under our names.
-
-    subject, remedy: whose weights they are to be, and what to do if they are not, for the error.
-    Raises `ConfigError` naming what is missing, surplus or of another shape. Counters of the batches
-    that batch norm saw may be missing, as in old files.
-    """
-    with torch.device("meta"):
-        entry = get_architecture(architecture)
-        expected = entry.build(2, image_size).stages.state_dict()
-    theirs = _names_in_file(architecture, list(expected), weights)
-    counters = {name for name in expected if name.endswith("num_batches_tracked")}
-    needed = {
-        theirs[name]: value
-        for name, value in expected.items()
-        if theirs[name] in weights or name not in counters
-    }
-    ignored = (*HEADS, *entry.surplus, "mean", "std")
-    given = {name: value for name, value in weights.items() if name in needed or not name.startswith(ignored)}
-    if problems := misfits(needed, given):
-        raise ConfigError(
-            f"{subject} expects the weights of {architecture}; {where} does not fit: {problems}; {remedy}"
-        )
-    zero = torch.zeros((), dtype=torch.int64)
-    return {name: weights.get(theirs[name], zero).clone() for name in expected}
-
-
-def _names_in_file(architecture: str, expected: list[str], weights: dict[str, Tensor]) -> dict[str, str]:
-    """Return our name -> name in the file, for the naming that fits most of the file."""
-    namings = [{name: name for name in expected}, {name: f"stages.{name}" for name in expected}]
-    entry = get_architecture(architecture)
-    for rename in (entry.torchvision_key, entry.published_key):
-        if rename is not None:
-            namings.append({name: rename(name) for name in expected})
-    return max(namings, key=lambda names: sum(name in weights for name in names.values()))

@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from trainables.architectures import get_architecture
 from trainables.method import file_knob
-from trainables.pretraining.base import OutsidePretraining, StagesState, matched
+from trainables.pretraining.base import OutsidePretraining, StagesState
+from trainables.pretraining.matching import matched
 from trainables.runtime.run import Run
 from trainables.storage.weights import read_weights
 from trainables.training.classifier import Normalization

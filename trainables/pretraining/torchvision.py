@@ -9,7 +9,8 @@ from torch import hub
 
 from trainables.architectures import ARCHITECTURES, get_architecture
 from trainables.errors import ConfigError
-from trainables.pretraining.base import OutsidePretraining, StagesState, matched
+from trainables.pretraining.base import OutsidePretraining, StagesState
+from trainables.pretraining.matching import matched
 from trainables.runtime.run import Run
 from trainables.training.classifier import Normalization
 

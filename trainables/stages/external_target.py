@@ -12,7 +12,7 @@ from trainables.architectures import get_architecture
 from trainables.architectures.base import Classifier
 from trainables.config import TrialConfig
 from trainables.errors import ConfigError
-from trainables.pretraining.base import HEADS, matched
+from trainables.pretraining.matching import HEADS, matched, network_in
 from trainables.stages.base import VERSIONS, get_for_people, on_machine
 from trainables.stages.class_map import class_order, folder_labels, reorder
 from trainables.stages.data import load_data
@@ -32,7 +32,8 @@ def read_external_target(
 ) -> Classifier:
     """Return the classifier whose weights lie at `path`, its class k the k-th private identity.
 
-    path: a file of weights, in our names or torchvision's with a linear head, or a folder with such a file.
+    path: a file of weights, in our names or torchvision's with a linear head, also beside losses and under a
+        prefix, or a folder with such a file.
     labels: the names of its classes, in its order; None takes those beside an exported target, or else its
     classes to be the private people in the order of their sorted names. The architecture, image size,
     normalization and defense of `config` say what the weights are for. Raises `ConfigError` if they do
@@ -113,6 +114,7 @@ def _beside_weights(config: TrialConfig) -> dict[str, Any]:
 def fill(classifier: Classifier, config: TrialConfig, weights: dict[str, Tensor], where: str) -> None:
     """Load `weights` into `classifier`, or raise `ConfigError` naming what is missing, surplus or wrong."""
     expected = classifier.state_dict()
+    weights = network_in(config.target.architecture, config.image_size, weights, where)
     if any(name.startswith("stages.") for name in weights):
         _check(expected, weights, config.target.architecture, where)
         classifier.load_state_dict(weights)

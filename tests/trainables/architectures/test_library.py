@@ -8,7 +8,7 @@ from torch import nn
 from trainables.architectures import freeze_points, get_architecture
 from trainables.architectures.library import _network
 from trainables.errors import ConfigError
-from trainables.pretraining.base import matched
+from trainables.pretraining.matching import matched
 
 # timm's efficientnet has batch norms that are subclasses with an activation; regnet builds with tensors.
 SMALL = [
