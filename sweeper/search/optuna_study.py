@@ -222,6 +222,7 @@ class OptunaStudy:
     def _start(self, trial: optuna.trial.Trial, assignment: Assignment | None = None) -> TrialRequest:
         if assignment is None:
             assignment = propose(self.study, trial)
+        trial.set_user_attr("result", {"params": assignment})  # a parameter of Optuna's may be a position
         number = self._drafts.store(trial._trial_id)
         self._handles[number] = trial
         self._tried.setdefault(_key(assignment), number)

@@ -8,6 +8,7 @@ from sweeper.results.controls.figures import LESS, NO_LESS, UNKNOWN, budget_curv
 from sweeper.results.trial_record import TrialRecord
 
 RISING = "still rising: the second half of the steps finds more people, and still more steps may find more"
+LEAST = 0.001  # a smaller number above zero is written as below it
 TARGETS = {"undefended": "the undefended target", "positive": "the target that must leak"}
 STOPPED_TEXTS = {
     LESS: "leaks less than the undefended target stopped at its accuracy",
@@ -36,7 +37,7 @@ def stopped_sentence(trial: TrialRecord) -> str:
         return ""
     beside, name, people = trial.stopped, "attack_accuracy", formatting.attacked(trial)
     own = formatting.value(name, trial.values.get(name), people, trial.interval.get(name))
-    chance = "" if beside["p"] is None else f" (p {beside['p']:.3f} over the same people)"
+    chance = "" if beside["p"] is None else f" ({_p(beside['p'])} over the same people)"
     return (
         f"trial {trial.number} {STOPPED_TEXTS[beside['verdict']]}: "
         f"attack accuracy {own} against "
@@ -51,9 +52,17 @@ def budget_sentence(controls: Mapping[str, Any] | None) -> str:
         return ""
     names = {0.125: "an eighth", 0.25: "a quarter", 0.5: "half", 1.0: "all"}
     shares = [names[point["share"]] for point in curve]
-    rates = ", ".join(f"{point['attack_accuracy']:.3f}" for point in curve)
+    rates = ", ".join(_rate(point["attack_accuracy"]) for point in curve)
     text = (
         f"budget: on the undefended target the attack reaches {rates} with {', '.join(shares[:-1])} and "
         f"{shares[-1]} of its steps"
     )
     return f"{text}; {RISING}" if ((controls or {}).get("still_rising") or {}).get("undefended") else text
+
+
+def _p(p: float) -> str:
+    return "p < 0.001" if p < LEAST else f"p {p:.3f}"
+
+
+def _rate(rate: float) -> str:
+    return f"{rate:.3f}" if rate == 0 or rate >= LEAST else "< 0.001"

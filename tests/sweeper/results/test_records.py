@@ -138,6 +138,20 @@ def test_a_study_is_shown_whatever_it_searched_for(home, cheap, result, objectiv
     assert "trial-0" in page and escape(shown) in page
 
 
+def test_what_runs_has_its_parameters_by_name_as_what_is_complete(home, cheap, result):
+    """A freeze point is stored as a position, and a list by its label: neither is what the trial was given."""
+    space = ["freeze_depth", {"target.trained": {"choice": [["conv1"], ["conv2", "conv3"]]}}]
+    study = cheap(space=space, trial={"target": {"architecture": "small_cnn"}})
+    source = OptunaStudy(study, home.storage, home.study(study.name) / "history")
+    given = {one.number: one.assignment for one in (source.ask(), source.ask(), source.ask())}
+    source.tell(0, result(0.5) | {"params": given[0]})
+    source.fail(1, given[1], "it was cut off")
+    records = study_records(home, study.name)
+    assert [trial.state for trial in records.trials] == ["complete", "failed", "running"]
+    assert {trial.number: dict(trial.params) for trial in records.trials} == given
+    assert all(isinstance(params["target.freeze_point"], str) for params in given.values())
+
+
 def test_a_notebook_gets_frames(filled):
     study = sweeper.open_study("cheap", str(filled.root))
     frame = study.trials()

@@ -26,6 +26,12 @@ def test_a_trial_and_its_stopped_target_are_a_sentence(verdict, words):
     assert stopped_sentence(TrialRecord(number=1, state="complete")) == ""
 
 
+@pytest.mark.parametrize("p", [0.0, 1e-9, 0.0004, 0.00099])
+def test_a_small_probability_is_no_zero(p):
+    assert stopped_sentence(trial(LESS, p=p)).endswith("(p < 0.001 over the same people)")
+    assert stopped_sentence(trial(LESS, p=0.001)).endswith("(p 0.001 over the same people)")
+
+
 def curve(*shares):
     return {
         "attack_accuracy": 0.6,
@@ -40,6 +46,9 @@ def test_a_budget_curve_is_a_sentence():
         "budget: on the undefended target the attack reaches 0.062, 0.125, 0.250, 0.600 with an eighth, "
         "a quarter, half and all of its steps"
     )
+    few = curve(0.125, 0.25)
+    few["budget"][0]["attack_accuracy"], few["budget"][1]["attack_accuracy"] = 0.0, 0.0004
+    assert "reaches 0.000, < 0.001, 0.600 with" in budget_sentence({"undefended": few})
     rising = budget_sentence({"undefended": curve(0.5), "still_rising": {"undefended": True}})
     assert "0.250, 0.600 with half and all" in rising and "still rising" in rising
     assert budget_sentence({"undefended": curve()}) == budget_sentence(None) == budget_sentence({}) == ""
