@@ -176,7 +176,7 @@ def _show_importances(records: StudyRecords) -> None:
 
 def _show_controls(records: StudyRecords) -> None:
     """Print what the study's figures are held against, and whether they can tell anything."""
-    rows = formatting.controls(records.controls, records.seed_noise)
+    rows = formatting.controls(records.controls)
     if not rows:
         return
     table = Table(title="Controls", title_justify="left")

@@ -151,7 +151,7 @@ def _study(
         "front": best,
         "on_front": on_front,
         "confirmed": record.confirmed,
-        "controls": formatting.controls(record.controls, record.seed_noise),
+        "controls": formatting.controls(record.controls),
         "plain": formatting.verdict(record),
         "people": people or (),
         "readers": sentences(record.panels, names=False),

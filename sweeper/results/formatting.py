@@ -8,7 +8,6 @@ from typing import Any
 from sweeper.results.controls.remedies import remedies
 from sweeper.results.record_types import StudyRecords
 from sweeper.results.trial_record import Ends, TrialRecord
-from sweeper.statistics.seed_noise import PooledNoise
 from sweeper.study.adaptive_attackers import attacks_of
 from sweeper.study.adaptive_attackers import non_adaptive as missing_attacker
 from sweeper.study.defense_figures import defense_said
@@ -294,21 +293,21 @@ CONTROL_NAMES = {
 
 
 def controls(
-    documents: Mapping[str, Any] | None, noise: PooledNoise | None = None
+    documents: Mapping[str, Any] | None,
 ) -> list[tuple[str, str, float | None, float, list[float]]]:
     """Return a row for each control of a study: name, meaning, test accuracy, attack accuracy, interval.
 
     documents: what the controls measured, as JSON; None gives no rows. The floor has no target and so no
-    test accuracy. noise: of training seeds, which intervals hold then, but for the floor's.
+    test accuracy. Intervals hold the noise of training seeds where it is known (`assessment.assessed`), but
+    for the floor's.
     """
     rows = []
+    wider = (documents or {}).get("with_seeds") or {}
     for key, (name, meaning) in CONTROL_NAMES.items():
         control = (documents or {}).get(key)
         if control is not None:
             rate = control["rate"] if key == "null" else control["attack_accuracy"]
-            ends = list(control["interval"])
-            if noise is not None and key != "null":
-                ends = list(noise.around_rate(rate, ends, people=len(control["per_identity"])))
+            ends = list(wider.get(key) or control["interval"])
             rows.append((name, meaning, control.get("test_accuracy"), rate, ends))
     return rows
 

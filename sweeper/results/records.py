@@ -115,8 +115,7 @@ def study_records(home: Home, name: str, *, history: bool = True) -> StudyRecord
     measured_again = {number: [_located(one, root) for one in results] for number, results in fresh.items()}
     records = with_confirmation(records, attacks, measured_again)
     records = with_seed_noise(records, notes.get(NOISE))
-    deviation = None if records.seed_noise is None else records.seed_noise.for_draws.probit
-    controls = assessed(records.controls, deviation)
+    controls = assessed(records.controls, records.seed_noise)
     return with_ratios(replace(records, controls=controls, people=recovered(records.members)))
 
 

@@ -3,7 +3,6 @@
 Pure functions of success rates per person; the people are the same, in the same order, for all.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -26,11 +25,13 @@ class Rates:
         per_identity: of each person, in [0, 1].
         tries: pictures behind each of them: restarts, or random pictures.
         independent: whether one picture of a person says nothing of the next, as of random pictures.
+        with_seeds: interval of the mean that holds training seeds too; None where their noise is not known.
     """
 
     per_identity: tuple[float, ...]
     tries: int
     independent: bool = False
+    with_seeds: Interval | None = None
 
     @property
     def mean(self) -> float:
@@ -39,7 +40,9 @@ class Rates:
 
     @property
     def interval(self) -> Interval:
-        """Return the 95 % interval of the mean over people like these; see `interval95`."""
+        """Return the 95 % interval of the mean over people like these (`interval95`), or that with seeds."""
+        if self.with_seeds is not None:
+            return self.with_seeds
         if self.independent and not any(self.per_identity):  # people alone would say too little: Wilson's end
             squared = NORMAL_975**2
             return Interval(low=0.0, high=squared / (len(self.per_identity) * self.tries + squared))
@@ -156,21 +159,6 @@ def _shifted(
     return moved
 
 
-def with_seeds(rates: Rates, seed_deviation: float) -> Interval:
-    """Return the 95 % interval of a rate over people like these and over training seeds.
-
-    seed_deviation: of the rate over training seeds, on the probit scale; the target was trained once. There
-    each end is as far from the rate as both sources of noise are together, as independent ones.
-    """
-    interval, quarter = rates.interval, 0.25 / len(rates.per_identity)
-    ends = torch.tensor([rates.mean, interval.low, interval.high], dtype=torch.float64)
-    middle, low, high = torch.special.ndtri(ends.clamp(quarter, 1 - quarter)).tolist()
-    seeds = NORMAL_975 * seed_deviation
-    low, high = middle - math.hypot(middle - low, seeds), middle + math.hypot(high - middle, seeds)
-    both = torch.special.ndtr(torch.tensor([low, high], dtype=torch.float64)).tolist()
-    return Interval(low=min(both[0], interval.low), high=max(both[1], interval.high))
-
-
 def clear(interval: Interval, null: Rates) -> bool:
     """Return whether a rate is clear of the floor: its interval begins above that of the floor's mean."""
     return interval.low > null.interval.high
@@ -209,18 +197,11 @@ def verdict(
     null: Rates,
     ceiling: Rates | None = None,
     positive: Rates | None = None,
-    *,
-    interval: Interval | None = None,
 ) -> Verdict:
-    """Return whether the attack on the undefended target says more than pictures that never saw it.
-
-    interval: of the undefended rate over training seeds as well, where their noise is known (`with_seeds`);
-    else that over people and restarts counts (`Rates.interval`).
-    """
-    wider = "" if interval is None else " over people and training seeds"
-    interval = interval or undefended.interval
-    reached = f"the attack on the undefended target reaches {written(undefended.mean, interval)}{wider}"
-    if clear(interval, null):
+    """Return whether the attack on the undefended target says more than pictures that never saw it."""
+    wider = "" if undefended.with_seeds is None else " over people and training seeds"
+    reached = f"the attack on the undefended target reaches {undefended}{wider}"
+    if clear(undefended.interval, null):
         floor = f"the floor of {null}, which pictures reach that never saw a target"
         return Verdict(verdict="tells", reason=f"{reached}, clear of {floor}")
     reason = f"{reached}, not clear of the floor of {null}, which pictures reach that never saw a target"

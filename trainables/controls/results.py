@@ -1,11 +1,11 @@
 """Results of the controls of a study: typed in here, and as JSON."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
 from trainables.controls.budget import BudgetPoint
-from trainables.controls.power import Power, Rates, Verdict, power, verdict, with_seeds
+from trainables.controls.power import Power, Rates, Verdict, power, verdict
 from trainables.results import Interval
 
 Name = Literal["undefended", "ceiling", "positive", "sampler"]
@@ -148,7 +148,9 @@ class ControlResults:
         positive: a target that must leak.
         sampler: BiDO's batches without BiDO; None also for an architecture without hooks.
         seed_deviation: of an attack rate over training seeds, on the probit scale, where a study knows it;
-            power and verdict hold it.
+            power holds it.
+        with_seeds: name of a control -> interval of its attack rate that holds training seeds too, where a
+            study knows their noise; the verdict is by these.
     """
 
     attack: str
@@ -158,6 +160,7 @@ class ControlResults:
     positive: TargetControl | None = None
     sampler: TargetControl | None = None
     seed_deviation: float | None = None
+    with_seeds: Mapping[str, Interval] = field(default_factory=dict)
 
     @property
     def power(self) -> Power | None:
@@ -176,11 +179,12 @@ class ControlResults:
         """Return whether the study tells anything, by what noise is known; None without a floor."""
         if self.null is None:
             return None
-        ceiling, positive = (
-            None if control is None else control.rates for control in (self.ceiling, self.positive)
+        undefended, ceiling, positive = (
+            None if control is None else replace(control.rates, with_seeds=self.with_seeds.get(control.name))
+            for control in (self.undefended, self.ceiling, self.positive)
         )
-        interval = None if not self.seed_deviation else with_seeds(self.undefended.rates, self.seed_deviation)
-        return verdict(self.undefended.rates, self.null.rates, ceiling, positive, interval=interval)
+        assert undefended is not None
+        return verdict(undefended, self.null.rates, ceiling, positive)
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON-ready data, with ``power`` and what `verdict` says."""
@@ -188,6 +192,7 @@ class ControlResults:
         return {
             "attack": self.attack,
             "seed_deviation": self.seed_deviation,
+            "with_seeds": {name: interval.to_json() for name, interval in self.with_seeds.items()},
             **{name: None if part is None else part.to_json() for name, part in parts.items()},
         }
 
@@ -196,7 +201,10 @@ class ControlResults:
         """Return what `to_json` made `document` of; power and verdict are computed again."""
         return cls(
             attack=document["attack"],
-            seed_deviation=document.get("seed_deviation"),  # older documents have none
+            seed_deviation=document.get("seed_deviation"),  # older documents have none, nor the next
+            with_seeds={
+                name: Interval.from_json(ends) for name, ends in (document.get("with_seeds") or {}).items()
+            },
             undefended=TargetControl.from_json(document["undefended"]),
             **{
                 name: None if document[name] is None else kind.from_json(document[name])

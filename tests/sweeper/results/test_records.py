@@ -139,7 +139,7 @@ def test_a_study_is_shown_whatever_it_searched_for(home, cheap, result, objectiv
 
 
 def test_what_runs_has_its_parameters_by_name_as_what_is_complete(home, cheap, result):
-    """A freeze point is stored as a position, and a list by its label: neither is what the trial was given."""
+    """A freeze point is stored as a position, a list by its label: neither is what the trial was given."""
     space = ["freeze_depth", {"target.trained": {"choice": [["conv1"], ["conv2", "conv3"]]}}]
     study = cheap(space=space, trial={"target": {"architecture": "small_cnn"}})
     source = OptunaStudy(study, home.storage, home.study(study.name) / "history")

@@ -1,13 +1,13 @@
 """Power and verdict against counts by hand, and their coverage in simulations."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from scipy.stats import norm
 
-from trainables.controls.power import Power, Rates, Verdict, power, verdict, with_seeds
+from trainables.controls.power import Power, Rates, Verdict, power, verdict
 from trainables.metrics.attack_accuracy import NORMAL_975, interval95
 from trainables.results import Interval
 
@@ -86,42 +86,17 @@ def test_the_verdict_asks_whether_the_undefended_interval_is_clear_of_the_floor(
     assert bool(result.remedies) == (expected == "cannot tell")
 
 
-def test_a_wider_interval_of_the_undefended_rate_can_be_handed_in():
-    wide = Interval(low=0.01, high=0.9)
-    assert verdict(people(20), FLOOR, interval=wide).verdict == "cannot tell"
-    assert "[0.010, 0.900]" in verdict(people(20), FLOOR, interval=wide).reason
+def with_seeds(rates: Rates, low: float, high: float) -> Rates:
+    return replace(rates, with_seeds=Interval(low=low, high=high))
 
 
-@pytest.mark.parametrize("hits", [0, 4, 20, 40])
-def test_seeds_widen_an_interval_as_independent_noise_on_the_probit_scale(hits):
-    undefended = people(hits)
-    plain, wide = undefended.interval, with_seeds(undefended, 0.3)
-    middle, low, high = norm.ppf(np.clip([hits / 40, plain.low, plain.high], 0.25 / 40, 1 - 0.25 / 40))
-    seeds = norm.ppf(0.975) * 0.3
-    expected = norm.cdf([middle - np.hypot(middle - low, seeds), middle + np.hypot(high - middle, seeds)])
-    assert wide.low == pytest.approx(min(expected[0], plain.low), abs=1e-9)
-    assert wide.high == pytest.approx(max(expected[1], plain.high), abs=1e-9)
-    assert with_seeds(undefended, 0.0).low == pytest.approx(plain.low, abs=0.25 / 40)
-    assert with_seeds(undefended, 0.0).high == pytest.approx(plain.high, abs=0.25 / 40)
-
-
-def test_seeds_can_take_away_that_a_study_tells():
-    undefended = people(6)
-    assert verdict(undefended, FLOOR).verdict == "tells"
-    assert verdict(undefended, FLOOR, interval=with_seeds(undefended, 0.02)).verdict == "tells"
-    assert verdict(undefended, FLOOR, interval=with_seeds(undefended, 0.6)).verdict == "cannot tell"
-
-
-def test_the_interval_with_seeds_covers_people_and_trainings_like_these():
-    """Rate .4 of people (ICC .3) under a training that moves it by .3 on the probit scale."""
-    generator, covered, alone, repetitions = np.random.default_rng(1), 0, 0, 400
-    for _ in range(repetitions):
-        moved = norm.cdf(norm.ppf(0.4) + 0.3 * generator.standard_normal())
-        measured = Rates(per_identity=tuple(drawn(generator, moved, 60, 2)), tries=2)
-        interval = with_seeds(measured, 0.3)
-        covered += interval.low <= 0.4 <= interval.high
-        alone += measured.interval.low <= 0.4 <= measured.interval.high
-    assert covered / repetitions > 0.92 > 0.85 > alone / repetitions
+def test_a_verdict_is_by_intervals_that_hold_training_seeds_where_these_are_known():
+    assert verdict(people(20), FLOOR).verdict == "tells"
+    wide = verdict(with_seeds(people(20), 0.01, 0.9), FLOOR)
+    assert wide.verdict == "cannot tell" and "0.500 [0.010, 0.900] over people and training" in wide.reason
+    for positive, words in ((with_seeds(people(30), 0.01, 0.99), "too weak"), (people(30), "too few people")):
+        reason = verdict(with_seeds(people(20), 0.01, 0.9), FLOOR, people(36), positive).reason
+        assert words in reason and str(positive) in reason
 
 
 def test_power_with_seeds_is_as_uncertain_as_the_trainings():
