@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sweeper.results import formatting
 from sweeper.results.comparing.against_undefended import against
 from sweeper.results.comparing.undefended import undefended_trial
+from sweeper.results.controls import texts
 from sweeper.results.controls.pretraining_distance import distance_of, distance_risk, distance_sentence
 from sweeper.results.machines import STAGES, Machines, machines_text
 from sweeper.results.panels.show import sentences
@@ -205,7 +206,8 @@ def _cells(
 def _remarks(
     records: StudyRecords, trial: TrialRecord, released: Replicate, config: Mapping[str, Any]
 ) -> list[str]:
-    remarks = []
+    told = formatting.verdict(records)
+    remarks = [f"**{told}**" if records.verdict == "cannot tell" else told] if told else []
     chance, judge = (trial.metrics.get(name) for name in ("chance", "judge_test_accuracy"))
     attacked, drawn = config.get("identities"), config.get("attacked")
     people = "all" if attacked is None else f"the first {attacked}"
@@ -215,7 +217,9 @@ def _remarks(
     if chance is not None:
         remarks.append(f"Guessing would reach {formatting.percent(chance)}.")
     if judge is not None:
-        remarks.append(f"The judge's own test accuracy: {formatting.percent(judge)}.")
+        limit = trial.metrics.get("judge_false_acceptance")
+        others = "" if not limit else f"; verified are scores that one in {round(1 / limit)} others reach"
+        remarks.append(f"The judge's own test accuracy: {formatting.percent(judge)}{others}.")
     machines = released.machines or trial.machines
     remarks.append(
         "Computed on (another device, or number of threads, gives other figures under the same seed): "
@@ -263,8 +267,11 @@ def _remarks(
             f"Measured {'once' if times < 2 else f'under {times} seeds'}. "
             f"{looked if len(records.complete) > 1 else ''}`sweeper confirm` measures it again."
         )
-    missing, risk = formatting.non_adaptive(records, trial, config), distance_risk(distance)
-    return [*remarks, *(f"**{text}.**" for text in (*trial.warnings, *filter(None, (risk, missing))))]
+    if trial.stopped is not None:
+        remarks.append(_sentence(texts.stopped_sentence(trial)))
+    rising, risk = texts.rising_warning(records.controls), distance_risk(distance)
+    doubts = filter(None, (rising, risk, formatting.non_adaptive(records, trial, config)))
+    return [*remarks, *(f"**{text}.**" for text in (*trial.warnings, *doubts))]
 
 
 def _sentence(text: str) -> str:

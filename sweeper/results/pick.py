@@ -213,7 +213,7 @@ def _advice(
     records: StudyRecords, best: TrialRecord, name: str, limit: float, chances: Mapping[str, float | None]
 ) -> list[str]:
     """Return what would make the choice surer, the cheapest first."""
-    advice = []
+    advice = [formatting.verdict(records)] if records.verdict == "cannot tell" else []
     study, fresh = records.study, best.confirmed
     if not fresh:
         advice.append(

@@ -36,7 +36,7 @@ class AttackAccuracyVerified(Metric):
     short_label = "verified"
     explanation = (
         "how often the judge's first choice is the attacked identity with a score that one in a thousand "
-        "private test images of other people reaches, at most"
+        "private test images of other people reaches, at most (one in all of them, where they are fewer)"
     )
     beside_verdict = True
 

@@ -15,8 +15,9 @@ CONFIG = {"target": {"architecture": "small_cnn"}, "image_size": 32, "attack": [
 VALUES = {"test_accuracy": 0.9, "attack_accuracy": 0.2}
 
 
-def written(*trials, folder="release", **options):
+def written(*trials, folder="release", controls=None, **options):
     records = as_study({"trials": [{"number": n, "values": VALUES, **t} for n, t in enumerate(trials)]})
+    records = replace(records, controls=controls)
     released = Replicate(replicate=0, values=VALUES)
     return card(records, records.trials[0], released, CONFIG, 4, folder, **options)
 
@@ -61,3 +62,21 @@ def test_the_example_is_python_that_names_the_folder(folder):
     exec(line, names)
     assert names["released"] == folder
     assert json.dumps("release") in written({})
+
+
+@pytest.mark.parametrize(("verdict", "stars"), [("tells", ""), ("cannot tell", "**")])
+def test_whoever_gets_the_release_reads_what_the_controls_tell(verdict, stars):
+    controls = {"verdict": {"verdict": verdict, "reason": "0.5 beside 0.4", "remedies": []}, "power": None}
+    stopped = {"epoch": 3, "test_accuracy": 0.9, "attack_accuracy": 0.5, "p": 0.02, "verdict": "leaks less"}
+    text = written({"stopped": stopped}, controls=controls | {"still_rising": {"undefended": True}})
+    assert f"- {stars}This study {verdict}: 0.5 beside 0.4.{stars}\n" in text
+    assert "\n- Trial 0 leaks less than the undefended target stopped at its accuracy: " in text
+    assert "\n- **attack accuracy on the undefended target is still rising: " in text
+    assert not any(word in written({}) for word in ("This study", "stopped", "rising"))
+
+
+@pytest.mark.parametrize("pairs", [112, 1000])
+def test_the_card_says_how_few_others_reach_a_score_that_is_verified(pairs):
+    text = written({"metrics": {"judge_test_accuracy": 0.8, "judge_false_acceptance": 1 / pairs}})
+    assert f"own test accuracy: 80.0 %; verified are scores that one in {pairs} others reach" in text
+    assert "verified are" not in written({"metrics": {"judge_test_accuracy": 0.8}})

@@ -200,9 +200,12 @@ def test_a_study_that_cannot_tell_is_no_ground_for_a_choice():
     study = replace(records(*SEARCHED), controls=CANNOT)
     with pytest.raises(TrialError, match=r"cannot tell: it is at its floor; what would help: more restarts"):
         pick(study, max_attack_accuracy=0.3)
-    assert pick(study, max_attack_accuracy=0.3, anyway=True)["trial"] == 1
+    anyway = pick(study, max_attack_accuracy=0.3, anyway=True)
+    assert anyway["trial"] == 1
+    assert anyway["advice"][0].startswith("This study cannot tell: it is at its floor; what would help: more")
     tells = {"verdict": {"verdict": "tells", "reason": "clear", "remedies": []}, "power": None}
-    assert pick(replace(study, controls=tells), max_attack_accuracy=0.3)["trial"] == 1
+    clear = pick(replace(study, controls=tells), max_attack_accuracy=0.3)
+    assert clear["trial"] == 1 and not any("This study" in text for text in clear["advice"])
 
 
 def test_nobody_found_is_a_bound_in_a_choice_and_where_there_is_none(capsys):
