@@ -40,9 +40,12 @@ class Rates:
 
     @property
     def interval(self) -> Interval:
-        """Return the 95 % interval of the mean over people like these (`interval95`), or that with seeds."""
-        if self.with_seeds is not None:
-            return self.with_seeds
+        """Return the 95 % interval of the mean: `with_seeds`, or that over people alone."""
+        return self.over_people if self.with_seeds is None else self.with_seeds
+
+    @property
+    def over_people(self) -> Interval:
+        """Return the 95 % interval of the mean over people like these; see `interval95`."""
         if self.independent and not any(self.per_identity):  # people alone would say too little: Wilson's end
             squared = NORMAL_975**2
             return Interval(low=0.0, high=squared / (len(self.per_identity) * self.tries + squared))
@@ -198,7 +201,10 @@ def verdict(
     ceiling: Rates | None = None,
     positive: Rates | None = None,
 ) -> Verdict:
-    """Return whether the attack on the undefended target says more than pictures that never saw it."""
+    """Return whether the attack on the undefended target says more than pictures that never saw it.
+
+    The undefended rate's whole interval counts; why it is not clear is asked of the others over people alone.
+    """
     wider = "" if undefended.with_seeds is None else " over people and training seeds"
     reached = f"the attack on the undefended target reaches {undefended}{wider}"
     if clear(undefended.interval, null):
@@ -206,13 +212,13 @@ def verdict(
         return Verdict(verdict="tells", reason=f"{reached}, clear of {floor}")
     reason = f"{reached}, not clear of the floor of {null}, which pictures reach that never saw a target"
     remedies: tuple[Remedy, ...]
-    if ceiling is not None and not clear(ceiling.interval, null):
+    if ceiling is not None and not clear(ceiling.over_people, null):
         reason += (
             f"; pointed at the best view of the people it reaches {ceiling}: what the prior can show is no "
             "likeness, or the attack does not find it"
         )
         remedies = ("prior", "iterations", "restarts")
-    elif positive is not None and clear(positive.interval, null):
+    elif positive is not None and clear(positive.over_people, null):
         reason += (
             f"; on a target that must leak it reaches {positive}: too few people for what this one leaks"
         )
