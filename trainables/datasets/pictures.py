@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from trainables.errors import ConfigError
@@ -82,6 +82,8 @@ def _decoded(content: bytes) -> Picture:
         if mode in ("I", "F"):
             what = "32-bit integers" if mode == "I" else "floats"
             raise UnknownRange(f"its pixels are {what} (mode {mode}), whose range is not known")
+        if mode == "P" and "transparency" in upright.info:  # the same colours, without a warning of Pillow's
+            upright = upright.convert("RGBA")
         return Picture(upright.convert("RGB"), frames=frames)
 
 
@@ -89,6 +91,20 @@ def _grey_of_tiff(image: Any) -> tuple[int, bool]:
     """Return the largest value of a grey TIFF, which may have 12 bits, and whether 0 is white in it."""
     bits, photometric = image.tag_v2.get(258, (16,)), image.tag_v2.get(262, 1)
     return 2 ** int(bits[0] if isinstance(bits, tuple) else bits) - 1, photometric == 0
+
+
+def reason_of(error: Exception) -> str:
+    """Return why a picture cannot be read, one of `UNREADABLE`, for a message that names its file."""
+    match error:
+        case UnidentifiedImageError():
+            return "no picture that Pillow reads"
+        case Image.DecompressionBombError():
+            return f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels; make it smaller"
+        case FileNotFoundError():
+            return "no file"
+        case OSError(strerror=str(reason)):
+            return reason
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 class UnknownRange(ValueError):
@@ -142,8 +158,7 @@ def read_picture(path: str | Path, size: int, **view: Any) -> Tensor:
             raise ValueError("it is no file")
         picture = decode(place.read_bytes()).image
     except UNREADABLE as error:
-        reason: Any = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise ConfigError(f"expected a picture at {str(place)!a}, got: {reason}") from None
+        raise ConfigError(f"expected a picture at {str(place)!a}, got: {reason_of(error)}") from None
     cut = square(picture, **view) or square(picture, **{**view, "crop": None})
     assert cut is not None
     return resized(cut, size)

@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 from torch import Tensor
 
-from trainables.datasets.pictures import UNREADABLE, Picture, UnknownRange, decode, resized
+from trainables.datasets.pictures import UNREADABLE, Picture, UnknownRange, decode, reason_of, resized
 from trainables.errors import ConfigError
 from trainables.storage.pixel_cache import is_mapped, stored
 from trainables.storage.store import content_key
@@ -82,7 +82,7 @@ def _fill(pixels: Tensor, pile: Pile, digests: list[bytes]) -> dict[str, Any]:
         except UnknownRange as error:
             return str(error)
         except UNREADABLE as error:
-            return f"unreadable, {type(error).__name__}"
+            return f"unreadable, {reason_of(error)}"
         if middle is None:
             return pile.too_small
         pixels[position] = resized(middle, pixels.shape[-1])

@@ -218,12 +218,46 @@ def test_padding_keeps_the_whole_picture_in_the_middle():
 
 
 def test_a_missing_or_foreign_file_is_one_error(tmp_path):
-    with pytest.raises(ConfigError, match=r"expected a picture at .*gone.png.*No such file"):
+    with pytest.raises(ConfigError, match=r"expected a picture at .*gone.png.*got: no file"):
         read_picture(tmp_path / "gone.png", 8)
     (tmp_path / "text.png").write_text("no picture")
-    with pytest.raises(ConfigError, match=r"expected a picture at .*text.png"):
+    with pytest.raises(ConfigError, match=r"expected a picture at .*text.png', got: no picture that Pillow"):
         read_picture(tmp_path / "text.png", 8)
     os.mkfifo(tmp_path / "pipe.png")
     for path in (tmp_path, tmp_path / "pipe.png"):
         with pytest.raises(ConfigError, match=r"expected a picture at .*: it is no file"):
             read_picture(path, 8)
+
+
+def test_why_a_file_is_no_picture_is_said_in_words(tmp_path, monkeypatch):
+    """Neither a class of Python's nor the address of a buffer; and what is too large is told its limit."""
+    folder = tmp_path / "anna"
+    folder.mkdir()
+    whole = encoded(Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 40), np.uint8)), "JPEG")
+    (folder / "cut.jpg").write_bytes(whole[:900])
+    (folder / "gone.jpg").symlink_to("nowhere.jpg")
+    (folder / "large.png").write_bytes(encoded(Image.new("L", (64, 64)), "PNG"))
+    (folder / "text.png").write_text("no picture")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2000)
+    with pytest.raises(ConfigError) as raised, pytest.warns(Image.DecompressionBombWarning):
+        (folder / "warned.png").write_bytes(encoded(Image.new("L", (50, 50)), "PNG"))
+        ImageFolder(root=str(tmp_path)).load(8)
+    text = str(raised.value)
+    assert "got 4 bad of 5" in text and "Error" not in text and "0x" not in text
+    for name, reason in (
+        ("cut.jpg", "image file is truncated"),
+        ("gone.jpg", "no file"),
+        ("large.png", "more than 4,000 pixels; make it smaller"),
+        ("text.png", "no picture that Pillow reads"),
+    ):
+        assert f"anna/{name} (unreadable, {reason}" in text
+
+
+@pytest.mark.parametrize("transparency", [3, bytes([0, 120, 255])])
+def test_a_transparent_palette_gives_its_colours_and_no_warning(transparency):
+    """Warnings are errors in tests: Pillow warns of a palette whose transparency is given in bytes."""
+    colours = np.random.default_rng(0).integers(0, 255, (8, 8, 3), np.uint8)
+    image = Image.fromarray(colours).quantize(16)
+    expected = np.array(image.getpalette()).reshape(-1, 3)[np.asarray(image)]
+    decoded = decode(encoded(image, "PNG", transparency=transparency)).image
+    assert decoded.mode == "RGB" and (np.asarray(decoded) == expected).all()
