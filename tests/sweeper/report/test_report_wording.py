@@ -134,3 +134,17 @@ def test_of_no_front_no_share_is_dominated():
     ]
     shares = {row[0]: row[-2:] for row in rows if row[:1] in (["kept"], ["none"])}
     assert shares == {"kept": ["0.0", "%"], "none": ["–", "–"]}
+
+
+def test_the_undefended_figures_at_the_top_are_those_of_the_first_sentence():
+    """Fresh seeds', once there are some: the search's own were chosen for what they look like."""
+    fresh = {"seeds": 2, "values": {"test_accuracy": 0.87, "attack_accuracy": 0.55}}
+    fresh["interval"] = {"attack_accuracy": [0.4, 0.7]}
+    searched, again = undefended(0), undefended(0, confirmed=fresh)
+    confirmed = {"attacks": [], "seeds": 2, "hypervolume": 0.5, "fresh": ["seeds"]}
+    for trial, figures in ((searched, ("95.0 %", "40.0 %")), (again, ("87.0 %", "55.0 %"))):
+        study = {"trials": [trial, complete(1, 0.8, 0.2)]}
+        lines = written(page(study | ({"confirmed": confirmed} if trial is again else {})))
+        at = lines.index("test accuracy, undefended")
+        assert (lines[at - 1], lines[at + 1]) == figures
+        assert any(f"without a defense it is {' and '.join(figures)}." in line for line in lines)
