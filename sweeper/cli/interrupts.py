@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import click
 
-from sweeper.engine.signals import SIGNALS, Terminated, exit_code, terminable
+from sweeper.engine.signals import SIGNALS, Terminated, ending, exit_code, terminable
 
 HANG_UP = SIGNALS[2]
 
@@ -34,7 +34,7 @@ def interruptible(words: Sequence[str]) -> Iterator[None]:
     words: the command and its arguments, as they were given.
     """
     try:
-        with terminable():
+        with terminable(), ending(lambda error: _tell(words)):
             yield
     except KeyboardInterrupt as error:
         stopped(words, error)
@@ -46,13 +46,17 @@ def interruptible(words: Sequence[str]) -> Iterator[None]:
 
 def stopped(words: Sequence[str], error: KeyboardInterrupt) -> NoReturn:
     """Say what is kept and how to go on, and exit with the signal's code."""
+    _tell(words)
+    sys.exit(exit_code(error))
+
+
+def _tell(words: Sequence[str]) -> None:
     if _hung_up():  # nobody reads it, and writing would fail at the very end
         for stream in (1, 2):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
     remains = NOTHING if not words or "--dry-run" in words else KEPT.get(words[0], NOTHING)
     with contextlib.suppress(OSError):
         click.echo(f"stopped; {remains}: {shlex.join(['sweeper', *words])}", err=True)
-    sys.exit(exit_code(error))
 
 
 def _hung_up() -> bool:

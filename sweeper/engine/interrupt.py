@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sweeper.engine.progress import Display
-from sweeper.engine.signals import SIGNALS, handleable, interruption
+from sweeper.engine.signals import END_SECONDS, SIGNALS, end_within, handleable, interruption
 
 GRACE_SECONDS = 10.0
 
@@ -51,6 +51,7 @@ def stoppable(stopping: Stopping) -> Iterator[None]:
         for each in ours:
             signal.signal(each, at_once)
         signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS)
+        end_within(GRACE_SECONDS + END_SECONDS, interruption(signum))
         stopping.ask()
 
     def at_once(*_: object) -> None:

@@ -1,13 +1,18 @@
 """Signals that end a program: Ctrl-C, SIGTERM (Slurm, spot machines) and SIGHUP (a terminal that closes)."""
 
+import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+END_SECONDS = 15.0  # from when a program should end to when it does; Slurm kills 30 s after its SIGTERM
+
+Farewell = Callable[[KeyboardInterrupt], None]
+_ending: list[Farewell] = []
 
 
 class Terminated(KeyboardInterrupt):
@@ -30,7 +35,9 @@ def exit_code(error: KeyboardInterrupt) -> int:
 
 def raise_interruption(signum: int, frame: FrameType | None) -> NoReturn:
     """Raise what the signal means; a handler."""
-    raise interruption(signum)
+    error = interruption(signum)
+    end_within(END_SECONDS, error)
+    raise error
 
 
 def handleable(signum: int) -> bool:
@@ -72,3 +79,34 @@ def same_handlers() -> Iterator[None]:
         for signum, handler in before.items():
             if handler is not None:
                 signal.signal(signum, handler)
+
+
+@contextmanager
+def ending(farewell: Farewell) -> Iterator[None]:
+    """While this lasts `end_within` ends a program that hangs after a signal; `farewell` speaks last."""
+    _ending.append(farewell)
+    try:
+        yield
+    finally:
+        _ending.remove(farewell)
+
+
+def end_within(seconds: float, error: KeyboardInterrupt) -> None:
+    """End the process, with the code of `error`, if it is still `ending` after so many seconds.
+
+    Where a signal reaches all processes of a job, Ray's own die of it at once, and a driver that asks them
+    something waits for a minute in C++, where it hears no exception. Elsewhere, as in a notebook, nothing is
+    ended.
+    """
+    if not _ending:
+        return
+    farewell = _ending[-1]
+
+    def end() -> None:
+        if any(each is farewell for each in _ending):
+            farewell(error)
+            os._exit(exit_code(error))
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()

@@ -175,3 +175,54 @@ def test_a_terminal_that_closes_ends_the_command_without_a_word():
             assert error.errno != errno.EIO, seen
     os.close(leader)
     assert process.wait(timeout=60) == HUP, seen
+
+
+HANGING = """
+import hashlib, sys
+from contextlib import nullcontext
+import sweeper.engine.interrupt, sweeper.engine.signals
+from sweeper.engine.interrupt import Stopping, stoppable
+for module in (sweeper.engine.interrupt, sweeper.engine.signals):
+    module.END_SECONDS = 0.3
+sweeper.engine.interrupt.GRACE_SECONDS = 0.2
+import sweeper.cli.registry
+from sweeper.cli.app import main
+def rows(what):
+    with {how}:
+        try:
+            print("ready", flush=True)
+            sys.stdin.readline()
+        finally:
+            hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)  # an hour in C, deaf to exceptions
+sweeper.cli.registry.rows = rows
+main(["list", "attacks"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "signum"),
+    [
+        ("nullcontext()", signal.SIGTERM),  # Ctrl-C is Python's own there, and Ray's processes do not get it
+        ("stoppable(Stopping(lambda: None))", signal.SIGINT),
+        ("stoppable(Stopping(lambda: None))", signal.SIGTERM),
+        ("stoppable(Stopping(lambda: None))", signal.SIGHUP),
+    ],
+)
+def test_a_program_that_hangs_after_a_signal_ends_with_its_sentence_and_code(how, signum):
+    """As a driver does whose Ray got the signal too: it waits in C++."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HANGING.replace("{how}", how)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=default_signals,
+    )
+    try:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signum)
+        _, error = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 128 + signum
+    assert error == "stopped; nothing was changed. Start again with: sweeper list attacks\n"

@@ -6,7 +6,16 @@ import threading
 
 import pytest
 
-from sweeper.engine.signals import Terminated, exit_code, interruption, same_handlers, terminable
+from sweeper.engine import signals
+from sweeper.engine.signals import (
+    Terminated,
+    end_within,
+    ending,
+    exit_code,
+    interruption,
+    same_handlers,
+    terminable,
+)
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
@@ -32,6 +41,24 @@ def test_it_is_raised_while_a_command_runs(signum):
         signal.pause()
     assert caught.value.signum == signum
     assert signal.getsignal(signum) is signal.SIG_DFL
+
+
+def test_what_has_ended_in_time_is_not_ended_again_nor_is_what_came_later(monkeypatch):
+    ended, told, waiting = [], [], []
+    monkeypatch.setattr(signals.os, "_exit", ended.append)
+    monkeypatch.setattr(
+        signals.threading, "Timer", lambda seconds, end: waiting.append((seconds, end)) or threading.Thread()
+    )
+    end_within(1.0, KeyboardInterrupt())  # in a notebook nothing is ended
+    assert waiting == []
+    with ending(told.append):
+        end_within(2.0, Terminated(signal.SIGTERM))
+    ((seconds, end),) = waiting
+    with ending(told.append):
+        pass
+    with ending(lambda error: told.append("another")):
+        end()
+    assert seconds == 2.0 and ended == told == []
 
 
 def test_a_handler_of_somebody_else_and_other_threads_are_left_alone():
