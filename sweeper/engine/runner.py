@@ -22,6 +22,7 @@ from trainables.runtime.background import JobStatus
 
 if TYPE_CHECKING:
     from sweeper.engine.controls import BesideTrials
+    from sweeper.engine.searcher import StudySearch
 
 Run = Callable[..., dict[str, Any]]
 
@@ -30,6 +31,7 @@ USELESS = "useless judge: "  # how `trainables.stages.evaluation.useless_judge` 
 
 
 LOOK_SECONDS = 20.0
+SHORTAGES = 20  # of memory, which a sweep survives
 
 
 def run_trials(
@@ -98,6 +100,7 @@ class _Runner:
         self._remaining, self._warner, self._describe = remaining, warner, describe
         self._beside, self._useless = beside, ""
         self._stop: Callable[[], None] = lambda: None
+        self._most, self._shortages = allotment.concurrent, 0  # of trials at once, and of memory
 
     def run(self, run: Run | None, held: Callable[[], None], niceness: int | None, anyway: bool) -> None:
         """Run trials until the source has enough; see `run_trials`."""
@@ -134,9 +137,9 @@ class _Runner:
         leftovers = folder / self._study.name
         shutil.rmtree(leftovers, ignore_errors=True)  # of a killed driver; nothing in there is needed
         try:
-            tuner = self._tuner(searcher, run, look, str(folder))
             with stoppable(stopping):
-                tuner.fit()
+                while not self._fit(self._tuner(searcher, run, look, str(folder)), searcher):
+                    shutil.rmtree(leftovers, ignore_errors=True)
         finally:
             shutil.rmtree(leftovers, ignore_errors=True)
         if searcher.failure is not None:
@@ -145,6 +148,33 @@ class _Runner:
             raise TrialError(stopped(self._useless))
         if not self._source.finished:
             raise TrialError("Ray stopped before the study had its results; start again to go on")
+
+    def _fit(self, tuner: Any, searcher: "StudySearch") -> bool:
+        """Run Ray's tuner; return whether it came to its end. Where memory ran out, fewer trials are to run.
+
+        Ray ends the largest worker then, by an error that its Tune does not know as an end of one.
+        """
+        from ray.exceptions import OutOfMemoryError
+
+        try:
+            tuner.fit()
+        except RuntimeError as error:
+            if not isinstance(error.__cause__, OutOfMemoryError):
+                raise
+            self._shortages += 1
+            if self._shortages > SHORTAGES:
+                raise TrialError(
+                    f"the machine ran out of memory {self._shortages} times, with one trial at a time at "
+                    "last; finished trials are kept: start again where there is more, or with smaller ones"
+                ) from None
+            running = searcher.lost()
+            self._most = max(1, running - 1) if running else self._most
+            self._display.say(
+                f"the machine ran out of memory, and Ray ended a trial's worker: {self._most} at a time from "
+                "now on, from where they were"
+            )
+            return False
+        return True
 
     def started(self, request: TrialRequest) -> None:
         """Note when the trial began."""
@@ -188,7 +218,7 @@ class _Runner:
     def _places(self) -> int:
         """Return how many trials may run at once now."""
         taken = 0 if self._beside is None else self._beside.places
-        return max(1, self._allotment.concurrent - taken)
+        return max(1, min(self._most, self._allotment.concurrent - taken))
 
     def _tuner(self, searcher: Any, run: Run | None, look: Callable[[], None], folder: str) -> Any:
         """Return Ray's tuner. look: is called as Ray goes on.  folder: where Ray keeps its files."""

@@ -113,6 +113,20 @@ class StudySearch(Searcher):
         self._on_end(request, record)
         status.result.clear()  # Tune keeps the last report of every trial until the sweep ends
 
+    def lost(self) -> int:
+        """Take back all trials that run, since Ray has stopped their workers, and return how many they are.
+
+        The worker of one of them died. That counts for one that ran alone, as `retries` says; of several
+        nobody knows whose it was.
+        """
+        running = list(self._requests)
+        for trial_id in running:
+            if len(running) == 1:
+                self.on_trial_complete(trial_id, error=True)
+            else:
+                self._again.append(self._requests.pop(trial_id))
+        return len(running)
+
     def _tell(self, request: TrialRequest, status: JobStatus) -> dict[str, Any]:
         """Tell the book, and return the trial as the tracker and the progress need it."""
         reason, record = status.reason, {"params": request.assignment}

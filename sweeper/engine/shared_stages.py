@@ -72,7 +72,7 @@ class Worker:
         """
         try:
             status: JobStatus = ray.get(self.news)
-        except ray.exceptions.RayActorError:
+        except (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError):
             self._deaths += 1
             if self._deaths > WORKER_RETRIES:
                 raise TrialError(f"the worker died {self._deaths} times (killed, or out of memory)") from None

@@ -66,6 +66,25 @@ def test_a_trial_whose_worker_died_is_handed_out_again_so_many_times(home, cheap
     assert [t["state"] for t in trials] == ["complete", "failed", "running"]
 
 
+def test_trials_whose_workers_are_lost_are_handed_out_again_and_one_alone_is_charged(home, cheap, result):
+    optuna_study = OptunaStudy(cheap(search={"trials": 2}), home.storage, home.root)
+    search, _ = searcher(optuna_study, retries=1)
+    assert search.lost() == 0
+    for _ in range(4):  # more often than a trial may die
+        both = [search.suggest("t0"), search.suggest("t1")]
+        assert search.lost() == 2
+        assert [search.suggest("t0"), search.suggest("t1")] == both
+        search.lost()
+    first = search.suggest("t0")
+    assert search.lost() == 1  # alone: its first death
+    second = search.suggest("t1")
+    search.on_trial_complete("t1", {"status": JobStatus("complete", result=result(0.5))})
+    assert search.suggest("t2") == first and second["number"] != first["number"]
+    assert search.lost() == 1
+    _, trials = stored_trials(home.storage, "cheap")
+    assert sorted(t["state"] for t in trials) == ["complete", "failed"]
+
+
 def test_a_trial_whose_worker_died_stays_open_when_the_sweep_stops(home, cheap):
     search, _ = searcher(OptunaStudy(cheap(), home.storage, home.root), retries=2)
     first = search.suggest("t0")
