@@ -194,7 +194,7 @@ def test_what_is_no_image_is_named(release, tmp_path):
     folder, _ = release()
     (tmp_path / "1.png").write_text("no picture")
     Image.fromarray(np.zeros((4, 4), dtype=np.float32)).save(tmp_path / "2.tif")
-    for name, said in (("1.png", "expected a picture"), ("2.tif", "floats"), ("3.png", "No such file")):
+    for name, said in (("1.png", "expected a picture"), ("2.tif", "floats"), ("3.png", "got: no file")):
         with pytest.raises(ConfigError, match=said):
             load_released(folder).identify(tmp_path / name)
 
