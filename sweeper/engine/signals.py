@@ -103,7 +103,7 @@ def end_within(seconds: float, error: KeyboardInterrupt) -> None:
     farewell = _ending[-1]
 
     def end() -> None:
-        if any(each is farewell for each in _ending):
+        if farewell in _ending:
             farewell(error)
             os._exit(exit_code(error))
 

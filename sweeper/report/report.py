@@ -169,7 +169,7 @@ def _study(
         "verified": VERIFIED not in record.objectives and any(VERIFIED in trial.metrics for trial in best),
         "searched": formatting.searched(record),
         "non_adaptive": {trial.number: text for trial, text in unknowing if text},
-        "said": {number: f"{text[0].upper()}{text[1:]}." for number, text in said.items() if text},
+        "said": {number: text for number, text in said.items() if text},
         "behind": [trial.number for trial in formatting.behind(record)],
         "missed": formatting.missed(record.trials),
         "infeasible": [trial for trial in done if trial.feasible is False],

@@ -18,7 +18,16 @@ BESIDE = re.compile(r"(^|_)(loss|losses|criterion|criteria|metric|metrics)(_|\d|
 COUNTER = "num_batches_tracked"  # old files lack it
 
 
-def matched(
+def matched(architecture: str, image_size: int, weights: Mapping[str, Tensor], where: str) -> StagesState:
+    """Return the stage weights in `weights`, a state dict in our names or torchvision's, under our names.
+
+    Other networks and losses in it: see `network_in`; the rest, as `stages_in`.
+    """
+    network = network_in(architecture, image_size, weights, where)
+    return stages_in(architecture, image_size, network, where)
+
+
+def stages_in(
     architecture: str,
     image_size: int,
     weights: Mapping[str, Tensor],
@@ -27,14 +36,12 @@ def matched(
     subject: str = "pretraining",
     remedy: str = "choose the architecture that the file was saved from",
 ) -> StagesState:
-    """Return the stage weights in `weights`, a state dict in our names or torchvision's, under our names.
+    """Return the stage weights in `weights`, those of one network, under our names.
 
-    Other networks and losses in it: see `network_in`.
     subject, remedy: whose weights they are to be, and what to do if they are not, for the error.
     Raises `ConfigError` naming what is missing, surplus or of another shape. Counters of the batches
     that batch norm saw may be missing, as in old files.
     """
-    weights = network_in(architecture, image_size, weights, where)
     entry, expected = _expected(architecture, image_size)
     theirs = max(_namings(entry, expected), key=lambda names: sum(n in weights for n in names.values()))
     counters = {name for name in expected if name.endswith(COUNTER)}
@@ -43,7 +50,7 @@ def matched(
         for name, value in expected.items()
         if theirs[name] in weights or name not in counters
     }
-    ignored = (*HEADS, *entry.surplus, "mean", "std")
+    ignored = _beside_stages(entry)
     given = {name: value for name, value in weights.items() if name in needed or not name.startswith(ignored)}
     if problems := misfits(needed, given):
         raise ConfigError(
@@ -80,7 +87,7 @@ def network_in(
     if not found:
         return dict(weights)
     [(used, start)] = found.items()
-    known = (*HEADS, *entry.surplus, "mean", "std")
+    known = _beside_stages(entry)
     names = {
         name: name.removeprefix(start)
         for name, value in weights.items()
@@ -98,6 +105,11 @@ def network_in(
             "save the weights of the network alone, its head included"
         )
     return {own: weights[name] for name, own in names.items()}
+
+
+def _beside_stages(entry: Architecture) -> tuple[str, ...]:
+    """Return how the names of weights begin that a network has beside its stages."""
+    return *HEADS, *entry.surplus, "mean", "std"
 
 
 def _is_aside(name: str, value: Tensor) -> bool:

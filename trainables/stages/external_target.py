@@ -12,7 +12,7 @@ from trainables.architectures import get_architecture
 from trainables.architectures.base import Classifier
 from trainables.config import TrialConfig
 from trainables.errors import ConfigError
-from trainables.pretraining.matching import HEADS, matched, network_in
+from trainables.pretraining.matching import HEADS, network_in, stages_in
 from trainables.stages.base import VERSIONS, get_for_people, on_machine
 from trainables.stages.class_map import class_order, folder_labels, reorder
 from trainables.stages.data import load_data
@@ -119,7 +119,7 @@ def fill(classifier: Classifier, config: TrialConfig, weights: dict[str, Tensor]
         _check(expected, weights, config.target.architecture, where)
         classifier.load_state_dict(weights)
         return
-    stages = matched(
+    stages = stages_in(
         config.target.architecture,
         config.image_size,
         weights,
