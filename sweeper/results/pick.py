@@ -282,7 +282,9 @@ def _more(study: str, fresh: TrialConfirmation, name: str, limit: float) -> str:
 def show_pick(choice: Mapping[str, Any], home: str | None = None) -> None:
     """Print a choice of `pick`. home: where its commands work, unless they find it themselves."""
     (name, limit), chances = next(iter(choice["limit"].items())), choice["sure"]
-    print(f"trial {choice['trial']}: frozen to {choice['freeze_point']}, defense {choice['defense']}")
+    point = choice["freeze_point"]
+    frozen = "nothing frozen" if point == "none" else f"frozen to {point}"
+    print(f"trial {choice['trial']}: {frozen}, defense {choice['defense']}")
     for key, value in choice["values"].items():
         shown = formatting.ranged(key, value, choice["interval"].get(key))
         print(f"  {formatting.objective(key)} {shown}")

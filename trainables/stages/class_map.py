@@ -25,9 +25,10 @@ BESIDE = f"{IN_FOLDER} of an exported target; mend it, or give another file with
 def read_class_map(path: Path, where: str = "--labels") -> tuple[str, ...]:
     """Return the names of a target's classes, in the order of its labels, from the file at `path`.
 
-    JSON: a list of names, or a mapping of names to labels or of labels to names, labels from 0. Text: a name
-    on each line, in order; or a label and a name on each, in either order, with a comma, a semicolon, a colon
-    or blanks between. Quotes around either, as in CSV, and the dashes of a YAML list are left out.
+    JSON: a list of names, or a mapping of names to labels or of labels to names, labels from 0; or an object
+    with such members ("class_to_idx", "classes") that all say the same. Text: a name on each line, in order;
+    or a label and a name on each, in either order, with a comma, a semicolon, a colon or blanks between.
+    Quotes around either, as in CSV, and the dashes of a YAML list are left out.
     where: what named the file, for the error. Raises `ConfigError` for anything else, and for names or labels
     that come twice or are left out.
     """
@@ -119,7 +120,8 @@ def _of_json(content: Any) -> list[tuple[int, str]] | None:
         return [(label, name) for name, label in content]
     if all(label.isdecimal() and isinstance(name, str) for label, name in content):
         return [(int(label), name) for label, name in content]
-    return None
+    inside = [sorted(pairs) for _, value in content if isinstance(value, list) and (pairs := _of_json(value))]
+    return inside[0] if inside and all(pairs == inside[0] for pairs in inside) else None
 
 
 def _of_lines(lines: list[str]) -> list[tuple[int, str]]:

@@ -118,6 +118,7 @@ def _unwrapped(content: Any, path: Path, where: str) -> dict[str, Tensor]:
         inside = [name for name in WRAPPERS if isinstance(opened.get(name), Mapping)]
         if not inside:
             break
+        _check_alone(opened, inside[0], path, where)
         opened = opened[inside[0]]
     if isinstance(opened, Mapping) and _is_state(opened):
         return {str(name): value for name, value in opened.items()}
@@ -136,6 +137,38 @@ def _unwrapped(content: Any, path: Path, where: str) -> dict[str, Tensor]:
         f"expected a state dict of tensors in {path} ({where}), or one under {', '.join(WRAPPERS)}; got "
         f"{got}; save model.state_dict()"
     )
+
+
+def _check_alone(saved: Mapping[Any, Any], name: str, path: Path, where: str) -> None:
+    """Raise `ConfigError` if other weights of the network under `name` lie beside it, as an average's do."""
+    if not _is_state(saved[name]):
+        return
+    own = without_prefix(saved[name])
+    others = [
+        str(key)
+        for key, value in saved.items()
+        if key != name and isinstance(value, Mapping) and _is_state(value) and _differs(own, value)
+    ]
+    if others:
+        raise ConfigError(
+            f"expected one state dict in {path} ({where}), got the same network with different weights under "
+            f"{listed([name, *others])}; which one is meant nobody can tell: save that one alone, "
+            f"torch.save(torch.load({path.name!r}, weights_only=True)[{others[0]!r}], 'one.pt')"
+        )
+
+
+def _differs(own: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    """Return whether `other` are weights of the same network, and not the same weights."""
+    other = without_prefix(other)
+    if own.keys() != other.keys() or any(own[name].shape != other[name].shape for name in own):
+        return False
+    return not all(_same(own[name], other[name]) for name in own)
+
+
+def _same(first: Tensor, second: Tensor) -> bool:
+    if _not_dense(first) or _not_dense(second):  # cannot be compared; refused elsewhere
+        return True
+    return first.dtype == second.dtype and torch.equal(first, second)
 
 
 def _is_state(content: Mapping[Any, Any]) -> bool:

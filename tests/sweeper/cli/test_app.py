@@ -347,7 +347,7 @@ def test_confirm_measures_the_stored_study_again(command, filled, cheap, monkeyp
 def test_pick_names_a_trial(command, filled):
     found = json.loads(command("pick", "cheap", "--max-attack-accuracy", 0.5, "-f", "json").stdout)
     assert found["trial"] == 0 and found["values"]["test_accuracy"] == 0.5
-    assert "trial 1: frozen to none" in command("pick", "cheap", "--min-accuracy", 0.8).stdout
+    assert "trial 1: nothing frozen" in command("pick", "cheap", "--min-accuracy", 0.8).stdout
     elsewhere = command("pick", "cheap", "--min-accuracy", 0.8, "--home", filled.root).stdout
     assert elsewhere.endswith(f"add to each of these commands: --home {filled.root}\n")
     wrong = command("pick", "cheap", "--min-accuracy", 0.95)

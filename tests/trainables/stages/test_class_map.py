@@ -21,6 +21,9 @@ NAMES = ("zoe", "ada", "bob b")
         json.dumps({name: label for label, name in enumerate(NAMES)}),
         json.dumps({str(label): name for label, name in enumerate(NAMES)}),
         json.dumps({"ada": 1, "bob b": 2, "zoe": 0}),
+        json.dumps({"class_to_idx": {"ada": 1, "bob b": 2, "zoe": 0}, "date": "today", "notes": []}),
+        json.dumps({"classes": NAMES, "class_to_idx": {"ada": 1, "bob b": 2, "zoe": 0}, "mean": [0.5, 0.5]}),
+        json.dumps({"map": {"idx_to_class": dict(enumerate(NAMES))}}),
         "zoe\nada\nbob b\n",
         "\ufeffzoe\r\nada\r\n\r\nbob b",
         "0 zoe\n1 ada\n2 bob b",
@@ -99,6 +102,14 @@ def test_a_broken_map_of_an_exported_target_is_named_and_not_labels_alone(tmp_pa
         folder_labels(tmp_path)
     with pytest.raises(ConfigError, match=r"\(--labels\)"):
         read_class_map(tmp_path / "labels.json")
+
+
+def test_maps_that_contradict_each_other_are_none(tmp_path):
+    (tmp_path / "map").write_text(
+        json.dumps({"classes": NAMES, "class_to_idx": {"zoe": 1, "ada": 0, "bob b": 2}})
+    )
+    with pytest.raises(ConfigError, match="got neither"):
+        read_class_map(tmp_path / "map")
 
 
 def test_people_are_matched_by_name():

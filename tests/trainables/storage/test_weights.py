@@ -65,6 +65,43 @@ def test_names_that_mean_something_stay(names):
     assert tuple(without_prefix(dict.fromkeys(names, torch.ones(1)))) == names
 
 
+MOVED = {**STATE, "b.c": torch.ones(1)}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"epoch": 3, "state_dict": STATE, "state_dict_ema": MOVED},  # as timm saves
+        {
+            "model": STATE,
+            "model_ema": {"n_averaged": torch.tensor(7), **{f"module.{k}": v for k, v in MOVED.items()}},
+        },
+        {"ema": MOVED, "net": prefixed("module.")},
+        {"checkpoint": 1, "model": {"weights": STATE, "teacher": MOVED}},
+    ],
+)
+def test_of_two_states_of_one_network_none_is_taken_for_the_other(tmp_path, content):
+    torch.save(content, tmp_path / "w.pt")
+    with pytest.raises(
+        ConfigError, match=r"w\.pt \(here\), got the same network with different weights under"
+    ):
+        read_weights(tmp_path / "w.pt", "here")
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"state_dict_ema": prefixed("module.")},  # the same weights once more
+        {"critic": {"a.weight": torch.ones(3, 2), "b.c": torch.ones(1)}},
+        {"optimizer": {"state": {}, "param_groups": []}, "head": {"c": torch.ones(1)}},
+    ],
+)
+def test_what_lies_beside_a_state_may_be_something_else(tmp_path, beside):
+    torch.save({"state_dict": STATE, **beside}, tmp_path / "w.pt")
+    weights = read_weights(tmp_path / "w.pt", "here")
+    assert all(torch.equal(weights[k], v) for k, v in STATE.items())
+
+
 def test_keys_are_listed_where_no_state_dict_is_inside(tmp_path):
     torch.save({"epoch": 3, "optimizer": {"state": {}}, "a": torch.ones(1)}, tmp_path / "w.pt")
     with pytest.raises(ConfigError, match=r"something else: epoch \(int\), optimizer \(dict\)"):
