@@ -79,7 +79,7 @@ class LOKTPrior(ConditionalGAN):
 
     def short_run(self, few: int, public: int, classes: int) -> ShortRun:
         """Return runs of two and four iterations, each with its share of the surrogates' steps."""
-        steps = self.surrogate_epochs * max(1, self.epoch_images // self.surrogate_batch)
+        steps = self.surrogate_epochs * self._steps
         images = max(1, round(2 * steps / self.iterations)) * self.surrogate_batch
         enough = min(self.images_per_class, -(-self.surrogate_batch // classes))  # for a whole batch
         first = replace(
@@ -106,6 +106,11 @@ class LOKTPrior(ConditionalGAN):
             self.latent_size + 1,
         )
 
+    @property
+    def _steps(self) -> int:
+        """Return the batches of a surrogate's epoch."""
+        return max(1, self.epoch_images // self.surrogate_batch)
+
     def train(self, public: Images, *, run: Run, target: Any = None) -> PriorNetworks:
         """Return the networks; `target` is a `LabelOracle`, or a `Classifier` asked for labels alone."""
         if isinstance(target, Classifier):
@@ -116,7 +121,10 @@ class LOKTPrior(ConditionalGAN):
             )
         questions = Questions(target)
         networks = self.untrained(public.pixels.shape[-1], target.classes, run=run)
-        total = self.iterations + len(self.surrogates) * self.surrogate_epochs  # of two kinds of units
+        asked = -(-target.classes * self.images_per_class // self.surrogate_batch) if self.surrogates else 0
+        total = (
+            self.iterations + asked + len(self.surrogates) * self.surrogate_epochs * self._steps
+        )  # batches
         self._adversarial(networks, target, questions, public, total, run=run)
         networks.generator.eval().requires_grad_(False)
         self._surrogates(networks, target, questions, total, run=run)
@@ -198,29 +206,31 @@ class LOKTPrior(ConditionalGAN):
             made: Tensor = networks.generator(upload(latents[index], run.device))
             return made
 
-        size = self.surrogate_batch
         order = torch.arange(len(identities))
         labels = torch.empty(len(identities), dtype=torch.int64, device=run.device)
         answers = Checkpoint(run, "answers", labels=labels, questions=questions)
+        parts = torch.split(order, self.surrogate_batch)
+        before = self.iterations
         if not answers.done:
-            labels.copy_(torch.cat([target(images(part)) for part in torch.split(order, size)]))
+            for number, part in enumerate(parts, 1):
+                labels[upload(part, run.device)] = target(images(part))
+                run.report("prior", before + number, total)
             answers.save(1)
+        before += len(parts)
         for number, network in enumerate(critic.surrogates):
-            done = self.iterations + number * self.surrogate_epochs
-
-            def progress(epoch: int, loss: float, done: int = done) -> None:
-                run.report("prior", done + epoch, total, surrogate_loss=loss)
-
             torch.manual_seed(derive(run.seed, "prior", "surrogate", number))  # for dropout
             teach(
                 network,
                 images,
                 labels,
                 epochs=self.surrogate_epochs,
-                steps=max(1, self.epoch_images // size),
-                batch_size=size,
+                steps=self._steps,
+                batch_size=self.surrogate_batch,
                 learning_rate=self.surrogate_rate,
                 generator=run.stream("prior", "surrogate", number),
-                progress=progress,
-                checkpoint=Checkpoint(run, f"surrogate-{number}", network=network),
+                run=run,
+                before=before,
+                units=total,
+                checkpoint=Checkpoint(run, f"surrogate-{number}-by-batches", network=network),
             )
+            before += self.surrogate_epochs * self._steps

@@ -1,16 +1,17 @@
 """Surrogates: classifiers that learn a target's labels on images of a conditional GAN, for LOKT."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from trainables.architectures import ARCHITECTURES
-from trainables.errors import ConfigError, TrialError
+from trainables.errors import ConfigError
 from trainables.nn.augmentation import AUGMENTATION_DRAWS, random_augmentation
 from trainables.nn.optimizers import gradient_step
-from trainables.priors.training_loop import Checkpoint, Order
+from trainables.priors.training_loop import Checkpoint, Order, train_loop
+from trainables.runtime.run import Run
 from trainables.runtime.upload import upload
 from trainables.storage.documents import suggestion
 
@@ -52,15 +53,17 @@ def teach(
     batch_size: int,
     learning_rate: float,
     generator: torch.Generator,
-    progress: Callable[[int, float], None],
+    run: Run,
+    before: int = 0,
+    units: int | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> None:
     """Train `network` in place on ``images(index)`` (n, 3, S, S) and `labels` (N,), on the labels' device.
 
     The loss is half the cross-entropy of the images and half that of a random view of each (released code of
     LOKT). SGD, momentum 0.9, weight decay 5e-4, the rate falling to 0 by a cosine over `epochs` of `steps`
-    batches. ``progress(epoch, loss)`` from 1. Raises `TrialError` if the loss is not finite.
-    checkpoint: of this training alone, which holds the network; its steps are epochs.
+    batches. before, units: as in `train_loop`, in batches. Raises `TrialError` if the loss is not finite.
+    checkpoint: of this training alone, which holds the network; its steps are batches.
     """
     network.train()
     optimizer = torch.optim.SGD(network.parameters(), lr=learning_rate, momentum=0.9, weight_decay=5e-4)
@@ -69,8 +72,9 @@ def teach(
     batches = Order(len(labels), size, generator, goes_on=True)
     checkpoint = checkpoint or Checkpoint()
     checkpoint.hold(optimizer=optimizer, schedule=schedule, batches=batches)
-    for epoch in range(checkpoint.done + 1, epochs + 1):
-        for _ in range(steps):
+
+    def learnt() -> Iterator[dict[str, Tensor]]:
+        for batch in range(checkpoint.done + 1, epochs * steps + 1):
             taken = next(batches)
             with torch.no_grad():
                 plain = images(taken)
@@ -80,10 +84,8 @@ def teach(
             loss = 0.5 * functional.cross_entropy(network(plain), own)
             loss = loss + 0.5 * functional.cross_entropy(network(viewed), own)
             gradient_step(optimizer, loss)
-        schedule.step()
-        value = loss.item()
-        if value != value:
-            raise TrialError(f"a surrogate's loss is not a number in epoch {epoch} of {epochs}")
-        progress(epoch, value)
-        if epoch == epochs or checkpoint.resume.due():
-            checkpoint.save(epoch)
+            if batch % steps == 0:
+                schedule.step()
+            yield {"surrogate_loss": loss.detach()}
+
+    train_loop(learnt(), epochs * steps, run=run, before=before, units=units, checkpoint=checkpoint)

@@ -128,13 +128,15 @@ def train_loop(
     total: int,
     *,
     run: Run,
+    before: int = 0,
     units: int | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> None:
     """Run the `steps` of a training up to `total`, each of which yields its losses by name.
 
     They are reported as stage "prior" about once a second and at the end; reading them waits for the device.
-    units: of the whole training, where this is not all of it.  Raises `TrialError` if a loss is not finite.
+    units: of the whole training, where this is not all of it, and how many of them came `before` it.
+    Raises `TrialError` if a loss is not finite.
     checkpoint: of the training, whose `steps` are those after the ones done; without one nothing is saved.
     """
     checkpoint = checkpoint or Checkpoint()
@@ -153,7 +155,7 @@ def train_loop(
         return values
 
     def tell() -> None:
-        run.report("prior", done, units or total, **read())
+        run.report("prior", before + done, units or total, **read())
 
     def save() -> None:
         read()  # a training that failed is not to go on

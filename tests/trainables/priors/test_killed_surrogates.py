@@ -1,4 +1,4 @@
-"""A surrogate whose training is killed goes on after its last saved epoch, to the same bits."""
+"""A surrogate whose training is killed goes on after its last saved batch, to the same bits."""
 
 import pytest
 import torch
@@ -21,32 +21,33 @@ def test_a_killed_surrogate_goes_on_with_its_rate_and_its_dropout(tmp_path):
     def learn(resume, killed_in=None):
         torch.manual_seed(0)
         network = nn.Sequential(nn.Flatten(), nn.Dropout(0.4), nn.Linear(192, 2))
-        told = []
+        made = []
 
-        def progress(epoch, loss):
-            told.append(epoch)
-            if epoch == killed_in:
+        def images(index):
+            made.append(index)
+            if len(made) == killed_in:
                 raise Killed
+            return pictures[index]
 
         teach(
             network,
-            lambda index: pictures[index],
+            images,
             labels,
             epochs=5,
             steps=3,
             batch_size=4,
             learning_rate=0.05,
             generator=torch.Generator().manual_seed(0),
-            progress=progress,
+            run=Run(resume=resume),
             checkpoint=Checkpoint(Run(resume=resume), "surrogate", network=network),
         )
-        return network[2].weight, told
+        return network[2].weight, len(made)
 
-    whole, told = learn(Resume())
-    assert told == [1, 2, 3, 4, 5]
+    whole, made = learn(Resume())
+    assert made == 15
     with pytest.raises(Killed):
-        learn(Resume(tmp_path, every=0.0), killed_in=3)  # before it is saved
-    again, told = learn(Resume(tmp_path))
-    assert told == [3, 4, 5] and torch.equal(again, whole)
-    again, told = learn(Resume(tmp_path))
-    assert told == [] and torch.equal(again, whole)
+        learn(Resume(tmp_path, every=0.0), killed_in=8)  # in the midst of the third epoch
+    again, made = learn(Resume(tmp_path))
+    assert made == 8 and torch.equal(again, whole)
+    again, made = learn(Resume(tmp_path))
+    assert made == 0 and torch.equal(again, whole)

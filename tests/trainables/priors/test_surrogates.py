@@ -1,22 +1,30 @@
 """Surrogates learn the labels they are given, from half plain and half viewed images."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from trainables.errors import ConfigError, TrialError
 from trainables.priors.surrogates import SURROGATES, build, check_names, teach
+from trainables.runtime.run import Run
 
 
-def learn(network: nn.Module, labels: Tensor, pictures: Tensor, **options) -> list[tuple[int, float]]:
-    seen: list[tuple[int, float]] = []
+def learn(network: nn.Module, labels: Tensor, pictures: Tensor, **options) -> list[tuple[int, int, float]]:
+    seen: list[tuple[int, int, float]] = []
+
+    def report(stage: str, done: int, total: int, *, surrogate_loss: float) -> None:
+        assert stage == "prior"
+        seen.append((done, total, surrogate_loss))
+
     arguments = {"epochs": 8, "steps": 4, "batch_size": 8, "learning_rate": 0.05} | options
     teach(
         network,
         lambda index: pictures[index],
         labels,
         generator=torch.Generator().manual_seed(0),
-        progress=lambda *done: seen.append(done),
+        run=Run(report=report),
         **arguments,
     )
     return seen
@@ -36,8 +44,8 @@ def small() -> nn.Module:
 def test_labels_are_learnt():
     labels, pictures = bright_or_dark()
     network = small()
-    seen = learn(network, labels, pictures)
-    assert [epoch for epoch, _ in seen] == list(range(1, 9)) and seen[-1][1] < seen[0][1]
+    done, total, loss = learn(network, labels, pictures, before=5, units=50)[-1]
+    assert (done, total) == (5 + 8 * 4, 50) and loss < 0.9 * math.log(2)
     assert (network(pictures).argmax(1) == labels).float().mean() > 0.9
 
 
@@ -51,14 +59,16 @@ def test_the_rate_falls_by_a_cosine(monkeypatch):
 
     monkeypatch.setattr(torch.optim.SGD, "step", watched)
     labels, pictures = bright_or_dark()
-    learn(small(), labels, pictures, epochs=4, steps=1, learning_rate=1.0)
-    expected = [(1 + torch.tensor(torch.pi * epoch / 4).cos().item()) / 2 for epoch in range(4)]
+    learn(small(), labels, pictures, epochs=4, steps=3, learning_rate=1.0)
+    expected = [
+        (1 + torch.tensor(torch.pi * epoch / 4).cos().item()) / 2 for epoch in range(4) for _ in range(3)
+    ]
     assert rates == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_loss_that_is_not_a_number_fails_the_trial():
     labels, pictures = bright_or_dark()
-    with pytest.raises(TrialError, match="not a number in epoch 1 of 8"):
+    with pytest.raises(TrialError, match="not finite at step 32 of 32"):
         learn(small(), labels, pictures * float("nan"))
 
 
