@@ -1,5 +1,7 @@
 """The interval of a maximum, against simulated attacks whose truth is known."""
 
+from math import comb, sqrt
+
 import pytest
 import torch
 
@@ -36,6 +38,45 @@ def test_the_strongest_attacks_own_interval_does_not_cover_it():
         rates = simulated([0.03] * 13, 60, 1, seed)
         above += interval95(rates[rates.mean(1).argmax()], 1)[0] > 0.03
     assert above > 40
+
+
+def highest_of_draws(people, found):
+    """Return the chance of each higher rate of two attacks when people are drawn again, {rate: chance}.
+
+    The attacks find `found` people each, and nobody in common, so that both counts are multinomial.
+    """
+    shares, chances = [count / people for count in found], {}
+    for a in range(people + 1):
+        for b in range(people + 1 - a):
+            ways = comb(people, a) * comb(people - a, b)
+            chance = ways * shares[0] ** a * shares[1] ** b * (1 - sum(shares)) ** (people - a - b)
+            drawn = zip(shares, (a / people, b / people), strict=True)
+            highest = max(share + (rate - share) * sqrt(people / (people - 1)) for share, rate in drawn)
+            chances[round(highest, 9)] = chances.get(round(highest, 9), 0.0) + chance
+    return dict(sorted(chances.items()))
+
+
+@pytest.mark.parametrize(
+    ("people", "found", "lowest"), [(16, (7, 5), "basic"), (20, (10, 10), "bias"), (2, (1, 1), "bias")]
+)
+def test_the_low_end_against_all_draws_of_two_attacks(people, found, lowest):
+    rates = torch.zeros(2, people, dtype=torch.float64)
+    rates[0, : found[0]], rates[1, found[0] : sum(found)] = 1.0, 1.0
+    chances, mean, below = highest_of_draws(people, found), found[0] / people, 0.0
+    for highest, chance in chances.items():
+        if below + chance > 0.975:
+            quantile = highest
+            break
+        below += chance
+    assert below < 0.962 and below + chance > 0.985  # a thousand draws have the same quantile
+    own, high = interval95(rates[0], 1)
+    bias = sum(highest * chance for highest, chance in chances.items()) - mean
+    ends = {"bias": max(0.0, own - bias), "basic": max(0.0, 2 * mean - quantile)}
+    assert min(ends, key=ends.get) == lowest and ends[lowest] < own - 0.02
+    for order in ([0, 1], [1, 0]):
+        low, same = interval_of_maximum(rates[order], [1, 1])
+        assert same == interval95(rates[order][rates[order].mean(1).argmax()], 1)[1] == high
+        assert low == pytest.approx(ends[lowest], abs=1e-7 if lowest == "basic" else 0.008)
 
 
 def test_one_attack_keeps_its_interval():
