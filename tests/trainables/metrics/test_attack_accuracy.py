@@ -48,6 +48,14 @@ def test_std_in_the_convention_of_papers():
     assert found.std == pytest.approx(np.mean([np.std(row, ddof=1) for row in percent]) / 100)
 
 
+def test_two_restarts_have_a_std_and_one_has_none():
+    """The sample deviation of two numbers is their difference over the root of 2."""
+    success = torch.tensor([[True, True, False, True], [True, False, False, False]])
+    found = attack_accuracy(*logits_with(success), group=2)
+    assert found.std == pytest.approx(((1 - 0.5) / 2**0.5 + (0.5 - 0) / 2**0.5) / 2)
+    assert attack_accuracy(*logits_with(success[:1]), group=2).std is None
+
+
 def test_top5_counts_a_fifth_place_and_not_a_sixth():
     logits = torch.arange(10.0, 0, -1).repeat(1, 3, 1)
     found = attack_accuracy(logits, torch.tensor([0, 4, 5]))

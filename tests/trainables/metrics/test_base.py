@@ -5,7 +5,7 @@ import torch
 
 from trainables.method import FILE, knobs_marked
 from trainables.metrics import METRICS, attack_accuracy
-from trainables.metrics.base import Evidence, private_of
+from trainables.metrics.base import Evidence, Skipped, private_of
 
 
 def evidence() -> Evidence:
@@ -68,3 +68,8 @@ def test_private_images_of_everybody_are_no_copy():
     assert images is whole.private_images and labels is whole.private_labels
     images, labels = private_of(dataclasses.replace(whole, identities=torch.tensor([2, 0])))
     assert labels.tolist() == [0, 2, 0, 2] and len(images) == 4
+
+
+def test_private_images_that_are_not_at_hand_are_a_reason():
+    with pytest.raises(Skipped, match="the private training images are not at hand"):
+        private_of(evidence())

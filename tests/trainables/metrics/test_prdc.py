@@ -50,6 +50,20 @@ def test_against_loops():
     assert 0 < figures.precision < 1 or 0 < figures.recall < 1
 
 
+def test_what_lies_at_the_end_of_a_ball_is_not_in_it():
+    """Reals 0 and 2 reach 2, fakes 4 and 6 too: 2 and 4 are just as far from each other."""
+    figures = neighbourhood(line(4.0, 6.0), line(0.0, 2.0), neighbours=1)
+    assert (figures.precision, figures.recall, figures.density, figures.coverage) == (0, 0, 0, 0)
+    nearer = neighbourhood(line(3.9, 5.9), line(0.0, 2.0), neighbours=1)
+    assert (nearer.precision, nearer.recall, nearer.density, nearer.coverage) == (0.5, 0.5, 0.5, 0.5)
+
+
+def test_one_neighbour_is_enough_and_none_is_not():
+    assert Precision(neighbours=1).measure(evidence(reals=2)) >= 0
+    with pytest.raises(ValueError, match="neighbours must be at least 1; got 0"):
+        Precision(neighbours=0)
+
+
 def evidence(restarts=4, reals=5):
     noise = torch.Generator().manual_seed(0)
     return Evidence(

@@ -1,3 +1,6 @@
+import dataclasses
+
+import pytest
 import torch
 
 from trainables.judges.verification import references, scores
@@ -39,6 +42,15 @@ def test_the_figure_is_the_share_over_all_reconstructions():
             hits += first and score > 0.05
     assert 0 < hits < 12
     assert AttackAccuracyVerified().measure(seen) == hits / 12
+
+
+def test_under_a_threshold_that_all_reach_it_is_the_share_of_first_choices():
+    seen = evidence(-1.5)
+    logits = torch.zeros_like(seen.logits)
+    for restart, first in enumerate(([4, 0, 2, 1], [4, 1, 0, 2], [0, 0, 1, 4])):  # right 4, 1 and 1 times
+        logits[restart, torch.arange(4), torch.tensor(first)] = 1.0 + restart
+        logits[restart, :, 3] = -1.0  # the last choice is nobody's
+    assert AttackAccuracyVerified().measure(dataclasses.replace(seen, logits=logits)) == pytest.approx(6 / 12)
 
 
 def test_without_a_threshold_there_is_no_figure():
