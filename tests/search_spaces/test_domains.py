@@ -11,6 +11,9 @@ def test_ranges_are_checked(kind):
         kind(0, 2, log=True)
     with pytest.raises(ValueError, match=r"start must lie in \[1, 2\]; got 3"):
         kind(1, 2, start=3)
+    with pytest.raises(ValueError, match=r"start must lie in \[1, 2\]; got 0"):
+        kind(1, 2, start=0)
+    assert (kind(1, 2, start=1).start, kind(1, 2, start=2).start) == (1, 2)  # both ends are in the range
 
 
 @pytest.mark.parametrize("end", [float("nan"), float("inf")])

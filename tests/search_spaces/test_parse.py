@@ -74,6 +74,8 @@ def test_a_value_may_be_a_list_or_null():
         ("[{a: {float: 3}}]", "float of a must be a list; got 3"),
         ("[{a: {float: [1]}}]", r"two ends \[low, high\]; got \[1\]"),
         ("[{a: {float: [1, x]}}]", "expected a number; got 'x'"),
+        ("[{a: {float: [true, 2]}}]", "expected a number; got True"),
+        ("[{a: {int: [null, 2]}}]", "expected a number; got None"),
         ("[{trial.a.b: {float: [1, 2]}}]", "below trial: got 'trial.a.b', write 'a.b'"),
         ("[{a: {float: [2, 1]}}]", "domain of a is not valid: a range needs its low end below"),
         ("[{a: {int: [1, 2.5]}}]", "expected a whole number; got 2.5"),
