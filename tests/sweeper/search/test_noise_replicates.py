@@ -108,8 +108,19 @@ def test_where_a_kind_is_missing_another_trial_stands_in(opened, result, order):
 def test_a_single_trial_runs_again_alone(opened, result):
     source = opened(1, order=("mid",))
     assert source.extra == 2
-    assert walk(source, result) == ["0", "0:1", "0:2"]
+    answer(source, source.ask(), result)
+    assert source.complete == source.budget == 1
+    assert not source.finished  # the budget is reached, its runs beside it are not even handed out
+    assert walk(source, result) == ["0:1", "0:2"]
     assert source.finished
+
+
+def test_of_trials_that_end_together_the_first_by_number_runs_again(opened, result):
+    source = opened()
+    first, second = source.ask(), source.ask()
+    answer(source, second, result)
+    answer(source, first, result)
+    assert (source.ask().name, source.ask().name) == ("trial 0 again, seed 1", "trial 0 again, seed 2")
 
 
 def test_trials_that_run_meanwhile_do_not_wait(opened, result):

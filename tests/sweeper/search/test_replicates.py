@@ -112,6 +112,18 @@ def test_replicates_run_one_after_another_under_their_numbers():
     assert trial == {"seed": 9, "replicate": 2}
 
 
+def test_an_interval_ends_where_the_figure_does_and_not_before():
+    """A distance may lie anywhere above 0, and of a figure without a name among metrics nothing is known."""
+    figures = {"knn_distance": (3.0, 1.0), "test_accuracy": (0.9, 0.7), "of_a_plugin": (-1.0, 2.0)}
+    rows = [one(seed, 0.0, 0.0, values={k: v[seed] for k, v in figures.items()}) for seed in (0, 1)]
+    found = combine(rows)["interval"]
+    for name, ends in {"knn_distance": (0, 99), "test_accuracy": (0, 1), "of_a_plugin": (-99, 99)}.items():
+        mean, half = np.mean(figures[name]), stats.t.ppf(0.975, 1) * np.std(figures[name], ddof=1) / 2**0.5
+        expected = (max(ends[0], mean - half), min(ends[1], mean + half))
+        assert found[name] == pytest.approx(expected)
+    assert found["knn_distance"][1] > 14 and found["of_a_plugin"][0] < -18
+
+
 def test_a_figure_that_one_seed_lacks_is_dropped():
     odd = one(1, 0.8, 0.4, metrics={"chance": float("nan")})
     assert set(combine([one(0, 0.8, 0.4), odd])["metrics"]) == {"chance", "train_seconds"}
