@@ -44,7 +44,7 @@ def test_says_what_it_is(name):
 
 def test_shapes_and_types(name):
     found = invert(name, *victim(name))
-    restarts = len(found.latents)
+    restarts = small(name).restarts
     assert found.latents.shape == (restarts, 3, 6) and found.latents.dtype == torch.float32
     assert found.images.shape == (restarts, 3, 3, 32, 32) and found.images.dtype == torch.uint8
     assert found.latents.device.type == found.images.device.type == "cpu"
@@ -183,6 +183,24 @@ def test_the_target_sees_as_many_images_as_is_said(name):
         assert 0 < sum(seen) <= asked
     else:
         assert sum(seen) - asked in (0, 1)  # one to see what comes of it
+
+
+def test_the_generator_makes_as_many_images_as_is_said(name):
+    target, prior = victim(name)
+    seen = []
+    *_, last = prior.generator.modules()  # every image goes through it, once
+    last.register_forward_hook(lambda module, given, made: seen.append(len(made)))
+    invert(name, target, prior)
+    attack = small(name)
+    said = (attack.shared_passes() + attack.passes() * len(IDENTITIES)).generator_forward
+    if name == "brep":  # a walk may end early
+        assert 0 < sum(seen) <= said
+        return
+    if name == "ppdg_gmi":  # the training of a GAN is an estimate
+        assert abs(sum(seen) - said) < said / 10
+        return
+    looks = {"ppa": 1, "if_gmi": 1, "ppdg_ppa": 2 * len(IDENTITIES)}.get(name, 0)  # at the size, per search
+    assert sum(seen) == said + looks + 1  # one to see what comes of it
 
 
 class Killed(Exception):

@@ -111,13 +111,19 @@ class Mirror(AlignedAttack, PoolSearch):
         if self.starts > self.pool:
             raise ValueError(f"starts must be at most pool, {self.pool}; got {self.starts}")
 
+    @property
+    def restarts(self) -> int:
+        """Return how many starts are returned: the chosen one or all."""
+        return 1 if self.choice else self.starts
+
     def passes(self) -> Passes:
         """Return what one identity costs."""
         steps = self.starts * self.iterations
+        chosen_from = self.starts if self.choice else 0
         return Passes(
-            generator_forward=steps + 2 * self.starts,
+            generator_forward=steps + chosen_from + self.restarts,
             generator_backward=steps,
-            target_forward=self.copies_seen * steps + self.starts,
+            target_forward=self.copies_seen * steps + chosen_from,
             target_backward=self.copies_seen * steps,
         )
 

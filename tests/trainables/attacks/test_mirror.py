@@ -20,6 +20,7 @@ from trainables.priors.base import PriorNetworks
 from trainables.priors.gmi import GMIPrior
 from trainables.priors.stylegan2 import StyleGAN2Prior
 from trainables.runtime.progress import silent
+from trainables.runtime.run import Run
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "05a_mirror_whitebox_a.npz"
 
@@ -211,6 +212,28 @@ def test_the_choice_is_one_of_the_starts():
     one = invert(Mirror(pool=30, starts=3, iterations=5), *tiny(), [1])
     assert one.latents.shape == (1, 1, 6)
     assert any(torch.equal(one.latents[0, 0], start) for start in everyone.latents[:, 0])
+
+
+@pytest.mark.parametrize("choice", [True, False])
+def test_it_gives_and_costs_what_it_says_with_a_choice_and_without(choice):
+    target, prior = tiny()
+    counted = {"target": 0, "generator": 0}
+
+    def count(name):
+        def hook(module, given, made):
+            counted[name] += len(made)
+
+        return hook
+
+    *_, last = prior.generator.modules()  # every image goes through it, once
+    last.register_forward_hook(count("generator"))
+    target.register_forward_hook(count("target"))
+    attack, identities = Mirror(pool=20, starts=3, iterations=4, choice=choice), torch.tensor([1, 4])
+    found = attack.reconstruct(target, prior, identities, Run(seed=3), None)
+    assert len(found.latents) == attack.restarts == (1 if choice else 3)
+    said = attack.shared_passes() + attack.passes() * len(identities)
+    assert counted == {"target": said.target_forward, "generator": said.generator_forward}
+    assert said.target_forward == 20 + 2 * (3 * 4 + (3 if choice else 0))
 
 
 def test_a_prior_without_styles_is_refused():
