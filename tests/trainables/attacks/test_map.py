@@ -124,9 +124,34 @@ def test_a_prior_of_identities_is_refused():
         MAP().check_prior(PLGPrior(width=2, latent_size=5).build(32, 3))
 
 
+@pytest.mark.parametrize("starts", [1, 3])
+def test_its_costs_are_the_images_that_go_through_the_networks(starts):
+    """A single start is not chosen from, so no views of its end are looked at."""
+    target, prior, _ = linear()
+    knobs = attack(iterations=4, pool=20, starts=starts, views=2, rounds=5)
+    counted = {"target": 0, "generator": 0}
+
+    def count(name):
+        def hook(module, arguments, _):
+            counted[name] += len(arguments[0])
+
+        return hook
+
+    target.register_forward_hook(count("target"))
+    prior.generator.register_forward_hook(count("generator"))
+    identities = torch.tensor([2, 0])
+    knobs.check_prior(prior)
+    knobs.reconstruct(target, prior, identities, Run(seed=0), None)
+    said = knobs.shared_passes() + knobs.passes() * len(identities)
+    assert counted == {"target": said.target_forward, "generator": said.generator_forward}
+    assert said.target_forward == 20 + 2 * (starts * 4 * 2 + (starts > 1) * starts * 5)
+    assert said.target_backward == 2 * starts * 4 * 2 and said.generator_backward == 2 * starts * 4
+
+
 @pytest.mark.parametrize(
     ("knobs", "text"),
     [
+        ({"learning_rate": 0.0}, "learning_rate must be greater than 0"),
         ({"starts": 9, "pool": 8}, "starts must be at most 8"),
         ({"shift": 0.5}, "shift must be less than 0.5"),
         ({"penalty": -1.0}, "penalty must be at least 0"),

@@ -256,6 +256,28 @@ def test_realism_is_part_of_the_loss_only_if_it_has_weight():
     assert not torch.equal(plain.latents, weighted.latents)
 
 
+def test_realism_pulls_to_where_the_discriminator_scores_higher():
+    """The first step of Adam is the rate times the sign of the gradient, here that of a sum of two terms."""
+    target, prior = tiny()
+    styles, labels = torch.randn(3, 6), torch.tensor([0, 3, 1])
+    gradients = []
+    for term in (
+        lambda images: poincare(target(images), labels),
+        lambda images: functional.softplus(-prior.discriminator(images)),
+    ):
+        leaf = styles.clone().requires_grad_(True)
+        gradients.append(torch.autograd.grad(term(prior.generator.synthesis(leaf)).sum(), leaf)[0])
+    identity, realism = gradients
+    weight = (identity.norm() / realism.norm()).item()  # both count
+    slope = identity + weight * realism
+    assert (slope.sign() != identity.sign()).any() and (slope.sign() != realism.sign()).any()
+    assert (slope.sign() != (identity - weight * realism).sign()).any()
+    attack = PPA(iterations=1, learning_rate=0.01, realism_weight=weight, group=1)
+    whole = [Crop(0, 0, 32, 32)]
+    moved, _ = attack.descend(target, prior, styles, labels, whole, 32, no_noise(), Journal())
+    torch.testing.assert_close(moved, styles - 0.01 * slope.sign(), atol=1e-4, rtol=0)
+
+
 def test_the_rate_falls_at_milestones():
     """After a milestone a tenth of the step remains: Adam with hardly any memory moves by about the rate."""
     target, prior = tiny()

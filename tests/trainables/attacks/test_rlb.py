@@ -8,12 +8,14 @@ from contexts import with_run
 from torch import nn
 
 from trainables.architectures.base import Classifier
+from trainables.attacks.optim.actor_critic import Agents
 from trainables.attacks.rlb import RLB, reward
 from trainables.defenses.mid import MID
 from trainables.errors import ConfigError
 from trainables.oracle import LabelOracle, ScoreOracle
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.progress import silent
+from trainables.runtime.run import Run
 
 WEIGHTS = {"state_weight": 2.0, "action_weight": 2.0, "margin_weight": 8.0, "floor": 1e-7}
 
@@ -81,6 +83,34 @@ def test_an_identity_is_learnt_the_same_in_any_company(noisy):
     together = invert(attack, ScoreOracle(target, "cpu"), prior, [0, 1, 2], batch_size=4)
     alone = invert(attack, ScoreOracle(target, "cpu"), prior, [1])
     torch.testing.assert_close(together.latents[:, 1], alone.latents[:, 0], atol=1e-5, rtol=1e-5)
+
+
+def test_a_trial_lies_between_a_fresh_state_and_the_action_there():
+    """Of one episode nothing is learnt yet: the first agents answer the second of its states."""
+    target, prior = tiny()
+    attack = RLB(episodes=1, hidden=4, replay=3, blend=0.25)
+    found = invert(attack, ScoreOracle(target, "cpu"), prior, [2])
+    run = Run(seed=0)
+    agents = Agents(
+        1, 4, 4, 1, learning_rate=1.0, generator=run.stream("rlb", "weights"), device=torch.device("cpu")
+    )
+    drawn = torch.randn(2 * 4 + 3, generator=run.stream("rlb", "episode", 0))
+    with torch.no_grad():
+        action = agents.act(drawn[4:8], drawn[-1])
+    torch.testing.assert_close(found.latents[0], 0.25 * drawn[4:8] + 0.75 * action)
+
+
+def test_agents_learn_once_they_remember_more_than_a_batch(monkeypatch):
+    batches, learn = [], Agents.learn
+
+    def counted(agents, order, noise):
+        batches.append((agents.episode, len(order), len(set(order.tolist()))))
+        learn(agents, order, noise)
+
+    monkeypatch.setattr(Agents, "learn", counted)
+    target, prior = tiny()
+    invert(RLB(episodes=6, hidden=4, replay=3), ScoreOracle(target, "cpu"), prior, [1, 2])
+    assert batches == [(4, 3, 3), (5, 3, 3), (6, 3, 3)]
 
 
 def test_only_scores_are_asked_for():
