@@ -80,6 +80,9 @@ def test_batching_does_not_change_the_result(name, batch_size):
     whole = invert(name, *victim(name))
     parts = invert(name, *victim(name), batch_size=batch_size)
     torch.testing.assert_close(parts.latents, whole.latents, atol=ROUNDING[name], rtol=ROUNDING[name])
+    assert [point.keys() for point in parts.history] == [point.keys() for point in whole.history]
+    for point, other in zip(parts.history, whole.history, strict=True):  # means over all, however cut
+        assert point == pytest.approx(other, rel=10 * ROUNDING[name], abs=10 * ROUNDING[name])
 
 
 def test_order_and_company_of_identities_do_not_matter(name):

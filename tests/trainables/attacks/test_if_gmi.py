@@ -268,6 +268,7 @@ def test_a_loss_that_is_not_finite_fails_the_trial():
         ({"blocks": 8}, "radii must be numbers above 0, one for each of the 9 stages"),
         ({"blocks": 1, "radii": (5.0, 0.0)}, "radii must be numbers above 0"),
         ({"blocks": -1}, "blocks must be at least 0"),
+        ({"block_iterations": 0}, "block_iterations must be at least 1; got 0"),
         ({"crop": (0.9, 0.5)}, "crop must be two numbers"),
     ],
 )
