@@ -2,51 +2,28 @@
 
 import copy
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
+import recorded_stages
 import torch
 from torch import nn
 
 from trainables.architectures import ARCHITECTURES
 from trainables.architectures.skips import ScaledShortcut, restore_gradients, scale_skips
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "10c_rolss_stage_a.npz"
-
 
 @pytest.fixture(scope="module")
 def golden() -> dict[str, np.ndarray]:
-    with np.load(GOLDEN) as arrays:
-        return dict(arrays)
+    return recorded_stages.read()
 
 
 def recorded(golden: dict[str, np.ndarray]) -> list[nn.Sequential]:
-    """Return the four recorded stages in torchvision's blocks, each block scaled as recorded."""
-    from torchvision.models.resnet import BasicBlock
-
-    stages = []
-    for number in range(4):
-        blocks = []
-        for place in range(int(golden["blocks_per_stage"][number])):
-            prefix = f"w__{number}__{place}__"
-            state = {
-                name.removeprefix(prefix).replace("__", "."): torch.from_numpy(np.asarray(value))
-                for name, value in golden.items()
-                if name.startswith(prefix)
-            }
-            width, channels = state["conv1.weight"].shape[:2]
-            stride = int(golden["strides"][number, 0]) if place == 0 else 1
-            projection = None
-            if "downsample.0.weight" in state:
-                projection = nn.Sequential(
-                    nn.Conv2d(channels, width, 1, stride, bias=False), nn.BatchNorm2d(width)
-                )
-            block = BasicBlock(channels, width, stride, projection)
-            block.load_state_dict(state)
-            assert scale_skips(block, float(golden["effective_k_per_block"][number, place])) == 1
-            blocks.append(block)
-        stages.append(nn.Sequential(*blocks))
+    """Return the four recorded stages, each block scaled as recorded."""
+    stages = recorded_stages.stages(golden)
+    for stage, factors in zip(stages, golden["effective_k_per_block"], strict=True):
+        for block, factor in zip(stage, factors, strict=True):
+            assert scale_skips(block, float(factor)) == 1
     return stages
 
 
