@@ -14,7 +14,6 @@ from sweeper.search.confirmation_log import Confirmation, stored_confirmation
 from sweeper.search.optuna_study import OptunaStudy
 from sweeper.search.reading import stored_trials
 from trainables.errors import ConfigError
-from trainables.storage.store import content_key
 
 # (accuracy, attack accuracy) as the search measured them. The third is near the front within its interval,
 # the fourth is nearer, the last is far from it.
@@ -94,28 +93,6 @@ def test_how_near_a_trial_is_counts_in_parts_of_its_interval():
     assert near_front(as_study({"trials": trials})) == [3, 2]
 
 
-def test_a_killed_confirmation_goes_on_and_more_seeds_are_added(home, searched):
-    study = searched(search={"trials": 5})
-    records = study_records(home, study.name)
-
-    def source(seeds):
-        items, _ = planned(study, records, seeds=seeds, near=0)
-        return Confirmation(study, home.storage, items, [])
-
-    first = source(2)
-    request = first.ask()
-    first.ask()  # two were running when the driver died, one had ended
-    first.tell(request.number, fresh(first._items[request.number], 0.8, 0.4))
-    again = source(2)
-    assert (again.complete, again.budget, again.finished) == (1, 4, False)
-    assert measure(again, lambda member, seed: (0.8, 0.4)) == [(1, 2), (0, 3), (1, 3)]
-    assert again.finished
-    assert measure(source(3), lambda member, seed: (0.8, 0.4)) == [(0, 4), (1, 4)]
-    _, found = stored_confirmation(home.storage, study.name)
-    assert {number: len(results) for number, results in found.items()} == {0: 3, 1: 3}
-    assert "history" not in found[0][0]
-
-
 def test_nothing_of_it_is_in_the_search(home, searched):
     study = searched(search={"trials": 5})
     before = stored_trials(home.storage, study.name)
@@ -125,39 +102,6 @@ def test_nothing_of_it_is_in_the_search(home, searched):
     assert OptunaStudy(study, home.storage, home.root).complete == 5
     with pytest.raises(ConfigError, match=r"studies there: cheap\)"):
         study_records(home, "no such study")
-
-
-def test_other_attacks_are_another_measurement(home, searched):
-    study = searched(search={"trials": 5})
-    records = study_records(home, study.name)
-    plain, _ = planned(study, records, seeds=2, near=0)
-    harder, _ = planned(study, records, seeds=2, near=0, attacks=[{"kind": "other"}])
-    measure(Confirmation(study, home.storage, plain, []), lambda member, seed: (0.8, 0.3))
-    measure(Confirmation(study, home.storage, harder, [{"kind": "other"}]), lambda member, seed: (0.8, 0.6))
-    found = study_records(home, study.name)
-    assert found.confirmed.attacks == [{"kind": "other"}]
-    assert found.trials[0].confirmed.values["attack_accuracy"] == pytest.approx(0.6)
-    again = Confirmation(study, home.storage, plain, [])  # asked for without them, those count again
-    assert again.finished
-    found = study_records(home, study.name)
-    assert found.trials[0].confirmed.values["attack_accuracy"] == pytest.approx(0.3)
-
-
-def test_a_confirmation_counts_once_something_is_measured(home, searched):
-    """One that was stopped before, or failed throughout, leaves the one before as it was."""
-    study = searched(search={"trials": 5})
-    items, _ = planned(study, study_records(home, study.name), seeds=2, near=0)
-    measure(Confirmation(study, home.storage, items, []), lambda member, seed: (0.8, 0.3))
-    kept = study_records(home, study.name).confirmed
-    assert kept is not None
-    other = Confirmation(study, home.storage, items, [{"kind": "other"}], ["judge"])
-    request = other.ask()
-    assert study_records(home, study.name).confirmed == kept
-    other.fail(request.number, {}, "out of memory")
-    assert study_records(home, study.name).confirmed == kept
-    request = other.ask()
-    other.tell(request.number, fresh(items[request.number], 0.8, 0.6))
-    assert study_records(home, study.name).confirmed.attacks == [{"kind": "other"}]
 
 
 def test_records_hold_fresh_means_intervals_and_how_sure_the_front_is(home, searched):
@@ -188,20 +132,6 @@ def test_records_hold_fresh_means_intervals_and_how_sure_the_front_is(home, sear
     assert row["front_probability"] == 1.0 and row["confirmed_seeds"] == 3
     assert row["confirmed_test_accuracy_low"] < 0.6 < row["confirmed_test_accuracy_high"]
     assert records.trials[4].confirmed is None
-
-
-def test_a_measurement_that_fails_is_named_and_tried_again(home, searched):
-    study = searched(search={"trials": 5})
-    items, _ = planned(study, study_records(home, study.name), seeds=1, near=0)
-    source = Confirmation(study, home.storage, items, [])
-    request = source.ask()
-    assert "finite" in source.tell(request.number, fresh(items[request.number], float("nan"), 0.5))
-    request = source.ask()
-    source.fail(request.number, {}, "out of memory")
-    assert source.finished and source.complete == 0
-    assert source.failures[1] == "trial 1 under seed 2: out of memory"
-    assert Confirmation(study, home.storage, items, []).ask() is not None
-    assert study_records(home, study.name).confirmed is None
 
 
 def test_without_a_front_there_is_nothing_to_confirm(home, cheap):
@@ -339,22 +269,6 @@ def test_measurements_with_something_else_fresh_stay_apart(home, searched):
     assert StudyRecords.from_json(document).to_json() == document
     again = Confirmation(study, home.storage, planned(study, records, seeds=2, near=0)[0], [])
     assert again.complete == 4  # they are not lost
-
-
-def test_a_confirmation_of_an_older_version_had_other_seeds_alone(home, searched):
-    study = searched(search={"trials": 5})
-    items, _ = planned(study, study_records(home, study.name), seeds=1, near=0)
-    source = Confirmation(study, home.storage, items, [])
-    older = [fresh(item, 0.8, 0.4) | {"replicate": item.replicate} for item in items]
-    key = content_key(attacks=[])
-    for item, result in zip(items, older, strict=True):
-        attributes = {"member": item.member, "attacks": key, "result": result}
-        source._optuna.add_trial(optuna.trial.create_trial(values=[0.8, 0.4], user_attrs=attributes))
-    source._optuna.set_user_attr("attacks", [])
-    records = study_records(home, study.name)
-    assert list(records.confirmed.fresh) == ["seeds"]
-    assert records.trials[0].confirmed.values["test_accuracy"] == pytest.approx(0.8)
-    assert Confirmation(study, home.storage, items, []).finished
 
 
 def test_a_study_that_was_deleted_and_begun_anew_is_not_confirmed_by_the_old_one(searched, home, result):

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from sweeper.results.panels.figures import Answer, figures
-from sweeper.results.panels.show import sentences
 from sweeper.statistics.agreement import fleiss_kappa
 from trainables.judges.agreement import cohen_kappa
 from trainables.metrics.attack_accuracy import interval95
@@ -129,12 +128,6 @@ def test_what_tells_nothing_of_a_person_is_measured_by_trial_and_over_all():
         (1, 1.0, 0.0),
         (3, 1.0, 0.25),
     ]
-    said = sentences(result)
-    assert "taken for that person in 20.0 %" in " ".join(said)
-    assert "beside somebody else's images 25.0 %" in said[-1]
-    bare = [{k: v for k, v in trial.items() if k != "swapped_rate"} for trial in result["trials"]]
-    older = {k: v for k, v in result.items() if not k.startswith("swapped_")} | {"trials": bare}
-    assert "somebody else" not in " ".join(sentences(older))  # kept before there were any
 
 
 def test_the_judge_is_measured_with_the_readers_as_the_truth():
@@ -191,41 +184,10 @@ def test_answers_to_panels_of_two_are_choices_between_trials():
         }
     ]
     assert result["answers"] == 0 and result["trials"] == [] and result["kappa"] is None
-    low, high = (f"{100 * end:.1f} %" for end in interval95(rates, 1))
-    assert sentences(result) == [
-        f"trial 2 against 5: closer in 2 against 1 choices, 1 undecided; 66.7 % [{low}, {high}] for trial 2 "
-        "over 3 people"
-    ]
     assert figures([rows[3]])["pairs"][0]["rate"] is None
-    assert sentences(figures([rows[3]])) == ["trial 2 against 5: no reader chose, 1 undecided"]
 
 
 def test_without_cases_there_are_no_rates():
     result = figures([attack("p", "refused", 0)])
     assert result["false_positive_rate"] is None and result["false_positive_interval"] is None
     assert result["judge"]["agreement"] is None and result["trials"] == [] and result["answers"] == 1
-
-
-def test_figures_are_sentences_and_nobody_recognised_is_a_bound():
-    rows = [attack(f"p{n}", "no", n, judge=n == 0) for n in range(20)]
-    rows += [control(f"g{n}", "yes", "genuine") for n in range(10)]
-    lines = sentences(figures(rows))
-    high = 100 * interval95(torch.zeros(10), 1)[1]
-    assert lines == [
-        f"readers of panels (a): 30 answers; on controls false positives –, false negatives 0.0 % "
-        f"[0.0 %, {high:.1f} %]",
-        "with the readers as the truth, the judge agrees in 95.0 %, kappa 0.00; its false positives 5.0 %, "
-        "false negatives –",
-        f"trial 3: readers recognise below {100 * (1 - 0.05 ** (1 / 20)):.1f} % at 95 % of 20 people "
-        "(20 panels), the judge 5.0 %",
-    ]
-    assert sentences(figures(rows), names=False)[0].startswith("readers of panels (1): 30 answers")
-    assert sentences(None) == []
-
-
-def test_one_of_anything_is_not_several():
-    pair = answer("d", "first", kind="pair", trials=[3, 4], identity=0)
-    first, trial, two = sentences(figures([attack("p", "yes", 0), pair]))
-    assert ": 1 answer; on" in first
-    assert " of 1 person (1 panel), the judge" in trial
-    assert "closer in 1 against 0 choices; " in two and two.endswith("over 1 person")
