@@ -25,7 +25,8 @@ def load_study(
 ) -> Study:
     """Return the study that `reference` (a YAML path, or the name of a preset) describes.
 
-    overrides: ``path.to.key=value`` items, values read as YAML. trials: overrides ``search.trials``.
+    overrides: ``path.to.key=value`` items, values read as YAML; in any order, but that the last of one path
+    counts, and a changed kind drops the old kind's knobs. trials: overrides ``search.trials``.
     check: also try the template with anchors and random draws. The study's template is returned with every
     default filled in. Raises `ConfigError` for every mistake.
     """
@@ -53,8 +54,7 @@ def _filled(reference: str, overrides: Sequence[str], trials: int | None, *, che
     path = find_study(reference)
     written = read_study(path)
     written.setdefault("name", path.stem)
-    for item in overrides:
-        _override(written, item)
+    written = merge(written, dict(map(_override, overrides)))
     search = written.get("search", {})
     if trials is not None and isinstance(search, dict):  # what else it may be is told below
         written["search"] = {**search, "trials": trials}
@@ -109,23 +109,21 @@ def _check_numbers(document: dict[str, Any], where: str) -> None:
                 raise ConfigError(f"{path} {error}; got {value!r} ({where}: {path})") from None
 
 
-def _override(document: dict[str, Any], item: str) -> None:
-    """Set ``path.to.key=value`` in `document`; below ``trial`` a changed kind drops the old kind's knobs."""
+def _override(item: str) -> tuple[str, Any]:
+    """Return path and value of ``path.to.key=value``."""
     path, sign, text = item.partition("=")
-    if not sign or not path.strip():
+    path = path.strip()
+    if not sign or not path:
         raise ConfigError(f"an override must be path.to.key=value; got {item!r} (-S)")
-    if path.strip() == "extends":  # the file is already read, and merged over its parent
+    if path == "extends":  # the file is already read, and merged over its parent
         raise ConfigError("extends cannot be overridden (-S); write it in the study file")
     try:
-        value = parse_yaml(text, path)
+        return path, parse_yaml(text, path)
     except ConfigError as error:
         reason = str(error).partition(", got: ")[2]
         raise ConfigError(
             f"the value of an override must be YAML; got {text!r} (-S {path}): {reason}"
         ) from None
-    changed = merge(document, {path.strip(): value})
-    document.clear()
-    document.update(changed)
 
 
 def _first_mistake(error: ValidationError, where: str) -> str:

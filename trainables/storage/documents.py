@@ -83,9 +83,9 @@ def _step(node: Any, part: str, path: str) -> Any:
     return child
 
 
-def _turn(path: str) -> tuple[bool, int, str]:
-    """Return when `path` is set: kinds before their knobs, and an outer kind before those inside it."""
-    return not path.endswith(".kind"), path.count("."), path
+def _turn(path: str) -> tuple[int, bool, str]:
+    """Return when `path` is set: what holds others before what lies in it, and a kind before its knobs."""
+    return path.count("."), not path.endswith(".kind"), path
 
 
 def check_numbers(hint: Any, value: Any) -> None:

@@ -120,6 +120,11 @@ def test_a_folder_is_no_document(tmp_path: Path):
             "pretraining",
             {"kind": "new", "data": {"kind": "synthetic_faces"}},
         ),
+        (
+            {"defense.kind": "mid", "defense": {"kind": "bido", "lambda_x": 1}, "defense.beta": 2},
+            "defense",
+            {"kind": "mid", "beta": 2},
+        ),
     ],
     ids=str,
 )
