@@ -125,3 +125,19 @@ def test_one_of_anything_is_not_several():
     assert ": 1 answer; on" in first
     assert " of 1 person (1 panel), the judge" in trial
     assert pair.endswith("over 1 person")
+
+
+def test_a_figure_of_zero_is_known():
+    judge = dict.fromkeys(JUDGE, 0.0)
+    trial = {**TRIAL, "swapped_rate": 0.0}
+    pair = {**PAIR, "closer": [0, 9], "rate": 0.0, "interval": [0.0, 0.3]}
+    known = figures(kappa=0.0, swapped_rate=0.0, judge=judge, trials=[trial], pairs=[pair])
+    first, swapped, agreement, attacked, choice = sentences(known)
+    assert first.endswith("; kappa 0.00")
+    assert "is taken for that person in 0.0 % [1.0 %, 20.0 %]" in swapped
+    assert agreement == (
+        "with the readers as the truth, the judge agrees in 0.0 %, kappa 0.00; its false positives 0.0 %, "
+        "false negatives 0.0 %"
+    )
+    assert attacked.endswith("; beside somebody else's images 0.0 %")
+    assert choice.endswith("closer in 0 against 9 choices; 0.0 % [0.0 %, 30.0 %] for trial 7 over 9 people")
