@@ -1,52 +1,15 @@
 import csv
-import dataclasses
 import io
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-import yaml
 from click.testing import CliRunner
 
 from sweeper.cli.app import COMMANDS, main
-from sweeper.engine.sweep import SweepResult
 from sweeper.search.optuna_study import OptunaStudy
-from trainables.cost import STAGES
 from trainables.errors import DiskError, TrialError
-from trainables.runtime.duration import Duration
-
-PRESET = Path(__file__).parents[3] / "sweeper" / "study" / "presets" / "quickstart.yaml"
-
-
-@pytest.fixture
-def command(home):
-    def call(*arguments):
-        return CliRunner().invoke(main, [*map(str, arguments)], env={"SWEEPER_HOME": str(home.root)})
-
-    return call
-
-
-@pytest.fixture
-def study_file(tmp_path):
-    def make(**changes):
-        document = yaml.safe_load(PRESET.read_text()) | {"name": "mine"} | changes
-        path = tmp_path / "mine.yaml"
-        path.write_text(yaml.safe_dump(document))
-        return path
-
-    return make
-
-
-@pytest.fixture
-def filled(home, cheap, result):
-    book = OptunaStudy(cheap(search={"trials": 2}), home.storage, home.study("cheap") / "history")
-    for x in (0.5, 0.9):
-        asked = book.ask()
-        weak = ["weak judge: its test accuracy is 0.6"]
-        book.tell(asked.number, result(x, warnings=weak) | {"params": asked.assignment})
-    return home
 
 
 @pytest.mark.parametrize(
@@ -128,79 +91,6 @@ def test_failures_exit_with_1(command, study_file, monkeypatch, error):
     assert found.stderr.splitlines()[-1].startswith("error: ") and "Traceback" not in found.output
 
 
-def test_an_interrupt_says_how_to_go_on(command, study_file, monkeypatch):
-    def stop(*args, **kwargs):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("sweeper.engine.sweep.sweep", stop)
-    path = study_file()
-    found = command("run", path, "--trials", 3, "-S", "search.seed=4")
-    assert found.exit_code == 130
-    assert f"sweeper run {path} --trials 3 -S search.seed=4" in found.stderr
-
-
-@pytest.mark.parametrize("words", [[], ["--anyway"]])
-def test_a_useless_judge_is_overruled_by_anyway_alone(command, study_file, monkeypatch, words):
-    asked = []
-
-    def stop(*args, anyway, **kwargs):
-        asked.append(anyway)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("sweeper.engine.sweep.sweep", stop)
-    found = command("run", study_file(), *words)
-    assert asked == [bool(words)]
-    assert found.stderr.rstrip().endswith(" ".join(["mine.yaml", *words]))
-
-
-def test_run_ends_with_the_front_the_warnings_and_where_to_look(command, study_file, filled, monkeypatch):
-    from sweeper.results.records import study_records
-
-    def done(study, home, **_):
-        return SweepResult(study_records(home, "cheap"), 16, home.report("cheap"), ["MLflow failed"])
-
-    monkeypatch.setattr("sweeper.engine.sweep.sweep", done)
-    found = command("run", study_file())
-    assert found.exit_code == 0, found.output
-    assert "is complete" in found.stdout
-    assert "0.900" in found.stdout and "[0.405, 1.000]" in found.stdout
-    assert (
-        "hypervolume" in found.stdout
-        and "reference point: test_accuracy 0, attack_accuracy 1" in found.stdout
-    )
-    assert "report.html" in found.stdout and f"sweeper ui --home {filled.root}" in found.stdout
-    assert "WARNING: weak judge" in found.stderr and "WARNING: MLflow failed" in found.stderr
-
-
-def test_a_sweep_without_results_shows_what_there_is_and_fails(command, study_file, filled, monkeypatch):
-    from sweeper.results.records import study_records
-
-    def done(study, home, **_):
-        return SweepResult(study_records(home, "cheap"), 0, None, [], "gave up after 10 failed trials")
-
-    monkeypatch.setattr("sweeper.engine.sweep.sweep", done)
-    found = command("run", study_file())
-    assert found.exit_code == 1 and "hypervolume" in found.stdout
-    assert found.stderr.endswith("error: gave up after 10 failed trials\n")
-
-
-def test_dry_run_shows_the_study_and_starts_nothing(command, study_file, home, monkeypatch):
-    seconds = {stage: Duration(low=1, high=2) for stage in STAGES} | {"prior": Duration(low=60, high=80)}
-    monkeypatch.setattr("trainables.cost.estimate", lambda config, device, **_: seconds)
-    found = command("run", study_file(), "--trials", 7, "-S", "controls=false", "--dry-run")
-    assert found.exit_code == 0, found.output
-    resolved = yaml.safe_load(found.stdout)
-    assert resolved["search"]["trials"] == 7
-    assert resolved["trial"]["target"]["freeze_point"] == "none"
-    written = [path for path in home.root.rglob("*") if path.is_file()]
-    (sheet,) = [path for path in written if "cache" not in path.parts]  # pixels may be made again
-    assert sheet.name == "contact_sheet.png" and f"# contact sheet: {sheet}" in found.stdout
-    assert "# trials: 7" in found.stdout and "prior 1 to 1.5 min" in found.stdout
-    runs = 7 + 2 * 2  # a defended and an undefended trial under two seeds more
-    assert (2 + 60 + runs * 3, 4 + 80 + runs * 6) == (95, 150)
-    assert "in all 1.5 to 2.5 min of work" in found.stdout
-
-
 def test_front_in_all_forms(command, filled, tmp_path):
     assert "Front of 'cheap'" in command("front", "cheap").stdout
     records = json.loads(command("front", "cheap", "-f", "json").stdout)
@@ -256,25 +146,6 @@ def test_compare_names_what_differs_and_obeys_force(command, filled, home, cheap
     assert "seed: nothing in 'cheap', 7 in 'other'" in found.stdout
 
 
-def test_list_names_what_there_is(command):
-    listed = json.loads(command("list", "defenses", "-f", "json").stdout)
-    assert set(listed[0]) == {"name", "summary", "source"}
-    assert command("list", "attacks").exit_code == 0
-    assert command("list", "attack").exit_code == 2
-
-
-def test_ui_needs_records(command):
-    found = command("ui")
-    assert found.exit_code == 2 and "run a study there first" in found.stderr
-
-
-def test_ui_fails_as_its_server_does(command, monkeypatch):
-    monkeypatch.setattr("sweeper.tracking.mlflow_server.serve", lambda home, port: port - 4999)
-    assert command("ui", "--port", 4999).exit_code == 0
-    found = command("ui", "--port", 5000)
-    assert found.exit_code == 1 and "server ended with exit code 1" in found.stderr
-
-
 def test_a_study_that_is_not_there_leaves_no_home(tmp_path):
     found = CliRunner().invoke(main, ["run", "quickstrat", "--home", str(tmp_path / "home")])
     assert found.exit_code == 2 and "did you mean 'quickstart'" in found.stderr
@@ -295,53 +166,6 @@ def test_a_report_that_cannot_be_written_is_a_mistake_to_correct(command, filled
         assert found.exit_code == 2
         assert found.stderr == f"error: expected a folder {folder}, got none (-o); make it first\n"
     assert not (tmp_path / "none").exists()
-
-
-def test_confirm_measures_the_stored_study_again(command, filled, cheap, monkeypatch):
-    from sweeper.engine import confirm as module
-    from sweeper.results.records import study_records
-
-    wrong = command("confirm", "cheap")
-    assert wrong.exit_code == 2 and "expected the study file" in wrong.stderr
-    study = cheap(search={"trials": 2})
-    (filled.study("cheap") / "study.yaml").write_text(yaml.safe_dump(dataclasses.asdict(study)))
-    asked = {}
-
-    def measure(template, place, **options):
-        asked.update(options, name=template.name, budget=template.budget)
-        options["display"].say("measuring")
-        records = study_records(place, "cheap")
-        return module.Confirmed(records, *counts, [7, 9], ["trial 0 under seed 1: out of memory"])
-
-    monkeypatch.setattr(module, "confirm", measure)
-    counts = 4, 4
-    assert command("confirm", "cheap").exit_code == 0
-    counts = 3, 4  # a script must not take this for done
-    found = command("confirm", "cheap", "--seeds", 2, "--attacks", "gmi:cpu", "--near", 3)
-    assert found.exit_code == 1 and "error: 1 of 4 measurements failed; start again" in found.stderr
-    assert (asked["name"], asked["budget"], asked["seeds"], asked["near"]) == ("cheap", 2, 2, 3)
-    assert asked["attacks"] == [{"kind": "gmi", "preset": "cpu"}] and asked["fresh"] is None
-    command("confirm", "cheap", "--fresh", "judge", "--fresh", "split")
-    assert (asked["fresh"], asked["seeds"]) == (("split", "judge"), None)
-    command("confirm", "cheap", "--fresh", "judge,seeds")
-    assert (asked["fresh"], asked["seeds"]) == (("seeds", "judge"), 3)
-    wrong = command("confirm", "cheap", "--fresh", "seed")
-    assert wrong.exit_code == 2 and "did you mean 'seeds'?" in wrong.stderr
-    assert "not measured (--near): trials 7, 9" in found.stdout
-    assert "WARNING: trial 0 under seed 1: out of memory" in found.stderr
-
-    def stop(*args, **kwargs):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(module, "confirm", stop)
-    found = command("confirm", "cheap", "--attacks", "{kind: gmi}")
-    assert found.exit_code == 130
-    assert "sweeper confirm cheap --attacks '{kind: gmi}'" in found.stderr
-    stopped = command("confirm", "cheap", "--fresh", "judge").stderr
-    assert "sweeper confirm cheap --fresh judge" in stopped
-    assert command("confirm", "cheap", "--attacks", "3").exit_code == 2
-    wrong = command("confirm", "cheep")
-    assert wrong.exit_code == 2 and "did you mean 'cheap'?" in wrong.stderr
 
 
 def test_pick_names_a_trial(command, filled):
