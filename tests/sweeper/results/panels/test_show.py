@@ -82,6 +82,7 @@ def test_what_is_not_known_is_left_out_or_a_dash():
         "negatives –"
     )
     assert of_trial({**TRIAL, "swapped_rate": None}).endswith("the judge 55.0 %")
+    assert ", the judge –; beside" in of_trial({**TRIAL, "judge_rate": None})
     assert sentences(None) == [] == sentences(figures(answers=0, judge=JUDGE))
 
 
