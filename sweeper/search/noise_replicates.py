@@ -58,9 +58,10 @@ class NoiseReplicates:
         """Return how many replicates are still to come or running."""
         if self._closed or self._trials.gave_up:
             return len(self._running)
-        waiting = len(self._left()) + len(self._running)
         if self._trials.finished:
-            return waiting
+            self._choose()  # among the last trials too
+            return len(self._left()) + len(self._running)
+        waiting = len(self._left()) + len(self._running)
         return waiting + max(0, self._study.noise_runs - len(self._roles) * self._seeds)
 
     @property

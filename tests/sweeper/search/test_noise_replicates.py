@@ -109,7 +109,7 @@ def test_a_single_trial_runs_again_alone(opened, result):
     source = opened(1, order=("mid",))
     assert source.extra == 2
     answer(source, source.ask(), result)
-    assert source.complete == source.budget == 1
+    assert source.complete == source.budget == 1 and source.extra == 2
     assert not source.finished  # the budget is reached, its runs beside it are not even handed out
     assert walk(source, result) == ["0:1", "0:2"]
     assert source.finished
