@@ -15,6 +15,7 @@ import optuna
 from search_spaces.space import anchors, at_random, decode, grid, size
 from sweeper.search.ask_tell import Assignment, TrialRequest
 from sweeper.search.confirmation_log import confirmation_name
+from sweeper.search.definition import changes
 from sweeper.search.drafts import DraftStorage
 from sweeper.search.reading import DEFINITION, SOURCES, State, open_storage, was_screened, write_history
 from sweeper.search.samplers import make_sampler, propose
@@ -264,24 +265,11 @@ class OptunaStudy:
 
     def _changed(self) -> list[str]:
         """Return, for each key in which the stored study differs from this one, ``key: old -> new``."""
-        from trainables.config import document, load_trial
-
         stored = self._optuna.user_attrs.get(DEFINITION)
         if stored is None:
             return []
-        current = json.loads(json.dumps(self.study.definition()))
-        if stored != current:
-            # An older version stored fewer knobs: one that came later is no change at its default.
-            with contextlib.suppress(ConfigError):
-                filled = [
-                    {**definition, "trial": json.loads(json.dumps(document(load_trial(definition["trial"]))))}
-                    for definition in (stored, current)
-                ]
-                stored, current = filled
-        before, after = (_flat(_with_judges(definition)) for definition in (stored, current))
-        same = {f"trial.{knob}" for knob in moved(self._optuna.user_attrs.get(SOURCES) or {}, self._sources)}
-        keys = sorted(k for k in (before.keys() | after.keys()) - same if before.get(k) != after.get(k))
-        return [f"{k}: {_brief(before.get(k))} -> {_brief(after.get(k))}" for k in keys]
+        same = moved(self._optuna.user_attrs.get(SOURCES) or {}, self._sources)
+        return changes(stored, json.loads(json.dumps(self.study.definition())), same=same)
 
     @property
     def sources_recorded(self) -> bool:
@@ -371,29 +359,3 @@ class OptunaStudy:
 
 def _key(assignment: Mapping[str, Any]) -> str:
     return json.dumps(assignment, sort_keys=True)
-
-
-def _with_judges(definition: dict[str, Any]) -> dict[str, Any]:
-    """Return a definition with its list of judges as the first, and the others by number."""
-    trial = definition.get("trial") or {}
-    judges = trial.get("judge")
-    if not isinstance(judges, list) or not judges:
-        return definition
-    others = {str(number): judge for number, judge in enumerate(judges[1:], 1)}
-    return {**definition, "trial": {**trial, "judge": {**judges[0], **others}}}
-
-
-def _brief(value: Any) -> str:
-    """Return a value as an error shows it; of a long list how many there are."""
-    return f"{len(value)} of them" if isinstance(value, list) and len(value) > 6 else repr(value)
-
-
-def _flat(value: Any, path: str = "") -> dict[str, Any]:
-    """Return nested mappings as dotted path -> value."""
-    if not isinstance(value, dict) or not value:
-        return {path: value}
-    return {
-        k: v
-        for key, inner in value.items()
-        for k, v in _flat(inner, f"{path}.{key}" if path else key).items()
-    }

@@ -97,7 +97,7 @@ def test_a_study_keeps_whom_it_attacks(home, result):
         again = begin(rendered(search=search), home)
         assert again.trial["attacked"] == definition["trial"]["attacked"]
         OptunaStudy(again, home.storage, home.root)
-    with pytest.raises(ConfigError, match=r"changed since it began: attacked: 0.5 -> None"):
+    with pytest.raises(ConfigError, match=r"changed since it began: search.attacked: 0.5 -> 1.0"):
         OptunaStudy(begin(rendered(search=half | {"attacked": 1}), home), home.storage, home.root)
 
 
@@ -106,7 +106,7 @@ def test_an_older_study_attacks_all_for_ever(home, result):
     assert "attacked" not in source.notes["identity"]
     again = begin(rendered(), home)
     assert again.search.attacked == 1 and others(again) == []
-    with pytest.raises(ConfigError, match=r"changed since it began: attacked: None -> 0.5"):
+    with pytest.raises(ConfigError, match=r"changed since it began: search.attacked: 1.0 -> 0.5"):
         OptunaStudy(begin(rendered(search={"trials": 4, "attacked": 0.5}), home), home.storage, home.root)
 
 

@@ -386,7 +386,7 @@ def test_a_knob_that_the_stored_study_lacks_is_no_change_at_its_default(optuna_s
         optuna_study(trial=other)
     stored["trial"]["target"]["unknown"] = 1  # written by a newer version: compared as it stands
     source._optuna.set_user_attr("identity", stored)
-    with pytest.raises(ConfigError, match=r"trial\.target\.unknown: 1 -> None"):
+    with pytest.raises(ConfigError, match=r"trial\.target\.unknown: 1 -> nothing"):
         optuna_study(trial=trial)
 
 
@@ -400,7 +400,7 @@ def test_a_judge_more_or_another_one_is_a_changed_study_that_names_it(optuna_stu
     for changed, said in (
         (
             trial(first),
-            r"trial\.judge\.1\.kind: 'onnx' -> None; trial\.judge\.1\.path: 'e\.onnx' -> None; undo",
+            r"trial\.judge\.1\.kind: 'onnx' -> nothing; trial\.judge\.1\.path: 'e\.onnx' -> nothing; undo",
         ),
         (
             trial(first, {**other, "path": "f.onnx"}),
@@ -548,7 +548,9 @@ def test_a_study_of_an_older_version_goes_on_as_it_began(optuna_study, home, res
     assert again.study.search.accuracy == "test"
     again.tell(again.ask().number, result(0.5, **apart(0.8, 0.5, 0.3)))
     assert [trial["values"][0] for trial in stored_trials(home.storage, "cheap")[1]] == [0.9, 0.8]
-    with pytest.raises(ConfigError, match="changed since it began: accuracy: None -> 'validation'"):
+    with pytest.raises(
+        ConfigError, match=r"changed since it began: search\.accuracy: 'test' -> 'validation'"
+    ):
         optuna_study(search={"trials": 6, "accuracy": "validation"})
 
 
@@ -556,5 +558,7 @@ def test_a_study_on_validation_images_stays_one(optuna_study, result):
     source = optuna_study()
     source.tell(source.ask().number, result(0.5))
     assert optuna_study().study.search.accuracy == "validation"
-    with pytest.raises(ConfigError, match="changed since it began: accuracy: 'validation' -> None"):
+    with pytest.raises(
+        ConfigError, match=r"changed since it began: search\.accuracy: 'validation' -> 'test'"
+    ):
         optuna_study(search={"trials": 6, "accuracy": "test"})

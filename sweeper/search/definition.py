@@ -1,0 +1,73 @@
+"""What must not change while a study lives, as it is stored and as it is now: where the two differ."""
+
+import contextlib
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from trainables.errors import ConfigError
+
+Definition = Mapping[str, Any]
+
+UNSAID: Definition = {
+    "replicates": 1,
+    "accuracy": "test",
+    "attacked": 1.0,
+}  # of `Study.definition`, not stored
+
+
+def changes(stored: Definition, current: Definition, *, same: Collection[str] = ()) -> list[str]:
+    """Return, for each key in which two definitions of a study differ, ``key: old -> new``.
+
+    same: paths below ``trial`` that differ in words alone, as a file that was moved.
+    """
+    if stored != current:
+        # An older version stored fewer knobs: one that came later is no change at its default.
+        with contextlib.suppress(ConfigError):
+            stored, current = _filled(stored), _filled(current)
+    before, after = (_flat(_with_judges(_said(definition))) for definition in (stored, current))
+    names = (before.keys() | after.keys()) - {f"trial.{knob}" for knob in same}
+    keys = sorted(name for name in names if before.get(name) != after.get(name))
+    return [f"{key}: {_brief(before, key)} -> {_brief(after, key)}" for key in keys]
+
+
+def _filled(definition: Definition) -> Definition:
+    """Return a definition with every default of its trial."""
+    from trainables.config import document, load_trial
+
+    return {**definition, "trial": json.loads(json.dumps(document(load_trial(definition["trial"]))))}
+
+
+def _said(definition: Definition) -> dict[str, Any]:
+    """Return a definition with what it leaves unsaid, under the names that a study file has for it."""
+    rest = {name: value for name, value in definition.items() if name not in UNSAID}
+    return {**rest, "search": {name: definition.get(name, usual) for name, usual in UNSAID.items()}}
+
+
+def _with_judges(definition: dict[str, Any]) -> dict[str, Any]:
+    """Return a definition with its list of judges as the first, and the others by number."""
+    trial = definition.get("trial") or {}
+    judges = trial.get("judge")
+    if not isinstance(judges, list) or not judges:
+        return definition
+    others = {str(number): judge for number, judge in enumerate(judges[1:], 1)}
+    return {**definition, "trial": {**trial, "judge": {**judges[0], **others}}}
+
+
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    """Return nested mappings as dotted path -> value."""
+    if not isinstance(value, dict) or not value:
+        return {path: value}
+    return {
+        k: v
+        for key, inner in value.items()
+        for k, v in _flat(inner, f"{path}.{key}" if path else key).items()
+    }
+
+
+def _brief(values: Mapping[str, Any], key: str) -> str:
+    """Return a value as an error shows it; of a long list how many there are."""
+    if key not in values:
+        return "nothing"
+    value = values[key]
+    return f"{len(value)} of them" if isinstance(value, list) and len(value) > 6 else repr(value)
