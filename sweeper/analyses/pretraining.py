@@ -20,6 +20,7 @@ from sweeper.statistics.contrasts import holm
 from sweeper.statistics.paired import LEVEL
 from sweeper.study.study import Study
 from trainables.errors import ConfigError
+from trainables.storage.documents import by_path
 
 PRETRAINING = "pretraining"
 PARTS = (4, 1)
@@ -72,7 +73,7 @@ class PretrainingDistance(FreezeAnalysis):
         # The template has the first one, so that what is priced has a pre-training, where there is one.
         template = {**study.trial, PRETRAINING: next(iter(full.values()))}
         space = [
-            {PRETRAINING: {"cases": {name: _flat(PRETRAINING, given) for name, given in full.items()}}},
+            {PRETRAINING: {"cases": {name: by_path(given, PRETRAINING) for name, given in full.items()}}},
             ordered(POINT, self.points(study)),
             ordered(EPOCH, checkpoints(self.epochs, PARTS, study)),
         ]
@@ -140,10 +141,3 @@ def _synthetic(study: Study) -> dict[str, dict[str, Any]]:
     base = own if rendered else USUAL
     kinds = {way: {**base, "data": {**base["data"], "population": way}} for way in ("near", "far")}
     return {**kinds, "none": {"kind": "none"}}
-
-
-def _flat(path: str, given: Any) -> dict[str, Any]:
-    """Return the values of a document by their paths."""
-    if not isinstance(given, dict):
-        return {path: given}
-    return {at: value for key, part in given.items() for at, value in _flat(f"{path}.{key}", part).items()}

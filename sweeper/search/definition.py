@@ -6,14 +6,12 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from trainables.errors import ConfigError
+from trainables.storage.documents import by_path
 
 Definition = Mapping[str, Any]
 
-UNSAID: Definition = {
-    "replicates": 1,
-    "accuracy": "test",
-    "attacked": 1.0,
-}  # of `Study.definition`, not stored
+# What `Study.definition` leaves out where a study has the usual.
+UNSAID: Definition = {"replicates": 1, "accuracy": "test", "attacked": 1.0}
 
 
 def changes(stored: Definition, current: Definition, *, same: Collection[str] = ()) -> list[str]:
@@ -25,7 +23,7 @@ def changes(stored: Definition, current: Definition, *, same: Collection[str] = 
         # An older version stored fewer knobs: one that came later is no change at its default.
         with contextlib.suppress(ConfigError):
             stored, current = _filled(stored), _filled(current)
-    before, after = (_flat(_with_judges(_said(definition))) for definition in (stored, current))
+    before, after = (by_path(_with_judges(_said(definition))) for definition in (stored, current))
     names = (before.keys() | after.keys()) - {f"trial.{knob}" for knob in same}
     keys = sorted(name for name in names if before.get(name) != after.get(name))
     return [f"{key}: {_brief(before, key)} -> {_brief(after, key)}" for key in keys]
@@ -52,17 +50,6 @@ def _with_judges(definition: dict[str, Any]) -> dict[str, Any]:
         return definition
     others = {str(number): judge for number, judge in enumerate(judges[1:], 1)}
     return {**definition, "trial": {**trial, "judge": {**judges[0], **others}}}
-
-
-def _flat(value: Any, path: str = "") -> dict[str, Any]:
-    """Return nested mappings as dotted path -> value."""
-    if not isinstance(value, dict) or not value:
-        return {path: value}
-    return {
-        k: v
-        for key, inner in value.items()
-        for k, v in _flat(inner, f"{path}.{key}" if path else key).items()
-    }
 
 
 def _brief(values: Mapping[str, Any], key: str) -> str:

@@ -69,6 +69,22 @@ def merge(document: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def by_path(document: Any, path: str = "", *, items: bool = False) -> dict[str, Any]:
+    """Return the values of nested mappings by dotted path, those of an empty mapping as itself; see `merge`.
+
+    path: of `document` itself. items: also of lists that hold mappings, each item by its index.
+    """
+    if items and isinstance(document, list) and any(isinstance(inner, dict) for inner in document):
+        document = {str(position): inner for position, inner in enumerate(document)}
+    if not isinstance(document, dict) or not document:
+        return {path: document}
+    return {
+        at: value
+        for key, inner in document.items()
+        for at, value in by_path(inner, f"{path}.{key}" if path else str(key), items=items).items()
+    }
+
+
 def _step(node: Any, part: str, path: str) -> Any:
     """Return what lies under `part` of a mapping, made where it is missing, or of a list, by its index."""
     if isinstance(node, list):

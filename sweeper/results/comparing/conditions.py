@@ -11,6 +11,7 @@ from sweeper.results.record_types import StudyRecords
 from sweeper.results.stage_files import attack_folders, key_parts, stage_folder
 from sweeper.results.trial_record import TrialRecord
 from trainables.errors import ConfigError
+from trainables.storage.documents import by_path
 
 Flat = dict[str, Any]
 
@@ -110,7 +111,7 @@ def _of_stages(trial: TrialRecord) -> Flat | None:
 def _versioned(parts: Mapping[str, Any], method: str, prefix: str) -> Flat:
     """Return a method's knobs among the `parts` of its stage, with its own version, which is there from 2 on,
     or else the stage's."""
-    return {f"{prefix}.version": parts.get("version")} | _flat(parts.get(method), prefix)
+    return {f"{prefix}.version": parts.get("version")} | by_path(parts.get(method), prefix, items=True)
 
 
 def _other_judges(trial: TrialRecord) -> list[str]:
@@ -123,7 +124,7 @@ def _of_document(definition: Mapping[str, Any] | None, params: Mapping[str, Any]
     """Return the conditions of one trial from the study's template and what its `params` change of it."""
     if not definition or "trial" not in definition:
         return None
-    flat = _flat({name: v for name, v in definition["trial"].items() if name in CONDITIONS}, "")
+    flat = by_path({name: v for name, v in definition["trial"].items() if name in CONDITIONS}, items=True)
     changed = {path: v for path, v in params.items() if path.partition(".")[0] in CONDITIONS}
     # The judge that counts is the same condition alone and as the first of a list.
     return {_FIRST_JUDGE.sub("judge", path): value for path, value in (flat | changed).items()}
@@ -133,19 +134,6 @@ def _by_key(flat: Flat, data: Mapping[str, str], keys: Mapping[str, str]) -> Fla
     """Return the conditions with the content keys of the images in place of what names them."""
     others = {path: value for path, value in flat.items() if path.partition(".")[0] not in DATA}
     return others | {role: keys.get(data[role], data[role]) for role in DATA}
-
-
-def _flat(value: Any, path: str) -> Flat:
-    """Return nested mappings and lists as dotted path -> value."""
-    if isinstance(value, list) and any(isinstance(inner, dict) for inner in value):
-        value = {str(position): inner for position, inner in enumerate(value)}
-    if not isinstance(value, dict) or not value:
-        return {path: value}
-    return {
-        k: v
-        for key, inner in value.items()
-        for k, v in _flat(inner, f"{path}.{key}" if path else str(key)).items()
-    }
 
 
 def differences(first: StudyRecords, second: StudyRecords) -> list[str] | None:

@@ -2,6 +2,7 @@ import json
 
 import optuna
 import pytest
+from small_trial import TRIAL
 
 from sweeper.search.optuna_study import OptunaStudy
 from sweeper.search.reading import open_storage, stored_trials
@@ -353,27 +354,7 @@ def test_trials_are_screened_against_the_front_so_far_and_count_as_tried(optuna_
 
 
 def test_a_knob_that_the_stored_study_lacks_is_no_change_at_its_default(optuna_study):
-    knobs = {
-        "image_size": 32,
-        "private": {
-            "kind": "synthetic_faces",
-            "population": "private",
-            "identities": 4,
-            "images_per_identity": 6,
-        },
-        "public": {
-            "kind": "synthetic_faces",
-            "population": "public",
-            "identities": 4,
-            "images_per_identity": 6,
-        },
-        "pretraining": {"kind": "none"},
-        "target": {"architecture": "small_cnn"},
-        "defense": {"kind": "none"},
-        "prior": {"kind": "gmi"},
-        "attack": {"kind": "gmi"},
-        "judge": {"kind": "classifier", "architecture": "small_resnet"},
-    }
+    knobs = TRIAL | {"target": {"architecture": "small_cnn"}}
     trial = document(load_trial(knobs))
     source = optuna_study(trial=trial)
     source.ask()

@@ -1,4 +1,5 @@
 import pytest
+import small_trial
 import yaml
 
 from sweeper.study.inheritance import merged, read_study
@@ -6,21 +7,10 @@ from sweeper.study.loading import load_study
 from sweeper.study.presets import find_study, preset, preset_files
 from trainables.errors import ConfigError
 
-TRIAL = {
-    "image_size": 32,
-    "private": {
-        "kind": "synthetic_faces",
-        "population": "private",
-        "identities": 4,
-        "images_per_identity": 6,
-    },
-    "public": {"kind": "synthetic_faces", "population": "public", "identities": 4, "images_per_identity": 6},
-    "pretraining": {"kind": "none"},
+TRIAL = small_trial.TRIAL | {
     "target": {"architecture": "small_cnn", "epochs": 3},
-    "defense": {"kind": "none"},
     "prior": {"kind": "gmi", "width": 8},
     "attack": {"kind": "gmi", "iterations": 7},
-    "judge": {"kind": "classifier", "architecture": "small_resnet"},
 }
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import pytest
 
 from trainables.errors import ConfigError
-from trainables.storage.documents import check_numbers, merge, read_yaml, suggestion
+from trainables.storage.documents import by_path, check_numbers, merge, read_yaml, suggestion
 
 TRIAL = {
     "seed": 0,
@@ -161,3 +161,17 @@ def test_items_of_a_list_have_their_index_as_name():
 def test_a_path_that_misses_the_items_of_a_list(path):
     with pytest.raises(ConfigError, match="list of 1"):
         merge({"attack": [{"kind": "gmi"}]}, {path: 1})
+
+
+def test_values_by_their_paths_make_the_document_again():
+    judges = [{"kind": "onnx", "channels": ["r", "g"]}, {"kind": "classifier"}]
+    document = {"seed": 3, "target": {"kind": "cnn", "skips": {}}, "judge": judges}
+    plain = {"seed": 3, "target.kind": "cnn", "target.skips": {}, "judge": judges}
+    assert by_path(document) == plain and merge({}, plain) == document
+    assert by_path(document["target"], "trial.target") == {
+        "trial.target.kind": "cnn",
+        "trial.target.skips": {},
+    }
+    items = {"judge.0.kind": "onnx", "judge.0.channels": ["r", "g"], "judge.1.kind": "classifier"}
+    assert by_path({"judge": judges}, items=True) == items
+    assert by_path(3, "seed") == {"seed": 3}
