@@ -11,6 +11,7 @@ from markupsafe import Markup
 from sweeper.report import analyses
 from sweeper.report.front_plot import DARK, LIGHT, families, front_svg
 from sweeper.report.hypervolume_plot import Series, begins_above_zero, growth_svg
+from sweeper.report.markers import marker
 from sweeper.report.parallel_coordinates import parallel_svg
 from sweeper.report.sparkline import spark_svg
 from sweeper.results import formatting
@@ -88,7 +89,9 @@ def render(
     prefixes = [f"study-{number}-trial-" if several else "trial-" for number in range(len(records))]
     mixed = several or bool(published)  # among several series a colour means a series
     colours = {} if mixed else families(records)
-    environment.globals.update(formatting=formatting, light=LIGHT, dark=DARK, colours=colours, spark=_spark)
+    environment.globals.update(
+        formatting=formatting, light=LIGHT, dark=DARK, colours=colours, marker=marker, spark=_spark
+    )
     growths = _growths(records, comparison, mixed)
     return environment.get_template("report.html.j2").render(
         title=", ".join(record.study for record in records),

@@ -11,6 +11,7 @@ from sweeper.report.point_labels import covers, overlap
 from sweeper.report.text_width import text_width
 from sweeper.results.comparing import compare
 from sweeper.results.comparing.published import points
+from trainables.defenses import DEFENSES
 
 SVG = "{http://www.w3.org/2000/svg}"
 OBJECTIVES = {"test_accuracy": "maximize", "attack_accuracy": "minimize"}
@@ -112,6 +113,25 @@ def test_several_studies_and_links():
     assert {"a", "b"} <= {text.text for text in root.iter(f"{SVG}text")}
     links = [a.get("href") for a in ET.fromstring(front_svg(records, links=["a-", "b-"])).iter(f"{SVG}a")]
     assert sorted(links) == sorted(f"#{name}-{number}" for name in "ab" for number in range(9))
+
+
+@pytest.mark.parametrize("names", [["one"], ["a", "b"]])
+def test_every_defense_has_a_point_of_its_own(names):
+    kinds = sorted(DEFENSES)
+    records = [study(name, len(kinds)) for name in names]
+    for record in records:
+        for trial, kind in zip(record["trials"], kinds, strict=True):
+            trial["params"] = {"defense.kind": kind}
+            trial["defense"] = kind
+            trial["values"] = {"test_accuracy": 0.5, "attack_accuracy": 0.5}
+    found = marks(ET.fromstring(front_svg(records)))
+    points = [
+        part for group in found.values() for part in group if (part.get("class") or "").startswith("point")
+    ]
+    looks = [(point.get("d"), point.get("fill")) for point in points]
+    assert len(looks) == len(found) == len(set(looks))
+    if len(names) > 1:  # colours tell the study, so shapes alone tell the defense
+        assert len({shape for shape, _ in looks}) == len(kinds)
 
 
 def test_what_users_write_is_escaped():

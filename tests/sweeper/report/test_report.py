@@ -426,3 +426,18 @@ def test_what_was_fresh_is_named(tmp_path):
     words = "2 fresh seeds, a fresh judge, people whom the search did not attack"
     assert f"measured again: at least {words}" in shown.text
     assert f"({words})" in shown.text
+
+
+def test_the_tables_show_a_defense_by_the_mark_that_the_plot_has(tmp_path):
+    kinds = ["bido", "calor", "dp_sgd", "loft", "mid", "midre", "none", "rolss", "ssf", "tts"]
+    trials = [
+        complete(n, 0.5 + n / 100, 0.2 + n / 100, defense=kind, params={"defense.kind": kind})
+        for n, kind in enumerate(kinds)
+    ]
+    elements = Page(page([record("one", trials)], tmp_path)).elements
+    drawn = [attrs for tag, attrs in elements if tag == "path" and "var(--c" in attrs.get("fill", "")]
+    legend, tables = (
+        {(attrs["fill"], attrs["d"].count("L")) for attrs in drawn if ("class" in attrs) == plot}
+        for plot in (True, False)
+    )
+    assert legend == tables and len(tables) == len(kinds)
