@@ -3,7 +3,7 @@
 import pickle
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -118,9 +118,9 @@ def _unwrapped(content: Any, path: Path, where: str) -> dict[str, Tensor]:
         inside = [name for name in WRAPPERS if isinstance(opened.get(name), Mapping)]
         if not inside:
             break
-        _check_alone(opened, inside[0], path, where)
         opened = opened[inside[0]]
     if isinstance(opened, Mapping) and _is_state(opened):
+        _check_alone(opened, content, path, where)
         return {str(name): value for name, value in opened.items()}
     if not isinstance(opened, Mapping):
         got = type(opened).__name__
@@ -139,22 +139,32 @@ def _unwrapped(content: Any, path: Path, where: str) -> dict[str, Tensor]:
     )
 
 
-def _check_alone(saved: Mapping[Any, Any], name: str, path: Path, where: str) -> None:
-    """Raise `ConfigError` if other weights of the network under `name` lie beside it, as an average's do."""
-    if not _is_state(saved[name]):
-        return
-    own = without_prefix(saved[name])
-    others = [
-        str(key)
-        for key, value in saved.items()
-        if key != name and isinstance(value, Mapping) and _is_state(value) and _differs(own, value)
-    ]
+def _check_alone(state: Mapping[str, Tensor], content: Any, path: Path, where: str) -> None:
+    """Raise `ConfigError` if other weights of the same network lie in `content` too, as an average's do."""
+    own = without_prefix(state)
+    saved = list(_states(content))
+    mine = [keys for keys, value in saved if value is state]
+    others = [keys for keys, value in saved if value is not state and _differs(own, value)]
     if others:
+        names = listed([".".join(map(str, keys)) for keys in [*mine, *others]])
+        one = f"torch.load({path.name!r}, weights_only=True)" + "".join(f"[{key!r}]" for key in others[0])
         raise ConfigError(
             f"expected one state dict in {path} ({where}), got the same network with different weights under "
-            f"{listed([name, *others])}; which one is meant nobody can tell: save that one alone, "
-            f"torch.save(torch.load({path.name!r}, weights_only=True)[{others[0]!r}], 'one.pt')"
+            f"{names}; which one is meant nobody can tell: save that one alone, torch.save({one}, 'one.pt')"
         )
+
+
+def _states(
+    content: Any, keys: tuple[Any, ...] = ()
+) -> Iterator[tuple[tuple[Any, ...], Mapping[str, Tensor]]]:
+    """Yield the state dicts in nested dicts, each with the keys that lead there."""
+    if not isinstance(content, Mapping) or len(keys) > len(WRAPPERS):
+        return
+    if _is_state(content):
+        yield keys, content
+        return
+    for key, value in content.items():
+        yield from _states(value, (*keys, key))
 
 
 def _differs(own: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:

@@ -1,6 +1,7 @@
 import gzip
 import os
 import pickle
+import re
 import zipfile
 
 import pytest
@@ -78,6 +79,14 @@ MOVED = {**STATE, "b.c": torch.ones(1)}
         },
         {"ema": MOVED, "net": prefixed("module.")},
         {"checkpoint": 1, "model": {"weights": STATE, "teacher": MOVED}},
+        {
+            "model": {"state_dict": STATE},
+            "averaged": {"of": {"epochs": MOVED, "number": 3}},
+        },  # at other depths
+        {
+            "state_dict": STATE,
+            "callbacks": {"ema": {"weights": prefixed("module.") | {"module.b.c": torch.ones(1)}}},
+        },
     ],
 )
 def test_of_two_states_of_one_network_none_is_taken_for_the_other(tmp_path, content):
@@ -258,3 +267,13 @@ def test_what_does_not_fit_is_said_by_name():
     said = "missing: b.c; surplus: d; other shape: a.weight (3, 3) instead of (2, 3)"
     assert misfits(STATE, weights) == said
     assert misfits(STATE, STATE) == ""
+
+
+def test_the_remedy_for_two_states_saves_one_of_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"model": {"state_dict": STATE}, "averaged": [{}], "ema": {3: MOVED}}, "w.pt")
+    with pytest.raises(ConfigError, match=r"under model\.state_dict, ema\.3;") as refused:
+        read_weights(tmp_path / "w.pt", "here")
+    exec(re.search(r"torch\.save\(.*\)$", str(refused.value))[0])
+    weights = read_weights(tmp_path / "one.pt", "here")
+    assert all(torch.equal(weights[k], v) for k, v in MOVED.items())
