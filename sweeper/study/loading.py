@@ -83,6 +83,11 @@ def parse_study(document: dict[str, Any], where: str) -> Study:
             f"name must have at most {MOST_LETTERS} characters, those beyond ASCII counted as two to four "
             f"(it names a folder); got {len(study.name.encode())} ({where}: name)"
         )
+    if study.name.endswith((".yaml", ".yml")):  # a file is meant wherever a study is named
+        raise ConfigError(
+            f"name must not end in {Path(study.name).suffix}, which names a file; got {study.name!r} "
+            f"({where}: name)"
+        )
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", study.name):
         raise ConfigError(
             f"name must be letters, digits, '_', '-' and '.' (it names a folder); got {study.name!r} "

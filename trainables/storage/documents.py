@@ -49,7 +49,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def merge(document: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
     """Return a copy of `document` with each dotted path of `params` set.
 
-    An item of a list is named by its index, as in ``attack.0.iterations``.
+    An item of a list is named by its index, as in ``attack.0.iterations``; ``attack.0`` is the whole item.
     A changed ``….kind`` starts that part afresh, so that no knob of the old kind is left behind.
     """
     merged: dict[str, Any] = copy.deepcopy(document)
@@ -58,14 +58,18 @@ def merge(document: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
         node = merged
         for part in parents:
             node = _step(node, part, path)
+        own = copy.deepcopy(value)  # a later path may lead into it
         if isinstance(node, list):
-            raise ConfigError(
-                f"'{path}' ends in a list of {len(node)}; name one of its items, as in "
-                f"'{'.'.join(parents)}.0.{last}'"
-            )
+            if not (last.isdigit() and int(last) < len(node)):
+                raise ConfigError(
+                    f"'{path}' ends in a list of {len(node)}; name one of its items, as in "
+                    f"'{'.'.join(parents)}.0.{last}'"
+                )
+            node[int(last)] = own
+            continue
         if last == "kind" and node.get("kind") != value:
             node.clear()
-        node[last] = value
+        node[last] = own
     return merged
 
 

@@ -73,6 +73,8 @@ def test_overrides_are_values_of_the_file(write):
         ({"trial": TRIAL | {"defence": {}}}, r"unknown key 'defence'; did you mean 'defense'\?"),
         ({"trial": None}, "'trial' is missing"),
         ({"name": "a/b"}, "name must be letters"),
+        ({"name": "my.yaml"}, "name must not end in .yaml, which names a file; got 'my.yaml'"),
+        ({"name": "my.yml"}, "name must not end in .yml"),
         ({"name": "x" * 101}, r"name must have at most 100 characters, .*; got 101 \(.*: name\)"),
         ({"name": "a" + "張" * 34}, "at most 100 characters.*got 103"),  # a folder's name is bytes
         ({"objectives": {"test_accuracy": "up"}}, "objectives.test_accuracy must be"),

@@ -157,7 +157,23 @@ def test_items_of_a_list_have_their_index_as_name():
     assert template["attack"][1] == {"kind": "gmi"}
 
 
-@pytest.mark.parametrize("path", ["attack.iterations", "attack.2.iterations", "attack.x.iterations"])
+def test_an_item_of_a_list_can_be_replaced():
+    template = {"attack": [{"kind": "gmi"}, {"kind": "map", "starts": 3}], "space": ["a", "b"]}
+    merged = merge(template, {"attack.1.iterations": 5, "attack.1": {"kind": "brep"}, "space.0": "c"})
+    assert merged == {"attack": [{"kind": "gmi"}, {"kind": "brep", "iterations": 5}], "space": ["c", "b"]}
+    assert template["space"] == ["a", "b"] and "starts" in template["attack"][1]
+
+
+def test_a_path_into_a_given_value_leaves_what_was_given_as_it_was():
+    choices = [{"kind": "bido", "lambda_x": 1}]
+    merged = merge(TRIAL, {"defense": choices[0], "defense.lambda_x": 2, "defense.lambda_y": 3})
+    assert merged["defense"] == {"kind": "bido", "lambda_x": 2, "lambda_y": 3}
+    assert choices == [{"kind": "bido", "lambda_x": 1}]
+
+
+@pytest.mark.parametrize(
+    "path", ["attack.1", "attack.-1", "attack.iterations", "attack.2.iterations", "attack.x.iterations"]
+)
 def test_a_path_that_misses_the_items_of_a_list(path):
     with pytest.raises(ConfigError, match="list of 1"):
         merge({"attack": [{"kind": "gmi"}]}, {path: 1})
