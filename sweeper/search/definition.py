@@ -23,7 +23,8 @@ def changes(stored: Definition, current: Definition, *, same: Collection[str] = 
         # An older version stored fewer knobs: one that came later is no change at its default.
         with contextlib.suppress(ConfigError):
             stored, current = _filled(stored), _filled(current)
-    before, after = (by_path(_with_judges(_said(definition))) for definition in (stored, current))
+    both = min(len(_judges(definition)) for definition in (stored, current))
+    before, after = (by_path(_with_judges(_said(definition), both)) for definition in (stored, current))
     names = (before.keys() | after.keys()) - {f"trial.{knob}" for knob in same}
     keys = sorted(name for name in names if before.get(name) != after.get(name))
     return [f"{key}: {_brief(before, key)} -> {_brief(after, key)}" for key in keys]
@@ -42,14 +43,24 @@ def _said(definition: Definition) -> dict[str, Any]:
     return {**rest, "search": {name: definition.get(name, usual) for name, usual in UNSAID.items()}}
 
 
-def _with_judges(definition: dict[str, Any]) -> dict[str, Any]:
-    """Return a definition with its list of judges as the first, and the others by number."""
-    trial = definition.get("trial") or {}
-    judges = trial.get("judge")
-    if not isinstance(judges, list) or not judges:
+def _judges(definition: Definition) -> list[Any]:
+    """Return the judges of a definition that has a list of them."""
+    judges = (definition.get("trial") or {}).get("judge")
+    return judges if isinstance(judges, list) else []
+
+
+def _with_judges(definition: dict[str, Any], both: int) -> dict[str, Any]:
+    """Return a definition with its list of judges as the first, and the others by number.
+
+    both: judges that the other definition has too; of one that it lacks the kind is enough.
+    """
+    judges = _judges(definition)
+    if not judges:
         return definition
-    others = {str(number): judge for number, judge in enumerate(judges[1:], 1)}
-    return {**definition, "trial": {**trial, "judge": {**judges[0], **others}}}
+    others = {
+        str(number): judge if number < both else judge["kind"] for number, judge in enumerate(judges[1:], 1)
+    }
+    return {**definition, "trial": {**definition["trial"], "judge": {**judges[0], **others}}}
 
 
 def _brief(values: Mapping[str, Any], key: str) -> str:

@@ -30,6 +30,16 @@ def definition(**parts):
             {"trial": {"judge": [JUDGES[0], OTHER | {"epochs": 4}]}},
             ["trial.judge.1.epochs: 3 -> 4"],
         ),
+        ({}, {"trial": {"judge": JUDGES[0]}}, ["trial.judge.1: 'classifier' -> nothing"]),
+        (
+            {"trial": {"judge": [OTHER | {"epochs": 1}]}},
+            {"trial": {"judge": [OTHER, JUDGES[0], {"kind": "embedder", "path": "e.pt"}]}},
+            [
+                "trial.judge.1: nothing -> 'classifier'",
+                "trial.judge.2: nothing -> 'embedder'",
+                "trial.judge.epochs: 1 -> 3",
+            ],
+        ),
         (
             {"objectives": {"fid": "maximize"}},
             {},
