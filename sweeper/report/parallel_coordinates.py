@@ -1,7 +1,8 @@
 """Trials as lines across their parameters and objectives: one SVG, and what a page needs to filter it.
 
-Every line knows where it crosses each axis (``data-y``, -1 where the trial has no such parameter), so that a
-script can pick lines without knowing what they mean.
+A line passes below the axis of a parameter that its trial does not have. Every line knows where it crosses
+each axis (``data-y``, -1 where it passes below), so that a script can pick lines without knowing what they
+mean.
 """
 
 import math
@@ -17,6 +18,7 @@ from sweeper.statistics.round_numbers import round_values
 
 WIDTH, HEIGHT = 880, 330
 LEFT, RIGHT, TOP, BOTTOM = 56, 70, 56, 34
+BELOW = HEIGHT - BOTTOM + 16  # where lines pass an axis that they do not cross
 MOST = 9  # axes; of more parameters, those that most trials have
 TICKS = 7
 LOGARITHMIC = 30.0
@@ -24,7 +26,6 @@ TITLE_SIZE, TICK_SIZE = 13.0, 11.0  # pixels, as the style sheet has them
 TICK_HEIGHT = 13.0  # between the baselines of two labels
 ROWS, MOST_TITLE = 2, 170.0
 SPACE = 8.0  # between two texts in a row
-ALONE = 5  # half the dash of a trial on an axis whose neighbours it does not cross
 
 
 class Column(NamedTuple):
@@ -68,7 +69,13 @@ def parallel_svg(
             'class="plot parallel" role="img" aria-label="Trials across parameters and objectives">',
             *lines,
             *(
-                _axis(number, column, title, min(gap, WIDTH - column.x) - 2 * SPACE)
+                _axis(
+                    number,
+                    column,
+                    title,
+                    min(gap, WIDTH - column.x) - 2 * SPACE,
+                    lacking=any(column.place(trial) is None for trial in trials),
+                )
                 for number, (column, title) in enumerate(zip(columns, titles(columns), strict=True))
             ),
             "</svg>",
@@ -149,32 +156,12 @@ def natural(text: str) -> tuple[Any, ...]:
 
 def _line(trial: TrialRecord, columns: Sequence[Column], best: bool, colour: str, prefix: str) -> str:
     heights = [column.place(trial) for column in columns]
-    path = "".join(
-        f"M{columns[run[0]].x - ALONE:.0f} {heights[run[0]]:.1f}h{2 * ALONE}"
-        if len(run) == 1
-        else "M" + "L".join(f"{columns[position].x:.0f} {heights[position]:.1f}" for position in run)
-        for run in _runs(heights)
-    )
+    places = zip(columns, heights, strict=True)
+    path = "M" + "L".join(f"{column.x:.0f} {BELOW if y is None else y:.1f}" for column, y in places)
     known = ",".join("-1" if y is None else f"{y:.0f}" for y in heights)
     kind = "line best" if best else "line"
     name = f"{prefix}-{trial.number}"
     return f'<path class="{kind}" d="{path}" style="stroke:{colour}" data-trial="{name}" data-y="{known}"/>'
-
-
-def _runs(heights: Sequence[float | None]) -> list[list[int]]:
-    """Return the positions of neighbouring axes on which a trial has a value, run by run.
-
-    A line breaks where it has none: drawn across, it would seem to have the value at which it crosses.
-    """
-    runs: list[list[int]] = []
-    for position, y in enumerate(heights):
-        if y is None:
-            continue
-        if position and runs and runs[-1][-1] == position - 1:
-            runs[-1].append(position)
-        else:
-            runs.append([position])
-    return runs
 
 
 def titles(columns: Sequence[Column]) -> list[tuple[str, float, int]]:
@@ -219,7 +206,8 @@ def readable(ticks: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
     return written
 
 
-def _axis(number: int, column: Column, title: tuple[str, float, int], room: float) -> str:
+def _axis(number: int, column: Column, title: tuple[str, float, int], room: float, *, lacking: bool) -> str:
+    """Return an axis with its labels. room: for one, in pixels. lacking: whether lines pass below it."""
     parts = [f'<g class="column" data-column="{number}">']
     parts.append(
         f'<path d="M{column.x:.0f} {TOP}V{HEIGHT - BOTTOM}" stroke="var(--ink)" stroke-opacity=".55"/>'
@@ -229,6 +217,8 @@ def _axis(number: int, column: Column, title: tuple[str, float, int], room: floa
     for label, y in readable(column.ticks):
         text = escape(shorten(label, room, TICK_SIZE))
         parts.append(f'<text class="tag" x="{column.x + 7:.0f}" y="{y + 4:.1f}">{text}</text>')
+    if lacking:
+        parts.append(f'<text class="tag" x="{column.x:.0f}" y="{BELOW + 14}" text-anchor="middle">–</text>')
     head, middle, row = title
     parts.append(
         f'<text class="axis" x="{middle:.0f}" y="{TOP - 16 - 16 * row}" text-anchor="middle">{escape(head)}'
