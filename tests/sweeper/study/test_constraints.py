@@ -1,6 +1,6 @@
 import pytest
 
-from sweeper.study.constraints import parse_constraint
+from sweeper.study.constraints import check_together, parse_constraint
 from trainables.errors import ConfigError
 
 RESULT = {
@@ -49,3 +49,25 @@ def test_a_result_without_the_measure_is_unknown():
 def test_each_mistake_is_named(text, message):
     with pytest.raises(ConfigError, match=message):
         parse_constraint(text, "here")
+
+
+@pytest.mark.parametrize(
+    ("limits", "clash"),
+    [
+        (["test_accuracy >= 0.8", "test_accuracy <= 0.7"], (0, 1)),
+        (["attack_accuracy <= 0.2", "knn_distance >= 1", "attack_accuracy >= 0.3"], (2, 0)),
+        (["test_accuracy >= 0.8", "test_accuracy <= 0.8"], None),
+        (["test_accuracy >= 0.8", "test_accuracy >= 0.7", "attack_accuracy <= 0.1"], None),
+        (["test_accuracy <= 0.8", "test_accuracy <= 0.7"], None),
+        ([], None),
+    ],
+)
+def test_two_limits_that_no_value_keeps_are_named(limits, clash):
+    parsed = [parse_constraint(text, "here") for text in limits]
+    if clash is None:
+        check_together(parsed, "here")
+        return
+    low, high = clash
+    named = rf"'{limits[low]}' and '{limits[high]}' \(here: constraints\[{low}\] and constraints\[{high}\]\)"
+    with pytest.raises(ConfigError, match=named):
+        check_together(parsed, "here")

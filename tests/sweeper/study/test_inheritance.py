@@ -38,6 +38,9 @@ def presets(tmp_path, monkeypatch):
         ({"a": {"kind": "x", "b": 1}}, {"a": {"kind": "x", "c": 2}}, {"a": {"kind": "x", "b": 1, "c": 2}}),
         ({"a": {"kind": "x", "b": 1}}, {"a": {"kind": "y", "c": 2}}, {"a": {"kind": "y", "c": 2}}),
         ({"a": {"kind": "x", "b": 1}}, {"a": {"b": 2}}, {"a": {"kind": "x", "b": 2}}),
+        ({"a": [1, 2]}, {"a": {"b": 2}}, {"a": {"b": 2}}),  # a list of no kinds
+        ({"a": [{"kind": "x"}, {"c": 1}]}, {"a": {"b": 2}}, {"a": {"b": 2}}),
+        ({"a": ["a kind"]}, {"a": {"b": 2}}, {"a": {"b": 2}}),
     ],
 )
 def test_what_parent_and_child_say_together(parent, child, together):

@@ -1,7 +1,14 @@
 import pytest
 
 from sweeper.study.metrics import objective_metrics
-from sweeper.study.objectives import bound, measured, reference_point
+from sweeper.study.objectives import (
+    bound,
+    is_number,
+    measured,
+    reference_point,
+    searched_accuracy,
+    searched_name,
+)
 
 
 def test_figures_are_found_where_a_trial_puts_them():
@@ -40,3 +47,30 @@ def test_without_a_bound_the_worst_measured_counts():
     ]
     assert reference_point(objectives, rows) == {"test_accuracy": 0.0, "train_seconds": 7.0, "old": 2.0}
     assert reference_point(objectives, []) == pytest.approx({"test_accuracy": 0.0})
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [(0.5, True), (3, True), (float("nan"), False), (-float("inf"), False), (None, False), ("0.5", False)],
+)
+def test_a_number_is_finite(value, number):
+    assert is_number(value) is number
+
+
+def test_a_search_on_validation_images_sees_their_accuracy_in_place_of_the_test_images():
+    assert searched_name("test_accuracy", "validation") == "validation_accuracy"
+    assert searched_name("test_accuracy", "test") == "test_accuracy"
+    assert searched_name("attack_accuracy", "validation") == "attack_accuracy"
+
+
+@pytest.mark.parametrize(
+    ("definition", "accuracy"),
+    [
+        (None, "test"),
+        ({}, "test"),
+        ({"accuracy": "test"}, "test"),
+        ({"accuracy": "validation"}, "validation"),
+    ],
+)
+def test_a_study_from_before_the_choice_searched_test_images(definition, accuracy):
+    assert searched_accuracy(definition) == accuracy
