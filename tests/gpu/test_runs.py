@@ -58,10 +58,3 @@ def test_the_pretended_card_counts_what_waits_and_refuses_what_does_not_meet():
         with pytest.raises(RuntimeError, match="on the CPU lie"):
             there + values
     assert torch.equal(doubled.numbers, values)
-
-
-def test_an_upload_is_the_same_numbers_and_on_the_cpu_the_same_tensor():
-    values = torch.randn(3, 4)
-    assert upload(values, "cpu") is values
-    with pretend_card():
-        assert torch.equal(upload(values.T, DEVICE).numbers, values.T)

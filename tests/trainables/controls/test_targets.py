@@ -42,15 +42,6 @@ def short(**changes):
     return replace(trial, target=replace(trial.target, epochs=4))
 
 
-def test_smoothed_labels_against_the_sum_by_hand():
-    torch.manual_seed(0)
-    logits, labels = torch.randn(5, 4).double(), torch.tensor([0, 1, 2, 3, 1])
-    soft = functional.one_hot(labels, 4) * 0.7 + 0.3 / 4
-    expected = -(soft * logits.log_softmax(1)).sum(1).mean()
-    loss = PositiveSmoothing(alpha=0.3).loss(logits, labels, torch.empty(0), {})
-    assert loss.item() == pytest.approx(expected.item())
-
-
 def test_the_positive_control_is_trained_to_its_last_epoch_with_nothing_frozen(store):
     trial = short(defense=MID(beta=0.1))
     trial = replace(trial, target=replace(trial.target, freeze_point="conv3"))

@@ -283,37 +283,6 @@ def test_pretraining_is_compared_by_bytes_whatever_the_crop(tmp_path):
         pretraining_warnings(trial(private, **pretrained_on(other, {"crop": 20})))
 
 
-def test_other_bytes_of_the_same_size_are_another_backbone(tmp_path):
-    private, store = write_people(tmp_path / "private", "ada", "bob"), Store(tmp_path / "store", None)
-    other = tmp_path / "other"
-    for n in range(4):
-        for person in ("eve", "joe"):
-            (other / person).mkdir(parents=True, exist_ok=True)
-            Image.new("RGB", (32, 32), (n, ord(person[0]), 0)).save(other / person / f"{n}.bmp")
-    config = trial(private, **pretrained_on(other))
-    made = make_pretrained(config, store=store)
-    assert make_pretrained(config, store=store).key == made.key
-    size = (other / "eve" / "0.bmp").stat().st_size
-    Image.new("RGB", (32, 32), (99, 98, 97)).save(other / "eve" / "0.bmp")
-    assert (other / "eve" / "0.bmp").stat().st_size == size
-    assert make_pretrained(config, store=store).key != made.key
-
-
-def test_a_stored_backbone_is_checked_against_the_private_images_of_every_trial(tmp_path):
-    harmless = write_people(tmp_path / "harmless", "ada", "bob", first=100)
-    private = write_people(tmp_path / "private", "ada", "bob")
-    other = write_people(tmp_path / "other", "eve", "joe", first=50)
-    shutil.copy(private / "bob" / "3.png", other / "eve" / "found.png")
-    store = Store(tmp_path / "store", None)
-    made = make_pretrained(trial(harmless, **pretrained_on(other)), store=store)
-    with pytest.raises(ConfigError, match="got 1 shared"):
-        make_pretrained(trial(private, **pretrained_on(other)), store=store)
-    allowed = trial(private, {"allow_duplicates": True}, **pretrained_on(other))
-    assert make_pretrained(allowed, store=store).key == made.key
-    with pytest.raises(ConfigError, match="got 1 shared"):  # nobody allowed it here
-        make_pretrained(trial(private, **pretrained_on(other)), store=store)
-
-
 def test_an_analysis_of_a_training_is_of_these_people(tmp_path, monkeypatch):
     """The same images of people of other names are split in another way, and are another measurement."""
     seen = []
