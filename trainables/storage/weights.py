@@ -157,14 +157,18 @@ def _check_alone(state: Mapping[str, Tensor], content: Any, path: Path, where: s
 def _states(
     content: Any, keys: tuple[Any, ...] = ()
 ) -> Iterator[tuple[tuple[Any, ...], Mapping[str, Tensor]]]:
-    """Yield the state dicts in nested dicts, each with the keys that lead there."""
+    """Yield the state dicts in nested dicts, each with the keys that lead there.
+
+    What an optimiser keeps for each weight is none, though it may have the names and shapes of one.
+    """
     if not isinstance(content, Mapping) or len(keys) > len(WRAPPERS):
         return
     if _is_state(content):
         yield keys, content
         return
     for key, value in content.items():
-        yield from _states(value, (*keys, key))
+        if "optim" not in str(key).lower():
+            yield from _states(value, (*keys, key))
 
 
 def _differs(own: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:

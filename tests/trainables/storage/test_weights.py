@@ -103,6 +103,7 @@ def test_of_two_states_of_one_network_none_is_taken_for_the_other(tmp_path, cont
         {"state_dict_ema": prefixed("module.")},  # the same weights once more
         {"critic": {"a.weight": torch.ones(3, 2), "b.c": torch.ones(1)}},
         {"optimizer": {"state": {}, "param_groups": []}, "head": {"c": torch.ones(1)}},
+        {"optimizers": [], "Optim_0": {"exp_avg": {"a.weight": torch.ones(2, 3), "b.c": torch.ones(1)}}},
     ],
 )
 def test_what_lies_beside_a_state_may_be_something_else(tmp_path, beside):
