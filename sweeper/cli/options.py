@@ -37,7 +37,9 @@ def check_folder_of(path: Path, option: str) -> None:
 
 def study_name(reference: str) -> str:
     """Return the name of the stored study that `reference` means: itself, or the name in a study file."""
-    if Path(reference).suffix not in (".yaml", ".yml"):
+    from sweeper.study.presets import SUFFIXES
+
+    if Path(reference).suffix not in SUFFIXES:
         return reference
     from trainables.storage.documents import expand_home, read_yaml
 

@@ -33,6 +33,11 @@ DARK = ("#a9b7c9", "#f08a6c", "#56c7a7", "#b99be6", "#e0b456", "#72b8ea", "#e58a
 FIRST = ("none", "bido", "mid")  # their colours and shapes stay the same from plot to plot
 
 
+def hue(place: int) -> str:
+    """Return the colour of a place among defenses, studies or stages, as a variable of `style`."""
+    return f"var(--c{place % len(LIGHT)})"
+
+
 def style() -> str:
     """Return the style sheet of the plot; colours are variables, so that a page can use them too."""
     light = "".join(f"--c{i}:{colour};" for i, colour in enumerate(LIGHT))
@@ -88,11 +93,11 @@ def front_svg(
         printed = isinstance(record, PublishedRecords) or record.verdict == "cannot tell"
         numbers = {trial.number for trial in best}
         if len(objectives) == 2 and best:
-            colour = f"var(--c{(number + several) % 8})" if several else "var(--ink)"
+            colour = hue(number + several) if several else "var(--ink)"
             below += _staircase(_ahead(best, objectives), x, y, colour, printed)
         for trial in finished(record):
             on_front = trial.number in numbers
-            colour = f"var(--c{(number + 1 if several else kinds[formatting.family(trial)]) % 8})"
+            colour = hue(number + 1 if several else kinds[formatting.family(trial)])
             name = f"{number}-{trial.number}"
             bars = len(best) <= FAINT_BARS if on_front else not crowd
             mark = _trial(trial, record, name, x, y, colour, kinds, on_front, bars, printed)
@@ -173,10 +178,10 @@ def _legend(shown: Sequence[StudyRecords], kinds: dict[str, int], several: bool)
     items: list[tuple[str, str, int]] = []  # a drawing at the origin, its label, how far the label is in
     for number, record in enumerate(shown if several else ()):
         dashes = ' stroke-dasharray="5 4"' if isinstance(record, PublishedRecords) else ""
-        colour = f"var(--c{(number + 1) % 8})"
+        colour = hue(number + 1)
         items.append((f'<path d="M0 0h22" stroke="{colour}" stroke-width="3"{dashes}/>', record.study, 28))
     for kind, place in kinds.items():
-        colour = "var(--ink)" if several else f"var(--c{place % 8})"
+        colour = "var(--ink)" if several else hue(place)
         mark = f'<path class="point" d="{marker(place, 6, 0, 6)}" fill="{colour}"/>'
         items.append((mark, "no defense" if kind == "none" else kind, 18))
     if len(shown) == 1 and any(isinstance(t, TrialRecord) and t.stopped for t in front(shown[0])):

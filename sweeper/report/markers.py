@@ -25,10 +25,6 @@ def _star(points: int, inner: float = 1.0, turn: float = 0.0) -> list[Corner]:
     return [(r * math.sin(a), -r * math.cos(a)) for r, a in zip(radii, angles, strict=True)]
 
 
-def _turned(corners: Sequence[Corner]) -> list[Corner]:
-    return [(down, across) for across, down in corners]
-
-
 def _fitted(corners: Sequence[Corner]) -> list[Corner]:
     """Return the corners around their centre of mass, with the area of a circle of radius 1."""
     sides = list(zip(corners, [*corners[1:], *corners[:1]], strict=True))
@@ -59,7 +55,7 @@ _DRAWN = [
     _HOURGLASS,
     _star(5),
     _star(3, turn=270),
-    _turned(_HOURGLASS),
+    [(down, across) for across, down in _HOURGLASS],  # a bow tie
     _CHEVRON,
     _star(4, 0.38),
 ]

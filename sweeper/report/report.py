@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from sweeper.report import analyses
-from sweeper.report.front_plot import DARK, LIGHT, families, front_svg
+from sweeper.report.front_plot import DARK, LIGHT, families, front_svg, hue
 from sweeper.report.hypervolume_plot import Series, begins_above_zero, growth_svg
 from sweeper.report.markers import marker
 from sweeper.report.parallel_coordinates import parallel_svg
@@ -90,7 +90,7 @@ def render(
     mixed = several or bool(published)  # among several series a colour means a series
     colours = {} if mixed else families(records)
     environment.globals.update(
-        formatting=formatting, light=LIGHT, dark=DARK, colours=colours, marker=marker, spark=_spark
+        formatting=formatting, light=LIGHT, dark=DARK, colours=colours, hue=hue, marker=marker, spark=_spark
     )
     growths = _growths(records, comparison, mixed)
     return environment.get_template("report.html.j2").render(
@@ -114,7 +114,7 @@ def _growths(records: Sequence[StudyRecords], comparison: FrontComparison, mixed
     return [
         Series(
             record.study,
-            f"var(--c{(number + 1) % 8})" if mixed else "var(--link)",
+            hue(number + 1) if mixed else "var(--link)",
             growth(
                 record.trials, {t.number for t in eligible(record)}, objectives, corner, by=record.choosing()
             ),
@@ -137,12 +137,12 @@ def _study(
     people = recovered(best)  # their files may have come to this machine after `record` was read
     cards = _cards(undefended_trial(record), best) if images else []
     carded = {card["trial"].number for card in cards}
-    own = f"var(--c{(number + 1) % 8})"
+    own = hue(number + 1)
     said = {trial.number: formatting.defense_figures(trial) for trial in done}
     unknowing = [(trial, formatting.non_adaptive(record, trial)) for trial in done]
 
     def colour(trial: TrialRecord) -> str:
-        return f"var(--c{colours[formatting.family(trial)] % 8})" if colours else own
+        return hue(colours[formatting.family(trial)]) if colours else own
 
     return {
         "name": record.study,

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from sweeper.study.checks import IN_TRIAL, _check_gpus, _check_objectives, _check_screening, check_study
 from sweeper.study.inheritance import inherited_space, read_study
-from sweeper.study.presets import find_study
+from sweeper.study.presets import SUFFIXES, find_study
 from sweeper.study.study import Resources, Search, Study, Tracking
 from trainables.errors import ConfigError, placed
 from trainables.storage.documents import check_numbers, in_words, merge, read_yaml, suggestion
@@ -83,7 +83,7 @@ def parse_study(document: dict[str, Any], where: str) -> Study:
             f"name must have at most {MOST_LETTERS} characters, those beyond ASCII counted as two to four "
             f"(it names a folder); got {len(study.name.encode())} ({where}: name)"
         )
-    if study.name.endswith((".yaml", ".yml")):  # a file is meant wherever a study is named
+    if study.name.endswith(SUFFIXES):  # a file is meant wherever a study is named
         raise ConfigError(
             f"name must not end in {Path(study.name).suffix}, which names a file; got {study.name!r} "
             f"({where}: name)"

@@ -7,6 +7,7 @@ from trainables.errors import ConfigError
 from trainables.storage.documents import expand_home, suggestion
 
 PRESETS = Path(__file__).parent / "presets"
+SUFFIXES = (".yaml", ".yml")  # of a study's file
 
 
 def preset_files() -> dict[str, Path]:
@@ -32,7 +33,7 @@ def find_study(reference: str) -> Path:
     known = find_preset(reference)
     if known is not None:
         return known
-    if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
+    if path.suffix in SUFFIXES or len(path.parts) > 1:
         if path.is_dir():
             raise ConfigError(f"expected a study file, got the folder {path}")
         if not path.is_file():
