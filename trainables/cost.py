@@ -41,7 +41,7 @@ STAGES = ("pretrained", "judge", "prior", "target", "attack", "evaluation")
 
 ROWS = 16  # images of one timed pass
 REPEATS, ENOUGH = 3, 1.0  # timings of one piece of work, and the seconds after which fewer do
-VARIANTS = 4  # trials whose targets are priced beside the template's
+VARIANTS = 4  # trials whose targets are priced beside the template's and one of each other defense
 FROZEN_EPOCHS = 3
 
 
@@ -165,15 +165,23 @@ class _Calibration:
 
 
 def _priced(config: TrialConfig, variants: Sequence[TrialConfig]) -> list[TrialConfig]:
-    """Return `VARIANTS` trials at most, spread over those that train another target on the same images."""
-    known, others = {(config.target, config.defense)}, []
+    """Return those of the trials that train another target on the same images whose targets are priced.
+
+    The first with each other defense, for one that trains a second network takes twenty times as long as
+    most, and `VARIANTS` at most of the others, spread over them.
+    """
+    known, kinds = {(config.target, config.defense)}, {config.defense.kind}
+    first: list[TrialConfig] = []
+    others: list[TrialConfig] = []
     for other in variants:
         same = (other.image_size, other.private) == (config.image_size, config.private)
-        if same and (other.target, other.defense) not in known:
-            known.add((other.target, other.defense))
-            others.append(other)
+        if not same or (other.target, other.defense) in known:
+            continue
+        (others if other.defense.kind in kinds else first).append(other)
+        known.add((other.target, other.defense))
+        kinds.add(other.defense.kind)
     step = max(1.0, len(others) / VARIANTS)
-    return [others[int(position * step)] for position in range(min(VARIANTS, len(others)))]
+    return first + [others[int(position * step)] for position in range(min(VARIANTS, len(others)))]
 
 
 def _average(prices: Sequence[Duration]) -> Duration:

@@ -7,6 +7,7 @@ line for each set-up; so is the front of a study that cannot tell. A mouse over 
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from sweeper.report.axis import Axis, axis_for
@@ -107,8 +108,9 @@ def front_svg(
             (above if on_front else below).append(mark)
             labels.avoid(x(trial.values[x_name]), y(trial.values[y_name]))
     against = [*levels(records, x, y, labels), *crosses(records, x, y, labels)]
-    for trial in [] if several else _labelled(records[0]):
-        labels.add(x(trial.values[x_name]), y(trial.values[y_name]), formatting.short(trial))
+    named = [] if several else _labelled(records[0])
+    for trial, name in zip(named, _names(named), strict=True):
+        labels.add(x(trial.values[x_name]), y(trial.values[y_name]), name)
     label = title or "Front of " + ", ".join(record.study for record in shown)
     legend, lines = _legend(shown, kinds, several)
     higher = LEGEND_LINE * (lines - 1)  # more lines of legend go on top
@@ -137,6 +139,32 @@ def _labelled(record: StudyRecords) -> list[TrialRecord]:
     if not any(formatting.undefended(trial) for trial in best):
         best += [trial for trial in finished(record) if trial is undefended_trial(record)]
     return best
+
+
+def _names(trials: Sequence[TrialRecord]) -> list[str]:
+    """Return the labels of points: freeze points, and after them the knobs in which points differ that mark
+    and freeze point do not tell apart."""
+    alike: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for trial in trials:
+        key = (formatting.family(trial), formatting.short(trial))
+        alike.setdefault(key, []).append(formatting.knobs_beside(trial))
+    telling = dict.fromkeys(
+        path
+        for knobs in alike.values()
+        for path in dict.fromkeys(path for some in knobs for path in some)
+        if any(some.get(path) != knobs[0].get(path) for some in knobs)
+    )
+
+    def name(trial: TrialRecord) -> str:
+        knobs = formatting.knobs_beside(trial)
+        values = ((path.rpartition(".")[2], knobs[path]) for path in telling if path in knobs)
+        said = (
+            value if isinstance(value, str) else f"{end} {formatting.format_number(value, 3)}"
+            for end, value in values
+        )
+        return ", ".join((formatting.short(trial), *said))
+
+    return [name(trial) for trial in trials]
 
 
 def families(records: Sequence[StudyRecords]) -> dict[str, int]:

@@ -180,12 +180,21 @@ SHOWN_APART = ("target.freeze_point", "target.trained")
 
 def other_knobs(trial: TrialRecord) -> str:
     """Return what a trial's search varied beside freeze point and defense: ``population near, epochs 12``."""
-    others = {k: v for k, v in trial.params.items() if not k.startswith("defense.") and k not in SHOWN_APART}
+    others = knobs_beside(trial)
     ends = [path.rpartition(".")[2] for path in others]
     return ", ".join(
         f"{end if ends.count(end) == 1 else path} {format_number(value, 3)}"
         for end, (path, value) in zip(ends, others.items(), strict=True)
     )
+
+
+def knobs_beside(trial: TrialRecord) -> dict[str, Any]:
+    """Return what a trial's search varied beside freeze point and defense, by path."""
+    return {
+        path: value
+        for path, value in trial.params.items()
+        if not path.startswith("defense.") and path not in SHOWN_APART
+    }
 
 
 def undefended(trial: TrialRecord) -> bool:

@@ -126,6 +126,15 @@ def test_of_many_variants_a_few_are_priced_that_span_them():
     assert rates == sorted(set(rates)) and rates[0] == 0.1 and rates[-1] >= 0.4
 
 
+def test_one_of_each_defense_is_priced_however_many_the_space_has():
+    config = load_trial(DOCUMENT)
+    kinds = ["bido", "mid", "midre", "trap_mid", "loft", "calor", "negative_label_smoothing"]
+    space = [{"defense.kind": kind, "target.epochs": epochs} for kind in kinds for epochs in (2, 3, 4)]
+    priced = cost._priced(config, [load_trial(merge(DOCUMENT, knobs)) for knobs in space])
+    assert [other.defense.kind for other in priced[: len(kinds)]] == kinds
+    assert len(priced) == len(kinds) + cost.VARIANTS
+
+
 def test_a_timing_spans_its_repeats_and_on_a_busy_machine_the_processor_time(monkeypatch):
     walls, owns = iter([0.0, 0.5, 10.0, 10.2, 20.0, 20.4]), iter([0.0, 0.1, 1.0, 1.15, 2.0, 2.3])
     calls = []

@@ -24,25 +24,16 @@ def undefended_trial(records: StudyRecords, beside: TrialRecord | None = None) -
     sign = 1 if direction == "maximize" else -1
 
     def order(trial: TrialRecord) -> tuple[int, float]:
-        own = _other_knobs(trial)
+        own = formatting.knobs_beside(trial)
         if beside is None:
             alike = [_at(template, path) == value for path, value in own.items()]
         else:
-            others = _other_knobs(beside)
+            others = formatting.knobs_beside(beside)
             alike = [path in own and own[path] == value for path, value in others.items()]
         seen = trial.searched if records.on_validation else trial.values
         return sum(alike), sign * (seen[name] if name in seen else seen.get(VALIDATION, trial.values[name]))
 
     return max(plain, key=order)
-
-
-def _other_knobs(trial: TrialRecord) -> dict[str, Any]:
-    """Return what the search varied of a trial beside defense and freezing, by path."""
-    return {
-        path: value
-        for path, value in trial.params.items()
-        if not path.startswith("defense.") and path not in formatting.SHOWN_APART
-    }
 
 
 def _at(document: Any, path: str) -> Any:

@@ -342,3 +342,37 @@ def test_stopped_targets_are_crosses_tied_to_their_trials():
     plain = front_svg([study("one", 12)])
     assert "stopped" not in plain
     assert 'class="stopped"' not in front_svg([record, study("two", 12, seed=1)])
+
+
+def test_points_alike_in_mark_and_freeze_point_are_labelled_by_the_knobs_in_which_they_differ():
+    record = study("one", 12)
+    rows = [  # each better in one objective than the one before; what they have in common is no label
+        ("none", "none", {"population": "near", "epochs": 8}),
+        ("none", "none", {"population": "far", "epochs": 8}),
+        ("none", "conv3", {"population": "far", "epochs": 8}),
+        ("bido", "conv3", {"population": "far", "epochs": 9}),
+    ]
+    record["trials"] = [
+        {
+            **record["trials"][0],
+            "number": number,
+            "defense": defense,
+            "freeze_point": point,
+            "params": {f"pretraining.data.{path}": value for path, value in knobs.items()},
+            "values": {"test_accuracy": 0.9 - number / 10, "attack_accuracy": 0.5 - number / 10},
+        }
+        for number, (defense, point, knobs) in enumerate(rows)
+    ]
+    record["trials"][3]["params"]["defense.lambda_x"] = 0.1
+    told = {"undefended, near", "undefended, far", "conv3, far"}
+    assert set(boxes(front_svg([record]), "tag")) == told
+    record["trials"][1]["params"]["pretraining.data.epochs"] = 9
+    told = {
+        "undefended, near, epochs 8",
+        "undefended, far, epochs 9",
+        "conv3, far, epochs 8",
+        "conv3, far, epochs 9",
+    }
+    assert set(boxes(front_svg([record]), "tag")) == told
+    del record["trials"][1]
+    assert set(boxes(front_svg([record]), "tag")) == {"undefended", "conv3"}
