@@ -56,16 +56,15 @@ class NearestMeanJudge(Judge):
     def fit(self, split: Split, *, run: Run) -> dict[str, Any]:
         """Return the embedder's weights, the class means (K, F) and the accuracy on the test images."""
         state = self.weights()
-        embed = self.embedder(state, run.device)
         train = split.train
-        run.report("judge", 0, 2)
+        total = len(train) + len(split.test)
+        embed = _told(self.embedder(state, run.device), total, run)
         embeddings = outputs(embed, train.pixels, run.device)
         sums = torch.zeros(train.classes, embeddings.shape[1]).index_add_(0, train.labels, embeddings)
         means = functional.normalize(sums)
-        run.report("judge", 1, 2)
         model = _model(embed, means.to(run.device), test_accuracy=0.0)
         accuracy = top1(model.logits, split.test, run.device)
-        run.report("judge", 2, 2, test_accuracy=accuracy)
+        run.report("judge", total, total, test_accuracy=accuracy)
         return {
             "state": state,
             "means": means,
@@ -77,6 +76,21 @@ class NearestMeanJudge(Judge):
         """Return the model; `path` is not read again."""
         embed = self.embedder(saved["state"], device)
         return _model(embed, saved["means"].to(device), saved["test_accuracy"])
+
+
+def _told(embed: Embed, total: int, run: Run) -> Embed:
+    """Return `embed`, which reports how many of all `total` images it has seen."""
+    seen = 0
+    run.report("judge", seen, total)
+
+    def look(images: Tensor) -> Tensor:
+        nonlocal seen
+        embeddings = embed(images)
+        seen += len(images)
+        run.report("judge", seen, total)
+        return embeddings
+
+    return look
 
 
 def _model(embed: Embed, means: Tensor, test_accuracy: float) -> JudgeModel:

@@ -89,7 +89,18 @@ def test_the_accuracy_is_the_share_of_test_images_nearest_to_their_own_mean(judg
     saved = judge.fit(data, run=Run(seed=0, report=lambda *done, **told: reports.append((*done, told))))
     assert saved["test_accuracy"] == 3 / 4
     assert judge.restore(saved, data, "cpu").test_accuracy == 3 / 4
-    assert reports == [("judge", 0, 2, {}), ("judge", 1, 2, {}), ("judge", 2, 2, {"test_accuracy": 3 / 4})]
+    told = [("judge", done, 10, {}) for done in (0, 6, 10)]
+    assert reports == [*told, ("judge", 10, 10, {"test_accuracy": 3 / 4})]
+
+
+def test_progress_is_told_within_the_images_of_a_part(judge, data):
+    many = pictures([10, 200, 120] * 200, [0, 1, 2] * 200)
+    reports = []
+    split = Split(train=many, validation=many, test=data.test)
+    judge.fit(split, run=Run(seed=0, report=lambda *done, **told: reports.append(done)))
+    assert {total for _, _, total in reports} == {604}
+    done = [number for _, number, _ in reports]
+    assert done == sorted(done) and sum(0 < number < 600 for number in done) >= 2 and done[-1] == 604
 
 
 def test_the_features_that_it_keeps_are_those_of_the_training_images_in_their_order(judge, data):
