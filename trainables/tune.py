@@ -212,9 +212,9 @@ def make_stopped(
 ) -> dict[str, Any]:
     """Return, as JSON, what trials' attacks reach on the undefended target of `trial`, stopped.
 
-    request: ``most``, how many epochs are attacked, of which this ``share`` here, and ``trials``, each with
-    its ``number``, its document as ``trial`` and its ``validation_accuracy``. By number, as text; see
-    `measure_stopped`.
+    request: ``most``, how many epochs are attacked, of which this ``share`` here, ``alike``, whether targets
+    are frozen as trials with a defense are, and ``trials``, each with its ``number``, its document as
+    ``trial`` and its ``validation_accuracy``. By number, as text; see `measure_stopped`.
     """
     from trainables.config import load_trial
     from trainables.controls.stopped import DefendedTrial, measure_stopped
@@ -231,6 +231,7 @@ def make_stopped(
         load_trial(trial),
         trials,
         request["most"],
+        alike=request["alike"],
         share=tuple(request["share"]),
         store=Store(Path(store_root)),
         device=device,

@@ -208,7 +208,7 @@ def _show_stopped(records: StudyRecords) -> None:
                 formatting.decimals(name, trial.values[name], people=people) if name in trial.values else "–"
                 for name in ("test_accuracy", "attack_accuracy")
             ),
-            str(beside["epoch"]),
+            texts.stopped_after(beside),
             f"{beside['test_accuracy']:.3f}",
             formatting.decimals("attack_accuracy", beside["attack_accuracy"], beside["interval"]),
             texts.SHORT_TEXTS[beside["verdict"]],

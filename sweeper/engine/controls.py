@@ -137,7 +137,9 @@ def stopped_request(study: Study, members: Sequence[TrialRecord]) -> dict[str, A
         for trial in members
         if not formatting.undefended(trial) and trial.metrics.get(VALIDATION) is not None
     ]
-    return {"most": most, "trials": trials} if most and trials else None
+    if controls is None or not most or not trials:
+        return None
+    return {"most": most, "alike": controls.stopped_alike, "trials": trials}
 
 
 def measure_stopped(
@@ -156,6 +158,8 @@ def measure_stopped(
     if request is None:
         return None
     asked = {"most": request["most"], "numbers": [trial["number"] for trial in request["trials"]]}
+    if request["alike"]:  # what was asked before there was a choice is not asked again
+        asked["alike"] = True
     if stored.get("asked") == asked:
         return None
     results = ask(request, make_stopped)

@@ -7,6 +7,7 @@ from sweeper.report.point_labels import Box, Labels, overlap
 from sweeper.report.text_width import text_width
 from sweeper.results import formatting
 from sweeper.results.comparing.fronts import finished, front
+from sweeper.results.controls.texts import stopped_after
 from sweeper.results.record_types import StudyRecords
 
 SIZE = 12  # of the font of levels, in pixels
@@ -75,5 +76,5 @@ def crosses(records: Sequence[StudyRecords], x: Axis, y: Axis, labels: Labels) -
             labels.avoid(px, py)
             yield (
                 f'<path class="stopped" d="{cross}" stroke="var(--ink)" stroke-width="1.6" fill="none">'
-                f"<title>undefended, stopped after epoch {trial.stopped['epoch']}</title></path>"
+                f"<title>undefended, stopped after epoch {stopped_after(trial.stopped)}</title></path>"
             )

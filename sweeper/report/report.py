@@ -163,7 +163,11 @@ def _study(
         "distances": [(distance_sentence(row), distance_risk(row)) for row in distances(record)],
         "budget": texts.budget_sentence(record.controls),
         "rising": texts.rising_warning(record.controls),
-        "stopped": [(trial, texts.stopped_sentence(trial)) for trial in best if trial.stopped is not None],
+        "stopped": [
+            (trial, texts.stopped_after(trial.stopped), texts.stopped_sentence(trial))
+            for trial in best
+            if trial.stopped is not None
+        ],
         "judges": formatting.judges(record),
         "analyses": [
             *([analyses.derived_section(concluded)] if concluded else []),

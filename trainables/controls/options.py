@@ -21,6 +21,9 @@ class Controls:
         sampler: train a target in BiDO's identity-balanced batches without BiDO.
         stopped: attacks at most on the undefended target stopped where it is as accurate as a defended trial
             of the front, once the search has ended; trials that reach one epoch share one. 0 leaves them out.
+        stopped_alike: freeze that target as the trial is, where a defense protects the trial too: what the
+            defense adds to the freezing. One that is frozen elsewhere may leak more at the same accuracy. A
+            trial that only freezes is held against the template's target as ever.
         budget: attack the undefended target and the one that must leak for an eighth, a quarter and half of
             the steps too. Where an attack's short run is the beginning of the long one that costs next to
             nothing, else 0.875 of an attack each.
@@ -35,6 +38,7 @@ class Controls:
     smoothing: float = 0.1
     sampler: bool = True
     stopped: int = 4
+    stopped_alike: bool = False
     budget: bool = True
     attack: str | None = None
 

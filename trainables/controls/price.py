@@ -8,7 +8,8 @@ from trainables.controls.options import Controls
 def control_stages(config: TrialConfig, controls: Controls) -> dict[str, float]:
     """Return how many of a trial's stages ``judge``, ``target``, ``attack`` and ``evaluation`` they take.
 
-    At most: the undefended target is a trial of most studies too, and several stopped targets may be one. All
+    At most: the undefended target is a trial of most studies too, and several stopped targets may be one. One
+    that is frozen as its trial is was trained to its end before, to know where it reaches the accuracy. All
     attacks of the trial are one ``attack``. The ceiling's view is trained as a judge is.
     """
     several = 1 if controls.attack else len(config.attack)
@@ -17,7 +18,10 @@ def control_stages(config: TrialConfig, controls: Controls) -> dict[str, float]:
     single = controls.positive + controls.sampler + controls.ceiling
     stages = {
         "judge": float(controls.ceiling),
-        "target": 1.0 + controls.positive + controls.sampler + controls.stopped,
+        "target": 1.0
+        + controls.positive
+        + controls.sampler
+        + controls.stopped * (1 + controls.stopped_alike),
         "attack": several * alone + single * alone + controls.stopped,
         "evaluation": several * alone + single * alone + controls.stopped,
     }

@@ -1,6 +1,7 @@
 """Stopped targets: the undefended one where it is as accurate as a defended trial, attacked as that was.
 
-A defense that only makes a worse classifier leaks no less than this control.
+A defense that only makes a worse classifier leaks no less than this control. There are several of those: at
+one accuracy a target of which the head alone was trained may leak more than one with the last stages trained.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,6 +39,7 @@ class StoppedControl:
     """Result of a trial's attacks on the undefended target, stopped where it is as accurate as the trial's.
 
     Attributes:
+        freeze_point: what of it is frozen, in words, "none" if nothing is.
         epoch: after which it was stopped.
         validation_accuracy: of the stopped target, in [0, 1].
         test_accuracy: of the stopped target, in [0, 1].
@@ -46,6 +48,7 @@ class StoppedControl:
         per_identity: success rate of each attacked person by that rule, in [0, 1].
     """
 
+    freeze_point: str
     epoch: int
     validation_accuracy: float
     test_accuracy: float
@@ -56,6 +59,7 @@ class StoppedControl:
     def to_json(self) -> dict[str, Any]:
         """Return JSON-ready data."""
         return {
+            "freeze_point": self.freeze_point,
             "epoch": self.epoch,
             "validation_accuracy": self.validation_accuracy,
             "test_accuracy": self.test_accuracy,
@@ -73,14 +77,29 @@ def epoch_reaching(history: Sequence[Mapping[str, float]], accuracy: float) -> i
     return None
 
 
-def undefended_twin(config: TrialConfig, template: TrialConfig) -> TrialConfig:
-    """Return the template's undefended target under all that the trial was attacked and judged with."""
-    return replace(config, defense=NoDefense(), target=template.target, pretraining=template.pretraining)
+def undefended_twin(config: TrialConfig, template: TrialConfig, *, alike: bool = False) -> TrialConfig:
+    """Return the template's undefended target under all that the trial was attacked and judged with.
+
+    alike: frozen as the trial's, where that has a defense too; else its freezing is what is in question.
+    """
+    target = template.target
+    if alike and not isinstance(config.defense, NoDefense):
+        own = config.target
+        target = replace(
+            target,
+            freeze_point=own.freeze_point,
+            trained=own.trained,
+            frozen_batchnorm=own.frozen_batchnorm,
+        )
+    return replace(config, defense=NoDefense(), target=target, pretraining=template.pretraining)
 
 
-def spread_over(epochs: Sequence[int], most: int) -> list[int]:
-    """Return at most `most` of the distinct `epochs`, evenly from the first to the last; one is the last."""
-    distinct = sorted(set(epochs))
+Stop = tuple[int, str]  # the epoch after which a target was stopped, and what of it is frozen
+
+
+def spread_over(stops: Sequence[Stop], most: int) -> list[Stop]:
+    """Return at most `most` of the distinct `stops`, evenly from the first to the last; one is the last."""
+    distinct = sorted(set(stops))
     if len(distinct) <= most:
         return distinct
     if most < 2:
@@ -94,6 +113,7 @@ def measure_stopped(
     trials: Sequence[DefendedTrial],
     most: int,
     *,
+    alike: bool = False,
     share: tuple[int, int] = (0, 1),
     store: Store,
     device: str = "cpu",
@@ -106,24 +126,23 @@ def measure_stopped(
     of the other epochs, and for an accuracy that the undefended target never reaches: then nothing is to be
     excused. What the store holds is not made again.
 
+    alike: see `undefended_twin`; an epoch of each freeze point is one then.
     share: (n, of): of the attacked epochs every `of`-th from the n-th, from 0, where several share the work.
     """
-    epochs: dict[int, int] = {}
+    stops: dict[int, Stop] = {}
+    twins = {trial.number: undefended_twin(trial.config, template, alike=alike) for trial in trials}
     for trial in trials:
-        twin = undefended_twin(trial.config, template)
+        twin = twins[trial.number]
         finished = make_target(twin, store=store, device=device, report=report)
         epoch = epoch_reaching(finished.result["history"], trial.validation_accuracy)
         if epoch is not None:
-            epochs[trial.number] = epoch
+            stops[trial.number] = (epoch, twin.target.frozen)
     first, step = share
-    attacked = spread_over(list(epochs.values()), most)[first::step]
-    results: dict[int, StoppedControl | None] = {}
-    for trial in trials:
-        epoch = epochs.get(trial.number)
-        results[trial.number] = None
-        if epoch in attacked:
-            twin = undefended_twin(trial.config, template)
-            results[trial.number] = _stopped(twin, epoch, store, device, report)
+    attacked = spread_over(list(stops.values()), most)[first::step]
+    results: dict[int, StoppedControl | None] = dict.fromkeys(twins)
+    for number, stop in stops.items():
+        if stop in attacked:
+            results[number] = _stopped(twins[number], stop[0], store, device, report)
     return results
 
 
@@ -133,6 +152,7 @@ def _stopped(config: TrialConfig, epoch: int, store: Store, device: str, report:
         trained = make_target(config, store=store, device=device, report=report, kept_epoch=epoch)
     result = run_trial(config, store=store, device=device, report=report, trained=trained)
     return StoppedControl(
+        freeze_point=config.target.frozen,
         epoch=epoch,
         validation_accuracy=trained.result["validation_accuracy"],
         test_accuracy=result.values["test_accuracy"],

@@ -11,8 +11,8 @@ RISING = "still rising: the second half of the steps finds more people, and stil
 LEAST = 0.001  # a smaller number above zero is written as below it
 TARGETS = {"undefended": "the undefended target", "positive": "the target that must leak"}
 STOPPED_TEXTS = {
-    LESS: "leaks less than the undefended target stopped at its accuracy",
-    NO_LESS: "is not shown to protect: stopped at its accuracy, the undefended target gives away no more",
+    LESS: "leaks less than {target} stopped at its accuracy",
+    NO_LESS: "is not shown to protect: stopped at its accuracy, {target} gives away no more",
     UNKNOWN: "cannot be told from a worse classifier",
 }
 SHORT_TEXTS = {
@@ -38,11 +38,17 @@ def stopped_sentence(trial: TrialRecord) -> str:
     beside, name, people = trial.stopped, "attack_accuracy", formatting.attacked(trial)
     own = formatting.value(name, trial.values.get(name), people, trial.interval.get(name))
     chance = "" if beside["p"] is None else f" ({_p(beside['p'])} over the same people)"
+    said = STOPPED_TEXTS[beside["verdict"]].format(target=f"the undefended target{_frozen(beside)}")
     return (
-        f"trial {trial.number} {STOPPED_TEXTS[beside['verdict']]}: "
+        f"trial {trial.number} {said}: "
         f"attack accuracy {own} against "
         f"{formatting.value(name, beside[name], people, beside.get('interval'))}{chance}"
     )
+
+
+def stopped_after(beside: Mapping[str, Any]) -> str:
+    """Return after which epoch a target was stopped, and what of it is frozen if anything is."""
+    return f"{beside['epoch']}{_frozen(beside)}"
 
 
 def budget_sentence(controls: Mapping[str, Any] | None) -> str:
@@ -58,6 +64,11 @@ def budget_sentence(controls: Mapping[str, Any] | None) -> str:
         f"{shares[-1]} of its steps"
     )
     return f"{text}; {RISING}" if ((controls or {}).get("still_rising") or {}).get("undefended") else text
+
+
+def _frozen(beside: Mapping[str, Any]) -> str:
+    frozen = beside.get("freeze_point", "none")  # older figures have none
+    return "" if frozen == "none" else f" (freeze point {frozen})"
 
 
 def _p(p: float) -> str:

@@ -260,12 +260,14 @@ def test_stopped_targets_are_asked_for_beside_defended_trials_of_the_front(cheap
     request = stopped_request(study, members)
     assert request == {
         "most": 4,
+        "alike": False,
         "trials": [
             {"number": number, "trial": study.document({"x": 0.5}), "validation_accuracy": accuracy}
             for number, accuracy in ((1, 0.7), (4, 0.4))
         ],
     }
     assert stopped_request(cheap(controls={"stopped": 2}), members)["most"] == 2
+    assert stopped_request(cheap(controls={"stopped_alike": True}), members)["alike"]
     for none in (False, {"stopped": 0}):
         assert stopped_request(cheap(controls=none), members) is None
     assert stopped_request(study, members[1:3]) is None
@@ -298,6 +300,9 @@ def test_stopped_targets_are_kept_beside_trials_and_asked_for_once(cheap, monkey
     assert stored["trials"]["4"]["verdict"] == "cannot tell"  # nobody knows who was found there
     assert measure_stopped(cheap(), members, stored, None, ask) is None
     assert len(asked) == 1
+    alike = cheap(controls={"stopped_alike": True})
+    again = measure_stopped(alike, members, stored, None, ask)
+    assert len(asked) == 2 and measure_stopped(alike, members, again, None, ask) is None
     rates[1] = [1.0] * 20
     for high, verdict in (
         (0.2, "leaks no less"),

@@ -25,6 +25,13 @@ def test_the_price_is_what_the_controls_run(tmp_path):
     assert made["attack"] == price["attack"] + 2 * 3 and made["verdict"] == price["evaluation"]
 
 
+def test_targets_frozen_alike_are_trained_to_their_end_too():
+    plain, alike = (
+        control_stages(planted_trial(), replace(ALL, stopped_alike=alike)) for alike in (False, True)
+    )
+    assert alike == {**plain, "target": plain["target"] + 2}
+
+
 def test_stopped_targets_are_trained_and_attacked(tmp_path):
     none, two = (control_stages(planted_trial(), replace(ALL, stopped=number)) for number in (0, 2))
     assert {stage: two[stage] - none[stage] for stage in two} == {

@@ -66,13 +66,44 @@ def test_the_first_epoch_that_reaches_an_accuracy():
     ],
 )
 def test_few_epochs_are_spread_over_all(epochs, most, expected):
-    assert spread_over(epochs, most) == expected
+    spread = spread_over([(epoch, "none") for epoch in epochs], most)
+    assert spread == [(epoch, "none") for epoch in expected]
+    assert spread_over([(2, "conv2"), (2, "conv1"), (2, "conv2")], 4) == [(2, "conv1"), (2, "conv2")]
 
 
 def test_the_twin_has_the_attack_of_the_trial_and_the_target_of_the_template():
     trial = defended(1, 0.5, attack=CRIPPLED).config
     twin = undefended_twin(trial, TEMPLATE)
     assert twin == replace(TEMPLATE, attack=trial.attack)
+
+
+def test_alike_what_a_defense_is_held_against_is_frozen_as_it_is_and_else_the_template_s():
+    trial = defended(1, 0.5, attack=CRIPPLED).config
+    frozen = replace(TEMPLATE.target, freeze_point="conv2")
+    assert undefended_twin(trial, TEMPLATE, alike=True) == replace(
+        TEMPLATE, attack=trial.attack, target=frozen
+    )
+    other = {"freeze_point": "none", "trained": ("conv2",), "frozen_batchnorm": "train"}
+    slower = replace(trial, target=replace(TEMPLATE.target, learning_rate=0.01, **other))
+    assert undefended_twin(slower, TEMPLATE, alike=True).target == replace(TEMPLATE.target, **other)
+    only_frozen = replace(trial, defense=TEMPLATE.defense)
+    assert undefended_twin(only_frozen, TEMPLATE, alike=True).target == TEMPLATE.target
+
+
+def test_a_stopped_target_that_is_frozen_alike_has_epochs_of_its_own(store, reached):
+    trial = defended(2, 0.0)
+    twin = replace(TEMPLATE, target=replace(TEMPLATE.target, freeze_point="conv2"))
+    history = make_target(twin, store=store).result["history"]
+    plain, alike = (
+        measure_stopped(TEMPLATE, [trial], 4, alike=alike, store=store)[2] for alike in (False, True)
+    )
+    assert plain.freeze_point == "none" and plain.validation_accuracy == reached[0]
+    assert alike.freeze_point == "conv2" and alike.validation_accuracy == history[0]["validation_accuracy"]
+    stopped = make_target(twin, store=store, kept_epoch=1)
+    result = run_trial(twin, store=store, trained=stopped)
+    assert alike.attack_accuracy == result.values["attack_accuracy"]
+    assert alike.test_accuracy == result.values["test_accuracy"]
+    assert alike.to_json()["freeze_point"] == "conv2"
 
 
 def test_the_undefended_target_is_trained_to_where_it_is_as_accurate(store, reached):

@@ -1,7 +1,9 @@
+import dataclasses
+
 import pytest
 
 from sweeper.results.controls.figures import LESS, NO_LESS, UNKNOWN
-from sweeper.results.controls.texts import budget_sentence, rising_warning, stopped_sentence
+from sweeper.results.controls.texts import budget_sentence, rising_warning, stopped_after, stopped_sentence
 from sweeper.results.trial_record import TrialRecord
 
 
@@ -24,6 +26,15 @@ def test_a_trial_and_its_stopped_target_are_a_sentence(verdict, words):
     assert text.startswith(words) and text.endswith(f": {figures} (p 0.010 over the same people)")
     assert stopped_sentence(trial(verdict, p=None)).endswith(f": {figures}")
     assert stopped_sentence(TrialRecord(number=1, state="complete")) == ""
+
+
+def test_what_of_a_stopped_target_is_frozen_is_told():
+    found = trial(LESS)
+    frozen = dataclasses.replace(found, stopped={**found.stopped, "freeze_point": "conv2"})
+    target = "the undefended target (freeze point conv2) stopped at its accuracy"
+    assert f"leaks less than {target}" in stopped_sentence(frozen)
+    assert stopped_after(frozen.stopped) == "4 (freeze point conv2)"
+    assert stopped_after(found.stopped) == stopped_after({**found.stopped, "freeze_point": "none"}) == "4"
 
 
 @pytest.mark.parametrize("p", [0.0, 1e-9, 0.0004, 0.00099])
