@@ -16,6 +16,7 @@ from sweeper.engine.machines.cluster import TrialResources
 from sweeper.engine.progress import Display, Warner, spell
 from sweeper.engine.shared_stages import Worker
 from sweeper.results import formatting
+from sweeper.results.comparing.undefended import defended_trials
 from sweeper.results.controls.figures import CURVES, beside_stopped, still_rising
 from sweeper.results.records import study_records
 from sweeper.results.stage_files import per_identity
@@ -148,11 +149,14 @@ def measure_stopped(
     stored: Mapping[str, Any],
     null: Mapping[str, Any] | None,
     ask: Callable[[dict[str, Any], Callable[..., Any]], Measured],
+    *,
+    competed: int = 1,
 ) -> Measured | None:
     """Return the figures of stopped targets beside the front's trials, to be stored; None if nothing is new.
 
     stored: those of an earlier end. null: the study's floor, as JSON. ask: measures what a request asks for,
-    with the function that makes it. A string says why they could not be measured.
+    with the function that makes it. A string says why they could not be measured. competed: see
+    `beside_stopped`.
     """
     request = stopped_request(study, members)
     if request is None:
@@ -171,7 +175,7 @@ def measure_stopped(
     for number in asked["numbers"]:
         known = rates[number]
         own = None if known is None else known.tolist()
-        figures[str(number)] = beside_stopped(own, results.get(str(number)), floor)
+        figures[str(number)] = beside_stopped(own, results.get(str(number)), floor, competed=competed)
     return {"asked": asked, "trials": {**(stored.get("trials") or {}), **figures}}
 
 
@@ -303,6 +307,7 @@ def measure_after(
         stored,
         (records.controls or {}).get("null"),
         functools.partial(_shared, study, home, allotment, display),
+        competed=max(1, len(defended_trials(records))),
     )
     if isinstance(results, str):
         warner.tell([f"no undefended target was stopped at the accuracies of the front: {results}"], "")

@@ -66,7 +66,7 @@ def worst_off(people: Sequence[PersonRecord] | None, *, names: bool = False, tri
         times = " to ".join(map(str, dict.fromkeys((attempts[0], attempts[-1]))))
         return (
             f"nobody of {everybody} was recovered in {times} {plural('reconstruction', attempts[-1])} of "
-            f"each{over}: below {bound} of people at 95 %"
+            f"each{over}: below {bound} of people at 95 % for these targets"
         )
     worst = people[0]
     return (

@@ -139,17 +139,18 @@ class Judged:
 def judged_attacks(trials: Sequence[TrialRecord]) -> list[list[Judged] | None]:
     """Return, for each trial, what the judge said of all attacks on all its seeds, fresh ones too.
 
-    None where a file of them is not here, or an earlier version wrote it without the number of restarts.
+    An attack that a confirmation let another judge see again counts once, by the judge of the study. None
+    where a file of them is not here, or an earlier version wrote it without the number of restarts.
     """
     index: Index = {}
     rows: list[list[Judged] | None] = []
     for trial in trials:
         fresh = trial.confirmed.replicates if trial.confirmed else ()
-        judged = [
-            _judged(folder, str(seed.artifacts.get("judge", "")), index)
-            for seed in (*_seeds(trial), *fresh)
-            for folder in attack_folders(seed.artifacts).values() or ("",)
-        ]
+        judges: dict[str, str] = {}
+        for seed in (*_seeds(trial), *fresh):
+            for folder in attack_folders(seed.artifacts).values() or ("",):
+                judges.setdefault(folder, str(seed.artifacts.get("judge", "")))
+        judged = [_judged(folder, judge, index) for folder, judge in judges.items()]
         known = [attack for attack in judged if attack is not None]
         rows.append(known if known and len(known) == len(judged) else None)
     return rows

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from statistics import NormalDist
 
 from sweeper.results import formatting
-from sweeper.results.comparing.undefended import undefended_trial
+from sweeper.results.comparing.undefended import defended_trials, undefended_trial
 from sweeper.results.record_types import StudyRecords
 from sweeper.results.stage_files import per_identity
 from sweeper.results.trial_record import TrialRecord
@@ -57,11 +57,11 @@ def _sure(records: StudyRecords) -> str:
         parts.append(f"an attack accuracy on it is known to within {farthest} points either way at worst")
     tested = _fewer(records)
     if tested is not None:
-        fewer, tests, people = tested
+        fewer, tests, people, competed = tested
         parts.append(
             f"{fewer} of {tests} defended target{'' if tests == 1 else 's'} on it "
             f"give{'s' if fewer == 1 else ''} away fewer people than the undefended one most like it by a "
-            f"paired test over the same {people} people (5 % for all tests together, these targets alone, "
+            f"paired test over the same {people} people (5 % for {competed}, these targets alone, "
             "without training seeds)"
         )
     if records.interval_holds:
@@ -72,10 +72,12 @@ def _sure(records: StudyRecords) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _fewer(records: StudyRecords) -> tuple[int, int, int] | None:
+def _fewer(records: StudyRecords) -> tuple[int, int, int, str] | None:
     """Return how many defended members give away fewer people than their undefended trials, of how many, on
-    how many people; None where that cannot be tested. Levels are divided by the number of tests
-    (Bonferroni)."""
+    how many people, and for what the level holds; None where that cannot be tested.
+
+    Levels are divided by the number of trials that the front was chosen from, by these rates (Bonferroni).
+    """
     pairs = [(trial, plain) for trial in records.members if (plain := undefended_trial(records, trial))]
     if not pairs or RATE not in records.objectives:
         return None
@@ -85,8 +87,10 @@ def _fewer(records: StudyRecords) -> tuple[int, int, int] | None:
         return None
     known = [rate for rate in rates if rate is not None]
     tests = [paired_test(rate, base) for rate, base in zip(known[::2], known[1::2], strict=True)]
-    fewer = sum(test.difference < 0 and test.p * len(tests) < LEVEL for test in tests)
-    return fewer, len(tests), len(known[0])
+    competed = max(len(tests), len(defended_trials(records)))
+    fewer = sum(test.difference < 0 and test.p * competed < LEVEL for test in tests)
+    together = "this one test" if competed == 1 else f"all {competed} defended trials that competed together"
+    return fewer, len(tests), len(known[0]), together
 
 
 def _cannot(records: StudyRecords) -> str:
@@ -95,10 +99,9 @@ def _cannot(records: StudyRecords) -> str:
     limits = [f"what attacks other than {_attacks(records.members)} recover"]
     if records.confirmed is None:
         limits.append("how much of the front is luck of the search, before it is confirmed")
-    smallest = _smallest(records)
-    if smallest is not None:
-        fall = formatting.percent(smallest)
-        limits.append(f"falls of attack accuracy below about {fall}, which are missed often")
+    fall = _missed_often(records)
+    if fall:
+        limits.append(fall)
     if records.verdict is None:
         limits.append("how far the attack is from chance, as no controls were measured")
     return f"It cannot show {', nor '.join(limits)}."
@@ -111,15 +114,20 @@ def _attacks(members: Sequence[TrialRecord]) -> str:
     return " and ".join(names) if len(names) < 3 else f"the {len(names)} that it met"
 
 
-def _smallest(records: StudyRecords) -> float | None:
-    """Return the smallest fall from the undefended attack accuracy that is told in 80 of 100 cases."""
+def _missed_often(records: StudyRecords) -> str:
+    """Return which falls from the undefended attack accuracy are not told in 80 of 100 cases; "" where there
+    is nothing that could fall, or nobody knows."""
     plain = undefended_trial(records)
-    if plain is None or not plain.people or RATE not in plain.values:
-        return None
+    if plain is None or not plain.people or not plain.fresh.values.get(RATE):
+        return ""
     rate, people = plain.fresh.values[RATE], plain.people["attacked"]
     deviation = 0.0
     if records.seed_noise is not None and 0 < rate < 1:
         normal = NormalDist()
         seeds = max(1, len((plain.confirmed or plain).replicates))
         deviation = normal.pdf(normal.inv_cdf(rate)) * records.seed_noise.probit / seeds**0.5
-    return smallest_difference(rate, people, seed_deviation=deviation)
+    smallest = smallest_difference(rate, people, seed_deviation=deviation)
+    if smallest is None:
+        fall = f"from {formatting.percent(rate)} to nobody"
+        return f"any fall of attack accuracy, even one {fall}, which is missed often"
+    return f"falls of attack accuracy below about {formatting.percent(smallest)}, which are missed often"

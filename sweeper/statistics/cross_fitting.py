@@ -11,7 +11,7 @@ Cross-fitting as in Chernozhukov et al., Double/debiased machine learning (2018)
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -56,11 +56,20 @@ class Halves:
 
 @dataclass(frozen=True, kw_only=True)
 class CrossFitted:
-    """A study's trials on both halves: as measured (B = 1), and drawn again. people: of both."""
+    """A study's trials on both halves.
+
+    Attributes:
+        measured: as measured, B = 1.
+        drawn: drawn again.
+        people: of both halves.
+        alike: (n,), whether all people of a trial have one rate, as where nobody was found: drawn again they
+            do not spread.
+    """
 
     measured: Halves
     drawn: Halves
     people: int
+    alike: Booleans
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +132,8 @@ def cross_fit(
         moved = noise.accuracy * less * gauss.standard_normal((draws, len(people)))
         drawn_accuracies = drawn_accuracies + moved
     drawn = Halves(accuracies=drawn_accuracies, rates=drawn_rates)
-    return CrossFitted(measured=measured, drawn=drawn, people=people.shape[1])
+    alike = np.ptp(people, axis=1) < ROUNDING
+    return CrossFitted(measured=measured, drawn=drawn, people=people.shape[1], alike=alike)
 
 
 def _measured(table: Floats) -> Floats:
@@ -248,5 +258,11 @@ def attained_figures(study: CrossFitted, levels: Sequence[float]) -> list[Figure
 
 
 def _unseen(study: CrossFitted) -> float:
-    """Return what people who were not drawn may add to a hypervolume where the rates of no trial spread."""
-    return 0.0 if study.drawn.rates.std(axis=1).max() > ROUNDING else upper_bound(study.people)
+    """Return how far people who were not drawn may move a hypervolume.
+
+    People drawn again from 40 of whom nobody was found are 40 who were not. Trials of such people are moved
+    to the bound of `upper_bound`, whatever training seeds add to them, and the others stay.
+    """
+    rates, bound = study.measured.rates, upper_bound(study.people)
+    moved = np.where(study.alike, rates + np.where(rates > 0.5, -bound, bound), rates)
+    return abs(float((hypervolumes(replace(study.measured, rates=moved)) - hypervolumes(study.measured))[0]))

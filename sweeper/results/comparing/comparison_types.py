@@ -78,7 +78,7 @@ class ComparedStudy:
 
 @dataclass(frozen=True, kw_only=True)
 class LevelRange:
-    """Levels of the first objective over which one study attains more in the other.
+    """Levels of the first objective over which one study is better in the other.
 
     Attributes:
         low: where they begin.
@@ -124,7 +124,7 @@ class ComparedPair:
         studies: their names.
         difference: of the hypervolumes as measured, the first one's less the second one's.
         estimate: of that difference; None where nothing is known of its spread.
-        ranges: where which one attains more; None unless there are two objectives.
+        ranges: where which one is better; None unless there are two objectives.
         crossings: where they change places; None unless there are two objectives.
     """
 

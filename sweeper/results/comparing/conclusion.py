@@ -137,13 +137,13 @@ def _turns(comparison: FrontComparison, first: str, second: str) -> list[str]:
         both = {part.better for part in pair.ranges or () if part.both} - {None}
         if not both:
             return []
-        return [f"as measured their fronts do not cross: where both reach, '{both.pop()}' attains no less"]
+        return [f"as measured their fronts do not cross: where both reach, '{both.pop()}' is nowhere worse"]
     places = [formatting.value(level, crossing.level) for crossing in crossed]
     last = crossed[-1]
     if len(crossed) > MANY:
         where = f"{len(crossed)} times between {formatting.objective(level)} {places[0]} and {places[-1]}"
-        return [f"as measured their fronts cross {where}, beyond which '{last.beyond}' attains more"]
+        return [f"as measured their fronts cross {where}, beyond which '{last.beyond}' is better"]
     where = f"as measured their fronts cross at {formatting.objective(level)} {' and '.join(places)}: "
     if len(crossed) == 1:
-        return [f"{where}up to there '{last.up_to}' attains more, beyond it '{last.beyond}'"]
-    return [f"{where}between the two '{last.up_to}' attains more, before and beyond them '{last.beyond}'"]
+        return [f"{where}up to there '{last.up_to}' is better, beyond it '{last.beyond}'"]
+    return [f"{where}between the two '{last.up_to}' is better, before and beyond them '{last.beyond}'"]

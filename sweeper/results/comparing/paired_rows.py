@@ -1,8 +1,10 @@
 """Figures of an analysis compared between trials, person by person."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from sweeper.statistics.contrasts import holm
 from sweeper.statistics.paired import PairedTest, paired_test
 
 Row = Mapping[str, Any]
@@ -16,9 +18,10 @@ def compare_rows(rows: Sequence[Row], names: Sequence[str]) -> list[dict[str, An
     ``NAME_per_identity.JUDGE`` for each judge. A comparison is ``{"trial", "against", "attack", "identities",
     "tests": {figure: {"difference", "p", "first_only", "second_only"}}, "conclusion": text by judge}``;
     difference: this trial less the reference. The people are those of both; a row without such is left out.
-    Conclusions are those of `conclude`, where the figures are there that it asks for.
+    Conclusions are those of `conclude`, where the figures are there that it asks for; of each figure all
+    conclusions together hold at 5 % (Holm), while every ``p`` is that of its own test.
     """
-    compared = []
+    compared: list[tuple[dict[str, Any], dict[str, PairedTest]]] = []
     for row, reference in _pairs(rows):
         common = sorted(set(row["labels"]) & set(reference["labels"]))
         if not common:
@@ -27,31 +30,49 @@ def compare_rows(rows: Sequence[Row], names: Sequence[str]) -> list[dict[str, An
             name: paired_test(_rates(row, name, common), _rates(reference, name, common))
             for name in figures_of(row, reference, names)
         }
-        judges = [name.partition(".")[2] for name in tests if name.startswith("false_positives.")]
-        compared.append(
-            {
-                "trial": row["trial"],
-                "against": reference["trial"],
-                "attack": row["attack"],
-                "identities": len(common),
-                "tests": {
-                    name: {
-                        "difference": test.difference,
-                        "p": test.p,
-                        "first_only": test.first_only,
-                        "second_only": test.second_only,
-                    }
-                    for name, test in tests.items()
-                },
-                "conclusion": {
-                    judge: conclude(
-                        tests[f"recognised.{judge}"], tests[f"false_positives.{judge}"], tests["sure"]
-                    )
-                    for judge in judges
-                },
-            }
-        )
-    return compared
+        found = {
+            "trial": row["trial"],
+            "against": reference["trial"],
+            "attack": row["attack"],
+            "identities": len(common),
+            "tests": {
+                name: {
+                    "difference": test.difference,
+                    "p": test.p,
+                    "first_only": test.first_only,
+                    "second_only": test.second_only,
+                }
+                for name, test in tests.items()
+            },
+        }
+        compared.append((found, tests))
+    adjusted = _adjusted([tests for _, tests in compared])
+    return [
+        found | {"conclusion": _conclusions(tests)}
+        for (found, _), tests in zip(compared, adjusted, strict=True)
+    ]
+
+
+def _adjusted(compared: Sequence[Mapping[str, PairedTest]]) -> list[dict[str, PairedTest]]:
+    """Return the tests with p adjusted for all of the same figure, of whatever trial, attack and judge."""
+    places: dict[str, list[tuple[int, str]]] = {}
+    for number, tests in enumerate(compared):
+        for name in tests:
+            places.setdefault(name.partition(".")[0], []).append((number, name))
+    adjusted = [dict(tests) for tests in compared]
+    for same in places.values():
+        p = holm([compared[number][name].p for number, name in same])
+        for (number, name), value in zip(same, p, strict=True):
+            adjusted[number][name] = replace(compared[number][name], p=value)
+    return adjusted
+
+
+def _conclusions(tests: Mapping[str, PairedTest]) -> dict[str, str]:
+    judges = [name.partition(".")[2] for name in tests if name.startswith("false_positives.")]
+    return {
+        judge: conclude(tests[f"recognised.{judge}"], tests[f"false_positives.{judge}"], tests["sure"])
+        for judge in judges
+    }
 
 
 def conclude(recognised: PairedTest, false_positives: PairedTest, sure: PairedTest) -> str:

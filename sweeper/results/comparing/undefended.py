@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sweeper.results import formatting
+from sweeper.results.comparing.fronts import eligible
 from sweeper.results.record_types import StudyRecords
 from sweeper.results.trial_record import VALIDATION, TrialRecord
 
@@ -34,6 +35,11 @@ def undefended_trial(records: StudyRecords, beside: TrialRecord | None = None) -
         return sum(alike), sign * (seen[name] if name in seen else seen.get(VALIDATION, trial.values[name]))
 
     return max(plain, key=order)
+
+
+def defended_trials(records: StudyRecords) -> list[TrialRecord]:
+    """Return the trials that something protects and that may be on the front, which was chosen among them."""
+    return [trial for trial in eligible(records) if not formatting.undefended(trial)]
 
 
 def _at(document: Any, path: str) -> Any:

@@ -35,16 +35,22 @@ def still_rising(control: Mapping[str, Any] | None) -> bool | None:
 
 
 def beside_stopped(
-    rates: Sequence[float] | None, stopped: Mapping[str, Any] | None, floor: float | None = None
+    rates: Sequence[float] | None,
+    stopped: Mapping[str, Any] | None,
+    floor: float | None = None,
+    *,
+    competed: int = 1,
 ) -> dict[str, Any] | None:
     """Return a stopped target's figures, and whether the trial leaks less by a paired test over people.
 
     rates: of the trial, by person; None if they are not known. stopped: `StoppedControl` as JSON; None gives
     None. ``difference``: of the attack accuracies, stopped less trial; ``p``: two-sided; ``verdict``: the
     trial leaks less; it leaks no less, in that no fewer people are found on it, which is no test that it does
-    not protect; or so few people cannot tell.
+    not protect; or so few people cannot tell. ``tests``: what `p` is multiplied by for that.
     floor: upper end of the interval of the study's floor, where that was measured. On a stopped target that
     is not clear of it the attack finds nobody, so that leaking no less says nothing.
+    competed: trials among which the front was chosen for rates on these people, and this one with it: the
+    verdicts of them all together hold at 5 % (Bonferroni).
     """
     if stopped is None:
         return None
@@ -52,14 +58,15 @@ def beside_stopped(
         **{name: value for name, value in stopped.items() if name != "per_identity"},
         "difference": None,
         "p": None,
+        "tests": competed,
         "verdict": UNKNOWN,
     }
     if rates is None or len(rates) != len(stopped["per_identity"]):
         return figures
-    from sweeper.statistics.paired import paired_test
+    from sweeper.statistics.paired import LEVEL, paired_test
 
     test = paired_test(stopped["per_identity"], rates)
-    verdict = LESS if test.difference > 0 and test.differ else UNKNOWN
+    verdict = LESS if test.difference > 0 and test.p * competed < LEVEL else UNKNOWN
     if test.difference <= 0 and (floor is None or stopped["interval"][0] > floor):
         verdict = NO_LESS
     return {**figures, "difference": test.difference, "p": test.p, "verdict": verdict}

@@ -37,7 +37,7 @@ def stopped_sentence(trial: TrialRecord) -> str:
         return ""
     beside, name, people = trial.stopped, "attack_accuracy", formatting.attacked(trial)
     own = formatting.value(name, trial.values.get(name), people, trial.interval.get(name))
-    chance = "" if beside["p"] is None else f" ({_p(beside['p'])} over the same people)"
+    chance = "" if beside["p"] is None else f" ({_adjusted(beside)})"
     said = STOPPED_TEXTS[beside["verdict"]].format(target=f"the undefended target{_frozen(beside)}")
     return (
         f"trial {trial.number} {said}: "
@@ -69,6 +69,12 @@ def budget_sentence(controls: Mapping[str, Any] | None) -> str:
 def _frozen(beside: Mapping[str, Any]) -> str:
     frozen = beside.get("freeze_point", "none")  # older figures have none
     return "" if frozen == "none" else f" (freeze point {frozen})"
+
+
+def _adjusted(beside: Mapping[str, Any]) -> str:
+    tests = beside.get("tests", 1)  # older figures were of one test each
+    chance = f"{_p(min(1.0, beside['p'] * tests))} over the same people"
+    return chance if tests == 1 else f"{chance}, for all {tests} defended trials that competed"
 
 
 def _p(p: float) -> str:

@@ -67,6 +67,25 @@ def test_restarts_attacks_and_seeds_are_counted_one_by_one(store):
     assert people[0].rate == 9 / 14
 
 
+def test_what_a_confirmation_let_another_judge_see_again_counts_once_by_the_study_s_judge(store, tmp_path):
+    artifacts = store(gmi=([0.5, 0, 0], 4))
+    other, key = tmp_path / "judge" / "other", artifacts["attack"].split("/")[-1]
+    verdict = tmp_path / "verdict" / "again"
+    for place in (other, verdict):
+        place.mkdir()
+    (other / "result.json").write_text(json.dumps({"result": {"identities": NAMES}}))
+    (verdict / "key.json").write_text(json.dumps({"attack": key, "judge": "other"}))
+    (verdict / "result.json").write_text(json.dumps({"result": {"per_identity": [1.0, 1, 0], "restarts": 4}}))
+    again = Replicate(replicate=0, artifacts=artifacts | {"judge": str(other)})
+    confirmed = TrialConfirmation(seeds=1, values={}, replicates=[again])
+    trial = replace(as_trial({"artifacts": artifacts}), confirmed=confirmed)
+    assert [(p.identity, p.recovered, p.attempts) for p in recovered([trial])] == [
+        (0, 2, 4),
+        (1, 0, 4),
+        (2, 0, 4),
+    ]
+
+
 def test_the_attacked_people_are_those_that_the_attack_names(store):
     half = as_trial({"artifacts": store(attacked=[0, 2], gmi=([0.0, 1.0], 1))})
     first = as_trial({"artifacts": store(attacked=2, gmi=([0.0, 1.0], 1))})
@@ -118,7 +137,8 @@ def test_the_worst_off_stands_in_one_sentence(store):
     nobody = recovered([as_trial({"artifacts": store(gmi=([0, 0, 0], 5))})])
     bound = f"{100 * (1 - 0.05 ** (1 / 3)):.1f} %"
     assert worst_off(nobody, names=True) == (
-        f"nobody of 3 people was recovered in 5 reconstructions of each: below {bound} of people at 95 %"
+        f"nobody of 3 people was recovered in 5 reconstructions of each: below {bound} of people at 95 % "
+        "for these targets"
     )
     assert worst_off(None) == "" == worst_off(())
 
@@ -129,7 +149,11 @@ def test_the_worst_off_stands_in_one_sentence(store):
         ([1], "recovered in 1 of 1 reconstruction (100.0 %); 1 of 1 person was recovered at least once"),
         ([0, 1], "recovered in 1 of 1 reconstruction (100.0 %); 1 of 2 people was recovered at least once"),
         ([1, 1], "recovered in 1 of 1 reconstruction (100.0 %); 2 of 2 people were recovered at least once"),
-        ([0], "nobody of 1 person was recovered in 1 reconstruction of each: below 95.0 % of people at 95 %"),
+        (
+            [0],
+            "nobody of 1 person was recovered in 1 reconstruction of each: below 95.0 % of people at 95 % "
+            "for these targets",
+        ),
     ],
 )
 def test_one_person_and_one_reconstruction_are_no_several(store, rates, words):

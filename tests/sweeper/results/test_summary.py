@@ -68,8 +68,8 @@ def test_how_sure_it_is_comes_of_paired_tests_over_the_same_people(judged):
     assert second == (
         "An attack accuracy on it is known to within 15.0 points either way at worst; 1 of 2 defended "
         "targets on it gives away fewer people than the undefended one most like it by a paired test over "
-        "the same 40 people (5 % for all tests together, these targets alone, without training seeds); a "
-        "sentence."
+        "the same 40 people (5 % for all 2 defended trials that competed together, these targets alone, "
+        "without training seeds); a sentence."
     )
 
 
@@ -110,6 +110,26 @@ def test_several_tests_share_their_level(judged, fewer):
     p = binomtest(0, fewer).pvalue
     shown = "1 of 2" if 2 * p < 0.05 else "0 of 2"
     assert shown in summary(study(*THREE))[1]
+
+
+@pytest.mark.parametrize("others", [0, 1, 10])
+def test_a_target_was_chosen_among_all_that_competed_by_the_rates_it_is_tested_on(judged, others):
+    judged(20, 13, 20)
+    beaten = [trial(number, 0.5, 0.9, "conv1", on_front=False) for number in range(3, 3 + others)]
+    told = 2 * 0.5**7 * (2 + others) < 0.05
+    second = summary(study(*THREE, *beaten))[1]
+    assert f"{int(told)} of 2 defended targets" in second
+    assert f"(5 % for all {2 + others} defended trials that competed together" in second
+
+
+def test_where_no_fall_can_be_told_that_is_said(judged):
+    judged(2, 0)
+    low = (trial(0, 0.9, 0.05), trial(1, 0.8, 0.0, "conv3"))
+    assert smallest_difference(0.05, PEOPLE) is None
+    limit = "nor any fall of attack accuracy, even one from 5.0 % to nobody, which is missed often"
+    assert limit in summary(study(*low))[2]
+    judged(0, 0)
+    assert "missed often" not in summary(study(trial(0, 0.9, 0.0), trial(1, 0.8, 0.0, "conv3")))[2]
 
 
 def test_more_people_are_not_fewer(judged):

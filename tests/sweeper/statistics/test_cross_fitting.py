@@ -210,11 +210,35 @@ def test_a_hypervolume_of_rates_that_do_not_spread_is_no_more_certain_than_peopl
     correct = np.random.default_rng(1).random((3, 240)) < 0.85
     bound = 1 - 0.05 ** (1 / 40)  # Clopper and Pearson's, of nobody found
     study, other = (cross_fit(np.full((n, 40), rate), correct[:n], draws=100) for n in (3, 2))
+    # A rate of r that everybody has leaves 1 - r of the accuracy that halves choose.
+    accuracy = hypervolume_figure(cross_fit(np.zeros((3, 40)), correct, draws=100)).value
     for found in (hypervolume_figure(study), difference_figure(study, other)):
-        assert found.high - found.low >= 2 * bound
+        assert found.high - found.low >= 2 * bound * accuracy - 1e-9
     spread = np.tile([1.0, 1.0, 1.0, 0.0], (3, 10))  # these say themselves how far they may be off
     seen, narrow = (hypervolume_figure(cross_fit(s, correct, draws=100)) for s in (spread, spread * 0.1))
     assert seen.high - seen.low > 2 * bound > narrow.high - narrow.low
+
+
+@pytest.mark.parametrize("noise", [None, SeedNoise(probit=0.05, accuracy=0.001)])
+def test_nobody_found_on_one_trial_is_uncertain_beside_others_and_with_noise(noise):
+    """Of those studies in which nobody was found, as happens in one of five at a rate of 0.04."""
+    dice, rounds, held = np.random.default_rng(7), 60, 0
+    truth = 0.85 * (1 - 0.04) + 0.05 * (1 - 0.6)
+    for _ in range(rounds):
+        people = np.stack([dice.random(40) < 0.6, np.zeros(40)]).astype(float)
+        correct = (dice.random((2, 2000)) < [[0.9], [0.85]]).astype(float)
+        own = hypervolume_figure(cross_fit(people, correct, noise=noise, draws=100))
+        held += own.low <= truth <= own.high
+    assert held >= 0.9 * rounds
+
+
+def test_noise_of_seeds_makes_no_interval_narrower():
+    correct = np.random.default_rng(1).random((3, 240)) < 0.85
+    widths = []
+    for noise in (None, SeedNoise(probit=0.2)):
+        own = hypervolume_figure(cross_fit(np.zeros((3, 40)), correct, noise=noise, draws=100))
+        widths.append(own.high - own.low)
+    assert widths[1] >= 0.9 * widths[0]  # up to the luck of 100 draws
 
 
 def test_too_few_people_are_refused():

@@ -43,7 +43,7 @@ def test_a_shown_lead():
     assert found == (
         "'b' has the better front than 'a': hypervolume 0.600 against 0.500, difference 0.100 "
         "[0.050, 0.150]; as measured their fronts do not cross: where both reach, "
-        "'b' attains no less."
+        "'b' is nowhere worse."
     )
 
 
@@ -95,7 +95,7 @@ def test_a_lead_that_may_be_luck_is_none():
     found = said(SURE, [pair("a", "b", (-0.1, -0.25, 0.05), crossings=[(0.8, "b", "a")])])
     assert found.startswith("'b' and 'a' are not to be told apart: ")
     assert found.endswith(
-        "as measured their fronts cross at test accuracy 80.0 %: up to there 'b' attains more, beyond it 'a'."
+        "as measured their fronts cross at test accuracy 80.0 %: up to there 'b' is better, beyond it 'a'."
     )
 
 
@@ -103,8 +103,8 @@ def test_two_crossings_have_a_range_between_them():
     crossings = [(0.5, "a", "b"), (0.6, "b", "a")]
     found = said(SURE, [pair("a", "b", (-0.1, -0.25, 0.05), crossings=crossings)])
     assert found.endswith(
-        "as measured their fronts cross at test accuracy 50.0 % and 60.0 %: between the two 'b' attains "
-        "more, before and beyond them 'a'."
+        "as measured their fronts cross at test accuracy 50.0 % and 60.0 %: between the two 'b' is "
+        "better, before and beyond them 'a'."
     )
 
 
@@ -131,7 +131,7 @@ def test_several_studies_are_sorted_into_behind_and_level():
         "Of 3 studies 'b' has the highest hypervolume, 0.600; shown to be ahead of 'c' (0.100, difference "
         "0.500 [0.400, 0.600]); not to be told apart from 'a' (0.500, difference 0.100 [-0.050, 0.250]); "
         "differences have intervals of 98.3 %, so that all hold with 95 %; as measured their fronts do not "
-        "cross: where both reach, 'b' attains no less."
+        "cross: where both reach, 'b' is nowhere worse."
     )
 
 

@@ -54,6 +54,16 @@ def test_attacks_that_moved_are_told_from_attacks_that_failed():
     assert "no fewer people" in same["conclusion"]["classifier"]
 
 
+@pytest.mark.parametrize("trials", [1, 3, 4, 12])
+def test_conclusions_of_many_trials_hold_together_while_each_p_is_its_own(trials):
+    """Seven people fewer are p 1/64, and of k trials alike all or none are told (Holm)."""
+    fewer = [0.0] * 7 + [1.0] * (PEOPLE - 7)
+    rows = compare_rows([UNDEFENDED, *(row(n, fewer, fewer) for n in range(1, 1 + trials))], NAMES)
+    assert [each["tests"]["sure"]["p"] for each in rows] == pytest.approx([2 * 0.5**7] * trials)
+    told = trials * 2 * 0.5**7 < 0.05
+    assert {each["conclusion"]["classifier"].startswith("fewer are") for each in rows} == {told}
+
+
 def test_nobody_in_common_is_no_comparison():
     assert compare_rows([UNDEFENDED, row(1, [1.0], [1.0], [99])], NAMES) == []
 

@@ -96,6 +96,13 @@ def test_a_trial_leaks_less_where_mcnemars_test_says_so(hits, verdict):
     assert "per_identity" not in figures
 
 
+@pytest.mark.parametrize(("competed", "verdict"), [(1, LESS), (25, LESS), (26, UNKNOWN)])
+def test_verdicts_of_all_trials_that_competed_hold_together(competed, verdict):
+    figures = beside_stopped(people(10), STOPPED, competed=competed)
+    assert figures["p"] == pytest.approx(2 * 0.5**10) and figures["tests"] == competed
+    assert figures["verdict"] == verdict == (LESS if 2 * 0.5**10 * competed < 0.05 else UNKNOWN)
+
+
 @pytest.mark.parametrize(("hits", "verdict"), [(10, LESS), (15, UNKNOWN), (20, UNKNOWN), (30, UNKNOWN)])
 def test_on_a_stopped_target_at_its_floor_leaking_no_less_says_nothing(hits, verdict):
     assert beside_stopped(people(hits), STOPPED, floor=0.4)["verdict"] == verdict

@@ -28,6 +28,16 @@ def test_a_trial_and_its_stopped_target_are_a_sentence(verdict, words):
     assert stopped_sentence(TrialRecord(number=1, state="complete")) == ""
 
 
+def test_a_test_of_several_trials_is_told_with_its_adjusted_p():
+    found = trial(UNKNOWN, p=0.01)
+    several = dataclasses.replace(found, stopped={**found.stopped, "tests": 8})
+    assert stopped_sentence(several).endswith(
+        "(p 0.080 over the same people, for all 8 defended trials that competed)"
+    )
+    many = dataclasses.replace(found, stopped={**found.stopped, "tests": 800})
+    assert "(p 1.000 over the same people, for all 800" in stopped_sentence(many)
+
+
 def test_what_of_a_stopped_target_is_frozen_is_told():
     found = trial(LESS)
     frozen = dataclasses.replace(found, stopped={**found.stopped, "freeze_point": "conv2"})
