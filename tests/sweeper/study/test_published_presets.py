@@ -66,6 +66,30 @@ def without_weights(name, folder):
     return [f"trial.prior.path={stylegan_file(folder)}", "trial.prior.crop=null"]
 
 
+# sides of the images of published generators
+SIDES = {"ffhq": 1024, "metfaces": 1024, "afhq_dog": 512, "lsun_cars": 512}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "ppa_" in name or "mirror_" in name])
+def test_a_crop_fits_the_images_of_the_generator_that_is_named(name):
+    prior = document(name)["trial"]["prior"]
+    side = SIDES[prior["path"].removeprefix("weights/stylegan2_").removesuffix(".safetensors")]
+    assert prior["crop"] == (800 if side == 1024 else None)  # centre crop 800, none for AFHQ
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_the_released_code_does_is_done(name):
+    """Frozen batch norm follows the private images; the Gaussians of KEDMI, LOMMA's too, begin at variance 1;
+    every PPA set-up has the steps of Table 16."""
+    trial = document(name)["trial"]
+    assert trial["target"]["frozen_batchnorm"] == "train"
+    if "kedmi" in trial["attack"]["kind"]:
+        assert trial["attack"]["log_variance"] == 0.0
+    if trial["attack"]["kind"] == "ppa":
+        assert (trial["attack"]["iterations"], trial["attack"]["learning_rate"]) == (50, 0.005)
+        assert trial["attack"].get("crop") == ([0.75, 1.0] if "dogs" in name else None)
+
+
 def test_every_set_up_of_the_tables_has_a_preset():
     repeated = {
         tuple(record.setup.values())
