@@ -1,4 +1,5 @@
 import json
+import math
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -435,3 +436,34 @@ def test_intervals_are_written_again_once_they_hold_training_seeds(home, cheap, 
         tracker.finish(records, None)
         assert tracker.problem == ""
         assert low() == pytest.approx(after)
+
+
+def test_a_second_confirmation_takes_the_place_of_the_first(home, finished):
+    """Under as many seeds as before, too; what it does not say is no number any more."""
+    from mlflow import MlflowClient
+
+    study, records = finished
+    client = MlflowClient(tracking_uri=home.tracking)
+    (trial,) = records.trials
+    values = {"test_accuracy": 0.5}
+    first = TrialConfirmation(values=values, seeds=3, front_probability=0.9, fresh=("seeds",))
+    told = {}
+    for confirmed, figures in (
+        (first, (0.5, 0.9)),
+        (replace(first, values={"test_accuracy": 0.4}, front_probability=0.2), (0.4, 0.2)),
+        (replace(first, front_probability=None, fresh=("seeds", "judge")), (0.5, None)),
+        (None, (None, None)),
+        (first, (0.5, 0.9)),
+    ):
+        tracker = Tracker(study, home)
+        tracker.finish(replace(records, trials=[replace(trial, confirmed=confirmed)]), None)
+        assert tracker.problem == ""
+        experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
+        (run,) = client.search_runs([experiment], "tags.kind = 'trial'")
+        written = run.data.metrics
+        found = (written["confirmed.test_accuracy"], written["front_probability"])
+        assert tuple(None if math.isnan(value) else value for value in found) == figures
+        sure = client.search_runs([experiment], "metrics.front_probability >= 0.1")
+        assert len(sure) == (figures[1] is not None)
+        told[str(confirmed)] = run.data.tags["confirmed"]
+    assert len(set(told.values())) == len(told) == 4
