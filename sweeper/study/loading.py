@@ -133,12 +133,14 @@ def _override(item: str) -> tuple[str, Any]:
 
 def _first_mistake(error: ValidationError, where: str) -> str:
     first = error.errors()[0]
-    keys = [str(part) for part in first["loc"] if part in _KEYS or not _branch(part)]
+    # What follows a value's own path, and is no index, names a branch of a union.
+    own = 2 if first["loc"][0] in (*_PARTS, "objectives") else 1
+    keys = [str(key) for place, key in enumerate(first["loc"]) if place < own or isinstance(key, int)]
     path = ".".join(keys)
     if keys[0] == "space":
         return _mistake_in_space(first, where)
     if first["type"] == "unexpected_keyword_argument":
-        owner = {"search": Search, "resources": Resources, "tracking": Tracking}.get(keys[0], Study)
+        owner = _PARTS.get(keys[0], Study)
         known = [*(f.name for f in dataclasses.fields(owner)), *(["extends"] if owner is Study else [])]
         return (
             f"unknown key '{keys[-1]}'{suggestion(keys[-1], known)} ({where}: {path}); "
@@ -174,9 +176,4 @@ def _mistake_in_space(first: Any, where: str) -> str:
     return f"{path} must be {expected}; got {first['input']!r} ({where}: {path})"
 
 
-def _branch(part: Any) -> bool:
-    """Return whether a part of an error's place names a branch of a union, and no key of the study."""
-    return isinstance(part, str) and (part == "bool" or "[" in part or part.startswith("constrained-"))
-
-
-_KEYS = {f.name for owner in (Study, Search, Resources, Tracking) for f in dataclasses.fields(owner)}
+_PARTS: dict[Any, Any] = {"search": Search, "resources": Resources, "tracking": Tracking}
