@@ -39,14 +39,15 @@ class Runs:
 class Known:
     """A trial's run that MLflow already has.
 
-    model: whether its target is there; confirmed: which confirmation its `fresh` figures, by name, are of;
-    intervals: what its intervals were said to hold when they were written.
+    model, images: whether its target and its pictures are there. confirmed: which confirmation its `fresh`
+    figures, by name, are of. intervals: what its intervals were said to hold when they were written.
     """
 
     run: str
     ended: bool
     on_front: bool = False
     model: bool = False
+    images: bool = False
     confirmed: str = ""
     intervals: str = ""
     fresh: tuple[str, ...] = ()
@@ -60,6 +61,7 @@ class Known:
             run.info.status in ("FINISHED", "FAILED"),
             on_front=seen.get("on_front") == "true",
             model=seen.get("model") == "logged",
+            images=seen.get("images") == "logged",
             confirmed=seen.get("confirmed", ""),
             intervals=seen.get("intervals", ""),
             fresh=tuple(name for name in run.data.metrics if name.startswith(FRESH)),

@@ -10,7 +10,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -312,9 +311,9 @@ class Tracker:
             fresh = gone | fresh_figures(trial)
             self._client.log_batch(known.run, [Metric(name, value, now, 0) for name, value in fresh.items()])
             self._client.set_tag(known.run, "confirmed", confirmed)
+        if self._study.tracking.images and member and not known.images:
+            self._reconstructions(known.run, trial)
         if known.on_front != member:
-            if self._study.tracking.images and member:
-                self._reconstructions(known.run, trial)
             self._client.set_tag(known.run, "on_front", str(member).lower())
 
     def _intervals(self, known: Known, trial: TrialRecord, records: StudyRecords) -> None:
@@ -354,11 +353,17 @@ class Tracker:
             self._client.delete_tag(run, "model")
 
     def _reconstructions(self, run: str, trial: TrialRecord) -> None:
-        """Log the first restart's reconstructions as one row of images; only if the study allows images."""
+        """Log the first restart's reconstructions as one row of images; where they are not, say so in a tag.
+
+        Only if the study allows images.
+        """
         import torch
 
-        path = Path(trial.artifacts.get("attack", "")) / "reconstructions.pt"
-        with suppress(ConfigError):  # gone, or damaged
-            images = load(path)["images"][0, :12]
-            row = torch.cat(list(images), dim=-1).permute(1, 2, 0).contiguous().numpy()
-            self._attach(self._client.log_image, run, row, "reconstructions.png")
+        try:  # gone, or damaged
+            images = load(Path(trial.artifacts.get("attack", "")) / "reconstructions.pt")["images"][0, :12]
+        except ConfigError as error:
+            self._client.set_tag(run, "images", f"missing: {error}"[:LONGEST])
+            return
+        row = torch.cat(list(images), dim=-1).permute(1, 2, 0).contiguous().numpy()
+        if self._attach(self._client.log_image, run, row, "reconstructions.png"):
+            self._client.set_tag(run, "images", "logged")
