@@ -78,27 +78,31 @@ def parse_study(document: dict[str, Any], where: str) -> Study:
     except ValidationError as error:
         raise ConfigError(_first_mistake(error, where)) from None
     _check_numbers(document, where)
-    if len(study.name.encode()) > MOST_LETTERS:
-        raise ConfigError(
-            f"name must have at most {MOST_LETTERS} characters, those beyond ASCII counted as two to four "
-            f"(it names a folder); got {len(study.name.encode())} ({where}: name)"
-        )
-    if study.name.endswith(SUFFIXES):  # a file is meant wherever a study is named
-        raise ConfigError(
-            f"name must not end in {Path(study.name).suffix}, which names a file; got {study.name!r} "
-            f"({where}: name)"
-        )
-    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", study.name):
-        raise ConfigError(
-            f"name must be letters, digits, '_', '-' and '.' (it names a folder); got {study.name!r} "
-            f"({where}: name)"
-        )
+    check_name(study.name, where)
     _check_objectives(study, where)
     _check_gpus(study.resources, where)
     _ = study.limits
     if study.search.screening:
         _check_screening(study, where)
     return study
+
+
+def check_name(name: str, where: str) -> None:
+    """Raise `ConfigError` for a name that no study can have."""
+    if len(name.encode()) > MOST_LETTERS:
+        raise ConfigError(
+            f"name must have at most {MOST_LETTERS} characters, those beyond ASCII counted as two to four "
+            f"(it names a folder); got {len(name.encode())} ({where}: name)"
+        )
+    if name.endswith(SUFFIXES):  # a file is meant wherever a study is named
+        raise ConfigError(
+            f"name must not end in {Path(name).suffix}, which names a file; got {name!r} ({where}: name)"
+        )
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
+        raise ConfigError(
+            f"name must be letters, digits, '_', '-' and '.' (it names a folder); got {name!r} "
+            f"({where}: name)"
+        )
 
 
 def _check_numbers(document: dict[str, Any], where: str) -> None:
