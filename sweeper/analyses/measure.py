@@ -15,9 +15,9 @@ from sweeper.results.record_types import StudyRecords
 from sweeper.results.records import study_names
 from sweeper.storage.home import Home
 from sweeper.study.checks import check_study
-from sweeper.study.loading import load_study, stored_study
+from sweeper.study.loading import check_name, load_study, stored_study
 from sweeper.study.study import Study
-from trainables.errors import ConfigError, DiskError
+from trainables.errors import ConfigError, DiskError, placed
 from trainables.storage.disk import write_text
 
 # Options of the command, and the knobs that they set.
@@ -70,7 +70,8 @@ def make_analysis(name: str, given: Mapping[str, Any]) -> StudyAnalysis:
 def derive_study(analysis: StudyAnalysis, reference: str, home: Home, overrides: Sequence[str] = ()) -> Study:
     """Return the study to run: derived from a stored study as it ran, else from a file or preset.
 
-    Raises `ConfigError` for a study that does not fit, and for overrides of a stored one.
+    Raises `ConfigError` for a study that does not fit, or whose name is too long to make another of, and for
+    overrides of a stored one.
     """
     if reference in study_names(home) and (home.study(reference) / "study.yaml").is_file():
         if overrides:
@@ -79,6 +80,10 @@ def derive_study(analysis: StudyAnalysis, reference: str, home: Home, overrides:
     else:
         study = load_study(reference, overrides=overrides)
     derived = analysis.derive(study)
+    try:
+        check_name(derived.name, f"{reference}: analysis {analysis.kind}")
+    except ConfigError as error:
+        raise placed(error, "; analyze a study file under a shorter name (-S name=...)") from None
     check_study(derived)
     return derived
 

@@ -12,7 +12,7 @@ import click
 
 from sweeper.storage.home import Home
 from trainables.errors import ConfigError
-from trainables.storage.strict_yaml import parse_yaml
+from trainables.storage.strict_yaml import dump_yaml, parse_yaml
 
 RECORDS = "datasets"  # in a home: what was prepared
 
@@ -64,6 +64,7 @@ def prepare_stylegan2(source: Path, output: Path | None, *, force: bool = False)
 def show_stylegan2(written: dict[str, Any]) -> None:
     """Print what `prepare_stylegan2` wrote, and how a study uses it."""
     labels = f", {written['labels']} labels" if written["labels"] else ""
+    prior = {"kind": "stylegan2", "path": written["file"]}
     millions = [f"{written[f'{name}_parameters'] / 1e6:.1f} M" for name in ("generator", "discriminator")]
     click.echo(
         f"{'replaced' if written['replaced'] else 'written'}: {written['file']}\n"
@@ -72,7 +73,7 @@ def show_stylegan2(written: dict[str, Any]) -> None:
         f"{millions[0]} parameters (discriminator {millions[1]}); images of about [-1, 1], "
         "which the prior shows as [0, 1]\n"
         "In a study:\n"
-        f"  prior: {{kind: stylegan2, path: {written['file']}}}  # crop: N shows the middle N pixels only"
+        f"  prior: {dump_yaml(prior, flow=True).rstrip()}  # crop: N shows the middle N pixels only"
     )
 
 
@@ -108,24 +109,22 @@ def prepare_dataset(
 
 def show_dataset(note: dict[str, Any]) -> None:
     """Print what `prepare_dataset` noted, and how a study uses it."""
+    from trainables.datasets import DATASETS
+
     for name, count in note["counts"].items():
         published = note["published"].get(name, count)
         beside = f" (published: {published:,})" if published != count else ""
         click.echo(f"{name}: {count:,}{beside or (' (as published)' if name in note['published'] else '')}")
     usage, view = note["usage"], note["usage"]["view"]
-    data = {"kind": note["dataset"], "root": note["root"], **note["knobs"]}
+    usual = {field.name: field.default for field in dataclasses.fields(DATASETS[note["dataset"]])}
+    knobs = {name: value for name, value in note["knobs"].items() if value != usual[name]}
+    data = {"kind": note["dataset"], "root": note["root"], **knobs}
     cut = f"the middle {view['crop']} of {view['of']} pixels" if view["crop"] else "the largest square"
     click.echo(
         f"fingerprint: {note['fingerprint']}; labels and hashes: {note['file']}\n"
         f"cut: {'none, scaled to a square' if view['squeeze'] else cut}\n"
         "In a study:\n"
         f"  image_size: {usage['image_size']}\n"
-        f"  private: {_mapping(data)}  # or public\n"
+        f"  private: {dump_yaml(data, flow=True).rstrip()}  # or public\n"
         f"  target: {{normalization: {usage['normalization']}}}"
     )
-
-
-def _mapping(words: dict[str, Any]) -> str:
-    """Return a mapping of one line of YAML, without what says nothing."""
-    told = {name: value for name, value in words.items() if value not in (None, False, 1)}
-    return "{" + ", ".join(f"{name}: {value}" for name, value in told.items()) + "}"

@@ -9,6 +9,7 @@ from sweeper.engine.machines.cluster import TrialResources, allot
 from sweeper.engine.machines.resources import Node, ProcessResources
 from sweeper.engine.people import begin, others
 from sweeper.engine.progress import spell_range
+from sweeper.engine.sources import check_begun
 from sweeper.engine.sweep import check_data
 from sweeper.statistics.power import effective_people, smallest_difference
 from sweeper.storage.home import Home
@@ -30,7 +31,7 @@ def show_plan(study: Study, home: Home) -> None:
     """Print the resolved study as YAML, its trials, and what they would take here.
 
     Also what must be known of the data, and where a contact sheet of them lies: in the home folder, because
-    it shows private images.
+    it shows private images. Raises the `ConfigError` with which the sweep would end before any work.
     """
     from search_spaces.space import anchors, size
     from trainables.config import load_trial
@@ -38,7 +39,8 @@ def show_plan(study: Study, home: Home) -> None:
 
     try:
         begun = begin(study, home)
-    except ConfigError:  # without its data a study can still be read
+        check_begun(begun, home)
+    except ConfigError:  # without its data, or changed since it began, a study can still be read
         show_form(study)
         raise
     study = begun

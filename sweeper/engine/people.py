@@ -24,9 +24,20 @@ def begin(study: Study, home: Home) -> Study:
 
     Reads the private data of a new one. Raises `ConfigError` for data that do not fit.
     """
-    definition = _definition(study, home)
+    definition = begun_definition(study, home)
     study = study.as_begun(definition)
     return study if definition is not None else divide(study, _people(study))
+
+
+def begun_definition(study: Study, home: Home) -> dict[str, Any] | None:
+    """Return the document of the stored study, None if there is none or if no trial of it ever began."""
+    if study.name not in study_names(home):
+        return None
+    definition: dict[str, Any] | None = stored_notes(home.storage, study.name).get(DEFINITION)
+    if definition is None:
+        return None
+    _, trials = stored_trials(home.storage, study.name)
+    return definition if trials else None
 
 
 def divide(study: Study, people: int | None) -> Study:
@@ -62,17 +73,6 @@ def others(study: Study) -> list[int]:
     if (study.search.attacked or 1) == 1:
         return []
     return sorted(set(range(study.trial["identities"])) - set(study.trial["attacked"]))
-
-
-def _definition(study: Study, home: Home) -> dict[str, Any] | None:
-    """Return the document of the stored study, None if there is none or if no trial of it ever began."""
-    if study.name not in study_names(home):
-        return None
-    definition: dict[str, Any] | None = stored_notes(home.storage, study.name).get(DEFINITION)
-    if definition is None:
-        return None
-    _, trials = stored_trials(home.storage, study.name)
-    return definition if trials else None
 
 
 def _people(study: Study) -> int | None:

@@ -1,11 +1,13 @@
-"""Check, before any work, that a study goes on over the data that it began with."""
+"""Check, before any work, that a study goes on as it began, and over the data that it began with."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from sweeper.engine.people import begun_definition
+from sweeper.search.definition import changes, refuse_changes
 from sweeper.search.reading import SOURCES, stored_notes, stored_trials
 from sweeper.storage.home import Home
-from sweeper.study.sources import Sources, differences, refuse, study_sources
+from sweeper.study.sources import Sources, differences, missing, moved, refuse, study_sources
 from sweeper.study.study import Study
 
 DIGESTS = ".digests"  # in a home; the store holds finished work alone
@@ -15,6 +17,22 @@ KEYS = {"private": "private data", "public": "public data"}
 def current_sources(study: Study, home: Home) -> Sources:
     """Return what lies behind the study's paths now; digests are remembered in the home."""
     return study_sources(study, home.root / DIGESTS)
+
+
+def check_begun(study: Study, home: Home) -> None:
+    """Raise the `ConfigError` with which a start would refuse `study`, begun in the home as another."""
+    began = begun_definition(study, home)
+    if began is None:
+        return
+    notes, sources = stored_notes(home.storage, study.name), current_sources(study, home)
+    stored = notes.get(SOURCES) or {}
+    refuse_changes(study.name, changes(began, study.definition(), same=moved(stored, sources)))
+    _, trials = stored_trials(home.storage, study.name)
+    finished = sum(trial["state"] in ("complete", "screened") for trial in trials) >= study.budget
+    if not (finished and missing(sources)):
+        refuse(study.name, differences(stored, sources))
+    if not finished and SOURCES not in notes:  # begun by an older version
+        check_trials(study, home, sources)
 
 
 def check_confirmable(study: Study, home: Home) -> None:

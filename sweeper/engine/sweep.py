@@ -5,7 +5,7 @@ import functools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +90,7 @@ def sweep(
         before = optuna_study.complete
         whole = shared and run is None and make is None
         due = _due(study, optuna_study.notes, whole)
-        closed = source.finished and not due and optuna_study.notes.get("closed") == optuna_study.complete
+        closed = source.finished and not due and optuna_study.notes.get("closed") == _written(optuna_study)
         if shared and run is None and not before and not optuna_study.finished:
             display.say("checking the data")
             warner.tell(check_data(study), "")
@@ -344,7 +344,7 @@ def _close(
         if tracker.problem:
             problems.append(tracker.problem)
         else:
-            optuna_study.note("closed", optuna_study.complete)
+            optuna_study.note("closed", _written(optuna_study))
     mixed = mixed_data(records)
     if mixed:
         problems.append(f"the trials are of different data, so no front goes through them: {mixed}")
@@ -354,6 +354,11 @@ def _close(
     elif not optuna_study.complete:
         failure = "no trial has a result; see their reasons"
     return SweepResult(records, before, report, problems, failure)
+
+
+def _written(optuna_study: OptunaStudy) -> dict[str, Any]:
+    """Return what MLflow has of a study that is written: how many trials, under which switches."""
+    return {"trials": optuna_study.complete, **asdict(optuna_study.study.tracking)}
 
 
 @contextmanager
@@ -372,6 +377,4 @@ def full_disk(home: Home) -> Iterator[None]:
 
 def _keep(study: Study, home: Home) -> None:
     """Write the resolved study file beside what it leads to."""
-    from dataclasses import asdict
-
     write_text(home.study(study.name) / "study.yaml", dump_yaml(asdict(study)))

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from trainables.errors import ConfigError
@@ -17,8 +17,10 @@ UNSAID: Definition = {"replicates": 1, "accuracy": "test", "attacked": 1.0}
 def changes(stored: Definition, current: Definition, *, same: Collection[str] = ()) -> list[str]:
     """Return, for each key in which two definitions of a study differ, ``key: old -> new``.
 
-    same: paths below ``trial`` that differ in words alone, as a file that was moved.
+    current: as `Study.definition` gives it. same: paths below ``trial`` that differ in words alone, as a file
+    that was moved.
     """
+    current = json.loads(json.dumps(current))
     if stored != current:
         # An older version stored fewer knobs: one that came later is no change at its default.
         with contextlib.suppress(ConfigError):
@@ -28,6 +30,17 @@ def changes(stored: Definition, current: Definition, *, same: Collection[str] = 
     names = (before.keys() | after.keys()) - {f"trial.{knob}" for knob in same}
     keys = sorted(name for name in names if before.get(name) != after.get(name))
     return [f"{key}: {_brief(before, key)} -> {_brief(after, key)}" for key in keys]
+
+
+def refuse_changes(name: str, changed: Sequence[str]) -> None:
+    """Raise `ConfigError` if the study `name` is not what it was when it began; changed: see `changes`."""
+    if changed:
+        shown = "; ".join(changed[:6])
+        more = f" and {len(changed) - 6} more" if len(changed) > 6 else ""
+        raise ConfigError(
+            f"study '{name}' must keep its trial, space and objectives; changed since it began: {shown}{more}"
+            "; undo the change or give the study another name (-S name=...)"
+        )
 
 
 def _filled(definition: Definition) -> Definition:

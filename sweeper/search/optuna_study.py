@@ -15,7 +15,7 @@ import optuna
 from search_spaces.space import anchors, at_random, decode, grid, size
 from sweeper.search.ask_tell import Assignment, TrialRequest
 from sweeper.search.confirmation_log import confirmation_name
-from sweeper.search.definition import changes
+from sweeper.search.definition import changes, refuse_changes
 from sweeper.search.drafts import DraftStorage
 from sweeper.search.reading import DEFINITION, SOURCES, State, open_storage, was_screened, write_history
 from sweeper.search.samplers import make_sampler, propose
@@ -269,7 +269,7 @@ class OptunaStudy:
         if stored is None:
             return []
         same = moved(self._optuna.user_attrs.get(SOURCES) or {}, self._sources)
-        return changes(stored, json.loads(json.dumps(self.study.definition())), same=same)
+        return changes(stored, self.study.definition(), same=same)
 
     @property
     def sources_recorded(self) -> bool:
@@ -303,14 +303,7 @@ class OptunaStudy:
                 self._optuna.set_metric_names(list(self.study.searched))  # what optuna-dashboard shows
             self._optuna.set_user_attr(DEFINITION, self.study.definition())
             return
-        changed = self._changed()
-        if changed:
-            shown = "; ".join(changed[:6])
-            more = f" and {len(changed) - 6} more" if len(changed) > 6 else ""
-            raise ConfigError(
-                f"study '{self.study.name}' must keep its trial, space and objectives; changed since it "
-                f"began: {shown}{more}; undo the change or give the study another name (-S name=...)"
-            )
+        refuse_changes(self.study.name, self._changed())
 
     def _check_foreign(self) -> None:
         """Raise `ConfigError` for a study made by another program, unless it is empty and fits: ``optuna

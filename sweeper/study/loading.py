@@ -78,27 +78,31 @@ def parse_study(document: dict[str, Any], where: str) -> Study:
     except ValidationError as error:
         raise ConfigError(_first_mistake(error, where)) from None
     _check_numbers(document, where)
-    if len(study.name.encode()) > MOST_LETTERS:
-        raise ConfigError(
-            f"name must have at most {MOST_LETTERS} characters, those beyond ASCII counted as two to four "
-            f"(it names a folder); got {len(study.name.encode())} ({where}: name)"
-        )
-    if study.name.endswith(SUFFIXES):  # a file is meant wherever a study is named
-        raise ConfigError(
-            f"name must not end in {Path(study.name).suffix}, which names a file; got {study.name!r} "
-            f"({where}: name)"
-        )
-    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", study.name):
-        raise ConfigError(
-            f"name must be letters, digits, '_', '-' and '.' (it names a folder); got {study.name!r} "
-            f"({where}: name)"
-        )
+    check_name(study.name, where)
     _check_objectives(study, where)
     _check_gpus(study.resources, where)
     _ = study.limits
     if study.search.screening:
         _check_screening(study, where)
     return study
+
+
+def check_name(name: str, where: str) -> None:
+    """Raise `ConfigError` for a name that no study can have."""
+    if len(name.encode()) > MOST_LETTERS:
+        raise ConfigError(
+            f"name must have at most {MOST_LETTERS} characters, those beyond ASCII counted as two to four "
+            f"(it names a folder); got {len(name.encode())} ({where}: name)"
+        )
+    if name.endswith(SUFFIXES):  # a file is meant wherever a study is named
+        raise ConfigError(
+            f"name must not end in {Path(name).suffix}, which names a file; got {name!r} ({where}: name)"
+        )
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
+        raise ConfigError(
+            f"name must be letters, digits, '_', '-' and '.' (it names a folder); got {name!r} "
+            f"({where}: name)"
+        )
 
 
 def _check_numbers(document: dict[str, Any], where: str) -> None:
@@ -133,12 +137,14 @@ def _override(item: str) -> tuple[str, Any]:
 
 def _first_mistake(error: ValidationError, where: str) -> str:
     first = error.errors()[0]
-    keys = [str(part) for part in first["loc"] if part in _KEYS or not _branch(part)]
+    # What follows a value's own path, and is no index, names a branch of a union.
+    own = 2 if first["loc"][0] in (*_PARTS, "objectives") else 1
+    keys = [str(key) for place, key in enumerate(first["loc"]) if place < own or isinstance(key, int)]
     path = ".".join(keys)
     if keys[0] == "space":
         return _mistake_in_space(first, where)
     if first["type"] == "unexpected_keyword_argument":
-        owner = {"search": Search, "resources": Resources, "tracking": Tracking}.get(keys[0], Study)
+        owner = _PARTS.get(keys[0], Study)
         known = [*(f.name for f in dataclasses.fields(owner)), *(["extends"] if owner is Study else [])]
         return (
             f"unknown key '{keys[-1]}'{suggestion(keys[-1], known)} ({where}: {path}); "
@@ -174,9 +180,4 @@ def _mistake_in_space(first: Any, where: str) -> str:
     return f"{path} must be {expected}; got {first['input']!r} ({where}: {path})"
 
 
-def _branch(part: Any) -> bool:
-    """Return whether a part of an error's place names a branch of a union, and no key of the study."""
-    return isinstance(part, str) and (part == "bool" or "[" in part or part.startswith("constrained-"))
-
-
-_KEYS = {f.name for owner in (Study, Search, Resources, Tracking) for f in dataclasses.fields(owner)}
+_PARTS: dict[Any, Any] = {"search": Search, "resources": Resources, "tracking": Tracking}

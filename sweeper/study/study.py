@@ -165,7 +165,8 @@ class Study(_Strict):
     def as_begun(self, definition: Mapping[str, Any] | None) -> "Study":
         """Return the study with what it leaves open decided, as it was when it began.
 
-        definition: the document that a study of this name keeps; None if there is none yet.
+        definition: the document that a study of this name keeps; None if there is none yet. The same
+        objectives in another order take its order: stored values and directions go by place.
         """
         if definition is None:
             return dataclasses.replace(self, search=dataclasses.replace(self.search, accuracy=self.accuracy))
@@ -178,7 +179,10 @@ class Study(_Strict):
         if stored < 1 and search.attacked == stored and not trial.get("attacked"):
             drawn = {name: definition["trial"][name] for name in ("attacked", "identities")}
             trial = {**trial, **drawn}
-        return dataclasses.replace(self, trial=trial, search=search)
+        objectives, places = self.objectives, definition.get("objectives", {})
+        if objectives.keys() == places.keys():
+            objectives = {name: objectives[name] for name in places}
+        return dataclasses.replace(self, trial=trial, search=search, objectives=objectives)
 
     @functools.cached_property
     def budget(self) -> int:

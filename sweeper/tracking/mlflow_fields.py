@@ -6,13 +6,15 @@ from datetime import datetime
 from typing import Any
 
 from sweeper.results import formatting
-from sweeper.results.trial_record import TrialConfirmation, TrialRecord
+from sweeper.results.trial_record import TrialRecord
 from sweeper.study.study import Study
 from trainables.errors import ConfigError
+from trainables.storage.store import content_key
 from trainables.training.frozen_name import frozen_name
 
 LONGEST = 500  # characters of a tag or a parameter
 LONGEST_WARNINGS = 4000  # of MLflow's 5,000: a filter finds what is written
+FRESH = ("confirmed.", "front_probability")  # what the names of `fresh_figures` begin with
 SETUP = ("architecture", "image_size", "prior", "judge")
 
 
@@ -168,9 +170,13 @@ def fresh_figures(trial: TrialRecord) -> dict[str, float]:
     return {name: float(value) for name, value in numbers.items() if is_number(value)}
 
 
-def confirmed_under(fresh: TrialConfirmation) -> str:
-    """Return how a trial was confirmed: under how many seeds, against which attacks."""
-    return ", ".join([f"{fresh.seeds} seeds", *(fresh.attacks or {})])
+def confirmed_under(trial: TrialRecord) -> str:
+    """Return which confirmation a trial's fresh figures are of, "" without one: another is another text."""
+    fresh = trial.confirmed
+    if fresh is None:
+        return ""
+    attacks = ", ".join([f"{fresh.seeds} seeds", *(fresh.attacks or {})])
+    return f"{attacks}; fresh: {', '.join(fresh.fresh)}; {content_key(figures=fresh_figures(trial))[:8]}"
 
 
 def is_number(value: Any) -> bool:

@@ -1,7 +1,9 @@
 """Runs of an experiment in MLflow: a study's own, and below it those of its trials."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
+
+from sweeper.tracking.mlflow_fields import FRESH
 
 
 @dataclass(frozen=True)
@@ -31,3 +33,36 @@ class Runs:
             token = page.token
             if not token:
                 return runs
+
+
+@dataclass(frozen=True)
+class Known:
+    """A trial's run that MLflow already has.
+
+    model, images: whether its target and its pictures are there. confirmed: which confirmation its `fresh`
+    figures, by name, are of. intervals: what its intervals were said to hold when they were written.
+    """
+
+    run: str
+    ended: bool
+    on_front: bool = False
+    model: bool = False
+    images: bool = False
+    confirmed: str = ""
+    intervals: str = ""
+    fresh: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, run: Any) -> Self:
+        """Return what a run, as MLflow gives it, has."""
+        seen = run.data.tags
+        return cls(
+            run.info.run_id,
+            run.info.status in ("FINISHED", "FAILED"),
+            on_front=seen.get("on_front") == "true",
+            model=seen.get("model") == "logged",
+            images=seen.get("images") == "logged",
+            confirmed=seen.get("confirmed", ""),
+            intervals=seen.get("intervals", ""),
+            fresh=tuple(name for name in run.data.metrics if name.startswith(FRESH)),
+        )

@@ -3,14 +3,13 @@
 import functools
 import json
 import logging
+import math
 import os
 import queue
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ from sweeper.tracking.mlflow_fields import (
     view,
 )
 from sweeper.tracking.mlflow_moved import follow_home
-from sweeper.tracking.mlflow_runs import Runs
+from sweeper.tracking.mlflow_runs import Known, Runs
 from trainables.errors import ConfigError
 from trainables.storage.disk import load
 from trainables.storage.urls import redact
@@ -60,21 +59,6 @@ def _may_be_a_race(error: Exception, uri: str) -> bool:
     return not uri.startswith("http") or "RESOURCE_ALREADY_EXISTS" in str(getattr(error, "error_code", ""))
 
 
-@dataclass(frozen=True)
-class _Known:
-    """A child run that MLflow already has. model: whether its target is there; seeds: of its confirmation.
-
-    intervals: what its intervals were said to hold when they were written.
-    """
-
-    run: str
-    ended: bool
-    on_front: bool = False
-    model: bool = False
-    seeds: str = ""
-    intervals: str = ""
-
-
 class Tracker:
     """Writes a study into MLflow from a thread of its own, so that no trial waits for it.
 
@@ -88,7 +72,7 @@ class Tracker:
     def __init__(self, study: Study, home: Home, *, afresh: bool = False, begins: bool = False) -> None:
         self._study, self._home, self._afresh, self._begins = study, home, afresh, begins
         self._queue: queue.Queue[Callable[[], None] | None] = queue.Queue()
-        self._known: dict[int, _Known] = {}
+        self._known: dict[int, Known] = {}
         self.problem = ""
         self._no_artifacts = ""
         self._opened = threading.Event()
@@ -159,17 +143,7 @@ class Tracker:
         self._parent = self._find_parent()
         self._steps = len(self._client.get_metric_history(self._parent, "hypervolume"))
         for run in self._runs.of_trials(self._parent):
-            number = int(run.data.tags["trial.number"])
-            ended = run.info.status in ("FINISHED", "FAILED")
-            seen = run.data.tags
-            self._known[number] = _Known(
-                run.info.run_id,
-                ended,
-                seen.get("on_front") == "true",
-                seen.get("model") == "logged",
-                seen.get("confirmed", ""),
-                seen.get("intervals", ""),
-            )
+            self._known[int(run.data.tags["trial.number"])] = Known.of(run)
 
     def _open_experiment(self) -> None:
         from mlflow import MlflowClient
@@ -254,7 +228,7 @@ class Tracker:
         self._datasets(run, trial.data)
         status = "FAILED" if trial.state == "failed" else "FINISHED"
         self._client.set_terminated(run, status, now)
-        self._known[trial.number] = _Known(run, True)
+        self._known[trial.number] = Known(run, True)
 
     def _datasets(self, run: str, fingerprints: Mapping[str, str]) -> None:
         """Name the images that a run used: MLflow shows them in a column, and finds runs by their digest."""
@@ -321,7 +295,7 @@ class Tracker:
     def _kill(self) -> None:
         self._client.set_terminated(self._parent, "KILLED")
 
-    def _mark(self, known: _Known, trial: TrialRecord) -> None:
+    def _mark(self, known: Known, trial: TrialRecord) -> None:
         """Say of a run whether it is on the front, with what only members have. The tag comes last."""
         from mlflow.entities import Metric
 
@@ -330,18 +304,19 @@ class Tracker:
             self._model(known.run, trial.number)
         elif known.model and not member:
             self._drop_model(known.run)
-        fresh = fresh_figures(trial)
-        seeds = confirmed_under(trial.confirmed) if trial.confirmed else ""
-        if fresh and known.seeds != seeds:
+        confirmed = confirmed_under(trial)
+        if known.confirmed != confirmed:
             now = milliseconds(None)
+            gone = dict.fromkeys(known.fresh, math.nan)  # MLflow takes no number back
+            fresh = gone | fresh_figures(trial)
             self._client.log_batch(known.run, [Metric(name, value, now, 0) for name, value in fresh.items()])
-            self._client.set_tag(known.run, "confirmed", seeds)
+            self._client.set_tag(known.run, "confirmed", confirmed)
+        if self._study.tracking.images and member and not known.images:
+            self._reconstructions(known.run, trial)
         if known.on_front != member:
-            if self._study.tracking.images and member:
-                self._reconstructions(known.run, trial)
             self._client.set_tag(known.run, "on_front", str(member).lower())
 
-    def _intervals(self, known: _Known, trial: TrialRecord, records: StudyRecords) -> None:
+    def _intervals(self, known: Known, trial: TrialRecord, records: StudyRecords) -> None:
         """Write a run's intervals again once the noise of training seeds is known, which they then hold."""
         from mlflow.entities import Metric
 
@@ -378,11 +353,17 @@ class Tracker:
             self._client.delete_tag(run, "model")
 
     def _reconstructions(self, run: str, trial: TrialRecord) -> None:
-        """Log the first restart's reconstructions as one row of images; only if the study allows images."""
+        """Log the first restart's reconstructions as one row of images; where they are not, say so in a tag.
+
+        Only if the study allows images.
+        """
         import torch
 
-        path = Path(trial.artifacts.get("attack", "")) / "reconstructions.pt"
-        with suppress(ConfigError):  # gone, or damaged
-            images = load(path)["images"][0, :12]
-            row = torch.cat(list(images), dim=-1).permute(1, 2, 0).contiguous().numpy()
-            self._attach(self._client.log_image, run, row, "reconstructions.png")
+        try:  # gone, or damaged
+            images = load(Path(trial.artifacts.get("attack", "")) / "reconstructions.pt")["images"][0, :12]
+        except ConfigError as error:
+            self._client.set_tag(run, "images", f"missing: {error}"[:LONGEST])
+            return
+        row = torch.cat(list(images), dim=-1).permute(1, 2, 0).contiguous().numpy()
+        if self._attach(self._client.log_image, run, row, "reconstructions.png"):
+            self._client.set_tag(run, "images", "logged")

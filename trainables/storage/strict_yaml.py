@@ -4,6 +4,7 @@ YAML 1.1 lets the last of two equal keys win, reads 010 as 8, 1:30 as 90 and 1e-
 date that no calendar has. Here the first four are errors or what they look like, and a date is text.
 """
 
+import math
 import re
 from collections.abc import Hashable
 from typing import Any
@@ -56,6 +57,11 @@ class _Loader(yaml.SafeLoader):
 class _Dumper(yaml.SafeDumper):
     """PyYAML's safe dumper; puts text in quotes that `_Loader` would take for a number."""
 
+    def choose_scalar_style(self) -> str:
+        """Return the quotes of a text, in one line those that know a line break as one sign."""
+        style: str = super().choose_scalar_style()  # type: ignore[no-untyped-call]
+        return '"' if style == "'" and self.flow_level else style
+
 
 def _error(text: str, node: Node) -> yaml.constructor.ConstructorError:
     return yaml.constructor.ConstructorError(None, None, text, node.start_mark)
@@ -105,9 +111,15 @@ def parse_yaml(text: str, where: str) -> Any:
     return content
 
 
-def dump_yaml(value: Any) -> str:
-    """Return `value`, plain data, as YAML that `parse_yaml` reads back as it was."""
-    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=False)
+def dump_yaml(value: Any, *, flow: bool = False) -> str:
+    """Return `value`, plain data, as YAML that `parse_yaml` reads back as it was.
+
+    flow: a mapping in one line.
+    """
+    width = math.inf if flow else None
+    return yaml.dump(
+        value, Dumper=_Dumper, sort_keys=False, allow_unicode=False, default_flow_style=flow, width=width
+    )
 
 
 def _check_size(content: Any) -> None:

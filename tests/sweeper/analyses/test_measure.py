@@ -1,5 +1,6 @@
 """Every study analysis at toy size: derived, its trials run here without Ray, read and concluded."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -15,7 +16,7 @@ from sweeper.results.records import study_records
 from sweeper.search.optuna_study import OptunaStudy
 from sweeper.search.replicates import run_replicates
 from sweeper.storage.home import Home
-from sweeper.study.loading import load_study
+from sweeper.study.loading import load_study, parse_study
 from trainables.errors import ConfigError, TrialError
 from trainables.tune import run_document
 
@@ -121,6 +122,28 @@ def test_an_option_of_another_analysis_is_a_mistake():
     ):
         make_analysis("frozen_batchnorm", {"--epoch": (1,)})
     assert set(OPTIONS.values()) >= {"seeds", "freeze_points", "epochs", "variants"}
+
+
+@pytest.mark.parametrize("name", STUDY_ANALYSES)
+def test_a_study_whose_name_is_too_long_to_derive_from_is_refused_before_any_work(name, tmp_path):
+    """The name of the derived study is that of a study, or nothing could open it."""
+    home = Home(tmp_path / "home")
+    home.prepare()
+    options = {} if name == "layer_roles" else POINTS
+    analysis = make_analysis(name, {**options, **SMALL.get(name, {})})
+    room = 100 - len(f"_{name}")
+    for own in ("n" * room, "n" * (room + 1), "n" + "é" * (room // 2)):
+        path = tmp_path / "long.yaml"
+        path.write_text(yaml.safe_dump({**TOY, "name": own}))
+        if len(own.encode()) <= room:
+            study = derive_study(analysis, str(path), home)
+            assert parse_study(dataclasses.asdict(study), "again").name == f"{own}_{name}"
+            continue
+        with pytest.raises(ConfigError) as error:
+            derive_study(analysis, str(path), home)
+        assert "at most 100 characters, those beyond ASCII counted as two to four" in str(error.value)
+        assert str(error.value).endswith("; analyze a study file under a shorter name (-S name=...)")
+    assert derive_study(analysis, str(path), home, ["name=short"]).name == f"short_{name}"
 
 
 def test_a_stored_study_is_taken_as_it_ran(tmp_path, study_file):

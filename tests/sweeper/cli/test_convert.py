@@ -17,6 +17,7 @@ from sweeper.cli.app import main
 from trainables.nn.stylegan2.discriminator import Discriminator, DiscriminatorShape
 from trainables.nn.stylegan2.generator import Generator, GeneratorShape
 from trainables.priors.stylegan2 import StyleGAN2Prior
+from trainables.storage.strict_yaml import parse_yaml
 
 
 class Named:
@@ -125,6 +126,16 @@ def test_what_is_written_is_a_prior(published, tmp_path):
     assert f"prior: {{kind: stylegan2, path: {file}}}" in found.stdout
     ours, theirs = (StyleGAN2Prior(path=str(path)).build(16) for path in (file, published))
     assert ours.latent_size == theirs.latent_size == 6
+
+
+@pytest.mark.parametrize(
+    "name", ["my, faces: x.safetensors", "a #{b}.safetensors", "c" * 99 + " d.safetensors"]
+)
+def test_the_line_for_a_study_is_one_wherever_the_file_lies(published, tmp_path, name):
+    found = run(published, "-o", tmp_path / name)
+    line = found.stdout.split("In a study:\n")[1]
+    expected = {"kind": "stylegan2", "path": str(tmp_path / name)}
+    assert parse_yaml(line, "test") == {"prior": expected} and line.count("\n") == 1
 
 
 GENERATOR = GeneratorShape(latent_size=6, style_size=5, channels=(4, 3, 2), mapping_layers=2)

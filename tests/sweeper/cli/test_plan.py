@@ -7,8 +7,11 @@ from PIL import Image
 
 from sweeper.cli.plan import power_text, show_plan
 from sweeper.engine.machines.resources import Node
+from sweeper.engine.people import begin
 from sweeper.engine.progress import spell_range
 from sweeper.engine.remaining import OVERHEAD, START
+from sweeper.engine.sources import current_sources
+from sweeper.search.optuna_study import OptunaStudy
 from sweeper.statistics.power import smallest_difference
 from sweeper.study.loading import parse_study
 from trainables.config import load_trial
@@ -212,6 +215,45 @@ def test_what_is_known_of_the_trials_is_said(plan):
     judge = {**DOCUMENT["trial"]["judge"], "batch_size": 13}
     assert "# WARNING: an epoch of the judge shows 65%" in plan(trial={**DOCUMENT["trial"], "judge": judge})
     assert frozen not in plan(space={"target.learning_rate": {"choice": [0.01]}})
+
+
+def opened(home, **changes):
+    """Open the study as a start would."""
+    study = begin(parse_study(DOCUMENT | changes, "test"), home)
+    return OptunaStudy(study, home.storage, home.root, sources=current_sources(study, home))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"trial": merge(DOCUMENT["trial"], {"target.epochs": 2})},
+        {"space": ["freeze_depth", {"target.learning_rate": {"float": [0.001, 0.1]}}]},
+        {"objectives": {"attack_accuracy": "minimize"}},
+        {"constraints": ["test_accuracy >= 0.5"]},
+        {"search": {"accuracy": "test"}},
+        {"search": {"replicates": 2}},
+    ],
+)
+def test_a_changed_study_that_a_start_would_refuse_is_refused_alike(plan, home, capsys, changes):
+    opened(home).ask()
+    with pytest.raises(ConfigError, match="changed since it began") as refused:
+        opened(home, **changes)
+    with pytest.raises(ConfigError) as error:
+        plan(**changes)
+    assert str(error.value) == str(refused.value)
+    assert yaml.safe_load(capsys.readouterr().out)["name"] == "tiny" and not plan.asked
+
+
+def test_a_study_that_goes_on_is_planned_as_a_new_one(plan, home):
+    turned = {"objectives": {"attack_accuracy": "minimize", "test_accuracy": "maximize"}}
+    before = plan()
+    assert plan(**turned) != before
+    source = opened(home)
+    changed = {"trial": merge(DOCUMENT["trial"], {"target.epochs": 2})}
+    plan(**changed)  # no trial of it began: a start would begin it as it is now
+    source.ask()
+    assert plan() == plan(**turned) == before
+    assert "# trials: 3 " in plan(search={"trials": 3}, resources={"concurrent": 1})  # this may change
 
 
 @pytest.mark.parametrize(("restarts", "seeds"), [(1, 1), (5, 1), (5, 3)])

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from trainables.config import load_method
 from trainables.datasets import DATASETS
 from trainables.datasets.base import Dataset
 from trainables.datasets.published import Published
+from trainables.storage.strict_yaml import parse_yaml
 
 
 def prepare(kind: str, root: Path, *options: str) -> Result:
@@ -57,6 +59,44 @@ def test_the_lines_for_a_study_are_ones(kind: str, tmp_path: Path) -> None:
     lines = yaml.safe_load(done.stdout.split("In a study:\n")[1])
     assert load_method(Dataset, lines["private"], "test") == DATASETS[kind](root=str(root))  # type: ignore[call-arg]
     assert set(lines) == {"image_size", "private", "target"}
+
+
+@pytest.mark.parametrize("folder", ["my, set: x", "a 'b' {c}", "d #e", "é" * 40, "f\ng", "010"])
+def test_the_lines_for_a_study_are_ones_wherever_it_lies(folder: str, tmp_path: Path) -> None:
+    root = TREES["ffhq"](tmp_path / folder)
+    done = prepare("ffhq", root, "--partial")
+    assert done.exit_code == 0, done.output
+    text = done.stdout.split("In a study:\n")[1]
+    assert (
+        parse_yaml(text, "test")["private"] == {"kind": "ffhq", "root": str(root)} and text.count("\n") == 3
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "knobs"),
+    [
+        ("lfw", {"allow_duplicates": True, "limit": 1}),
+        ("lfw", {"least_images": 2}),
+        ("ffhq", {"protocol": "ppa", "limit": 1}),
+        ("facescrub", {"protocol": "gmi"}),
+    ],
+)
+def test_the_lines_for_a_study_have_every_knob_that_is_not_at_its_default(
+    kind: str, knobs: dict[str, object], tmp_path: Path
+) -> None:
+    root = TREES[kind](tmp_path / "data")
+    given = [f"-S{name}={json.dumps(value)}" for name, value in knobs.items()]
+    done = prepare(kind, root, "--partial", *given)
+    assert done.exit_code == 0, done.output
+    private = parse_yaml(done.stdout.split("In a study:\n")[1], "test")["private"]
+    assert {name: value for name, value in private.items() if name != "root"} == {"kind": kind, **knobs}
+    usual = [
+        f"-S{field.name}={json.dumps(field.default)}"
+        for field in fields(DATASETS[kind])
+        if field.name in knobs
+    ]
+    plain = prepare(kind, root, "--partial", *usual)
+    assert set(parse_yaml(plain.stdout.split("In a study:\n")[1], "test")["private"]) == {"kind", "root"}
 
 
 def test_a_second_time_says_the_same(tmp_path: Path) -> None:

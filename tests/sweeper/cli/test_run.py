@@ -6,6 +6,8 @@ import pytest
 import yaml
 
 from sweeper.engine.sweep import SweepResult
+from sweeper.search.optuna_study import OptunaStudy
+from sweeper.study.loading import load_study
 from trainables.cost import STAGES
 from trainables.errors import TrialError
 from trainables.runtime.duration import Duration
@@ -82,6 +84,17 @@ def test_dry_run_shows_the_study_and_starts_nothing(command, study_file, home, m
     runs = 7 + 2 * 2  # a defended and an undefended trial under two seeds more
     assert (2 + 60 + runs * 3, 4 + 80 + runs * 6) == (95, 150)
     assert "in all 1.5 to 2.5 min of work" in found.stdout
+
+
+def test_a_dry_run_of_a_changed_study_is_bad_input(command, study_file, home, monkeypatch):
+    """As the run that it would plan."""
+    monkeypatch.setattr("trainables.cost.estimate", lambda *_, **__: pytest.fail("estimated"))
+    path = study_file()
+    OptunaStudy(load_study(str(path)), home.storage, home.root).ask()
+    found = command("run", path, "-S", "trial.target.epochs=99", "--dry-run")
+    assert found.exit_code == 2 and found.stderr.count("error:") == 1
+    assert "study 'mine' must keep its trial, space and objectives; changed" in found.stderr
+    assert found.stderr == command("run", path, "-S", "trial.target.epochs=99").stderr
 
 
 def test_confirm_measures_the_stored_study_again(command, filled, cheap, monkeypatch):

@@ -9,7 +9,7 @@ from picture_folders import write_people, write_pictures
 
 from sweeper.cli.app import main
 from sweeper.engine.confirm import confirm
-from sweeper.engine.sources import current_sources
+from sweeper.engine.sources import check_begun, current_sources
 from sweeper.engine.sweep import sweep
 from sweeper.search.optuna_study import OptunaStudy
 from sweeper.search.reading import SOURCES, stored_notes
@@ -159,3 +159,38 @@ def test_a_moved_data_set_goes_on(study, home, result, tmp_path, monkeypatch):
     monkeypatch.setattr("sweeper.engine.sweep.cluster", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         sweep(moved, home)
+
+
+def test_whether_a_start_would_go_on_is_known_without_one(study, home, result, tmp_path):
+    check_begun(study, home)  # none began
+    begun(study, home, result)
+    check_begun(study, home)
+    kept = stored_notes(home.storage, "s")
+    replaced(tmp_path)
+    with pytest.raises(ConfigError, match=r"study 's' must keep its data.*private data \(private.root\)"):
+        check_begun(study, home)
+    shutil.move(tmp_path / "mine", tmp_path / "elsewhere")
+    document = yaml.safe_load((tmp_path / "s.yaml").read_text())
+    document["trial"]["private"]["root"] = str(tmp_path / "elsewhere")
+    with pytest.raises(ConfigError, match=r"changed since it began: trial.private.root: 'mine' -> "):
+        check_begun(parse_study(document, "s"), home)
+    shutil.rmtree(tmp_path / "elsewhere")
+    write_people(tmp_path / "elsewhere", "ann", "bob", "cid", images=6)
+    check_begun(parse_study(document, "s"), home)  # the same, moved
+    document["trial"]["target"]["epochs"] = 2
+    with pytest.raises(ConfigError, match=r"changed since it began: trial.target.epochs: 1 -> 2;"):
+        check_begun(parse_study(document, "s"), home)
+    assert stored_notes(home.storage, "s") == kept
+
+
+@pytest.mark.parametrize("sources", [True, False])
+@pytest.mark.parametrize("trials", [1, 2])
+def test_an_unfinished_study_alone_needs_its_data(study, home, result, tmp_path, sources, trials):
+    begun(study, home, result, sources=sources, data=keys(study), trials=trials)
+    check_begun(study, home)
+    shutil.move(tmp_path / "mine", tmp_path / "away")
+    if trials == study.budget:
+        check_begun(study, home)
+        return
+    with pytest.raises(ConfigError, match="mine"):
+        check_begun(study, home)

@@ -58,6 +58,7 @@ DRIVER = textwrap.dedent(
     """
 )
 
+TRACKING = {"mlflow": False, "images": False, "models": False}
 ALONE = {"concurrent": 1}  # one worker to start instead of two
 
 
@@ -230,6 +231,49 @@ def test_what_may_change_is_kept_of_a_complete_study_too(home, cheap, result, mo
     with pytest.raises(ConfigError, match="must keep its trial"):
         sweep(cheap(search={"trials": 2}, space=[{"x": {"float": [0, 2]}}]), home, run=None, shared=False)
     assert stored_study(kept.parent) == stored
+
+
+def test_what_mlflow_shall_have_of_a_complete_study_is_written_when_it_changes(
+    home, cheap, result, monkeypatch
+):
+    """Pictures and targets may be wanted later; a study that is written is not opened in MLflow again."""
+    book = OptunaStudy(cheap(), home.storage, home.study("cheap") / "history")
+    while (asked := book.ask()) is not None:
+        book.tell(asked.number, result(asked.assignment["x"]) | {"params": asked.assignment})
+    opened = []
+
+    class Written:
+        problem = ""
+
+        def finish(self, records, report):
+            assert len(records.complete) == 6
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(
+        "sweeper.engine.sweep._tracker", lambda study, home, **_: opened.append(study.tracking) or Written()
+    )
+    book.note("closed", 6)  # as an older version left it
+    for tracking, count in (
+        ({"models": False}, 1),
+        ({}, 1),
+        ({"models": True}, 2),
+        ({"models": True}, 2),
+        ({"models": True, "images": True}, 3),
+        ({}, 4),
+        ({}, 4),
+    ):
+        study = cheap(tracking=tracking, controls=False)
+        assert sweep(study, home, run=lambda trial, **_: {}, shared=False).problems == []
+        assert len(opened) == count and opened[-1] == study.tracking
+    Written.problem = "MLflow failed"
+    for count in (5, 6):
+        assert (
+            "MLflow failed"
+            in sweep(cheap(tracking={"images": True}), home, run=lambda trial, **_: {}, shared=False).problems
+        )
+        assert len(opened) == count
 
 
 def test_every_trial_runs_under_its_seeds_and_a_complete_study_starts_nothing(
@@ -470,7 +514,9 @@ def test_mlflow_gets_the_report_that_has_the_conclusion(home, cheap, result, fai
         sweep(cheap(), home, run=lambda trial, **_: {}, shared=False, conclude=conclude)
     assert ["so it is" in page for page in written] == [not fails]
     closed = stored_notes(home.storage, "cheap").get("closed")
-    assert closed == (None if fails else 6)  # MLflow is written again where a conclusion is still to come
+    assert closed == (
+        None if fails else {"trials": 6, **TRACKING}
+    )  # MLflow is written again where a conclusion is still to come
 
 
 def refuse_disk(*_):

@@ -4,6 +4,7 @@ import optuna
 import pytest
 from small_trial import TRIAL
 
+from sweeper.results.records import study_records
 from sweeper.search.optuna_study import OptunaStudy
 from sweeper.search.reading import open_storage, stored_trials
 from sweeper.study.study import Search, Study
@@ -540,3 +541,31 @@ def test_a_study_on_validation_images_stays_one(optuna_study, result):
         ConfigError, match=r"changed since it began: search\.accuracy: 'validation' -> 'test'"
     ):
         optuna_study(search={"trials": 6, "accuracy": "test"})
+
+
+def test_objectives_in_another_order_are_the_same_study_and_each_value_keeps_its_place(
+    optuna_study, home, result
+):
+    """Optuna knows directions and values by place alone."""
+    objectives = {"test_accuracy": "maximize", "attack_accuracy": "minimize"}
+    turned = dict(reversed(objectives.items()))
+    search = {"trials": 6, "screening": True}
+    first = optuna_study(objectives=objectives, search=search)
+    assert first.tell(first.ask().number, result(0.5, **apart(0.9, 0.8, 0.3))) == ""
+    again = optuna_study(objectives=turned, search=search)
+    assert list(again.study.objectives.items()) == list(objectives.items())
+    for checked, attacked in ((0.7, 0.2), (0.6, 0.4)):  # the second is beaten by both
+        assert again.tell(again.ask().number, result(0.5, **apart(0.5, checked, attacked))) == ""
+    names, trials = stored_trials(home.storage, "cheap")
+    assert list(names) == list(objectives)
+    assert [trial["values"] for trial in trials] == [[0.8, 0.3], [0.7, 0.2], [0.6, 0.4]]
+    records = study_records(home, "cheap")
+    assert [trial.on_front for trial in records.trials] == [True, True, False]
+    rivals = [
+        {"number": number, "values": {"validation_accuracy": checked, "attack_accuracy": attacked}}
+        for number, checked, attacked in ((0, 0.8, 0.3), (1, 0.7, 0.2))
+    ]
+    for source in (again, optuna_study(objectives=turned, search=search)):
+        assert source.ask().options == {"rivals": rivals}
+    with pytest.raises(ConfigError, match=r"objectives.test_accuracy: 'maximize' -> 'minimize'"):
+        optuna_study(objectives={**turned, "test_accuracy": "minimize"}, search=search)

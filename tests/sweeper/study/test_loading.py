@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 
 import pytest
 import yaml
@@ -333,6 +334,36 @@ def test_an_unknown_key_is_held_against_those_of_its_own_part(changes, known):
     with pytest.raises(ConfigError) as error:
         parse_study({**document, **changes}, "s")
     assert known in str(error.value)
+
+
+@pytest.mark.parametrize("key", ["trial[image_size]", "bool", "constrained-int", "[", "dict[str,any]", ""])
+@pytest.mark.parametrize("part", [None, "search", "resources", "tracking"])
+def test_a_key_that_looks_like_a_part_of_the_reader_is_an_unknown_key_too(key, part):
+    document = {"name": "a", "trial": {}, "space": [{"x": {"float": [0, 1]}}]}
+    with pytest.raises(ConfigError) as error:
+        parse_study({**document, **({key: 64} if part is None else {part: {key: 64}})}, "s")
+    known = {"search": "sampler", "resources": "cpus_per_trial", "tracking": "mlflow"}.get(part, "name")
+    path = key if part is None else f"{part}.{key}"
+    assert str(error.value).startswith(f"unknown key '{key}'")
+    assert f" (s: {path}); known keys: {known}, " in str(error.value)
+    with pytest.raises(ConfigError, match=rf"^objectives.{re.escape(key)} must be 'maximize' or 'minimize'"):
+        parse_study({**document, "objectives": {key: "up"}}, "s")
+
+
+@pytest.mark.parametrize(
+    ("item", "key"),
+    [
+        ("trial[image_size]=64", "trial[image_size]"),
+        ("bool=3", "bool"),
+        ("attack[0].iterations=3", "attack[0]"),
+        ("search.bool=1", "bool"),
+        ("trial.target[epochs]=3", "target[epochs]"),
+        ("trial.target.bool=3", "bool"),
+    ],
+)
+def test_an_override_of_such_a_key_is_one_clear_error_too(write, item, key):
+    with pytest.raises(ConfigError, match=rf"^unknown key '{re.escape(key)}'"):
+        load_study(write(), overrides=[item])
 
 
 def test_a_study_whose_files_are_not_here_can_be_described_and_not_loaded(write, tmp_path):

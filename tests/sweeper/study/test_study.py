@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 from small_trial import TRIAL
 
@@ -150,3 +152,18 @@ def test_one_accuracy_is_searched_for(cheap):
     assert [str(limit) for limit in study.searched_limits] == ["validation_accuracy >= 0.8"]
     with pytest.raises(ConfigError, match=r"search.accuracy must be .*'validation'.*got 'train'"):
         cheap(search={"accuracy": "train"})
+
+
+def test_a_begun_study_keeps_the_order_of_its_objectives(cheap):
+    """Stored values, and directions, go by place."""
+    three = {"test_accuracy": "maximize", "attack_accuracy": "minimize", "train_seconds": "minimize"}
+    definition = cheap(objectives=three).definition()
+    for order in itertools.permutations(three):
+        again = cheap(objectives={name: three[name] for name in order}).as_begun(definition)
+        assert list(again.objectives) == list(three)
+        assert list(again.searched) == ["validation_accuracy", "attack_accuracy", "train_seconds"]
+    other = {"attack_accuracy": "maximize", "test_accuracy": "maximize"}
+    turned = cheap(objectives=other).as_begun(cheap().definition())
+    assert list(turned.objectives.items()) == [("test_accuracy", "maximize"), ("attack_accuracy", "maximize")]
+    fewer = {"attack_accuracy": "minimize"}
+    assert cheap(objectives=fewer).as_begun(definition).objectives == fewer

@@ -5,7 +5,7 @@ import json
 import pytest
 from records import as_trial
 
-from sweeper.tracking.mlflow_fields import figures, fresh_figures, study_tags, tags, view
+from sweeper.tracking.mlflow_fields import confirmed_under, figures, fresh_figures, study_tags, tags, view
 
 
 def test_figures_are_finals_and_curves():
@@ -58,6 +58,30 @@ def test_fresh_measurements_are_named_apart_from_the_searchs():
         "confirmed.seeds": 3.0,
     }
     assert fresh_figures(as_trial({"confirmed": None})) == {}
+
+
+def test_each_confirmation_says_what_it_is():
+    """Whatever of it changes, or its figures would stay those of the one before."""
+    first = {
+        "seeds": 3,
+        "attacks": {"map": {}, "gmi": {}},
+        "fresh": ["seeds", "judge"],
+        "values": {"test_accuracy": 0.5},
+        "interval": {"attack_accuracy": [0.1, 0.2]},
+        "front_probability": 0.9,
+    }
+    others = [
+        {"seeds": 4},
+        {"attacks": {"map": {}}},
+        {"fresh": ["seeds"]},
+        {"values": {"test_accuracy": 0.51}},
+        {"interval": {"attack_accuracy": [0.1, 0.21]}},
+        {"front_probability": None},
+    ]
+    told = [confirmed_under(as_trial({"confirmed": first | other})) for other in ({}, *others)]
+    assert told[0].startswith("3 seeds, map, gmi; fresh: seeds, judge; ") and len(set(told)) == 7
+    assert confirmed_under(as_trial({"confirmed": dict(reversed(first.items()))})) == told[0]
+    assert confirmed_under(as_trial({"confirmed": None})) == ""
 
 
 def test_a_failed_trial_is_tagged_by_its_settings(cheap):

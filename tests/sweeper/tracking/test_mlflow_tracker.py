@@ -1,10 +1,12 @@
 import json
+import math
 import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from sweeper.results.records import study_records
 from sweeper.results.trial_record import TrialConfirmation
@@ -14,6 +16,7 @@ from sweeper.tracking import mlflow_tracker
 from sweeper.tracking.mlflow_address import check_reachable
 from sweeper.tracking.mlflow_tracker import EXPERIMENT, Tracker
 from trainables.errors import ConfigError
+from trainables.storage.disk import save
 
 
 def test_mlflow_gets_each_trial_once_also_after_a_crash(home, cheap, result):
@@ -435,3 +438,64 @@ def test_intervals_are_written_again_once_they_hold_training_seeds(home, cheap, 
         tracker.finish(records, None)
         assert tracker.problem == ""
         assert low() == pytest.approx(after)
+
+
+def test_a_second_confirmation_takes_the_place_of_the_first(home, finished):
+    """Under as many seeds as before, too; what it does not say is no number any more."""
+    from mlflow import MlflowClient
+
+    study, records = finished
+    client = MlflowClient(tracking_uri=home.tracking)
+    (trial,) = records.trials
+    values = {"test_accuracy": 0.5}
+    first = TrialConfirmation(values=values, seeds=3, front_probability=0.9, fresh=("seeds",))
+    told = {}
+    for confirmed, figures in (
+        (first, (0.5, 0.9)),
+        (replace(first, values={"test_accuracy": 0.4}, front_probability=0.2), (0.4, 0.2)),
+        (replace(first, front_probability=None, fresh=("seeds", "judge")), (0.5, None)),
+        (None, (None, None)),
+        (first, (0.5, 0.9)),
+    ):
+        tracker = Tracker(study, home)
+        tracker.finish(replace(records, trials=[replace(trial, confirmed=confirmed)]), None)
+        assert tracker.problem == ""
+        experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
+        (run,) = client.search_runs([experiment], "tags.kind = 'trial'")
+        written = run.data.metrics
+        found = (written["confirmed.test_accuracy"], written["front_probability"])
+        assert tuple(None if math.isnan(value) else value for value in found) == figures
+        sure = client.search_runs([experiment], "metrics.front_probability >= 0.1")
+        assert len(sure) == (figures[1] is not None)
+        told[str(confirmed)] = run.data.tags["confirmed"]
+    assert len(set(told.values())) == len(told) == 4
+
+
+def test_pictures_that_are_wanted_later_are_added_once(home, finished, tmp_path, monkeypatch):
+    from mlflow import MlflowClient
+
+    study, records = finished
+    (trial,) = records.trials
+    records = replace(records, trials=[replace(trial, artifacts={"attack": str(tmp_path)})])
+    client, logged = MlflowClient(home.tracking), []
+    log = MlflowClient.log_image
+    monkeypatch.setattr(MlflowClient, "log_image", lambda self, *a: logged.append(a) or log(self, *a))
+
+    def finish(images):
+        changed = replace(study, tracking=replace(study.tracking, images=images))
+        tracker = Tracker(changed, home)
+        tracker.finish(records, None)
+        assert tracker.problem == ""
+        experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
+        (run,) = client.search_runs([experiment], "tags.kind = 'trial'")
+        assert run.data.tags["on_front"] == "true"
+        files = {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
+        return run.data.tags.get("images"), "reconstructions.png" in files
+
+    assert finish(False) == (None, False)
+    tag, there = finish(True)  # nothing lies in the folder of the attack
+    assert tag.startswith("missing: expected tensors ") and not there
+    save({"images": torch.rand(2, 3, 3, 4, 4)}, tmp_path / "reconstructions.pt")
+    for images in (False, True, True):
+        found = finish(images)
+    assert found == ("logged", True) and len(logged) == 1

@@ -128,3 +128,14 @@ def test_what_is_written_is_read_back(value):
     document = {"a": value, "b": [value, {"c": value}]}
     assert parse_yaml(dump_yaml(document), "here") == document
     assert type(parse_yaml(dump_yaml(document), "here")["a"]) is type(value)
+
+
+@pytest.mark.parametrize(
+    "value", ["/a/my, set: x", "{b", "[c]", "d #e", 'f\'s "g"', "h\ni", "j" * 300 + " k", "é", "010"]
+)
+def test_a_mapping_on_one_line_is_read_back(value):
+    document = {"a": value, "b": [value, {"c": value}], "d": True, "e": 1, "f": None}
+    text = dump_yaml(document, flow=True)
+    assert text.count("\n") == 1 and text.endswith("}\n")
+    assert parse_yaml(f"document: {text}", "here") == {"document": document}
+    assert dump_yaml({"kind": "ffhq", "root": "/data"}, flow=True) == "{kind: ffhq, root: /data}\n"
