@@ -13,7 +13,6 @@ from trainables.attacks.pseudo_private import PseudoPrivate, copied
 from trainables.datasets.base import Images, as_float
 from trainables.errors import ConfigError, TrialError
 from trainables.nn.augmentation import AUGMENTATION_DRAWS, random_augmentation
-from trainables.nn.conditional_gan import ConditionalGenerator
 from trainables.nn.critic import Critic
 from trainables.oracle import LabelOracle, Oracle
 from trainables.priors.base import PriorNetworks, eval_mode
@@ -82,7 +81,7 @@ class AdversarialTuning(PseudoPrivate):
         super().check_prior(prior)
         critic = prior.discriminator
         trained = all(any(True for _ in network.parameters()) for network in (prior.generator, critic))
-        if not trained or isinstance(critic, Critic) or isinstance(prior.generator, ConditionalGenerator):
+        if not trained or isinstance(critic, Critic):
             raise ConfigError(
                 f"attack '{self.kind}' expects a GAN whose critic scores each image; got "
                 f"{type(prior.generator).__name__} and {type(critic).__name__} (prior); choose "

@@ -144,7 +144,16 @@ class Attack(Method):
         return 1
 
     def check_prior(self, prior: PriorNetworks) -> None:
-        """Raise `ConfigError` unless the attack can search in `prior`, whose networks may be untrained."""
+        """Raise `ConfigError` unless the attack can search in `prior`, whose networks may be untrained.
+
+        An attack that does not override this takes no prior whose latents hold a label, which it would change
+        as if it were a normal number, and so draw others than whom it attacks.
+        """
+        if isinstance(prior.generator, ConditionalGenerator):
+            raise ConfigError(
+                f"attack '{self.kind}' expects a prior whose latents are normal numbers; got one that makes "
+                "images of an identity (prior); choose another prior, such as 'eigenfaces' or 'gmi'"
+            )
 
     def passes(self) -> Passes:
         """Return what one identity costs."""
