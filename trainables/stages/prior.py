@@ -10,6 +10,7 @@ import torch
 from trainables.attacks.base import render
 from trainables.attacks.plan import AttackPlan
 from trainables.config import TrialConfig
+from trainables.nn.conditional_gan import ConditionalGenerator
 from trainables.oracle import Oracle
 from trainables.priors.base import Prior, PriorNetworks, restore, state
 from trainables.priors.fit import reconstruction_error
@@ -54,6 +55,8 @@ def make_prior(
         networks = prior.train(data.public, run=run, target=victim)
         save(state(networks), folder / "prior.pt")
         sample = torch.randn(64, networks.latent_size, generator=torch.Generator().manual_seed(0))
+        if isinstance(networks.generator, ConditionalGenerator):
+            sample[:, -1] = torch.arange(64) % networks.generator.classes  # the label: all people in turn
         few_at_once = replace(run, batch_size=SAMPLES_AT_ONCE)
         save(render(networks.generator, sample, run=few_at_once), folder / "samples.pt")
         asked = {} if target is None else {"queries": prior.queries(networks, len(data.public))}

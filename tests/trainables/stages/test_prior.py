@@ -86,6 +86,20 @@ def test_its_samples_are_the_same_however_many_images_memory_holds(room, tmp_pat
     assert max(tried) <= 4
 
 
+@pytest.mark.parametrize("kind", ["plg", "lokt"])
+def test_samples_of_a_prior_that_draws_people_are_of_all_people_in_turn(kind, tmp_path):
+    """They are looked at for noise and for one picture again and again: some people may be drawn well."""
+    knobs = {**LOKT, "surrogate_epochs": 1} if kind == "lokt" else {"iterations": 2}
+    prior = {"kind": kind, "width": 2, "batch_size": 8, **knobs}
+    config = load_trial({**DOCUMENT, "prior": prior, "attack": {"kind": kind}, "target": TARGET})
+    made = make_prior(config, config.prior, make_target(config, store=Store(tmp_path)), store=Store(tmp_path))
+    networks = load_prior(config, config.prior, made.path, 4, "cpu")
+    latents = torch.randn(64, networks.latent_size, generator=torch.Generator().manual_seed(0))
+    latents[:, -1] = torch.tensor([0.0, 1.0, 2.0, 3.0]).repeat(16)
+    samples = torch.load(made.path / "samples.pt", weights_only=True)
+    assert (samples.float() - networks.generator(latents) * 255).abs().max() <= 0.51
+
+
 class Killed(BaseException):
     """Stands for a kill."""
 
