@@ -31,6 +31,7 @@ class PublicImages(Auxiliary):
     kind: ClassVar[str] = "public_images"
     summary: ClassVar[str] = "a copy of public images, for attacks that tune the prior"
     source: ClassVar[str] = "Peng et al., NeurIPS 2024 (PPDG-MI)"
+    needs_target: ClassVar[bool] = False
 
     images: int = 30_000
 

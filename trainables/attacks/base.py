@@ -87,7 +87,11 @@ class Auxiliary(Method):
     """Knowledge of a target, learnt from public images before an attack knows whom to attack.
 
     The result is kept in the store under its knobs, the target and the images.
+
+    needs_target: whether it asks the target; one that does not is made once for all targets.
     """
+
+    needs_target: ClassVar[bool] = True
 
     @property
     def epochs(self) -> int:
