@@ -147,6 +147,9 @@ class Attack(Method):
         """
         return 1
 
+    def check_size(self, image_size: int) -> None:
+        """Raise `ConfigError` if a network that it trains beside the target does not take such images."""
+
     def check_prior(self, prior: PriorNetworks) -> None:
         """Raise `ConfigError` unless the attack can search in `prior`, whose networks may be untrained.
 
