@@ -89,6 +89,10 @@ class AdversarialTuning(PseudoPrivate):
                 "prior kind 'gmi'"
             )
 
+    def tuned_on(self, public: int) -> int:
+        """Return how many images one tuning passes over, of so many public ones."""
+        return min(self.public_images, public) + min(self.points, self.restarts)
+
     def tuning_passes(self) -> Passes:
         """Return what tuning the prior once costs, with as many public images as it takes at most."""
         images = self.epochs * (self.public_images + self.points)

@@ -103,6 +103,11 @@ class Auxiliary(Method):
         """Return how many images a step takes."""
         return 64
 
+    @property
+    def drops_last_batch(self) -> bool:
+        """Return whether a pass over the public images leaves out those that fill no whole batch."""
+        return False
+
     def short_run(self, few: int, public: int, classes: int) -> ShortRun:
         """Return what to run, on `few` of the `public` images, to price it; classes: of the target."""
         return of_epochs(self, few, public)
