@@ -139,6 +139,8 @@ class TrialConfig:
             judge.check_size(self.image_size)
         with torch.device("meta"):  # a prior that does not fit the images is an error now, not after training
             for plan in self.attack:
+                plan.prior.check_size(self.image_size)
+                plan.attack.check_size(self.image_size)
                 networks = plan.prior.build(self.image_size)
                 plan.attack.check_prior(networks)
                 plan.check_threat_model()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from trainables.architectures.base import Classifier
-from trainables.attacks.base import Auxiliary
+from trainables.attacks.base import Auxiliary, in_chunks
 from trainables.attacks.plan import AttackPlan
 from trainables.config import TrialConfig
 from trainables.datasets.base import Images
@@ -256,13 +256,24 @@ def _attack(
         total: Tensor = critic(made).sum() + made.sum()
         return total
 
+    def timed(work: Callable[[Tensor], object], x: Tensor) -> Duration:
+        """Return the price of all rows of `x`, in parts where memory does not hold them at once."""
+
+        def part(first: int, stop: int) -> Duration:
+            return _seconds(lambda: work(x[first:stop]), device)
+
+        return sum(in_chunks(len(x), len(x), part), Duration.exactly(0.0))
+
     def there(network: Callable[[Tensor], Tensor], x: Tensor) -> Duration:
         with torch.no_grad():
-            return _seconds(lambda: network(x), device)
+            return timed(network, x)
 
     def and_back(network: Callable[[Tensor], Tensor], x: Tensor) -> Duration:
-        x = x.clone().requires_grad_(True)
-        return _seconds(lambda: torch.autograd.grad(network(x).sum(), x), device)
+        def work(x: Tensor) -> object:
+            x = x.clone().requires_grad_(True)
+            return torch.autograd.grad(network(x).sum(), x)
+
+        return timed(work, x)
 
     def price(network: Callable[[Tensor], Tensor], x: Tensor, forward: int, backward: int) -> Duration:
         """Return the price of `forward` passes, of which `backward` go back."""

@@ -1,18 +1,22 @@
-"""Attacks of every threat model on every prior that is fitted once for all targets."""
+"""Attacks of every threat model on every prior that is fitted once for all targets; which pairs are taken."""
 
 import pytest
 import torch
-from small_attacks import CLASSES, small
+from small_attacks import CLASSES, small, victim
 from small_priors import SIZE, SMALL, public
+from small_trial import TRIAL
 from torch import nn
 
 from trainables.architectures.base import Classifier
 from trainables.attacks import ATTACKS
+from trainables.config import load_trial
 from trainables.errors import ConfigError
+from trainables.nn.conditional_gan import ConditionalGenerator
 from trainables.oracle import observe
 from trainables.priors import PRIORS
-from trainables.priors.base import PriorNetworks
+from trainables.priors.base import PriorNetworks, eval_mode
 from trainables.runtime.run import Run
+from trainables.storage.store import to_json
 
 IDENTITIES = torch.tensor([3, 0])
 ON_ANY = (
@@ -77,3 +81,31 @@ def test_an_attack_that_tunes_the_prior_takes_every_gan(prior, networks):
     with torch.no_grad():
         images = prior_networks.generator(made.latents.flatten(0, 1)) * 255
     assert (images - made.images.flatten(0, 1).float()).abs().max() > 0.51  # of a tuned copy
+
+
+def taken(name: str, kind: str) -> bool:
+    """Return whether a trial may hold the attack `name` on the prior `kind`."""
+    try:
+        load_trial({**TRIAL, "attack": to_json(small(name)), "prior": to_json(SMALL[kind])})
+    except ConfigError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_attack_that_takes_a_prior_with_labels_draws_whom_it_attacks(name):
+    """Of a latent's last number, which is the label there: an attack that searches in it draws others."""
+    victim_, _ = victim("plg")
+    for kind in [kind for kind in PRIORS if taken(name, kind)]:
+        networks, attack = eval_mode(SMALL[kind].build(SIZE, CLASSES)), small(name)
+        if isinstance(networks.generator, ConditionalGenerator):
+            seen = observe(victim_, attack.threat_model, "cpu")
+            recipe = attack.auxiliary
+            learnt = None if recipe is None else recipe.make(seen, public(), run=Run(seed=0))
+            made = attack.invert(seen, networks, IDENTITIES, run=Run(seed=0), auxiliary=learnt)
+            assert (made.latents[..., -1] == IDENTITIES).all(), f"'{name}' on '{kind}'"
+
+
+def test_priors_with_labels_are_for_the_attacks_that_know_of_them():
+    pairs = {(name, kind) for name in ATTACKS for kind in ("plg", "lokt") if taken(name, kind)}
+    assert pairs == {("plg", "plg"), ("plg", "lokt"), ("lokt", "lokt")}

@@ -12,16 +12,20 @@ import pytest
 from knob_outcomes import FromFolder
 from knob_setups import SETUPS
 from knob_values import KEY_ALONE, To
+from small_trial import TRIAL
 from torch import Tensor
 
 from trainables.analyses import ANALYSES
+from trainables.architectures import ARCHITECTURES
 from trainables.attacks import ATTACKS
 from trainables.attacks.adversarial_tuning import PublicImages
 from trainables.attacks.distillation import Distillation
+from trainables.config import load_trial
 from trainables.datasets import DATASETS
 from trainables.defenses import DEFENSES
+from trainables.errors import ConfigError
 from trainables.judges import JUDGES
-from trainables.method import STATED
+from trainables.method import NAMED, STATED
 from trainables.metrics import METRICS
 from trainables.pretraining import PRETRAININGS
 from trainables.priors import PRIORS
@@ -155,3 +159,36 @@ def test_what_is_stated_is_of_weights_from_outside():
     judges = {("judges", kind) for kind in ("embedder", "onnx")}
     stated = {(*of, knob) for of in pretrainings | judges for knob in ("overlap", "trained_on")}
     assert stated == STATEMENTS
+
+
+HELPERS = [
+    (family, kind, knob.name)
+    for family in ("attacks", "priors")
+    for kind, method in FAMILIES[family].items()
+    for knob in dataclasses.fields(method)
+    if knob.metadata.get(NAMED) is ARCHITECTURES
+]
+
+
+@pytest.mark.parametrize("network", ["facenet112", "inception_v3"])
+@pytest.mark.parametrize(("family", "kind", "knob"), HELPERS)
+def test_a_network_that_helps_and_does_not_take_the_images_is_refused_before_any_work(
+    family, kind, knob, network
+):
+    """Found from the fields; it would be an error only after a target and perhaps a prior were trained."""
+    several = isinstance(getattr(FAMILIES[family][kind](), knob), tuple)
+    part, place = {"kind": kind, knob: [network] if several else network}, family.removesuffix("s")
+    with pytest.raises(
+        ConfigError, match=rf"{network} expects images .*got 32 .*\b{place}\.{knob}\b.*choose"
+    ):
+        load_trial({**TRIAL, place: part})
+
+
+def test_networks_help_these():
+    known = {
+        ("attacks", "lomma_gmi", "students"),
+        ("attacks", "lomma_kedmi", "students"),
+        ("attacks", "smile", "surrogate"),
+        ("priors", "lokt", "surrogates"),
+    }
+    assert known <= set(HELPERS)

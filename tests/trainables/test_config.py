@@ -234,7 +234,10 @@ def test_a_prior_that_an_attack_cannot_use_is_named_before_any_work(attack, said
             r"which is trained with its scores \(prior\); choose gmi, lokt, stylegan2, eigenfaces, dcgan "
             r"\(trial\)",
         ),
-        ([{"kind": "gmi"}, {"kind": "rlb", "prior": {"kind": "plg", "width": 2}}], "'rlb'.*'plg'.*gradients"),
+        (
+            [{"kind": "gmi"}, {"kind": "brep", "prior": {"kind": "kedmi", "width": 2}}],
+            "'brep'.*'kedmi'.*scores",
+        ),
     ],
 )
 def test_a_prior_that_saw_more_of_the_target_than_the_attack_may_is_refused(attack, message):

@@ -9,6 +9,7 @@ from trainables.attacks.smile import SMILE
 from trainables.config import load_trial
 from trainables.cost import STAGES, estimate
 from trainables.nn import inference, precision
+from trainables.priors.eigenfaces import Portraits
 from trainables.priors.stylegan2 import StyleGAN2Prior
 from trainables.runtime.duration import Duration
 from trainables.stages.target import new_target
@@ -79,6 +80,25 @@ def test_an_attack_is_priced_in_the_numbers_that_it_computes_with(monkeypatch):
         estimate(load_trial(merge(DOCUMENT, plan)), stages=["attack"])
         assert seen and {(used.number_format, used.compiled) for used in seen} == {(form, False)}
         seen.clear()
+
+
+def test_passes_that_memory_does_not_hold_at_once_are_priced_in_parts(monkeypatch):
+    """Three seconds a pass, however many images: whole, and of at most five in four parts of four."""
+    monkeypatch.setattr(cost, "_seconds", lambda work, device: (work(), Duration.exactly(3.0))[1])
+    linear = {"attack": {"kind": "map", "iterations": 8}, "prior": {"kind": "eigenfaces", "components": 12}}
+    config, drawing = load_trial({**DOCUMENT, **linear}), Portraits.forward
+    whole = estimate(config, stages=["attack"])["attack"]
+
+    def small(self, latents):
+        if len(latents) > 5:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return drawing(self, latents)
+
+    monkeypatch.setattr(Portraits, "forward", small)
+    (plan,) = config.attack
+    passes = plan.attack.shared_passes() + plan.attack.passes() * 4
+    parts = estimate(config, stages=["attack"])["attack"]
+    assert parts.low - whole.low == pytest.approx(passes.generator_forward / cost.ROWS * (4 - 1) * 3.0)
 
 
 def test_more_restarts_are_more_to_evaluate(monkeypatch):

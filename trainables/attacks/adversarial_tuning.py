@@ -13,7 +13,6 @@ from trainables.attacks.pseudo_private import PseudoPrivate, copied
 from trainables.datasets.base import Images, as_float
 from trainables.errors import ConfigError, TrialError
 from trainables.nn.augmentation import AUGMENTATION_DRAWS, random_augmentation
-from trainables.nn.conditional_gan import ConditionalGenerator
 from trainables.nn.critic import Critic
 from trainables.oracle import LabelOracle, Oracle
 from trainables.priors.base import PriorNetworks, eval_mode
@@ -32,6 +31,7 @@ class PublicImages(Auxiliary):
     kind: ClassVar[str] = "public_images"
     summary: ClassVar[str] = "a copy of public images, for attacks that tune the prior"
     source: ClassVar[str] = "Peng et al., NeurIPS 2024 (PPDG-MI)"
+    needs_target: ClassVar[bool] = False
 
     images: int = 30_000
 
@@ -82,12 +82,16 @@ class AdversarialTuning(PseudoPrivate):
         super().check_prior(prior)
         critic = prior.discriminator
         trained = all(any(True for _ in network.parameters()) for network in (prior.generator, critic))
-        if not trained or isinstance(critic, Critic) or isinstance(prior.generator, ConditionalGenerator):
+        if not trained or isinstance(critic, Critic):
             raise ConfigError(
                 f"attack '{self.kind}' expects a GAN whose critic scores each image; got "
                 f"{type(prior.generator).__name__} and {type(critic).__name__} (prior); choose "
                 "prior kind 'gmi'"
             )
+
+    def tuned_on(self, public: int) -> int:
+        """Return how many images one tuning passes over, of so many public ones."""
+        return min(self.public_images, public) + min(self.points, self.restarts)
 
     def tuning_passes(self) -> Passes:
         """Return what tuning the prior once costs, with as many public images as it takes at most."""

@@ -87,7 +87,11 @@ class Auxiliary(Method):
     """Knowledge of a target, learnt from public images before an attack knows whom to attack.
 
     The result is kept in the store under its knobs, the target and the images.
+
+    needs_target: whether it asks the target; one that does not is made once for all targets.
     """
+
+    needs_target: ClassVar[bool] = True
 
     @property
     def epochs(self) -> int:
@@ -98,6 +102,11 @@ class Auxiliary(Method):
     def batch_size(self) -> int:
         """Return how many images a step takes."""
         return 64
+
+    @property
+    def drops_last_batch(self) -> bool:
+        """Return whether a pass over the public images leaves out those that fill no whole batch."""
+        return False
 
     def short_run(self, few: int, public: int, classes: int) -> ShortRun:
         """Return what to run, on `few` of the `public` images, to price it; classes: of the target."""
@@ -143,8 +152,20 @@ class Attack(Method):
         """
         return 1
 
+    def check_size(self, image_size: int) -> None:
+        """Raise `ConfigError` if a network that it trains beside the target does not take such images."""
+
     def check_prior(self, prior: PriorNetworks) -> None:
-        """Raise `ConfigError` unless the attack can search in `prior`, whose networks may be untrained."""
+        """Raise `ConfigError` unless the attack can search in `prior`, whose networks may be untrained.
+
+        An attack that does not override this takes no prior whose latents hold a label, which it would change
+        as if it were a normal number, and so draw others than whom it attacks.
+        """
+        if isinstance(prior.generator, ConditionalGenerator):
+            raise ConfigError(
+                f"attack '{self.kind}' expects a prior whose latents are normal numbers; got one that makes "
+                "images of an identity (prior); choose another prior, such as 'eigenfaces' or 'gmi'"
+            )
 
     def passes(self) -> Passes:
         """Return what one identity costs."""

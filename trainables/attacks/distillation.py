@@ -99,6 +99,11 @@ class Distillation(Auxiliary):
                     f"students must be among {', '.join(STUDENTS)}; got '{name}'{suggestion(name, STUDENTS)}"
                 )
 
+    @property
+    def drops_last_batch(self) -> bool:
+        """Return whether students learn, in whole batches; the mean feature needs none."""
+        return bool(self.students)
+
     def short_run(self, few: int, public: int, classes: int) -> ShortRun:
         """Return runs of one and three epochs; the target answers each public image once."""
         return of_epochs(self, few, public, asks=True)

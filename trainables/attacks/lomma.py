@@ -88,6 +88,12 @@ class Lomma(GuidedSearch):
             return Distillation(students=(), epochs=1)
         return None
 
+    def check_size(self, image_size: int) -> None:
+        """Raise `ConfigError` if a student does not take images of `image_size` pixels."""
+        for name in self.students:
+            if name in ARCHITECTURES:  # EfficientNets take all
+                ARCHITECTURES[name].check_size(image_size, "image_size, seen by attack.students")
+
     def guide(self, target: Classifier, auxiliary: Learnt, device: str) -> Guide:
         """Return the identity loss of images, of `target` and the students of `auxiliary`."""
         return self.shared_guide(target, *self.learnt(auxiliary, device))

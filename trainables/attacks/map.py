@@ -20,10 +20,8 @@ from trainables.attacks.optim.alignment import AlignedAttack
 from trainables.attacks.optim.descent import Guide, Journal, adam_descend, guided
 from trainables.attacks.optim.rows import Meter, Rows, search_rows
 from trainables.attacks.optim.style_pool import best, worked
-from trainables.errors import ConfigError
 from trainables.method import length_knob
 from trainables.nn.augmentation import MOVE_DRAWS, random_move
-from trainables.nn.conditional_gan import ConditionalGenerator
 from trainables.nn.identity_losses import IDENTITY_LOSSES, IdentityLossName
 from trainables.priors.base import PriorNetworks
 from trainables.runtime.checks import above, at_least
@@ -73,14 +71,6 @@ class MAP(AlignedAttack):
             )
         if self.shift >= 0.5:
             raise ValueError(f"shift must be less than 0.5, half an image; got {self.shift}")
-
-    def check_prior(self, prior: PriorNetworks) -> None:
-        """Raise `ConfigError` for a prior whose latents hold labels, which have no Gaussian."""
-        if isinstance(prior.generator, ConditionalGenerator):
-            raise ConfigError(
-                f"attack '{self.kind}' expects a prior whose latents are normal numbers; got one that makes "
-                "images of an identity (prior); choose another prior, such as 'eigenfaces' or 'gmi'"
-            )
 
     def passes(self) -> Passes:
         """Return what one identity costs."""

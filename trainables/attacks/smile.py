@@ -123,6 +123,10 @@ class SMILE(PoolSearch):
         if self.surrogate not in ARCHITECTURES:
             raise ValueError(f"surrogate must be one of {', '.join(ARCHITECTURES)}; got '{self.surrogate}'")
 
+    def check_size(self, image_size: int) -> None:
+        """Raise `ConfigError` if the surrogate does not take images of `image_size` pixels."""
+        ARCHITECTURES[self.surrogate].check_size(image_size, "image_size, seen by attack.surrogate")
+
     def check_prior(self, prior: PriorNetworks) -> None:
         """Raise `ConfigError` unless the prior has a style space, and nevergrad is there."""
         super().check_prior(prior)

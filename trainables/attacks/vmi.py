@@ -89,7 +89,8 @@ class VMI(AlignedAttack):
         self.check_alignment()
 
     def check_prior(self, prior: PriorNetworks) -> None:
-        """Raise `ConfigError` unless the prior's latent can be cut into `layers`."""
+        """Raise `ConfigError` unless the prior's latent can be cut into `layers`, and holds no label."""
+        super().check_prior(prior)
         if prior.latent_size % self.layers:
             raise ConfigError(
                 f"the attack expects a prior whose latent is {self.layers} vectors of equal length; got a "

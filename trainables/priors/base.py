@@ -68,6 +68,9 @@ class Prior(Method):
         """Return what to run, on `few` of the `public` images, to price it; classes: of the target."""
         return of_epochs(self, few, public)
 
+    def check_size(self, image_size: int) -> None:
+        """Raise `ConfigError` if a network that `build` leaves out without `classes` takes no such images."""
+
     def build(self, image_size: int, classes: int | None = None) -> PriorNetworks:
         """Return the untrained networks; raise `ConfigError` if `image_size` does not fit.
 

@@ -92,6 +92,12 @@ class LOKTPrior(ConditionalGAN):
             asked=(self.images_per_class - enough) * classes if self.surrogates else 0,
         )
 
+    def check_size(self, image_size: int) -> None:
+        """Raise `ConfigError` if a surrogate does not take images of `image_size` pixels."""
+        for name in self.surrogates:
+            if name not in DENSENETS:  # which take all
+                ARCHITECTURES[name].check_size(image_size, "image_size, seen by prior.surrogates")
+
     def build(self, image_size: int, classes: int | None = None) -> PriorNetworks:
         """Return the untrained networks; `image_size` must be a power of two, at least 32.
 

@@ -1,4 +1,4 @@
-"""Auxiliary models that an attack first trains with a target and public images, as a stage."""
+"""What an attack first makes of public images, mostly with a target, as a stage."""
 
 from pathlib import Path
 from typing import Any
@@ -32,19 +32,21 @@ def make_auxiliary(
     data = load_data(config)
 
     def make(folder: Path) -> dict[str, Any]:
-        target = load_target(config, data, trained).to(device)
-        seen = seen_by(config, plan, target, trained.path, device)
+        seen: Any = None
+        if recipe.needs_target:
+            target = load_target(config, data, trained).to(device)
+            seen = seen_by(config, plan, target, trained.path, device)
         made = recipe.make(seen, data.public, run=Run(seed=config.seed, device=device, report=report))
         save(made, folder / "auxiliary.pt")
         return {"queries": seen.queries if isinstance(seen, Oracle) else None}
 
-    parts = {
+    parts: dict[str, Any] = {
         "version": VERSIONS["auxiliary"],
         "auxiliary": with_content(recipe),
-        "threat_model": plan.attack.threat_model,
-        "target": trained.key,
         "public": data.public_key,
         "seed": config.seed,
-        **plan.against(config.defense).asking,
     }
+    if recipe.needs_target:
+        parts |= {"threat_model": plan.attack.threat_model, "target": trained.key}
+        parts |= plan.against(config.defense).asking
     return store.get("auxiliary", parts, on_machine(device, make))

@@ -1,14 +1,16 @@
 """The prior, as a stage: trained once for all trials, or once for each target."""
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from trainables.attacks.base import to_pixels
+from trainables.attacks.base import render
 from trainables.attacks.plan import AttackPlan
 from trainables.config import TrialConfig
+from trainables.nn.conditional_gan import ConditionalGenerator
 from trainables.oracle import Oracle
 from trainables.priors.base import Prior, PriorNetworks, restore, state
 from trainables.priors.fit import reconstruction_error
@@ -21,6 +23,8 @@ from trainables.storage.content import with_content
 from trainables.storage.disk import load, save
 from trainables.storage.resume import Resume
 from trainables.storage.store import Stage, Store
+
+SAMPLES_AT_ONCE = 4  # of 1024 pixels, a published generator takes more than half a gigabyte each
 
 
 def make_prior(
@@ -51,8 +55,10 @@ def make_prior(
         networks = prior.train(data.public, run=run, target=victim)
         save(state(networks), folder / "prior.pt")
         sample = torch.randn(64, networks.latent_size, generator=torch.Generator().manual_seed(0))
-        with torch.no_grad():
-            save(to_pixels(networks.generator(sample.to(device))).cpu(), folder / "samples.pt")
+        if isinstance(networks.generator, ConditionalGenerator):
+            sample[:, -1] = torch.arange(64) % networks.generator.classes  # the label: all people in turn
+        few_at_once = replace(run, batch_size=SAMPLES_AT_ONCE)
+        save(render(networks.generator, sample, run=few_at_once), folder / "samples.pt")
         asked = {} if target is None else {"queries": prior.queries(networks, len(data.public))}
         if isinstance(victim, Oracle):
             asked = {"queries": victim.queries}

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainables.architectures import get_architecture
+from trainables.attacks.adversarial_tuning import AdversarialTuning
 from trainables.config import TrialConfig
 from trainables.datasets.base import as_float
 from trainables.judges.base import Judge
@@ -178,29 +179,33 @@ def _seen_by_both(pretraining: Pretraining, judge: Judge) -> str:
 def batch_warnings(config: TrialConfig, data: Data) -> list[str]:
     """Return which trainings beside the target's leave out more than a tenth of their images in an epoch."""
     return [
-        f"an epoch of {name} shows {share:.0%} of {images}, for a batch takes {size} of {count}; "
-        "lower its batch_size"
-        for name, images, size, count in _batches(config, data)
+        f"an epoch of {name} shows {share:.0%} of {images}, for a batch takes {size} of {count}; {remedy}"
+        for name, images, size, count, remedy in _batches(config, data)
         if count > 0 and (share := share_of_pass(count, size)) < LEAST_SEEN  # too few is said elsewhere
     ]
 
 
-def _batches(config: TrialConfig, data: Data) -> Iterator[tuple[str, str, int, int]]:
-    """Yield name, images, batch size and number of images of every training that drops the last batch."""
+def _batches(config: TrialConfig, data: Data) -> Iterator[tuple[str, str, int, int, str]]:
+    """Yield name, images, batch size, number of images and remedy of every training that drops a batch."""
+    lower, public = "lower its batch_size", len(data.public)
     if isinstance(config.pretraining, OnDataset):
         count = learnt(config.pretraining.data.load(config.image_size))
-        yield "the pre-training", "its images", config.pretraining.batch_size, count
+        yield "the pre-training", "its images", config.pretraining.batch_size, count, lower
     for number, judge in enumerate(config.judges, 1):
         if isinstance(judge, Recipe):
             name = "the judge" if number == 1 else f"judge {number}"
-            yield name, "the private training images", judge.batch_size, len(data.split.train)
+            yield name, "the private training images", judge.batch_size, len(data.split.train), lower
     for prior in dict.fromkeys(plan.prior for plan in config.attack):
         if prior.drops_last_batch:
-            yield f"prior '{prior.kind}'", "the public images", prior.batch_size, len(data.public)
-    for plan in config.attack:
-        if plan.attack.auxiliary is not None:
-            name = f"what '{plan.attack.kind}' learns of the target"
-            yield name, "the public images", plan.attack.auxiliary.batch_size, len(data.public)
+            yield f"prior '{prior.kind}'", "the public images", prior.batch_size, public, lower
+    for attack in (plan.attack for plan in config.attack):
+        recipe = attack.auxiliary
+        if recipe is not None and recipe.drops_last_batch:  # of a size that no knob of an attack says
+            name = f"what '{attack.kind}' learns of the target"
+            yield name, "the public images", recipe.batch_size, public, "add public images"
+        if isinstance(attack, AdversarialTuning):
+            name, images = f"a tuning of '{attack.kind}'", "its public images and reconstructions"
+            yield name, images, attack.batch_size, attack.tuned_on(public), lower
 
 
 def low_accuracy(chance: float) -> float:

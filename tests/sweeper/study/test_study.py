@@ -73,9 +73,14 @@ def test_every_attack_that_a_space_may_choose_meets_every_prior(monkeypatch):
     """Found by looking at all pairs, not by the luck of some draws."""
     monkeypatch.setattr("sweeper.study.checks._CHECKED_DRAWS", 0)
     trial = {**TRIAL, "prior": {"kind": "gmi", "width": 2}, "attack": {"kind": "gmi"}}
-    space = [{"attack.kind": {"choice": ["gmi", "rlb"]}}, {"prior.kind": {"choice": ["gmi", "kedmi", "plg"]}}]
+    space = [
+        {"attack.kind": {"choice": ["gmi", "brep"]}},
+        {"prior.kind": {"choice": ["gmi", "eigenfaces", "kedmi"]}},
+    ]
     study = parse_study({"name": "s", "trial": trial, "space": space}, "s")
-    with pytest.raises(ConfigError, match=r"attack 'rlb' .* got 'plg'.*attack.kind=rlb, prior.kind=plg"):
+    with pytest.raises(
+        ConfigError, match=r"attack 'brep' .* got 'kedmi'.*attack.kind=brep, prior.kind=kedmi"
+    ):
         check_study(study)
     check_study(parse_study({"name": "s", "trial": trial, "space": space[1:]}, "s"))
 

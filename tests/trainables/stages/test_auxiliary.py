@@ -11,18 +11,19 @@ from pretend_card import DEVICE, pretend_card
 from small_trial import TRIAL
 
 from trainables.attacks.base import Attack, Auxiliary
-from trainables.attacks.gmi import GMI
+from trainables.attacks.gmi import GMI, PPDGGMI
 from trainables.attacks.plan import AttackPlan
 from trainables.config import load_trial
 from trainables.datasets.base import as_float
 from trainables.datasets.image_folder import ImageFolder
 from trainables.defenses.base import Defense
+from trainables.defenses.midre import MIDRE
 from trainables.priors.gmi import GMIPrior
 from trainables.stages.auxiliary import make_auxiliary
 from trainables.stages.data import load_data
 from trainables.stages.target import make_target, new_target
 from trainables.storage.documents import merge
-from trainables.storage.store import Stage, Store
+from trainables.storage.store import Stage, Store, content_key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,6 +188,38 @@ def test_of_another_target_or_by_a_newer_recipe_it_is_learnt_anew(config, store,
     assert not torch.equal(learnt(first)["answers"], learnt(second)["answers"])
     monkeypatch.setattr(Questions, "version", 2)
     assert make_auxiliary(config, plan(Scores()), one, store=store).made_now
+
+
+def test_what_needs_no_target_is_made_once_for_all_of_them(config, store, tmp_path):
+    """Public images for a tuning: whoever is attacked, however, they are the same; no target is loaded."""
+    tuning = PPDGGMI(public_images=3)
+    targets = [Stage(tmp_path / name, {}, 0.0, made_now=False) for name in ("one", "other")]
+    plans = [plan(tuning), plan(dataclasses.replace(tuning, iterations=7)), plan(tuning, adaptive=True)]
+    adapting = dataclasses.replace(config, defense=MIDRE())
+    made = [
+        make_auxiliary(trial, one, trained, store=store)
+        for trained in targets
+        for one in plans
+        for trial in (config, adapting)
+    ]
+    assert len({stage.key for stage in made}) == 1 and [stage.made_now for stage in made].count(True) == 1
+    assert learnt(made[0])["public"].shape == (3, 3, 32, 32) and made[0].result == {"queries": None}
+    more = make_auxiliary(config, plan(dataclasses.replace(tuning, public_images=4)), targets[0], store=store)
+    assert more.made_now and len(learnt(more)["public"]) == 4
+
+
+def test_what_needs_one_lies_where_it_lay(config, store, untrained):
+    trained, attack = untrained(), Scores()
+    made = make_auxiliary(config, plan(attack, answers_averaged=3), trained, store=store)
+    assert made.key == content_key(
+        version=1,
+        auxiliary={"kind": "questions", "images": 3},
+        threat_model="scores",
+        target="target",
+        public=load_data(config).public_key,
+        seed=5,
+        answers_averaged=3,
+    )
 
 
 @pytest.mark.parametrize("attack", [Gradients(), Scores()], ids=["gradients", "scores"])

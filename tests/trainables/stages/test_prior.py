@@ -5,6 +5,7 @@ import torch
 
 from trainables.config import load_trial
 from trainables.datasets.base import as_float
+from trainables.priors.eigenfaces import EigenfacesPrior, Portraits
 from trainables.priors.fit import held_out
 from trainables.runtime.run import Run
 from trainables.stages.data import load_data
@@ -61,6 +62,42 @@ def test_a_prior_that_shows_no_public_image_is_a_warning(tmp_path):
     made.result["fit"] = {"error": 0.31, "mean_image_error": 0.2, "images": 4}
     (text,) = stored_prior_warnings("eigenfaces", made, pixels)
     assert "'eigenfaces' does not fit the public images" in text and "0.310" in text and "0.200" in text
+
+
+@pytest.mark.parametrize("room", [64, 5, 1])
+def test_its_samples_are_the_same_however_many_images_memory_holds(room, tmp_path, monkeypatch):
+    """A published generator of 1024 pixels takes more than half a gigabyte for each image."""
+    monkeypatch.setattr(EigenfacesPrior, "measures_fit", False)
+    config = load_trial(DOCUMENT)
+    networks = config.prior.train(load_data(config).public, run=Run(seed=0))
+    whole = networks.generator(torch.randn(64, 12, generator=torch.Generator().manual_seed(0))).mul(255)
+    drawing, tried = Portraits.forward, []
+
+    def small(self, latents):
+        tried.append(len(latents))
+        if len(latents) > room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return drawing(self, latents)
+
+    monkeypatch.setattr(Portraits, "forward", small)
+    made = make_prior(config, config.prior, store=Store(tmp_path))
+    samples = torch.load(made.path / "samples.pt", weights_only=True)
+    assert samples.dtype == torch.uint8 and (samples.float() - whole).abs().max() <= 0.51
+    assert max(tried) <= 4
+
+
+@pytest.mark.parametrize("kind", ["plg", "lokt"])
+def test_samples_of_a_prior_that_draws_people_are_of_all_people_in_turn(kind, tmp_path):
+    """They are looked at for noise and for one picture again and again: some people may be drawn well."""
+    knobs = {**LOKT, "surrogate_epochs": 1} if kind == "lokt" else {"iterations": 2}
+    prior = {"kind": kind, "width": 2, "batch_size": 8, **knobs}
+    config = load_trial({**DOCUMENT, "prior": prior, "attack": {"kind": kind}, "target": TARGET})
+    made = make_prior(config, config.prior, make_target(config, store=Store(tmp_path)), store=Store(tmp_path))
+    networks = load_prior(config, config.prior, made.path, 4, "cpu")
+    latents = torch.randn(64, networks.latent_size, generator=torch.Generator().manual_seed(0))
+    latents[:, -1] = torch.tensor([0.0, 1.0, 2.0, 3.0]).repeat(16)
+    samples = torch.load(made.path / "samples.pt", weights_only=True)
+    assert (samples.float() - networks.generator(latents) * 255).abs().max() <= 0.51
 
 
 class Killed(BaseException):

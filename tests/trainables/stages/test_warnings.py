@@ -270,6 +270,38 @@ def test_priors_whose_batches_cross_the_end_of_a_pass_leave_nothing_out(kind):
     assert batch_warnings(config, load_data(config)) == []
 
 
+def warned_of(attack: dict, people: int = 12) -> list[str]:
+    """Return what is said of batches where `attack` has 8 public images of each of so many people."""
+    public = {**DOCUMENT["public"], "identities": people, "images_per_identity": 8}
+    config = load_trial(merge(DOCUMENT, {"public": public, "attack": attack}))
+    return batch_warnings(config, load_data(config))
+
+
+def test_what_an_attack_makes_of_public_images_without_batches_leaves_nothing_out():
+    """96 public images: a mean feature, and a copy of them, are made of all."""
+    assert warned_of({"kind": "lomma_gmi", "students": []}) == []
+    assert warned_of({"kind": "ppdg_gmi", "public_images": 96, "restarts": 32, "batch_size": 64}) == []
+
+
+def test_students_want_more_public_images_for_nobody_can_choose_their_batches():
+    students = {"kind": "lomma_gmi", "students": ["small_cnn"]}
+    (text,) = warned_of(students)
+    assert "'lomma_gmi'" in text and "67%" in text and "64 of 96" in text
+    assert text.endswith("add public images")
+    assert warned_of(students, people=16) == []
+
+
+def test_a_tuning_of_a_prior_is_looked_at_with_its_own_batches_and_images():
+    """Public images up to `public_images`, and reconstructions up to `points`; both are in its batches."""
+    tuning = {"kind": "ppdg_gmi", "batch_size": 32, "restarts": 4, "points": 8, "public_images": 60}
+    assert warned_of(tuning) == []  # 60 and 4
+    (text,) = warned_of({**tuning, "restarts": 9, "public_images": 50})
+    assert "tuning of 'ppdg_gmi'" in text and "55%" in text and "32 of 58" in text
+    assert text.endswith("lower its batch_size")
+    (text,) = warned_of({**tuning, "batch_size": 70, "public_images": 1000})
+    assert "70 of 100" in text
+
+
 @pytest.fixture(scope="module")
 def public():
     return SyntheticFaces(population="public", identities=60, images_per_identity=4).load(32).pixels

@@ -37,7 +37,8 @@ class GuidedSearch(AlignedAttack):
         self.check_alignment()
 
     def check_prior(self, prior: PriorNetworks) -> None:
-        """Raise `ConfigError` unless the prior has a discriminator, which the search asks."""
+        """Raise `ConfigError` unless the prior has a discriminator, which the search asks, and no labels."""
+        super().check_prior(prior)
         if isinstance(prior.discriminator, NoDiscriminator):
             raise ConfigError(
                 f"attack '{self.kind}' expects a prior with a discriminator, which says how real images are; "
