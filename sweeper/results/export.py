@@ -22,13 +22,15 @@ if TYPE_CHECKING:  # torch takes seconds
     from trainables.operating_point import OperatingPoint
 
 
-def export(home: Home, name: str, number: int, folder: Path, *, replicate: int | None = None) -> Path:
+def export(
+    home: Home, name: str, number: int, folder: Path, *, replicate: int | None = None, names: bool = True
+) -> Path:
     """Write the target of trial `number` of the study `name` into `folder`, which must be new or empty.
 
     replicate: of a trial that was trained under several seeds, the one to release; None takes the first of
-    the search. The labels are the names that the target was trained on, whatever the data are called today.
-    Raises `ConfigError` for a trial
-    without a target here, and a folder that is in use; `DiskError` if it cannot be written.
+    the search. names: whether its labels are the names that it was trained on, whatever the data are called
+    today; else ``person 0`` and so on. Raises `ConfigError` for a trial without a target here, and a folder
+    that is in use; `DiskError` if it cannot be written.
     """
     from trainables.config import load_trial
     from trainables.released import load_released, write_released
@@ -78,7 +80,7 @@ def export(home: Home, name: str, number: int, folder: Path, *, replicate: int |
         write_released(
             folder,
             weights=state,
-            labels=labels,
+            labels=labels if names else tuple(f"person {label}" for label in range(len(labels))),
             config=about,
             stored=stored,
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 from sweeper.results import formatting
 from sweeper.results.trial_record import TrialRecord
+from sweeper.study.metrics import OF_PAIRS
 from sweeper.study.study import Study
 from trainables.errors import ConfigError
 from trainables.storage.store import content_key
@@ -156,6 +157,12 @@ def interval_ends(trial: TrialRecord) -> dict[str, float]:
     for name, (low, high) in trial.interval.items():
         ends[f"{name}_low"], ends[f"{name}_high"] = low, high
     return ends
+
+
+def pair_figures(trial: TrialRecord) -> dict[str, float]:
+    """Return what a trial's figures are against those of the undefended one, which may change."""
+    numbers = {metric.name: trial.metrics.get(metric.name) for metric in OF_PAIRS}
+    return {name: float(value) for name, value in numbers.items() if is_number(value)}
 
 
 def fresh_figures(trial: TrialRecord) -> dict[str, float]:

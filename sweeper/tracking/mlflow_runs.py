@@ -1,8 +1,10 @@
 """Runs of an experiment in MLflow: a study's own, and below it those of its trials."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Self
 
+from sweeper.study.metrics import OF_PAIRS
 from sweeper.tracking.mlflow_fields import FRESH
 
 
@@ -40,7 +42,8 @@ class Known:
     """A trial's run that MLflow already has.
 
     model, images: whether its target and its pictures are there. confirmed: which confirmation its `fresh`
-    figures, by name, are of. intervals: what its intervals were said to hold when they were written.
+    figures, by name, are of. intervals: what its intervals were said to hold when they were written. pairs:
+    its figures against the undefended trial.
     """
 
     run: str
@@ -51,6 +54,7 @@ class Known:
     confirmed: str = ""
     intervals: str = ""
     fresh: tuple[str, ...] = ()
+    pairs: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, run: Any) -> Self:
@@ -65,4 +69,5 @@ class Known:
             confirmed=seen.get("confirmed", ""),
             intervals=seen.get("intervals", ""),
             fresh=tuple(name for name in run.data.metrics if name.startswith(FRESH)),
+            pairs={m.name: run.data.metrics[m.name] for m in OF_PAIRS if m.name in run.data.metrics},
         )

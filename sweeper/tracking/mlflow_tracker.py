@@ -29,6 +29,7 @@ from sweeper.tracking.mlflow_fields import (
     interval_ends,
     kinds_of_data,
     milliseconds,
+    pair_figures,
     study_tags,
     table,
     tags,
@@ -228,7 +229,7 @@ class Tracker:
         self._datasets(run, trial.data)
         status = "FAILED" if trial.state == "failed" else "FINISHED"
         self._client.set_terminated(run, status, now)
-        self._known[trial.number] = Known(run, True)
+        self._known[trial.number] = Known(run, True, pairs=pair_figures(trial))
 
     def _datasets(self, run: str, fingerprints: Mapping[str, str]) -> None:
         """Name the images that a run used: MLflow shows them in a column, and finds runs by their digest."""
@@ -274,6 +275,7 @@ class Tracker:
                 known, analyses = self._known[trial.number], records.analyses_of(trial.number)
                 self._mark(known, trial)
                 self._intervals(known, trial, records)
+                self._ratios(known, trial)
                 log_analyses(self._client, known.run, analyses, self._attach)
         rows = [flat_row(trial) for trial in records.trials]
         for name, chosen in (("trials", rows), ("front", [row for row in rows if row["on_front"]])):
@@ -330,13 +332,24 @@ class Tracker:
             self._client.log_batch(known.run, ends)
             self._client.set_tag(known.run, "intervals", held)
 
+    def _ratios(self, known: Known, trial: TrialRecord) -> None:
+        """Write a run's figures against the undefended trial, which may end later, or be another by then."""
+        from mlflow.entities import Metric
+
+        gone = {name: math.nan for name, value in known.pairs.items() if not math.isnan(value)}
+        ratios = {n: v for n, v in (gone | pair_figures(trial)).items() if known.pairs.get(n) != v}
+        if ratios:
+            now = milliseconds(None)
+            self._client.log_batch(known.run, [Metric(name, value, now, 0) for name, value in ratios.items()])
+
     def _model(self, run: str, number: int) -> None:
         """Log the target of a member as `sweeper export` writes it; where it is not here, say so in a tag."""
         from sweeper.results.export import export
 
         with tempfile.TemporaryDirectory() as folder:
             try:
-                released = export(self._home, self._study.name, number, Path(folder) / MODEL)
+                place, names = Path(folder) / MODEL, self._study.tracking.images
+                released = export(self._home, self._study.name, number, place, names=names)
             except ConfigError as error:
                 self._client.set_tag(run, "model", f"missing: {error}"[:LONGEST])
                 return

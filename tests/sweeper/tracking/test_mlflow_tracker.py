@@ -471,6 +471,34 @@ def test_a_second_confirmation_takes_the_place_of_the_first(home, finished):
     assert len(set(told.values())) == len(told) == 4
 
 
+def test_figures_against_the_undefended_trial_are_those_of_the_last_end(home, finished, monkeypatch):
+    """When a trial ends they are not known, and after a resume they may be held against another trial."""
+    from mlflow import MlflowClient
+
+    study, records = finished
+    client, written = MlflowClient(tracking_uri=home.tracking), []
+    log = MlflowClient.log_batch
+
+    def counted(self, run, metrics=(), params=(), **more):
+        written.extend(metric.key for metric in metrics if metric.key.endswith("_ratio"))
+        return log(self, run, metrics, params, **more)
+
+    monkeypatch.setattr(MlflowClient, "log_batch", counted)
+    (trial,) = records.trials
+    tracker = Tracker(study, home)
+    tracker.trial(trial)
+    tracker.close()
+    both = {"delta_ratio": 5.0, "training_time_ratio": 1.5}
+    for ratios, count in (({}, 0), (both, 2), (both, 0), (both | {"delta_ratio": 4.0}, 1), ({}, 2), ({}, 0)):
+        tracker, before = Tracker(study, home), len(written)
+        tracker.finish(replace(records, trials=[replace(trial, metrics=trial.metrics | ratios)]), None)
+        assert tracker.problem == "" and len(written) == before + count
+        experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
+        (run,) = client.search_runs([experiment], "tags.kind = 'trial'")
+        known = {name: run.data.metrics[name] for name in both if name in run.data.metrics}
+        assert {name: value for name, value in known.items() if not math.isnan(value)} == ratios
+
+
 def test_pictures_that_are_wanted_later_are_added_once(home, finished, tmp_path, monkeypatch):
     from mlflow import MlflowClient
 
