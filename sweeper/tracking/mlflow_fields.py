@@ -161,7 +161,7 @@ def interval_ends(trial: TrialRecord) -> dict[str, float]:
 
 def pair_figures(trial: TrialRecord) -> dict[str, float]:
     """Return what a trial's figures are against those of the undefended one, which may change."""
-    numbers = {metric.name: trial.metrics.get(metric.name) for metric in OF_PAIRS}
+    numbers: dict[str, Any] = {metric.name: trial.metrics.get(metric.name) for metric in OF_PAIRS}
     return {name: float(value) for name, value in numbers.items() if is_number(value)}
 
 
