@@ -75,6 +75,8 @@ class StudyAnalysis(Method):
                 noise_replicates=1,
                 seed=study.search.seed,
                 accuracy=study.search.accuracy,
+                # People who were drawn already are named, and not divided again.
+                attacked=None if study.trial.get("attacked") else study.search.attacked,
             ),
             controls=controls,
             published=[],
