@@ -53,6 +53,15 @@ class StudyAnalysis(Method):
         """Return what finished `runs` of the derived study show."""
         raise NotImplementedError
 
+    def check_people(self, study: Study) -> None:
+        """Raise `ConfigError` where `study` is known to attack a single person, beside whom there is none."""
+        attacked = study.trial.get("attacked")
+        if (len(attacked) if attacked else study.trial.get("identities")) == 1:
+            raise ConfigError(
+                f"analysis '{self.kind}' compares targets person by person, and expects two or more that are "
+                f"attacked; got one (trial.{'attacked' if attacked else 'identities'}); attack more"
+            )
+
     def derived(
         self, study: Study, space: Sequence[dict[str, Any]], trial: Mapping[str, Any] | None = None
     ) -> Study:
@@ -75,6 +84,8 @@ class StudyAnalysis(Method):
                 noise_replicates=1,
                 seed=study.search.seed,
                 accuracy=study.search.accuracy,
+                # People who were drawn already are named, and not divided again.
+                attacked=None if study.trial.get("attacked") else study.search.attacked,
             ),
             controls=controls,
             published=[],
@@ -143,6 +154,18 @@ def one_seed(runs: Sequence[Run]) -> bool:
     return len({run.seed for run in runs}) < 2
 
 
+def one_person(runs: Sequence[Run]) -> bool:
+    """Return whether a single person was attacked, so that no test over people can be made."""
+    return any(len(run.rates) == 1 for run in runs)
+
+
+def unknown_noise(runs: Sequence[Run]) -> str:
+    """Return the sentence that nothing is concluded, where `runs` leave a noise unknown; else ""."""
+    if one_seed(runs):
+        return ONE_SEED
+    return ONE_PERSON if one_person(runs) else ""
+
+
 def frozen(point: str) -> str:
     """Return what a freeze point makes of a target, in words."""
     return "with nothing frozen" if point == UNDEFENDED else f"frozen up to {point}"
@@ -150,3 +173,4 @@ def frozen(point: str) -> str:
 
 UNDEFENDED = "none"
 ONE_SEED = "each target was trained once: the noise of training seeds is not known, so nothing is concluded"
+ONE_PERSON = "one person was attacked: how people differ is not known, so nothing is concluded"

@@ -4,7 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from sweeper.analyses.base import ONE_SEED, UNDEFENDED, Conclusion, FreezeAnalysis, checkpoints, one_seed
+from sweeper.analyses.base import (
+    UNDEFENDED,
+    Conclusion,
+    FreezeAnalysis,
+    checkpoints,
+    one_person,
+    unknown_noise,
+)
 from sweeper.analyses.runs import EPOCH, POINT, Run, accuracy, by, rates
 from sweeper.statistics.contrasts import Contrast, Term, contrast, holm, seed_noise
 from sweeper.statistics.paired import LEVEL
@@ -45,6 +52,7 @@ class Defenses(FreezeAnalysis):
         """Return a study of all defenses at each freeze point, and of undefended targets of all epochs."""
         from trainables.architectures import freeze_points
 
+        self.check_people(study)
         known = freeze_points(study.trial["target"]["architecture"])
         points = self.points(study) if self.freeze_points else [UNDEFENDED, known[len(known) // 2]]
         last = study.trial["target"]["epochs"]
@@ -72,6 +80,8 @@ class Defenses(FreezeAnalysis):
             if _is_plain(name) or not worse:
                 continue
             against[name] = max(worse, key=worse.__getitem__)
+            if one_person(runs):
+                continue
             terms = ((1.0, own), (-1.0, plain[against[name]]))
             tests[name] = contrast([Term(weight=w, rates=rates(of), noise=noise) for w, of in terms])
         adjusted = dict(zip(tests, holm([test.p for test in tests.values()]), strict=True))
@@ -87,8 +97,8 @@ class Defenses(FreezeAnalysis):
             }
             for name, own in groups.items()
         ]
-        if one_seed(runs):
-            return Conclusion(rows=tuple(rows), sentences=(ONE_SEED,))
+        if unknown := unknown_noise(runs):
+            return Conclusion(rows=tuple(rows), sentences=(unknown,))
         sentences = [_sentence(name, test, against[name], adjusted[name]) for name, test in tests.items()]
         found = [text for text in sentences if text]
         if tests and not any(test.difference < 0 and adjusted[name] < LEVEL for name, test in tests.items()):

@@ -100,7 +100,10 @@ def against(runs: Sequence[Run], path: str, reference: str, subject: Callable[[s
     if one_seed(runs):
         sentences.append(ONE_SEED)
     elif others and adjusted is None:
-        sentences.append("too few trainings, or accuracies that do not vary: nothing is concluded")
+        sentences.append(
+            "too few trainings, accuracies that do not vary, or leakage that does not vary beside them: "
+            "nothing is concluded"
+        )
     plot = [each for value, of_value in values.items() for each in plotted(of_value, str(value))]
     return Conclusion(rows=tuple(rows), sentences=tuple(sentences), points=tuple(plot))
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sweeper.analyses.base import ONE_SEED, Conclusion, FreezeAnalysis, one_seed, ordered
+from sweeper.analyses.base import Conclusion, FreezeAnalysis, one_person, ordered, unknown_noise
 from sweeper.analyses.runs import POINT, Run, accuracy, by, rates
 from sweeper.statistics.contrasts import Term, contrast, holm, seed_noise
 from sweeper.statistics.paired import LEVEL
@@ -28,6 +28,7 @@ class FrozenBatchnorm(FreezeAnalysis):
 
     def derive(self, study: Study) -> Study:
         """Return a study of every frozen point under both kinds of batch norm."""
+        self.check_people(study)
         points = [point for point in self.points(study) if _normed(study, point)]
         if not points:
             raise ConfigError(
@@ -50,6 +51,7 @@ class FrozenBatchnorm(FreezeAnalysis):
                 ]
             )
             for point, pair in pairs.items()
+            if not one_person(runs)
         }
         adjusted = dict(zip(tests, holm([test.p for test in tests.values()]), strict=True))
         rows = tuple(
@@ -59,14 +61,14 @@ class FrozenBatchnorm(FreezeAnalysis):
                 "test_accuracy_train": accuracy(pair["train"]),
                 "attack_accuracy_eval": float(rates(pair["eval"]).mean()),
                 "attack_accuracy_train": float(rates(pair["train"]).mean()),
-                "difference": tests[point].difference,
-                "difference_interval": [tests[point].low, tests[point].high],
-                "p": adjusted[point],
+                "difference": tests[point].difference if point in tests else None,
+                **({"difference_interval": [tests[point].low, tests[point].high]} if point in tests else {}),
+                "p": adjusted.get(point),
             }
             for point, pair in pairs.items()
         )
-        if one_seed(runs):
-            return Conclusion(rows=rows, sentences=(ONE_SEED,))
+        if unknown := unknown_noise(runs):
+            return Conclusion(rows=rows, sentences=(unknown,))
         sentences = [
             f"frozen up to {point}, batch norm that follows the private images leaks "
             f"{'more' if test.difference > 0 else 'less'}: attack accuracy {test.difference:+.3f} "

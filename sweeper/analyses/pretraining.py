@@ -123,7 +123,8 @@ class PretrainingDistance(FreezeAnalysis):
             sentences.append(ONE_SEED)
         elif silent:
             sentences.append(
-                f"{', '.join(silent)}: too few trainings at accuracies that meet; nothing is concluded"
+                f"{', '.join(silent)}: too few trainings at accuracies that meet, or leakage that does not "
+                "vary beside the accuracy; nothing is concluded"
             )
         return Conclusion(rows=tuple(rows), sentences=tuple(sentences), points=tuple(plot))
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sweeper.analyses.base import ONE_SEED, UNDEFENDED, Conclusion, FreezeAnalysis, one_seed, ordered
+from sweeper.analyses.base import UNDEFENDED, Conclusion, FreezeAnalysis, one_person, ordered, unknown_noise
 from sweeper.analyses.runs import POINT, Floats, Run, by
 from sweeper.statistics.contrasts import Contrast, Term, contrast, holm, seed_noise
 from sweeper.statistics.paired import LEVEL
@@ -46,6 +46,7 @@ class ThreatModels(FreezeAnalysis):
 
     def derive(self, study: Study) -> Study:
         """Return a study of every freeze point under attacks of all threat models."""
+        self.check_people(study)
         attacks = study.trial["attack"]
         attacks = list(attacks) if isinstance(attacks, list) else [attacks]
         for model in SEES:
@@ -74,12 +75,14 @@ class ThreatModels(FreezeAnalysis):
             ]
 
         frozen = [point for point in points if point != UNDEFENDED]
-        falls = {(model, point): contrast(fall(model, point)) for model in models for point in frozen}
+        changes = [(model, point) for model in models for point in frozen]
+        falls = {} if one_person(runs) else {change: contrast(fall(*change)) for change in changes}
         own = dict(zip(falls, holm([test.p for test in falls.values()]), strict=True))
         between = {
             (first, second, point): contrast(fall(first, point) + fall(second, point, -1.0))
             for first, second in combinations(models, 2)
             for point in frozen
+            if falls
         }
         differ = dict(zip(between, holm([test.p for test in between.values()]), strict=True))
         rows = [
@@ -88,9 +91,9 @@ class ThreatModels(FreezeAnalysis):
                 "freeze_point": point,
                 "undefended": float(tables[model][UNDEFENDED].mean()),
                 "frozen": float(tables[model][point].mean()),
-                **_figures(test, own[model, point]),
+                **_figures(falls.get((model, point)), own.get((model, point))),
             }
-            for (model, point), test in falls.items()
+            for model, point in changes
         ]
         rows += [
             {
@@ -102,8 +105,8 @@ class ThreatModels(FreezeAnalysis):
             }
             for (first, second, point), test in between.items()
         ]
-        if one_seed(runs):
-            return Conclusion(rows=tuple(rows), sentences=(ONE_SEED,))
+        if unknown := unknown_noise(runs):
+            return Conclusion(rows=tuple(rows), sentences=(unknown,))
         sentences = [_on_model(model, falls, own) for model in models]
         found = [_on_pair(key, test, differ[key]) for key, test in between.items() if differ[key] < LEVEL]
         if between and not found:
@@ -141,7 +144,9 @@ def _rates(runs: Sequence[Run], model: str) -> Floats:
     )
 
 
-def _figures(test: Contrast, p: float) -> dict[str, Any]:
+def _figures(test: Contrast | None, p: float | None) -> dict[str, Any]:
+    if test is None:
+        return {"fall": None, "p": None}
     return {"fall": test.difference, "fall_interval": [test.low, test.high], "p": p}
 
 

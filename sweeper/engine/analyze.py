@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from sweeper.engine.analyses import Shown, Target, analyze_trials
 from sweeper.engine.progress import Display, Warner
 from sweeper.results.comparing.paired_rows import compare_rows
+from sweeper.results.comparing.undefended import undefended_trial
 from sweeper.results.export import find_trial, trained_seeds
-from sweeper.results.formatting import undefended
 from sweeper.results.records import check_exists, study_names, study_records
 from sweeper.results.stage_files import attack_folders
 from sweeper.search.analysis_notes import Row
@@ -35,8 +35,8 @@ def analyze(
 
     A row is ``{"trial": number, "attack": name, **figures}``, the attack "" for an analysis of the way of
     training. Where an analysis compares trials there are ``"comparisons"`` too, see `compare_rows`: each
-    trial after the first against the first, which is the first of `trials`, or the undefended one. A warning
-    is told as soon as its judge is there.
+    trial after the first against the first, which is the first of `trials`, or the undefended one that all
+    tables hold the study against (`undefended_trial`). A warning is told as soon as its judge is there.
 
     name: in ``trainables.analyses.ANALYSES``. reference: a stored study, or the path of a checkpoint, whose
     rows have None for a trial. trials: of the study; those on its front by default. Of a trial with several
@@ -52,11 +52,12 @@ def analyze(
     from trainables.analyses import ANALYSES
     from trainables.analyses.base import TrainingAnalysis
 
-    analysis, warnings = ANALYSES[name](), list[str]()
+    analysis, warnings, first = ANALYSES[name](), list[str](), None
     if reference in study_names(home):
         if overrides:
             raise ConfigError(f"study '{reference}' is stored and stays as it ran; leave out -S")
         targets = _stored(reference, home, trials, analysis)
+        first = targets[0].trial
         if not isinstance(analysis, TrainingAnalysis):
             warner = Warner(display)
             for target in targets:
@@ -80,7 +81,7 @@ def analyze(
         except ConfigError as error:
             raise ConfigError(f"{error}; nor is there a checkpoint at that path") from None
     compared = () if isinstance(analysis, TrainingAnalysis) else analysis.compared
-    comparisons = {"comparisons": compare_rows(rows, compared)} if compared else {}
+    comparisons = {"comparisons": compare_rows(rows, compared, first)} if compared else {}
     return {"analysis": name, "rows": rows, **comparisons, "warnings": list(dict.fromkeys(warnings))}
 
 
@@ -101,8 +102,8 @@ def _stored(
     else:
         trials = list(records.members)
         if not isinstance(analysis, TrainingAnalysis) and analysis.compared:
-            plain = list(filter(undefended, records.complete))[:1]
-            trials = plain + [trial for trial in trials if trial not in plain]
+            plain = undefended_trial(records)
+            trials = [*([plain] if plain else []), *(trial for trial in trials if trial is not plain)]
     if not trials:
         raise ConfigError(f"study '{name}' has no finished trial on its front yet")
     study, store = stored_study(home.study(name)), home.store

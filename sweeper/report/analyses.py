@@ -12,6 +12,7 @@ from sweeper.report.accuracy_plot import accuracy_svg
 from sweeper.report.layers_plot import layers_svg
 from sweeper.results.comparing.paired_rows import compare_rows
 from sweeper.results.comparing.undefended import undefended_trial
+from sweeper.results.formatting import undefended
 from sweeper.results.record_types import StudyRecords
 
 Row = Mapping[str, Any]
@@ -121,22 +122,26 @@ def derived_section(concluded: Mapping[str, Any]) -> dict[str, Any]:
 def sections(record: StudyRecords) -> list[dict[str, Any]]:
     """Return what the report says of each analysis of a study; the undefended trial first where one compares.
 
-    Figures of an analysis that this version does not have any more are left out.
+    It is the one that all tables hold the study against, or else another one that the analysis looked at;
+    with a defended trial nothing is compared. Figures of an analysis that this version does not have any more
+    are left out.
     """
     if not record.analyses:
         return []
     from trainables.analyses import ANALYSES
     from trainables.analyses.base import Analysis
 
-    reference = undefended_trial(record)
-    plain = None if reference is None else reference.number
+    best = undefended_trial(record)
+    plain = sorted(filter(undefended, record.complete), key=lambda trial: trial is not best)
     shown = []
     for name in (name for name in ANALYSES if name in record.analyses):
         kind, rows = ANALYSES[name], record.analyses[name]
         comparisons: list[dict[str, Any]] = []
         if issubclass(kind, Analysis) and kind.compared:
-            rows = sorted(rows, key=lambda row: row["trial"] != plain)
-            comparisons = compare_rows(rows, kind.compared)
+            measured = {row["trial"] for row in rows}
+            reference = next((trial.number for trial in plain if trial.number in measured), None)
+            rows = sorted(rows, key=lambda row: row["trial"] != reference)
+            comparisons = compare_rows(rows, kind.compared, reference)
         shown.append(
             {
                 "name": name,

@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 
 PERMUTATIONS = 1999
 DRAWS = 400
+ROUNDING = 1e-9  # probits that differ by less are the same
 LEAST = 0.002  # and 1 - LEAST: what accuracies of 0 and 1 count as, so that they have a probit
 
 
@@ -82,8 +83,10 @@ def at_equal_accuracy(
     trainings, whole trainings at a time (Freedman and Lane, J. Bus. Econ. Statist. 1, 1983). Intervals come
     from a bootstrap that draws the people again, the same for all targets, and the residuals of trainings
     (Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 6.2), with Student's quantile
-    for the trainings beyond the coefficients. None where there are too few trainings for that, or where
-    regressors and accuracy say the same. Raises `ValueError` for trainings of different lengths.
+    for the trainings beyond the coefficients. None where there are too few trainings for that, where
+    regressors and accuracy say the same, or where the accuracy says all of the rates, as where no target
+    leaks anybody: what is left is rounding, and its deviation too. Raises `ValueError` for trainings of
+    different lengths.
     """
     x = ndtri(np.clip(np.asarray(accuracies, dtype=np.float64), LEAST, 1 - LEAST))
     people = np.asarray(rates, dtype=np.float64)
@@ -95,6 +98,8 @@ def at_equal_accuracy(
     full = np.column_stack([small, asked])
     freedom = len(blocks) - full.shape[1]
     if freedom < 1 or np.linalg.matrix_rank(full) < full.shape[1] or np.ptp(x) == 0:
+        return None
+    if np.ptp(y - small @ _fit(small, y[None])[0]) < ROUNDING:
         return None
     dice = np.random.default_rng(seed)
     coefficients = _fit(full, y[None])[0]
@@ -171,5 +176,5 @@ def _permuted(
     tables = base + moved
     without, beside = (((tables - _fit(table, tables) @ table.T) ** 2).sum(axis=1) for table in (small, full))
     with np.errstate(divide="ignore", invalid="ignore"):
-        explained = np.nan_to_num((without - beside) / beside, nan=0.0, posinf=np.inf)
+        explained = np.nan_to_num((without - beside) / beside, nan=0.0, posinf=np.inf).clip(min=0.0)
     return float((explained >= explained[0] * (1 - 1e-9)).mean())

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from trainables.analyses.base import TrainingAnalysis, TrainingSubject
-from trainables.analyses.member_scores import auc, auc_interval, calibrate, halves, only
+from trainables.analyses.member_scores import auc, auc_interval, calibrate, check_tested, halves, only
 from trainables.architectures.base import Classifier
 from trainables.datasets.base import Images, as_float
 from trainables.defenses.base import Defense
@@ -80,9 +80,10 @@ class BatchNorm(TrainingAnalysis):
         is chance. auc_interval: 95 % over people (`auc_interval`). auc_eval: the same with frozen batch
         norm in eval mode, where it is 0.5. statistics: how many differ between targets; with 0 there is
         nothing to tell by, as where no batch norm is frozen. Raises `ConfigError` with fewer than four
-        people.
+        people, and for people without a test image.
         """
         people = subject.private.train.classes
+        check_tested(self.kind, subject.private.test)
         member = halves(self.kind, self.targets, people, subject.seed)
         control = replace(subject, recipe=replace(subject.recipe, frozen_batchnorm="eval"))
         scores, differing = person_scores(subject, member)

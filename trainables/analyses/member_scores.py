@@ -33,6 +33,16 @@ def halves(kind: str, targets: int, people: int, seed: int) -> Tensor:
     return member
 
 
+def check_tested(kind: str, test: Images) -> None:
+    """Raise `ConfigError` for people without an image in `test`: the analysis `kind` cannot ask for them."""
+    untested = test.classes - len(torch.unique(test.labels))
+    if untested:
+        raise ConfigError(
+            f"analysis '{kind}' expects a private test image of every person, got none of {untested} of "
+            f"{test.classes} people (private, test); hold out some of each"
+        )
+
+
 def only(images: Images, member: Tensor) -> Images:
     """Return the images of the people in `member`, bool (K,), labelled anew from 0 in the same order."""
     part = images.select(member[images.labels].nonzero().flatten())

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from trainables.analyses.base import TrainingAnalysis, TrainingSubject
-from trainables.analyses.member_scores import auc, auc_interval, calibrate, halves, only
+from trainables.analyses.member_scores import auc, auc_interval, calibrate, check_tested, halves, only
 from trainables.architectures.head_noise import head_noise
-from trainables.errors import ConfigError
 from trainables.judges.base import outputs
 from trainables.runtime.checks import at_least
 from trainables.runtime.run import Run
@@ -67,12 +66,7 @@ class Membership(TrainingAnalysis):
         Raises `ConfigError` with fewer than four people, and for people without a test image.
         """
         people = subject.private.train.classes
-        untested = people - len(torch.unique(subject.private.test.labels))
-        if untested:
-            raise ConfigError(
-                f"membership expects a private test image of every person, got none of {untested} of "
-                f"{people} people (private, test); hold out some of each"
-            )
+        check_tested(self.kind, subject.private.test)
         member = halves(self.kind, self.targets, people, subject.seed)
         scores = torch.stack([self._scores(subject, number, row) for number, row in enumerate(member)])
         calibrated = calibrate(scores, member)

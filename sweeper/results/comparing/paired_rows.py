@@ -1,6 +1,6 @@
 """Figures of an analysis compared between trials, person by person."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,10 +11,11 @@ Row = Mapping[str, Any]
 PER_IDENTITY = "_per_identity"
 
 
-def compare_rows(rows: Sequence[Row], names: Sequence[str]) -> list[dict[str, Any]]:
-    """Return each row beside the first of the same attack, and what a paired test says of every figure.
+def compare_rows(rows: Sequence[Row], names: Sequence[str], reference: int | None) -> list[dict[str, Any]]:
+    """Return each row beside the reference's of the same attack, and what a paired test says of every figure.
 
-    rows: of `analyze`, the reference's first. names: figures that have ``NAME_per_identity``, or
+    rows: of `analyze`. reference: number of the trial that the others are held against; where it has no row
+    of an attack, none of that attack is compared. names: figures that have ``NAME_per_identity``, or
     ``NAME_per_identity.JUDGE`` for each judge. A comparison is ``{"trial", "against", "attack", "identities",
     "tests": {figure: {"difference", "p", "first_only", "second_only"}}, "conclusion": text by judge}``;
     difference: this trial less the reference. The people are those of both; a row without such is left out.
@@ -22,17 +23,21 @@ def compare_rows(rows: Sequence[Row], names: Sequence[str]) -> list[dict[str, An
     conclusions together hold at 5 % (Holm), while every ``p`` is that of its own test.
     """
     compared: list[tuple[dict[str, Any], dict[str, PairedTest]]] = []
-    for row, reference in _pairs(rows):
-        common = sorted(set(row["labels"]) & set(reference["labels"]))
+    beside = {row["attack"]: row for row in rows if row["trial"] == reference}
+    for row in rows:
+        other = beside.get(row["attack"])
+        if other is None or row["trial"] == reference:
+            continue
+        common = sorted(set(row["labels"]) & set(other["labels"]))
         if not common:
             continue
         tests = {
-            name: paired_test(_rates(row, name, common), _rates(reference, name, common))
-            for name in figures_of(row, reference, names)
+            name: paired_test(_rates(row, name, common), _rates(other, name, common))
+            for name in figures_of(row, other, names)
         }
         found = {
             "trial": row["trial"],
-            "against": reference["trial"],
+            "against": reference,
             "attack": row["attack"],
             "identities": len(common),
             "tests": {
@@ -107,14 +112,6 @@ def figures_of(row: Row, reference: Row, names: Sequence[str]) -> list[str]:
         if mark and name in names and key in reference:
             figures.append(f"{name}{judge}")
     return figures
-
-
-def _pairs(rows: Sequence[Row]) -> Iterator[tuple[Row, Row]]:
-    first: dict[str, Row] = {}
-    for row in rows:
-        reference = first.setdefault(row["attack"], row)
-        if reference is not row:
-            yield row, reference
 
 
 def _rates(row: Row, figure: str, people: Sequence[int]) -> list[float]:

@@ -1,3 +1,6 @@
+import dataclasses
+
+import numpy as np
 import pytest
 from simulated_runs import ACCURACIES, POINTS, Simulation
 from toy_study import TOY
@@ -83,3 +86,14 @@ def test_single_seeds_conclude_nothing():
     runs = Simulation(6).checkpoints(lambda depth: -3.0 * depth, EPOCHS, seeds=1)
     conclusion = AccuracyControl().conclude(runs)
     assert conclusion.sentences[-1] == ONE_SEED and not claims(conclusion)
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0])
+def test_where_every_target_leaks_alike_nothing_is_concluded(rate):
+    for seed in range(10):
+        made = Simulation(seed).checkpoints(lambda depth: 0.0, EPOCHS, cost=0.01)
+        alike = [dataclasses.replace(run, rates=np.full_like(run.rates, rate)) for run in made]
+        conclusion = AccuracyControl().conclude(alike)
+        (sentence,) = conclusion.sentences
+        assert sentence.startswith("too few trainings") and "leakage that does not vary" in sentence
+        assert all(row["p"] is None for row in conclusion.rows)

@@ -6,7 +6,7 @@ from toy_study import TOY
 
 from search_spaces.defenses import BRANCHES
 from search_spaces.space import decode, grid
-from sweeper.analyses.base import ONE_SEED
+from sweeper.analyses.base import ONE_PERSON, ONE_SEED
 from sweeper.analyses.defenses import TARGET, Defenses
 from sweeper.analyses.runs import POINT
 from sweeper.study.loading import parse_study
@@ -110,3 +110,15 @@ def test_a_defense_that_is_a_worse_classifier_alone_is_not_praised():
 
 def test_with_one_seed_nothing_is_concluded():
     assert Defenses().conclude(runs(0, {"mid": (0.85, -2.0)}, seeds=1)).sentences == (ONE_SEED,)
+
+
+@pytest.mark.parametrize(("seeds", "sentence"), [(3, ONE_PERSON), (1, ONE_SEED)])
+def test_with_one_person_nothing_is_concluded(seeds, sentence):
+    scores = {"mid": (0.85, -2.0), "loft": (0.5, -1.0)}
+    made = [dataclasses.replace(run, rates=run.rates[:1]) for run in runs(0, scores, seeds)]
+    conclusion = Defenses().conclude(made)
+    rows = {row["target"]: row for row in conclusion.rows}
+    assert conclusion.sentences == (sentence,) and set(rows) == {*ACCURACY, *scores}
+    assert (rows["mid"]["against"], rows["mid"]["test_accuracy"]) == ("undefended, epoch 2", 0.85)
+    assert all(row["difference"] is row["p"] is None for row in rows.values())
+    assert not any("difference_interval" in row for row in rows.values())

@@ -1,9 +1,11 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from simulated_runs import SEEDS, Simulation
 from toy_study import TOY
 
-from sweeper.analyses.base import ONE_SEED
+from sweeper.analyses.base import ONE_PERSON, ONE_SEED
 from sweeper.analyses.frozen_batchnorm import BATCHNORM, FrozenBatchnorm
 from sweeper.analyses.runs import POINT
 from sweeper.study.loading import parse_study
@@ -88,3 +90,14 @@ def test_a_single_seed_and_a_missing_half_conclude_nothing():
     assert conclusion.sentences == (ONE_SEED,) and conclusion.rows[0]["p"] == 1.0
     half = [run for run in runs(1, {"conv2": 2.0}) if run.settings[BATCHNORM] == "eval"]
     assert FrozenBatchnorm().conclude(half).rows == ()
+
+
+@pytest.mark.parametrize(("seeds", "sentence"), [(SEEDS, ONE_PERSON), (1, ONE_SEED)])
+def test_a_single_person_concludes_nothing(seeds, sentence):
+    made = [dataclasses.replace(run, rates=run.rates[:1]) for run in runs(1, {"conv2": 2.0}, seeds)]
+    conclusion = FrozenBatchnorm().conclude(made)
+    (row,) = conclusion.rows
+    assert conclusion.sentences == (sentence,)
+    assert row["difference"] is row["p"] is None and "difference_interval" not in row
+    own = [run.rates.mean() for run in made if run.settings[BATCHNORM] == "train"]
+    assert row["attack_accuracy_train"] == np.mean(own)

@@ -93,3 +93,9 @@ def test_first_stages_that_leak_more_are_found():
 def test_where_all_leak_alike_nothing_is_claimed():
     told = sum(bool(claims(LayerRoles().conclude(runs(seed, 0.0)))) for seed in range(20))
     assert told <= 3  # a twentieth of studies, and luck
+
+
+def test_where_every_target_leaks_alike_nothing_is_concluded():
+    alike = [dataclasses.replace(run, rates=0 * run.rates) for run in runs(0, 0.0)]
+    conclusion = LayerRoles().conclude(alike)
+    assert "leakage that does not vary" in conclusion.sentences[-1] and not found(conclusion)

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 from simulated_runs import Simulation
 from toy_study import TOY
@@ -100,3 +102,18 @@ def test_single_seeds_conclude_nothing():
     conclusion = PretrainingDistance().conclude(runs(0, {"near": 0.0, "far": -3.0}, seeds=1))
     assert conclusion.sentences[-1] == ONE_SEED
     assert all(row["p"] is None for row in conclusion.rows)
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0])
+def test_where_every_target_leaks_alike_nothing_is_concluded(rate):
+    for seed in range(10):
+        made = [
+            run
+            if run.settings["pretraining"] == "far"
+            else dataclasses.replace(run, rates=rate + 0 * run.rates)
+            for run in runs(seed, {"near": 0.0, "far": 0.0})
+        ]
+        conclusion = PretrainingDistance().conclude(made)
+        assert conclusion.sentences[-1].startswith("near: too few trainings")
+        assert "leakage that does not vary" in conclusion.sentences[-1]
+        assert [row["p"] is None for row in conclusion.rows] == [True, False]

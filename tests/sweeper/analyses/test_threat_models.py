@@ -5,7 +5,7 @@ import pytest
 from simulated_runs import Simulation
 from toy_study import TOY
 
-from sweeper.analyses.base import ONE_SEED
+from sweeper.analyses.base import ONE_PERSON, ONE_SEED
 from sweeper.analyses.runs import POINT
 from sweeper.analyses.threat_models import ThreatModels
 from sweeper.study.loading import parse_study
@@ -112,3 +112,18 @@ def test_without_seeds_or_without_the_undefended_target_nothing_is_concluded():
     assert ThreatModels().conclude(runs(0, falls, seeds=1)).sentences == (ONE_SEED,)
     frozen = [run for run in runs(0, falls) if run.point != "none"]
     assert "undefended target is missing" in ThreatModels().conclude(frozen).sentences[0]
+
+
+@pytest.mark.parametrize(("seeds", "sentence"), [(3, ONE_PERSON), (1, ONE_SEED)])
+def test_with_one_person_nothing_is_concluded(seeds, sentence):
+    made = [
+        dataclasses.replace(run, rates=run.rates[:1], attacks={n: own[:1] for n, own in run.attacks.items()})
+        for run in runs(0, {"map": 2.0, "rlb": 0.0, "brep": 0.0}, seeds)
+    ]
+    conclusion = ThreatModels().conclude(made)
+    assert conclusion.sentences == (sentence,)
+    rows = {row["compared"]: row for row in conclusion.rows}
+    assert list(rows) == ["gradients", "scores", "labels"]  # of which the figures are known
+    found = np.mean([run.attacks["map"] for run in made if run.point == "conv2"])
+    assert rows["gradients"]["frozen"] == pytest.approx(found)
+    assert all(row["fall"] is row["p"] is None and "fall_interval" not in row for row in rows.values())

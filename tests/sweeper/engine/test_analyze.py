@@ -1,6 +1,7 @@
 """Which targets an analysis looks at, and by which keys; what it makes of them: ``tests/sweeper/cli``."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -9,6 +10,8 @@ from toy_study import TOY
 from sweeper.engine import analyze as module
 from sweeper.engine.analyze import analyze
 from sweeper.engine.progress import Silent
+from sweeper.results.comparing.undefended import undefended_trial
+from sweeper.results.records import study_records
 from sweeper.search.optuna_study import OptunaStudy
 from sweeper.study.loading import parse_study
 from trainables.errors import ConfigError
@@ -62,7 +65,7 @@ def stages(home, number, seed):
 def asked_for(ran, monkeypatch):
     """Return what calls `analyze` and gives its targets, none of which is measured."""
 
-    def call(name, **options):
+    def call(name, fails=(), **options):
         taken = []
 
         def figures(study, home, analysis, targets, display, *, address):
@@ -70,6 +73,7 @@ def asked_for(ran, monkeypatch):
             shares = ("confidence", "sure", "recognised", "false_positives")
             own = {f"{share}_per_identity": [0.5, 0.5] for share in shares}
             rows = [{"trial": target.trial, "attack": "map", "labels": [0, 1], **own} for target in targets]
+            rows = [row for row in rows if row["trial"] not in fails]
             return rows, ["one failed", "of conv3"]
 
         monkeypatch.setattr(module, "analyze_trials", figures)
@@ -90,8 +94,24 @@ def test_the_front_is_looked_at_by_default_the_undefended_first_where_trials_are
     assert [(c["trial"], c["against"]) for c in told["comparisons"]] == [
         (number, plain) for number in front if number != plain
     ]
+    _, told = asked_for("false_positives", fails=[plain])
+    assert told["comparisons"] == []  # rather than against a defended one
     targets, _ = asked_for("false_positives", trials=[numbers["conv1"], plain, numbers["conv1"]])
     assert [target.trial for target in targets] == [numbers["conv1"], plain]  # each once, as asked for
+
+
+def test_of_several_undefended_trials_that_comes_first_which_all_tables_hold_the_study_against(
+    ran, asked_for, monkeypatch
+):
+    home, numbers = ran
+    records = study_records(home, "toy", history=False)
+    trials = [replace(trial, freeze_point="none") for trial in records.trials]
+    plain = replace(records, trials=trials)
+    monkeypatch.setattr(module, "study_records", lambda *_, **__: plain)
+    targets, told = asked_for("false_positives")
+    assert undefended_trial(plain).number == numbers["none"] != min(numbers.values())
+    assert targets[0].trial == numbers["none"]
+    assert {each["against"] for each in told["comparisons"]} == {numbers["none"]}
 
 
 def test_a_target_is_that_of_the_first_seed_with_its_attacks_and_its_judges_in_order(ran, asked_for):

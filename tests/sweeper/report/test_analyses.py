@@ -1,5 +1,6 @@
 """What report and terminal show of analyses."""
 
+import dataclasses
 import json
 from xml.etree import ElementTree
 
@@ -16,6 +17,7 @@ from sweeper.report.analyses import (
 )
 from sweeper.report.layers_plot import layers_svg
 from sweeper.report.report import render, write_report
+from sweeper.results.comparing.undefended import undefended_trial
 from trainables.analyses import ANALYSES
 
 SHARES = [
@@ -99,6 +101,25 @@ def test_a_section_says_what_an_analysis_does_not_show_and_compares_with_the_und
     ]
     assert drawn["comparison"] is None and drawn["plot"] and not compared["plot"]
     assert sections(as_study({"trials": trials("none")})) == []
+
+
+@pytest.mark.parametrize(
+    ("measured", "against"),
+    [((0, 1, 2, 3), 3), ((0, 2, 3), 3), ((0, 1, 2), 1), ((0, 2), None), ((1,), None), ((), None)],
+)
+def test_nothing_is_held_against_a_defended_trial(measured, against):
+    """The undefended trial of the study is the most accurate, or else an undefended one, or none."""
+    record = as_study({"trials": trials("bido", "none", "mid", "none")})
+    record.trials[3].values["test_accuracy"] = 0.9
+    record = dataclasses.replace(record, analyses={"false_positives": [positives(n, 0.5) for n in measured]})
+    assert undefended_trial(record).number == 3
+    (shown,) = sections(record)
+    others = [number for number in measured if number != against] if against else []
+    rows = shown["comparison"].rows if shown["comparison"] else []
+    assert list(dict.fromkeys((row[0][0], row[1][0]) for row in rows)) == [
+        (str(number), str(against)) for number in others
+    ]
+    assert len(shown["conclusions"]) == len(others) and len(shown["table"].rows) == len(measured)
 
 
 def test_the_page_shows_them_without_people():

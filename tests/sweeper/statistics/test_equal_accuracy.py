@@ -76,3 +76,25 @@ def test_what_cannot_be_told_is_none():
     assert at_equal_accuracy(same[:3], rates[:3], [0, 1, 0], range(3)) is None  # too few trainings
     with pytest.raises(ValueError, match=r"as many checkpoints each; got \[1, 3\]"):
         at_equal_accuracy(same, rates, [0, 1, 0, 1], "aaab")
+
+
+@pytest.mark.parametrize(
+    "rates_at", [lambda accuracy: 0.0, lambda accuracy: 1.0, lambda accuracy: accuracy > 0.6]
+)
+def test_where_the_accuracy_says_all_of_the_rates_nothing_is_told(rates_at):
+    """Residuals are rounding noise then, of which a regression makes whatever it likes."""
+    dice = np.random.default_rng(3)
+    for _ in range(STUDIES):
+        levels = np.tile([0.5, 0.7], 6)
+        near = levels + 0.03 * dice.standard_normal(12) * (rates_at(0.5) == rates_at(0.7))
+        rates = np.repeat([[float(rates_at(accuracy))] for accuracy in levels], PEOPLE, axis=1)
+        assert at_equal_accuracy(near, rates, np.arange(12) // 6, np.arange(12) // 2) is None
+
+
+def test_trainings_that_are_all_alike_count_themselves():
+    """The regressor explains nothing of them, in whatever order they are."""
+    dice = np.random.default_rng(4)
+    for _ in range(STUDIES):
+        accuracies, rates = np.tile(dice.random(3), 8), np.tile(dice.random((3, 5)), (8, 1))
+        result = at_equal_accuracy(accuracies, rates, np.arange(24) // 12, np.arange(24) // 3)
+        assert result.p == 1.0

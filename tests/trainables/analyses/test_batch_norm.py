@@ -196,3 +196,15 @@ def test_mistakes_are_named():
     few = replace(asked.private.train, names=("a", "b", "c"))
     with pytest.raises(ConfigError, match="'batch_norm' expects at least 4 private people, got 3"):
         BatchNorm().measure(replace(asked, private=replace(asked.private, train=few)))
+
+
+@pytest.mark.parametrize("tested", [0, 1, PEOPLE // 2, PEOPLE - 1])
+def test_people_without_a_test_image_are_one_error_before_any_work(monkeypatch, tested):
+    """They have no direction, so that their scores would be ties, and chance to all who read the figure."""
+    monkeypatch.setattr(batch_norm, "follow", lambda *_: pytest.fail("statistics were followed"))
+    asked = subject(odd=100)
+    some = asked.private.test.select((asked.private.test.labels < tested).nonzero().flatten())
+    lacking = replace(asked, private=replace(asked.private, test=some))
+    text = f"'batch_norm' expects a private test image of every person, got none of {PEOPLE - tested} of 8"
+    with pytest.raises(ConfigError, match=text):
+        BatchNorm(targets=4).measure(lacking)

@@ -104,5 +104,7 @@ def test_a_person_without_a_test_image_is_one_error():
     some = part.select((part.labels > 0).nonzero().flatten())
     whole = subject()
     lacking = dataclasses.replace(whole, private=Split(train=part, validation=part, test=some))
-    with pytest.raises(ConfigError, match="of every person, got none of 1 of 6 people"):
+    with pytest.raises(
+        ConfigError, match="'membership' expects a private test image of every person, got none of 1 of 6"
+    ):
         Membership(targets=4).measure(lacking)

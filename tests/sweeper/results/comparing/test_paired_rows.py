@@ -29,10 +29,10 @@ MOVED = row(1, [1.0] * PEOPLE, [0.0] * PEOPLE)
 FAILED = row(2, [0.0] * PEOPLE, [0.0] * PEOPLE)
 
 
-def test_every_row_stands_beside_the_first_of_its_attack():
+def test_every_row_stands_beside_the_reference_of_its_attack():
     other = row(0, [1.0] * 4, [0.5] * 4, range(4), "ppa")
     later = row(1, [0.5] * 4, [0.25] * 4, range(2, 6), "ppa")
-    rows = compare_rows([UNDEFENDED, other, MOVED, later, FAILED], NAMES)
+    rows = compare_rows([UNDEFENDED, other, MOVED, later, FAILED], NAMES, 0)
     assert [(each["trial"], each["against"], each["attack"]) for each in rows] == [
         (1, 0, "gmi"),
         (1, 0, "ppa"),
@@ -46,11 +46,18 @@ def test_every_row_stands_beside_the_first_of_its_attack():
     assert set(rows[0]["tests"]) == {"sure", "recognised.classifier", "false_positives.classifier"}
 
 
+def test_nothing_stands_beside_another_trial_where_the_reference_has_no_such_attack():
+    other, later = (row(trial, [1.0] * 4, [0.5] * 4, range(4), "ppa") for trial in (1, 2))
+    rows = compare_rows([UNDEFENDED, other, MOVED, later], NAMES, 0)
+    assert [(each["trial"], each["against"], each["attack"]) for each in rows] == [(1, 0, "gmi")]
+    assert compare_rows([MOVED, FAILED], NAMES, 0) == compare_rows([], NAMES, 0) == []
+
+
 def test_attacks_that_moved_are_told_from_attacks_that_failed():
-    moved, failed = compare_rows([UNDEFENDED, MOVED, FAILED], NAMES)
+    moved, failed = compare_rows([UNDEFENDED, MOVED, FAILED], NAMES, 0)
     assert "moved into false positives" in moved["conclusion"]["classifier"]
     assert "fail against the target itself" in failed["conclusion"]["classifier"]
-    (same,) = compare_rows([UNDEFENDED, {**UNDEFENDED, "trial": 5}], NAMES)
+    (same,) = compare_rows([UNDEFENDED, {**UNDEFENDED, "trial": 5}], NAMES, 0)
     assert "no fewer people" in same["conclusion"]["classifier"]
 
 
@@ -58,14 +65,14 @@ def test_attacks_that_moved_are_told_from_attacks_that_failed():
 def test_conclusions_of_many_trials_hold_together_while_each_p_is_its_own(trials):
     """Seven people fewer are p 1/64, and of k trials alike all or none are told (Holm)."""
     fewer = [0.0] * 7 + [1.0] * (PEOPLE - 7)
-    rows = compare_rows([UNDEFENDED, *(row(n, fewer, fewer) for n in range(1, 1 + trials))], NAMES)
+    rows = compare_rows([UNDEFENDED, *(row(n, fewer, fewer) for n in range(1, 1 + trials))], NAMES, 0)
     assert [each["tests"]["sure"]["p"] for each in rows] == pytest.approx([2 * 0.5**7] * trials)
     told = trials * 2 * 0.5**7 < 0.05
     assert {each["conclusion"]["classifier"].startswith("fewer are") for each in rows} == {told}
 
 
 def test_nobody_in_common_is_no_comparison():
-    assert compare_rows([UNDEFENDED, row(1, [1.0], [1.0], [99])], NAMES) == []
+    assert compare_rows([UNDEFENDED, row(1, [1.0], [1.0], [99])], NAMES, 0) == []
 
 
 UP = PairedTest(difference=0.3, p=0.01, first_only=5, second_only=0)
