@@ -151,6 +151,21 @@ def paths(space: Mapping[str, Domain]) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
+def values(space: Mapping[str, Domain], path: str) -> Iterator[Any]:
+    """Yield what some draw sets `path` to; of a range its ends."""
+    for key, domain in space.items():
+        if isinstance(domain, Switch):
+            for branch in domain.branches.values():
+                yield from (_plain(value) for name, value in branch.fixed.items() if name == path)
+                yield from values(branch.space, path)
+        elif isinstance(domain, Rows):
+            yield from (_plain(row[path]) for row in domain.rows if path in row)
+        elif key == path and isinstance(domain, Int | Float):
+            yield from (domain.low, domain.high)
+        elif key == path and isinstance(domain, Choice | Ordered):
+            yield from map(_plain, domain.values)
+
+
 def size(space: Mapping[str, Domain]) -> int | None:
     """Return the number of distinct raw assignments, or None if there are infinitely many."""
     total = 1

@@ -126,12 +126,13 @@ class TrialResult:
 
     These fields may be missing, and only these: they are None here, and absent in JSON.
 
-    - ``attacks``, ``strongest``, ``people``, ``data``, ``version`` and ``machines`` of a trial that screening
-      shows to be beaten: its attack was not run in full (see ``trainables.screening``). ``interval`` is
-      empty then, ``metrics`` has no figure of an attack, and the attack accuracy in ``values`` is that of the
-      short attack.
+    - ``attacks``, ``strongest``, ``people``, ``version`` and ``machines`` of a trial that screening shows to
+      be beaten: its attack was not run in full (see ``trainables.screening``). ``interval`` is empty then,
+      ``metrics`` has no figure of an attack, and the attack accuracy in ``values`` is that of the short
+      attack.
     - ``screening`` of a trial that was not screened.
-    - ``people`` and ``machines`` of a trial that was stored before they were noted.
+    - ``people`` and ``machines`` of a trial that was stored before they were noted, and ``data`` of such a
+      beaten one.
 
     Attributes:
         values: ``test_accuracy`` and ``attack_accuracy``, in [0, 1].

@@ -26,12 +26,13 @@ from trainables.results import AttackResult, TrialResult
 from trainables.runtime.progress import Report, silent
 from trainables.stages.data import load_data
 from trainables.stages.judge import make_judges
-from trainables.stages.pretraining_distance import distance_figures, distance_interval, make_distance
+from trainables.stages.pretrained import DIGESTS, pretraining_key
+from trainables.stages.pretraining_distance import distance_figures, make_distance
 from trainables.stages.target import make_target
 from trainables.stages.warnings import trial_warnings
 from trainables.storage.store import Stage, Store
 from trainables.trial import run_attack, run_trial
-from trainables.trial_result import target_figures
+from trainables.trial_result import data_keys, lost_in_training, target_figures
 
 KNOWN = (
     "test_accuracy",
@@ -160,19 +161,14 @@ def run_screened(
         "seconds": math.fsum(seconds for stage, seconds in short.seconds.items() if stage != "prior"),
         "reason": beaten(best, rivals, objectives, [limit for limit in limits if _decided(limit)]),
     }
-    distance = make_distance(config, store=store, device=device)
     if not screening["reason"]:
-        result = run_trial(config, store=store, device=device, report=report, trained=trained, spread=spread)
+        result = run_trial(config, store=store, device=device, report=report, spread=spread)
         seconds = {**result.seconds, "screening": screening["seconds"]}
-        return dataclasses.replace(
-            result,
-            interval={**result.interval, **distance_interval(distance)},
-            metrics={**result.metrics, **distance_figures(distance)},
-            seconds=seconds,
-            screening=screening,
-        )
+        return dataclasses.replace(result, seconds=seconds, screening=screening)
     judges = make_judges(config, store=store, device=device, report=report)
-    return _beaten(config, trained, judges, short, screening, distance_figures(distance))
+    distance = make_distance(config, store=store, device=device)
+    read = pretraining_key(config, store.root / DIGESTS)
+    return _beaten(config, trained, judges, short, screening, distance, read)
 
 
 def _decided(limit: Limit) -> bool:
@@ -187,10 +183,11 @@ def _beaten(
     judges: Sequence[Stage],
     short: AttackResult,
     screening: Mapping[str, Any],
-    distance: Mapping[str, float],
+    distance: Stage | None,
+    read: str | None,
 ) -> TrialResult:
     """Return the result of a trial whose attack was not run in full: it has nothing of a long attack."""
-    parameters = trained.result["parameters"]
+    parameters, data = trained.result["parameters"], load_data(config)
     return TrialResult(
         values={
             "test_accuracy": trained.result["test_accuracy"],
@@ -201,9 +198,10 @@ def _beaten(
             "validation_accuracy": trained.result["validation_accuracy"],
             "train_accuracy": trained.result["train_accuracy"],
             **target_figures(trained),
-            **distance,
+            **distance_figures(distance),
             "judge_test_accuracy": judges[0].result["test_accuracy"],
         },
+        data=data_keys(data, read),
         screening=screening,
         trained_params=parameters["trained"],
         total_params=parameters["total"],
@@ -213,7 +211,10 @@ def _beaten(
         seconds={"target": trained.seconds, "screening": screening["seconds"]},
         history={"target": trained.result["history"], "short attack": short.history},
         artifacts={"target": str(trained.path), "attack": short.path, "judge": str(judges[0].path)},
-        warnings=trial_warnings(config, load_data(config), trained, judges, [short]),
+        warnings=[
+            *trial_warnings(config, data, trained, judges, [short]),
+            *lost_in_training(config, data, trained, distance),
+        ],
     )
 
 

@@ -64,7 +64,7 @@ class Made:
             attacks=dict(self.attacks),
             strongest=self.strongest,
             people={"attacked": per_identity.shape[1], "found": people_found(per_identity)},
-            data=self._data(),
+            data=data_keys(self.data, self.read),
             version=__version__,
             machines=self._machines(),
             trained_params=trained["parameters"]["trained"],
@@ -104,15 +104,6 @@ class Made:
             },
         }
 
-    def _data(self) -> dict[str, str]:
-        data = self.data
-        return {
-            "private": data.private_key,
-            "public": data.public_key,
-            **({} if data.images_key in ("", data.private_key) else {"images": data.images_key}),
-            **({} if self.read is None else {"pretraining": self.read}),
-        }
-
     def _machines(self) -> dict[str, Mapping[str, Any] | None]:
         return {
             "target": self.trained.machine,
@@ -141,12 +132,26 @@ class Made:
         }
 
     def _warnings(self) -> list[str]:
-        probed = distance_figures(self.distance).get("probe_test_accuracy")
-        tested, reached = len(self.data.split.test), self.trained.result["test_accuracy"]
         return [
             *trial_warnings(self.config, self.data, self.trained, self.judges, self.attacks.values()),
-            *lost_pretraining(self.config, reached, probed, tested),
+            *lost_in_training(self.config, self.data, self.trained, self.distance),
         ]
+
+
+def data_keys(data: Data, read: str | None) -> dict[str, str]:
+    """Return the content keys of a trial's data. read: of what pre-training reads, see `pretraining_key`."""
+    return {
+        "private": data.private_key,
+        "public": data.public_key,
+        **({} if data.images_key in ("", data.private_key) else {"images": data.images_key}),
+        **({} if read is None else {"pretraining": read}),
+    }
+
+
+def lost_in_training(config: TrialConfig, data: Data, trained: Stage, distance: Stage | None) -> list[str]:
+    """Return `lost_pretraining` of a target. distance: of `make_distance`."""
+    probed = distance_figures(distance).get("probe_test_accuracy")
+    return lost_pretraining(config, trained.result["test_accuracy"], probed, len(data.split.test))
 
 
 def target_figures(trained: Stage) -> dict[str, float]:

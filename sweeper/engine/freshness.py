@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from search_spaces.space import values
 from sweeper.study.study import Study
 from trainables.errors import ConfigError
 from trainables.storage.documents import suggestion
@@ -41,14 +42,18 @@ def usual(study: Study) -> tuple[str, ...]:
 def changes(study: Study, fresh: Sequence[str]) -> dict[str, Any]:
     """Return knob -> value of a trial, for all that is fresh beside training seeds.
 
-    One number, that of the search and 1, serves every confirmed trial: what they share is made once for all.
+    One number, the largest of the search and 1, serves every confirmed trial: what they share is made once
+    for all.
     """
-    trial = study.trial
-    return {
-        knob: 1 + (trial.get("seed", 0) if trial.get(knob) is None else trial[knob])
-        for part, knob in SEEDS.items()
-        if part in fresh
-    }
+    return {knob: 1 + max(_searched(study, knob)) for part, knob in SEEDS.items() if part in fresh}
+
+
+def _searched(study: Study, knob: str) -> list[int]:
+    """Return what `knob` may be in the search, of a range its ends; where it may be None, `seed` too."""
+    seeds = [study.trial.get(knob), *values(study.domains, knob)]
+    if None in seeds:
+        seeds += [study.trial.get("seed", 0), *values(study.domains, "seed")]
+    return [seed for seed in seeds if seed is not None]
 
 
 def check_fresh(config: "TrialConfig", fresh: Sequence[str]) -> None:

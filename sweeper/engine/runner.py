@@ -193,7 +193,8 @@ class _Runner:
     def ended(self, request: TrialRequest, record: dict[str, Any]) -> None:
         """Show how the trial ended and how long the rest may take, and tell the tracker."""
         seconds = time.monotonic() - self._began.pop(request.number)  # the clock may have been set meanwhile
-        self._remaining.ended("trial", seconds)
+        if record["state"] != "failed":  # that may be at once
+            self._remaining.ended("trial", seconds)
         self._display.ended(request.name, self._describe(record, seconds))
         self._show_total()
         self._warner.tell(record.get("warnings") or (), request.name)

@@ -2,7 +2,7 @@
 
 import itertools
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sweeper.study.metrics import objective_metrics
@@ -143,34 +143,17 @@ def check_people(study: Study) -> None:
 
     Where the private data vary too, nothing can be said of all trials, and each says it for itself.
     """
-    from search_spaces.space import paths
+    from search_spaces.space import paths, values
     from trainables.stages.data import load_data
 
     if any(path.partition(".")[0] == "private" for path in paths(study.domains)):
         return
     for name in ("identities", "attacked"):
-        for value in _values(study.domains, name):
+        for value in values(study.domains, name):
             try:
                 load_data(_trial(study, {name: value}))
             except ConfigError as error:
                 raise placed(error, f"{IN_TRIAL}{name}={value}") from None
-
-
-def _values(space: Mapping[str, Any], path: str) -> Iterator[Any]:
-    """Yield what `space` may set `path` to; of a range its ends."""
-    from search_spaces.domains import Choice, Float, Int, Ordered, Rows, Switch
-
-    for key, domain in space.items():
-        if isinstance(domain, Switch):
-            for branch in domain.branches.values():
-                yield from (value for name, value in branch.fixed.items() if name == path)
-                yield from _values(branch.space, path)
-        elif isinstance(domain, Rows):
-            yield from (row[path] for row in domain.rows if path in row)
-        elif key == path and isinstance(domain, Int | Float):
-            yield from (domain.low, domain.high)
-        elif key == path and isinstance(domain, Choice | Ordered):
-            yield from (list(value) if isinstance(value, tuple) else value for value in domain.values)
 
 
 def _is_left_out(study: Study, assignment: dict[str, Any]) -> bool:

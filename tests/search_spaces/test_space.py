@@ -5,7 +5,18 @@ import random
 import pytest
 
 from search_spaces.domains import Branch, Choice, Float, Int, Ordered, Rows, Switch
-from search_spaces.space import anchors, at_random, decode, describe, draw, grid, parameters, paths, size
+from search_spaces.space import (
+    anchors,
+    at_random,
+    decode,
+    describe,
+    draw,
+    grid,
+    parameters,
+    paths,
+    size,
+    values,
+)
 
 SPACE = {
     "target.freeze_point": Ordered(("none", "stem", "middle", "last")),
@@ -123,6 +134,18 @@ def test_paths_are_those_of_all_draws():
         met |= set(draw(SPACE, Dice(seed)))
     assert set(paths(SPACE)) == met
     assert paths(FINITE) == ("a", "b.depth", "b.flip", "b.kind", "c.x", "c.y")
+
+
+def test_values_are_what_draws_set_a_path_to():
+    inner = {"seed": Int(3, 9), "other": Choice((1, 2))}
+    space = {
+        "switch": Switch({"a": Branch({"seed": 0}), "b": Branch({"other": 5}, inner)}),
+        "rows": Rows(({"other": 7, "seed": 1}, {"other": 8})),
+        "lists": Choice(((1, 2), None)),
+    }
+    assert list(values(space, "seed")) == [0, 3, 9, 1]
+    assert list(values(space, "lists")) == [[1, 2], None]
+    assert list(values(space, "switch")) == []
 
 
 def test_anchors_start_at_the_reference_and_move_one_domain_at_a_time():

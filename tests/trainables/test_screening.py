@@ -216,6 +216,23 @@ def test_a_beaten_trial_is_not_attacked_in_full(tmp_path):
     assert whole == dataclasses.replace(plain, seconds=seconds, screening=whole.screening)
 
 
+def test_a_screened_trial_says_what_it_read_and_whether_training_lost_it(tmp_path, monkeypatch):
+    lost = "trainables.trial_result.lost_pretraining"
+    monkeypatch.setattr(lost, lambda config, reached, probed, tested: [f"lost {probed}"])
+    near = {**FACES, "population": "near", "identities": 3}
+    trial = config(pretraining={"kind": "dataset", "epochs": 1, "data": near})
+    store = Store(tmp_path)
+    plain = run_trial(trial, store=store)
+    assert "pretraining" in plain.data and plain.warnings[-1] != "lost None"
+    whole = run_screened(trial, rivals=[], objectives=OBJECTIVES, share=0.5, store=store)
+    seconds = {**plain.seconds, "screening": whole.seconds["screening"]}
+    assert whole == dataclasses.replace(plain, seconds=seconds, screening=whole.screening)
+    rivals = [{"number": 7, "values": {"test_accuracy": 1.1, "attack_accuracy": -0.1}}]
+    beaten = run_screened(trial, rivals=rivals, objectives=OBJECTIVES, share=0.5, store=store)
+    assert beaten.screening["reason"] and beaten.data == plain.data
+    assert beaten.warnings[-1] == plain.warnings[-1]
+
+
 def test_a_search_on_validation_images_screens_by_them(tmp_path):
     """The rival is beaten on test images, which the search does not see, and better on validation images."""
     objectives = {"validation_accuracy": "maximize", "attack_accuracy": "minimize"}

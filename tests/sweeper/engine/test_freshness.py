@@ -60,6 +60,21 @@ def test_one_seed_serves_all_trials(cheap):
     assert changes(cheap(trial={"seed": 4, "judge_seed": 9}), ("judge",)) == {"judge_seed": 10}
 
 
+@pytest.mark.parametrize(
+    ("trial", "space", "seed"),
+    [
+        ({"seed": 4}, {"seed": {"choice": [7, 3]}}, 8),
+        ({"seed": 4}, {"seed": {"int": [0, 9]}}, 10),
+        ({"seed": 4}, {"judge_seed": {"choice": [0, 1]}}, 5),
+        ({"seed": 4}, {"judge_seed": {"choice": [5, 2]}}, 6),
+        ({"seed": 4, "judge_seed": 1}, {"seed": {"choice": [0, 8]}}, 2),  # no trial's judge takes the other
+        ({"judge_seed": 1}, {"seed": {"int": [0, 8]}, "judge_seed": {"choice": [2, None]}}, 9),
+    ],
+)
+def test_the_seed_is_fresh_for_every_trial_where_the_space_varies_one(cheap, trial, space, seed):
+    assert changes(cheap(trial=trial, space=space), ("judge",)) == {"judge_seed": seed}
+
+
 def test_all_of_it_can_be_fresh_where_all_of_it_is_made_here():
     everything = {"split_seed": 1, "prior_seed": 1, "judge_seed": 1}
     check_fresh(load_trial({**TRIAL, **everything}), ("seeds", "split", "prior", "judge"))

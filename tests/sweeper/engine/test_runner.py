@@ -36,11 +36,34 @@ def test_a_clock_that_is_set_changes_nothing_of_how_long_a_trial_took(cheap, mon
     runner.started(TrialRequest(0, {"a": 1}, {}, "trial 0"))
     elapsed[0] += 60.0
     clock[0] += 60.0 + set_by
-    runner.ended(TrialRequest(0, {"a": 1}, {}, "trial 0"), {"number": 0, "state": "failed", "reason": "x"})
+    runner.ended(TrialRequest(0, {"a": 1}, {}, "trial 0"), {"number": 0, "state": "complete"})
     assert told == [("trial", 60.0), ("shown", 60.0)]
     (record,) = tracked
     began, ended = (datetime.fromisoformat(moment) for moment in (record.started, record.finished))
     assert (ended - began).total_seconds() == 60.0 and ended.timestamp() == clock[0]
+
+
+@pytest.mark.parametrize(("state", "counted"), [("complete", 1), ("screened", 1), ("failed", 0)])
+def test_a_trial_that_failed_says_nothing_of_how_long_others_take(cheap, monkeypatch, state, counted):
+    told, remaining = [], Remaining({})
+    monkeypatch.setattr(remaining, "ended", lambda what, seconds: told.append(what))
+    source = SimpleNamespace(budget=2, complete=1, extra=0)
+    runner = _Runner(
+        cheap(),
+        None,
+        source,
+        SimpleNamespace(concurrent=1),
+        Silent(),
+        None,
+        remaining,
+        Warner(Silent()),
+        lambda record, seconds: "",
+        None,
+    )
+    request = TrialRequest(0, {"a": 1}, {}, "trial 0")
+    runner.started(request)
+    runner.ended(request, {"number": 0, "state": state, "reason": ""})
+    assert told == ["trial"] * counted
 
 
 def _rest():

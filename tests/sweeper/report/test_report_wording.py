@@ -89,6 +89,26 @@ def test_one_trial_is_no_trials():
     assert "weak judge (all trials)" in two and "2 finished trials are too few to tell" in two
 
 
+@pytest.mark.parametrize(
+    ("warned", "said"),
+    [
+        ((0, 1, 2), "all trials"),
+        ((0, 2), "trials 0, 2"),  # as many as finished
+        ((0, 1), "trials 0, 1"),
+    ],
+)
+def test_all_trials_are_all_that_can_warn(warned, said):
+    seen = {"reason": "trial 0", "test_accuracy": 0.1, "attack_accuracy": 0.5, "interval": [0.3, 0.6]}
+    trials = [
+        undefended(0),
+        complete(1, 0.8, 0.3),
+        {"number": 2, "state": "screened", "screening": seen},
+        {"number": 3, "state": "failed", "reason": "no memory"},
+    ]
+    told = [trial | ({"warnings": ["weak judge"]} if trial["number"] in warned else {}) for trial in trials]
+    assert f"weak judge ({said})" in "\n".join(written(page({"trials": told})))
+
+
 def test_nobody_verified_is_a_bound_as_in_the_terminal(capsys):
     bound = 1 - 0.05 ** (1 / 60)
     zero = [0.0, 0.06]

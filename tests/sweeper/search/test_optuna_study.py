@@ -354,6 +354,33 @@ def test_trials_are_screened_against_the_front_so_far_and_count_as_tried(optuna_
     assert plain.ask().options == {}
 
 
+def test_a_screened_trial_needs_no_figure_of_the_attack_that_it_was_spared(optuna_study, home, result):
+    limits = ["attack_accuracy_verified <= 0.5", "test_accuracy >= 0.3"]
+    source = optuna_study(search={"trials": 4, "screening": True}, constraints=limits)
+    lacking = result(0.6)
+    assert "gave none for 'attack_accuracy_verified <= 0.5'" in source.tell(source.ask().number, lacking)
+    screened = result(0.4, screening={"reason": "trial 0 dominates it even so"})
+    assert source.tell(source.ask().number, screened) == ""
+    again = optuna_study(search={"trials": 4, "screening": True}, constraints=limits)
+    assert (again.complete, again.failed) == (1, 1)
+    _, trials = stored_trials(home.storage, "cheap")
+    assert [trial["state"] for trial in trials] == ["failed", "screened"]
+    assert trials[1]["violations"] == pytest.approx({limits[0]: 0.0, "validation_accuracy >= 0.3": -0.1})
+
+
+def test_screened_trials_leave_the_gp_sampler_a_number_for_each_limit(optuna_study, result):
+    """Optuna's GP reads the limits of all trials as one table."""
+    search = {"trials": 14, "screening": True, "sampler": "gp", "anchors": False}
+    source = optuna_study(search=search, constraints=["attack_accuracy_verified <= 0.5"])
+    for number in range(12):
+        figures = {"validation_accuracy": number / 20, "attack_accuracy_verified": 0.1}
+        screening = {"reason": "trial 0 dominates it even so"} if number % 2 else None
+        metrics = {"validation_accuracy": number / 20} if screening else figures
+        told = result(0.5, metrics=metrics, screening=screening)
+        assert source.tell(source.ask().number, told) == ""
+    assert source.ask().number == 12
+
+
 def test_a_knob_that_the_stored_study_lacks_is_no_change_at_its_default(optuna_study):
     knobs = TRIAL | {"target": {"architecture": "small_cnn"}}
     trial = document(load_trial(knobs))
