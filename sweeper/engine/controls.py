@@ -212,9 +212,8 @@ def _keep_controls(options: Any, optuna_study: OptunaStudy, warner: Warner, resu
     if isinstance(results, str):
         warner.tell([f"no controls, so nobody knows what the attack's figures can tell: {results}"], "")
         return
-    rises = rising(results)
+    verdict, rises = results["verdict"] or {}, rising(results)  # read before anything is kept
     optuna_study.note(CONTROLS, {"options": options, **results, **({"still_rising": rises} if rises else {})})
-    verdict = results["verdict"] or {}
     if verdict.get("verdict") == "cannot tell":
         warner.tell([f"this study cannot tell: {verdict['reason']}"], "")
 

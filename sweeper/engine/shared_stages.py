@@ -11,7 +11,7 @@ from sweeper.engine.progress import Display, Warner, spell, stopped
 from sweeper.study.checks import study_controls
 from sweeper.study.study import Study
 from trainables.errors import ConfigError, DiskError, TrialError
-from trainables.runtime.background import BackgroundJob, JobStatus
+from trainables.runtime.background import BackgroundJob, JobStatus, cause_of, explain
 from trainables.tune import device_here, make_stage
 
 Make = Callable[..., Any]
@@ -62,7 +62,7 @@ class Worker:
 
     def _begin(self) -> None:
         self._actor = self._maker.remote(self._threads)
-        self._actor.start.remote(*self._work)
+        self._started = self._actor.start.remote(*self._work)
         self.news = self._actor.poll.remote()
 
     def look(self) -> JobStatus | None:
@@ -71,7 +71,11 @@ class Worker:
         Raises `TrialError` for one death too many.
         """
         try:
+            ray.get(self._started)  # one that could not begin would look complete, without a result
             status: JobStatus = ray.get(self.news)
+        except ray.exceptions.RayTaskError as error:
+            cause = error.cause
+            return JobStatus("failed", reason=explain(cause), cause=cause_of(cause), trace=str(error))
         except (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError):
             self._deaths += 1
             if self._deaths > WORKER_RETRIES:

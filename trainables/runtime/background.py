@@ -122,7 +122,7 @@ class BackgroundJob:
             set_niceness(self._niceness)
         try:
             self._status = JobStatus("complete", result=work(self._report))
-        except Exception as error:
+        except BaseException as error:  # a library's SystemExit too, or the thread would end unseen
             self._status = JobStatus(
                 "failed", reason=explain(error), cause=cause_of(error), trace=traceback.format_exc(limit=-8)
             )

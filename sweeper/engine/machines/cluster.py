@@ -5,6 +5,7 @@ import math
 import os
 import re
 import socket
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sweeper.engine.machines.resources import (
+    TINY,
     Node,
     ProcessResources,
     check_fitting,
@@ -64,9 +66,23 @@ class TrialResources:
 def allot(resources: Resources, nodes: Sequence[Node]) -> TrialResources:
     """Return what each trial and its `processes` get; raise `ConfigError` if they do not fit on the machines.
 
-    The machines are divided among processes as they are among trials of one process.
+    No more run at once than fit, whatever the user chose: what the others would get is divided as well.
     """
     shards = count_shards(resources, sum(node.gpus for node in nodes))
+    found = _divide(resources, nodes, shards)
+    most = found.concurrent
+    fit = check_fitting(found.processes, nodes, most) if shards > 1 else fitting(found.processes, nodes, most)
+    if fit in (0, most):  # 0: one trial on a machine with less than a core
+        return replace(found, concurrent=max(1, fit))
+    fewer = _divide(replace(resources, concurrent=fit), nodes, shards)
+    return fewer if fitting(fewer.processes, nodes, fit) == fit else replace(found, concurrent=fit)
+
+
+def _divide(resources: Resources, nodes: Sequence[Node], shards: int) -> TrialResources:
+    """Return what each trial of `shards` processes gets, be there room for all of them or not.
+
+    The machines are divided among processes as they are among trials of one process.
+    """
     if shards == 1:
         return _allot(resources, nodes)
     each = per_process(resources, shards)
@@ -74,9 +90,7 @@ def allot(resources: Resources, nodes: Sequence[Node]) -> TrialResources:
     concurrent = max(1, _allot(each, nodes).concurrent // shards) if request == "auto" else request
     process = _allot(replace(each, concurrent=concurrent * shards), nodes)
     shard = shard_share(resources, ProcessResources(process.cpus, process.gpus))
-    allotment = replace(process, concurrent=concurrent, shards=shards, shard=shard)
-    fit = check_fitting(allotment.processes, nodes, concurrent)
-    return replace(allotment, concurrent=fit) if request == "auto" else allotment
+    return replace(process, concurrent=concurrent, shards=shards, shard=shard)
 
 
 def _allot(resources: Resources, nodes: Sequence[Node]) -> TrialResources:
@@ -142,13 +156,20 @@ def _concurrent(
 
 
 def _divide_gpus(nodes: Sequence[Node], concurrent: int) -> float:
-    """Return the share of a GPU that each of `concurrent` trials gets, in whole hundredths."""
-    return int(100 / math.ceil(concurrent / sum(node.gpus for node in nodes))) / 100
+    """Return the share of a GPU that each of `concurrent` trials gets, in whole hundredths, at least one."""
+    return max(1, int(100 / math.ceil(concurrent / sum(node.gpus for node in nodes)))) / 100
 
 
 def _room(nodes: Sequence[Node], cores: float, share: float) -> int:
     """Return how many trials of so many cores and GPUs fit on `nodes` at once."""
-    return sum(int(min(node.cpus / cores, node.gpus / share if share else math.inf) + 1e-9) for node in nodes)
+    return sum(min(int(node.cpus / cores + TINY), _places(node.gpus, share)) for node in nodes)
+
+
+def _places(gpus: float, share: float) -> int:
+    """Return how many trials find their `share` on so many GPUs; a part of a GPU is of one GPU."""
+    if share >= 1:
+        return int(gpus / share + TINY)
+    return int(gpus) * int(1 / share + TINY) if share else sys.maxsize
 
 
 def _divide_cores(nodes: Sequence[Node], share: float, concurrent: int) -> float:

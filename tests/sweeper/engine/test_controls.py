@@ -232,6 +232,21 @@ def test_controls_that_fail_are_a_warning_and_nothing_is_kept(kept):
     assert line.startswith("WARNING: no controls") and "the disk went away" in line
 
 
+def test_an_empty_result_is_never_kept_as_the_controls(kept, home, cheap):
+    with pytest.raises(KeyError, match="verdict"):
+        kept({})
+    assert CONTROLS not in stored_notes(home.storage, cheap().name)
+
+
+def test_controls_that_could_not_even_begin_say_why(monkeypatch, cheap):
+    played = play(monkeypatch, [JobStatus("complete")])
+    error = ray.exceptions.RayTaskError("start", "the trace", ImportError("no module"))
+    worker = ControlsWorker(cheap(), {}, "store", Silent(), threads=1, gpus=0)
+    worker._worker._started = error
+    assert measure(worker) == "ImportError: no module"
+    assert played.killed == 1
+
+
 def curve(*people):
     """Return a control with a budget curve: who is found with half of the steps, then with all."""
     half, whole = ([1.0] * hits + [0.0] * (20 - hits) for hits in people)

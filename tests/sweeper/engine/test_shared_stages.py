@@ -41,7 +41,7 @@ class Ray:
 
     def __init__(self, cores: float, script: dict[str, list]):
         self.cores, self.script = cores, {stage: list(polls) for stage, polls in script.items()}
-        self.ended = {}
+        self.ended, self.unstarted = {}, {}
         self.needs, self.alive, self.log, self.most = {}, [], [], 0
 
     def remote(self, **needs):
@@ -53,6 +53,7 @@ class Ray:
 
         def start(make, trial, stage, store_root):
             actor.stage = stage
+            return "start", stage
 
         actor.start = SimpleNamespace(remote=start)
         actor.poll = SimpleNamespace(remote=lambda: (actor.stage, object()))
@@ -67,6 +68,10 @@ class Ray:
         return ready[:1], ready[1:]
 
     def get(self, poll):
+        if poll[0] == "start":
+            if poll[1] in self.unstarted:
+                raise self.unstarted[poll[1]]
+            return None
         said = self.script[poll[0]].pop(0)
         if isinstance(said, Exception):
             raise said
@@ -83,8 +88,9 @@ class Ray:
 
 @pytest.fixture
 def run(cheap, monkeypatch):
-    def call(script, *, cpus=2.0, gpus=0.0, display=None, anyway=False, **changes):
+    def call(script, *, cpus=2.0, gpus=0.0, display=None, anyway=False, unstarted=None, **changes):
         played = Ray(cpus, {stage: [READY] for stage in INGREDIENTS} | script)
+        played.unstarted = unstarted or {}
         monkeypatch.setattr(module, "ray", played)
         try:
             prepare(
@@ -211,6 +217,19 @@ def test_a_failure_keeps_its_kind_and_only_a_bug_shows_its_trace(run, cause, err
     broken = JobStatus("failed", reason="no such folder", cause=cause, trace="Traceback ...")
     with pytest.raises(error, match=message):
         run({"prior": [broken]})
+
+
+@pytest.mark.parametrize(
+    ("cause", "error", "message"),
+    [
+        (ConfigError("no such GPU"), ConfigError, "^no such GPU$"),
+        (ImportError("no module"), TrialError, "'prior' cannot be made: ImportError: no module\n.*ray::"),
+    ],
+)
+def test_what_could_not_even_begin_has_failed_and_is_not_complete(run, cause, error, message):
+    never = ray.exceptions.RayTaskError("start", "the trace ray::start", cause)
+    with pytest.raises(error, match=message):
+        run({}, unstarted={"prior": never})
 
 
 def test_a_worker_that_died_is_replaced_so_many_times(run):

@@ -10,6 +10,10 @@ from trainables.errors import ConfigError, DiskError, TrialError
 from trainables.runtime.background import BackgroundJob, cause_of, set_niceness
 
 
+class Panic(BaseException):
+    """As a library in Rust raises it, which is no `Exception`."""
+
+
 def test_progress_and_result_are_seen_from_outside():
     background, go = BackgroundJob(), threading.Event()
 
@@ -42,6 +46,8 @@ def test_progress_and_result_are_seen_from_outside():
         (DiskError(errno.ENOSPC, "full"), "disk", "full"),
         (OSError(errno.ENOSPC, "No space left on device"), "disk", "No space left"),
         (KeyError("k"), "bug", "KeyError: 'k'"),
+        (SystemExit("the library gives up"), "bug", "SystemExit: the library gives up"),
+        (Panic("index out of bounds"), "bug", "Panic: index out of bounds"),
     ],
 )
 def test_every_failure_has_a_cause_and_a_reason(error, cause, words):

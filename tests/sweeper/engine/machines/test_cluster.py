@@ -4,7 +4,7 @@ import pytest
 from ray.exceptions import RayActorError
 
 from sweeper.engine.machines.cluster import Node, _check_workers, allot, cluster, start_here
-from sweeper.engine.machines.resources import ProcessResources
+from sweeper.engine.machines.resources import ProcessResources, fitting
 from sweeper.study.study import Resources
 from trainables.errors import ConfigError, TrialError
 
@@ -54,6 +54,46 @@ def test_a_trial_fits_on_one_machine_of_several(resources, nodes, expected):
     assert found.fits(nodes) and Node(found.node_cpus, found.node_gpus) in nodes
     each = (min(n.cpus / found.cpus, n.gpus / found.gpus if found.gpus else 99) for n in nodes)
     assert sum(int(round(slots, 9)) for slots in each) >= found.concurrent
+
+
+@pytest.mark.parametrize(
+    ("share", "nodes", "expected"),
+    [
+        (0.6, [(16, 4)], (4, 4)),  # one on each GPU, though the sum of the shares would hold six
+        (0.4, [(16, 2)], (4, 4)),
+        (0.3, [(64, 8)], (2, 24)),
+        (0.75, [(32, 4), (8, 2)], (4, 6)),
+        (0.33333, [(6, 2)], (1, 6)),
+        (2, [(16, 5)], (8, 2)),
+    ],
+)
+def test_a_share_of_a_gpu_lies_on_one_gpu(share, nodes, expected):
+    nodes = [Node(*node) for node in nodes]
+    found = allot(Resources(gpus_per_trial=share), nodes)
+    assert (found.cpus, found.concurrent) == expected
+    assert fitting(found.processes, nodes, 99) == found.concurrent
+
+
+@pytest.mark.parametrize(
+    ("resources", "nodes", "expected"),
+    [
+        ({"concurrent": 8}, [(2, 0)], (1, 0, 2)),
+        ({"concurrent": 8}, [(2, 1)], (1, 0.5, 2)),
+        ({"concurrent": 8, "gpus_per_trial": 0.25}, [(16, 1)], (4, 0.25, 4)),
+        ({"concurrent": 8, "cpus_per_trial": 3}, [(8, 0), (4, 0)], (3, 0, 3)),
+        ({"concurrent": 150}, [(200, 1)], (2, 0.01, 100)),  # the least share there is, and not none
+        ({"concurrent": 2}, [(0.5, 0)], (1, 0, 1)),
+        ({"concurrent": 8, "attack_shards": 2}, [(5, 0)], (1, 0, 2)),
+        ({"concurrent": 8, "attack_shards": 2, "gpus_per_trial": 2}, [(16, 4)], (4, 1, 2)),
+        ({"concurrent": 8, "attack_shards": "auto"}, [(2, 4)], (1, 1, 2)),  # of as many processes as it said
+        ({"concurrent": 8, "attack_shards": 2, "cpus_per_shard": 4}, [(16, 0)], (1, 0, 3)),
+    ],
+)
+def test_no_more_at_once_than_fit_whatever_a_study_for_a_bigger_machine_says(resources, nodes, expected):
+    nodes = [Node(*node) for node in nodes]
+    found = allot(Resources(**resources), nodes)
+    assert (found.cpus, found.gpus, found.concurrent) == expected
+    assert found.concurrent == max(1, fitting(found.processes, nodes, 999))
 
 
 def test_more_than_there_is_cannot_be_had():
