@@ -160,9 +160,7 @@ class OptunaStudy:
         """
         values = {name: measured(result, name) for name in self.study.searched}
         limits = {str(limit): limit.violation(result) for limit in self.study.searched_limits}
-        if was_screened(
-            result
-        ):  # it is beaten whatever the long attack would say; GP wants a number for each
+        if was_screened(result):  # beaten whatever the long attack would say; GP wants a number for each
             limits = {text: violation or 0.0 for text, violation in limits.items()}
         missing = {
             name: value for name, value in {**self.values(result), **values}.items() if not is_number(value)
