@@ -1,5 +1,6 @@
 """Release of a trial: its target's weights, what they are for, its labels, and a card of all figures."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,7 +74,7 @@ def export(
     }
     state = load(weights)
     stored = load_defense(weights.parent) if config.defense.changes_answers else {}
-    point = measured_threshold(config, state, labels, stored)
+    point = measured_threshold(config, weights.parent, trial.data, state, labels, stored)
     if point is not None:
         about["operating_point"] = point.to_json()
     with disk_errors(folder):
@@ -101,11 +102,18 @@ def export(
 
 def measured_threshold(
     config: "TrialConfig",
+    folder: Path,
+    noted: Mapping[str, str],
     state: dict[str, "Tensor"],
     labels: tuple[str, ...],
     stored: dict[str, "Tensor"] | None = None,
 ) -> "OperatingPoint | None":
-    """Return the score from which the target's answer counts; None where its data are not as they were."""
+    """Return the score from which the target's answer counts; None where its data are not as they were.
+
+    One image more deals the parts anew: what is a test image today the target may have been trained on.
+
+    folder: the target's stage. noted: role -> content key of the data that its trial saw.
+    """
     from trainables.operating_point import operating_point
     from trainables.stages.data import load_data
     from trainables.stages.target import new_target
@@ -114,7 +122,9 @@ def measured_threshold(
         data = load_data(config)
     except ConfigError:
         return None
-    if data.split.test.names != labels:
+    same_private = _private_key(folder) in (data.private_key, data.images_key)
+    same_public = noted.get("public", data.public_key) == data.public_key
+    if not same_private or not same_public or data.split.test.names != labels:
         return None
     classifier = new_target(config, len(labels))
     classifier.load_state_dict(state)
@@ -141,14 +151,19 @@ def trained_labels(config: "TrialConfig", folder: Path) -> tuple[str, ...]:
     if names is not None:
         return tuple(names)
     data = load_data(config)
-    trained_on = (key_parts(str(folder)) or {}).get("private")
-    if trained_on not in (data.private_key, data.images_key):
+    if _private_key(folder) not in (data.private_key, data.images_key):
         raise ConfigError(
             f"expected the private data that the target in {folder} was trained on, for the names of its "
             "people; the images (private) are others today, so labels would name the wrong people; put the "
             "images of then back, and export again"
         )
     return data.split.train.names
+
+
+def _private_key(folder: Path) -> str | None:
+    """Return the content key of the private data that the target in the stage `folder` was trained on."""
+    key: str | None = (key_parts(str(folder)) or {}).get("private")
+    return key
 
 
 def find_trial(records: StudyRecords, number: int) -> TrialRecord:

@@ -17,6 +17,7 @@ from trainables.storage.documents import suggestion
 LIBRARIES = ("torchvision", "timm")
 # Networks with heads beside the last one, which only training runs: left out.
 AUXILIARY = ("inception_v3", "googlenet")
+AUXILIARY_HEADS = ("aux1.", "aux2.", "AuxLogits.")  # theirs, in published files
 HOOKS = 4  # beside the neck, like BiDO's for VGG16
 BATCH = 2
 
@@ -104,7 +105,8 @@ def _plan(kind: str, image_size: int, where: str) -> Plan:
     stages = tuple(chain.stages)
     used = {f"{key.split('.')[1]}." for key in nn.ModuleDict(chain.stages).state_dict()}
     weights = {f"{key.split('.')[0]}." for key in network.state_dict()}
-    surplus = {f"{chain.head}.", *(weights - used)}
+    heads = AUXILIARY_HEADS if kind.partition(":")[2] in AUXILIARY else ()
+    surplus = {f"{chain.head}.", *heads, *(weights - used)}
     return Plan(stages=stages, hooks=_hooks(stages, sides), surplus=tuple(sorted(surplus)))
 
 

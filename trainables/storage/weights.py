@@ -55,7 +55,7 @@ def without_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     The name of the last module, and that of a part such as "features", is no prefix. The count that torch's
     `AveragedModel` keeps beside its "module." is left out.
     """
-    names = {name.removeprefix("module."): value for name, value in state.items() if name != AVERAGED}
+    names = {str(name).removeprefix("module."): value for name, value in state.items() if name != AVERAGED}
     while names:
         split = [name.partition(".") for name in names]
         if len({first for first, _, _ in split}) > 1 or split[0][0] in PARTS:

@@ -219,6 +219,34 @@ def test_labels_of_a_stage_that_holds_none_are_not_guessed(people, tmp_path):
         export(home, "tiny", 0, tmp_path / "again")
 
 
+def has_threshold(folder):
+    return "operating_point" in json.loads((folder / "config.json").read_text())
+
+
+def test_a_private_folder_that_has_grown_gives_no_threshold(people, tmp_path):
+    """Its parts are dealt anew: of its test images today the target may have learnt some."""
+    home, root = people()
+    assert has_threshold(export(home, "tiny", 0, tmp_path / "then"))
+    for name in ("ada", "bob", "eve"):
+        with Image.open(root / name / "0.png") as image:
+            image.rotate(90).save(root / name / "6.png")
+    assert not has_threshold(export(home, "tiny", 0, tmp_path / "later"))
+
+
+@pytest.mark.parametrize(("noted", "measured"), [({"public": "others"}, False), ({}, True)])
+def test_public_images_that_the_trial_did_not_see_give_no_threshold(
+    ran, tmp_path, monkeypatch, noted, measured
+):
+    read = study_records
+
+    def other(*arguments, **options):
+        records = read(*arguments, **options)
+        return replace(records, trials=tuple(replace(trial, data=noted) for trial in records.trials))
+
+    monkeypatch.setattr("sweeper.results.export.study_records", other)
+    assert has_threshold(export(ran[0], "tiny", 0, tmp_path / "release")) is measured
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"seconds": 1}', None])
 def test_a_damaged_stage_is_named_and_nothing_is_released(people, tmp_path, text):
     home, _ = people()

@@ -4,6 +4,7 @@ import pytest
 import torch
 from architecture_costs import needs_timm
 from torch import nn
+from torchvision.models import get_model
 
 from trainables.architectures import freeze_points, get_architecture
 from trainables.architectures.library import _network
@@ -46,6 +47,15 @@ def _auxiliary(network: nn.Module) -> list[nn.Module]:
         network.get_submodule(name) for name in ("aux1", "aux2") if getattr(network, name, None) is not None
     ]
     return [module for head in heads for module in head.modules()]
+
+
+@pytest.mark.parametrize(("network", "size"), [("googlenet", 64), ("inception_v3", 96)])
+def test_published_weights_hold_auxiliary_heads_that_are_left_out(network, size):
+    published = get_model(network, weights=None, aux_logits=True, init_weights=False).state_dict()
+    state = matched(f"torchvision:{network}", size, published, "the published file")
+    stages = get_architecture(f"torchvision:{network}").build(2, size).stages
+    stages.load_state_dict(state)
+    assert not any("aux" in name.lower() for name in state)
 
 
 def test_freeze_points_follow_execution_by_block():

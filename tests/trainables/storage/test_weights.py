@@ -66,6 +66,12 @@ def test_names_that_mean_something_stay(names):
     assert tuple(without_prefix(dict.fromkeys(names, torch.ones(1)))) == names
 
 
+@pytest.mark.parametrize("wrap", [lambda state: state, lambda state: {"state_dict": state}])
+def test_tensors_under_numbers_are_weights_of_those_names(tmp_path, wrap):
+    torch.save(wrap({0: torch.ones(2), 1: torch.zeros(2)}), tmp_path / "w.pt")
+    assert list(read_weights(tmp_path / "w.pt", "here")) == ["0", "1"]
+
+
 MOVED = {**STATE, "b.c": torch.ones(1)}
 
 
