@@ -25,6 +25,16 @@ UNREADABLE: tuple[type[Exception], ...] = (*DAMAGED, RuntimeError, Image.Decompr
 NO_PICTURES = {"EPS", "PDF", "WMF", "MPEG", "HDF5", "BUFR", "GRIB", "FITS", "IPTC", "PALM", "XVTHUMB"}
 HEIF = {".heic", ".heif", ".hif", ".heics", ".heifs"}
 SIXTEEN_BITS = 65535
+ORIENTATION = 0x0112  # of EXIF: how to turn the picture
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 LAYERED = {"GIF", "TIFF", "PNG", "WEBP", "AVIF", "HEIF"}  # several frames in them are several pictures
 
 
@@ -72,7 +82,7 @@ def _decoded(content: bytes) -> Picture:
     with Image.open(io.BytesIO(content)) as image:
         frames = getattr(image, "n_frames", 1) if image.format in LAYERED else 1
         mode, kind = image.mode, image.format
-        upright = ImageOps.exif_transpose(image)
+        upright = _upright(image)
         if mode.startswith("I;16") or (mode == "I" and kind in ("PNG", "PPM")):
             most, negative = _grey_of_tiff(image) if kind == "TIFF" else (SIXTEEN_BITS, False)
             values = np.asarray(upright).astype(np.int64).clip(0, most)
@@ -85,6 +95,16 @@ def _decoded(content: bytes) -> Picture:
         if mode == "P" and "transparency" in upright.info:  # the same colours, without a warning of Pillow's
             upright = upright.convert("RGBA")
         return Picture(upright.convert("RGB"), frames=frames)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Return the picture turned as its EXIF says.
+
+    Pillow's `exif_transpose` writes all of the EXIF anew, and fails over any entry of it that is malformed.
+    """
+    image.load()  # which turns some TIFFs by itself, and takes the entry away
+    turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
+    return image.copy() if turn is None else image.transpose(turn)
 
 
 def _grey_of_tiff(image: Any) -> tuple[int, bool]:

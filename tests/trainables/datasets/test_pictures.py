@@ -72,6 +72,20 @@ def test_a_damaged_file_is_a_picture_or_unreadable_wherever_it_is_damaged(kind):
     assert readable > 50  # many a byte does not matter
 
 
+@pytest.mark.filterwarnings("ignore")  # of Pillow, of what it skips
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_malformed_entry_beside_the_orientation_does_not_matter(orientation):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x0110], exif[0x011A] = orientation, "Model X", 72.0
+    pixels = np.arange(24 * 40 * 3, dtype=np.uint32).reshape(24, 40, 3).astype(np.uint8)
+    whole = encoded(Image.fromarray(pixels), "JPEG", exif=exif)
+    entry = whole.index(b"\x01\x1a\x00\x05")  # a rational number, which Pillow cannot write as a byte
+    damaged = whole[: entry + 3] + b"\x01" + whole[entry + 4 :]
+    assert np.array_equal(np.asarray(decode(damaged).image), np.asarray(decode(whole).image))
+    turned = orientation > 4
+    assert decode(whole).image.size == ((24, 40) if turned else (40, 24))
+
+
 def twelve_bit_tiff(values: np.ndarray, photometric: int) -> bytes:
     """Return an uncompressed TIFF of 8 by 8 pixels of 12 bits, two in three bytes."""
     pairs = values.reshape(-1, 2).astype(int)

@@ -117,6 +117,28 @@ def test_checkpoint_may_lack_batch_counters(tmp_path):
     assert set(state_of(FromCheckpoint(path=str(tmp_path / "old.pt")))) == set(saved)
 
 
+@pytest.mark.parametrize("normalization", ["none", "imagenet", "half"])
+@pytest.mark.parametrize("wrap", [lambda s: s, lambda s: {"state_dict": {f"module.{k}": s[k] for k in s}}])
+def test_checkpoint_of_this_program_says_its_normalization(tmp_path, normalization, wrap):
+    pretraining = FromCheckpoint(path=str(tmp_path / "net.pt"))
+    for architecture in ("small_cnn", "mobilefacenet"):
+        saved = build_classifier(architecture, 4, 32, normalization, 0)
+        torch.save(wrap(saved.state_dict()), tmp_path / "net.pt")
+        assert pretraining.usual_normalization(architecture) == normalization
+
+
+def test_checkpoint_that_says_no_normalization_has_that_of_its_architecture(tmp_path):
+    pretraining = FromCheckpoint(path=str(tmp_path / "net.pt"))
+    whole = build_classifier("mobilefacenet", 4, 32, "none", 0)
+    others = {"mean": torch.ones(3), "std": torch.ones(3)}  # of no name
+    for saved in (whole.stages.state_dict(), {**whole.state_dict(), **others}, [1, 2]):
+        torch.save(saved, tmp_path / "net.pt")
+        assert pretraining.usual_normalization("mobilefacenet") == "half"
+    (tmp_path / "net.pt").unlink()
+    assert pretraining.usual_normalization("mobilefacenet") == "half"
+    assert pretraining.usual_normalization("small_cnn") is None
+
+
 def test_checkpoint_missing_or_unreadable(tmp_path):
     with pytest.raises(ConfigError, match="no file"):
         state_of(FromCheckpoint(path=str(tmp_path / "nowhere.pt")))
