@@ -26,6 +26,7 @@ TEMPLATES = sorted((ROOT / "sweeper" / "report" / "templates").glob("*.html.j2")
 RESULTS, PICKS = "tests/sweeper/results", "tests/sweeper/results/test_pick.py"
 CONCLUSION, PLOT = "sweeper/results/comparing/conclusion.py", "sweeper/report/front_plot.py"
 COMPARISONS, TOLD = "tests/sweeper/results/comparing/test_conclusion.py", "test_a_shown_lead"
+ATTAINED = "tests/sweeper/statistics/test_attainment.py"
 CARRIED = {
     (CONCLUSION, "has the better front than"): (COMPARISONS, TOLD),
     (CONCLUSION, "shown to be ahead of"): (
@@ -37,6 +38,11 @@ CARRIED = {
         COMPARISONS,
         "test_several_studies_are_sorted_into_behind_and_level",
     ),
+    # Of figures as they were measured, and the sentence says so.
+    (CONCLUSION, "as measured their fronts do not cross"): (ATTAINED, ""),
+    (CONCLUSION, "as measured their fronts cross"): (ATTAINED, ""),
+    (CONCLUSION, "…up to there '…' is better"): (ATTAINED, ""),
+    (CONCLUSION, "…between the two '…' is better"): (ATTAINED, ""),
     # Which way an objective is good claims nothing of a trial.
     (PLOT, "lower is better"): ("tests/sweeper/report/test_front_plot.py", ""),
     (PLOT, "higher is better"): ("tests/sweeper/report/test_front_plot.py", ""),
