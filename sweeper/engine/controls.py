@@ -132,15 +132,16 @@ def stopped_request(study: Study, members: Sequence[TrialRecord]) -> dict[str, A
     members: of the front. Those that nothing protects are left out, and those of unknown accuracy.
     """
     controls = study_controls(study)
-    most = 0 if controls is None else controls.stopped
+    if controls is None:
+        return None
     trials = [
         {"number": trial.number, "trial": study.document(trial.params), VALIDATION: trial.metrics[VALIDATION]}
         for trial in members
         if not formatting.undefended(trial) and trial.metrics.get(VALIDATION) is not None
     ]
-    if controls is None or not most or not trials:
+    if not controls.stopped or not trials:
         return None
-    return {"most": most, "alike": controls.stopped_alike, "trials": trials}
+    return {"most": controls.stopped, "alike": controls.stopped_alike, "trials": trials}
 
 
 def measure_stopped(

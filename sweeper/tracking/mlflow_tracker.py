@@ -299,8 +299,6 @@ class Tracker:
 
     def _mark(self, known: Known, trial: TrialRecord) -> None:
         """Say of a run whether it is on the front, with what only members have. The tag comes last."""
-        from mlflow.entities import Metric
-
         member = trial.on_front
         if self._study.tracking.models and member and not known.model:
             self._model(known.run, trial.number)
@@ -308,10 +306,8 @@ class Tracker:
             self._drop_model(known.run)
         confirmed = confirmed_under(trial)
         if known.confirmed != confirmed:
-            now = milliseconds(None)
             gone = dict.fromkeys(known.fresh, math.nan)  # MLflow takes no number back
-            fresh = gone | fresh_figures(trial)
-            self._client.log_batch(known.run, [Metric(name, value, now, 0) for name, value in fresh.items()])
+            self._write_again(known.run, gone | fresh_figures(trial))
             self._client.set_tag(known.run, "confirmed", confirmed)
         if self._study.tracking.images and member and not known.images:
             self._reconstructions(known.run, trial)
@@ -320,27 +316,27 @@ class Tracker:
 
     def _intervals(self, known: Known, trial: TrialRecord, records: StudyRecords) -> None:
         """Write a run's intervals again once the noise of training seeds is known, which they then hold."""
-        from mlflow.entities import Metric
-
         noise = records.seed_noise
         if noise is None or not trial.interval:
             return
         held = f"{records.interval_holds}: {noise.probit:.4g} probit, {noise.accuracy:.4g}"
         if known.intervals != held:
-            now = milliseconds(None)
-            ends = [Metric(name, value, now, 0) for name, value in interval_ends(trial).items()]
-            self._client.log_batch(known.run, ends)
+            self._write_again(known.run, interval_ends(trial))
             self._client.set_tag(known.run, "intervals", held)
 
     def _ratios(self, known: Known, trial: TrialRecord) -> None:
         """Write a run's figures against the undefended trial, which may end later, or be another by then."""
-        from mlflow.entities import Metric
-
         gone = {name: math.nan for name, value in known.pairs.items() if not math.isnan(value)}
         ratios = {n: v for n, v in (gone | pair_figures(trial)).items() if known.pairs.get(n) != v}
         if ratios:
-            now = milliseconds(None)
-            self._client.log_batch(known.run, [Metric(name, value, now, 0) for name, value in ratios.items()])
+            self._write_again(known.run, ratios)
+
+    def _write_again(self, run: str, numbers: Mapping[str, float]) -> None:
+        """Write numbers of a run that has ended, which take the place of those that it had."""
+        from mlflow.entities import Metric
+
+        now = milliseconds(None)
+        self._client.log_batch(run, [Metric(name, value, now, 0) for name, value in numbers.items()])
 
     def _model(self, run: str, number: int) -> None:
         """Log the target of a member as `sweeper export` writes it; where it is not here, say so in a tag."""
