@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 
 import pytest
 import torch
@@ -17,14 +18,18 @@ URL.createObjectURL = (blob) => { blob.text().then((text) => { window.saved = te
 """
 
 
+EXPORTS = (f"{number:06x}" for number in itertools.count(0xA1B2C3))  # each with answers of its own
+
+
 def panels(shown, count=3):
+    export = next(EXPORTS)
     noise = torch.Generator().manual_seed(0)
 
     def image():
         return torch.randint(0, 256, (3, 16, 16), generator=noise, dtype=torch.uint8)
 
     return {
-        f"a1b2c3-00{n + 1}": Panel(
+        f"{export}-00{n + 1}": Panel(
             about={}, shown=tuple(image() for _ in range(shown)), references=tuple(image() for _ in range(4))
         )
         for n in range(count)
@@ -35,8 +40,13 @@ def opened(browser, tmp_path, shown):
     path = tmp_path / "panels.html"
     path.write_text(render(panels(shown)), encoding="utf-8")
     browser.open(path.as_uri())
-    browser.run("localStorage.clear()")
-    browser.open(path.as_uri())
+    browser.run(DOWNLOAD)
+
+
+def reload(browser):
+    browser.run("window.before = true")
+    browser.call("Page.reload")
+    browser.until("document.readyState === 'complete' && !window.before")
     browser.run(DOWNLOAD)
 
 
@@ -61,18 +71,42 @@ def test_panels_are_answered_with_keys_and_buttons_and_downloaded(browser, tmp_p
     browser.click("[data-answer=yes]")
     press(browser, "x")  # no answer
     assert browser.run("document.getElementById('place').textContent") == "3"
-    browser.open(browser.run("location.href"))  # a reload keeps the answers
-    browser.run(DOWNLOAD)
+    reload(browser)
     press(browser, "r")
     assert browser.run("document.getElementById('work').hidden && !document.getElementById('end').hidden")
     press(browser, "y")  # too late
     browser.run(READER)
-    assert saved(browser) == [
-        {"panel": f"a1b2c3-00{n + 1}", "answer": answer, "reader": 'one, "two"'}
-        for n, answer in enumerate(("no", "yes", "refused"))
-    ]
+    rows = saved(browser)
+    assert [row["panel"][6:] for row in rows] == ["-001", "-002", "-003"]
+    assert [row["answer"] for row in rows] == ["no", "yes", "refused"]
+    assert {row["reader"] for row in rows} == {'one, "two"'}
     assert browser.asked() == [] or all(url.startswith("file:") for url in browser.asked())
     assert browser.complaints() == []
+
+
+def test_answers_outlast_a_reload_without_storage(browser, tmp_path):
+    """Chromium hands some 5 in 100 loads of a local file an empty storage; other browsers deny it."""
+    opened(browser, tmp_path, 1)
+    broken = "Object.defineProperty(window, 'localStorage', {get() { throw new Error('denied'); }})"
+    script = browser.call("Page.addScriptToEvaluateOnNewDocument", source=broken)["identifier"]
+    try:
+        reload(browser)
+        press(browser, "y")
+        press(browser, "n")
+        reload(browser)
+        assert [row["answer"] for row in saved(browser)] == ["yes", "no"]
+    finally:
+        browser.call("Page.removeScriptToEvaluateOnNewDocument", identifier=script)
+
+
+def test_answers_are_there_when_the_page_is_opened_again(browser, tmp_path):
+    def kept():
+        opened(browser, tmp_path, 1)
+        press(browser, "n")
+        browser.open(browser.run("location.href"))
+        return browser.run("document.getElementById('place').textContent") == "2"
+
+    assert any(kept() for _ in range(6))  # see above: a load may get an empty storage
 
 
 def test_a_choice_between_two_has_a_minute(browser, tmp_path):
