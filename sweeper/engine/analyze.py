@@ -36,7 +36,8 @@ def analyze(
     A row is ``{"trial": number, "attack": name, **figures}``, the attack "" for an analysis of the way of
     training. Where an analysis compares trials there are ``"comparisons"`` too, see `compare_rows`: each
     trial after the first against the first, which is the first of `trials`, or the undefended one that all
-    tables hold the study against (`undefended_trial`). A warning is told as soon as its judge is there.
+    tables hold the study against (`undefended_trial`); with neither nothing is compared. A warning is told as
+    soon as its judge is there.
 
     name: in ``trainables.analyses.ANALYSES``. reference: a stored study, or the path of a checkpoint, whose
     rows have None for a trial. trials: of the study; those on its front by default. Of a trial with several
@@ -56,8 +57,7 @@ def analyze(
     if reference in study_names(home):
         if overrides:
             raise ConfigError(f"study '{reference}' is stored and stays as it ran; leave out -S")
-        targets = _stored(reference, home, trials, analysis)
-        first = targets[0].trial
+        targets, first = _stored(reference, home, trials, analysis)
         if not isinstance(analysis, TrainingAnalysis):
             warner = Warner(display)
             for target in targets:
@@ -87,22 +87,23 @@ def analyze(
 
 def _stored(
     name: str, home: Home, numbers: Sequence[int] | None, analysis: "Analysis | TrainingAnalysis"
-) -> list[Target]:
-    """Return the targets of a stored study; all are found before any is looked at.
+) -> tuple[list[Target], int | None]:
+    """Return the targets of a stored study, and which trial the others are compared with, if with any.
 
-    Of a way of training only the recipes count, so that the targets themselves may be gone. Where trials are
-    compared the undefended one comes first, if there is one and no others are asked for.
+    All are found before any is looked at. Of a way of training only the recipes count, so that the targets
+    themselves may be gone. Where trials are compared the undefended one comes first, if there is one and no
+    others are asked for.
     """
     from trainables.analyses.base import TrainingAnalysis
     from trainables.config import load_trial
 
     records = study_records(home, name, history=False)
+    plain = undefended_trial(records)
     if numbers:
         trials = [find_trial(records, number) for number in dict.fromkeys(numbers)]
     else:
         trials = list(records.members)
         if not isinstance(analysis, TrainingAnalysis) and analysis.compared:
-            plain = undefended_trial(records)
             trials = [*([plain] if plain else []), *(trial for trial in trials if trial is not plain)]
     if not trials:
         raise ConfigError(f"study '{name}' has no finished trial on its front yet")
@@ -133,7 +134,7 @@ def _stored(
                 warnings=trial.warnings,
             )
         )
-    return targets
+    return targets, targets[0].trial if numbers or plain else None
 
 
 def _given(

@@ -115,8 +115,8 @@ def _attacks(members: Sequence[TrialRecord]) -> str:
 
 
 def _missed_often(records: StudyRecords) -> str:
-    """Return which falls from the undefended attack accuracy are not told in 80 of 100 cases; "" where there
-    is nothing that could fall, or nobody knows."""
+    """Return which falls from the undefended attack accuracy are not told in 80 of 100 cases, by tests of all
+    defended trials together; "" where there is nothing that could fall, or nobody knows."""
     plain = undefended_trial(records)
     if plain is None or not plain.people or not plain.fresh.values.get(RATE):
         return ""
@@ -126,7 +126,8 @@ def _missed_often(records: StudyRecords) -> str:
         normal = NormalDist()
         seeds = max(1, len((plain.confirmed or plain).replicates))
         deviation = normal.pdf(normal.inv_cdf(rate)) * records.seed_noise.probit / seeds**0.5
-    smallest = smallest_difference(rate, people, seed_deviation=deviation)
+    tests = max(1, len(defended_trials(records)))
+    smallest = smallest_difference(rate, people, seed_deviation=deviation, tests=tests)
     if smallest is None:
         fall = f"from {formatting.percent(rate)} to nobody"
         return f"any fall of attack accuracy, even one {fall}, which is missed often"

@@ -29,11 +29,13 @@ def people_needed(first: float, second: float, *, power: float = POWER) -> int:
     return math.ceil((spread / (first - second)) ** 2)
 
 
-def power_of(first: float, second: float, people: float, *, seed_deviation: float = 0.0) -> float:
+def power_of(
+    first: float, second: float, people: float, *, seed_deviation: float = 0.0, tests: int = 1
+) -> float:
     """Return the chance that `people` in each arm tell rates `first` and `second` apart, two-sided at 5 %.
 
     people: independent ones, see `effective_people`. seed_deviation: of each arm's rate over training seeds,
-    for the mean over those that are run.
+    for the mean over those that are run. tests: for how many together the 5 % hold (Bonferroni).
     """
     mean = (first + second) / 2
     noise = 2 * seed_deviation**2
@@ -41,7 +43,7 @@ def power_of(first: float, second: float, people: float, *, seed_deviation: floa
     as_it_is = math.sqrt((first * (1 - first) + second * (1 - second)) / people + noise)
     if as_it_is == 0:
         return 1.0 if first != second else 0.0
-    reach = _NORMAL.inv_cdf(1 - LEVEL / 2) * under_null
+    reach = _NORMAL.inv_cdf(1 - LEVEL / tests / 2) * under_null
     distance = abs(first - second)
     return _NORMAL.cdf((distance - reach) / as_it_is) + _NORMAL.cdf((-distance - reach) / as_it_is)
 
@@ -138,19 +140,21 @@ def restarts_needed(people: int, needed: float, agreement: float = 0.5) -> int |
 
 
 def smallest_difference(
-    reference: float, people: float, *, seed_deviation: float = 0.0, power: float = POWER
+    reference: float, people: float, *, seed_deviation: float = 0.0, power: float = POWER, tests: int = 1
 ) -> float | None:
     """Return the smallest drop from the rate `reference` that is told with chance `power`; None if none is.
 
-    people, seed_deviation: as in `power_of`.
+    people, seed_deviation, tests: as in `power_of`.
     """
-    if power_of(reference, 0.0, people, seed_deviation=seed_deviation) < power:
+
+    def told(drop: float) -> bool:
+        rate = reference - drop
+        return power_of(reference, rate, people, seed_deviation=seed_deviation, tests=tests) >= power
+
+    if not told(reference):
         return None
     low, high = 0.0, reference  # a drop of `low` is not told, one of `high` is
     for _ in range(60):
         middle = (low + high) / 2
-        if power_of(reference, reference - middle, people, seed_deviation=seed_deviation) < power:
-            low = middle
-        else:
-            high = middle
+        low, high = (low, middle) if told(middle) else (middle, high)
     return high

@@ -100,6 +100,18 @@ def test_the_front_is_looked_at_by_default_the_undefended_first_where_trials_are
     assert [target.trial for target in targets] == [numbers["conv1"], plain]  # each once, as asked for
 
 
+def test_without_an_undefended_trial_nothing_is_compared_unless_it_was_asked_for(ran, asked_for, monkeypatch):
+    home, numbers = ran
+    records = study_records(home, "toy", history=False)
+    trials = tuple(trial for trial in records.trials if trial.number != numbers["none"])
+    monkeypatch.setattr(module, "study_records", lambda *_, **__: replace(records, trials=trials))
+    targets, told = asked_for("false_positives")
+    assert len(targets) > 1 and told["comparisons"] == []
+    asked = [numbers["conv3"], numbers["conv2"]]
+    _, told = asked_for("false_positives", trials=asked)
+    assert [(each["trial"], each["against"]) for each in told["comparisons"]] == [tuple(reversed(asked))]
+
+
 def test_of_several_undefended_trials_that_comes_first_which_all_tables_hold_the_study_against(
     ran, asked_for, monkeypatch
 ):

@@ -15,7 +15,7 @@ from sweeper.statistics.power import (
 )
 
 
-def simulated_power(first, second, people, seed_deviation=0.0, repetitions=20_000):
+def simulated_power(first, second, people, seed_deviation=0.0, tests=1, repetitions=20_000):
     dice = np.random.default_rng(0)
     rates = np.clip(
         np.array([[first], [second]]) + seed_deviation * dice.standard_normal((2, repetitions)), 0, 1
@@ -23,16 +23,23 @@ def simulated_power(first, second, people, seed_deviation=0.0, repetitions=20_00
     measured = dice.binomial(people, rates) / people
     mean = measured.mean(0)
     error = np.sqrt(2 * mean * (1 - mean) / people + 2 * seed_deviation**2)
-    return np.mean(np.abs(measured[0] - measured[1]) > norm.ppf(0.975) * np.maximum(error, 1e-12))
+    return np.mean(np.abs(measured[0] - measured[1]) > norm.ppf(1 - 0.025 / tests) * np.maximum(error, 1e-12))
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "people", "deviation"),
-    [(0.5, 0.3, 100, 0.0), (0.5, 0.3, 100, 0.05), (0.2, 0.1, 214, 0.0), (0.6, 0.6, 60, 0.0)],
+    ("first", "second", "people", "deviation", "tests"),
+    [
+        (0.5, 0.3, 100, 0.0, 1),
+        (0.5, 0.3, 100, 0.05, 1),
+        (0.5, 0.3, 100, 0.05, 6),
+        (0.2, 0.1, 214, 0.0, 1),
+        (0.6, 0.6, 60, 0.0, 1),
+    ],
 )
-def test_power_is_the_share_of_simulated_studies_that_tell(first, second, people, deviation):
-    expected = simulated_power(first, second, people, deviation)
-    assert power_of(first, second, people, seed_deviation=deviation) == pytest.approx(expected, abs=0.02)
+def test_power_is_the_share_of_simulated_studies_that_tell(first, second, people, deviation, tests):
+    expected = simulated_power(first, second, people, deviation, tests)
+    power = power_of(first, second, people, seed_deviation=deviation, tests=tests)
+    assert power == pytest.approx(expected, abs=0.02)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +76,9 @@ def test_the_smallest_difference_is_where_the_power_is_reached():
     assert wider > drop
     assert power_of(0.6, 0.6 - wider, 80, seed_deviation=0.05) == pytest.approx(0.8, abs=1e-6)
     assert smallest_difference(0.6, 80, power=0.5) < drop
+    together = smallest_difference(0.6, 80, tests=6)
+    assert power_of(0.6, 0.6 - together, 80, tests=6) == pytest.approx(0.8, abs=1e-6)
+    assert together > drop
 
 
 def test_an_attack_at_its_floor_shows_nothing():
