@@ -98,13 +98,16 @@ def _stored(
     from trainables.config import load_trial
 
     records = study_records(home, name, history=False)
-    plain = undefended_trial(records)
+    reference = None
     if numbers:
         trials = [find_trial(records, number) for number in dict.fromkeys(numbers)]
+        reference = trials[0]
     else:
         trials = list(records.members)
         if not isinstance(analysis, TrainingAnalysis) and analysis.compared:
-            trials = [*([plain] if plain else []), *(trial for trial in trials if trial is not plain)]
+            reference = undefended_trial(records)
+            first = [reference] if reference else []
+            trials = first + [trial for trial in trials if trial is not reference]
     if not trials:
         raise ConfigError(f"study '{name}' has no finished trial on its front yet")
     study, store = stored_study(home.study(name)), home.store
@@ -134,7 +137,7 @@ def _stored(
                 warnings=trial.warnings,
             )
         )
-    return targets, targets[0].trial if numbers or plain else None
+    return targets, reference.number if reference else None
 
 
 def _given(

@@ -16,13 +16,10 @@ DOWNLOAD = """
 window.saved = null;
 URL.createObjectURL = (blob) => { blob.text().then((text) => { window.saved = text; }); return "#"; };
 """
-
-
 EXPORTS = (f"{number:06x}" for number in itertools.count(0xA1B2C3))  # each with answers of its own
 
 
-def panels(shown, count=3):
-    export = next(EXPORTS)
+def panels(shown, export, count=3):
     noise = torch.Generator().manual_seed(0)
 
     def image():
@@ -37,10 +34,12 @@ def panels(shown, count=3):
 
 
 def opened(browser, tmp_path, shown):
-    path = tmp_path / "panels.html"
-    path.write_text(render(panels(shown)), encoding="utf-8")
+    """Open a page of three panels with so many reconstructions each; return its export's name."""
+    path, export = tmp_path / "panels.html", next(EXPORTS)
+    path.write_text(render(panels(shown, export)), encoding="utf-8")
     browser.open(path.as_uri())
     browser.run(DOWNLOAD)
+    return export
 
 
 def reload(browser):
@@ -61,7 +60,7 @@ def saved(browser):
 
 
 def test_panels_are_answered_with_keys_and_buttons_and_downloaded(browser, tmp_path):
-    opened(browser, tmp_path, 1)
+    export = opened(browser, tmp_path, 1)
     first = browser.run("document.getElementById('panel').src")
     press(browser, "y")
     assert browser.run("document.getElementById('panel').src") != first
@@ -76,10 +75,10 @@ def test_panels_are_answered_with_keys_and_buttons_and_downloaded(browser, tmp_p
     assert browser.run("document.getElementById('work').hidden && !document.getElementById('end').hidden")
     press(browser, "y")  # too late
     browser.run(READER)
-    rows = saved(browser)
-    assert [row["panel"][6:] for row in rows] == ["-001", "-002", "-003"]
-    assert [row["answer"] for row in rows] == ["no", "yes", "refused"]
-    assert {row["reader"] for row in rows} == {'one, "two"'}
+    assert saved(browser) == [
+        {"panel": f"{export}-00{n + 1}", "answer": answer, "reader": 'one, "two"'}
+        for n, answer in enumerate(("no", "yes", "refused"))
+    ]
     assert browser.asked() == [] or all(url.startswith("file:") for url in browser.asked())
     assert browser.complaints() == []
 
@@ -88,15 +87,12 @@ def test_answers_outlast_a_reload_without_storage(browser, tmp_path):
     """Chromium hands some 5 in 100 loads of a local file an empty storage; other browsers deny it."""
     opened(browser, tmp_path, 1)
     broken = "Object.defineProperty(window, 'localStorage', {get() { throw new Error('denied'); }})"
-    script = browser.call("Page.addScriptToEvaluateOnNewDocument", source=broken)["identifier"]
-    try:
+    with browser.ahead(broken):
         reload(browser)
         press(browser, "y")
         press(browser, "n")
         reload(browser)
         assert [row["answer"] for row in saved(browser)] == ["yes", "no"]
-    finally:
-        browser.call("Page.removeScriptToEvaluateOnNewDocument", identifier=script)
 
 
 def test_answers_are_there_when_the_page_is_opened_again(browser, tmp_path):
@@ -111,8 +107,7 @@ def test_answers_are_there_when_the_page_is_opened_again(browser, tmp_path):
 
 def test_a_choice_between_two_has_a_minute(browser, tmp_path):
     stopped = "window.now = 1e12; Date.now = () => window.now"  # however slow the machine is
-    script = browser.call("Page.addScriptToEvaluateOnNewDocument", source=stopped)["identifier"]
-    try:
+    with browser.ahead(stopped):
         opened(browser, tmp_path, 2)
         browser.until(f"document.getElementById('left').textContent.includes('{SECONDS} s left')")
         press(browser, "2")
@@ -121,5 +116,3 @@ def test_a_choice_between_two_has_a_minute(browser, tmp_path):
         press(browser, "1")
         browser.until("document.getElementById('work').hidden")
         assert [row["answer"] for row in saved(browser)] == ["second", "none", "first"]
-    finally:
-        browser.call("Page.removeScriptToEvaluateOnNewDocument", identifier=script)
